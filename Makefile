@@ -1,0 +1,108 @@
+# make help lists every target. Two matter: run and test.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := heddle scheduler_svc worktree_svc agent_svc ui_svc
+
+# Each stamp is newer than what it was made from; touching a pin file renews the environment.
+RUN_STAMP := $(VENV)/.run
+TEST_STAMP := $(VENV)/.test
+BENCH_STAMP := $(VENV)/.bench
+
+include deploy/deploy.mk
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(RUN_STAMP) ## Start Heddle, run the sample plan on a sample repository, stay up until Ctrl-C
+	@exec $(BIN)/heddle demo
+
+.PHONY: test
+test: check manifests ## Lint, types and every test, the browser tests included
+	$(BIN)/python -m tests.browser_setup
+	$(BIN)/pytest
+
+.PHONY: unit
+unit: $(TEST_STAMP) ## The pure tests only: seconds
+	$(BIN)/pytest tests/unit
+
+.PHONY: check
+check: lint types stale ## Lint, types and stale stubs: under a minute
+
+.PHONY: lint
+lint: $(TEST_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+.PHONY: types
+types: $(TEST_STAMP)
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(TEST_STAMP) ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write
+
+PROTOS := $(wildcard protos/heddle/v1/*.proto)
+
+.PHONY: proto
+proto: $(TEST_STAMP) ## Regenerate heddle/v1 from protos/
+	$(BIN)/python -m tests.generate_stubs heddle/v1
+
+.PHONY: stale
+stale: $(TEST_STAMP)
+	$(BIN)/python -m tests.generate_stubs --check heddle/v1
+
+.PHONY: bench
+bench: $(BENCH_STAMP) ## Measure speed beside the alternatives; prints ratios
+	$(BIN)/python -m tests.bench
+
+.PHONY: pins
+pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.toml
+	$(BIN)/pip install --quiet 'uv>=0.9,<1'
+	$(call compile,run.txt,)
+	$(call compile,test.txt,--group dev)
+	$(call compile,bench.txt,--group dev --group bench)
+
+define compile
+$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	--extra postgres $(2) pyproject.toml --output-file requirements/$(1)
+endef
+
+.PHONY: clean
+clean: ## Remove what make created in this folder
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# $(1): the pin file. The pins are complete, so the project itself brings nothing more.
+define install
+@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "Heddle needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 1; }
+@test -x $(BIN)/python || { echo "Making $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+@echo "Installing requirements/$(1) …"
+@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/$(1)
+@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+@touch $@
+endef
+
+$(RUN_STAMP): requirements/run.txt pyproject.toml
+	$(call install,run.txt)
+
+$(TEST_STAMP): requirements/test.txt pyproject.toml
+	$(call install,test.txt)
+	@touch $(RUN_STAMP)
+
+$(BENCH_STAMP): requirements/bench.txt pyproject.toml
+	$(call install,bench.txt)
+	@touch $(RUN_STAMP) $(TEST_STAMP)

@@ -1,0 +1,39 @@
+"""Client channels and the options that both ends of a connection share."""
+
+from typing import Final
+
+import grpc
+
+from heddle.config import Tls
+
+# Streams keep their messages near 256 KiB; this is the most that anything may take.
+MAX_MESSAGE_BYTES: Final = 4 << 20
+
+# Both ends agree, or the server answers pings with GOAWAY "too_many_pings".
+KEEPALIVE: Final = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
+    """Opens a channel to `address` (host:port); it connects by itself, again after each break."""
+    options = (
+        *KEEPALIVE,
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # gRPC's own backoff goes to two minutes: too long for services that restart in one second.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # Loopback and cluster traffic does not go through a user's proxy.
+        ("grpc.enable_http_proxy", 0),
+    )
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options)
+    credentials = grpc.ssl_channel_credentials(
+        tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
+    )
+    return grpc.aio.secure_channel(address, credentials, options)

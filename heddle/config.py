@@ -1,0 +1,138 @@
+"""Settings of every service and client, read once from the environment.
+
+Each field names its variable; docs/configuration.md lists them for operators.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+DEFAULT_PORT = 7400
+
+
+class ConfigError(Exception):
+    """A setting is malformed; the message names the variable and what it takes."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Paths of PEM files. With a CA, both sides must show a certificate of it (mutual TLS)."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+@dataclass(frozen=True)
+class WorkerAddress:
+    """Where one worker's two services listen, each as host:port."""
+
+    name: str
+    worktree: str
+    agent: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. Absent variables have the embedded mode's defaults."""
+
+    # HEDDLE_HOME: the data folder; everything that Heddle writes lies below it.
+    home: Path
+    # HEDDLE_LISTEN: host:port of the service that reads these settings.
+    listen: str
+    # HEDDLE_SCHEDULER: host:port that clients and ui_svc call.
+    scheduler: str
+    # HEDDLE_DATABASE_URL: in SQLAlchemy's form.
+    database_url: str
+    # HEDDLE_WORKERS: name=worktree_host:port+agent_host:port, separated by commas.
+    workers: tuple[WorkerAddress, ...]
+    # HEDDLE_WORKER_NAME: what this worker calls itself in events.
+    worker_name: str
+    # HEDDLE_SLOTS: sessions that a worker runs at the same time.
+    slots: int
+    # HEDDLE_MIN_FREE_BYTES: a disk with less room takes no new work.
+    min_free_bytes: int
+    # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
+    stop_grace: float
+    # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
+    agent_env: tuple[str, ...]
+    # HEDDLE_LOG_FORMAT: console or json.
+    log_format: str
+    # HEDDLE_LOG_LEVEL: debug, info, warning or error.
+    log_level: str
+    # HEDDLE_TLS_CERT, HEDDLE_TLS_KEY, HEDDLE_TLS_CA: all or none.
+    tls: Tls | None = field(default=None)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Returns the settings; raises ConfigError that names the first malformed variable."""
+        home = Path(environ.get("HEDDLE_HOME") or Path.home() / ".heddle").expanduser().absolute()
+        local = f"local=127.0.0.1:{DEFAULT_PORT + 1}+127.0.0.1:{DEFAULT_PORT + 2}"
+        return cls(
+            home=home,
+            listen=_address(environ, "HEDDLE_LISTEN", f"127.0.0.1:{DEFAULT_PORT}"),
+            scheduler=_address(environ, "HEDDLE_SCHEDULER", f"127.0.0.1:{DEFAULT_PORT}"),
+            database_url=environ.get("HEDDLE_DATABASE_URL") or f"sqlite:///{home / 'heddle.db'}",
+            workers=_workers(environ.get("HEDDLE_WORKERS") or local),
+            worker_name=environ.get("HEDDLE_WORKER_NAME") or "local",
+            slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
+            min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
+            stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
+            agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
+            log_format=_choice(environ, "HEDDLE_LOG_FORMAT", "console", "json"),
+            log_level=_choice(environ, "HEDDLE_LOG_LEVEL", "info", "debug", "warning", "error"),
+            tls=_tls(environ),
+        )
+
+
+def _address(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = environ.get(name) or default
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"{name} is {value!r}; it takes host:port, as 127.0.0.1:7400")
+    return value
+
+
+def _workers(value: str) -> tuple[WorkerAddress, ...]:
+    workers = []
+    for entry in value.split(","):
+        name, _, addresses = entry.strip().partition("=")
+        worktree, _, agent = addresses.partition("+")
+        if not (name and worktree and agent):
+            raise ConfigError(
+                f"HEDDLE_WORKERS has {entry!r}; each entry is name=worktree_host:port+agent_host:port"
+            )
+        workers.append(WorkerAddress(name, worktree, agent))
+    return tuple(workers)
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, *, minimum: float) -> float:
+    value = environ.get(name)
+    if not value:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = minimum - 1
+    if not number >= minimum:
+        raise ConfigError(f"{name} is {value!r}; it takes a number of at least {minimum:g}")
+    return number
+
+
+def _choice(environ: Mapping[str, str], name: str, *choices: str) -> str:
+    value = environ.get(name) or choices[0]
+    if value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it takes one of {', '.join(choices)}")
+    return value
+
+
+def _tls(environ: Mapping[str, str]) -> Tls | None:
+    names = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
+    paths = [Path(environ[name]) for name in names if environ.get(name)]
+    if not paths:
+        return None
+    if len(paths) < len(names):
+        raise ConfigError(f"set all of {', '.join(names)}, or none")
+    return Tls(*paths)

@@ -1,0 +1,151 @@
+"""The one catalogue of errors: what the domain raises and what goes over the wire.
+
+A service raises `HeddleError`; the interceptor in `heddle.serving` turns it into
+a gRPC status with a google.rpc.ErrorInfo. A client turns that back with
+`from_rpc`. Reasons are documented in protos/heddle/v1/error_reason.proto.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from heddle import pb
+
+DOMAIN: Final = "heddle"
+
+# Seconds that a caller should wait before it calls an unavailable service again.
+RETRY_AFTER: Final = 1
+
+_STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
+    pb.ERROR_REASON_INVALID_PLAN: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_INVALID_FIELD: grpc.StatusCode.INVALID_ARGUMENT,
+    pb.ERROR_REASON_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    pb.ERROR_REASON_REQUEST_ID_REUSED: grpc.StatusCode.ALREADY_EXISTS,
+    pb.ERROR_REASON_BRANCH_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    pb.ERROR_REASON_NOT_A_REPOSITORY: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_EMPTY_REPOSITORY: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_UNKNOWN_REVISION: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_DIRTY_CHECKOUT: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_BRANCH_CHECKED_OUT: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_UNKNOWN_AGENT: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_WRONG_STATE: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_STALE_EPOCH: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_STALE_ATTEMPT: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_WORKTREE_DAMAGED: grpc.StatusCode.FAILED_PRECONDITION,
+    pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
+    pb.ERROR_REASON_DISK_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_NO_SLOT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_NO_WORKER: grpc.StatusCode.UNAVAILABLE,
+    pb.ERROR_REASON_DRAINING: grpc.StatusCode.UNAVAILABLE,
+    pb.ERROR_REASON_DATABASE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    pb.ERROR_REASON_GIT_FAILED: grpc.StatusCode.INTERNAL,
+    pb.ERROR_REASON_INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+
+class Violation(NamedTuple):
+    """One malformed field: its path, as `epics[1].tasks[0].key`, and what to do about it."""
+
+    field: str
+    description: str
+
+
+class HeddleError(Exception):
+    """An error that its caller can act on.
+
+    `message` is for people and says what to do; `reason` and `metadata` are for
+    programs.
+    """
+
+    def __init__(
+        self,
+        reason: "pb.ErrorReason.ValueType",
+        message: str,
+        *,
+        violations: Sequence[Violation] = (),
+        **metadata: object,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.violations = tuple(violations)
+        self.metadata = {key: str(value) for key, value in metadata.items()}
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The status code that this reason travels under."""
+        return _STATUS[self.reason]
+
+
+def not_found(resource: object) -> HeddleError:
+    """Returns the error for a resource that does not exist."""
+    return HeddleError(pb.ERROR_REASON_NOT_FOUND, f"{resource} does not exist", resource=resource)
+
+
+def invalid_field(field: str, description: str) -> HeddleError:
+    """Returns the error for one malformed field of a request."""
+    violation = Violation(field, description)
+    return HeddleError(pb.ERROR_REASON_INVALID_FIELD, f"{field}: {description}", violations=[violation])
+
+
+def invalid_plan(violations: Sequence[Violation]) -> HeddleError:
+    """Returns the error that carries every mistake of a plan at once."""
+    count = len(violations)
+    lines = "".join(f"\n  {violation.field}: {violation.description}" for violation in violations)
+    message = f"the plan has {count} mistake{'s' if count > 1 else ''}:{lines}"
+    return HeddleError(pb.ERROR_REASON_INVALID_PLAN, message, violations=violations)
+
+
+def to_status(error: HeddleError) -> status_pb2.Status:
+    """Returns the rich status of `error`: ErrorInfo, and BadRequest or RetryInfo where they apply."""
+    info = error_details_pb2.ErrorInfo(
+        reason=pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
+        domain=DOMAIN,
+        metadata=error.metadata,
+    )
+    details = [_packed(info)]
+    if error.violations:
+        fields = [
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            for field, description in error.violations
+        ]
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=fields)))
+    if error.code is grpc.StatusCode.UNAVAILABLE:
+        delay = duration_pb2.Duration(seconds=RETRY_AFTER)
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    code = code_pb2.Code.Value(error.code.name)
+    return status_pb2.Status(code=code, message=error.message, details=details)
+
+
+def from_rpc(error: grpc.RpcError) -> HeddleError | None:
+    """Returns the HeddleError that a service sent; None if this is not one, as when no server answers."""
+    # Stubs of grpc_status ask for grpc.Call, which aio.AioRpcError resembles without inheriting.
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    if status is None:
+        return None
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    found = False
+    for detail in status.details:
+        found = (detail.Unpack(info) and info.domain == DOMAIN) or found
+        detail.Unpack(bad_request)
+    name = f"ERROR_REASON_{info.reason}"
+    if not found:
+        return None
+    # A newer server may send a reason that this client does not know.
+    known = name in pb.ErrorReason.keys()  # noqa: SIM118 (an enum wrapper, not a dict)
+    reason = pb.ErrorReason.Value(name) if known else pb.ERROR_REASON_INTERNAL
+    violations = [Violation(each.field, each.description) for each in bad_request.field_violations]
+    return HeddleError(reason, status.message, violations=violations, **info.metadata)
+
+
+def _packed(
+    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed

@@ -1,0 +1,36 @@
+"""Keeps a deposed leader out: remembers the highest epoch that asked for a change."""
+
+import os
+from pathlib import Path
+
+from heddle import errors, pb
+
+
+class EpochFence:
+    """The highest epoch that a service has seen, kept in one small file.
+
+    It survives a restart, so an old leader that was paused through it is still
+    refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._highest = int(path.read_text()) if path.exists() else 0
+
+    def check(self, epoch: int) -> None:
+        """Accepts `epoch` if none higher was seen; raises STALE_EPOCH otherwise."""
+        if epoch < self._highest:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_EPOCH,
+                f"epoch {epoch} has been replaced by {self._highest}: a newer leader is at work",
+                epoch=self._highest,
+            )
+        if epoch > self._highest:
+            scratch = self._path.with_suffix(".new")
+            with scratch.open("w") as file:
+                file.write(str(epoch))
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(self._path)
+            self._highest = epoch

@@ -1,0 +1,128 @@
+"""Resource names (AIP-122): the ids of runs, epics, tasks and attempts.
+
+A name is parsed once, at the edge; inside, its parts travel as these tuples.
+`str()` of each is the resource name.
+"""
+
+import re
+from typing import NamedTuple, Self
+
+from heddle import errors
+
+# Also a path component, a git ref component and a label in URLs.
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+# In place of an id where a list call accepts every one.
+ANY = "-"
+
+
+class RunName(NamedTuple):
+    """runs/RUN."""
+
+    run: str
+
+    def __str__(self) -> str:
+        return f"runs/{self.run}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """Returns the parts of `name`; raises INVALID_FIELD if it is malformed."""
+        return cls(*_ids(name, "runs"))
+
+    def epic(self, key: str) -> "EpicName":
+        return EpicName(self.run, key)
+
+    @property
+    def branch(self) -> str:
+        """The branch that finished epics are merged into."""
+        return f"heddle/{self.run}/merged"
+
+
+class EpicName(NamedTuple):
+    """runs/RUN/epics/EPIC."""
+
+    run: str
+    epic: str
+
+    def __str__(self) -> str:
+        return f"runs/{self.run}/epics/{self.epic}"
+
+    @classmethod
+    def parse(cls, name: str, *, wildcard: bool = False) -> Self:
+        """Returns the parts of `name`; raises INVALID_FIELD if it is malformed."""
+        return cls(*_ids(name, "runs", "epics", wildcard=wildcard))
+
+    @property
+    def parent(self) -> RunName:
+        return RunName(self.run)
+
+    def task(self, key: str) -> "TaskName":
+        return TaskName(self.run, self.epic, key)
+
+    @property
+    def branch(self) -> str:
+        """The epic's own branch."""
+        return f"heddle/{self.run}/epics/{self.epic}"
+
+
+class TaskName(NamedTuple):
+    """runs/RUN/epics/EPIC/tasks/TASK."""
+
+    run: str
+    epic: str
+    task: str
+
+    def __str__(self) -> str:
+        return f"runs/{self.run}/epics/{self.epic}/tasks/{self.task}"
+
+    @classmethod
+    def parse(cls, name: str, *, wildcard: bool = False) -> Self:
+        """Returns the parts of `name`; raises INVALID_FIELD if it is malformed."""
+        return cls(*_ids(name, "runs", "epics", "tasks", wildcard=wildcard))
+
+    @property
+    def parent(self) -> EpicName:
+        return EpicName(self.run, self.epic)
+
+    def attempt(self, number: int) -> "AttemptName":
+        return AttemptName(self.run, self.epic, self.task, number)
+
+
+class AttemptName(NamedTuple):
+    """runs/RUN/epics/EPIC/tasks/TASK/attempts/N."""
+
+    run: str
+    epic: str
+    task: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"runs/{self.run}/epics/{self.epic}/tasks/{self.task}/attempts/{self.number}"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """Returns the parts of `name`; raises INVALID_FIELD if it is malformed."""
+        run, epic, task, number = _ids(name, "runs", "epics", "tasks", "attempts")
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", number):
+            raise _malformed(name, "runs/RUN/epics/EPIC/tasks/TASK/attempts/N")
+        return cls(run, epic, task, int(number))
+
+    @property
+    def parent(self) -> TaskName:
+        return TaskName(self.run, self.epic, self.task)
+
+
+def _ids(name: str, *collections: str, wildcard: bool = False) -> list[str]:
+    parts = name.split("/")
+    ids = parts[1::2]
+    pattern = "/".join(f"{collection}/{collection[:-1].upper()}" for collection in collections)
+    if tuple(parts[::2]) != collections or len(ids) != len(collections):
+        raise _malformed(name, pattern)
+    for place, value in enumerate(ids):
+        if not (KEY.fullmatch(value) or (wildcard and place and value == ANY)):
+            raise _malformed(name, pattern)
+    return ids
+
+
+def _malformed(name: str, pattern: str) -> errors.HeddleError:
+    return errors.invalid_field("name", f"{name!r} is no name of the form {pattern}")

@@ -1,0 +1,177 @@
+"""The server around every service: health, reflection, TLS, errors, drain.
+
+A service is ready when grpc.health.v1 says SERVING. The first SIGTERM or SIGINT
+drains: health turns NOT_SERVING, `drain` is awaited, open calls get a moment to
+end. The second ends the process at once.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from heddle import errors, pb
+from heddle.channels import KEEPALIVE, MAX_MESSAGE_BYTES
+from heddle.config import Tls
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds that open calls get after a drain.
+CLOSE_GRACE: Final = 1.0
+
+# Exit code after a second signal.
+FORCED: Final = 130
+
+
+class AddressInUseError(Exception):
+    """The address cannot be listened on; the message says what to do."""
+
+
+async def _nothing() -> None:
+    """Is awaited where a service has nothing to do."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What one process serves.
+
+    `names` are full gRPC service names; `start` is awaited once the server
+    listens, `drain` once it must end.
+    """
+
+    names: Sequence[str]
+    register: Callable[[grpc.aio.Server], None]
+    start: Callable[[], Awaitable[None]] = field(default=_nothing)
+    drain: Callable[[], Awaitable[None]] = field(default=_nothing)
+
+
+class Server:
+    """A listening gRPC server of one `Service`. `address` holds the real port, also where 0 was asked."""
+
+    def __init__(self, service: Service, address: str, tls: Tls | None = None) -> None:
+        self._service = service
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                *KEEPALIVE,
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                # Two services on one port would share its calls in silence.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        service.register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        shown = [*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(shown, self._server)
+        self.address = self._listen(address, tls)
+
+    def _listen(self, address: str, tls: Tls | None) -> str:
+        try:
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+                credentials = grpc.ssl_server_credentials(
+                    [pair], tls.authority.read_bytes(), require_client_auth=True
+                )
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise AddressInUseError(
+                f"cannot listen on {address}: another program has that port, or the host is not"
+                " this machine's. Stop that program, or choose other ports (heddle up --ports BASE)."
+            ) from error
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def start(self) -> None:
+        """Begins to serve; health says SERVING when the service's own start is done."""
+        await self._server.start()
+        await self._service.start()
+        for name in ("", *self._service.names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info("serving", address=self.address)
+
+    async def stop(self) -> None:
+        """Drains and closes. Idempotent."""
+        await self._health.enter_graceful_shutdown()
+        await self._service.drain()
+        await self._server.stop(CLOSE_GRACE)
+        log.info("stopped")
+
+
+async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
+    """Serves until a signal asks to end; raises AddressInUseError if it cannot begin."""
+    server = Server(service, address, tls)
+    ending = asyncio.Event()
+
+    def on_signal() -> None:
+        if ending.is_set():
+            os._exit(FORCED)
+        ending.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await server.start()
+    await ending.wait()
+    log.info("draining")
+    await server.stop()
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns what a servicer raises into a status: a HeddleError as it says, a defect as INTERNAL."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        # None: no such method; gRPC answers UNIMPLEMENTED. Only our services raise our errors.
+        if handler is None or not handler_call_details.method.startswith("/heddle."):
+            return handler
+        method = handler_call_details.method
+        coders = (handler.request_deserializer, handler.response_serializer)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, method), *coders)
+        return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream, method), *coders)
+
+
+def _unary(call: Any, method: str) -> Any:
+    async def translated(request: Any, context: Any) -> Any:
+        try:
+            return await call(request, context)
+        except Exception as error:  # noqa: BLE001 (the one place that turns them into statuses)
+            await _abort(context, error, method)
+
+    return translated
+
+
+def _streaming(call: Any, method: str) -> Any:
+    async def translated(request: Any, context: Any) -> Any:
+        try:
+            async for response in call(request, context):
+                yield response
+        except Exception as error:  # noqa: BLE001 (the one place that turns them into statuses)
+            await _abort(context, error, method)
+
+    return translated
+
+
+async def _abort(context: Any, error: Exception, method: str) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, errors.HeddleError):
+        log.error("defect", method=method, exc_info=error)
+        error = errors.HeddleError(
+            pb.ERROR_REASON_INTERNAL, f"{method} failed: {type(error).__name__}; the service's log says more"
+        )
+    await context.abort_with_status(rpc_status.to_status(errors.to_status(error)))

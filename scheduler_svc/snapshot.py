@@ -1,0 +1,147 @@
+"""What `policy.decide` sees and what it says: plain values, no clock, no I/O."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task of an epic. A failure that gets another attempt leaves its state PENDING."""
+
+    name: TaskName
+    state: "pb.TaskState.ValueType"
+    # How many attempts were ever started; the next one is this plus one.
+    attempts: int
+    # Seconds that its author expects. None: did not say.
+    estimate: float | None = None
+    # The attempt that holds a slot now. None: none does.
+    live_attempt: AttemptName | None = None
+    # True: the live attempt was already told to stop.
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class EpicView:
+    """An epic with its tasks in the order in which they run."""
+
+    name: EpicName
+    state: "pb.EpicState.ValueType"
+    # Place in the plan, from 0.
+    index: int
+    priority: int
+    # Keys.
+    depends_on: tuple[str, ...]
+    on_failure: "pb.OnFailure.ValueType"
+    tasks: tuple[TaskView, ...]
+    # True: its accepted commits are in the run's branch.
+    merged: bool = False
+    # True: a merge of it is under way.
+    merging: bool = False
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run that has not ended. All of its epics live on one worker's disk."""
+
+    name: RunName
+    state: "pb.RunState.ValueType"
+    worker: str
+    max_parallel: int
+    epics: tuple[EpicView, ...]
+    # The user's branch to move in the end. Empty: none.
+    merge_into: str = ""
+    # True: that branch has been moved, or cannot be: see merge_into_conflict.
+    merged_into: bool = False
+    merge_into_conflict: bool = False
+    # True: the merge into that branch is under way.
+    merging_into: bool = False
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker that can be reached."""
+
+    name: str
+    slots: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a decision depends on."""
+
+    # Oldest first.
+    runs: tuple[RunView, ...]
+    # Only those that are connected.
+    workers: tuple[WorkerView, ...]
+    # Seconds that accepted tasks took on average. None: nothing was learned yet.
+    typical_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ReadyEpic:
+    """Its dependencies are merged."""
+
+    epic: EpicName
+
+
+@dataclass(frozen=True)
+class StartTask:
+    """Begin this attempt; the worker is its run's."""
+
+    attempt: AttemptName
+
+
+@dataclass(frozen=True)
+class StopAttempt:
+    """End this session."""
+
+    attempt: AttemptName
+    reason: str
+
+
+@dataclass(frozen=True)
+class SkipTask:
+    """It will not run."""
+
+    task: TaskName
+    reason: str
+
+
+@dataclass(frozen=True)
+class MergeEpic:
+    """Merge the epic's branch into its run's."""
+
+    epic: EpicName
+
+
+@dataclass(frozen=True)
+class FinishEpic:
+    """All of its tasks are over, and its merge if it gets one."""
+
+    epic: EpicName
+    state: "pb.EpicState.ValueType"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MergeRun:
+    """Merge the run's branch into the branch that its user named."""
+
+    run: RunName
+
+
+@dataclass(frozen=True)
+class FinishRun:
+    """Nothing is left to do."""
+
+    run: RunName
+    state: "pb.RunState.ValueType"
+    reason: str = ""
+
+
+Action: TypeAlias = (
+    ReadyEpic | StartTask | StopAttempt | SkipTask | MergeEpic | FinishEpic | MergeRun | FinishRun
+)
