@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from heddle.config import ConfigError, Settings, Tls, WorkerAddress
+
+
+def test_an_empty_environment_gives_the_embedded_mode() -> None:
+    """Without any setting, everything is on loopback and below one folder."""
+    settings = Settings.read({})
+    assert settings.listen == settings.scheduler == "127.0.0.1:7400"
+    assert settings.workers == (WorkerAddress("local", "127.0.0.1:7401", "127.0.0.1:7402"),)
+    assert settings.database_url == f"sqlite:///{settings.home / 'heddle.db'}"
+    assert settings.tls is None
+
+
+def test_the_database_lies_in_the_home() -> None:
+    """Two homes never share a database."""
+    assert Settings.read({"HEDDLE_HOME": "/data"}).database_url == "sqlite:////data/heddle.db"
+
+
+def test_workers_are_read_in_order() -> None:
+    """Each worker is given by its name and its two addresses."""
+    settings = Settings.read({"HEDDLE_WORKERS": "a=w0:1+w0:2,b=w1:1+w1:2"})
+    assert settings.workers == (WorkerAddress("a", "w0:1", "w0:2"), WorkerAddress("b", "w1:1", "w1:2"))
+
+
+def test_tls_takes_all_three_files() -> None:
+    """TLS is on where certificate, key and authority are given."""
+    environ = {"HEDDLE_TLS_CERT": "c", "HEDDLE_TLS_KEY": "k", "HEDDLE_TLS_CA": "a"}
+    assert Settings.read(environ).tls == Tls(Path("c"), Path("k"), Path("a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEDDLE_LISTEN", "7400"),
+        ("HEDDLE_LISTEN", "localhost:x"),
+        ("HEDDLE_SCHEDULER", ":7400"),
+        ("HEDDLE_SCHEDULER", "h:70000"),
+        ("HEDDLE_WORKERS", "a=b"),
+        ("HEDDLE_SLOTS", "0"),
+        ("HEDDLE_SLOTS", "many"),
+        ("HEDDLE_STOP_GRACE", "nan"),
+        ("HEDDLE_LOG_FORMAT", "xml"),
+        ("HEDDLE_TLS_CERT", "only-one"),
+    ],
+)
+def test_a_malformed_setting_is_named(name: str, value: str) -> None:
+    """A malformed variable is refused with its own name in the message."""
+    with pytest.raises(ConfigError, match=name):
+        Settings.read({name: value})

@@ -1,0 +1,39 @@
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
+from heddle import errors, pb
+
+REASONS = [value for value in pb.ErrorReason.values() if value != pb.ERROR_REASON_UNSPECIFIED]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_has_a_status_code(reason: "pb.ErrorReason.ValueType") -> None:
+    """No reason of the catalogue lacks its status code."""
+    assert errors.HeddleError(reason, "message").code in grpc.StatusCode
+
+
+def test_every_mistake_of_a_plan_travels_as_a_field_violation() -> None:
+    """A client finds each mistake of a plan by its field path."""
+    mistakes = [errors.Violation("epics[0].key", "is missing"), errors.Violation("name", "is missing")]
+    status = errors.to_status(errors.invalid_plan(mistakes))
+    bad_request = error_details_pb2.BadRequest()
+    assert [detail for detail in status.details if detail.Unpack(bad_request)]
+    assert [(each.field, each.description) for each in bad_request.field_violations] == mistakes
+    assert "2 mistakes" in status.message
+
+
+def test_an_unavailable_service_says_when_to_call_again() -> None:
+    """UNAVAILABLE carries a RetryInfo."""
+    status = errors.to_status(errors.HeddleError(pb.ERROR_REASON_NO_WORKER, "no worker"))
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    assert retry.retry_delay.seconds == errors.RETRY_AFTER
+
+
+def test_metadata_travels_as_text() -> None:
+    """Programs read what an error is about from its metadata."""
+    status = errors.to_status(errors.HeddleError(pb.ERROR_REASON_DISK_FULL, "full", free_bytes=7))
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in status.details)
+    assert (info.reason, info.domain, dict(info.metadata)) == ("DISK_FULL", "heddle", {"free_bytes": "7"})
