@@ -1,0 +1,141 @@
+"""The real services as real processes, each of which a test may kill and start again."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from heddle.channels import open_channel
+
+# Seconds until a service must serve. Generous: the machine may be busy.
+START_DEADLINE = 30
+
+GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
+
+
+class Fleet:
+    """Services below one HEDDLE_HOME on loopback ports of their own."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        ports = free_ports(4)
+        self.scheduler, self.worktree, self.agent, self.ui = (f"127.0.0.1:{port}" for port in ports)
+        self._addresses = {
+            "scheduler_svc": self.scheduler,
+            "worktree_svc": self.worktree,
+            "agent_svc": self.agent,
+            "ui_svc": self.ui,
+        }
+        self._extra = dict(environment or {})
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What clients and services of this fleet have in their environment."""
+        # Its presence makes NiceGUI believe that it runs inside a test.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return {
+            **inherited,
+            "HEDDLE_HOME": str(self.home),
+            "HEDDLE_SCHEDULER": self.scheduler,
+            "HEDDLE_WORKERS": f"local={self.worktree}+{self.agent}",
+            "HEDDLE_MIN_FREE_BYTES": "0",
+            "HEDDLE_SCRIPT_SPEED": "0",
+            **self._extra,
+        }
+
+    def spawn(self, service: str) -> None:
+        """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
+        with (self.home / f"{service}.log").open("ab") as log:
+            self._processes[service] = subprocess.Popen(
+                [sys.executable, "-m", service],
+                env={**self.environment, "HEDDLE_LISTEN": self._addresses[service]},
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def start(self, *services: str) -> None:
+        """Starts the services and waits until each says SERVING; fails with its log if one does not."""
+        for service in services:
+            self.spawn(service)
+        await asyncio.gather(*(self._serving(service) for service in services))
+
+    def kill(self, service: str) -> None:
+        """Ends a service at once (SIGKILL)."""
+        process = self._processes.pop(service)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """Asks every service to end and waits; kills those that do not."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def log(self, service: str) -> str:
+        """Returns what a service wrote."""
+        return (self.home / f"{service}.log").read_text(errors="replace")
+
+    async def _serving(self, service: str) -> None:
+        try:
+            async with asyncio.timeout(START_DEADLINE), open_channel(self._addresses[service]) as channel:
+                await self._ask_until_serving(service, channel)
+        except TimeoutError:
+            raise AssertionError(f"{service} does not serve:\n{self.log(service)}") from None
+
+    async def _ask_until_serving(self, service: str, channel: grpc.aio.Channel) -> None:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        while True:
+            if self._processes[service].poll() is not None:
+                raise AssertionError(f"{service} ended:\n{self.log(service)}")
+            try:
+                answer = await check(health_pb2.HealthCheckRequest(), timeout=1)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.05)  # nothing listens yet, so there is no event to wait for
+
+
+@asynccontextmanager
+async def running_fleet(home: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Fleet]:
+    """Runs the three gRPC services; stops them at the end."""
+    fleet = Fleet(home, environment)
+    try:
+        await fleet.start(*GRPC_SERVICES)
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns loopback ports that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
