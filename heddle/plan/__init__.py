@@ -1,0 +1,1 @@
+"""Plan files: how they are read, judged and predicted."""

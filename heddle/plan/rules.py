@@ -1,0 +1,176 @@
+"""What makes a plan a good one, wherever it comes from: a YAML file or a client's own message."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from heddle import pb
+from heddle.errors import Violation
+from heddle.plan import graph, script_rules, text_rules
+from heddle.plan.text_rules import at_most, did_you_mean, shown
+
+SCRIPTED: Final = "scripted"
+COMMAND_PREFIX: Final = "command:"
+
+MAX_EPICS: Final = 1_000
+MAX_TASKS: Final = 10_000
+MAX_PROMPT_BYTES: Final = 200_000
+# A plan travels in one gRPC message, which takes 4 MiB.
+MAX_PLAN_BYTES: Final = 3_000_000
+# Nobody reads more, and a hostile plan could have millions.
+MAX_VIOLATIONS: Final = 1_000
+
+
+def violations(plan: pb.Plan) -> list[Violation]:
+    """Returns every mistake of `plan` (the first thousand); none means that it can run."""
+    return list(islice(_plan(plan), MAX_VIOLATIONS))
+
+
+def agent_problem(agent: str) -> str | None:
+    """Returns what is wrong with the form of an agent's name; None if nothing is."""
+    if "\0" in agent:
+        return "must not hold a NUL character"
+    if agent.startswith(COMMAND_PREFIX):
+        has_command = agent.removeprefix(COMMAND_PREFIX).strip()
+        return None if has_command else 'needs a shell command after "command:"'
+    if agent == SCRIPTED:
+        return None
+    hint = did_you_mean(agent, [SCRIPTED]) or "; use scripted or command:SHELL COMMAND"
+    return f"{shown(agent)} is no known agent{hint}"
+
+
+def resolved_agent(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
+    """Returns the agent that runs `task`."""
+    return task.agent or defaults.agent or SCRIPTED
+
+
+def _plan(plan: pb.Plan) -> Iterator[Violation]:
+    yield from text_rules.required_title("name", plan.name)
+    yield from _size(plan)
+    yield from _agent("defaults.agent", plan.defaults.agent)
+    yield from _limits("defaults", plan.defaults)
+    yield from _on_failure("defaults.on_failure", plan.defaults.on_failure)
+    yield from _keys("epics", [epic.key for epic in plan.epics])
+    for index, epic in enumerate(plan.epics):
+        yield from _epic(f"epics[{index}]", epic, plan.defaults)
+    if len(plan.epics) <= MAX_EPICS:
+        yield from _dependencies(plan.epics)
+
+
+def _size(plan: pb.Plan) -> Iterator[Violation]:
+    tasks = sum(len(epic.tasks) for epic in plan.epics)
+    if not plan.epics:
+        yield Violation("epics", "needs at least one epic")
+    if len(plan.epics) > MAX_EPICS:
+        yield Violation("epics", f"has {len(plan.epics):,} epics; {at_most(MAX_EPICS)}")
+    if tasks > MAX_TASKS:
+        yield Violation("epics", f"has {tasks:,} tasks; {at_most(MAX_TASKS)}")
+    if plan.ByteSize() > MAX_PLAN_BYTES:
+        yield Violation("epics", f"the plan takes {plan.ByteSize():,} bytes; {at_most(MAX_PLAN_BYTES)}")
+
+
+def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[Violation]:
+    yield from text_rules.title(f"{path}.title", epic.title)
+    for index, glob in enumerate(epic.touches):
+        yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
+    yield from _on_failure(f"{path}.on_failure", epic.on_failure)
+    if not epic.tasks:
+        yield Violation(f"{path}.tasks", "needs at least one task")
+    yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
+    for index, task in enumerate(epic.tasks):
+        yield from _task(f"{path}.tasks[{index}]", task, defaults)
+
+
+def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[Violation]:
+    yield from text_rules.title(f"{path}.title", task.title)
+    yield from _prompt(f"{path}.prompt", task)
+    if task.HasField("estimate"):
+        yield from text_rules.positive(f"{path}.estimate", task.estimate)
+    yield from _agent(f"{path}.agent", task.agent)
+    yield from _limits(path, task)
+    agent = resolved_agent(task, defaults)
+    if task.script and agent != SCRIPTED:
+        yield Violation(
+            f"{path}.script", f"only the scripted agent plays a script; this task's is {shown(agent)}"
+        )
+    for index, step in enumerate(task.script):
+        yield from script_rules.step(f"{path}.script[{index}]", step)
+
+
+def _prompt(path: str, task: pb.PlanTask) -> Iterator[Violation]:
+    size = len(task.prompt.encode())
+    if not task.prompt.strip() and not task.script:
+        yield Violation(path, "is missing; a task needs a prompt or a script")
+    if size > MAX_PROMPT_BYTES:
+        yield Violation(path, f"takes {size:,} bytes; {at_most(MAX_PROMPT_BYTES)}")
+    yield from text_rules.no_nul(path, task.prompt)
+
+
+def _agent(path: str, agent: str) -> Iterator[Violation]:
+    if agent and (problem := agent_problem(agent)):
+        yield Violation(path, problem)
+
+
+def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violation]:
+    if limits.retries < 0:
+        yield Violation(f"{path}.retries", "must not be negative")
+    if limits.HasField("timeout"):
+        yield from text_rules.positive(f"{path}.timeout", limits.timeout)
+    yield from _checks(f"{path}.checks", limits.checks)
+
+
+def _checks(path: str, checks: Sequence[pb.Check]) -> Iterator[Violation]:
+    first: dict[str, int] = {}
+    for index, check in enumerate(checks):
+        yield from text_rules.required_title(f"{path}[{index}].name", check.name)
+        place = first.setdefault(check.name, index)
+        if place != index and check.name:
+            yield Violation(
+                f"{path}[{index}].name", f"{shown(check.name)} is also the name of {path}[{place}]"
+            )
+        yield from text_rules.command(f"{path}[{index}].run", check.run)
+
+
+def _on_failure(path: str, value: "pb.OnFailure.ValueType") -> Iterator[Violation]:
+    if value not in pb.OnFailure.values():
+        yield Violation(path, f"{value} is unknown; use continue, stop_epic or stop_run")
+
+
+def _keys(path: str, keys: Sequence[str]) -> Iterator[Violation]:
+    first: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        yield from text_rules.key(f"{path}[{index}].key", key)
+        # Keys become folders and branches, and some file systems ignore case.
+        place = first.setdefault(key.lower(), index)
+        if place != index and key:
+            yield Violation(
+                f"{path}[{index}].key",
+                f"{shown(key)} is also the key of {path}[{place}]; case does not count",
+            )
+
+
+def _dependencies(epics: Sequence[pb.PlanEpic]) -> Iterator[Violation]:
+    # Of epics with the same key, the first is meant.
+    places = {epic.key: len(epics) - 1 - place for place, epic in enumerate(reversed(epics))}
+    for index, epic in enumerate(epics):
+        seen: set[str] = set()
+        for place, key in enumerate(epic.depends_on):
+            field = f"epics[{index}].depends_on[{place}]"
+            if key == epic.key:
+                yield Violation(field, f"{shown(key)} depends on itself")
+            elif key not in places:
+                hint = did_you_mean(key, places.keys() - {epic.key})
+                yield Violation(field, f"there is no epic {shown(key)}{hint}")
+            elif key in seen:
+                yield Violation(field, f"{shown(key)} is listed twice")
+            seen.add(key)
+    yield from _cycles(epics, places)
+
+
+def _cycles(epics: Sequence[pb.PlanEpic], places: dict[str, int]) -> Iterator[Violation]:
+    known = {
+        epic.key: [key for key in epic.depends_on if key in places and key != epic.key] for epic in epics
+    }
+    for cycle in graph.cycles(known):
+        path = " → ".join([*cycle, cycle[0]])
+        yield Violation(f"epics[{places[cycle[0]]}].depends_on", f"these epics wait for each other: {path}")

@@ -1,0 +1,96 @@
+"""What makes a single value good: a title, a path, a command, a duration, a key."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from heddle.errors import Violation
+from heddle.names import KEY
+
+MAX_TITLE_LENGTH: Final = 200
+# Nobody waits longer for a task, and no timer overflows.
+MAX_SECONDS: Final = 365 * 24 * 3600
+
+# A longer word is no typing mistake, and comparing long ones is slow.
+_LONGEST_WORD: Final = 63
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns `, did you mean X?` for the nearest known word, or nothing."""
+    if len(word) > _LONGEST_WORD:
+        return ""
+    by_lower = {each.lower(): each for each in known if len(each) <= _LONGEST_WORD}
+    near = get_close_matches(word.lower(), by_lower, n=1)
+    return f", did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def shown(text: str) -> str:
+    """Returns `text` quoted for a message, and cut where it is long."""
+    return repr(text if len(text) <= _LONGEST_WORD else f"{text[:_LONGEST_WORD]}…")
+
+
+def at_most(limit: int) -> str:
+    """Returns the end of a message about a limit."""
+    return f"at most {limit:,} are allowed"
+
+
+def key(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake unless `value` can be the key of an epic or task."""
+    if not value:
+        yield Violation(path, "is missing")
+    elif not KEY.fullmatch(value):
+        form = "use letters, digits, - and _, at most 63, the first a letter or digit"
+        yield Violation(path, f"{shown(value)} is no key: {form}")
+
+
+def title(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake unless `value` fits on a line; empty is good."""
+    if len(value) > MAX_TITLE_LENGTH:
+        yield Violation(path, f"has {len(value):,} characters; {at_most(MAX_TITLE_LENGTH)}")
+    elif any(character < " " for character in value):
+        yield Violation(path, "must be one line without control characters")
+
+
+def required_title(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake unless `value` fits on a line and says something."""
+    if value.strip():
+        yield from title(path, value)
+    else:
+        yield Violation(path, "is missing")
+
+
+def inside_worktree(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake unless `value` is a relative path, or a glob of such, that stays in the worktree."""
+    parts = PurePosixPath(value).parts
+    if not parts:
+        yield Violation(path, "must name a file in the worktree")
+    elif value.startswith("/") or ".." in parts:
+        yield Violation(path, f"{shown(value)} leads out of the worktree; use a path relative to it")
+    elif any(part.lower() == ".git" for part in parts):
+        yield Violation(path, f"{shown(value)} leads into git's own files")
+    yield from no_nul(path, value)
+
+
+def command(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake unless `value` is a shell command."""
+    if not value.strip():
+        yield Violation(path, "needs a shell command")
+    yield from no_nul(path, value)
+
+
+def no_nul(path: str, value: str) -> Iterator[Violation]:
+    """Yields a mistake if `value` has a NUL, which no program can be given."""
+    if "\0" in value:
+        yield Violation(path, "must not hold a NUL character")
+
+
+def positive(path: str, value: Duration) -> Iterator[Violation]:
+    """Yields a mistake unless `value` is more than nothing and less than forever."""
+    seconds = value.seconds + value.nanos / 1e9
+    if seconds <= 0:
+        yield Violation(path, "must be more than zero seconds")
+    elif seconds > MAX_SECONDS:
+        yield Violation(path, "must be at most 365 days")
