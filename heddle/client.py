@@ -1,0 +1,338 @@
+"""The Python client: every call of the scheduler, with retries, and watches that resume by themselves."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import grpc
+
+from heddle import errors, pb
+from heddle.channels import open_channel
+from heddle.config import Tls
+from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
+
+# Seconds that a call may take; those that wait for processes to end get more.
+CALL_TIMEOUT: Final = 60.0
+STOP_TIMEOUT: Final = 600.0
+
+# Seconds between two tries: the first and the longest pause.
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 2.0
+
+# What a restart, a drain or a broken connection looks like, depending on its moment.
+BREAKS: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+)
+
+ENDED_RUN: Final = frozenset({pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED})
+ENDED_ATTEMPT: Final = frozenset(
+    {
+        pb.ATTEMPT_STATE_ACCEPTED,
+        pb.ATTEMPT_STATE_FAILED,
+        pb.ATTEMPT_STATE_STOPPED,
+        pb.ATTEMPT_STATE_LOST,
+    }
+)
+
+
+class ServerUnreachable(Exception):  # noqa: N818 (a state that ends, named as people say it)
+    """No Heddle server answers; the message says what to do."""
+
+
+Answer = TypeVar("Answer")
+OnBreak = Callable[[str], None]
+
+
+class HeddleClient:
+    """A connection to one scheduler; use it as an async context manager.
+
+    Unary calls are tried again while the server is unavailable, for at most
+    `patience` seconds. Mutations carry a request_id, so that a repeated one is
+    done once. `actor` stands in the events that a mutation causes, as "user:ada".
+
+    Every call raises HeddleError where the server refused, ServerUnreachable
+    where none answered.
+    """
+
+    def __init__(
+        self, address: str, tls: Tls | None = None, *, actor: str = "", patience: float = 10.0
+    ) -> None:
+        self._address = address
+        self._actor = actor
+        self._patience = patience
+        self._channel = open_channel(address, tls)
+        self._stub = SchedulerServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection and every call on it. Idempotent."""
+        await self._channel.close()
+
+    async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
+        """Creates a run, or returns the one that the same `request_id` created before."""
+        return (await self._mutate(self._stub.CreateRun, request)).run
+
+    async def get_run(self, name: str) -> pb.Run:
+        return (await self._call(self._stub.GetRun, pb.GetRunRequest(name=name))).run
+
+    async def list_runs(self, *, page_size: int = 0, page_token: str = "") -> pb.ListRunsResponse:
+        """Returns one page, the newest run first."""
+        request = pb.ListRunsRequest(page_size=page_size, page_token=page_token)
+        return await self._call(self._stub.ListRuns, request)
+
+    async def pause_run(self, name: str) -> pb.Run:
+        return (await self._mutate(self._stub.PauseRun, pb.PauseRunRequest(name=name))).run
+
+    async def resume_run(self, name: str) -> pb.Run:
+        return (await self._mutate(self._stub.ResumeRun, pb.ResumeRunRequest(name=name))).run
+
+    async def cancel_run(self, name: str) -> pb.Run:
+        """Returns the ended run once every process of it is gone."""
+        request = pb.CancelRunRequest(name=name)
+        return (await self._mutate(self._stub.CancelRun, request, timeout=STOP_TIMEOUT)).run
+
+    async def list_epics(self, parent: str) -> list[pb.Epic]:
+        """Returns all epics of a run, in the order of the plan."""
+        epics: list[pb.Epic] = []
+        request = pb.ListEpicsRequest(parent=parent)
+        while True:
+            page = await self._call(self._stub.ListEpics, request)
+            epics += page.epics
+            if not page.next_page_token:
+                return epics
+            request.page_token = page.next_page_token
+
+    async def list_tasks(self, parent: str) -> list[pb.Task]:
+        """Returns all tasks of an epic, or of a run as runs/RUN/epics/-, in planned order."""
+        tasks: list[pb.Task] = []
+        request = pb.ListTasksRequest(parent=parent)
+        while True:
+            page = await self._call(self._stub.ListTasks, request)
+            tasks += page.tasks
+            if not page.next_page_token:
+                return tasks
+            request.page_token = page.next_page_token
+
+    async def retry_task(self, name: str) -> pb.Task:
+        return (await self._mutate(self._stub.RetryTask, pb.RetryTaskRequest(name=name))).task
+
+    async def get_attempt(self, name: str) -> pb.Attempt:
+        return (await self._call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt
+
+    async def list_attempts(self, parent: str) -> list[pb.Attempt]:
+        """Returns all attempts of a task, oldest first; "-" stands for every epic or task."""
+        attempts: list[pb.Attempt] = []
+        request = pb.ListAttemptsRequest(parent=parent)
+        while True:
+            page = await self._call(self._stub.ListAttempts, request)
+            attempts += page.attempts
+            if not page.next_page_token:
+                return attempts
+            request.page_token = page.next_page_token
+
+    async def stop_attempt(self, name: str) -> pb.Attempt:
+        """Returns the ended attempt once its agent and all descendants are gone."""
+        request = pb.StopAttemptRequest(name=name)
+        return (await self._mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
+
+    async def resolve_approval(
+        self, attempt: str, approval_id: str, *, approved: bool, message: str = ""
+    ) -> None:
+        request = pb.ResolveApprovalRequest(
+            attempt=attempt, approval_id=approval_id, approved=approved, message=message
+        )
+        await self._mutate(self._stub.ResolveApproval, request)
+
+    async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:
+        """Yields the run's events behind `after` up to the newest."""
+        while True:
+            request = pb.ListEventsRequest(parent=parent, after_sequence=after)
+            page = await self._call(self._stub.ListEvents, request)
+            for event in page.events:
+                yield event
+            after = page.resume_sequence
+            if not page.more:
+                return
+
+    async def list_session_events(
+        self, parent: str, *, after: int = 0, before: int = 0, page_size: int = 0
+    ) -> pb.ListSessionEventsResponse:
+        """Returns one page of a session's log: behind `after`, or the newest ones ahead of `before`."""
+        request = pb.ListSessionEventsRequest(
+            parent=parent, after_sequence=after, before_sequence=before, page_size=page_size
+        )
+        return await self._call(self._stub.ListSessionEvents, request)
+
+    async def read_artifact(self, attempt: str, artifact: str) -> bytes:
+        """Returns the bytes of a screenshot; `artifact` as in its event."""
+        request = pb.ReadArtifactRequest(attempt=attempt, artifact=artifact)
+        return b"".join([part.data for part in await self._collect(self._stub.ReadArtifact, request)])
+
+    async def get_diff(self, name: str, *, max_bytes: int = 0) -> pb.GetDiffResponse:
+        """Returns the whole diff of an attempt, epic or run; `truncated` where it is longer than asked."""
+        request = pb.GetDiffRequest(name=name, max_bytes=max_bytes)
+        parts = await self._collect(self._stub.GetDiff, request)
+        text = "".join(part.text for part in parts)
+        return pb.GetDiffResponse(text=text, truncated=any(part.truncated for part in parts))
+
+    async def list_workers(self) -> list[pb.Worker]:
+        workers: list[pb.Worker] = []
+        request = pb.ListWorkersRequest()
+        while True:
+            page = await self._call(self._stub.ListWorkers, request)
+            workers += page.workers
+            if not page.next_page_token:
+                return workers
+            request.page_token = page.next_page_token
+
+    def watch_run(
+        self, name: str, *, after: int = 0, on_break: OnBreak | None = None
+    ) -> AsyncGenerator[pb.WatchRunResponse, None]:
+        """Yields every answer of the run's watch, across breaks, until the run has ended.
+
+        Nothing is lost or repeated. It waits for the server without end;
+        `on_break` hears why after each break, and the next answer means that the
+        watch is back. Raises HeddleError where the server refuses.
+        """
+
+        async def is_over(seen: int) -> bool:
+            run = await self.get_run(name)
+            return run.state in ENDED_RUN and run.sequence <= seen
+
+        def begin(seen: int) -> grpc.aio.UnaryStreamCall[pb.WatchRunRequest, pb.WatchRunResponse]:
+            return self._stub.WatchRun(pb.WatchRunRequest(name=name, after_sequence=seen))
+
+        return self._watch(begin, is_over, after, on_break)
+
+    def watch_session(
+        self, attempt: str, *, after: int = 0, on_break: OnBreak | None = None
+    ) -> AsyncGenerator[pb.WatchSessionResponse, None]:
+        """Yields every answer of the session's watch until the session has ended; as `watch_run`."""
+
+        async def is_over(seen: int) -> bool:
+            now = await self.get_attempt(attempt)
+            return now.state in ENDED_ATTEMPT and now.session_sequence <= seen
+
+        def begin(seen: int) -> grpc.aio.UnaryStreamCall[pb.WatchSessionRequest, pb.WatchSessionResponse]:
+            return self._stub.WatchSession(pb.WatchSessionRequest(attempt=attempt, after_sequence=seen))
+
+        return self._watch(begin, is_over, after, on_break)
+
+    async def _watch(
+        self,
+        begin: Callable[[int], grpc.aio.UnaryStreamCall[Any, Any]],
+        is_over: Callable[[int], Awaitable[bool]],
+        seen: int,
+        on_break: OnBreak | None,
+    ) -> AsyncGenerator[Any, None]:
+        tries = 0
+        while True:
+            call = begin(seen)
+            try:
+                async for response in call:
+                    tries = 0
+                    seen = response.resume_sequence
+                    yield response
+                # A server that drains may end the stream as politely as a finished run does.
+                if await is_over(seen):
+                    return
+                why = "the server ended the stream"
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                why = self._foreseen(error)
+            except ServerUnreachable as error:
+                why = str(error)
+            finally:
+                call.cancel()
+            if on_break is not None:
+                on_break(why)
+            await asyncio.sleep(_pause(tries))
+            tries += 1
+
+    def _foreseen(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
+        """Returns what broke the call; raises where trying again cannot help."""
+        if isinstance(error, asyncio.CancelledError):
+            # grpc.aio raises it for a CANCELLED status of the server too.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise error
+            return "the server cancelled the call"
+        refusal = errors.from_rpc(error)
+        if refusal is not None and refusal.code is not grpc.StatusCode.UNAVAILABLE:
+            raise refusal from error
+        if refusal is None and error.code() not in BREAKS:
+            raise ServerUnreachable(
+                f"what answers at {self._address} is no Heddle server of this version"
+                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to the right one"
+            ) from error
+        return refusal.message if refusal is not None else f"{error.code().name}: {error.details()}"
+
+    async def _mutate(
+        self,
+        method: Callable[..., Awaitable[Answer]],
+        request: Any,
+        *,
+        timeout: float = CALL_TIMEOUT,
+    ) -> Answer:
+        request.request_id = request.request_id or uuid.uuid4().hex
+        request.actor = request.actor or self._actor
+        return await self._call(method, request, timeout=timeout)
+
+    async def _call(
+        self, method: Callable[..., Awaitable[Answer]], request: Any, *, timeout: float = CALL_TIMEOUT
+    ) -> Answer:
+        async def once() -> Answer:
+            return await method(request, timeout=timeout)
+
+        return await self._retried(once)
+
+    async def _collect(
+        self, method: Callable[..., grpc.aio.UnaryStreamCall[Any, Answer]], request: Any
+    ) -> list[Answer]:
+        async def once() -> list[Answer]:
+            return [part async for part in method(request, timeout=CALL_TIMEOUT)]
+
+        return await self._retried(once)
+
+    async def _retried(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
+        give_up = time.monotonic() + self._patience
+        tries = 0
+        while True:
+            try:
+                return await once()
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                why = self._foreseen(error)
+                pause = _pause(tries)
+                if time.monotonic() + pause > give_up:
+                    raise self._given_up(error, why) from None
+            await asyncio.sleep(pause)
+            tries += 1
+
+    def _given_up(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, why: str) -> Exception:
+        refusal = errors.from_rpc(error) if isinstance(error, grpc.aio.AioRpcError) else None
+        return refusal or ServerUnreachable(
+            f"no Heddle server answers at {self._address} ({why});"
+            " start one with `heddle up`, or set HEDDLE_SCHEDULER"
+        )
+
+
+def _pause(tries: int) -> float:
+    """Returns seconds until the next try; jitter keeps many clients from coming back at once."""
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)
