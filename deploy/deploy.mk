@@ -1,3 +1,3 @@
 .PHONY: manifests
-manifests:
-	@true
+manifests: $(TEST_STAMP) ## Render the Kubernetes manifests and check them against its schemas
+	$(BIN)/python -m tests.manifests

@@ -1,0 +1,210 @@
+"""The Kubernetes manifests are valid, safe and agree with the code."""
+
+import copy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heddle.config import Settings
+from tests.manifests import (
+    FOLDERS,
+    ROOT,
+    Manifest,
+    ManifestError,
+    check,
+    ordered,
+    render,
+    rendered_by_kubectl,
+)
+
+USER = 10001
+
+folders = pytest.mark.parametrize("folder", FOLDERS)
+
+
+def workloads(folder: str) -> list[Manifest]:
+    return [each for each in render(ROOT / folder) if each["kind"] in {"Deployment", "StatefulSet"}]
+
+
+def containers(folder: str) -> Iterator[tuple[Manifest, Manifest]]:
+    """Yields each pod's specification with each of its containers."""
+    for workload in workloads(folder):
+        pod = workload["spec"]["template"]["spec"]
+        for container in pod["containers"]:
+            yield pod, container
+
+
+def ours(folder: str) -> Iterator[Manifest]:
+    return (container for _, container in containers(folder) if container["image"].startswith("heddle:"))
+
+
+def named(folder: str, kind: str, name: str) -> Manifest:
+    (found,) = (
+        each for each in render(ROOT / folder) if (each["kind"], each["metadata"]["name"]) == (kind, name)
+    )
+    return found
+
+
+@folders
+def test_manifests_are_valid(folder: str) -> None:
+    """Every manifest passes the strict Kubernetes schema."""
+    check(render(ROOT / folder))
+
+
+@folders
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to compare with")
+def test_renders_as_kubectl(folder: str) -> None:
+    """The small renderer and kustomize itself give the same manifests."""
+    assert ordered(render(ROOT / folder)) == ordered(rendered_by_kubectl(ROOT / folder))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "replicas"), "two"),
+        (("spec", "replica"), 2),
+        (("spec", "selector"), {"matchLabel": {}}),
+        (("spec", "template", "spec", "containers"), [{"image": "heddle"}]),
+    ],
+)
+def test_broken_manifest_is_refused(path: tuple[str, ...], value: object) -> None:
+    """A wrong type, misspelled keys and a missing name are each found."""
+    broken = copy.deepcopy(named("deploy/base", "Deployment", "heddle-scheduler"))
+    place: Any = broken
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ManifestError, match="Deployment/heddle-scheduler"):
+        check([broken])
+
+
+def test_duplicate_manifest_is_refused() -> None:
+    """Two manifests of one kind and name cannot be applied."""
+    service = named("deploy/base", "Service", "heddle-ui")
+    with pytest.raises(ManifestError, match="twice"):
+        check([service, service])
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "complaint"),
+    [
+        ("resources: [a.yaml]\nhelmCharts: []\n", "helmCharts"),
+        ("resources: [a.yaml]\nlabels: [{pairs: {a: b}, includeSelectors: true}]\n", "includeSelectors"),
+        ("resources: [a.yaml]\nimages: [{name: a, digest: b}]\n", "digest"),
+        ("resources: [a.yaml]\npatches: [{path: b.yaml, target: {}}]\n", "target"),
+        ("resources: [a.yaml]\npatches: [{path: missing.yaml}]\n", "does not exist"),
+        ("resources: [a.yaml]\npatches: [{path: list.yaml}]\n", "maps only"),
+        ("resources: [secret.yaml]\n", "add Secret"),
+    ],
+)
+def test_unknown_feature_is_refused(tmp_path: Path, kustomization: str, complaint: str) -> None:
+    """What the renderer does not know it refuses instead of guessing."""
+    (tmp_path / "a.yaml").write_text("{kind: Service, metadata: {name: a}}")
+    (tmp_path / "missing.yaml").write_text("{kind: Service, metadata: {name: b}, spec: {}}")
+    (tmp_path / "list.yaml").write_text("{kind: Service, metadata: {name: a}, spec: {ports: [{port: 1}]}}")
+    (tmp_path / "secret.yaml").write_text("{kind: Secret, metadata: {name: a}}")
+    (tmp_path / "kustomization.yaml").write_text(kustomization)
+    with pytest.raises(ManifestError, match=complaint):
+        render(tmp_path)
+
+
+@folders
+def test_containers_have_no_privileges(folder: str) -> None:
+    """Every container runs as a plain user, on a read-only root, with no way up."""
+    for pod, container in containers(folder):
+        assert pod["securityContext"]["runAsNonRoot"], container["name"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["requests"]
+        assert container["resources"]["limits"]["memory"]
+
+
+@folders
+def test_user_is_the_images(folder: str) -> None:
+    """Pods run as the user that the image made."""
+    image = (ROOT / "deploy" / "Containerfile").read_text()
+    assert f"useradd --uid {USER} " in image
+    assert f"\nUSER {USER}:{USER}\n" in image
+    for pod, container in containers(folder):
+        if container["image"].startswith("heddle:"):
+            assert {pod["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {USER}
+
+
+@folders
+def test_every_service_is_probed(folder: str) -> None:
+    """Each container of ours has all three probes, on the port that it listens on."""
+    seen = set()
+    for container in ours(folder):
+        (service,) = container["args"]
+        assert (ROOT / service).is_dir()
+        seen.add(service)
+        (port,) = container["ports"]
+        environment = {each["name"]: each.get("value") for each in container["env"]}
+        assert environment["HEDDLE_LISTEN"] == f"0.0.0.0:{port['containerPort']}"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if service == "ui_svc":
+                assert container[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
+            else:
+                assert container[probe]["grpc"] == {"port": port["containerPort"]}
+    assert seen == {"scheduler_svc", "worktree_svc", "agent_svc", "ui_svc"}
+
+
+@folders
+def test_settings_are_read_by_the_code(folder: str) -> None:
+    """The ConfigMap parses, names real settings only, and lists every worker of the StatefulSet."""
+    data = named(folder, "ConfigMap", "heddle-settings")["data"]
+    known = (ROOT / "heddle" / "config.py").read_text()
+    assert [name for name in data if f"# {name}:" not in known] == []
+    settings = Settings.read(data)
+    replicas = named(folder, "StatefulSet", "heddle-worker")["spec"]["replicas"]
+    assert [worker.name for worker in settings.workers] == [f"heddle-worker-{n}" for n in range(replicas)]
+    for worker in settings.workers:
+        assert worker.worktree == f"{worker.name}.heddle-worker:7401"
+        assert worker.agent == f"{worker.name}.heddle-worker:7402"
+
+
+@folders
+def test_agents_are_stopped_before_their_pod(folder: str) -> None:
+    """Kubernetes waits longer for a worker than a worker waits for its agents."""
+    grace = Settings.read(named(folder, "ConfigMap", "heddle-settings")["data"]).stop_grace
+    pod = named(folder, "StatefulSet", "heddle-worker")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > 2 * grace
+
+
+@folders
+def test_only_the_scheduler_knows_the_database(folder: str) -> None:
+    """The database's address comes from a Secret that is not in this repository, to the scheduler alone."""
+    holders = [
+        container["args"]
+        for container in ours(folder)
+        if any(each["name"] == "HEDDLE_DATABASE_URL" for each in container["env"])
+    ]
+    assert holders == [["scheduler_svc"]]
+    assert not [each for each in render(ROOT / folder) if each["kind"] == "Secret"]
+
+
+@folders
+def test_only_the_scheduler_calls_workers(folder: str) -> None:
+    """Everything is closed, and workers open to scheduler pods only."""
+    assert named(folder, "NetworkPolicy", "heddle-default")["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress"],
+    }
+    (rule,) = named(folder, "NetworkPolicy", "heddle-worker")["spec"]["ingress"]
+    (source,) = rule["from"]
+    assert source == {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "heddle-scheduler"}}}
+
+
+@folders
+def test_a_scheduler_survives_a_drained_node(folder: str) -> None:
+    """There are at least two schedulers, and evictions leave one."""
+    assert named(folder, "Deployment", "heddle-scheduler")["spec"]["replicas"] >= 2
+    assert named(folder, "PodDisruptionBudget", "heddle-scheduler")["spec"]["minAvailable"] == 1
