@@ -1,0 +1,154 @@
+"""A scheduler that plays a fixed run, breaks its streams on request, and remembers what it was asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from heddle import errors, pb
+from heddle.serving import Service
+from heddle.v1 import scheduler_service_pb2_grpc
+
+RUN = "runs/sample-1"
+ATTEMPT = f"{RUN}/epics/api/tasks/model/attempts/1"
+
+
+@dataclass
+class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
+    """Its run has `length` events and so has its one session."""
+
+    length: int = 20
+    run_state: "pb.RunState.ValueType" = pb.RUN_STATE_SUCCEEDED
+    # Awaited before each answer of a stream, with the number of the stream and its next sequence.
+    before_answer: Callable[[int, int], Awaitable[None]] | None = None
+    # Raised once each by the unary calls, in this order.
+    refusals: list[Exception] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
+    streams: int = 0
+
+    async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.CreateRunResponse:
+        self._note(request)
+        return pb.CreateRunResponse(run=self.run())
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
+        self._note(request)
+        if request.name != RUN:
+            raise errors.not_found(request.name)
+        return pb.GetRunResponse(run=self.run())
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
+        self._note(request)
+        return pb.ListRunsResponse(runs=[self.run()])
+
+    async def PauseRun(self, request: pb.PauseRunRequest, context: Any) -> pb.PauseRunResponse:
+        self._note(request)
+        return pb.PauseRunResponse(run=self.run())
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Any) -> pb.ListTasksResponse:
+        self._note(request)
+        place = int(request.page_token or 1)
+        token = str(place + 1) if place < 3 else ""
+        return pb.ListTasksResponse(tasks=[pb.Task(key=f"task-{place}")], next_page_token=token)
+
+    async def GetAttempt(self, request: pb.GetAttemptRequest, context: Any) -> pb.GetAttemptResponse:
+        self._note(request)
+        state = pb.ATTEMPT_STATE_ACCEPTED
+        attempt = pb.Attempt(name=ATTEMPT, state=state, session_sequence=self.length)
+        return pb.GetAttemptResponse(attempt=attempt)
+
+    async def GetDiff(self, request: pb.GetDiffRequest, context: Any) -> AsyncIterator[pb.GetDiffResponse]:
+        self._note(request)
+        yield pb.GetDiffResponse(text="+one\n")
+        yield pb.GetDiffResponse(text="+two\n", truncated=True)
+
+    async def WatchRun(self, request: pb.WatchRunRequest, context: Any) -> AsyncIterator[pb.WatchRunResponse]:
+        self._note(request)
+        async for events, last in self._stream(request.after_sequence):
+            yield pb.WatchRunResponse(events=events, resume_sequence=last, run=self.run())
+
+    async def WatchSession(
+        self, request: pb.WatchSessionRequest, context: Any
+    ) -> AsyncIterator[pb.WatchSessionResponse]:
+        self._note(request)
+        async for events, last in self._stream(request.after_sequence):
+            yield pb.WatchSessionResponse(events=events, resume_sequence=last)
+
+    async def ResumeRun(self, request: pb.ResumeRunRequest, context: Any) -> pb.ResumeRunResponse:
+        self._note(request)
+        return pb.ResumeRunResponse(run=self.run())
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunResponse:
+        self._note(request)
+        return pb.CancelRunResponse(run=self.run())
+
+    async def ListEpics(self, request: pb.ListEpicsRequest, context: Any) -> pb.ListEpicsResponse:
+        self._note(request)
+        return pb.ListEpicsResponse(epics=[pb.Epic(name=f"{RUN}/epics/api", key="api", title="Backend API")])
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, context: Any) -> pb.RetryTaskResponse:
+        self._note(request)
+        return pb.RetryTaskResponse(task=pb.Task(name=request.name))
+
+    async def ListAttempts(self, request: pb.ListAttemptsRequest, context: Any) -> pb.ListAttemptsResponse:
+        self._note(request)
+        return pb.ListAttemptsResponse(attempts=[pb.Attempt(name=ATTEMPT)])
+
+    async def StopAttempt(self, request: pb.StopAttemptRequest, context: Any) -> pb.StopAttemptResponse:
+        self._note(request)
+        return pb.StopAttemptResponse(attempt=pb.Attempt(name=request.name, state=pb.ATTEMPT_STATE_STOPPED))
+
+    async def ResolveApproval(
+        self, request: pb.ResolveApprovalRequest, context: Any
+    ) -> pb.ResolveApprovalResponse:
+        self._note(request)
+        return pb.ResolveApprovalResponse()
+
+    async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:
+        self._note(request)
+        last = min(request.after_sequence + 7, self.length)
+        events = [pb.Event(run=RUN, sequence=each) for each in range(request.after_sequence + 1, last + 1)]
+        return pb.ListEventsResponse(events=events, resume_sequence=last, more=last < self.length)
+
+    async def ListSessionEvents(
+        self, request: pb.ListSessionEventsRequest, context: Any
+    ) -> pb.ListSessionEventsResponse:
+        self._note(request)
+        return pb.ListSessionEventsResponse(last_sequence=self.length)
+
+    async def ReadArtifact(
+        self, request: pb.ReadArtifactRequest, context: Any
+    ) -> AsyncIterator[pb.ReadArtifactResponse]:
+        self._note(request)
+        yield pb.ReadArtifactResponse(data=b"png")
+
+    async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
+        self._note(request)
+        return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])
+
+    async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
+        self.streams += 1
+        stream = self.streams
+        for sequence in range(after + 1, self.length + 1):
+            if self.before_answer is not None:
+                await self.before_answer(stream, sequence)
+            yield [pb.Event(run=RUN, sequence=sequence)], sequence
+            await asyncio.sleep(0)
+
+    def run(self) -> pb.Run:
+        """Returns the run at its end."""
+        return pb.Run(name=RUN, title="Sample", state=self.run_state, sequence=self.length)
+
+    def service(self) -> Service:
+        """Returns what tests.support.services serves."""
+
+        def register(server: grpc.aio.Server) -> None:
+            scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(self, server)
+
+        return Service(["heddle.v1.SchedulerService"], register)
+
+    def _note(self, request: Any) -> None:
+        self.requests.append(request)
+        if self.refusals:
+            raise self.refusals.pop(0)
