@@ -1,0 +1,336 @@
+"""What happens next: the only place with an opinion about order.
+
+`decide` looks at everything and says what to do; it has no clock and no I/O, and
+answers the same for the same snapshot. Whoever acts on it changes what the next
+snapshot shows, and asks again. DESIGN.md lists what it promises.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from heddle import pb
+from heddle.plan import graph
+from scheduler_svc.snapshot import (
+    Action,
+    EpicView,
+    FinishEpic,
+    FinishRun,
+    MergeEpic,
+    MergeRun,
+    ReadyEpic,
+    RunView,
+    SkipTask,
+    Snapshot,
+    StartTask,
+    StopAttempt,
+    TaskView,
+)
+
+# A task that its worker lost so often is likely what kills the worker.
+MAX_LOSSES: Final = 5
+
+_STARTING: Final = (pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING)
+_ENDED: Final = (
+    pb.EPIC_STATE_SUCCEEDED,
+    pb.EPIC_STATE_FAILED,
+    pb.EPIC_STATE_CONFLICTED,
+    pb.EPIC_STATE_SKIPPED,
+    pb.EPIC_STATE_CANCELLED,
+)
+
+
+def decide(snapshot: Snapshot) -> list[Action]:
+    """Returns what to do now, in the order in which to do it; nothing means to wait for news."""
+    workers = {worker.name for worker in snapshot.workers}
+    actions: list[Action] = []
+    queues: list[_Queue] = []
+    for place, run in enumerate(snapshot.runs):
+        causes = _causes(run)
+        actions += _readied(run, causes)
+        actions += _wound_up(run, causes, run.worker in workers)
+        actions += _run_ended(run, run.worker in workers)
+        queues.append(_Queue(run, place, causes, snapshot.typical_seconds))
+    actions += _starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
+    return actions
+
+
+def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:
+    """Says whether a task gets another attempt by itself after one that ended with `outcome`.
+
+    `attempts` counts all so far, `lost` those of them that were lost; both
+    include the one that has just ended. Lost ones do not use up `retries`.
+    """
+    if outcome == pb.OUTCOME_LOST:
+        return lost <= MAX_LOSSES
+    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT}:
+        return attempts - lost <= retries
+    return False
+
+
+class _Cause(NamedTuple):
+    """Why an epic's pending tasks will not run."""
+
+    reason: str
+    cancelled: bool = False
+    # True: its live attempt is stopped as well.
+    stops: bool = False
+
+
+def _causes(run: RunView) -> dict[str, _Cause]:
+    """Returns the causes by key; the epics without one may go on."""
+    keys = [epic.name.epic for epic in run.epics]
+    if run.state == pb.RUN_STATE_CANCELLING:
+        return dict.fromkeys(keys, _Cause("the run was cancelled", cancelled=True, stops=True))
+    for epic in run.epics:
+        if epic.on_failure == pb.ON_FAILURE_STOP_RUN and (failed := _failed_task(epic)):
+            reason = f"task {failed} of epic {epic.name.epic} failed, which stops the run"
+            return dict.fromkeys(keys, _Cause(reason, stops=True))
+    causes = _lost_dependencies(run)
+    for epic in run.epics:
+        if epic.on_failure == pb.ON_FAILURE_STOP_EPIC and (failed := _failed_task(epic)):
+            causes[epic.name.epic] = _Cause(f"task {failed} failed, which stops the epic")
+    return causes
+
+
+def _failed_task(epic: EpicView) -> str | None:
+    return next((task.name.task for task in epic.tasks if task.state == pb.TASK_STATE_FAILED), None)
+
+
+def _lost_dependencies(run: RunView) -> dict[str, _Cause]:
+    """Returns a cause for each epic behind one that ended without being merged, however far behind."""
+    lost = {epic.name.epic for epic in run.epics if epic.state in _ENDED and not epic.merged}
+    causes: dict[str, _Cause] = {}
+    if not lost:
+        return causes
+    epics = {epic.name.epic: epic for epic in run.epics}
+    for wave in graph.waves(_dependencies(run)):
+        for key in wave:
+            missing = [each for each in epics[key].depends_on if each in lost]
+            if missing and epics[key].state == pb.EPIC_STATE_BLOCKED:
+                causes[key] = _Cause(f"epic {missing[0]}, which it depends on, was not merged")
+                lost.add(key)
+    return causes
+
+
+def _dependencies(run: RunView) -> dict[str, tuple[str, ...]]:
+    return {epic.name.epic: epic.depends_on for epic in run.epics}
+
+
+# The life of an epic.
+
+
+def _readied(run: RunView, causes: Mapping[str, _Cause]) -> Iterator[Action]:
+    merged = _merged(run)
+    for epic in run.epics:
+        if _is_ready(epic, merged, causes) and epic.state == pb.EPIC_STATE_BLOCKED:
+            yield ReadyEpic(epic.name)
+
+
+def _is_ready(epic: EpicView, merged: set[str], causes: Mapping[str, _Cause]) -> bool:
+    """Says whether nothing but a free slot keeps an epic's pending tasks from running."""
+    if epic.state in _ENDED or epic.name.epic in causes:
+        return False
+    return epic.state != pb.EPIC_STATE_BLOCKED or merged.issuperset(epic.depends_on)
+
+
+def _merged(run: RunView) -> set[str]:
+    return {epic.name.epic for epic in run.epics if epic.merged}
+
+
+def _wound_up(run: RunView, causes: Mapping[str, _Cause], connected: bool) -> Iterator[Action]:
+    """Yields what brings epics to their ends: stops and skips where there is a cause, merges, ends."""
+    for epic in run.epics:
+        cause = causes.get(epic.name.epic)
+        if cause:
+            yield from _cut_short(epic, cause)
+        waiting = cause is None and any(_startable(task) for task in epic.tasks)
+        if not (waiting or epic.state in _ENDED or epic.merging or _busy(epic)):
+            yield from _closed(epic, cause, connected)
+
+
+def _cut_short(epic: EpicView, cause: _Cause) -> Iterator[Action]:
+    for task in epic.tasks:
+        if cause.stops and task.live_attempt and not task.stopping:
+            yield StopAttempt(task.live_attempt, cause.reason)
+        if _startable(task):
+            yield SkipTask(task.name, cause.reason)
+
+
+def _closed(epic: EpicView, cause: _Cause | None, connected: bool) -> Iterator[Action]:
+    """Yields the merge or the end of an epic whose tasks are over."""
+    cancelled = cause is not None and cause.cancelled
+    if epic.merged or cancelled or not _mergeable(epic):
+        yield _finished(epic, cause)
+    elif connected:
+        yield MergeEpic(epic.name)
+
+
+def _mergeable(epic: EpicView) -> bool:
+    """Says whether the work of an epic whose tasks are over is wanted in the run's branch."""
+    counts = _counts(epic)
+    if not counts[pb.TASK_STATE_ACCEPTED] or counts[pb.TASK_STATE_PENDING] or counts[pb.TASK_STATE_SKIPPED]:
+        return False
+    stops = epic.on_failure in {pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN}
+    return not (stops and counts[pb.TASK_STATE_FAILED])
+
+
+def _finished(epic: EpicView, cause: _Cause | None) -> FinishEpic:
+    counts = _counts(epic)
+    if counts[pb.TASK_STATE_ACCEPTED] == len(epic.tasks) and epic.merged:
+        return FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)
+    reason = cause.reason if cause else ""
+    if not any(task.attempts for task in epic.tasks):
+        return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, reason or "none of its tasks was to run")
+    if cause and cause.cancelled:
+        return FinishEpic(epic.name, pb.EPIC_STATE_CANCELLED, reason)
+    failed = counts[pb.TASK_STATE_FAILED]
+    skipped = counts[pb.TASK_STATE_PENDING] + counts[pb.TASK_STATE_SKIPPED]
+    parts = [f"{failed} of {_plural(len(epic.tasks), 'task')} failed"] if failed else []
+    if skipped:
+        parts.append(f"{skipped} of {_plural(len(epic.tasks), 'task')} did not run")
+    if reason and not failed:
+        parts.append(reason)
+    return FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "; ".join(parts))
+
+
+def _counts(epic: EpicView) -> Counter["pb.TaskState.ValueType"]:
+    return Counter(task.state for task in epic.tasks)
+
+
+def _startable(task: TaskView) -> bool:
+    return task.state == pb.TASK_STATE_PENDING and task.live_attempt is None
+
+
+def _live(task: TaskView) -> bool:
+    return task.live_attempt is not None or task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+
+
+def _busy(epic: EpicView) -> bool:
+    return any(_live(task) for task in epic.tasks)
+
+
+# The end of a run.
+
+
+def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
+    """Yields the merge into the user's branch, or the end, once every epic has ended."""
+    if run.merging_into or any(_unfinished(epic) for epic in run.epics):
+        return
+    if run.state == pb.RUN_STATE_CANCELLING:
+        yield FinishRun(run.name, pb.RUN_STATE_CANCELLED)
+    elif any(epic.state != pb.EPIC_STATE_SUCCEEDED for epic in run.epics):
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, _shortfall(run))
+    elif run.merge_into_conflict:
+        reason = (
+            f"{run.name.branch} could not be merged into {run.merge_into}; the work is on {run.name.branch}"
+        )
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, reason)
+    elif run.merge_into and not run.merged_into:
+        if connected:
+            yield MergeRun(run.name)
+    else:
+        yield FinishRun(run.name, pb.RUN_STATE_SUCCEEDED)
+
+
+def _unfinished(epic: EpicView) -> bool:
+    return epic.state not in _ENDED or epic.merging or _busy(epic)
+
+
+def _shortfall(run: RunView) -> str:
+    """Returns in plain words which epics did not succeed."""
+    words = {
+        pb.EPIC_STATE_FAILED: "failed",
+        pb.EPIC_STATE_CONFLICTED: "conflicted",
+        pb.EPIC_STATE_SKIPPED: "did not run",
+        pb.EPIC_STATE_CANCELLED: "cancelled",
+    }
+    parts = []
+    for state, word in words.items():
+        keys = [epic.name.epic for epic in run.epics if epic.state == state]
+        if keys:
+            named = ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
+            parts.append(f"{len(keys)} of {_plural(len(run.epics), 'epic')} {word} ({named})")
+    return "; ".join(parts)
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+# What starts.
+
+
+class _Queue:
+    """The epics of a run that could start a task now, and how many sessions the run has."""
+
+    def __init__(
+        self, run: RunView, place: int, causes: Mapping[str, _Cause], typical_seconds: float | None
+    ) -> None:
+        self.run = run
+        self.place = place
+        self.live = sum(_live(task) for epic in run.epics for task in epic.tasks)
+        self._causes = causes
+        self._typical_seconds = typical_seconds
+
+    def has_next(self) -> bool:
+        return self.run.state in _STARTING and self.live < self.run.max_parallel and bool(self._best_last)
+
+    def start_next(self) -> StartTask:
+        self.live += 1
+        task = next(task for task in self._best_last.pop().tasks if _startable(task))
+        return StartTask(task.name.attempt(task.attempts + 1))
+
+    # Made when first asked for: sorting is dear, and most snapshots have no free slot.
+    @cached_property
+    def _best_last(self) -> list[EpicView]:
+        merged = _merged(self.run)
+        waiting = [
+            epic
+            for epic in self.run.epics
+            if _is_ready(epic, merged, self._causes)
+            and not (epic.merging or _busy(epic))
+            and any(_startable(task) for task in epic.tasks)
+        ]
+        work = _work_ahead(self.run, self._typical_seconds)
+        return sorted(waiting, key=lambda epic: (-epic.priority, work[epic.name.epic], -epic.index))
+
+
+def _starts(queues: list[_Queue], free: dict[str, int]) -> Iterator[Action]:
+    """Yields the starts that fill the `free` slots; the run with the fewest sessions goes first."""
+    for queue in queues:
+        if queue.run.worker in free:
+            free[queue.run.worker] -= queue.live
+    while able := [queue for queue in queues if free.get(queue.run.worker, 0) > 0 and queue.has_next()]:
+        queue = min(able, key=lambda each: (each.live, each.place))
+        free[queue.run.worker] -= 1
+        yield queue.start_next()
+
+
+def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:
+    """Returns for each epic its remaining work plus the longest chain of work that waits for it.
+
+    In seconds, or in tasks where nothing is known about their length.
+    """
+    typical = typical_seconds or _mean_estimate(run) or 1.0
+    dependencies = _dependencies(run)
+    dependents = graph.reversed_edges(dependencies)
+    remaining = {epic.name.epic: _remaining(epic, typical) for epic in run.epics}
+    ahead: dict[str, float] = {}
+    for wave in reversed(graph.waves(dependencies)):
+        for key in wave:
+            ahead[key] = remaining[key] + max((ahead[each] for each in dependents[key]), default=0.0)
+    return ahead
+
+
+def _remaining(epic: EpicView, typical: float) -> float:
+    if epic.state in _ENDED:
+        return 0.0
+    pending = [task for task in epic.tasks if task.state == pb.TASK_STATE_PENDING]
+    return sum(typical if task.estimate is None else task.estimate for task in pending)
+
+
+def _mean_estimate(run: RunView) -> float:
+    given = [task.estimate for epic in run.epics for task in epic.tasks if task.estimate is not None]
+    return sum(given) / len(given) if given else 0.0
