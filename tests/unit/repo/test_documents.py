@@ -1,0 +1,61 @@
+"""The documents point at things that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.repo.files import ROOT, committed, relative
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+HTML_SOURCE = re.compile(r'<(?:img|source|a)\b[^>]*?(?:src|srcset|href)="([^"]+)"')
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+documents = pytest.mark.parametrize("document", committed("*.md"), ids=relative)
+
+
+def prose(document: Path) -> str:
+    return FENCE.sub("", document.read_text())
+
+
+def anchors(document: Path) -> set[str]:
+    """Returns the anchors of a document's headings, as code forges make them."""
+    headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(prose(document)))
+    return {heading.strip().replace(" ", "-") for heading in headings}
+
+
+@documents
+def test_relative_links_resolve(document: Path) -> None:
+    """Every relative link leads to a file that is there, and to a heading that it has."""
+    text = prose(document)
+    for link in LINK.findall(text) + HTML_SOURCE.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{relative(document)} links to {link}, which is not there"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{relative(document)}: {path} has no heading #{anchor}"
+
+
+def test_documents_of_docs_can_be_found() -> None:
+    """Every page of docs/ is linked from another page."""
+    linked = {
+        (document.parent / link.partition("#")[0]).resolve()
+        for document in committed("*.md")
+        for link in LINK.findall(prose(document))
+    }
+    orphans = [
+        relative(page)
+        for page in committed("docs/*.md")
+        if page not in linked and page.parent not in linked and page.name != "README.md"
+    ]
+    assert orphans == []
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    """A newcomer finds `make run` and `make test` in the README."""
+    text = (ROOT / "README.md").read_text()
+    assert "make run" in text
+    assert "make test" in text

@@ -1,0 +1,74 @@
+"""Rules that hold for every committed file."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.unit.repo.files import ROOT, committed, relative
+
+PINS = committed("requirements/*.txt")
+PIN = re.compile(r"^([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[^\s;]+( ; .+)? \\$")
+HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+
+# Written so that this file does not find itself.
+MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home/(?!heddle\b|NAME\b|ada\b|you\b)\w+|Users/\w+)/\w")
+
+# The largest file that a person reads: past it, a file holds two ideas.
+MOST_LINES = 400
+
+
+@pytest.mark.parametrize("pins", PINS, ids=relative)
+def test_pins_are_complete(pins: Path) -> None:
+    """Each pin is one exact version with its hashes, from no index in particular."""
+    lines = pins.read_text().splitlines()
+    assert lines
+    for line in lines:
+        assert PIN.match(line) or HASH.match(line), line
+
+
+def test_pins_cover_what_the_project_asks_for() -> None:
+    """Every dependency of pyproject.toml is pinned, for users, tests and benchmarks."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["postgres"]
+    wanted = {
+        "run.txt": asked,
+        "test.txt": asked + project["dependency-groups"]["dev"],
+        "bench.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["bench"],
+    }
+    for file, requirements in wanted.items():
+        text = (ROOT / "requirements" / file).read_text()
+        pinned = {match[1] for line in text.splitlines() if (match := PIN.match(line))}
+        names = {re.split(r"[\[<>=]", requirement)[0] for requirement in requirements}
+        assert names - pinned == set(), file
+
+
+def test_no_path_of_a_machine() -> None:
+    """No file names a folder that only its author has."""
+    found = []
+    for path in committed():
+        if path.suffix in {".png", ".webp", ".ico"}:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if MACHINE_PATH.search(line):
+                found.append(f"{relative(path)}:{number}: {line.strip()}")
+    assert found == []
+
+
+def test_a_file_is_one_idea() -> None:
+    """No source file is longer than somebody reads at a sitting."""
+    long = [
+        f"{relative(path)}: {count} lines"
+        for path in committed("*.py", "*.js", "*.vue")
+        if "heddle/v1/" not in relative(path)
+        and (count := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
+    ]
+    assert long == []
+
+
+def test_the_version_stands_once() -> None:
+    """The package, the changelog and the manifests name the same version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'__version__ = "{version}"' in (ROOT / "heddle" / "__init__.py").read_text()
+    assert f"newTag: {version}\n" in (ROOT / "deploy" / "base" / "kustomization.yaml").read_text()
