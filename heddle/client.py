@@ -281,7 +281,8 @@ class HeddleClient:
                 f"what answers at {self._address} is no Heddle server of this version"
                 f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to the right one"
             ) from error
-        return refusal.message if refusal is not None else f"{error.code().name}: {error.details()}"
+        # gRPC tells the whole way down to the socket; its last part is what went wrong.
+        return refusal.message if refusal is not None else (error.details() or "").rpartition(": ")[2]
 
     async def _mutate(
         self,

@@ -1,0 +1,5 @@
+"""The doctor command."""
+
+import typer
+
+app = typer.Typer()

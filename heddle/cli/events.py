@@ -1,0 +1,130 @@
+"""One line of plain words for each event of a run's or a session's log."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from heddle import pb
+from heddle.cli import words
+
+
+def line(event: pb.Event) -> str:
+    """Returns sequence, time, place and what happened."""
+    place = "/".join(filter(None, (event.epic, event.task, str(event.attempt or ""))))
+    text = f"{event.sequence:>5}  {words.clock(event.time)}  {f'{place}: ' if place else ''}{describe(event)}"
+    return text.rstrip()
+
+
+def describe(event: pb.Event) -> str:
+    """Returns what happened, in words. A kind that this version does not know is named as such."""
+    kind = event.WhichOneof("payload")
+    if kind is None:
+        return "something that this version of heddle does not know"
+    words_of = _WORDS.get(kind)
+    return words_of(getattr(event, kind)) if words_of else kind.replace("_", " ")
+
+
+def _run_created(event: pb.RunCreated) -> str:
+    size = f"{words.count(event.epic_count, 'epic')}, {words.count(event.task_count, 'task')}"
+    return f"run created: {event.title} ({size}, at most {event.max_parallel} at once)"
+
+
+def _run_finished(event: pb.RunFinished) -> str:
+    counts = [
+        (event.tasks_accepted, "accepted"),
+        (event.tasks_failed, "failed"),
+        (event.tasks_skipped, "skipped"),
+    ]
+    tasks = ", ".join(f"{number} {what}" for number, what in counts if number)
+    return _ended("run", event.outcome, event.reason) + (f" ({tasks})" if tasks else "")
+
+
+def _task_failed(event: pb.TaskFailed) -> str:
+    kept = f"; its work is kept at {event.kept_ref}" if event.kept_ref else ""
+    return f"failed: {event.reason or 'no reason given'}{'; another attempt follows' if event.will_retry else ''}{kept}"
+
+
+def _diff(stat: pb.DiffStat) -> str:
+    return f"{words.count(stat.files, 'file')}, +{stat.insertions} -{stat.deletions}"
+
+
+def _tool(event: pb.ToolStarted) -> str:
+    return f"⚡ {event.name} {event.target}".rstrip()
+
+
+def _tool_finished(event: pb.ToolFinished) -> str:
+    return f"{_mark(event.ok)} tool finished after {words.span(event.duration)}"
+
+
+def _check(event: pb.CheckFinished) -> str:
+    tests = (
+        f", tests: {event.tests.passed} passed, {event.tests.failed} failed"
+        if event.HasField("tests")
+        else ""
+    )
+    return f"{_mark(event.ok)} check {event.name} ({words.span(event.duration)}{tests})"
+
+
+def _usage(event: pb.Usage) -> str:
+    price = f", ${event.cost_usd_micros / 1e6:.4f}" if event.HasField("cost_usd_micros") else ""
+    return f"usage: {event.model}: {event.input_tokens} in, {event.output_tokens} out{price}"
+
+
+def _approval(event: pb.ApprovalRequested) -> str:
+    tool = f" ({event.tool} {event.target})" if event.tool else ""
+    return f"asks: {event.question}{tool}"
+
+
+def _approval_resolved(event: pb.ApprovalResolved) -> str:
+    said = f": {event.message}" if event.message else ""
+    return f"{'allowed' if event.approved else 'denied'}{said}"
+
+
+def _conflict(event: pb.MergeConflicted) -> str:
+    advice = f"\n{event.advice}" if event.advice else ""
+    return f"merge into {event.target_branch} conflicts in {', '.join(event.files)}{advice}"
+
+
+def _ended(what: str, outcome: "pb.Outcome.ValueType", reason: str) -> str:
+    return f"{what} {words.outcome(outcome)}{f': {reason}' if reason else ''}"
+
+
+def _mark(ok: bool) -> str:
+    return "✓" if ok else "✗"
+
+
+# Any: each takes the message of its own kind.
+_WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "run_created": _run_created,
+    "run_started": lambda _: "run started",
+    "run_paused": lambda e: f"run paused{f': {e.reason}' if e.reason else ''}",
+    "run_resumed": lambda _: "run resumed",
+    "run_finished": _run_finished,
+    "epic_ready": lambda _: "ready",
+    "epic_started": lambda e: f"epic started: {e.title}",
+    "epic_finished": lambda e: _ended("epic", e.outcome, e.reason),
+    "worktree_created": lambda e: f"worktree {e.path} on {e.branch}",
+    "worktree_removed": lambda e: f"worktree {e.path} removed",
+    "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
+    "task_waiting": lambda e: f"waits for you: {e.reason}",
+    "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
+    "task_failed": _task_failed,
+    "task_skipped": lambda e: f"skipped: {e.reason}",
+    "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",
+    "output": lambda e: e.text.rstrip("\n"),
+    "tool_started": _tool,
+    "tool_finished": _tool_finished,
+    "message": lambda e: e.text.rstrip("\n"),
+    "screenshot": lambda e: f"screenshot: {e.caption} ({e.size_bytes} bytes)",
+    "usage": _usage,
+    "check_finished": _check,
+    "approval_requested": _approval,
+    "approval_resolved": _approval_resolved,
+    "session_finished": lambda e: _ended("session", e.outcome, e.reason),
+    "conflict_predicted": lambda e: f"will conflict with {e.with_epic} in {', '.join(e.files)}",
+    "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
+    "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
+    "merge_conflicted": _conflict,
+    "budget_reached": lambda e: f"budget of ${e.budget_usd_micros / 1e6:.2f} reached",
+    "worker_joined": lambda e: f"worker {e.worker} joined with {words.count(e.slots, 'slot')}",
+    "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",
+}

@@ -1,0 +1,44 @@
+"""How people name things on the command line: in full, or as RUN/EPIC/TASK/N."""
+
+from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName, TaskName
+
+
+def run_name(text: str) -> str:
+    """Returns runs/RUN for that or for RUN alone."""
+    try:
+        return str(RunName.parse(f"runs/{text.removeprefix('runs/')}"))
+    except HeddleError:
+        raise Failure(f"{text!r} names no run; write RUN, as `heddle ls` shows it", BAD_INPUT) from None
+
+
+def task_name(text: str) -> TaskName:
+    """Returns the task that `text` names; of an attempt, the one that it tries."""
+    try:
+        return TaskName.parse(str(TaskName(*_ids(text)[:3])))
+    except (HeddleError, TypeError):
+        raise Failure(f"{text!r} names no task; write RUN/EPIC/TASK", BAD_INPUT) from None
+
+
+def attempt_number(text: str) -> int | None:
+    """Returns the number of the attempt that `text` names; None where it names only the task."""
+    ids = _ids(text)
+    if len(ids) == 3:
+        return None
+    try:
+        return AttemptName.parse(f"{task_name(text)}/attempts/{ids[3]}").number
+    except (HeddleError, IndexError):
+        raise Failure(
+            f"{text!r} names no attempt; write RUN/EPIC/TASK/N, or RUN/EPIC/TASK for the newest", BAD_INPUT
+        ) from None
+
+
+def _ids(text: str) -> list[str]:
+    parts = text.removeprefix("runs/").split("/")
+    full = parts[1:2] == ["epics"] and parts[3:4] == ["tasks"]
+    if not full:
+        return parts if len(parts) in {3, 4} else []
+    if len(parts) == 5:
+        return parts[::2]
+    return parts[::2] if len(parts) == 7 and parts[5] == "attempts" else []

@@ -1,0 +1,17 @@
+"""Reads a plan file for a command, or ends it with every mistake at once."""
+
+from pathlib import Path
+
+from heddle import pb
+from heddle.cli import words
+from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.plan.file import load
+
+
+def read(path: Path) -> pb.Plan:
+    """Returns the plan in `path`; raises Failure with a line for each mistake."""
+    loaded = load(path)
+    if loaded.problems:
+        count = words.count(len(loaded.problems), "mistake")
+        raise Failure(f"{loaded.describe()}\n{count}; nothing was created", BAD_INPUT)
+    return loaded.plan

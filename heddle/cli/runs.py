@@ -1,0 +1,266 @@
+"""Commands that start, show and steer runs."""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from heddle import pb
+from heddle.cli import events, names, output, plan_file, tables, words
+from heddle.cli.failure import BAD_INPUT, INTERRUPTED, Failure
+from heddle.cli.follow import exit_code, follow_run
+from heddle.cli.output import Json
+from heddle.cli.transcript import Transcript
+from heddle.client import HeddleClient
+from heddle.clock import utc_now
+
+app = typer.Typer()
+Result = TypeVar("Result")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="As `heddle ls` shows it.")]
+AttemptArgument = Annotated[
+    str, typer.Argument(metavar="ATTEMPT", help="RUN/EPIC/TASK/N; without N, the newest of the task.")
+]
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="RUN/EPIC/TASK.")]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    *,
+    repo: Annotated[Path, typer.Option("--repo", help="The git repository to work on.")],
+    agent: Annotated[str, typer.Option(help="In place of the plan's default agent.")] = "",
+    max_parallel: Annotated[int, typer.Option(min=0, help="Sessions at once; 0: as many as fit.")] = 0,
+    base: Annotated[str, typer.Option(metavar="REF", help="Where to start from; HEAD if absent.")] = "",
+    merge_into: Annotated[str, typer.Option(metavar="BRANCH", help="A branch to move in the end.")] = "",
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Start although files are changed; agents do not see them.")
+    ] = False,
+    request_id: Annotated[str, typer.Option(help="The same one again returns the same run.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Runs a plan on a repository."""
+    request = pb.CreateRunRequest(
+        plan=plan_file.read(file),
+        project=str(repo.expanduser().absolute()),
+        base_ref=base,
+        agent=agent,
+        max_parallel=max_parallel,
+        merge_into=merge_into,
+        allow_dirty=allow_dirty,
+        request_id=request_id,
+    )
+    created = output.run_async(_create(request))
+    short = created.name.removeprefix("runs/")
+    if not wait:
+        if as_json:
+            output.print_json(created)
+        else:
+            output.line(short)
+            output.say(f"{short} has begun; `heddle watch {short}` shows it")
+        return
+    output.say(f"{short} has begun")
+    try:
+        ended = output.run_async(_follow(created.name, 0, as_json))
+    except KeyboardInterrupt:
+        raise Failure(f"the run goes on; `heddle watch {short}` shows it", INTERRUPTED) from None
+    raise typer.Exit(exit_code(ended))
+
+
+@app.command()
+def ls(
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Lists runs, the newest first."""
+
+    async def listed() -> list[pb.Run]:
+        async with output.connect() as client:
+            return list((await client.list_runs(page_size=limit)).runs)
+
+    runs = output.run_async(listed())
+    if as_json:
+        for each in runs:
+            output.print_json(each)
+    elif runs:
+        output.out.print(tables.runs(runs, utc_now()))
+    else:
+        output.say("no runs yet; start one with `heddle run plan.yaml --repo PATH`")
+
+
+@app.command()
+def show(run: RunArgument, as_json: Json = False) -> None:
+    """Shows a run with its epics and tasks. With --json: the run alone."""
+    name = names.run_name(run)
+
+    async def fetched() -> tuple[pb.Run, list[pb.Epic], list[pb.Task]]:
+        async with output.connect() as client:
+            found = await client.get_run(name)
+            if as_json:
+                return found, [], []
+            return found, await client.list_epics(name), await client.list_tasks(f"{name}/epics/-")
+
+    found, epics, tasks = output.run_async(fetched())
+    if as_json:
+        output.print_json(found)
+        return
+    output.out.print(tables.runs([found], utc_now()))
+    for line in _details(found):
+        output.line(line)
+    output.line("")
+    output.out.print(tables.tasks(epics, tasks, utc_now()))
+
+
+@app.command()
+def watch(
+    run: RunArgument,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Shows a run until it has ended; exits 0 only if it succeeded."""
+    raise typer.Exit(exit_code(output.run_async(_follow(names.run_name(run), after, as_json))))
+
+
+@app.command(name="events")
+def list_events(
+    run: RunArgument,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Prints the run's log as far as it goes."""
+    name = names.run_name(run)
+
+    async def printed() -> None:
+        async with output.connect() as client:
+            async for event in client.list_events(name, after=after):
+                if as_json:
+                    output.print_json(event)
+                else:
+                    output.line(events.line(event))
+
+    output.run_async(printed())
+
+
+@app.command()
+def logs(
+    attempt: AttemptArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the session has ended.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Prints what an agent said and did."""
+    transcript = Transcript()
+
+    def show(event: pb.Event) -> None:
+        if as_json:
+            output.print_json(event)
+        else:
+            sys.stdout.write(transcript.text(event))
+            sys.stdout.flush()
+
+    async def printed() -> None:
+        async with output.connect() as client:
+            name = await _attempt_name(client, attempt)
+            after, more = 0, True
+            while more:
+                page = await client.list_session_events(name, after=after)
+                for event in page.events:
+                    show(event)
+                    after = event.sequence
+                more = page.more
+            if follow:
+                async for response in client.watch_session(name, after=after):
+                    for event in response.events:
+                        show(event)
+
+    output.run_async(printed())
+
+
+@app.command()
+def pause(run: RunArgument, as_json: Json = False) -> None:
+    """Starts no new task of a run; running sessions go on."""
+    name = names.run_name(run)
+    _tell_run(output.run_async(_with_client(lambda client: client.pause_run(name))), as_json)
+
+
+@app.command()
+def resume(run: RunArgument, as_json: Json = False) -> None:
+    """Lets a paused run go on."""
+    name = names.run_name(run)
+    _tell_run(output.run_async(_with_client(lambda client: client.resume_run(name))), as_json)
+
+
+@app.command()
+def cancel(run: RunArgument, as_json: Json = False) -> None:
+    """Ends a run and all of its sessions. What was accepted stays on its branches."""
+    name = names.run_name(run)
+    _tell_run(output.run_async(_with_client(lambda client: client.cancel_run(name))), as_json)
+
+
+@app.command()
+def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
+    """Ends a session; returns when its agent and all that it started are gone."""
+
+    async def stopped() -> pb.Attempt:
+        async with output.connect() as client:
+            return await client.stop_attempt(await _attempt_name(client, attempt))
+
+    ended = output.run_async(stopped())
+    if as_json:
+        output.print_json(ended)
+    else:
+        output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
+
+
+@app.command()
+def retry(task: TaskArgument, as_json: Json = False) -> None:
+    """Gives a failed or skipped task a new attempt."""
+    name = str(names.task_name(task))
+    again = output.run_async(_with_client(lambda client: client.retry_task(name)))
+    if as_json:
+        output.print_json(again)
+    else:
+        output.line(f"{again.name.removeprefix('runs/')} {words.state(again)}")
+
+
+async def _with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
+    async with output.connect() as client:
+        return await call(client)
+
+
+async def _create(request: pb.CreateRunRequest) -> pb.Run:
+    return await _with_client(lambda client: client.create_run(request))
+
+
+async def _follow(name: str, after: int, as_json: bool) -> pb.Run:
+    return await _with_client(lambda client: follow_run(client, name, after=after, as_json=as_json))
+
+
+async def _attempt_name(client: HeddleClient, text: str) -> str:
+    """Returns the attempt's full name, of the task's newest attempt where `text` names only the task."""
+    task, number = names.task_name(text), names.attempt_number(text)
+    if number is not None:
+        return str(task.attempt(number))
+    attempts = await client.list_attempts(str(task))
+    if not attempts:
+        raise Failure(f"{text} has had no attempt yet", BAD_INPUT)
+    return attempts[-1].name
+
+
+def _tell_run(run: pb.Run, as_json: bool) -> None:
+    if as_json:
+        output.print_json(run)
+    else:
+        output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
+
+
+def _details(run: pb.Run) -> Iterator[str]:
+    yield f"from {run.base_ref or 'HEAD'} ({run.base_commit[:10]}), merged on {run.branch}"
+    if run.merge_into:
+        yield f"moves {run.merge_into} in the end"
+    if run.reason:
+        yield f"because: {run.reason}"

@@ -1,0 +1,83 @@
+"""Commands that start Heddle on this machine: `up`, and `demo`, which shows it at work."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heddle.cli import home, output, ports, sample
+from heddle.cli.output import Json
+from heddle.cli.ports import Endpoints
+from heddle.cli.supervisor import Supervisor
+from heddle.config import DEFAULT_PORT, Settings
+
+app = typer.Typer()
+
+PortsOption = Annotated[
+    int,
+    typer.Option(
+        "--ports",
+        metavar="BASE",
+        min=1,
+        max=ports.HIGHEST - 3,
+        help="BASE to BASE+3 for scheduler, worktree, agent and web app.",
+    ),
+]
+
+
+@app.command()
+def up(base: PortsOption = DEFAULT_PORT, as_json: Json = False) -> None:
+    """Starts the four services and keeps them running until Ctrl-C."""
+    endpoints = Endpoints(base)
+
+    async def announce() -> None:
+        folder = Settings.read().home
+        if as_json:
+            # No message describes a Heddle as a whole: these names are `up`'s own.
+            facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
+            output.line(json.dumps(facts))
+            return
+        _announce(endpoints, folder)
+
+    _supervise(endpoints, announce)
+
+
+@app.command()
+def demo(base: PortsOption = DEFAULT_PORT) -> None:
+    """Starts the services, runs the sample plan on a sample repository, and stays up until Ctrl-C."""
+    endpoints = Endpoints(base)
+    if problems := ports.taken(endpoints):
+        endpoints = Endpoints(ports.find_free())
+        output.say(f"{'; '.join(problems)}. Taking {endpoints.base} to {endpoints.base + 3} instead")
+
+    async def play() -> None:
+        settings = Settings.read()
+        _announce(endpoints, settings.home)
+        await sample.play(endpoints, settings)
+        output.line(f"\nThe board stays at {endpoints.board} until Ctrl-C")
+
+    _supervise(endpoints, play)
+
+
+def _announce(endpoints: Endpoints, folder: Path) -> None:
+    output.line("Heddle is up. Ctrl-C ends it.")
+    output.line(f"  board  {endpoints.board}")
+    output.line(f"  API    {endpoints.scheduler.address}")
+    output.line(f"  data   {folder} (logs in {folder / 'logs'})")
+    if endpoints.base != DEFAULT_PORT:
+        output.line("In other terminals, first:")
+        output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+
+
+def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
+    settings = Settings.read()
+    os.environ.update(endpoints.environment())
+    with home.held(settings.home, endpoints.scheduler.address):
+        ports.require_free(endpoints)
+        output.say("starting the services …")
+        asyncio.run(Supervisor(endpoints, settings.home, output.say, settings.tls).run(when_ready))
+        output.say("all services have ended")

@@ -1,0 +1,77 @@
+"""Runs, epics and tasks as tables."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from heddle import pb
+from heddle.cli import words
+from heddle.cli.board import STYLES
+
+
+def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
+    """Returns a row for each run."""
+    table = _table("RUN", "STATE", "TASKS", "COST", "TIME", "PLAN", "PROJECT")
+    for run in listed:
+        table.add_row(
+            run.name.removeprefix("runs/"),
+            _state(run),
+            f"{run.tasks.accepted}/{run.tasks.total}",
+            words.cost(run.usage),
+            words.elapsed(run.start_time, run.end_time, now),
+            Text(run.title),
+            Text(run.project),
+        )
+    return table
+
+
+def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) -> Table:
+    """Returns a row for each epic, and below it one for each of its tasks in planned order."""
+    table = _table("EPIC / TASK", "STATE", "TITLE", "TRIES", "TIME", "COST", "COMMIT", "WHY")
+    for epic in epics:
+        done = f"{epic.tasks.accepted}/{epic.tasks.total}"
+        took = words.elapsed(epic.start_time, epic.end_time, now)
+        why = Text(", ".join(epic.conflict_files) or epic.reason)
+        commit = epic.merge_commit[:10]
+        table.add_row(
+            Text(epic.key, style="bold"),
+            _state(epic),
+            Text(epic.title),
+            done,
+            took,
+            words.cost(epic.usage),
+            commit,
+            why,
+        )
+        for task in listed:
+            if task.name.startswith(f"{epic.name}/tasks/"):
+                table.add_row(*_task(task, now))
+    return table
+
+
+def _task(task: pb.Task, now: datetime) -> list[str | Text]:
+    newest = task.latest_attempt
+    return [
+        Text(f"  {task.key}"),
+        _state(task),
+        Text(task.title),
+        str(task.attempt_count or ""),
+        words.elapsed(newest.start_time, newest.end_time, now),
+        words.cost(newest.usage),
+        task.commit[:10],
+        Text(task.reason or newest.reason),
+    ]
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading not in {"WHY", "PROJECT"})
+    return table
+
+
+def _state(resource: pb.Run | pb.Epic | pb.Task) -> Text:
+    word = words.state(resource)
+    return Text(word, style=STYLES.get(word, ""))

@@ -1,0 +1,27 @@
+"""A session's log as text that reads on, for `heddle logs`."""
+
+from heddle import pb
+from heddle.cli import events
+
+# Pieces of one text follow each other without a line break.
+_TEXT = frozenset({"message", "output"})
+
+
+class Transcript:
+    """Turns a session's events, in order, into text; joins the pieces that a message came in."""
+
+    def __init__(self) -> None:
+        self._open_line = False
+
+    def text(self, event: pb.Event) -> str:
+        """Returns what `event` adds."""
+        kind = event.WhichOneof("payload")
+        if kind in _TEXT:
+            text = str(getattr(event, kind).text)
+            if kind == "message" and event.message.last and not text.endswith("\n"):
+                text += "\n" if text or self._open_line else ""
+            self._open_line = not text.endswith("\n") if text else self._open_line
+            return text
+        before = "\n" if self._open_line else ""
+        self._open_line = False
+        return f"{before}[{events.describe(event)}]\n"

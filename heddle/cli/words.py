@@ -1,0 +1,59 @@
+"""Values as people read them: states, money, durations, times."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+
+
+def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:
+    """Returns the resource's state as one lower-case word."""
+    kind = type(resource).DESCRIPTOR.fields_by_name["state"].enum_type
+    assert kind is not None  # noqa: S101 (the state of all four is an enum)
+    return kind.values_by_number[resource.state].name.partition("_STATE_")[2].lower()
+
+
+def outcome(value: "pb.Outcome.ValueType") -> str:
+    """Returns the outcome in lower-case words."""
+    return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")
+
+
+def cost(usage: pb.UsageTotals) -> str:
+    """Returns dollars and cents, with ≥ where some usage had no price; nothing where nothing was used."""
+    if not usage.cost_usd_micros and not usage.cost_incomplete:
+        return ""
+    return f"{'≥ ' if usage.cost_incomplete else ''}${usage.cost_usd_micros / 1e6:.2f}"
+
+
+def span(value: Duration | float) -> str:
+    """Returns `0.3s`, `42s`, `5m 02s` or `3h 07m`."""
+    seconds = value if isinstance(value, float | int) else value.seconds + value.nanos / 1e9
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
+    """Returns how long something took, or has taken until `now`; nothing if it has not begun."""
+    if not start.seconds:
+        return ""
+    until = end.ToDatetime(UTC) if end.seconds else now
+    return span(max(0.0, (until - start.ToDatetime(UTC)).total_seconds()))
+
+
+def clock(time: Timestamp) -> str:
+    """Returns the local time of day."""
+    return f"{time.ToDatetime(UTC).astimezone():%H:%M:%S}"
+
+
+def count(number: int, noun: str) -> str:
+    """Returns `1 task`, `3 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
