@@ -1,0 +1,86 @@
+"""The life of a run's worktrees, from the first attempt to the merged branch."""
+
+import asyncio
+from pathlib import Path
+
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, fingerprint
+
+EPICS = ("api", "ui", "db")
+TASKS = ("one", "two", "three")
+
+
+async def run_epic(worker: Worker, epic: str) -> None:
+    for task in TASKS:
+        name = attempt(epic, task)
+        path = await worker.ready(name)
+        (path / f"{epic}-{task}.txt").write_text(f"{epic} {task}\n")
+        await worker.commit(name, f"{epic}: {task}")
+
+
+async def test_a_run_of_three_epics_leaves_commits_in_order_and_the_checkout_alone(worker: Worker) -> None:
+    """Three epics of three tasks at once: each branch holds its tasks in order, the run's branch all of them."""
+    (worker.project / "README.md").write_text("# Half-done work of the user\n")
+    (worker.project / "src" / "app.py").write_text("staged\n")
+    worker.git("add", "src/app.py")
+    (worker.project / "untracked.txt").write_text("the user's\n")
+    before = fingerprint(worker.project)
+
+    await asyncio.gather(*(run_epic(worker, epic) for epic in EPICS))
+    for epic in EPICS:
+        merged = await worker.merge(
+            f"heddle/r1/epics/{epic}", "heddle/r1/merged", "main", f"runs/r1/epics/{epic}"
+        )
+        assert not merged.merged.already
+        log = worker.git("log", "--first-parent", "--reverse", "--format=%s", f"main..heddle/r1/epics/{epic}")
+        assert log.splitlines() == [f"{epic}: {task}" for task in TASKS]
+    files = worker.git("ls-tree", "--name-only", "heddle/r1/merged").splitlines()
+    assert {f"{epic}-{task}.txt" for epic in EPICS for task in TASKS} <= set(files)
+    for epic in EPICS:
+        assert (await worker.remove(f"runs/r1/epics/{epic}")).removed
+
+    assert fingerprint(worker.project) == before
+    assert list((worker.home / "worktrees").iterdir()) == []
+    assert worker.git("worktree", "list").count("\n") == 0
+    assert worker.git("for-each-ref", "refs/heddle/attempts") == ""
+
+
+async def test_a_commit_names_its_attempt(worker: Worker) -> None:
+    """A task's commit has subject, body and the four trailers; its author is the repository's user."""
+    worker.git("config", "user.name", "Grace")
+    worker.git("config", "user.email", "grace@example.com")
+    path = await worker.ready(attempt())
+    (path / "src" / "app.py").write_text("print('one')\nprint('two')\n")
+    done = await worker.commit(attempt(), "Add a line", "Why it was needed.")
+    message = worker.git("log", "-1", "--format=%B", done.commit)
+    assert message == (
+        "Add a line\n\nWhy it was needed.\n\n"
+        "Heddle-Run: runs/r1\nHeddle-Epic: api\nHeddle-Task: one\nHeddle-Attempt: 1"
+    )
+    assert (
+        worker.git("log", "-1", "--format=%an <%ae> by %cn", done.commit)
+        == "Grace <grace@example.com> by Heddle"
+    )
+    assert (done.diff_stat.files, done.diff_stat.insertions, done.diff_stat.deletions) == (1, 2, 1)
+    assert git(path, "status", "--porcelain", "--branch") == "## heddle/r1/epics/api"
+
+
+async def test_an_attempt_that_changed_nothing_is_still_one_commit(worker: Worker) -> None:
+    """Each accepted task is a commit, an empty one too."""
+    await worker.ready(attempt())
+    done = await worker.commit(attempt())
+    assert done.diff_stat.files == 0
+    assert worker.git("rev-parse", f"{done.commit}^") == worker.git("rev-parse", "main")
+
+
+async def test_twenty_worktrees_at_once(worker: Worker) -> None:
+    """Twenty epics of one repository get their worktrees at the same time, each on its own branch."""
+    names = [attempt(f"epic{number}") for number in range(20)]
+    made = await asyncio.gather(*(worker.ensure(name) for name in names))
+    for number, response in enumerate(made):
+        assert response.created
+        assert (
+            git(Path(response.worktree.path), "symbolic-ref", "--short", "HEAD")
+            == f"heddle/r1/epics/epic{number}"
+        )
+        assert git(Path(response.worktree.path), "status", "--porcelain") == ""

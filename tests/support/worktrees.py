@@ -1,0 +1,102 @@
+"""A worktree service with its repository, for tests."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heddle import pb
+from heddle.config import Settings
+from heddle.names import AttemptName
+from heddle.v1 import worktree_service_pb2_grpc
+from tests.support.repositories import git
+from tests.support.services import serving
+from worktree_svc import disk
+from worktree_svc.app import build
+
+
+def attempt(epic: str = "api", task: str = "one", number: int = 1, run: str = "r1") -> AttemptName:
+    return AttemptName(run, epic, task, number)
+
+
+@dataclass
+class Worker:
+    """Calls a worktree service about one repository, as a scheduler of epoch `epoch` does."""
+
+    stub: "worktree_service_pb2_grpc.WorktreeServiceAsyncStub"
+    project: Path
+    home: Path
+    epoch: int = 1
+
+    async def ensure(self, name: AttemptName, base: str = "main") -> pb.EnsureWorktreeResponse:
+        request = pb.EnsureWorktreeRequest(
+            project=str(self.project), attempt=str(name), epoch=self.epoch, base_commit=base
+        )
+        return await self.stub.EnsureWorktree(request)
+
+    async def ready(self, name: AttemptName) -> Path:
+        return Path((await self.ensure(name)).worktree.path)
+
+    async def commit(self, name: AttemptName, subject: str = "Work", body: str = "") -> pb.CommitTaskResponse:
+        request = pb.CommitTaskRequest(
+            project=str(self.project), attempt=str(name), epoch=self.epoch, subject=subject, body=body
+        )
+        return await self.stub.CommitTask(request)
+
+    async def discard(self, name: AttemptName) -> pb.DiscardAttemptResponse:
+        request = pb.DiscardAttemptRequest(project=str(self.project), attempt=str(name), epoch=self.epoch)
+        return await self.stub.DiscardAttempt(request)
+
+    async def merge(
+        self, source: str, target: str, create_at: str = "", resource: str = "runs/r1"
+    ) -> pb.MergeBranchResponse:
+        request = pb.MergeBranchRequest(
+            project=str(self.project),
+            epoch=self.epoch,
+            source_branch=source,
+            target_branch=target,
+            create_target_at=create_at,
+            resource=resource,
+        )
+        return await self.stub.MergeBranch(request)
+
+    async def remove(self, epic: str) -> pb.RemoveWorktreeResponse:
+        request = pb.RemoveWorktreeRequest(project=str(self.project), epic=epic, epoch=self.epoch)
+        return await self.stub.RemoveWorktree(request)
+
+    async def inspect(
+        self, path: Path | str = "", base: str = "", into: str = ""
+    ) -> pb.InspectProjectResponse:
+        request = pb.InspectProjectRequest(project=str(path or self.project), base_ref=base, merge_into=into)
+        return await self.stub.InspectProject(request)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.project, *arguments)
+
+
+@asynccontextmanager
+async def worker(
+    home: Path, project: Path, free_bytes: disk.FreeBytes = disk.free_bytes
+) -> AsyncIterator[Worker]:
+    """Serves worktrees below `home`; the calls of the yielded worker are about `project`."""
+    settings = replace(Settings.read({"HEDDLE_HOME": str(home)}), min_free_bytes=1 << 20)
+    async with serving(build(settings, free_bytes=free_bytes)) as channel:
+        yield Worker(worktree_service_pb2_grpc.WorktreeServiceStub(channel), project, settings.home)
+
+
+def fingerprint(project: Path) -> dict[str, str]:
+    """Returns everything of a user's checkout that Heddle must not touch."""
+    folder = Path(git(project, "rev-parse", "--absolute-git-dir"))
+    index = folder / "index"
+    refs = git(project, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return {
+        "index": hashlib.sha256(index.read_bytes()).hexdigest() if index.exists() else "",
+        "status": git(project, "--no-optional-locks", "status", "--porcelain=v2", "--branch"),
+        "head": (folder / "HEAD").read_text(),
+        "refs": "\n".join(ref for ref in refs if not ref.startswith(("refs/heads/heddle/", "refs/heddle/"))),
+        "stash": git(project, "stash", "list"),
+        "config": (folder / "config").read_text(),
+        "exclude": (folder / "info" / "exclude").read_text(),
+        "files": "\n".join(sorted(f"{path}" for path in project.rglob("*") if ".git" not in path.parts)),
+    }

@@ -1,0 +1,33 @@
+"""Serves worktree_svc: python -m worktree_svc. Settings come from the environment."""
+
+import asyncio
+import os
+import sys
+
+from heddle import logs
+from heddle.config import ConfigError, Settings
+from heddle.serving import AddressInUseError, serve
+from worktree_svc.app import build
+from worktree_svc.git import GitVersionError, forget_inherited
+
+
+def main() -> int:
+    """Serves until a signal; returns the exit code: 2 if it could not begin."""
+    forget_inherited(os.environ)
+    try:
+        settings = Settings.read()
+        logs.configure(settings, "worktree")
+        asyncio.run(serve_with(settings))
+    except (ConfigError, AddressInUseError, GitVersionError) as error:
+        print(f"worktree_svc: {error}", file=sys.stderr)  # noqa: T201 (logging may not be set up yet)
+        return 2
+    return 0
+
+
+async def serve_with(settings: Settings) -> None:
+    """Builds the service and serves it."""
+    await serve(build(settings), settings.listen, settings.tls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

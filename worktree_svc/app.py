@@ -1,0 +1,34 @@
+"""The composition root: builds everything once."""
+
+import grpc
+import structlog
+
+from heddle.config import Settings
+from heddle.serving import Service
+from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
+from worktree_svc import disk, git, leadership
+from worktree_svc.commits import Commits
+from worktree_svc.locks import Jobs, RepositoryLocks
+from worktree_svc.merges import Merges
+from worktree_svc.servicer import WorktreeServicer
+from worktree_svc.states import States
+from worktree_svc.worktrees import Worktrees
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -> Service:
+    """Returns the service over the worktrees below `settings.home`; raises GitVersionError."""
+    log.info("git_found", version=git.check_version())
+    settings.home.mkdir(parents=True, exist_ok=True)
+    jobs = Jobs()
+    states = States(settings.home / "worktrees")
+    still_leads = leadership.fence(settings.home / "worktree_epoch")
+    worktrees = Worktrees(states, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads)
+    servicer = WorktreeServicer(jobs, worktrees, Commits(states, still_leads), Merges(still_leads))
+
+    def register(server: grpc.aio.Server) -> None:
+        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
+
+    name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
+    return Service(names=[name], register=register, drain=jobs.drain)

@@ -1,0 +1,155 @@
+"""The small folder in which git keeps one worktree's HEAD, index and half-done operations.
+
+It lies in the repository (worktrees/NAME), and a file .git in the worktree points
+to it. An agent may have done anything to both.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from heddle import errors, pb
+from worktree_svc import files, refs
+from worktree_svc.git import Git
+from worktree_svc.projects import Project
+from worktree_svc.states import Place
+
+# What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
+_LEFTOVERS: Final = (
+    "*.lock",
+    "*_HEAD",
+    "AUTO_MERGE",
+    "BISECT_*",
+    "MERGE_*",
+    "SQUASH_MSG",
+    "rebase-apply",
+    "rebase-merge",
+    "sequencer",
+)
+
+
+def find(project: Project, place: Place) -> Path | None:
+    """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
+    pointer = str(place.path / ".git")
+    for entry in project.common.glob("worktrees/*/gitdir"):
+        if entry.read_text(errors="surrogateescape").strip() == pointer:
+            return entry.parent
+    return None
+
+
+def belongs_to(folder: Path, common: Path) -> bool:
+    """Returns whether `folder` is a linked worktree of the repository at `common`."""
+    pointer = folder / ".git"
+    if not pointer.is_file():
+        return False
+    target = pointer.read_text(errors="surrogateescape").removeprefix("gitdir: ").strip()
+    return Path(folder, target).resolve().parent == common / "worktrees"
+
+
+def is_whole(project: Project, place: Place) -> bool:
+    """Returns whether the worktree is there and git knows it."""
+    folder = find(project, place)
+    return (
+        folder is not None
+        and all((folder / name).is_file() for name in ("HEAD", "commondir"))
+        and place.path.is_dir()
+        and not place.path.is_symlink()
+    )
+
+
+def create(project: Project, place: Place, commit: str) -> None:
+    """Makes the worktree, still without files, in place of whatever is half there."""
+    forget(project, place)
+    files.remove(place.path)
+    files.remove(place.index)
+    place.path.parent.mkdir(parents=True, exist_ok=True)
+    # Without a branch, as git would guess at a name's meaning: HEAD is set when the worktree is settled.
+    options = ("--quiet", "--detach", "--no-checkout")
+    project.git.text("worktree", "add", *options, str(place.path), commit)
+
+
+def forget(project: Project, place: Place) -> None:
+    """Removes what git knows of the worktree. Never prunes: other worktrees may be on an absent disk."""
+    folder = find(project, place)
+    if folder:
+        files.remove(folder)
+        parent = folder.parent
+        if not any(parent.iterdir()):
+            parent.rmdir()
+
+
+def mend(project: Project, place: Place) -> Path:
+    """Makes the worktree's .git file point where it must; returns the folder. Raises WORKTREE_DAMAGED.
+
+    A repository that an agent made in its place is moved beside the worktree.
+    """
+    folder = find(project, place)
+    if folder is None or not is_whole(project, place):
+        raise damaged(place)
+    pointer = place.path / ".git"
+    text = f"gitdir: {folder}\n"
+    if pointer.is_dir() and not pointer.is_symlink():
+        place.replaced.mkdir(exist_ok=True)
+        pointer.rename(place.replaced / str(len(list(place.replaced.iterdir())) + 1))
+    if pointer.is_symlink() or not pointer.is_file() or pointer.read_text(errors="surrogateescape") != text:
+        files.remove(pointer)
+        pointer.write_text(text, errors="surrogateescape")
+    return folder
+
+
+def damaged(place: Place) -> errors.HeddleError:
+    """Returns the error for a worktree that is not there any more."""
+    return errors.HeddleError(
+        pb.ERROR_REASON_WORKTREE_DAMAGED,
+        f"the worktree {place.path} was moved, replaced or removed. Start another attempt:"
+        " it makes the worktree anew from the last accepted commit.",
+        path=place.path,
+    )
+
+
+def head_commit(project: Project, place: Place) -> str | None:
+    """Returns the commit on which the worktree stands; None if it stands on none."""
+    folder = find(project, place)
+    if folder is None or not (folder / "HEAD").is_file():
+        return None
+    return refs.resolve(_inside(project, place, folder), "HEAD")
+
+
+def stands_on_branch(project: Project, place: Place) -> bool:
+    """Returns whether the worktree's HEAD is the epic's branch, as EnsureWorktree left it."""
+    folder = find(project, place)
+    if folder is None or not (folder / "HEAD").is_file():
+        return False
+    text = (folder / "HEAD").read_text(errors="replace").strip()
+    return text == f"ref: {refs.branch_ref(place.epic.branch)}"
+
+
+def settle(project: Project, place: Place, folder: Path) -> None:
+    """Puts HEAD on the epic's branch, and forgets what was under way and the agent's index."""
+    for pattern in _LEFTOVERS:
+        for path in folder.glob(pattern):
+            files.remove(path)
+    lock = project.common / f"{refs.branch_ref(place.epic.branch)}.lock"
+    lock.unlink(missing_ok=True)
+    (folder / "HEAD").write_text(f"ref: {refs.branch_ref(place.epic.branch)}\n")
+    if place.index.exists():
+        files.copy_atomically(place.index, folder / "index")
+    else:
+        (folder / "index").unlink(missing_ok=True)
+
+
+def reset(project: Project, place: Place, head: str) -> None:
+    """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay."""
+    folder = mend(project, place)
+    settle(project, place, folder)
+    refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
+    git = _inside(project, place, folder)
+    git.text("reset", "--quiet", "--hard", head)
+    # Twice forced: a folder that is a repository of its own goes too.
+    if git.attempt("clean", "--quiet", "-d", "--force", "--force").code:
+        files.unlock(place.path)
+        git.text("clean", "--quiet", "-d", "--force", "--force")
+    files.copy_atomically(folder / "index", place.index)
+
+
+def _inside(project: Project, place: Place, folder: Path) -> Git:
+    return project.git.at(place.path, git_dir=folder)

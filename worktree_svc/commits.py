@@ -1,0 +1,90 @@
+"""One commit per accepted task."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import structlog
+
+from heddle import errors, pb
+from heddle.names import AttemptName
+from worktree_svc import checkouts, history, messages, projects, refs, snapshots
+from worktree_svc.git import Git
+from worktree_svc.leadership import StillLeads
+from worktree_svc.projects import Project
+from worktree_svc.states import Place, States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Committed(NamedTuple):
+    """The commit of an accepted task."""
+
+    git: Git
+    commit: str
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Commits what attempts left in their worktrees. Calls about one epic must not overlap."""
+
+    states: States
+    still_leads: StillLeads
+
+    def commit_task(self, path: str, attempt: AttemptName, epoch: int, subject: str, body: str) -> Committed:
+        """Commits what the attempt left as one commit on the epic's branch. Idempotent."""
+        self.still_leads(epoch)
+        project = projects.find(path)
+        epic = attempt.parent.parent
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        (head,) = refs.read(project.git, refs.accepted_ref(epic))
+        if head and history.is_of_attempt(project.git, head, attempt):
+            self._finish(project, place, head)
+            return Committed(project.git, head)
+        if state is None:
+            raise checkouts.damaged(place)
+        state.check_owner(attempt)
+        head = history.accepted(project, state)
+        checkouts.mend(project, place)
+        _check_descent(project, place, head)
+        tree = snapshots.take(project, place, head)
+        message = messages.compose(subject, body, messages.attempt_trailers(attempt))
+        author = project.git.by(project.author())
+        commit = author.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
+        refs.move(
+            project.git,
+            [
+                refs.Move(refs.accepted_ref(epic), commit, head),
+                refs.Move(refs.branch_ref(epic.branch), commit, None),
+            ],
+        )
+        self._finish(project, place, commit)
+        log.info("task_committed", attempt=str(attempt), commit=commit)
+        return Committed(project.git, commit)
+
+    def _finish(self, project: Project, place: Place, commit: str) -> None:
+        """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
+        state = self.states.load(place)
+        if state is None or state.head == commit:
+            return
+        checkouts.settle(project, place, checkouts.mend(project, place))
+        self.states.save(place, replace(state, head=commit))
+
+
+def _check_descent(project: Project, place: Place, head: str) -> None:
+    """Raises WORKTREE_DAMAGED if the agent left the worktree on something that lacks the accepted work.
+
+    On the epic's own branch an agent may commit, amend and rebase; elsewhere, its
+    files only make sense on top of `head`.
+    """
+    if checkouts.stands_on_branch(project, place):
+        return
+    commit = checkouts.head_commit(project, place)
+    if commit is None or not refs.is_ancestor(project.git, head, commit):
+        raise errors.HeddleError(
+            pb.ERROR_REASON_WORKTREE_DAMAGED,
+            f"the agent left {place.path} on another line of work ({commit or 'a branch without a commit'}),"
+            " so its files would undo what was accepted before. Start another attempt; what lies there"
+            " is kept under refs/heddle/attempts/.",
+            path=place.path,
+        )

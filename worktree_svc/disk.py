@@ -1,0 +1,31 @@
+"""The low-water mark: no new work on a disk that is nearly full."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from heddle import errors, pb
+
+# Returns the free bytes of the disk that holds a folder.
+FreeBytes = Callable[[Path], int]
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns the bytes that an ordinary user may still write on the disk of `folder`."""
+    return shutil.disk_usage(folder).free
+
+
+def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
+    """Raises DISK_FULL if the disk of one of `folders` has less than `needed` bytes."""
+    for folder in folders:
+        found = free(folder)
+        if found < needed:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_DISK_FULL,
+                f"the disk of {folder} has {found >> 20} MiB free, and new work needs {needed >> 20} MiB."
+                " Free some space (old worktrees, build caches), or lower HEDDLE_MIN_FREE_BYTES."
+                " Nothing was changed.",
+                path=folder,
+                free_bytes=found,
+                needed_bytes=needed,
+            )

@@ -1,0 +1,48 @@
+"""Files and folders, safely: writes that a crash cannot halve, removals that an agent cannot block."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes `path` so that it holds the old text or the new, whenever power fails."""
+    scratch = path.with_name(f"{path.name}.new")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copies a file so that `target` is never half."""
+    scratch = target.with_name(f"{target.name}.new")
+    shutil.copyfile(source, scratch)
+    scratch.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder. Idempotent; never follows a link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        unlock(path)
+        shutil.rmtree(path)
+
+
+def unlock(folder: Path) -> None:
+    """Makes every folder in `folder` writable: module caches are not, which blocks their removal."""
+    for parent, _, _ in os.walk(folder):
+        if not os.access(parent, os.W_OK | os.X_OK):
+            Path(parent).chmod(0o700)

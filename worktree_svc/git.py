@@ -1,0 +1,236 @@
+"""The one place that runs git, and the one importer of GitPython.
+
+Only GitPython's command runner is used: no Repo object, which would outlive its
+call. Every command runs with the same settings on every machine, runs no hook,
+asks nothing and, once the repository is known, gets it by path: it never finds
+another one by walking upwards from a folder that an agent has changed.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Self
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it better than an ImportError
+
+import git.cmd
+
+from heddle import errors, pb
+
+# merge-tree --write-tree appeared here.
+OLDEST_GIT: Final = (2, 38)
+
+# Who commits where the repository's user has not said who they are.
+NAME: Final = "Heddle"
+EMAIL: Final = "heddle@localhost"
+
+# What these would change (another repository, another index, an author, a program that
+# runs) must come from a call, never from the shell in which the service was started.
+_KEPT_VARIABLES: Final = (
+    "GIT_CONFIG_GLOBAL",
+    "GIT_EXEC_PATH",
+    "GIT_PYTHON_",
+    "GIT_SSH",
+    "GIT_SSL",
+    "GIT_ASKPASS",
+)
+
+_CONFIG: Final = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
+    "core.splitIndex": "false",
+    "core.quotePath": "false",
+    # An accepted commit survives a power cut: git leaves loose objects unsynced by default.
+    "core.fsync": "committed",
+    "core.fsyncMethod": "batch",
+    # Milliseconds for which git itself waits for the lock of another git.
+    "core.filesRefLockTimeout": "5000",
+    "core.packedRefsTimeout": "5000",
+    "commit.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "protocol.file.allow": "user",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+    "worktree.useRelativePaths": "false",
+    "color.ui": "false",
+}
+
+_ENVIRONMENT: Final = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    # Looking at a user's checkout must not rewrite its index.
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_PAGER": "cat",
+    "GIT_EDITOR": "false",
+    "GIT_AUTHOR_NAME": NAME,
+    "GIT_AUTHOR_EMAIL": EMAIL,
+    "GIT_COMMITTER_NAME": NAME,
+    "GIT_COMMITTER_EMAIL": EMAIL,
+    "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+    **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_CONFIG)},
+    **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
+}
+
+_NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
+
+
+class GitVersionError(Exception):
+    """git is missing or too old; the message says what to do."""
+
+
+class Output(NamedTuple):
+    """What a command left."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Git:
+    """git in one repository. A value: it holds no process and no file."""
+
+    folder: Path
+    # None: git looks for a repository from `folder` upwards.
+    git_dir: Path | None = None
+    work_tree: Path | None = None
+    # None: the repository's own.
+    index: Path | None = None
+    author: tuple[str, str] | None = None
+
+    def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
+        """Returns the same git, over the files of `work_tree`."""
+        return replace(
+            self, folder=work_tree, work_tree=work_tree, index=index, git_dir=git_dir or self.git_dir
+        )
+
+    def by(self, author: tuple[str, str]) -> Self:
+        """Returns the same git, whose commits name `author` (name, email)."""
+        return replace(self, author=author)
+
+    def text(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Returns what git prints, without the last newline; raises GIT_FAILED or DISK_FULL."""
+        return decode(self.raw(*arguments, stdin=stdin)).removesuffix("\n")
+
+    def items(self, *arguments: str, stdin: bytes = b"") -> list[str]:
+        """Returns what git prints with -z: bytes that are no UTF-8 become surrogates."""
+        return decode(self.raw(*arguments, stdin=stdin)).split("\0")[:-1]
+
+    def raw(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """Returns what git prints; raises GIT_FAILED or DISK_FULL."""
+        output = self.attempt(*arguments, stdin=stdin)
+        if output.code:
+            raise failure(arguments, output)
+        return output.stdout
+
+    def attempt(self, *arguments: str, stdin: bytes = b"") -> Output:
+        """Returns what git prints and its exit code, whatever it is; raises DISK_FULL."""
+        with tempfile.TemporaryFile() as file:
+            if stdin:
+                file.write(stdin)
+                file.seek(0)
+            code, stdout, stderr = git.cmd.Git(self.folder).execute(
+                self._command(arguments),
+                istream=file,
+                env=self._environment(),
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        output = Output(code, stdout, stderr)
+        if code and any(sign in stderr for sign in _NO_SPACE):
+            raise failure(arguments, output)
+        return output
+
+    @contextmanager
+    def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
+        """Yields what git prints while it prints it; ends git when the block is left."""
+        process = git.cmd.Git(self.folder).execute(
+            self._command(arguments), env=self._environment(), as_process=True
+        )
+        pipe = process.proc.stdout if process.proc else None
+        try:
+            if pipe is None:
+                raise RuntimeError("git has no output")
+            yield pipe
+        finally:
+            if process.proc:
+                process.proc.terminate()
+                process.proc.communicate()
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        # -C, though the runner changes folder too: where the folder is gone, the runner would
+        # run git in the service's own.
+        command = ["git", "-C", str(self.folder)]
+        if self.git_dir:
+            command.append(f"--git-dir={self.git_dir}")
+        if self.work_tree:
+            command.append(f"--work-tree={self.work_tree}")
+        return [*command, *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        environment = dict(_ENVIRONMENT)
+        if self.index:
+            environment["GIT_INDEX_FILE"] = str(self.index)
+        if self.author:
+            environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
+        return environment
+
+
+def decode(output: bytes) -> str:
+    """Returns text that encodes back to the same bytes: file names need not be UTF-8."""
+    return output.decode(errors="surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    """Returns the bytes that `decode` was given."""
+    return text.encode(errors="surrogateescape")
+
+
+def readable(text: str) -> str:
+    """Returns `text` as a message may hold it: valid UTF-8."""
+    return encode(text).decode(errors="replace")
+
+
+def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
+    """Returns the error for a command that failed: DISK_FULL if that is why, else GIT_FAILED."""
+    said = readable(output.stderr.strip()) or f"exit code {output.code}"
+    command = readable(" ".join(["git", *arguments]))
+    if any(sign in said for sign in _NO_SPACE):
+        return errors.HeddleError(
+            pb.ERROR_REASON_DISK_FULL,
+            f"git ran out of disk space: {said}. Free some, then try again; nothing was lost.",
+            command=command,
+        )
+    return errors.HeddleError(
+        pb.ERROR_REASON_GIT_FAILED, f"git {arguments[0]} failed: {said}", command=command
+    )
+
+
+def forget_inherited(environ: MutableMapping[str, str]) -> None:
+    """Removes what git would obey from the environment, as GIT_DIR inside a hook."""
+    for name in list(environ):
+        if name.startswith("GIT_") and not name.startswith(_KEPT_VARIABLES):
+            del environ[name]
+
+
+def check_version() -> str:
+    """Returns git's version; raises GitVersionError if there is none, or an old one."""
+    needed = ".".join(map(str, OLDEST_GIT))
+    runner = git.cmd.Git()
+    try:
+        version = runner.version_info
+    except git.exc.GitCommandNotFound as error:
+        raise GitVersionError(f"git is not on PATH. Install git {needed} or newer.") from error
+    found = ".".join(map(str, version))
+    if version[:2] < OLDEST_GIT:
+        raise GitVersionError(f"git is {found}, but Heddle needs {needed} or newer. Upgrade git.")
+    return found

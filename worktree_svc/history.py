@@ -1,0 +1,61 @@
+"""What has been accepted in an epic: a ref that only CommitTask moves, and the commits' trailers."""
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName
+from worktree_svc import messages, refs
+from worktree_svc.git import Git, decode
+from worktree_svc.projects import Project
+from worktree_svc.states import State
+
+
+def accepted(project: Project, state: State) -> str:
+    """Returns the epic's last accepted commit, or its start; makes the refs of a new epic.
+
+    Where the ref was deleted, the branch tells: its newest first-parent commit
+    with trailers of this epic.
+    """
+    git = project.git
+    ref, branch = refs.accepted_ref(state.epic), refs.branch_ref(state.branch)
+    found, tip = refs.read(git, ref, branch)
+    if found:
+        return found
+    head = _derived(git, state, tip) if tip else state.head
+    moves = [refs.Move(ref, head, refs.ABSENT)]
+    if tip is None:
+        moves.append(refs.Move(branch, head, refs.ABSENT))
+    refs.move(git, moves)
+    return head
+
+
+def is_of_attempt(git: Git, commit: str, attempt: AttemptName) -> bool:
+    """Returns whether `commit` is the accepted work of exactly this attempt."""
+    return messages.trailers_of(_message(git, commit)) == messages.attempt_trailers(attempt)
+
+
+def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
+    """Returns the size of the difference between two commits."""
+    lines = git.items("diff-tree", "-r", "-z", "--numstat", "--no-ext-diff", "--no-textconv", older, newer)
+    stat = pb.DiffStat(files=len(lines))
+    for line in lines:
+        added, removed, _ = line.split("\t", 2)
+        # A binary file has "-" for both.
+        stat.insertions += int(added) if added != "-" else 0
+        stat.deletions += int(removed) if removed != "-" else 0
+    return stat
+
+
+def _derived(git: Git, state: State, tip: str) -> str:
+    """Returns the newest commit below `tip` that CommitTask made for the epic, or its start."""
+    for commit in git.text("rev-list", "--first-parent", f"{state.start}..{tip}").splitlines():
+        trailers = messages.trailers_of(_message(git, commit))
+        if messages.ATTEMPT in trailers and _is_of_epic(trailers, state.epic):
+            return commit
+    return state.start
+
+
+def _is_of_epic(trailers: dict[str, str], epic: EpicName) -> bool:
+    return trailers.get(messages.RUN) == str(epic.parent) and trailers.get(messages.EPIC) == epic.epic
+
+
+def _message(git: Git, commit: str) -> str:
+    return decode(git.raw("log", "-1", "--no-show-signature", "--format=%B", commit))

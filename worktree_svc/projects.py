@@ -1,0 +1,202 @@
+"""A project: a git repository on this disk, and what must hold before work on it begins."""
+
+import difflib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from heddle import errors, pb
+from worktree_svc import refs
+from worktree_svc.git import EMAIL, NAME, Git, readable
+
+# Dirty files that a reader is shown.
+MOST_DIRTY_FILES: Final = 20
+
+
+@dataclass(frozen=True)
+class Project:
+    """A repository: `top` is what its user calls it, `common` the folder that all its worktrees share."""
+
+    top: Path
+    common: Path
+    bare: bool
+
+    @property
+    def git(self) -> Git:
+        """Git over the repository alone, without files."""
+        return Git(self.common, git_dir=self.common)
+
+    def author(self) -> tuple[str, str]:
+        """Returns the name and email that the repository or its user has set, or Heddle's own."""
+        pairs = self.git.attempt("config", "--null", "--get-regexp", r"^user\.(name|email)$")
+        found = dict(
+            entry.split("\n", 1)
+            for entry in pairs.stdout.decode(errors="replace").split("\0")
+            if "\n" in entry
+        )
+        name, email = found.get("user.name"), found.get("user.email")
+        return (name, email) if name and email else (NAME, EMAIL)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a run would start from."""
+
+    project: Project
+    base_commit: str
+    dirty_files: tuple[str, ...]
+
+
+def find(path: str) -> Project:
+    """Returns the repository that holds `path`; raises INVALID_FIELD or NOT_A_REPOSITORY."""
+    folder = Path(path)
+    if not folder.is_absolute():
+        raise errors.invalid_field(
+            "project", f"{path!r} is not an absolute path; write it from the root, as /home/me/app"
+        )
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
+        raise _not_a_repository(path, f"{path} {what}. Name the folder of a git repository.")
+    output = Git(folder).attempt(
+        "rev-parse",
+        "--path-format=absolute",
+        "--git-common-dir",
+        "--is-bare-repository",
+        "--is-inside-work-tree",
+        "--absolute-git-dir",
+    )
+    if output.code:
+        raise _not_found_by_git(path, output.stderr)
+    common, bare, inside, git_dir = output.stdout.decode(errors="surrogateescape").splitlines()
+    if inside == "true":
+        top = Git(folder).text("rev-parse", "--path-format=absolute", "--show-toplevel")
+    elif bare == "true":
+        top = git_dir
+    else:
+        raise _not_a_repository(path, f"{path} is inside a .git folder. Name the folder that holds it.")
+    return Project(Path(top), Path(common).resolve(), bare == "true")
+
+
+def inspect(path: str, base_ref: str, merge_into: str) -> Inspection:
+    """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
+    project = find(path)
+    base = base_commit(project, base_ref)
+    _check_name_is_free(project)
+    if merge_into:
+        check_target(project, merge_into)
+    return Inspection(project, base, tuple(_dirty_files(project)))
+
+
+def base_commit(project: Project, base_ref: str) -> str:
+    """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
+    git = project.git
+    # HEAD of the worktree that was named, which need not be the main one.
+    head = Git(project.top) if not base_ref or base_ref == "HEAD" else git
+    commit = refs.resolve(head, base_ref or "HEAD")
+    if commit:
+        return commit
+    if not git.text("for-each-ref", "--count=1"):
+        folder = shlex.quote(str(project.top))
+        raise errors.HeddleError(
+            pb.ERROR_REASON_EMPTY_REPOSITORY,
+            f"{project.top} has no commit yet. Make one, then try again:"
+            f" git -C {folder} commit --allow-empty -m Start",
+            project=project.top,
+        )
+    raise unknown_revision(project, base_ref or "HEAD")
+
+
+def check_target(project: Project, branch: str) -> None:
+    """Raises UNKNOWN_REVISION if there is no such branch, BRANCH_CHECKED_OUT if a checkout stands on it."""
+    check_branch_name(project, "merge_into", branch)
+    (commit,) = refs.read(project.git, refs.branch_ref(branch))
+    if commit is None:
+        raise unknown_revision(project, branch)
+    check_not_checked_out(project, branch)
+
+
+def check_branch_name(project: Project, field: str, branch: str) -> None:
+    """Raises INVALID_FIELD if git takes no such name for a branch."""
+    if not branch or project.git.attempt("check-ref-format", refs.branch_ref(branch)).code:
+        raise errors.invalid_field(field, f"{readable(branch)!r} is no name for a branch")
+
+
+def check_not_checked_out(project: Project, branch: str) -> None:
+    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
+    path = None
+    for line in project.git.items("worktree", "list", "--porcelain", "-z"):
+        key, _, value = line.partition(" ")
+        if key == "worktree":
+            path = value
+        if key == "branch" and value == refs.branch_ref(branch):
+            where, name = shlex.quote(readable(path or "")), shlex.quote(branch)
+            raise errors.HeddleError(
+                pb.ERROR_REASON_BRANCH_CHECKED_OUT,
+                f"{branch} is checked out in {readable(path or '')}; moving it would pull the ground from"
+                f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
+                f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
+                branch=branch,
+                path=readable(path or ""),
+            )
+
+
+def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
+    """Returns the error for a revision that is not there, with those that look like it."""
+    names = project.git.text(
+        "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes"
+    )
+    shown = readable(revision)
+    near = difflib.get_close_matches(shown, readable(names).splitlines(), n=3)
+    if f"origin/{shown}" in names.splitlines():
+        advice = f"origin/{shown} is there: git branch {shlex.quote(shown)} {shlex.quote(f'origin/{shown}')}"
+    elif near:
+        advice = f"did you mean {' or '.join(near)}?"
+    else:
+        advice = f"git -C {shlex.quote(str(project.top))} branch --all lists those that are."
+    return errors.HeddleError(
+        pb.ERROR_REASON_UNKNOWN_REVISION,
+        f"{shown!r} is no branch, tag or commit of {project.top}; {advice}",
+        revision=shown,
+    )
+
+
+def _check_name_is_free(project: Project) -> None:
+    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other."""
+    (commit,) = refs.read(project.git, refs.branch_ref("heddle"))
+    if commit:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_EXISTS,
+            "a branch called heddle is in the way of heddle/RUN/…. Rename it:"
+            f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
+            branch="heddle",
+        )
+
+
+def _dirty_files(project: Project) -> list[str]:
+    if project.bare:
+        return []
+    status = Git(project.top).items(
+        "status", "--porcelain=v2", "-z", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames"
+    )
+    # Ordinary entries have 8 fields before the path, unmerged ones 10.
+    paths = [entry.split(" ", 8 if entry[0] == "1" else 10)[-1] for entry in status if entry[0] in "1u"]
+    return [readable(path) for path in paths[:MOST_DIRTY_FILES]]
+
+
+def _not_found_by_git(path: str, said: str) -> errors.HeddleError:
+    if "dubious ownership" in said:
+        advice = f"allow it: git config --global --add safe.directory {shlex.quote(path)}"
+        return _not_a_repository(
+            path, f"git does not trust {path}: it belongs to another user. To use it, {advice}"
+        )
+    quoted = shlex.quote(path)
+    return _not_a_repository(
+        path,
+        f"{path} is not in a git repository. Name one, or make it one:"
+        f" git -C {quoted} init && git -C {quoted} add --all && git -C {quoted} commit -m Start",
+    )
+
+
+def _not_a_repository(path: str, message: str) -> errors.HeddleError:
+    return errors.HeddleError(pb.ERROR_REASON_NOT_A_REPOSITORY, message, project=path)

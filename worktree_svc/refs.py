@@ -1,0 +1,80 @@
+"""Heddle's refs in a project's repository, and moves of several at once."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from heddle.names import AttemptName, EpicName
+from worktree_svc.git import Git, Output, failure
+
+# The old value of a ref that must not be there yet.
+ABSENT: Final = ""
+
+
+class Move(NamedTuple):
+    """A ref that goes from one commit to another; `old` is None where any will do."""
+
+    ref: str
+    new: str
+    old: str | None
+
+
+def branch_ref(branch: str) -> str:
+    """Returns the full name of a branch."""
+    return f"refs/heads/{branch}"
+
+
+def accepted_ref(epic: EpicName) -> str:
+    """Returns the ref of an epic's last accepted commit; agents move its branch, only CommitTask this."""
+    return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
+
+
+def kept_ref(attempt: AttemptName) -> str:
+    """Returns the ref under which what an attempt left is kept."""
+    return f"refs/heddle/attempts/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
+
+
+def read(git: Git, *refs: str) -> list[str | None]:
+    """Returns the commit of each ref; None for one that is not there."""
+    lines = git.text("for-each-ref", "--format=%(refname) %(objectname)", "--", *refs).splitlines()
+    found = dict(line.split(" ") for line in lines)
+    return [found.get(ref) for ref in refs]
+
+
+def resolve(git: Git, revision: str) -> str | None:
+    """Returns the commit that `revision` names, in any of git's notations; None if there is none."""
+    output = git.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return output.stdout.decode().strip() if output.code == 0 else None
+
+
+def move(git: Git, moves: Iterable[Move]) -> None:
+    """Moves all refs or none; raises GIT_FAILED if one is not at its old value."""
+    output = try_move(git, moves)
+    if output.code:
+        raise failure(("update-ref", "--stdin"), output)
+
+
+def try_move(git: Git, moves: Iterable[Move]) -> Output:
+    """Moves all refs or none; the output's code is 0 if all were at their old values."""
+    lines = [
+        f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
+        for ref, new, old in moves
+    ]
+    return git.attempt("update-ref", "-z", "--stdin", stdin="".join(lines).encode())
+
+
+def is_ancestor(git: Git, older: str, newer: str) -> bool:
+    """Returns whether `newer` holds `older`."""
+    arguments = ("merge-base", "--is-ancestor", older, newer)
+    output = git.attempt(*arguments)
+    if output.code not in {0, 1}:
+        raise failure(arguments, output)
+    return output.code == 0
+
+
+def independent(git: Git, commits: Iterable[str]) -> list[str]:
+    """Returns the fewest of `commits` from which all others can be reached, in their order."""
+    unique = list(dict.fromkeys(commits))
+    if len(unique) == 1:
+        return unique
+    kept = set(git.text("merge-base", "--independent", *unique).splitlines())
+    return [commit for commit in unique if commit in kept]

@@ -1,0 +1,166 @@
+"""WorktreeService over the wire: proto in, domain call, proto out."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final
+
+import grpc
+
+from heddle import errors, pb
+from heddle.names import AttemptName, EpicName, RunName
+from heddle.v1 import worktree_service_pb2_grpc
+from worktree_svc import diffs, history, projects
+from worktree_svc.commits import Commits
+from worktree_svc.diffs import Piece
+from worktree_svc.locks import Jobs
+from worktree_svc.merges import Conflict, Merges, Request
+from worktree_svc.states import State
+from worktree_svc.worktrees import Worktrees
+
+DEFAULT_PAGE: Final = 100
+LARGEST_PAGE: Final = 1000
+
+
+class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
+    """Translates; calls about one epic, or one merge target, run one after the other."""
+
+    def __init__(self, jobs: Jobs, worktrees: Worktrees, commits: Commits, merges: Merges) -> None:
+        self._jobs = jobs
+        self._worktrees = worktrees
+        self._commits = commits
+        self._merges = merges
+
+    async def InspectProject(
+        self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.InspectProjectResponse:
+        def job() -> pb.InspectProjectResponse:
+            found = projects.inspect(request.project, request.base_ref, request.merge_into)
+            return pb.InspectProjectResponse(
+                project=str(found.project.top), base_commit=found.base_commit, dirty_files=found.dirty_files
+            )
+
+        return await self._jobs.run(job)
+
+    async def EnsureWorktree(
+        self, request: pb.EnsureWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.EnsureWorktreeResponse:
+        attempt = AttemptName.parse(request.attempt)
+
+        def job() -> pb.EnsureWorktreeResponse:
+            done = self._worktrees.ensure(request.project, attempt, request.epoch, request.base_commit)
+            return pb.EnsureWorktreeResponse(worktree=self._worktree(done.state), created=done.created)
+
+        return await self._jobs.run(job, key=str(_epic(attempt)))
+
+    async def CommitTask(
+        self, request: pb.CommitTaskRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.CommitTaskResponse:
+        attempt = AttemptName.parse(request.attempt)
+
+        def job() -> pb.CommitTaskResponse:
+            git, commit = self._commits.commit_task(
+                request.project, attempt, request.epoch, request.subject, request.body
+            )
+            return pb.CommitTaskResponse(
+                commit=commit, diff_stat=history.diff_stat(git, f"{commit}^", commit)
+            )
+
+        return await self._jobs.run(job, key=str(_epic(attempt)))
+
+    async def DiscardAttempt(
+        self, request: pb.DiscardAttemptRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.DiscardAttemptResponse:
+        attempt = AttemptName.parse(request.attempt)
+
+        def job() -> pb.DiscardAttemptResponse:
+            done = self._worktrees.discard(request.project, attempt, request.epoch)
+            if done is None or done.kept is None:
+                return pb.DiscardAttemptResponse()
+            stat = history.diff_stat(done.project.git, done.head, done.kept.commit)
+            return pb.DiscardAttemptResponse(kept_ref=done.kept.ref, diff_stat=stat)
+
+        return await self._jobs.run(job, key=str(_epic(attempt)))
+
+    async def MergeBranch(
+        self, request: pb.MergeBranchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.MergeBranchResponse:
+        asked = Request(
+            source=request.source_branch,
+            target=request.target_branch,
+            create_at=request.create_target_at,
+            subject=request.subject,
+            resource=_run_or_epic(request.resource),
+        )
+
+        def job() -> pb.MergeBranchResponse:
+            result = self._merges.merge(request.project, request.epoch, asked)
+            if isinstance(result, Conflict):
+                conflict = pb.MergeBranchResponse.Conflict(files=result.files, advice=result.advice)
+                return pb.MergeBranchResponse(conflict=conflict)
+            merged = pb.MergeBranchResponse.Merged(commit=result.commit, already=result.already)
+            return pb.MergeBranchResponse(merged=merged)
+
+        return await self._jobs.run(job, key=f"{request.project}\0{request.target_branch}")
+
+    async def RemoveWorktree(
+        self, request: pb.RemoveWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.RemoveWorktreeResponse:
+        epic = EpicName.parse(request.epic)
+
+        def job() -> pb.RemoveWorktreeResponse:
+            removed, path = self._worktrees.remove(request.project, epic, request.epoch)
+            return pb.RemoveWorktreeResponse(removed=removed, path=str(path))
+
+        return await self._jobs.run(job, key=str(epic))
+
+    async def ListWorktrees(
+        self, request: pb.ListWorktreesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.ListWorktreesResponse:
+        if request.page_size < 0:
+            raise errors.invalid_field("page_size", "takes a number from 1 to 1000; leave it out for 100")
+        after = str(EpicName.parse(request.page_token)) if request.page_token else ""
+        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+
+        def job() -> pb.ListWorktreesResponse:
+            states = [state for _, state in self._worktrees.states.all() if str(state.epic) > after]
+            more = len(states) > size
+            return pb.ListWorktreesResponse(
+                worktrees=[self._worktree(state) for state in states[:size]],
+                next_page_token=str(states[size - 1].epic) if more else "",
+            )
+
+        return await self._jobs.run(job)
+
+    async def DiffRevisions(
+        self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> AsyncIterator[pb.DiffRevisionsResponse]:
+        pieces = diffs.diff(
+            request.project,
+            request.from_revision,
+            request.to_revision,
+            from_merge_base=request.from_merge_base,
+            max_bytes=request.max_bytes,
+        )
+        # Dropped before its end, when the caller goes away, the iterator ends its git.
+        while piece := await self._jobs.run(_next(pieces)):
+            yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
+
+    def _worktree(self, state: State) -> pb.Worktree:
+        return pb.Worktree(
+            epic=str(state.epic),
+            path=str(self._worktrees.states.place(state.epic).path),
+            branch=state.epic.branch,
+            head_commit=state.head,
+            project=str(state.project),
+        )
+
+
+def _epic(attempt: AttemptName) -> EpicName:
+    return attempt.parent.parent
+
+
+def _run_or_epic(resource: str) -> RunName | EpicName:
+    return EpicName.parse(resource) if "/epics/" in resource else RunName.parse(resource)
+
+
+def _next(pieces: Iterator[Piece]) -> Callable[[], Piece | None]:
+    return lambda: next(pieces, None)

@@ -1,0 +1,86 @@
+"""What lies in a worktree, as a git tree, and its keeping under refs/heddle/attempts/.
+
+Nothing here uses what an agent can break: not the worktree's .git file, not its
+index, not its HEAD. The index is the service's own, as of the last clean moment.
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from heddle.names import AttemptName
+from worktree_svc import checkouts, messages, refs
+from worktree_svc.git import Git, encode
+from worktree_svc.projects import Project
+from worktree_svc.states import Place
+
+# Screenshots and the like that agents hand over beside their work.
+ARTIFACTS: Final = ".heddle"
+
+# No such file: to git, an index in which nothing is known.
+_NO_INDEX: Final = "heddle-no-index"
+
+
+class Kept(NamedTuple):
+    """What an attempt left, as a commit and the ref that keeps it."""
+
+    ref: str
+    commit: str
+
+
+def take(project: Project, place: Place, head: str) -> str:
+    """Returns the tree of what lies in the worktree, ignored files aside, committed by the agent or not.
+
+    Files of repositories that an agent made inside are files like others; its
+    linked worktrees inside are not part of it. `head` is where the worktree came from.
+    """
+    git = project.git.at(place.path, index=place.index)
+    if not place.index.exists():
+        git.text("read-tree", head)
+    git.text("add", "--update")
+    untracked = _untracked(git, project.common, f"--exclude=/{ARTIFACTS}/")
+    if untracked:
+        paths = "".join(f"{path}\0" for path in untracked)
+        git.text("update-index", "--add", "--replace", "-z", "--stdin", stdin=encode(paths))
+    return git.text("write-tree")
+
+
+def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
+    """Keeps what lies in the worktree, and the agent's own commits, under the attempt's ref.
+
+    Returns None if there is nothing beyond `head` and never was. Idempotent:
+    what is kept already is not kept again, and never replaced.
+    """
+    git = project.git
+    ref = refs.kept_ref(attempt)
+    branch, kept = refs.read(git, refs.branch_ref(place.epic.branch), ref)
+    own_head = checkouts.head_commit(project, place)
+    tree = take(project, place, head)
+    tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
+    if tips == [head] and tree == git.text("rev-parse", f"{head}^{{tree}}"):
+        return Kept(ref, kept) if kept else None
+    if kept:
+        tips = refs.independent(git, [kept, *tips])
+        if tips == [kept] and tree == git.text("rev-parse", f"{kept}^{{tree}}"):
+            return Kept(ref, kept)
+    message = messages.compose(
+        f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
+    )
+    parents = [argument for tip in tips for argument in ("-p", tip)]
+    commit = git.by(project.author()).text("commit-tree", *parents, tree, stdin=message.encode())
+    refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
+    return Kept(ref, commit)
+
+
+def _untracked(git: Git, common: Path, *options: str) -> list[str]:
+    """Returns the files that git does not know, those of repositories inside included."""
+    found = []
+    for path in git.items("ls-files", "--others", "--exclude-standard", "-z", *options):
+        if not path.endswith("/"):
+            found.append(path)
+            continue
+        # A repository. git would commit it as a pointer to a commit that nobody else has.
+        folder = git.folder / path
+        if not checkouts.belongs_to(folder, common):
+            inner = git.at(folder, index=common / _NO_INDEX)
+            found += [path + name for name in _untracked(inner, common)]
+    return found

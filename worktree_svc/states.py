@@ -1,0 +1,147 @@
+"""What the service remembers of each worktree, in one small file beside it.
+
+HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
+HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
+HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from heddle import errors, pb
+from heddle.names import AttemptName, EpicName
+from worktree_svc import files
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an epic's worktree and the files beside it lie."""
+
+    epic: EpicName
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.json")
+
+    @property
+    def index(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.index")
+
+    @property
+    def replaced(self) -> Path:
+        """A folder for repositories that an agent put in place of the worktree's .git file."""
+        return self.path.with_name(f"{self.epic.epic}.replaced")
+
+
+@dataclass(frozen=True)
+class State:
+    """One worktree, and who may work in it.
+
+    `newest` holds the highest attempt number of each task that asked for the
+    worktree, `claim` the attempt that asked last: all others are stale from that
+    moment. `owner` is the attempt whose work lies there: the claim's, once the
+    former owner's has been kept and cleaned away.
+    """
+
+    epic: EpicName
+    # The top of the repository, as its user named it.
+    project: Path
+    # Where the epic's branch began.
+    start: str
+    # The epic's last accepted commit, or `start`.
+    head: str
+    claim: AttemptName | None = None
+    owner: AttemptName | None = None
+    newest: dict[str, int] = field(default_factory=dict)
+
+    def claimed_by(self, attempt: AttemptName) -> Self:
+        """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
+        newest = self.newest.get(attempt.task, 0)
+        if attempt.number < newest or (attempt.number == newest and self.claim != attempt):
+            raise self.stale(attempt)
+        return replace(self, claim=attempt, newest={**self.newest, attempt.task: attempt.number})
+
+    def check_owner(self, attempt: AttemptName) -> None:
+        """Raises STALE_ATTEMPT unless the worktree is `attempt`'s, and nobody else asked for it."""
+        if not self.claim == self.owner == attempt:
+            raise self.stale(attempt)
+
+    def stale(self, attempt: AttemptName) -> errors.HeddleError:
+        """Returns the error for a call of an attempt that does not own the worktree."""
+        return errors.HeddleError(
+            pb.ERROR_REASON_STALE_ATTEMPT,
+            f"{attempt} no longer owns the worktree of {self.epic}: {self.claim} does."
+            " Nothing was changed; drop this attempt.",
+            attempt=self.claim,
+        )
+
+    @property
+    def branch(self) -> str:
+        return self.epic.branch
+
+
+class States:
+    """The state files of every worktree below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        # git writes real paths into its own files; ours must compare equal to them.
+        self.folder = folder.resolve()
+
+    def place(self, epic: EpicName) -> Place:
+        """Returns where the worktree of `epic` lies, whether it is there or not."""
+        return Place(epic, self.folder / epic.run / epic.epic)
+
+    def load(self, place: Place) -> State | None:
+        """Returns the state of an epic's worktree; None if it was never made, or was removed."""
+        try:
+            fields = json.loads(place.state.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return State(
+            epic=EpicName.parse(fields["epic"]),
+            project=Path(fields["project"]),
+            start=fields["start"],
+            head=fields["head"],
+            claim=_attempt(fields["claim"]),
+            owner=_attempt(fields["owner"]),
+            newest=fields["newest"],
+        )
+
+    def save(self, place: Place, state: State) -> State:
+        """Writes the state durably; returns it."""
+        place.state.parent.mkdir(parents=True, exist_ok=True)
+        fields = {
+            "epic": str(state.epic),
+            "project": str(state.project),
+            "start": state.start,
+            "head": state.head,
+            "claim": str(state.claim or ""),
+            "owner": str(state.owner or ""),
+            "newest": state.newest,
+        }
+        files.write_atomically(place.state, json.dumps(fields, indent=1))
+        return state
+
+    def all(self) -> Iterator[tuple[Place, State]]:
+        """Yields every worktree, in the order of their epics' names."""
+        for path in sorted(self.folder.glob("*/*.json")):
+            place = self.place(EpicName(path.parent.name, path.stem))
+            try:
+                state = self.load(place)
+            except (ValueError, KeyError, errors.HeddleError) as error:
+                log.warning("state_unreadable", path=str(path), error=str(error))
+                continue
+            if state:
+                yield place, state
+
+
+def _attempt(name: str) -> AttemptName | None:
+    return AttemptName.parse(name) if name else None

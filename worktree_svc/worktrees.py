@@ -1,0 +1,151 @@
+"""Worktrees of epics: made, cleaned for each attempt, kept, removed."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from heddle import errors, pb
+from heddle.names import AttemptName, EpicName
+from worktree_svc import checkouts, disk, files, history, projects, refs, snapshots
+from worktree_svc.leadership import StillLeads
+from worktree_svc.locks import RepositoryLocks
+from worktree_svc.projects import Project
+from worktree_svc.snapshots import Kept
+from worktree_svc.states import Place, State, States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Ensured(NamedTuple):
+    """A worktree that is ready for its attempt."""
+
+    state: State
+    path: Path
+    created: bool
+
+
+class Discarded(NamedTuple):
+    """What became of a failed attempt's work; None if it left nothing."""
+
+    project: Project
+    head: str
+    kept: Kept | None
+
+
+@dataclass(frozen=True)
+class Worktrees:
+    """The worktrees below one data folder. Calls about one epic must not overlap."""
+
+    states: States
+    repositories: RepositoryLocks
+    min_free_bytes: int
+    free_bytes: disk.FreeBytes
+    still_leads: StillLeads
+
+    def ensure(self, path: str, attempt: AttemptName, epoch: int, base_commit: str) -> Ensured:
+        """Makes or finds the worktree of the attempt's epic and cleans it for the attempt.
+
+        Asked again for the attempt that owns it, it leaves the work in progress
+        alone.
+        """
+        self.still_leads(epoch)
+        project = projects.find(path)
+        epic = attempt.parent.parent
+        place = self.states.place(epic)
+        known = self.states.load(place)
+        state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
+        self._check_same_project(state, project)
+        if known and state.owner == attempt and checkouts.is_whole(project, place):
+            checkouts.mend(project, place)
+            return Ensured(state, place.path, created=False)
+        self._check_disk(project)
+        state = self.states.save(place, state)
+        head = history.accepted(project, state)
+        created = self._make_ready(project, place, state, head, attempt if known is None else None)
+        state = self.states.save(place, replace(state, owner=attempt, head=head))
+        log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
+        return Ensured(state, place.path, created)
+
+    def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
+        """Keeps what the attempt left and resets the worktree; None if there is no worktree."""
+        self.still_leads(epoch)
+        project = projects.find(path)
+        place = self.states.place(attempt.parent.parent)
+        state = self.states.load(place)
+        if state is None:
+            return None
+        state.check_owner(attempt)
+        head = history.accepted(project, state)
+        created = self._make_ready(project, place, state, head, None)
+        ref = refs.kept_ref(attempt)
+        (commit,) = refs.read(project.git, ref)
+        log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=created)
+        return Discarded(project, head, Kept(ref, commit) if commit else None)
+
+    def remove(self, path: str, epic: EpicName, epoch: int) -> tuple[bool, Path]:
+        """Removes the worktree of an epic, after keeping what lay in it; whether it was there, and where."""
+        self.still_leads(epoch)
+        project = projects.find(path)
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
+        if state:
+            self._check_same_project(state, project)
+            head = history.accepted(project, state)
+            if state.owner and place.path.is_dir() and not place.path.is_symlink():
+                snapshots.keep(project, place, head, state.owner)
+            refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
+        with self.repositories.hold(project.common):
+            checkouts.forget(project, place)
+        for left in (place.path, place.index, place.replaced, place.state):
+            files.remove(left)
+        with suppress(OSError):  # not there, or other epics of the run still have theirs
+            place.path.parent.rmdir()
+        log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
+        return there, place.path
+
+    def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
+        """Returns the first state of an epic; raises if its branch belongs to somebody else."""
+        start = refs.resolve(project.git, base_commit)
+        branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
+        if branch and not accepted:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_BRANCH_EXISTS,
+                f"the branch {epic.branch} is there already and is not Heddle's. Rename it:"
+                f" git -C {project.top} branch -m {epic.branch} another-name",
+                branch=epic.branch,
+            )
+        start = accepted or start
+        if start is None:
+            raise projects.unknown_revision(project, base_commit)
+        return State(epic, project.top, start=start, head=start)
+
+    def _make_ready(
+        self, project: Project, place: Place, state: State, head: str, found_by: AttemptName | None
+    ) -> bool:
+        """Keeps what lies in the worktree, then makes it exactly `head`; whether it had to be made anew.
+
+        `found_by` names the kept work where nobody remembers whose it was.
+        """
+        owner = state.owner or found_by
+        if owner and place.path.is_dir() and not place.path.is_symlink():
+            snapshots.keep(project, place, head, owner)
+        whole = checkouts.is_whole(project, place)
+        if not whole:
+            with self.repositories.hold(project.common):
+                checkouts.create(project, place, head)
+        checkouts.reset(project, place, head)
+        return not whole
+
+    def _check_disk(self, project: Project) -> None:
+        self.states.folder.mkdir(parents=True, exist_ok=True)
+        disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
+
+    def _check_same_project(self, state: State, project: Project) -> None:
+        if state.project != project.top and projects.find(str(state.project)).common != project.common:
+            raise errors.invalid_field(
+                "project", f"the worktree of {state.epic} belongs to {state.project}, not to {project.top}"
+            )
