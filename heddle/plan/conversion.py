@@ -1,0 +1,106 @@
+"""From a file's values to the message, past the values that are no good.
+
+Each bad value is reported and replaced by the nearest harmless one, so that the
+rest of the plan can still be judged.
+"""
+
+import re
+from typing import Final, TypeAlias
+
+from google.protobuf import json_format
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from heddle import pb
+from heddle.plan.model import PARTS, PlanFile
+from heddle.plan.source import Node, Step
+from heddle.plan.text_rules import did_you_mean, shown
+
+# A replaced value can bring a part's own rules into play, whose mistakes show only then.
+_MAX_PASSES: Final = 4
+
+# Nobody reads more.
+_MAX_MISTAKES: Final = 1_000
+
+Path: TypeAlias = tuple[Step, ...]
+
+_MESSAGES: Final = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "list_type": "must be a list",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+
+
+def convert(root: Node) -> tuple[pb.Plan | None, list[tuple[Path, str]]]:
+    """Returns the plan of a mapping, None if too little of it is good, and what is wrong with its values."""
+    data = root.plain()
+    mistakes: dict[Path, str] = {}
+    for _ in range(_MAX_PASSES):
+        try:
+            model = PlanFile.model_validate(data)
+        except ValidationError as error:
+            for details in error.errors(include_url=False)[:_MAX_MISTAKES]:
+                path = tuple(details["loc"])
+                mistakes.setdefault(path, _message(details, root))
+                _repair(data, path, root)
+        else:
+            document = model.model_dump(exclude_none=True, by_alias=True)
+            return json_format.ParseDict(document, pb.Plan()), list(mistakes.items())
+    return None, list(mistakes.items())
+
+
+def parse_path(field: str) -> Path:
+    """Returns the steps of a field path as `epics[1].tasks[0].key`."""
+    return tuple(
+        int(index) if index else name
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field)
+        if name or index
+    )
+
+
+def _message(details: ErrorDetails, root: Node) -> str:
+    path, kind, context = tuple(details["loc"]), details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        part = next((step for step in reversed(path[:-1]) if isinstance(step, str)), "")
+        hint = did_you_mean(str(path[-1]), PARTS[part].model_fields)
+        return (
+            f"unknown key{hint}" if hint else f"unknown key; known are {', '.join(PARTS[part].model_fields)}"
+        )
+    if kind == "value_error":
+        return str(context["error"])
+    message = _MESSAGES.get(kind, details["msg"]).format(**context)
+    node = root.find(path)
+    if details["input"] is None:
+        return f"is empty; it {message}"
+    if kind == "string_type" and node and node.text:
+        return f"{message}; put {shown(node.text)} in quotes"
+    if node and node.text:
+        return f"is {shown(node.text)}; it {message}"
+    return message
+
+
+def _repair(data: object, path: Path, root: Node) -> None:
+    """Replaces the bad value at `path`: by its text, by nothing, or within a list by an empty one."""
+    *above, last = path
+    for step in above:
+        if not isinstance(data, dict | list):
+            return
+        data = data[step]  # type: ignore[index] (a path of this very data)
+    node = root.find(path)
+    if isinstance(data, dict):
+        if last == "script":
+            data[last] = [{}]
+        elif last == "key" and node and node.text:
+            data[last] = node.text
+        else:
+            data.pop(last, None)
+    elif isinstance(data, list) and isinstance(last, int):
+        above_key = next((step for step in reversed(above) if isinstance(step, str)), "")
+        data[last] = {} if above_key in PARTS else (node.text if node else "")

@@ -1,0 +1,276 @@
+"""The YAML form of a plan, as pydantic models: what a file may say, and its JSON Schema.
+
+A dumped model is the protobuf JSON of its message, so field names are those of
+plan.proto. What needs more than one field to judge is in `rules`.
+"""
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from heddle.names import KEY
+from heddle.plan import durations
+
+_INT32: Final = 2**31 - 1
+_INT64: Final = 2**63 - 1
+_MAX_USD: Final = 1_000_000_000
+
+
+def _message(field: str) -> PlainSerializer:
+    """Dumps a plain value as the message that holds it in `field`."""
+    return PlainSerializer(lambda value: {field: value})
+
+
+Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{KEY.pattern}$"})]
+Priority = Annotated[int, Field(ge=-_INT32, le=_INT32)]
+Count = Annotated[int, Field(ge=0, le=_INT32)]
+Tokens = Annotated[int, Field(ge=0, le=_INT64)]
+Duration = Annotated[
+    float,
+    BeforeValidator(durations.seconds),
+    PlainSerializer(lambda seconds: f"{seconds:.9f}s"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": durations.PATTERN},
+                {"type": "number", "exclusiveMinimum": 0},
+            ],
+            "description": f"A length of time: {durations.FORM}.",
+        }
+    ),
+]
+OnFailure = Annotated[
+    Literal["continue", "stop_epic", "stop_run"], PlainSerializer(lambda value: f"ON_FAILURE_{value.upper()}")
+]
+
+
+class Part(BaseModel):
+    """Any mapping of a plan file: unknown keys and loose types are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ShortPart(Part):
+    """A mapping that may also be written as one plain value."""
+
+    # The plain value's JSON Schema.
+    short: ClassVar[JsonSchemaValue]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        reference = handler(core_schema)
+        definition = handler.resolve_ref_schema(reference)
+        full = dict(definition)
+        definition.clear()
+        definition.update(anyOf=[cls.short, full])
+        return reference
+
+
+class Check(ShortPart):
+    """A command that must pass in the worktree before a task counts as done."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["name", "run"]})
+    short: ClassVar = {"type": "string", "description": "The command, which is its own name."}
+
+    name: str = Field(default="", description="Shown to people; unique within the task.")
+    run: str = Field(default="", description="Run by /bin/sh in the worktree; exit code 0 passes.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_command(cls, value: object) -> object:
+        return {"name": value, "run": value} if isinstance(value, str) else value
+
+
+class WriteFile(Part):
+    """Creates or overwrites a file."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["path", "text"]})
+
+    path: str = Field(default="", description="Relative to the worktree.")
+    text: str = ""
+
+
+class EditFile(Part):
+    """Replaces the first occurrence of a text in a file."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["path", "find", "replace"]})
+
+    path: str = Field(default="", description="Relative to the worktree.")
+    find: str = ""
+    replace: str = ""
+
+
+class ReportUsage(Part):
+    """Reports tokens and money as a model's provider would."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
+
+    model: str = ""
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    cost_usd: Annotated[float, PlainSerializer(lambda usd: round(usd * 1_000_000))] | None = Field(
+        default=None, ge=0, le=_MAX_USD, serialization_alias="cost_usd_micros", description="Absent: unknown."
+    )
+
+
+class Fail(ShortPart):
+    """Ends the session as failed."""
+
+    short: ClassVar = {"type": "string", "description": "The message."}
+
+    message: str = ""
+    attempts: Count = Field(
+        default=0, description="Fails only in the first so many attempts. Absent: always."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_message(cls, value: object) -> object:
+        return {"message": value} if isinstance(value, str) else value
+
+
+class Flood(ShortPart):
+    """Writes lines of output as fast as it can."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["lines"]})
+    short: ClassVar = {"type": "integer", "minimum": 1, "description": "The number of lines."}
+
+    lines: Count = 0
+    width: Count = Field(default=0, description="Bytes a line. Absent: 80.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_lines(cls, value: object) -> object:
+        return {"lines": value} if isinstance(value, int) else value
+
+
+class Step(Part):
+    """One step of the scripted agent: exactly one of these keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    say: Annotated[str, _message("text")] | None = None
+    think: Annotated[str, _message("text")] | None = None
+    write: WriteFile | None = None
+    edit: EditFile | None = None
+    run: Annotated[str, _message("command")] | None = None
+    screenshot: Annotated[str, _message("caption")] | None = None
+    usage: ReportUsage | None = None
+    ask: Annotated[str, _message("question")] | None = None
+    wait: Annotated[Duration, PlainSerializer(lambda value: {"duration": f"{value:.9f}s"})] | None = None
+    fail: Fail | None = None
+    flood: Flood | None = None
+    ignore_sigterm: Annotated[Literal[True], PlainSerializer(lambda _: {})] | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "Step":
+        named = sorted(self.model_fields_set)
+        if len(named) > 1:
+            raise ValueError(
+                f"is one step, but names {len(named)}: {', '.join(named)}; begin each with a dash"
+            )
+        return self
+
+
+class Defaults(Part):
+    """What a task takes where it says nothing itself."""
+
+    agent: str | None = Field(
+        default=None, description="scripted, or command:SHELL COMMAND. Absent: scripted."
+    )
+    retries: Count | None = Field(default=None, description="More attempts after a failure. Absent: 0.")
+    timeout: Duration | None = Field(default=None, description="Of a session. Absent: no limit.")
+    checks: list[Check] | None = Field(default=None, description="For tasks that list none of their own.")
+    on_failure: OnFailure | None = Field(
+        default=None, description="For epics that say nothing. Absent: continue."
+    )
+
+
+class Task(Part):
+    """One unit of work in an epic."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "required": ["key"],
+            "anyOf": [{"required": ["prompt"]}, {"required": ["script"]}],
+        }
+    )
+
+    key: Key = Field(default="", description="Unique within the epic: letters, digits, - and _.")
+    title: str | None = Field(default=None, description="Shown to people. Absent: the key.")
+    prompt: str | None = Field(default=None, description="What the agent is told.")
+    priority: Priority | None = Field(default=None, description="Lower runs earlier. Absent: 999.")
+    estimate: Duration | None = Field(default=None, description="How long you expect it to take.")
+    agent: str | None = Field(default=None, description="scripted, or command:SHELL COMMAND.")
+    checks: list[Check] | None = Field(
+        default=None, description="All must pass before the task counts as done."
+    )
+    timeout: Duration | None = Field(default=None, description="Of a session, checks included.")
+    retries: Count | None = Field(default=None, description="More attempts after a failure.")
+    script: list[Step] | None = Field(default=None, description="What the scripted agent plays.")
+
+
+class Epic(Part):
+    """A stream of work in one code area: one branch, one worktree, its tasks one after the other."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["key", "tasks"]})
+
+    key: Key = Field(default="", description="Unique within the plan: letters, digits, - and _.")
+    title: str | None = Field(default=None, description="Shown to people. Absent: the key.")
+    priority: Priority | None = Field(default=None, description="Lower starts earlier. Absent: 999.")
+    depends_on: list[Key] | None = Field(default=None, description="Epics that must be merged before.")
+    touches: list[str] | None = Field(default=None, description="Globs of the paths that it will write.")
+    on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
+    tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
+
+
+class PlanFile(Part):
+    """A plan: epics in parallel, each with tasks in order."""
+
+    model_config = ConfigDict(
+        title="Heddle plan",
+        json_schema_extra={
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "required": ["name", "epics"],
+        },
+    )
+
+    name: str = Field(default="", description="Shown to people, and the stem of the run's id.")
+    defaults: Defaults | None = None
+    epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
+
+
+# By the key that holds them; PlanFile is the whole file.
+PARTS: Final[dict[str, type[Part]]] = {
+    "": PlanFile,
+    "defaults": Defaults,
+    "epics": Epic,
+    "tasks": Task,
+    "checks": Check,
+    "script": Step,
+    "write": WriteFile,
+    "edit": EditFile,
+    "usage": ReportUsage,
+    "fail": Fail,
+    "flood": Flood,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of plan files."""
+    return PlanFile.model_json_schema(mode="validation")

@@ -1,0 +1,255 @@
+"""YAML as plain values that know their places; built from the parser's events.
+
+PyYAML's own composer follows aliases, keeps the last of two equal keys and
+recurses as deep as the text asks it to. This one reports all three as mistakes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
+
+from heddle.plan.text_rules import shown
+
+# A plan nests seven deep.
+MAX_DEPTH: Final = 32
+# Ten thousand tasks with a dozen keys each.
+MAX_VALUES: Final = 250_000
+
+# libyaml's parser is some twenty times faster than PyYAML's own.
+_LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+_NUMBERS_AND_SUCH: Final = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
+_RESOLVER: Final = Resolver()
+
+Step = str | int
+
+
+class Place(NamedTuple):
+    """Where something stands, both from 1; zeros mean the file as a whole."""
+
+    line: int = 0
+    column: int = 0
+
+
+class Problem(NamedTuple):
+    """One mistake in a file. The field is a path as `epics[1].tasks[0].key`, empty where none applies."""
+
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def describe(self, source: str) -> str:
+        """Returns it as compilers write theirs: `plan.yaml:3:5: epics[1].key: is missing`."""
+        place = f"{source}:{self.line}:{self.column}" if self.line else source
+        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+@dataclass
+class Node:
+    """A value and its place. `text` is what a scalar looks like in the file."""
+
+    place: Place
+    value: "object | list[Node] | dict[str, Node]" = None
+    text: str = ""
+    # Where the keys of a mapping stand.
+    keys: dict[str, Place] = field(default_factory=dict)
+
+    def plain(self) -> object:
+        """Returns the value without places."""
+        if isinstance(self.value, dict):
+            return {key: each.plain() for key, each in self.value.items()}
+        if isinstance(self.value, list):
+            return [each.plain() for each in self.value]
+        return self.value
+
+    def find(self, path: tuple[Step, ...]) -> "Node | None":
+        """Returns the node at `path`, if there is one."""
+        node: Node | None = self
+        for step in path:
+            node = node.child(step) if node else None
+        return node
+
+    def child(self, step: Step) -> "Node | None":
+        if isinstance(self.value, dict) and isinstance(step, str):
+            return self.value.get(step)
+        if isinstance(self.value, list) and isinstance(step, int) and step < len(self.value):
+            return self.value[step]
+        return None
+
+    def place_of(self, path: tuple[Step, ...]) -> Place:
+        """Returns the place of `path`, or of the deepest part of it that exists; of keys where it has one."""
+        node, place = self, self.place
+        for step in path:
+            following = node.child(step)
+            if following is None:
+                return place
+            place = node.keys.get(str(step), following.place)
+            node = following
+        return place
+
+
+class Source:
+    """What a text says, and what is wrong with how it says it. `root` is None if nothing can be read.
+
+    `lost` holds the paths of values that were reported and are not in `root`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self.lost: set[str] = set()
+        try:
+            self._read(yaml.parse(text, _LOADER))
+        except yaml.MarkedYAMLError as error:
+            self.root = None
+            self.report(_place(error.problem_mark or error.context_mark), "", _syntax(error))
+        except yaml.YAMLError as error:
+            self.root = None
+            self.report(Place(), "", f"is not YAML: {str(error).splitlines()[0]}")
+
+    def _read(self, events: Iterator[yaml.Event]) -> None:
+        builder = _Builder(self)
+        documents = 0
+        for count, event in enumerate(events):
+            if count > MAX_VALUES:
+                self.report(
+                    _place(event.start_mark), "", f"holds more than {MAX_VALUES:,} values; split the plan"
+                )
+                return
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+            if documents > 1:
+                self.report(_place(event.start_mark), "", "holds more than one document; a plan is one")
+                break
+            if not builder.take(event):
+                return
+        self.root = builder.root
+
+    def report(self, place: Place, field: str, message: str) -> None:
+        self.problems.append(Problem(*place, field, message))
+
+
+class _Builder:
+    """Turns events into nodes without recursion."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._constructor = SafeConstructor()
+        self.root: Node | None = None
+        self._open: list[Node] = []
+        self._paths: list[tuple[Step, ...]] = []
+        # The key of each open mapping that waits for its value.
+        self._keys: list[str | None] = []
+
+    def _report(self, place: Place, message: str) -> None:
+        self._source.report(place, path_text(self._path()), message)
+
+    def take(self, event: yaml.Event) -> bool:
+        """Takes the next event; False: it is too much, take no more."""
+        if getattr(event, "anchor", None):
+            self._report(
+                _place(event.start_mark),
+                "anchors and aliases are not supported; write the value out",
+            )
+        if isinstance(event, yaml.ScalarEvent):
+            self._add(self._scalar(event))
+        elif isinstance(event, yaml.AliasEvent):
+            self._source.lost.add(path_text(self._path()))
+            self._add(Node(_place(event.start_mark)))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            return self._begin(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._open.pop()
+            self._paths.pop()
+            self._keys.pop()
+        return True
+
+    def _begin(self, event: yaml.CollectionStartEvent) -> bool:
+        place = _place(event.start_mark)
+        self._refuse_tag(event.tag, place)
+        if len(self._open) == MAX_DEPTH:
+            self._report(place, f"nests deeper than {MAX_DEPTH} levels")
+            return False
+        node = Node(place, {} if isinstance(event, yaml.MappingStartEvent) else [])
+        self._paths.append(self._path())
+        self._add(node)
+        self._open.append(node)
+        self._keys.append(None)
+        return True
+
+    def _add(self, node: Node) -> None:
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif isinstance(parent.value, dict):
+            self._add_to_mapping(parent, parent.value, node)
+
+    def _add_to_mapping(self, parent: Node, mapping: dict[str, Node], node: Node) -> None:
+        key = self._keys[-1]
+        if key is not None:
+            mapping.setdefault(key, node)
+            self._keys[-1] = None
+            return
+        if isinstance(node.value, dict | list):
+            self._report(node.place, "a key must be a word")
+        self._keys[-1] = node.text
+        first = parent.keys.setdefault(node.text, node.place)
+        if first is not node.place:
+            self._report(node.place, f"the key is already on line {first.line}; each may come once")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Node:
+        place = _place(event.start_mark)
+        self._refuse_tag(event.tag, place)
+        if any("\ud800" <= character <= "\udfff" for character in event.value):
+            self._report(place, "holds half a character (a lone surrogate)")
+            self._source.lost.add(path_text(self._path()))
+            return Node(place)
+        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if event.tag is not None or tag not in _NUMBERS_AND_SUCH:
+            return Node(place, event.value, event.value)
+        scalar = yaml.ScalarNode(tag, event.value)
+        try:
+            return Node(place, self._constructor.construct_object(scalar), event.value)
+        except ValueError:
+            # A number with too many digits for an int.
+            return Node(place, event.value, event.value)
+        finally:
+            self._constructor.constructed_objects.clear()
+
+    def _refuse_tag(self, tag: str | None, place: Place) -> None:
+        if tag not in {None, "!"}:
+            self._report(place, f"tags are not supported: {shown(str(tag))}")
+
+    def _path(self) -> tuple[Step, ...]:
+        """Returns the path of the value that comes next."""
+        if not self._open:
+            return ()
+        parent, key = self._open[-1], self._keys[-1]
+        if isinstance(parent.value, list):
+            return (*self._paths[-1], len(parent.value))
+        return self._paths[-1] if key is None else (*self._paths[-1], key)
+
+
+def path_text(path: tuple[Step, ...]) -> str:
+    """Returns a path in the form `epics[1].tasks[0].key`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def _place(mark: yaml.Mark | None) -> Place:
+    return Place(mark.line + 1, mark.column + 1) if mark else Place()
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    if "cannot start any token" in (error.problem or ""):
+        return "is not YAML: a tab, @ or ` cannot begin a word; indent with spaces, put such a text in quotes"
+    context = f"{error.context}: " if error.context else ""
+    return f"is not YAML: {context}{error.problem}"
