@@ -1,0 +1,36 @@
+"""Serves agent_svc: python -m agent_svc. Settings come from the environment."""
+
+import asyncio
+import os
+import sys
+
+# Before grpc is imported: its fork handlers have deadlocked programs that start children.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+from agent_svc.app import build
+from agent_svc.processes import become_subreaper
+from heddle import logs
+from heddle.config import ConfigError, Settings
+from heddle.serving import AddressInUseError, serve
+
+
+def main() -> int:
+    """Serves until a signal; returns the exit code: 2 if it could not begin."""
+    try:
+        settings = Settings.read()
+        logs.configure(settings, "agent")
+        become_subreaper()
+        asyncio.run(serve_with(settings))
+    except (ConfigError, AddressInUseError) as error:
+        print(f"agent_svc: {error}", file=sys.stderr)  # noqa: T201 (logging may not be set up yet)
+        return 2
+    return 0
+
+
+async def serve_with(settings: Settings) -> None:
+    """Builds the service and serves it."""
+    await serve(build(settings), settings.listen, settings.tls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

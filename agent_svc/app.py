@@ -1,0 +1,32 @@
+"""The composition root: builds agent_svc once, from settings."""
+
+from agent_svc.drivers.catalogue import Catalogue, default_catalogue
+from agent_svc.servicer import AgentServicer
+from agent_svc.session import Place
+from agent_svc.sessions import Sessions
+from agent_svc.spool import Spool
+from heddle.clock import Clock, utc_now
+from heddle.config import Settings
+from heddle.fencing import EpochFence
+from heddle.serving import Service
+from heddle.v1 import agent_service_pb2
+from heddle.v1 import agent_service_pb2_grpc as stubs
+
+
+def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Clock = utc_now) -> Service:
+    """Returns the service; one agent_svc at a time may use `settings.home`."""
+    place = Place(settings.worker_name, settings.stop_grace, settings.agent_env, clock)
+    sessions = Sessions(
+        Spool(settings.home),
+        catalogue or default_catalogue(),
+        EpochFence(settings.home / "agent_epoch"),
+        place,
+        slots=settings.slots,
+        min_free_bytes=settings.min_free_bytes,
+    )
+    return Service(
+        names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],
+        register=lambda server: stubs.add_AgentServiceServicer_to_server(AgentServicer(sessions), server),
+        start=sessions.recover,
+        drain=sessions.drain,
+    )

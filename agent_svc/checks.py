@@ -1,0 +1,50 @@
+"""Runs one check of a task and reports it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from agent_svc import processes
+from agent_svc.drivers.text import clip, tail
+from agent_svc.junit import count_tests
+from heddle import pb
+
+MAX_OUTPUT_BYTES: Final = 64 << 10
+
+
+async def run_check(
+    check: pb.Check,
+    command: processes.Command,
+    supervisors: processes.Supervisors,
+    attach: Callable[[processes.Supervised], None],
+) -> pb.CheckFinished:
+    """Runs a check and returns its report once its whole tree is gone.
+
+    `attach` gets the process as soon as it runs, to be able to stop it. Raises
+    OSError or ValueError where it cannot start.
+    """
+    begun, begun_ns = time.monotonic(), time.time_ns()
+    process = await supervisors.start(command, stdin=asyncio.subprocess.DEVNULL, join_streams=True)
+    attach(process)
+    kept = bytearray()
+    reader = asyncio.create_task(_read_tail(process.stdout, kept))
+    ended = await process.wait()
+    await process.close(reader)
+    report = pb.CheckFinished(
+        name=check.name,
+        command=clip(check.run, MAX_OUTPUT_BYTES),
+        ok=ended.code == 0,
+        output=ended.error or tail(bytes(kept), MAX_OUTPUT_BYTES),
+        tests=await asyncio.to_thread(count_tests, command.folder, begun_ns),
+    )
+    report.duration.FromMilliseconds(round((time.monotonic() - begun) * 1000))
+    if ended.code is not None:
+        report.exit_code = ended.code
+    return report
+
+
+async def _read_tail(stream: asyncio.StreamReader, kept: bytearray) -> None:
+    while data := await stream.read(processes.READ_LIMIT):
+        kept += data
+        del kept[:-MAX_OUTPUT_BYTES]

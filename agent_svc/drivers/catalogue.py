@@ -1,0 +1,35 @@
+"""All kinds of agents that this worker can start."""
+
+from collections.abc import Sequence
+
+from agent_svc.drivers.command import CommandDriver
+from agent_svc.drivers.driver import Driver
+from agent_svc.drivers.scripted import ScriptedDriver
+from heddle import errors, pb
+
+
+class Catalogue:
+    """The drivers, in the order in which people see them."""
+
+    def __init__(self, drivers: Sequence[Driver]) -> None:
+        self._drivers = tuple(drivers)
+
+    def programs(self) -> list[pb.AgentProgram]:
+        return [driver.program() for driver in self._drivers]
+
+    def driver(self, agent: str) -> Driver:
+        """Returns the driver of `agent`; raises UNKNOWN_AGENT that says which there are."""
+        for driver in self._drivers:
+            if driver.accepts(agent):
+                return driver
+        names = ", ".join(program.name for program in self.programs() if program.available)
+        raise errors.HeddleError(
+            pb.ERROR_REASON_UNKNOWN_AGENT,
+            f"no agent {agent!r} here; this worker has: {names} (command: takes a shell command after it)",
+            agent=agent,
+        )
+
+
+def default_catalogue() -> Catalogue:
+    """Returns the agents that come with Heddle."""
+    return Catalogue((ScriptedDriver(), CommandDriver()))

@@ -1,0 +1,55 @@
+"""What agent_svc needs to know about one kind of agent: how to start it, how to read it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from heddle import pb
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start the agent's program."""
+
+    arguments: Sequence[str]
+    # All of standard input, or with `controlled` its beginning.
+    stdin: bytes
+    # True: it is a host that goes on reading control lines from standard input.
+    controlled: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Translator(Protocol):
+    """Turns what one agent process writes into events with only their payload set. Pure.
+
+    Bytes arrive in pieces of any size; text may be cut anywhere, even within a character.
+    """
+
+    def stdout(self, data: bytes) -> list[pb.Event]: ...
+
+    def stderr(self, data: bytes) -> list[pb.Event]: ...
+
+    def end(self) -> list[pb.Event]:
+        """Returns what is left once both streams have ended."""
+        ...
+
+    @property
+    def finished(self) -> pb.SessionFinished | None:
+        """How the agent says that it ended. None: its exit code says it."""
+        ...
+
+
+class Driver(Protocol):
+    """One kind of agent."""
+
+    def accepts(self, agent: str) -> bool:
+        """Says whether `agent`, as a plan writes it, is of this kind."""
+        ...
+
+    def program(self) -> pb.AgentProgram:
+        """Returns what this worker has of it."""
+        ...
+
+    def launch(self, request: pb.StartSessionRequest) -> Launch: ...
+
+    def translator(self) -> Translator: ...

@@ -1,0 +1,109 @@
+"""Reads the lines of a host (protocol.py) and keeps them within the limits of a session."""
+
+from typing import Final
+
+from agent_svc.drivers import protocol
+from agent_svc.drivers.text import TextStream, clip, pieces
+from heddle import pb
+
+# A longer line is no event but a mistake; it becomes output.
+MAX_LINE_BYTES: Final = 1 << 20
+
+# The longest tool input or result that is kept.
+MAX_DETAIL_BYTES: Final = 64 << 10
+
+# The longest name, target, question or caption.
+MAX_LABEL_BYTES: Final = 4 << 10
+
+# What only agent_svc says, and what belongs to no session.
+HOST_PAYLOADS: Final = frozenset(
+    {"output", "tool_started", "tool_finished", "message", "usage", "approval_requested"}
+)
+
+
+class HostTranslator:
+    """Turns a host's standard output into events, line by line."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._greeted = False
+        self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
+        self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
+        self.finished: pb.SessionFinished | None = None
+
+    def stdout(self, data: bytes) -> list[pb.Event]:
+        self._line += data
+        *lines, rest = self._line.split(b"\n")
+        self._line = rest
+        events = [event for line in lines for event in self._read(bytes(line))]
+        if len(self._line) > MAX_LINE_BYTES:
+            events += self._out.feed(bytes(self._line))
+            self._line.clear()
+        return events
+
+    def stderr(self, data: bytes) -> list[pb.Event]:
+        return self._err.feed(data)
+
+    def end(self) -> list[pb.Event]:
+        events = self._read(bytes(self._line)) if self._line else []
+        self._line.clear()
+        return [*events, *self._out.feed(b"", final=True), *self._err.feed(b"", final=True)]
+
+    def _read(self, line: bytes) -> list[pb.Event]:
+        if not self._greeted and protocol.is_greeting(line):
+            self._greeted = True
+            return []
+        try:
+            event = protocol.parse_event(line)
+        except ValueError:
+            return self._out.feed(line + b"\n")
+        payload = event.WhichOneof("payload")
+        if payload == "session_finished":
+            self.finished = event.session_finished
+            return []
+        if payload not in HOST_PAYLOADS:
+            return self._out.feed(line + b"\n")
+        return limited(event)
+
+
+def limited(event: pb.Event) -> list[pb.Event]:
+    """Returns `event` with only its payload, cut or split to the sizes that a session keeps."""
+    match event.WhichOneof("payload"):
+        case "output":
+            out = event.output
+            stream = out.stream or pb.OUTPUT_STREAM_STDOUT
+            return [
+                pb.Event(output=pb.Output(stream=stream, text=piece, tool_call_id=out.tool_call_id))
+                for piece in pieces(out.text)
+            ]
+        case "message":
+            return _split_message(event.message)
+        case "tool_started":
+            tool = event.tool_started
+            tool.input = clip(tool.input, MAX_DETAIL_BYTES)
+            tool.target = clip(tool.target, MAX_LABEL_BYTES)
+            tool.name = clip(tool.name, MAX_LABEL_BYTES)
+            tool.tool_call_id = clip(tool.tool_call_id, MAX_LABEL_BYTES)
+            return [pb.Event(tool_started=tool)]
+        case "tool_finished":
+            done = event.tool_finished
+            done.result = clip(done.result, MAX_DETAIL_BYTES)
+            done.tool_call_id = clip(done.tool_call_id, MAX_LABEL_BYTES)
+            return [pb.Event(tool_finished=done)]
+        case "approval_requested":
+            asked = event.approval_requested
+            asked.question = clip(asked.question, MAX_LABEL_BYTES)
+            asked.tool = clip(asked.tool, MAX_LABEL_BYTES)
+            asked.target = clip(asked.target, MAX_LABEL_BYTES)
+            asked.approval_id = clip(asked.approval_id, MAX_LABEL_BYTES)
+            return [pb.Event(approval_requested=asked)]
+        case _:
+            event.usage.model = clip(event.usage.model, MAX_LABEL_BYTES)
+            return [pb.Event(usage=event.usage)]
+
+
+def _split_message(message: pb.Message) -> list[pb.Event]:
+    texts = list(pieces(message.text)) or [""]
+    events = [pb.Event(message=pb.Message(kind=message.kind, text=text)) for text in texts]
+    events[-1].message.last = message.last
+    return events

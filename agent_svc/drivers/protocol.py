@@ -1,0 +1,68 @@
+"""The language between agent_svc and a host: a program that drives one agent.
+
+A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
+
+1. agent_svc writes one line to its standard input: {"protocol": 1, "session": …},
+   the session a StartSessionRequest.
+2. The host writes {"protocol": 1} to its standard output.
+3. From then on every line in both directions is an Event of which only the payload
+   is set. The host sends what the agent does. agent_svc sends approval_resolved, the
+   answer to an approval_requested, and message, what the operator says.
+4. The host may say how it ended by session_finished with outcome and reason, and
+   then exits. Without it, exit code 0 is success.
+
+All messages are in protobuf's JSON form. A line that is none of this is the output
+of a careless library and becomes Output; so does standard error.
+
+Tools are named as agents name them (Bash, Read, Write, Edit); a target is the file,
+relative to the worktree, or the command.
+"""
+
+import json
+from typing import Final
+
+from google.protobuf import json_format
+
+from heddle import pb
+
+VERSION: Final = 1
+
+
+def opening(request: pb.StartSessionRequest) -> bytes:
+    """Returns agent_svc's first line."""
+    session = json_format.MessageToDict(request)
+    return json.dumps({"protocol": VERSION, "session": session}).encode() + b"\n"
+
+
+def parse_opening(line: bytes) -> pb.StartSessionRequest:
+    """Returns the session that the first line describes; raises ValueError for another protocol."""
+    said = json.loads(line)
+    if said["protocol"] != VERSION:
+        raise ValueError(f"agent_svc speaks protocol {said['protocol']}; this host speaks {VERSION}")
+    return json_format.ParseDict(said["session"], pb.StartSessionRequest(), ignore_unknown_fields=True)
+
+
+def greeting() -> bytes:
+    """Returns a host's first line."""
+    return json.dumps({"protocol": VERSION}).encode() + b"\n"
+
+
+def is_greeting(line: bytes) -> bool:
+    """Says whether `line` is a host's first line in this protocol."""
+    try:
+        return bool(json.loads(line) == {"protocol": VERSION})
+    except ValueError:
+        return False
+
+
+def line_of(event: pb.Event) -> bytes:
+    """Returns the line for one event."""
+    return json_format.MessageToJson(event, indent=None).encode() + b"\n"
+
+
+def parse_event(line: bytes) -> pb.Event:
+    """Returns the event of one line; raises ValueError where it is none."""
+    try:
+        return json_format.Parse(line, pb.Event())
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,52 @@
+"""Bytes of any program into Output events."""
+
+import codecs
+from collections.abc import Iterator
+from typing import Final
+
+from heddle import pb
+
+# A longer text is split, so that one line of 5 MB is many small events.
+MAX_TEXT_BYTES: Final = 32 << 10
+
+
+class TextStream:
+    """Decodes one stream; bytes that are no UTF-8 become U+FFFD, also across pieces."""
+
+    def __init__(self, stream: "pb.OutputStream.ValueType", tool_call_id: str = "") -> None:
+        self._stream = stream
+        self._tool_call_id = tool_call_id
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes, *, final: bool = False) -> list[pb.Event]:
+        """Returns the text of `data`; with `final`, also of a character that was begun."""
+        return [
+            pb.Event(output=pb.Output(stream=self._stream, text=piece, tool_call_id=self._tool_call_id))
+            for piece in pieces(self._decoder.decode(data, final))
+        ]
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yields `text` in pieces of at most 32 KiB of UTF-8, cut after a line where there is one."""
+    # A character takes at most 4 bytes; most take one, so try the long piece first.
+    while text:
+        size = MAX_TEXT_BYTES
+        if len(text[:size].encode()) > MAX_TEXT_BYTES:
+            size //= 4
+        piece = text[:size]
+        if len(text) > size and (newline := piece.rfind("\n")) >= 0:
+            piece = piece[: newline + 1]
+        yield piece
+        text = text[len(piece) :]
+
+
+def clip(text: str, limit: int) -> str:
+    """Returns at most `limit` bytes of UTF-8 from the beginning of `text`."""
+    if len(text) * 4 <= limit:
+        return text
+    return text.encode()[:limit].decode(errors="ignore")
+
+
+def tail(data: bytes, limit: int) -> str:
+    """Returns the end of `data` as text of at most `limit` bytes of UTF-8."""
+    return data[-limit:].decode(errors="replace").encode()[-limit:].decode(errors="ignore")

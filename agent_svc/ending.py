@@ -1,0 +1,68 @@
+"""How a session ended, decided from how its processes did. Pure."""
+
+import errno
+import signal
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc.processes import Exit
+from heddle import pb
+
+
+class Ending(NamedTuple):
+    """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
+
+    outcome: "pb.Outcome.ValueType"
+    reason: str = ""
+    exit_code: int | None = None
+
+    def message(self, seconds: float | None) -> pb.SessionFinished:
+        """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
+        finished = pb.SessionFinished(outcome=self.outcome, reason=self.reason)
+        if self.exit_code is not None:
+            finished.exit_code = self.exit_code
+        if seconds is not None:
+            finished.duration.FromMilliseconds(round(seconds * 1000))
+        return finished
+
+
+def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
+    """Returns how the agent ended; `said` is its own account, which may add a failure and never hide one."""
+    if ended.error:
+        return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
+    if ended.lost:
+        return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
+    if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
+        return Ending(pb.OUTCOME_FAILED, said.reason or "the agent says that it failed", ended.code)
+    if ended.signal is not None:
+        return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}")
+    if ended.code:
+        return Ending(pb.OUTCOME_FAILED, f"the agent exited with code {ended.code}", ended.code)
+    return Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
+
+
+def check_failure(report: pb.CheckFinished) -> str:
+    """Returns in plain words why a check did not pass."""
+    if report.HasField("exit_code"):
+        return f"check '{report.name}' failed with exit code {report.exit_code}"
+    return f"check '{report.name}' was ended by a signal or did not start"
+
+
+def timed_out(limit: Duration) -> Ending:
+    seconds = limit.ToNanoseconds() / 1e9
+    return Ending(pb.OUTCOME_TIMED_OUT, f"over its time limit of {seconds:g} s")
+
+
+def disk_failed(error: OSError) -> Ending:
+    """Returns the ending of a session whose events cannot be written down."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Ending(pb.OUTCOME_FAILED, "the worker's disk is full; make room below its HEDDLE_HOME")
+    return Ending(pb.OUTCOME_FAILED, f"the worker cannot write the session's log: {error.strerror or error}")
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,155 @@
+"""The file that holds a session's events: appended in frames, each on disk before it is told.
+
+A frame is one batch: its length and the CRC-32 of its body, both 32 bits little
+endian, then the body, a serialised AgentServiceWatchSessionResponse with only
+events. So what is read from disk is what goes over the wire.
+"""
+
+import os
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from heddle import pb
+
+HEADER: Final = struct.Struct("<II")
+
+# A response holds at most 256 KiB; whole frames must fit.
+MAX_RESPONSE_BYTES: Final = 256 << 10
+MAX_FRAME_BYTES: Final = 192 << 10
+
+
+class EventLog:
+    """One session's events, numbered 1..n. In memory only the place of each frame.
+
+    Blocks on the disk: meant for a thread. One appends at a time; reads may go on
+    beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Of each frame: its first sequence, and where it begins.
+        self._firsts: list[int] = []
+        self._offsets: list[int] = []
+        self._end = 0
+        self._file: int | None = None
+        self.last_sequence = 0
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Returns the log at `path`, which may not exist yet, for reading and appending.
+
+        What a crash left half written at its end is cut off: nobody was told of it.
+        """
+        log = cls(path)
+        log._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log._scan(log._file)
+        os.ftruncate(log._file, log._end)
+        return log
+
+    @classmethod
+    def view(cls, path: Path) -> Self:
+        """Returns the log at `path` for reading only; an absent file is an empty log."""
+        log = cls(path)
+        if path.exists():
+            with path.open("rb") as file:
+                log._scan(file.fileno())
+        return log
+
+    def _scan(self, file: int) -> None:
+        size = os.fstat(file).st_size
+        while header := os.pread(file, HEADER.size, self._end):
+            if len(header) < HEADER.size:
+                return
+            length, checksum = HEADER.unpack(header)
+            # A torn header may ask for any length.
+            if self._end + HEADER.size + length > size:
+                return
+            body = os.pread(file, length, self._end + HEADER.size)
+            if zlib.crc32(body) != checksum:
+                return
+            count = len(pb.AgentServiceWatchSessionResponse.FromString(body).events)
+            self._index(HEADER.size + length, count)
+
+    def _index(self, length: int, count: int) -> None:
+        self._firsts.append(self.last_sequence + 1)
+        self._offsets.append(self._end)
+        self._end += length
+        self.last_sequence += count
+
+    def append(self, events: Sequence[pb.Event]) -> None:
+        """Numbers `events` and writes them in one go; returns when they are on disk.
+
+        Raises OSError, as ENOSPC, with nothing of them kept.
+        """
+        if self._file is None:
+            raise ValueError(f"{self._path} is closed")
+        frames = []
+        for sequence, event in enumerate(events, self.last_sequence + 1):
+            event.sequence = sequence
+        for part in _parts(events):
+            body = pb.AgentServiceWatchSessionResponse(events=part).SerializeToString()
+            frames.append((HEADER.pack(len(body), zlib.crc32(body)) + body, len(part)))
+        try:
+            _write(self._file, b"".join(frame for frame, _ in frames))
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            raise
+        for frame, count in frames:
+            self._index(len(frame), count)
+
+    def read(self, after: int, last: int) -> pb.AgentServiceWatchSessionResponse:
+        """Returns events behind `after`, at most 256 KiB and none behind `last`; there must be one."""
+        first = bisect_right(self._firsts, after + 1) - 1
+        begin = self._offsets[first]
+        end = self._end
+        beyond = bisect_right(self._offsets, begin + MAX_RESPONSE_BYTES - 1024)
+        if beyond < len(self._offsets):
+            end = self._offsets[max(beyond - 1, first + 1)]
+        response = pb.AgentServiceWatchSessionResponse()
+        with self._path.open("rb") as file:
+            data = memoryview(os.pread(file.fileno(), end - begin, begin))
+        while data:
+            length, _ = HEADER.unpack_from(data)
+            response.MergeFromString(data[HEADER.size : HEADER.size + length])
+            data = data[HEADER.size + length :]
+        del response.events[: after - self._firsts[first] + 1]
+        del response.events[last - after :]
+        response.resume_sequence = after + len(response.events)
+        return response
+
+    def last_event(self) -> pb.Event | None:
+        """Returns the newest event; None where there is none."""
+        if not self.last_sequence:
+            return None
+        return self.read(self.last_sequence - 1, self.last_sequence).events[0]
+
+    def close(self) -> None:
+        """Ends appending; reading goes on. Idempotent."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _parts(events: Sequence[pb.Event]) -> list[list[pb.Event]]:
+    parts: list[list[pb.Event]] = [[]]
+    room = MAX_FRAME_BYTES
+    for event in events:
+        # Tag and length of the field take at most 5 bytes at these sizes.
+        size = event.ByteSize() + 5
+        if size > room and parts[-1]:
+            parts.append([])
+            room = MAX_FRAME_BYTES
+        parts[-1].append(event)
+        room -= size
+    return parts
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

@@ -1,0 +1,245 @@
+"""Starts commands under a supervisor and knows when their whole tree is gone."""
+
+import asyncio
+import asyncio.subprocess
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+import psutil
+import structlog
+
+from agent_svc import supervisor
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PR_GET_CHILD_SUBREAPER: Final = 37
+
+# Bytes that wait unread before the command is held back.
+READ_LIMIT: Final = 64 << 10
+
+# Seconds that pipes get to run dry once the tree is gone.
+DRAIN: Final = 2.0
+
+# Seconds between two looks at leftovers that are being killed.
+PAUSE: Final = 0.01
+
+
+class Exit(NamedTuple):
+    """How a command ended. Without code and signal it never ran, or its supervisor was killed."""
+
+    code: int | None = None
+    signal: int | None = None
+    # Why it could not be started. Empty: it was.
+    error: str = ""
+
+    @property
+    def lost(self) -> bool:
+        """True where nobody saw how it ended."""
+        return self.code is None and self.signal is None and not self.error
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, where, and with which environment."""
+
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    # Seconds between SIGTERM and SIGKILL wherever nobody says otherwise.
+    grace: float
+    # Stays locked until the tree is gone.
+    lock: int
+
+
+class Supervised:
+    """A command under its supervisor."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        gone: Callable[[int, int], Awaitable[None]],
+    ) -> None:
+        self._process = process
+        self._gone = gone
+        self._reports, self._control = control
+        self._exit = Exit()
+        # Of the command itself. 0 until it was started.
+        self.pid = 0
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter:
+        assert self._process.stdin is not None  # noqa: S101 (only asked for where a pipe was)
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        assert self._process.stdout is not None  # noqa: S101 (always a pipe)
+        return self._process.stdout
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None:
+        """None where it was joined with stdout."""
+        return self._process.stderr
+
+    async def started(self) -> int:
+        """Returns the command's process id; 0 if its supervisor died at once."""
+        await self._report()
+        return self.pid
+
+    def stop(self, grace: float) -> None:
+        """Asks for the end of the whole tree; a second call may only shorten the grace period."""
+        self._control.write(f"stop {grace:f}\n".encode())
+
+    async def wait(self) -> Exit:
+        """Returns once the command and all its descendants are gone."""
+        while await self._report():
+            pass
+        code = await self._process.wait()
+        self._control.close()
+        await self._gone(self._process.pid, code)
+        return self._exit
+
+    async def close(self, *readers: asyncio.Task[None]) -> None:
+        """Waits for what reads the output; gives up on a pipe that a stranger holds open."""
+        _, late = await asyncio.wait(readers, timeout=DRAIN)
+        for reader in late:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        self._process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 (nothing public closes such a pipe)
+
+    async def _report(self) -> bool:
+        try:
+            line = await self._reports.readline()
+        except ConnectionError:
+            return False
+        word, _, rest = line.decode().rstrip("\n").partition(" ")
+        match word:
+            case "started":
+                self.pid = int(rest)
+            case "exited" if not self._exit.error:
+                self._exit = Exit(code=int(rest))
+            case "signalled":
+                self._exit = Exit(signal=int(rest))
+            case "failed":
+                self._exit = Exit(error=rest)
+        return bool(line)
+
+
+class Supervisors:
+    """All supervisors of this process."""
+
+    def __init__(self) -> None:
+        self._pids: set[int] = set()
+        # A sweep must not take a supervisor that was just forked for an orphan.
+        self._spawning = asyncio.Lock()
+
+    async def start(
+        self, command: Command, *, stdin: int | IO[bytes], join_streams: bool = False
+    ) -> Supervised:
+        """Starts `command`; raises OSError or ValueError where it cannot, as for a folder that is gone.
+
+        Whatever happens to this process, the command's tree does not outlive it for
+        longer than the grace period.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            async with self._spawning:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    supervisor.__file__,
+                    str(theirs.fileno()),
+                    str(command.lock),
+                    str(command.grace),
+                    *command.arguments,
+                    cwd=command.folder,
+                    env=dict(command.environment),
+                    stdin=stdin,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT if join_streams else asyncio.subprocess.PIPE,
+                    pass_fds=(theirs.fileno(), command.lock),
+                    start_new_session=True,
+                    limit=READ_LIMIT,
+                )
+                self._pids.add(process.pid)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Supervised(process, await asyncio.open_connection(sock=ours), self._gone)
+
+    async def _gone(self, pid: int, code: int) -> None:
+        self._pids.discard(pid)
+        if code < 0:
+            log.warning("supervisor_killed", pid=pid, signal=-code)
+            await self._end_orphans()
+
+    async def _end_orphans(self) -> None:
+        """Kills what a killed supervisor left: it has become the child of this process, a subreaper."""
+        if not _is_subreaper():
+            return
+        async with self._spawning:
+            while orphans := [pid for pid in _children() if pid not in self._pids]:
+                _kill(orphans)
+                for pid in orphans:
+                    _reap(pid)
+                await asyncio.sleep(PAUSE)
+
+
+async def end_marked(variable: str, value: str) -> None:
+    """Kills every process whose environment says `variable` = `value`, with its descendants."""
+    while marked := await asyncio.to_thread(_marked, variable, value):
+        _kill(marked)
+        await asyncio.sleep(PAUSE)
+
+
+def _marked(variable: str, value: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _children() -> list[int]:
+    return [child.pid for child in psutil.Process().children()]
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def _kill(roots: Iterable[int]) -> None:
+    for root in roots:
+        for pid in (root, *supervisor.descendants(root)):
+            supervisor.send(pid, signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Makes this process the parent of what a killed supervisor leaves. Linux only; elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(supervisor.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _is_subreaper() -> bool:
+    if sys.platform != "linux":
+        return False
+    answer = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)

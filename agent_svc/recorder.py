@@ -1,0 +1,154 @@
+"""Takes a session's events in, joins small ones, and tells watchers once they are on disk."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from agent_svc.event_log import EventLog
+from heddle import pb
+
+# Seconds that a piece of text waits for the next one.
+JOIN_WINDOW: Final = 0.1
+
+# Joined text stays under this many characters.
+MAX_TEXT: Final = 32 << 10
+
+# Seconds of silence after which a watcher gets a checkpoint.
+CHECKPOINT: Final = 5.0
+
+# Bytes that may wait for the disk before `record` holds its caller back.
+MAX_PENDING: Final = 1 << 20
+
+
+class Recorder:
+    """The live end of one session's log.
+
+    Many watchers are cheap: each reads the file, and waits for one shared doorbell.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._pending: list[pb.Event] = []
+        self._pending_bytes = 0
+        self._flushing = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: OSError | None = None
+        self._doorbell = asyncio.Event()
+        self._told = log.last_sequence
+        self.closed = False
+
+    @property
+    def last_sequence(self) -> int:
+        """Newest event that is on disk."""
+        return self._told
+
+    async def record(self, *events: pb.Event) -> None:
+        """Takes events; returns before they are on disk unless too many wait for it.
+
+        Text waits up to 100 ms to be joined; everything else takes it along at once.
+        Raises the OSError of the disk; then `flush` after `forget` begins anew.
+        """
+        for event in events:
+            if not (self._pending and join(self._pending[-1], event)):
+                self._pending.append(event)
+            self._pending_bytes += event.ByteSize()
+        if self._failure is not None:
+            raise self._failure
+        if self._pending_bytes > MAX_PENDING:
+            await self.flush()
+        elif any(not is_text(event) for event in events):
+            self._begin_flush()
+        elif self._timer is None and events:
+            self._timer = asyncio.get_running_loop().call_later(JOIN_WINDOW, self._begin_flush)
+
+    def _begin_flush(self) -> None:
+        task = asyncio.create_task(self._flush_in_background())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _flush_in_background(self) -> None:
+        try:
+            await self.flush()
+        except OSError as error:
+            # The next `record` raises it where somebody can act on it.
+            self._failure = error
+
+    async def flush(self) -> None:
+        """Returns when everything taken so far is on disk; raises OSError where that cannot be."""
+        async with self._flushing:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            batch, self._pending = self._pending, []
+            self._pending_bytes = 0
+            if not batch:
+                return
+            await asyncio.to_thread(self._log.append, batch)
+            self._told = self._log.last_sequence
+            self._ring()
+
+    async def forget(self) -> None:
+        """Drops what is not on disk, after a failure of the disk."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._pending = []
+        self._pending_bytes = 0
+        self._failure = None
+
+    async def close(self) -> None:
+        """Ends the log and every watch of it, once nothing more will come."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._log.close()
+        self.closed = True
+        self._ring()
+
+    def _ring(self) -> None:
+        self._doorbell.set()
+        self._doorbell = asyncio.Event()
+
+    async def watch(self, after: int) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        """Yields what comes behind `after` until the log is closed; while idle, checkpoints."""
+        while True:
+            doorbell = self._doorbell
+            while after < self._told:
+                response = await asyncio.to_thread(self._log.read, after, self._told)
+                after = response.resume_sequence
+                yield response
+            if doorbell.is_set():
+                continue
+            if self.closed:
+                return
+            try:
+                await asyncio.wait_for(doorbell.wait(), CHECKPOINT)
+            except TimeoutError:
+                yield pb.AgentServiceWatchSessionResponse(resume_sequence=after)
+
+
+def is_text(event: pb.Event) -> bool:
+    """True for a piece of text that may wait to be joined."""
+    return event.HasField("output") or (event.HasField("message") and not event.message.last)
+
+
+def join(event: pb.Event, following: pb.Event) -> bool:
+    """Appends the text of `following` to `event` where they are pieces of one text; says whether."""
+    if event.actor != following.actor:
+        return False
+    if event.HasField("output") and following.HasField("output"):
+        one, two = event.output, following.output
+        if (one.stream, one.tool_call_id) != (two.stream, two.tool_call_id):
+            return False
+        if len(one.text) + len(two.text) > MAX_TEXT:
+            return False
+        one.text += two.text
+        return True
+    if event.HasField("message") and following.HasField("message"):
+        if event.message.last or event.message.kind != following.message.kind:
+            return False
+        if len(event.message.text) + len(following.message.text) > MAX_TEXT:
+            return False
+        event.message.text += following.message.text
+        event.message.last = following.message.last
+        return True
+    return False

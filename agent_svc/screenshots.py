@@ -1,0 +1,130 @@
+"""Pictures that an agent leaves in its worktree become screenshots of its session.
+
+Any agent can do it: write a PNG, JPEG or WebP file into .heddle/screenshots/. A text
+file of the same stem beside it holds the caption; without one the stem is it.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent_svc.drivers.text import clip
+from heddle import pb
+
+FOLDER: Final = ".heddle/screenshots"
+
+MAX_BYTES: Final = 16 << 20
+
+MAX_CAPTION_BYTES: Final = 1 << 10
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was at one moment."""
+
+    path: Path
+    modified: int
+    size: int
+
+
+class Screenshots:
+    """Finds what is new in one worktree since the session began. Blocks on the disk.
+
+    `store` keeps the bytes and returns the artifact's name.
+    """
+
+    def __init__(self, worktree: Path, store: Callable[[bytes], str]) -> None:
+        self._worktree = worktree
+        self._folder = worktree / FOLDER
+        self._store = store
+        # An earlier attempt's pictures are not this one's.
+        self._seen = set(self._pictures())
+
+    def collect(self, *, final: bool = False) -> list[pb.Event]:
+        """Returns an event for each new picture. One that is half written waits, but not for ever:
+        with `final`, and for one too large, a system output says what was left out.
+        """
+        events = []
+        for picture in self._pictures():
+            if picture not in self._seen and (event := self._take(picture, final=final)):
+                self._seen.add(picture)
+                events.append(event)
+        return events
+
+    def _pictures(self) -> Iterator[Picture]:
+        # A link out of the worktree would let an agent publish files of this machine.
+        try:
+            if not self._folder.resolve(strict=True).is_relative_to(self._worktree.resolve()):
+                return
+            entries = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
+        except OSError:
+            return
+        if entries:
+            self._hide_from_git()
+        for entry in entries:
+            path = Path(entry.path)
+            if path.suffix.lower() in SUFFIXES:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield Picture(path, status.st_mtime_ns, status.st_size)
+
+    def _hide_from_git(self) -> None:
+        """Keeps pictures out of the task's commit."""
+        ignore = self._folder / ".gitignore"
+        if not ignore.is_symlink() and not ignore.exists():
+            ignore.write_text("*\n")
+
+    def _take(self, picture: Picture, *, final: bool) -> pb.Event | None:
+        name = picture.path.name
+        if picture.size > MAX_BYTES:
+            return _left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")
+        try:
+            data = _read(picture.path)
+        except OSError:
+            return None
+        kind = media_type(data)
+        if not kind:
+            return _left_out(f"{name} is no complete PNG, JPEG or WebP file") if final else None
+        screenshot = pb.Screenshot(
+            artifact=self._store(data), media_type=kind, caption=_caption(picture.path), size_bytes=len(data)
+        )
+        return pb.Event(screenshot=screenshot)
+
+
+def media_type(data: bytes) -> str:
+    """Returns the media type of a picture that has its end; empty for anything else."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff") and data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= int.from_bytes(data[4:8], "little") + 8:
+        return "image/webp"
+    return ""
+
+
+def _read(path: Path) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, "rb") as opened:
+        # It may have grown since it was looked at.
+        return opened.read(MAX_BYTES)
+
+
+def _caption(path: Path) -> str:
+    try:
+        text = _read(path.with_suffix(".txt"))[:MAX_CAPTION_BYTES].decode(errors="replace").strip()
+    except OSError:
+        text = ""
+    return clip(text or path.stem.replace("-", " ").replace("_", " "), MAX_CAPTION_BYTES)
+
+
+def _left_out(why: str) -> pb.Event:
+    text = f"Screenshot left out: {why}.\n"
+    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))

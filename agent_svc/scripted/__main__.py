@@ -1,0 +1,30 @@
+"""Plays a script as an agent would: `python -m agent_svc.scripted`, a host of drivers/protocol.py."""
+
+import os
+import sys
+from pathlib import Path
+
+from agent_svc.drivers import protocol
+from agent_svc.drivers.scripted import SPEED
+from agent_svc.scripted.player import Player, ScriptFailedError
+from agent_svc.scripted.rehearsal import rehearsal
+from agent_svc.scripted.stage import Stage
+from heddle import pb
+
+
+def main() -> int:
+    stage = Stage(sys.stdin.buffer, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
+    request = protocol.parse_opening(sys.stdin.buffer.readline())
+    stage.greet()
+    player = Player(stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]))
+    try:
+        for step in request.script or rehearsal(request):
+            player.play(step)
+    except ScriptFailedError as error:
+        finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=str(error))
+        stage.send(pb.Event(session_finished=finished))
+        return 1
+    return 0
+
+
+sys.exit(main())

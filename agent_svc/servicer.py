@@ -1,0 +1,77 @@
+"""AgentService over gRPC: proto in, domain call, proto out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, Final
+
+import grpc
+
+from agent_svc.sessions import Sessions
+from heddle import pb
+from heddle.names import AttemptName
+from heddle.v1 import agent_service_pb2_grpc as stubs
+
+CHUNK: Final = 256 << 10
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AgentServicer(stubs.AgentServiceServicer):
+    """See protos/heddle/v1/agent_service.proto."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def StartSession(
+        self, request: pb.StartSessionRequest, context: Context
+    ) -> pb.StartSessionResponse:
+        return pb.StartSessionResponse(session=await self._sessions.start(request))
+
+    async def WatchSession(
+        self, request: pb.AgentServiceWatchSessionRequest, context: Context
+    ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        name = AttemptName.parse(request.attempt)
+        async for response in self._sessions.watch(name, request.after_sequence):
+            yield response
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
+        return pb.GetSessionResponse(session=await self._sessions.get(AttemptName.parse(request.attempt)))
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        sessions, token = await self._sessions.page(
+            running_only=request.running_only, size=request.page_size, token=request.page_token
+        )
+        return pb.ListSessionsResponse(sessions=sessions, next_page_token=token)
+
+    async def StopSession(self, request: pb.StopSessionRequest, context: Context) -> pb.StopSessionResponse:
+        grace = request.grace.ToNanoseconds() / 1e9 if request.HasField("grace") else None
+        name = AttemptName.parse(request.attempt)
+        session = await self._sessions.stop(name, request.epoch, request.reason, grace)
+        return pb.StopSessionResponse(session=session)
+
+    async def AnswerApproval(
+        self, request: pb.AnswerApprovalRequest, context: Context
+    ) -> pb.AnswerApprovalResponse:
+        resolved = pb.ApprovalResolved(
+            approval_id=request.approval_id, approved=request.approved, message=request.message
+        )
+        await self._sessions.answer(AttemptName.parse(request.attempt), request.epoch, resolved)
+        return pb.AnswerApprovalResponse()
+
+    async def FetchArtifact(
+        self, request: pb.FetchArtifactRequest, context: Context
+    ) -> AsyncIterator[pb.FetchArtifactResponse]:
+        path = await self._sessions.artifact(AttemptName.parse(request.attempt), request.artifact)
+        with path.open("rb") as file:
+            while data := await asyncio.to_thread(_read, file):
+                yield pb.FetchArtifactResponse(data=data)
+
+    async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
+        return pb.GetWorkerResponse(worker=self._sessions.worker())
+
+
+def _read(file: BinaryIO) -> bytes:
+    # A little less than the limit: the message around it counts as well.
+    return file.read(CHUNK - 16)

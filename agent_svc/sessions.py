@@ -1,0 +1,246 @@
+"""The sessions of this worker: who may start, who runs, who has finished."""
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from agent_svc.drivers.catalogue import Catalogue
+from agent_svc.ending import Ending
+from agent_svc.event_log import EventLog
+from agent_svc.recorder import Recorder
+from agent_svc.session import Place, Session
+from agent_svc.spool import Spool
+from heddle import errors, pb
+from heddle.fencing import EpochFence
+from heddle.names import AttemptName
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds beyond the grace period that a drain waits for sessions to be written down.
+DRAIN_MARGIN: Final = 10.0
+
+MAX_PAGE: Final = 1000
+DEFAULT_PAGE: Final = 100
+
+
+class Sessions:
+    """Starts, finds and stops sessions. A slot is taken until a session's last process is gone."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        catalogue: Catalogue,
+        fence: EpochFence,
+        place: Place,
+        *,
+        slots: int,
+        min_free_bytes: int,
+    ) -> None:
+        self._spool = spool
+        self._catalogue = catalogue
+        self._fence = fence
+        self._place = place
+        self._slots = slots
+        self._min_free_bytes = min_free_bytes
+        self._starting = asyncio.Lock()
+        self._draining = False
+        self._running: dict[AttemptName, Session] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        for name in spool.names():
+            folder = spool.folder(name)
+            if folder.result() is None:
+                self._running[name] = Session(name, folder.spec(), folder, place)
+
+    async def recover(self) -> None:
+        """Begins to end what a killed agent_svc left unfinished: lost, once its processes are gone."""
+        for session in list(self._running.values()):
+            log.warning("session_lost", attempt=str(session.name))
+            self._live(session, session.recover())
+
+    def _live(self, session: Session, life: Coroutine[Any, Any, None]) -> None:
+        async def lived() -> None:
+            await life
+            del self._running[session.name]
+
+        task = asyncio.create_task(lived(), name=str(session.name))
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+
+    async def start(self, request: pb.StartSessionRequest) -> pb.Session:
+        """Starts a session, or returns the one that the attempt already has."""
+        name = AttemptName.parse(request.attempt)
+        async with self._starting:
+            self._fence.check(request.epoch)
+            if known := await self._find(name):
+                return known
+            if self._draining:
+                raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
+            driver = self._catalogue.driver(request.agent)
+            _validate(request)
+            await self._replace_older(name)
+            self._check_room()
+            folder = self._spool.folder(name)
+            try:
+                await asyncio.to_thread(folder.create, request)
+                session = Session(name, request, folder, self._place)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            self._running[name] = session
+            self._live(session, session.run(driver))
+            log.info("session_started", attempt=str(name), agent=request.agent.partition(":")[0])
+            return session.message()
+
+    async def _find(self, name: AttemptName) -> pb.Session | None:
+        if session := self._running.get(name):
+            return session.message()
+        return await asyncio.to_thread(self._spool.folder(name).result)
+
+    async def _replace_older(self, name: AttemptName) -> None:
+        """Makes sure that attempts of one task never overlap."""
+        newest = await asyncio.to_thread(self._spool.newest, name.parent)
+        if newest > name.number:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_ATTEMPT,
+                f"{name} has been replaced by attempt {newest} of the same task",
+                attempt=name.parent.attempt(newest),
+            )
+        for older in [each for each in self._running.values() if each.name.parent == name.parent]:
+            older.interrupt(Ending(pb.OUTCOME_STOPPED, f"attempt {name.number} replaced it"))
+            await older.wait()
+
+    def _check_room(self) -> None:
+        if len(self._running) >= self._slots:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_NO_SLOT,
+                f"all {self._slots} slots of this worker are taken",
+                slots=self._slots,
+            )
+        free = shutil.disk_usage(self._spool.path).free
+        if free < self._min_free_bytes:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_DISK_FULL,
+                f"{self._spool.path} has {free >> 20} MiB free and needs {self._min_free_bytes >> 20} MiB:"
+                " make room there, or set HEDDLE_MIN_FREE_BYTES lower",
+                path=self._spool.path,
+                free_bytes=free,
+                needed_bytes=self._min_free_bytes,
+            )
+
+    def _unwritable(self, error: OSError) -> Exception:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            return error
+        return errors.HeddleError(
+            pb.ERROR_REASON_DISK_FULL,
+            f"no room to write below {self._spool.path}: make room there",
+            path=self._spool.path,
+            free_bytes=0,
+            needed_bytes=self._min_free_bytes,
+        )
+
+    async def get(self, name: AttemptName) -> pb.Session:
+        """Returns a session; raises NOT_FOUND."""
+        if session := await self._find(name):
+            return session
+        raise errors.not_found(name)
+
+    async def page(self, *, running_only: bool, size: int, token: str) -> tuple[list[pb.Session], str]:
+        """Returns sessions by name behind `token`, and the token of the next page; empty at the end."""
+        if size < 0:
+            raise errors.invalid_field("page_size", "it takes a number from 0 (the default) to 1000")
+        after = AttemptName.parse(token) if token else None
+        names = sorted(self._running) if running_only else await asyncio.to_thread(self._spool.names)
+        names = [name for name in names if after is None or name > after]
+        shown = names[: min(size or DEFAULT_PAGE, MAX_PAGE)]
+        found = [session for name in shown if (session := await self._find(name))]
+        return found, str(shown[-1]) if len(shown) < len(names) else ""
+
+    async def watch(
+        self, name: AttemptName, after: int
+    ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        """Yields a session's log behind `after`; ends once the session has finished and all was told."""
+        recorder = await self._recorder(name)
+        if not 0 <= after <= recorder.last_sequence:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
+                f"{name} has events 1 to {recorder.last_sequence}; none is behind {after}: begin at 0",
+                oldest=1,
+            )
+        async for response in recorder.watch(after):
+            yield response
+
+    async def _recorder(self, name: AttemptName) -> Recorder:
+        if session := self._running.get(name):
+            return session.recorder
+        folder = self._spool.folder(name)
+        if not await asyncio.to_thread(folder.result):
+            raise errors.not_found(name)
+        recorder = Recorder(await asyncio.to_thread(EventLog.view, folder.log))
+        await recorder.close()
+        return recorder
+
+    async def stop(self, name: AttemptName, epoch: int, reason: str, grace: float | None) -> pb.Session:
+        """Ends a session; returns when none of its processes is left. Idempotent."""
+        self._fence.check(epoch)
+        if session := self._running.get(name):
+            session.interrupt(Ending(pb.OUTCOME_STOPPED, reason or "stopped"), grace)
+            await session.wait()
+        return await self.get(name)
+
+    async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved) -> None:
+        """Hands an answer to the agent that asked."""
+        self._fence.check(epoch)
+        if session := self._running.get(name):
+            await session.answer(resolved)
+            return
+        await self.get(name)
+        raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
+
+    async def artifact(self, name: AttemptName, artifact: str) -> Path:
+        """Returns the file of an artifact; raises NOT_FOUND."""
+        path = await asyncio.to_thread(self._spool.folder(name).artifact, artifact)
+        if path is None:
+            raise errors.not_found(f"artifact {artifact!r} of {name}")
+        return path
+
+    def worker(self) -> pb.Worker:
+        return pb.Worker(
+            name=f"workers/{self._place.worker}",
+            slots=self._slots,
+            running_sessions=len(self._running),
+            agents=self._catalogue.programs(),
+            connected=True,
+        )
+
+    async def drain(self) -> None:
+        """Ends all sessions as lost, so that their tasks get a fresh attempt elsewhere or later.
+
+        Not as stopped: that would be an operator's wish to have no more of it.
+        """
+        self._draining = True
+        async with self._starting:
+            for session in self._running.values():
+                session.interrupt(Ending(pb.OUTCOME_LOST, "agent_svc was shut down"))
+        if self._lives:
+            _, late = await asyncio.wait(self._lives, timeout=self._place.grace + DRAIN_MARGIN)
+            for life in late:
+                life.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._spool.close()
+
+
+def _validate(request: pb.StartSessionRequest) -> None:
+    path = Path(request.worktree_path)
+    if not path.is_absolute() or not path.is_dir():
+        raise errors.invalid_field("worktree_path", f"{request.worktree_path!r} is no folder of this worker")
+    for name, value in request.environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise errors.invalid_field(
+                "environment", f"{name!r} is no name and value that a process can have"
+            )
+    if "\0" in request.agent:
+        raise errors.invalid_field("agent", "a command cannot hold a zero byte")

@@ -1,0 +1,173 @@
+"""The folders of sessions: HEDDLE_HOME/spool/RUN/EPIC/TASK/N, and what lies in each.
+
+spec.pb      the StartSessionRequest that made it
+events.log   what happened: event_log.py
+result.pb    the finished Session; absent while it runs
+artifacts/   screenshots by content hash
+lock         locked while any process of the session lives
+reserve      room for the last words on a full disk
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from heddle import pb
+from heddle.config import ConfigError
+from heddle.names import AttemptName, TaskName
+
+# Enough for session_finished and what the file system adds to it.
+RESERVE_BYTES: Final = 64 << 10
+
+HASH_PREFIX: Final = "sha256:"
+
+
+class SessionFolder:
+    """What one session keeps on disk."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self.path = path
+        # The session's private TMPDIR: short, since sockets in it have short names.
+        self.scratch = scratch
+        self.log = path / "events.log"
+
+    def create(self, spec: pb.StartSessionRequest) -> None:
+        """Writes the session down; raises OSError with nothing kept where there is no room."""
+        try:
+            (self.path / "artifacts").mkdir(parents=True)
+            with (self.path / "reserve").open("wb") as file:
+                file.write(bytes(RESERVE_BYTES))
+                os.fsync(file.fileno())
+            # The spec comes last: with it the session exists.
+            write_durably(self.path / "spec.pb", spec.SerializeToString())
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "spec.pb").exists()
+
+    def spec(self) -> pb.StartSessionRequest:
+        return pb.StartSessionRequest.FromString((self.path / "spec.pb").read_bytes())
+
+    def result(self) -> pb.Session | None:
+        """Returns the finished session; None while it runs."""
+        try:
+            return pb.Session.FromString((self.path / "result.pb").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def finish(self, session: pb.Session) -> None:
+        """Marks the session as finished. The log says so already."""
+        write_durably(self.path / "result.pb", session.SerializeToString())
+        (self.path / "reserve").unlink(missing_ok=True)
+        (self.path / "lock").unlink(missing_ok=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def free_reserve(self) -> None:
+        """Gives the disk room for the last words."""
+        (self.path / "reserve").unlink(missing_ok=True)
+
+    def take_lock(self) -> int | None:
+        """Returns the locked file; None while a process of the session lives."""
+        return lock(self.path / "lock")
+
+    def store(self, data: bytes) -> str:
+        """Keeps `data` and returns its artifact name. Stored twice is kept once."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.path / "artifacts" / digest
+        if not path.exists():
+            write_durably(path, data)
+        return f"{HASH_PREFIX}{digest}"
+
+    def artifact(self, name: str) -> Path | None:
+        """Returns the file of an artifact; None where this session has none of that name."""
+        digest = name.removeprefix(HASH_PREFIX)
+        if not (name.startswith(HASH_PREFIX) and len(digest) == 64 and digest.isalnum()):
+            return None
+        path = self.path / "artifacts" / digest
+        return path if path.is_file() else None
+
+
+class Spool:
+    """All sessions that this worker has ever run. One process at a time may have it.
+
+    Raises ConfigError where another one does.
+    """
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._owner = lock(home / "agent.lock")
+        if self._owner is None:
+            raise ConfigError(
+                f"{home} belongs to another agent_svc that runs: stop that one, or set HEDDLE_HOME"
+            )
+        self._root = home / "spool"
+        self._scratch = home / "tmp"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def path(self) -> Path:
+        return self._root
+
+    def folder(self, name: AttemptName) -> SessionFolder:
+        path = self._root / name.run / name.epic / name.task / str(name.number)
+        short = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+        return SessionFolder(path, self._scratch / short)
+
+    def names(self) -> list[AttemptName]:
+        """Returns every session, by name."""
+        found = []
+        for path in self._root.glob("*/*/*/*/spec.pb"):
+            run, epic, task, number = path.parent.relative_to(self._root).parts
+            found.append(AttemptName(run, epic, task, int(number)))
+        return sorted(found)
+
+    def close(self) -> None:
+        """Lets another process have the spool. Idempotent."""
+        if self._owner is not None:
+            os.close(self._owner)
+            self._owner = None
+
+    def newest(self, task: TaskName) -> int:
+        """Returns the highest attempt of `task` that is here; 0 where there is none."""
+        path = self._root / task.run / task.epic / task.task
+        return max((int(spec.parent.name) for spec in path.glob("*/spec.pb")), default=0)
+
+
+def lock(path: Path) -> int | None:
+    """Returns the locked file; None where somebody else holds it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if error.errno not in {errno.EAGAIN, errno.EACCES}:
+            raise
+        return None
+    return file
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replaces `path` so that a crash leaves the old content or the new, never a part."""
+    scratch = path.with_name(f".{path.name}.new")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,212 @@
+"""Runs one command and leaves nothing of it behind.
+
+    python -I -S supervisor.py CONTROL LOCK GRACE COMMAND [ARGUMENT …]
+
+A program of its own, with only the standard library, so that it starts fast and
+never forks inside a gRPC process. It becomes the subreaper of all that the command
+starts, so a grandchild that calls setsid or forks twice still is its descendant.
+
+CONTROL is the number of a stream socket. The supervisor writes lines to it:
+"started PID", then "exited CODE", "signalled NUMBER" or "failed MESSAGE". It reads
+"stop SECONDS" from it: SIGTERM to the whole tree, and after so many seconds SIGKILL
+until none is left. The same happens after GRACE seconds when the socket closes (the
+service was killed), on SIGTERM, and when the command itself ended.
+
+LOCK is the number of a locked file that stays open, so locked, until the whole tree
+is gone. The supervisor exits as the command did: its code, or 128 + its signal.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+# Seconds between two looks at what is still alive while a tree ends.
+PAUSE = 0.01
+
+
+def main(arguments: list[str]) -> int:
+    control = socket.socket(fileno=int(arguments[0]))
+    # Neither end of these may reach the command: it would hold the lock and the lifeline.
+    for number in (control.fileno(), int(arguments[1])):
+        os.set_inheritable(number, False)
+    return Supervisor(control, grace=float(arguments[2])).run(arguments[3:])
+
+
+class Supervisor:
+    """One command, its descendants, and the service at the other end of `control`."""
+
+    def __init__(self, control: socket.socket, grace: float) -> None:
+        self._control: socket.socket | None = control
+        self._grace = grace
+        self._stopping = False
+        self._main = 0
+        # Of the command, as waitpid gave it.
+        self._status: int | None = None
+        self._signals = catch_signals()
+
+    def run(self, command: list[str]) -> int:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._main = os.fork()
+        if self._main == 0:
+            self._become(command)
+        # The pipes end when the command's tree has ended, not when this process has.
+        silence = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(silence, number)
+        self._say(f"started {self._main}")
+        while self._status is None and not self._stopping:
+            self._listen(None)
+            self._reap()
+        self._end_tree()
+        return exit_code(self._status)
+
+    def _become(self, command: list[str]) -> None:
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            os.execvp(command[0], command)
+        except OSError as error:
+            self._say(f"failed {error.strerror}: {command[0]}")
+        finally:
+            os._exit(127)
+
+    def _say(self, line: str) -> None:
+        if self._control is not None:
+            try:
+                self._control.sendall(f"{line}\n".encode())
+            except OSError:
+                self._control = None
+
+    def _listen(self, timeout: float | None) -> None:
+        """Waits for a signal or a word of the service, at most `timeout` seconds."""
+        sources = [self._signals] if self._control is None else [self._signals, self._control.fileno()]
+        ready, _, _ = select.select(sources, [], [], timeout)
+        if self._signals in ready and signal.SIGTERM in os.read(self._signals, 512):
+            self._stopping = True
+        if self._control is not None and self._control.fileno() in ready:
+            self._hear(self._control)
+
+    def _hear(self, control: socket.socket) -> None:
+        try:
+            heard = control.recv(512)
+        except OSError:
+            heard = b""
+        self._stopping = True
+        if heard:
+            self._grace = float(heard.split()[-1])
+        else:
+            self._control = None
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._main:
+                self._status = status
+                code = os.waitstatus_to_exitcode(status)
+                self._say(f"exited {code}" if code >= 0 else f"signalled {-code}")
+
+    def _end_tree(self) -> None:
+        begun = time.monotonic()
+        told: set[int] = set()
+        while alive := descendants(os.getpid()):
+            # The grace period may be cut short while it runs.
+            forced = time.monotonic() - begun >= self._grace
+            for pid in alive:
+                if forced:
+                    send(pid, signal.SIGKILL)
+                elif pid not in told:
+                    send(pid, signal.SIGTERM)
+            told.update(alive)
+            self._listen(PAUSE)
+            self._reap()
+        self._reap()
+
+
+def catch_signals() -> int:
+    """Makes signals readable; returns the descriptor that gives one byte for each."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    # A terminal's Ctrl-C is the service's to handle; it says "stop" then.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    return reading
+
+
+def descendants(root: int) -> set[int]:
+    """Returns all living descendants of `root`; zombies are dead."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        for pid in children.get(waiting.pop(), ()):
+            if pid not in found:
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def parents() -> list[tuple[int, int]]:
+    """Returns (pid, parent) of every living process."""
+    if not os.path.exists("/proc/self/stat"):
+        return parents_by_ps()
+    pairs = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # The command's name may hold spaces and brackets; the last bracket ends it.
+                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+            except OSError:
+                continue
+            if state not in b"ZX":
+                pairs.append((int(name), int(parent)))
+    return pairs
+
+
+def parents_by_ps() -> list[tuple[int, int]]:
+    """Asks ps, where there is no /proc. The ps itself is gone by then."""
+    with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE) as ps:
+        lines = ps.communicate()[0].decode().splitlines()
+        fields = [line.split() for line in lines]
+        return [
+            (int(pid), int(parent)) for pid, parent, stat in fields if int(pid) != ps.pid and stat[0] != "Z"
+        ]
+
+
+def send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        # It ended by itself in the meantime.
+        return
+
+
+def exit_code(status: int | None) -> int:
+    if status is None:
+        return 128 + signal.SIGKILL
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
