@@ -1,5 +1,101 @@
-"""The doctor command."""
+"""The command that says what works on this machine, and how to mend what does not."""
+
+import asyncio
+import json
+from dataclasses import asdict
 
 import typer
 
+from heddle import pb
+from heddle.cli import output, ports
+from heddle.cli.failure import FAILED
+from heddle.cli.health import is_serving, is_web_serving
+from heddle.cli.machine import Finding, machine
+from heddle.cli.output import Json
+from heddle.cli.ports import Endpoint, Endpoints
+from heddle.client import HeddleClient, ServerUnreachable
+from heddle.config import Settings
+from heddle.errors import HeddleError
+
 app = typer.Typer()
+
+MARKS = {True: "✓", False: "✗", None: "-"}
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Looks at git, agents, ports, disk and services: what works, and how to mend what does not."""
+    settings = Settings.read()
+    findings = [*machine(settings), *output.run_async(_services(settings))]
+    for each in findings:
+        # No message describes a finding: these names are doctor's own.
+        output.line(json.dumps(asdict(each), ensure_ascii=False) if as_json else _text(each))
+    if any(each.ok is False for each in findings):
+        raise typer.Exit(FAILED)
+
+
+def _text(finding: Finding) -> str:
+    advice = f"\n    {finding.advice}" if finding.advice else ""
+    return f"{MARKS[finding.ok]} {finding.subject}: {finding.detail}{advice}"
+
+
+async def _services(settings: Settings) -> list[Finding]:
+    host, _, port = settings.scheduler.rpartition(":")
+    if host not in {ports.HOST, "localhost"}:
+        found = [await _remote(settings)]
+    else:
+        endpoints = Endpoints(int(port))
+        found = list(await asyncio.gather(*(_local(each, settings) for each in endpoints.all)))
+    return found + await _workers(settings)
+
+
+async def _remote(settings: Settings) -> Finding:
+    serving = await is_serving(settings.scheduler, settings.tls)
+    subject = f"scheduler at {settings.scheduler}"
+    if serving:
+        return Finding(subject, True, "serves")
+    return Finding(subject, False, "does not answer", "start it, or set HEDDLE_SCHEDULER to the right one")
+
+
+async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
+    subject = f"{endpoint.name} at {endpoint.address}"
+    if endpoint.name == "ui":
+        serving = await is_web_serving(endpoint.address)
+    else:
+        serving = await is_serving(endpoint.address, settings.tls)
+    if serving:
+        return Finding(subject, True, "serves")
+    if ports.is_free(endpoint.port):
+        return Finding(subject, None, "is not running; its port is free, and `heddle up` starts it")
+    advice = f"stop that program, or take other ports: heddle up --ports {ports.find_free()}"
+    return Finding(
+        subject, False, f"does not answer, and its port is in use{ports.owner(endpoint.port)}", advice
+    )
+
+
+async def _workers(settings: Settings) -> list[Finding]:
+    try:
+        async with HeddleClient(settings.scheduler, settings.tls, patience=0) as client:
+            workers = await client.list_workers()
+    except (HeddleError, ServerUnreachable):
+        return [Finding("agents", None, "are known once the scheduler runs")]
+    if not workers:
+        return [Finding("workers", False, "the scheduler knows none", "set HEDDLE_WORKERS for it")]
+    return [finding for worker in workers for finding in _worker(worker)]
+
+
+def _worker(worker: pb.Worker) -> list[Finding]:
+    if not worker.connected:
+        advice = "start its agent_svc and worktree_svc; the scheduler finds them by itself"
+        return [Finding(worker.name, False, f"is not connected: {worker.reason}", advice)]
+    slots = f"{worker.running_sessions} of {worker.slots} slots busy"
+    agents = [
+        Finding(
+            f"agent {agent.name} on {worker.name}",
+            # Nobody needs every agent; a plan that names a missing one is refused.
+            True if agent.available else None,
+            " ".join(filter(None, (agent.version, agent.detail))) or "can be started",
+        )
+        for agent in worker.agents
+    ]
+    return [Finding(worker.name, True, f"connected, {slots}"), *agents]

@@ -71,9 +71,9 @@ class Endpoints:
 def taken(endpoints: Endpoints) -> list[str]:
     """Returns a line for each port that another program has; none means that all are free."""
     return [
-        f"port {each.port} ({each.name}) is in use{_owner(each.port)}"
+        f"port {each.port} ({each.name}) is in use{owner(each.port)}"
         for each in sorted(endpoints.all, key=lambda each: each.port)
-        if not _is_free(each.port)
+        if not is_free(each.port)
     ]
 
 
@@ -89,12 +89,13 @@ def require_free(endpoints: Endpoints) -> None:
 def find_free(start: int = DEFAULT_PORT + 100) -> int:
     """Returns the first BASE from `start` in steps of ten whose four ports are free."""
     for base in range(start, HIGHEST - 3, 10):
-        if all(_is_free(each.port) for each in Endpoints(base).all):
+        if all(is_free(each.port) for each in Endpoints(base).all):
             return base
     raise Failure("no four neighbouring ports are free on this machine")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Returns whether a service could listen on `port` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,7 +110,7 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _owner(port: int) -> str:
+def owner(port: int) -> str:
     """Returns ` by NAME (pid N)` where this user may see it."""
     try:
         for connection in psutil.net_connections("tcp"):

@@ -1,6 +1,7 @@
 """Plays the sample plan, for `heddle demo`."""
 
 from pathlib import Path
+from typing import Final
 
 from heddle import pb, samples
 from heddle.cli import output, plan_file
@@ -9,15 +10,18 @@ from heddle.cli.ports import Endpoints
 from heddle.client import HeddleClient
 from heddle.config import Settings
 
+PLAN: Final = Path(__file__).parents[1] / "samples" / "sample.yaml"
+
 # Seconds that the worker may take to be known to the scheduler.
-PATIENCE = 30.0
+PATIENCE: Final = 30.0
 
 
 async def play(endpoints: Endpoints, settings: Settings) -> pb.Run:
     """Makes a new sample repository, runs the sample plan on it, and shows that until it has ended."""
-    repository = samples.make_sample_repository(_new_folder(settings.home / "demo"))
-    output.line(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
-    request = pb.CreateRunRequest(plan=plan_file.read(samples.PLAN), project=str(repository))
+    repository = _new_folder(settings.home / "demo")
+    samples.make_sample_repository(repository)
+    output.line(f"\nThe sample repository is {repository}; the plan is {PLAN}\n")
+    request = pb.CreateRunRequest(plan=plan_file.read(PLAN), project=str(repository))
     async with HeddleClient(endpoints.scheduler.address, settings.tls, patience=PATIENCE) as client:
         run = await client.create_run(request)
         output.line(f"{run.name.removeprefix('runs/')} has begun: {endpoints.board}/{run.name}\n")
@@ -28,6 +32,6 @@ def _new_folder(parent: Path) -> Path:
     numbers = [
         int(each.name.removeprefix("sample-"))
         for each in parent.glob("sample-*")
-        if each.name[7:].isdecimal()
+        if each.name.removeprefix("sample-").isdecimal()
     ]
     return parent / f"sample-{max(numbers, default=0) + 1}"
