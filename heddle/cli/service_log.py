@@ -13,7 +13,7 @@ MAX_BYTES: Final = 10 << 20
 LONGEST_LINE: Final = 64 << 10
 
 # As heddle.logs writes a level: "[warning  ]" for people, "level": "warning" for machines.
-_LEVEL: Final = re.compile(r'^\S+ +(?:\S+ +)?\[(\w+) *\]|"level": ?"(\w+)"')
+_LEVEL: Final = re.compile(r'^\d{4}-\S+ \[(\w+) *\]|"level": ?"(\w+)"')
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TOLD: Final = frozenset({"warning", "error", "critical"})
 

@@ -1,0 +1,52 @@
+import pytest
+
+from heddle import pb
+from heddle.cli import events
+from heddle.cli.transcript import Transcript
+
+KINDS = [field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["payload"].fields]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_event_has_words(kind: str) -> None:
+    """No event of the contract is shown by its field's name, not even an empty one."""
+    event = pb.Event(sequence=3)
+    getattr(event, kind).SetInParent()
+    assert kind in events._WORDS
+    assert events.line(event).startswith("    3  ")
+
+
+def test_a_kind_from_the_future_is_no_error() -> None:
+    """A newer server's events are shown as unknown."""
+    assert "does not know" in events.describe(pb.Event())
+
+
+def test_line_says_where_it_happened() -> None:
+    """A line names epic, task and attempt where they apply."""
+    event = pb.Event(sequence=12, epic="api", task="model", attempt=2)
+    event.task_failed.reason = "a check failed"
+    event.task_failed.will_retry = True
+    assert events.line(event).endswith("api/model/2: failed: a check failed; another attempt follows")
+
+
+def test_transcript_joins_the_pieces_of_a_message() -> None:
+    """A message that came in pieces reads as one; what follows begins on its own line."""
+    said = [
+        pb.Event(message=pb.Message(text="I will ")),
+        pb.Event(message=pb.Message(text="write it.", last=True)),
+        pb.Event(output=pb.Output(text="half a line")),
+        pb.Event(tool_started=pb.ToolStarted(name="Edit", target="a.py")),
+        pb.Event(output=pb.Output(text="whole\n")),
+        pb.Event(session_finished=pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)),
+    ]
+    transcript = Transcript()
+    text = "".join(transcript.text(event) for event in said)
+    assert text == "I will write it.\nhalf a line\n[⚡ Edit a.py]\nwhole\n[session succeeded]\n"
+
+
+def test_transcript_ends_a_message_whose_last_piece_is_empty() -> None:
+    """An empty last piece still ends the line."""
+    transcript = Transcript()
+    text = transcript.text(pb.Event(message=pb.Message(text="done")))
+    text += transcript.text(pb.Event(message=pb.Message(last=True)))
+    assert text == "done\n"

@@ -1,0 +1,54 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from heddle import errors, pb
+from heddle.cli.failure import BAD_INPUT, FAILED, Failure, explained
+from heddle.client import ServerUnreachable
+from heddle.config import ConfigError
+
+STATE_OF_THE_SERVER = {
+    pb.ERROR_REASON_UNSPECIFIED,
+    pb.ERROR_REASON_WRONG_STATE,
+    pb.ERROR_REASON_STALE_EPOCH,
+    pb.ERROR_REASON_STALE_ATTEMPT,
+    pb.ERROR_REASON_WORKTREE_DAMAGED,
+    pb.ERROR_REASON_DISK_FULL,
+    pb.ERROR_REASON_NO_SLOT,
+    pb.ERROR_REASON_NO_WORKER,
+    pb.ERROR_REASON_DRAINING,
+    pb.ERROR_REASON_DATABASE_UNAVAILABLE,
+    pb.ERROR_REASON_GIT_FAILED,
+    pb.ERROR_REASON_INTERNAL,
+}
+
+
+@pytest.mark.parametrize("reason", pb.ErrorReason.values())
+def test_every_reason_has_an_exit_code(reason: "pb.ErrorReason.ValueType") -> None:
+    """What the caller asked wrongly exits 2; what the server cannot do now exits 1."""
+    failure = explained(errors.HeddleError(reason, "words"))
+    assert failure is not None
+    assert str(failure) == "words"
+    assert failure.exit_code == (FAILED if reason in STATE_OF_THE_SERVER else BAD_INPUT)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "words"),
+    [
+        (Failure("no", 7), 7, "no"),
+        (ConfigError("HEDDLE_SLOTS is 'x'"), BAD_INPUT, "HEDDLE_SLOTS is 'x'"),
+        (ServerUnreachable("no server"), FAILED, "no server"),
+        (OSError(errno.ENOSPC, "No space left on device", "/data"), FAILED, "No space left on device: /data"),
+    ],
+)
+def test_foreseeable_errors_become_words(error: Exception, exit_code: int, words: str) -> None:
+    """Settings, absent servers and the system's own errors are told without a traceback."""
+    failure = explained(error)
+    assert failure is not None
+    assert (failure.exit_code, str(failure)) == (exit_code, words)
+
+
+def test_defects_stay_defects() -> None:
+    """What nobody foresaw is not dressed up as an error of the user."""
+    assert explained(KeyError(Path())) is None

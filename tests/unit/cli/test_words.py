@@ -1,0 +1,70 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+from heddle.cli import words
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def stamp(time: datetime) -> Timestamp:
+    written = Timestamp()
+    written.FromDatetime(time)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("resource", "word"),
+    [
+        (pb.Run(state=pb.RUN_STATE_SUCCEEDED), "succeeded"),
+        (pb.Epic(state=pb.EPIC_STATE_CONFLICTED), "conflicted"),
+        (pb.Task(), "unspecified"),
+        (pb.Attempt(state=pb.ATTEMPT_STATE_LOST), "lost"),
+    ],
+)
+def test_state_is_one_word(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt, word: str) -> None:
+    """The enum's prefix is the machine's; people read the rest."""
+    assert words.state(resource) == word
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0s"),
+        (0.26, "0.3s"),
+        (9.96, "10s"),
+        (59.6, "1m 00s"),
+        (302, "5m 02s"),
+        (3 * 3600 + 421, "3h 07m"),
+    ],
+)
+def test_span(seconds: float, text: str) -> None:
+    """A duration has the precision that its length deserves."""
+    assert words.span(seconds) == text
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=seconds))
+    assert words.span(duration) == text
+
+
+@pytest.mark.parametrize(
+    ("usage", "text"),
+    [
+        (pb.UsageTotals(), ""),
+        (pb.UsageTotals(cost_usd_micros=1_234_567), "$1.23"),
+        (pb.UsageTotals(cost_usd_micros=10_000, cost_incomplete=True), "≥ $0.01"),
+    ],
+)
+def test_cost_says_when_it_is_a_lower_bound(usage: pb.UsageTotals, text: str) -> None:
+    """Unknown prices are shown as such, never as nothing."""
+    assert words.cost(usage) == text
+
+
+def test_elapsed_counts_until_now_while_it_runs() -> None:
+    """Without an end the time runs on; without a begin there is none."""
+    start, end = stamp(NOON), stamp(NOON + timedelta(seconds=30))
+    assert words.elapsed(start, end, NOON + timedelta(hours=5)) == "30s"
+    assert words.elapsed(start, Timestamp(), NOON + timedelta(seconds=61)) == "1m 01s"
+    assert words.elapsed(Timestamp(), Timestamp(), NOON) == ""
