@@ -2,12 +2,15 @@
 
 import errno
 import signal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
+from agent_svc.drivers.text import clip
 from agent_svc.processes import Exit
 from heddle import pb
+
+MAX_REASON_BYTES: Final = 4 << 10
 
 
 class Ending(NamedTuple):
@@ -34,7 +37,11 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
     if ended.lost:
         return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
     if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
-        return Ending(pb.OUTCOME_FAILED, said.reason or "the agent says that it failed", ended.code)
+        return Ending(
+            pb.OUTCOME_FAILED,
+            clip(said.reason, MAX_REASON_BYTES) or "the agent says that it failed",
+            ended.code,
+        )
     if ended.signal is not None:
         return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}")
     if ended.code:
@@ -50,6 +57,7 @@ def check_failure(report: pb.CheckFinished) -> str:
 
 
 def timed_out(limit: Duration) -> Ending:
+    """Returns the ending of a session that took longer than `limit`."""
     seconds = limit.ToNanoseconds() / 1e9
     return Ending(pb.OUTCOME_TIMED_OUT, f"over its time limit of {seconds:g} s")
 
@@ -62,6 +70,7 @@ def disk_failed(error: OSError) -> Ending:
 
 
 def signal_name(number: int) -> str:
+    """Returns SIGKILL for 9."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -112,11 +112,12 @@ class EventLog:
             end = self._offsets[max(beyond - 1, first + 1)]
         response = pb.AgentServiceWatchSessionResponse()
         with self._path.open("rb") as file:
-            data = memoryview(os.pread(file.fileno(), end - begin, begin))
-        while data:
-            length, _ = HEADER.unpack_from(data)
-            response.MergeFromString(data[HEADER.size : HEADER.size + length])
-            data = data[HEADER.size + length :]
+            data = os.pread(file.fileno(), end - begin, begin)
+        place = 0
+        while place < len(data):
+            length, _ = HEADER.unpack_from(data, place)
+            place += HEADER.size + length
+            response.MergeFromString(data[place - length : place])
         del response.events[: after - self._firsts[first] + 1]
         del response.events[last - after :]
         response.resume_sequence = after + len(response.events)

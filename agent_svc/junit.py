@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from heddle import pb
 
@@ -51,13 +51,13 @@ def _parse(path: Path) -> pb.TestCounts | None:
         # A report has no entities; they are how a small file becomes a huge one.
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
             return None
-        root = ElementTree.fromstring(data)  # noqa: S314 (size is bounded, entities are refused above)
-    except (OSError, ElementTree.ParseError, ValueError, LookupError):
+        root = ET.fromstring(data)  # noqa: S314 (size is bounded, entities are refused above)
+    except (OSError, ET.ParseError, ValueError, LookupError):
         return None
     return _count(root) if root.tag in ROOTS else None
 
 
-def _count(root: ElementTree.Element) -> pb.TestCounts:
+def _count(root: ET.Element) -> pb.TestCounts:
     counts = pb.TestCounts()
     for case in root.iter("testcase"):
         outcomes = {child.tag for child in case}

@@ -133,22 +133,28 @@ def is_text(event: pb.Event) -> bool:
 
 def join(event: pb.Event, following: pb.Event) -> bool:
     """Appends the text of `following` to `event` where they are pieces of one text; says whether."""
-    if event.actor != following.actor:
+    source = _source(event)
+    if source is None or source != _source(following) or not is_text(event):
         return False
-    if event.HasField("output") and following.HasField("output"):
-        one, two = event.output, following.output
-        if (one.stream, one.tool_call_id) != (two.stream, two.tool_call_id):
-            return False
-        if len(one.text) + len(two.text) > MAX_TEXT:
-            return False
+    if event.HasField("output"):
+        return _join_texts(event.output, following.output)
+    if not _join_texts(event.message, following.message):
+        return False
+    event.message.last = following.message.last
+    return True
+
+
+def _source(event: pb.Event) -> tuple[object, ...] | None:
+    """Returns what all pieces of one text have in common; None for what is no text."""
+    if event.HasField("output"):
+        return event.actor, event.output.stream, event.output.tool_call_id
+    if event.HasField("message"):
+        return event.actor, "message", event.message.kind
+    return None
+
+
+def _join_texts(one: pb.Output | pb.Message, two: pb.Output | pb.Message) -> bool:
+    fits = len(one.text) + len(two.text) <= MAX_TEXT
+    if fits:
         one.text += two.text
-        return True
-    if event.HasField("message") and following.HasField("message"):
-        if event.message.last or event.message.kind != following.message.kind:
-            return False
-        if len(event.message.text) + len(following.message.text) > MAX_TEXT:
-            return False
-        event.message.text += following.message.text
-        event.message.last = following.message.last
-        return True
-    return False
+    return fits

@@ -7,6 +7,7 @@ file of the same stem beside it holds the caption; without one the stem is it.
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,8 +47,10 @@ class Screenshots:
         self._seen = set(self._pictures())
 
     def collect(self, *, final: bool = False) -> list[pb.Event]:
-        """Returns an event for each new picture. One that is half written waits, but not for ever:
-        with `final`, and for one too large, a system output says what was left out.
+        """Returns an event for each new picture; one that is half written waits for the next call.
+
+        For one that is too large, and with `final` for one that is still no picture,
+        the event is a system output that says so.
         """
         events = []
         for picture in self._pictures():
@@ -80,7 +83,8 @@ class Screenshots:
         """Keeps pictures out of the task's commit."""
         ignore = self._folder / ".gitignore"
         if not ignore.is_symlink() and not ignore.exists():
-            ignore.write_text("*\n")
+            with suppress(OSError):
+                ignore.write_text("*\n")
 
     def _take(self, picture: Picture, *, final: bool) -> pb.Event | None:
         name = picture.path.name

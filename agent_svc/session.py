@@ -14,6 +14,7 @@ from agent_svc import processes
 from agent_svc.checks import run_check
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Driver, Launch
+from agent_svc.drivers.text import clip
 from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, timed_out
 from agent_svc.environment import agent_environment
 from agent_svc.event_log import EventLog
@@ -58,10 +59,12 @@ class Session:
         self._folder = folder
         self._place = place
         self._begun = place.clock()
-        self.recorder = Recorder(EventLog.open(folder.log))
+        self._log = EventLog.open(folder.log)
+        self.recorder = Recorder(self._log)
         self._lock = -1
         self._process: processes.Supervised | None = None
-        self._controlled = False
+        # Set while it listens to control lines.
+        self._host: processes.Supervised | None = None
         self._interruption: Ending | None = None
         self._stop_grace = place.grace
         # By id: whether it was answered.
@@ -100,13 +103,13 @@ class Session:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
         if answered:
             return
-        if self._process is None:
+        if self._host is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE, f"{self.name} no longer waits for an answer", state="ended"
             )
         self._approvals[resolved.approval_id] = True
         event = pb.Event(approval_resolved=resolved)
-        self._process.stdin.write(protocol.line_of(event))
+        self._host.stdin.write(protocol.line_of(event))
         await self._tell([event], "scheduler")
 
     # Its life ------------------------------------------------------------------------
@@ -137,12 +140,12 @@ class Session:
 
     async def recover(self) -> None:
         """Ends a session whose agent_svc was killed, once all of its processes are gone."""
-        while (lock := self._folder.take_lock()) is None:
+        while (lock := self._folder.take_lock()) is None:  # noqa: ASYNC110 (its holder rings no bell)
             await asyncio.sleep(POLL_LOCK)
         self._lock = lock
         # A supervisor that was killed as well left its tree behind; its private folder marks it.
         await processes.end_marked("TMPDIR", str(self._folder.scratch))
-        last = self.recorder.last_event()
+        last = self._log.last_event()
         if last is not None and last.HasField("session_finished"):
             await self._close(last.session_finished)
         else:
@@ -172,11 +175,10 @@ class Session:
                 await self.recorder.flush()
                 break
             except OSError as error:
-                log.error("session_end_not_written", attempt=str(self.name), error=str(error))
+                self._report(error)
                 await self.recorder.forget()
                 self._folder.free_reserve()
-            await asyncio.sleep(RETRY_EVERY if self._deaf else 0)
-            self._deaf = True
+                await asyncio.sleep(RETRY_EVERY)
         await self._close(finished)
 
     async def _close(self, finished: pb.SessionFinished) -> None:
@@ -187,7 +189,7 @@ class Session:
                 await asyncio.to_thread(self._folder.finish, self.message())
                 break
             except OSError as error:
-                log.error("session_result_not_written", attempt=str(self.name), error=str(error))
+                self._report(error)
                 await asyncio.sleep(RETRY_EVERY)
         os.close(self._lock)
         self._over.set()
@@ -219,12 +221,12 @@ class Session:
         pumps = [asyncio.create_task(pump(process.stdout, translator.stdout))]
         if process.stderr is not None:
             pumps.append(asyncio.create_task(pump(process.stderr, translator.stderr)))
-        self._controlled = launch.controlled
         if launch.controlled:
+            self._host = process
             process.stdin.write(launch.stdin)
         self._attach(process)
         ended = await process.wait()
-        self._process = None
+        self._process = self._host = None
         await process.close(*pumps)
         await self._tell(translator.end(), self._agent)
         await self._look(screenshots, final=True)
@@ -247,8 +249,7 @@ class Session:
         except (OSError, ValueError) as error:
             report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
         self._process = None
-        if self._interruption is None or report.ok:
-            await self._tell([pb.Event(check_finished=report)], self._us)
+        await self._tell([pb.Event(check_finished=report)], self._us)
         return report
 
     def _attach(self, process: processes.Supervised) -> None:
@@ -299,9 +300,12 @@ class Session:
                 self._disk_failed(error)
 
     def _disk_failed(self, error: OSError) -> None:
-        log.error("session_not_written", attempt=str(self.name), error=str(error))
+        self._report(error)
         self._deaf = True
         self.interrupt(disk_failed(error))
+
+    def _report(self, error: OSError) -> None:
+        log.error("session_not_written", attempt=str(self.name), error=str(error))
 
     def _stamped(self, events: list[pb.Event], actor: str) -> list[pb.Event]:
         now = self._place.clock()
@@ -323,7 +327,7 @@ class Session:
         return f"agent:{self._spec.agent.partition(':')[0]}"
 
     def _started(self, pid: int) -> pb.Event:
-        return pb.Event(session_started=pb.SessionStarted(agent=self._spec.agent, process_id=pid))
+        return pb.Event(session_started=pb.SessionStarted(agent=clip(self._spec.agent, 4096), process_id=pid))
 
 
 def system(text: str) -> pb.Event:

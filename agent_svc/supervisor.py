@@ -16,6 +16,7 @@ LOCK is the number of a locked file that stays open, so locked, until the whole 
 is gone. The supervisor exits as the command did: its code, or 128 + its signal.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -31,6 +32,7 @@ PAUSE = 0.01
 
 
 def main(arguments: list[str]) -> int:
+    """Runs the command of `arguments`; returns its exit code."""
     control = socket.socket(fileno=int(arguments[0]))
     # Neither end of these may reach the command: it would hold the lock and the lifeline.
     for number in (control.fileno(), int(arguments[1])):
@@ -73,7 +75,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            os.execvp(command[0], command)
+            os.execvp(command[0], command)  # noqa: S606 (the supervisor must fork by itself)
         except OSError as error:
             self._say(f"failed {error.strerror}: {command[0]}")
         finally:
@@ -167,13 +169,13 @@ def descendants(root: int) -> set[int]:
 
 def parents() -> list[tuple[int, int]]:
     """Returns (pid, parent) of every living process."""
-    if not os.path.exists("/proc/self/stat"):
+    if sys.platform != "linux":
         return parents_by_ps()
     pairs = []
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 (pathlib would double the time to start)
         if name.isdecimal():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 (same)
                     # The command's name may hold spaces and brackets; the last bracket ends it.
                     state, parent = file.read().rpartition(b")")[2].split()[:2]
             except OSError:
@@ -194,14 +196,13 @@ def parents_by_ps() -> list[tuple[int, int]]:
 
 
 def send(pid: int, number: int) -> None:
-    try:
+    """Sends a signal; a process that has ended by itself needs none."""
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        # It ended by itself in the meantime.
-        return
 
 
 def exit_code(status: int | None) -> int:
+    """Returns what a shell would, for a status of waitpid. None, never reaped: as if killed."""
     if status is None:
         return 128 + signal.SIGKILL
     code = os.waitstatus_to_exitcode(status)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from agent_svc.drivers.command import CommandDriver
 from agent_svc.drivers.driver import Driver
 from agent_svc.drivers.scripted import ScriptedDriver
+from agent_svc.drivers.text import clip
 from heddle import errors, pb
 
 
@@ -25,8 +26,8 @@ class Catalogue:
         names = ", ".join(program.name for program in self.programs() if program.available)
         raise errors.HeddleError(
             pb.ERROR_REASON_UNKNOWN_AGENT,
-            f"no agent {agent!r} here; this worker has: {names} (command: takes a shell command after it)",
-            agent=agent,
+            f"no agent {clip(agent, 80)!r} here; this worker has: {names} (command: takes a shell command after it)",
+            agent=clip(agent, 80),
         )
 
 

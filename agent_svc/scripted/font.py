@@ -1,4 +1,4 @@
-"""A bitmap font of 5 × 7 dots: capitals, digits and common marks."""
+"""A bitmap font of 5 by 7 dots: capitals, digits and common marks."""
 
 from typing import Final
 

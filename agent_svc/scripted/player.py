@@ -4,15 +4,15 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from agent_svc.drivers.text import pieces
+from agent_svc.screenshots import FOLDER
 from agent_svc.scripted.command import run_command
 from agent_svc.scripted.picture import draw, file_stem
 from agent_svc.scripted.stage import Stage
-from agent_svc.screenshots import FOLDER
 from heddle import pb
 
 # Seconds that a tool call takes to think about at speed factor 1.
@@ -39,34 +39,42 @@ class Player:
         self._calls = 0
         self._approvals = 0
         self._pictures = 0
+        # One for each step of the contract; a test proves that none is missing.
+        self._acts: dict[str, Callable[[Any], None]] = {
+            "say": self._say,
+            "think": self._think,
+            "write": self._write,
+            "edit": self._edit,
+            "run": self._run,
+            "screenshot": self._screenshot,
+            "usage": self._usage,
+            "ask": self._ask,
+            "wait": self._wait,
+            "fail": self._fail,
+            "flood": self._flood,
+            "ignore_sigterm": self._ignore_sigterm,
+        }
 
     def play(self, step: pb.ScriptStep) -> None:
         """Does one step; raises ScriptFailedError where it ends the session."""
-        match step.WhichOneof("step"):
-            case "say":
-                self._stage.speak(step.say.text, pb.MESSAGE_KIND_TEXT)
-            case "think":
-                self._stage.speak(step.think.text, pb.MESSAGE_KIND_THINKING)
-            case "write":
-                self._write(step.write)
-            case "edit":
-                self._edit(step.edit)
-            case "run":
-                self._run(step.run)
-            case "screenshot":
-                self._screenshot(step.screenshot.caption)
-            case "usage":
-                self._stage.send(pb.Event(usage=usage(step.usage)))
-            case "ask":
-                self._ask(step.ask.question)
-            case "wait":
-                time.sleep(step.wait.duration.ToTimedelta().total_seconds())
-            case "fail":
-                self._fail(step.fail)
-            case "flood":
-                self._flood(step.flood)
-            case "ignore_sigterm":
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        kind = step.WhichOneof("step")
+        if kind is not None:
+            self._acts[kind](getattr(step, kind))
+
+    def _say(self, step: pb.ScriptStep.Say) -> None:
+        self._stage.speak(step.text, pb.MESSAGE_KIND_TEXT)
+
+    def _think(self, step: pb.ScriptStep.Say) -> None:
+        self._stage.speak(step.text, pb.MESSAGE_KIND_THINKING)
+
+    def _usage(self, step: pb.ScriptStep.ReportUsage) -> None:
+        self._stage.send(pb.Event(usage=usage(step)))
+
+    def _wait(self, step: pb.ScriptStep.Wait) -> None:
+        time.sleep(step.duration.ToTimedelta().total_seconds())
+
+    def _ignore_sigterm(self, _: pb.ScriptStep.IgnoreSigterm) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _tool(
         self,
@@ -121,7 +129,8 @@ class Player:
 
         self._tool("Bash", step.command, pb.TOOL_KIND_COMMAND, step.command, act)
 
-    def _screenshot(self, caption: str) -> None:
+    def _screenshot(self, step: pb.ScriptStep.TakeScreenshot) -> None:
+        caption = step.caption
         self._pictures += 1
         target = f"{FOLDER}/{self._attempt}-{self._pictures}-{file_stem(caption)}.png"
 
@@ -140,7 +149,8 @@ class Player:
             raise ToolFailedError(f"{path} lies outside the worktree")
         return resolved
 
-    def _ask(self, question: str) -> None:
+    def _ask(self, step: pb.ScriptStep.Ask) -> None:
+        question = step.question
         self._approvals += 1
         approval = f"approval-{self._approvals}"
         asked = pb.ApprovalRequested(approval_id=approval, question=question)
