@@ -1,10 +1,10 @@
-"""The YAML form of a plan, as pydantic models: what a file may say, and its JSON Schema.
+"""The YAML form of a plan, as pydantic models: what a file may say.
 
 A dumped model is the protobuf JSON of its message, so field names are those of
 plan.proto. What needs more than one field to judge is in `rules`.
 """
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -269,8 +269,3 @@ PARTS: Final[dict[str, type[Part]]] = {
     "fail": Fail,
     "flood": Flood,
 }
-
-
-def json_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of plan files."""
-    return PlanFile.model_json_schema(mode="validation")
