@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from heddle.plan.file import parse
 from tests.unit.repo.files import ROOT, committed, relative
 
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 HTML_SOURCE = re.compile(r'<(?:img|source|a)\b[^>]*?(?:src|srcset|href)="([^"]+)"')
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -59,3 +61,11 @@ def test_the_readme_names_the_two_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert "make run" in text
     assert "make test" in text
+
+
+def test_plans_in_the_readme_are_valid() -> None:
+    """A plan that somebody copies from the README runs."""
+    plans = YAML.findall((ROOT / "README.md").read_text())
+    assert plans
+    for plan in plans:
+        assert parse(plan, "README.md").describe() == ""
