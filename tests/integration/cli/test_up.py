@@ -1,0 +1,235 @@
+"""`heddle up` over stand-ins for the services: how it starts, keeps and ends them."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from heddle.cli import ports
+from heddle.cli.health import is_serving, is_web_serving
+from heddle.cli.ports import Endpoints
+from tests.support.commands import Command, gone, run, running
+from tests.support.fake_services import write_services
+
+DIES = "raise SystemExit('no database')"
+DIES_ONCE = """
+from pathlib import Path
+if not Path("died").exists():
+    Path("died").touch()
+    raise SystemExit('first time')
+"""
+STAYS = """
+import signal, subprocess, threading, time
+subprocess.Popen(["sleep", "1000"], start_new_session=True)
+logs.structlog.get_logger().warning("will stay")
+threading.Thread(target=time.sleep, args=(1000,)).start()
+"""
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def endpoints() -> Endpoints:
+    return Endpoints(ports.find_free(random.SystemRandom().randrange(20_000, 30_000, 10)))
+
+
+def environment(folder: Path, **preludes: str) -> dict[str, str]:
+    """Returns the environment of an `up` with its own home and its own stand-ins."""
+    number = next(_numbers)
+    services = write_services(folder / f"services-{number}", **preludes)
+    return {"HEDDLE_HOME": str(folder / f"home-{number}"), "PYTHONPATH": str(services)}
+
+
+def by_name(command: Command, name: str) -> psutil.Process:
+    return next(each for each in command.descendants() if f"{name}_svc" in each.cmdline())
+
+
+async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -> None:
+    """All four serve once it says so, and the first Ctrl-C ends all of them."""
+    env = environment(tmp_path)
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("Heddle is up")
+        await up.says(f"export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+        assert endpoints.board in up.out
+        assert await is_serving(endpoints.scheduler.address)
+        assert await is_serving(endpoints.worktree.address)
+        assert await is_serving(endpoints.agent.address)
+        assert await is_web_serving(endpoints.ui.address)
+        children = up.descendants()
+        up.interrupt()
+        assert await up.exit_code() == 0
+        assert await gone(children) == []
+        assert "Traceback" not in up.out + up.err
+
+
+async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
+    """With its own folder and ports, a second one disturbs nobody."""
+    other = Endpoints(ports.find_free(endpoints.base + 10))
+    async with (
+        running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,
+        running("up", "--ports", str(other.base), "--json", env=environment(tmp_path)) as second,
+    ):
+        await first.says("}")
+        await second.says("}")
+        assert json.loads(first.out)["scheduler"] == endpoints.scheduler.address
+        assert json.loads(second.out)["board"] == other.board
+        second.interrupt()
+        assert await second.exit_code() == 0
+        assert await is_serving(endpoints.scheduler.address)
+
+
+async def test_port_in_use_is_refused(tmp_path: Path, endpoints: Endpoints) -> None:
+    """It names the port and what to do, and starts nothing."""
+    with socket.create_server(("127.0.0.1", endpoints.agent.port)):
+        code, out, err = await run("up", "--ports", str(endpoints.base), env=environment(tmp_path))
+    assert code == 1
+    assert f"port {endpoints.agent.port} (agent) is in use" in err
+    assert "heddle up --ports" in err
+    assert out == ""
+
+
+async def test_second_on_the_same_home_is_refused(tmp_path: Path, endpoints: Endpoints) -> None:
+    """Two on one folder would run everything twice: the second names the first and starts nothing."""
+    env = environment(tmp_path)
+    async with running("up", "--ports", str(endpoints.base), env=env) as first:
+        await first.says("Heddle is up")
+        code, _, err = await run("up", "--ports", str(ports.find_free(endpoints.base + 10)), env=env)
+        assert code == 1
+        assert f"in use by a Heddle at {endpoints.scheduler.address} (pid {first.process.pid})" in err
+        assert "HEDDLE_HOME=" in err
+
+
+@pytest.mark.parametrize("base", ["0", "65535", "x"])
+async def test_wrong_ports_are_bad_usage(base: str) -> None:
+    """A BASE without room for four ports exits 2."""
+    code, _, err = await run("up", "--ports", base, env={})
+    assert code == 2
+    assert "--ports" in err
+
+
+async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: Endpoints) -> None:
+    """A killed service comes back, and the operator reads so."""
+    async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
+        await up.says("Heddle is up")
+        by_name(up, "worktree").kill()
+        await up.says("worktree ended (signal SIGKILL); starting it again")
+        while not await is_serving(endpoints.worktree.address):
+            pass
+        up.interrupt()
+        assert await up.exit_code() == 0
+
+
+async def test_service_that_dies_while_starting_gets_another_chance(
+    tmp_path: Path, endpoints: Endpoints
+) -> None:
+    """One bad start is no reason to give up."""
+    env = environment(tmp_path, scheduler=DIES_ONCE)
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("scheduler ended (exit code 1); starting it again")
+        await up.says("Heddle is up")
+
+
+async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: Endpoints) -> None:
+    """After three quick deaths everything is stopped, with the service's last words."""
+    env = environment(tmp_path, scheduler=DIES)
+    code, out, err = await run("up", "--ports", str(endpoints.base), env=env)
+    assert code == 1
+    assert "scheduler ended 3 times within seconds (exit code 1)" in err
+    assert "  no database" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert all(ports.is_free(each.port) for each in endpoints.all)
+
+
+async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, endpoints: Endpoints) -> None:
+    """The terminal stays readable; the log files hold everything."""
+    env = environment(tmp_path, agent='logs.structlog.get_logger().warning("disk_low", free=3)')
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("disk_low")
+        await up.says("Heddle is up")
+        up.interrupt()
+        assert await up.exit_code() == 0
+        assert "[info" not in up.err
+        log = (Path(env["HEDDLE_HOME"]) / "logs" / "agent.log").read_text()
+        assert "serving" in log
+        assert "disk_low" in log
+        assert all(line.startswith("agent: ") for line in log.splitlines())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_other_signals_drain_too(tmp_path: Path, endpoints: Endpoints, number: signal.Signals) -> None:
+    """A service manager's SIGTERM and a closed terminal end it as Ctrl-C does."""
+    async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
+        await up.says("Heddle is up")
+        children = up.descendants()
+        up.process.send_signal(number)
+        assert await up.exit_code() == 0
+        assert await gone(children) == []
+
+
+async def test_second_interrupt_forces(tmp_path: Path, endpoints: Endpoints) -> None:
+    """A service that does not drain is killed with all that it started, without a traceback."""
+    env = environment(tmp_path, agent=STAYS)
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("will stay")
+        await up.says("Heddle is up")
+        children = up.descendants()
+        assert any(each.name() == "sleep" for each in children)
+        scheduler = by_name(up, "scheduler")
+        up.interrupt()
+        assert await gone([scheduler]) == []
+        assert up.process.returncode is None
+        up.interrupt()
+        assert await up.exit_code() == 130
+        assert await gone(children) == []
+        assert "Traceback" not in up.out + up.err
+
+
+async def test_interrupt_while_starting(tmp_path: Path, endpoints: Endpoints) -> None:
+    """Ctrl-C before everything serves ends what was started."""
+    env = environment(tmp_path, scheduler="import time; time.sleep(1000)")
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("starting the services")
+        while len(children := up.descendants()) < 4:
+            pass
+        while not await is_serving(endpoints.agent.address):
+            pass
+        up.interrupt()
+        assert await up.exit_code() == 0
+        assert await gone(children) == []
+        assert "Traceback" not in up.out + up.err
+
+
+async def test_killed_up_leaves_no_process(tmp_path: Path, endpoints: Endpoints) -> None:
+    """SIGKILL gives it no chance to clean up: the services notice and end themselves."""
+    async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
+        await up.says("Heddle is up")
+        children = up.descendants()
+        assert len(children) == 4
+        os.kill(up.process.pid, signal.SIGKILL)
+        assert await gone(children) == []
+
+
+async def test_unwritable_home_is_told(tmp_path: Path, endpoints: Endpoints) -> None:
+    """A data folder that cannot be made is named with what to do."""
+    (tmp_path / "file").touch()
+    env = {"HEDDLE_HOME": str(tmp_path / "file" / "home")}
+    code, _, err = await run("up", "--ports", str(endpoints.base), env=env)
+    assert code == 1
+    assert "cannot write to" in err
+    assert "HEDDLE_HOME" in err
+
+
+async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints: Endpoints) -> None:
+    """Where the user stands has no influence on which code the services run."""
+    (tmp_path / "heddle").mkdir()
+    (tmp_path / "heddle" / "__init__.py").write_text("raise SystemExit('wrong heddle')")
+    env = environment(tmp_path)
+    async with running("up", "--ports", str(endpoints.base), env=env, cwd=tmp_path) as up:
+        await up.says("Heddle is up")

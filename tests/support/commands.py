@@ -1,0 +1,106 @@
+"""The real `heddle` command as a process, with its output as it comes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+HEDDLE = Path(sys.executable).parent / "heddle"
+
+# Seconds until a test gives up on something that never comes; two cores may be busy with other tests.
+DEADLINE = 60.0
+
+
+class Command:
+    """One running command. `out` and `err` hold what it has printed so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.out = ""
+        self.err = ""
+        self._news = asyncio.Condition()
+        self._readers = [asyncio.create_task(self._read("out")), asyncio.create_task(self._read("err"))]
+
+    @classmethod
+    async def start(cls, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> Self:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEDDLE_")}
+        process = await asyncio.create_subprocess_exec(
+            str(HEDDLE),
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**inherited, **env},
+            cwd=cwd,
+        )
+        return cls(process)
+
+    async def says(self, text: str) -> None:
+        """Returns once `text` was printed to either stream; fails if it never is."""
+        async with asyncio.timeout(DEADLINE), self._news:
+            await self._news.wait_for(lambda: text in self.out or text in self.err or self._has_ended())
+        assert text in self.out or text in self.err, f"never said {text!r}:\n{self.out}\n{self.err}"
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(DEADLINE):
+            code = await self.process.wait()
+            await asyncio.gather(*self._readers)
+        return code
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def descendants(self) -> list[psutil.Process]:
+        """Returns every process below this one as of now."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def _has_ended(self) -> bool:
+        return all(reader.done() for reader in self._readers)
+
+    async def _read(self, name: str) -> None:
+        stream = getattr(self.process, f"std{name}")
+        while piece := await stream.read(65536):
+            async with self._news:
+                setattr(self, name, getattr(self, name) + piece.decode(errors="replace"))
+                self._news.notify_all()
+        asyncio.get_running_loop().call_soon(asyncio.create_task, self._notify())
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+
+@asynccontextmanager
+async def running(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> AsyncIterator[Command]:
+    """Starts `heddle ARGUMENTS`; at the end, ends it and all below it that are still there."""
+    command = await Command.start(*arguments, env=env, cwd=cwd)
+    try:
+        yield command
+    finally:
+        if command.process.returncode is None:
+            left = command.descendants()
+            command.process.kill()
+            for process in left:
+                if process.is_running():
+                    process.kill()
+        await command.exit_code()
+
+
+async def run(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> tuple[int, str, str]:
+    """Returns the exit code, standard output and standard error of `heddle ARGUMENTS`."""
+    async with running(*arguments, env=env, cwd=cwd) as command:
+        code = await command.exit_code()
+        return code, command.out, command.err
+
+
+async def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Returns those of `processes` that are still there after the deadline; waits no longer than needed."""
+    assert processes
+    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, DEADLINE)
+    return [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,40 @@
+"""Stand-ins for the four services that do nothing but serve: what `heddle up` is about."""
+
+from pathlib import Path
+
+_SERVICE = """
+import asyncio, os
+from heddle import logs
+from heddle.config import Settings
+from heddle.serving import Service, serve
+
+settings = Settings.read()
+logs.configure(settings, "fake")
+{prelude}
+asyncio.run(serve(Service(["fake"], lambda server: None), settings.listen))
+"""
+
+_WEB = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+host, _, port = os.environ["HEDDLE_LISTEN"].rpartition(":")
+HTTPServer((host, int(port)), Handler).serve_forever()
+"""
+
+
+def write_services(folder: Path, **preludes: str) -> Path:
+    """Writes the four packages below `folder` for PYTHONPATH; `agent="…"` is code that agent_svc runs first."""
+    for name in ("scheduler", "worktree", "agent", "ui"):
+        package = folder / f"{name}_svc"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        prelude = preludes.get(name, "")
+        text = f"{prelude}\n{_WEB}" if name == "ui" else _SERVICE.format(prelude=prelude)
+        (package / "__main__.py").write_text(text)
+    return folder
