@@ -47,7 +47,7 @@ class Recorder:
         """Takes events; returns before they are on disk unless too many wait for it.
 
         Text waits up to 100 ms to be joined; everything else takes it along at once.
-        Raises the OSError of the disk; then `flush` after `forget` begins anew.
+        Raises the OSError of the disk; after `forget` it begins anew.
         """
         for event in events:
             if not (self._pending and join(self._pending[-1], event)):
@@ -76,31 +76,48 @@ class Recorder:
 
     async def flush(self) -> None:
         """Returns when everything taken so far is on disk; raises OSError where that cannot be."""
+        await self._write()
+        self._told = self._log.last_sequence
+        self._ring()
+
+    async def _write(self) -> None:
         async with self._flushing:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._cancel_timer()
             batch, self._pending = self._pending, []
             self._pending_bytes = 0
             if not batch:
                 return
             await asyncio.to_thread(self._log.append, batch)
-            self._told = self._log.last_sequence
-            self._ring()
+
+    async def finish(self, last: pb.Event) -> None:
+        """Puts all that was taken, and `last`, on disk; `close` tells it. Raises OSError."""
+        await self._rest()
+        if self._failure is not None:
+            raise self._failure
+        self._pending.append(last)
+        await self._write()
 
     async def forget(self) -> None:
         """Drops what is not on disk, after a failure of the disk."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._rest()
         self._pending = []
         self._pending_bytes = 0
         self._failure = None
 
-    async def close(self) -> None:
-        """Ends the log and every watch of it, once nothing more will come."""
+    async def _rest(self) -> None:
+        self._cancel_timer()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Tells what is untold, then ends the log and every watch of it. Nothing more may come."""
         self._log.close()
+        self._told = self._log.last_sequence
         self.closed = True
         self._ring()
 

@@ -79,7 +79,7 @@ class Session:
         session = pb.Session(
             attempt=str(self.name),
             state=pb.SESSION_STATE_FINISHED if self._result else pb.SESSION_STATE_RUNNING,
-            last_sequence=self.recorder.last_sequence,
+            last_sequence=self._log.last_sequence if self._result else self.recorder.last_sequence,
             result=self._result,
         )
         session.start_time.FromDatetime(self._begun)
@@ -147,9 +147,14 @@ class Session:
         await processes.end_marked("TMPDIR", str(self._folder.scratch))
         last = self._log.last_event()
         if last is not None and last.HasField("session_finished"):
-            await self._close(last.session_finished)
+            await self._close_folder(last.session_finished)
         else:
             await self._finish(Ending(pb.OUTCOME_LOST, "agent_svc was killed while the session ran"), None)
+
+    def tell_end(self) -> None:
+        """Lets watchers and callers see the end. By then the session holds no slot any more."""
+        self.recorder.close()
+        self._over.set()
 
     async def _work(self, driver: Driver) -> Ending:
         ending = await self._run_agent(driver)
@@ -166,23 +171,21 @@ class Session:
         return ending
 
     async def _finish(self, ending: Ending, seconds: float | None) -> None:
-        """Writes the last event down; on a full disk tries again until it is there."""
+        """Writes the end down, untold; on a full disk tries again until it is there."""
         finished = ending.message(seconds)
         while True:
             try:
                 event = pb.Event(session_finished=finished)
-                await self.recorder.record(*self._stamped([event], self._us))
-                await self.recorder.flush()
+                await self.recorder.finish(*self._stamped([event], self._us))
                 break
             except OSError as error:
                 self._report(error)
                 await self.recorder.forget()
                 self._folder.free_reserve()
                 await asyncio.sleep(RETRY_EVERY)
-        await self._close(finished)
+        await self._close_folder(finished)
 
-    async def _close(self, finished: pb.SessionFinished) -> None:
-        await self.recorder.close()
+    async def _close_folder(self, finished: pb.SessionFinished) -> None:
         self._result = finished
         while True:
             try:
@@ -192,7 +195,6 @@ class Session:
                 self._report(error)
                 await asyncio.sleep(RETRY_EVERY)
         os.close(self._lock)
-        self._over.set()
         outcome = pb.Outcome.Name(finished.outcome).removeprefix("OUTCOME_").lower()
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 

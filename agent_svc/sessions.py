@@ -65,7 +65,9 @@ class Sessions:
     def _live(self, session: Session, life: Coroutine[Any, Any, None]) -> None:
         async def lived() -> None:
             await life
+            # In this order: who sees the end may start the next session at once.
             del self._running[session.name]
+            session.tell_end()
 
         task = asyncio.create_task(lived(), name=str(session.name))
         self._lives.add(task)
@@ -180,7 +182,7 @@ class Sessions:
         if not await asyncio.to_thread(folder.result):
             raise errors.not_found(name)
         recorder = Recorder(await asyncio.to_thread(EventLog.view, folder.log))
-        await recorder.close()
+        recorder.close()
         return recorder
 
     async def stop(self, name: AttemptName, epoch: int, reason: str, grace: float | None) -> pb.Session:
