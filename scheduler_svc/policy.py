@@ -314,14 +314,8 @@ def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]
     In seconds, or in tasks where nothing is known about their length.
     """
     typical = typical_seconds or _mean_estimate(run) or 1.0
-    dependencies = _dependencies(run)
-    dependents = graph.reversed_edges(dependencies)
     remaining = {epic.name.epic: _remaining(epic, typical) for epic in run.epics}
-    ahead: dict[str, float] = {}
-    for wave in reversed(graph.waves(dependencies)):
-        for key in wave:
-            ahead[key] = remaining[key] + max((ahead[each] for each in dependents[key]), default=0.0)
-    return ahead
+    return graph.lengths_ahead(_dependencies(run), remaining)
 
 
 def _remaining(epic: EpicView, typical: float) -> float:

@@ -33,6 +33,18 @@ def reversed_edges(dependencies: Mapping[str, Collection[str]]) -> dict[str, lis
     return dependents
 
 
+def lengths_ahead(
+    dependencies: Mapping[str, Collection[str]], lengths: Mapping[str, float]
+) -> dict[str, float]:
+    """Returns for each key its own length plus that of the longest chain of keys that depend on it."""
+    dependents = reversed_edges(dependencies)
+    ahead: dict[str, float] = {}
+    for wave in reversed(waves(dependencies)):
+        for key in wave:
+            ahead[key] = lengths[key] + max((ahead[each] for each in dependents[key]), default=0.0)
+    return ahead
+
+
 def cycles(dependencies: Mapping[str, Collection[str]]) -> list[list[str]]:
     """Returns cycles that share no epic, each as the keys along it; none means that all can run."""
     left = dict(dependencies)

@@ -1,0 +1,166 @@
+"""Makespan of random plans over its lower bound: first in first out, and `policy.decide`.
+
+Every plan is played with the real `decide` on a board in memory; only time is
+made up. Tasks are log-normal, as the work of agents is. The bound is one that no
+order can beat: all work spread evenly over the slots, or the longest chain.
+
+python -m tests.bench.makespan
+"""
+
+import heapq
+import math
+import random
+import statistics
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from heddle import pb
+from heddle.names import EpicName, TaskName
+from heddle.plan import graph
+from scheduler_svc import policy
+from scheduler_svc.snapshot import EpicView, MergeEpic, StartTask
+from tests.support.scheduling import RUN, Board, a_run, a_snapshot, a_task, an_epic
+
+SEED = 7
+SLOTS = (4, 8, 16, 32, 64)
+PLANS_PER_SLOTS = 40
+
+# Median minutes of a task and the spread of its logarithm.
+MEDIAN = 10.0
+SPREAD = 0.8
+
+
+class Work(NamedTuple):
+    """A random plan: the minutes of each epic's tasks in order, and what each epic waits for."""
+
+    minutes: dict[str, list[float]]
+    depends_on: dict[str, tuple[str, ...]]
+
+    def lower_bound(self, slots: int) -> float:
+        totals = {key: sum(tasks) for key, tasks in self.minutes.items()}
+        longest = max(graph.lengths_ahead(self.depends_on, totals).values())
+        return max(longest, sum(totals.values()) / slots)
+
+
+class Row(NamedTuple):
+    """One line of the table: the mean and the worst ratio of some plans."""
+
+    plans: str
+    order: str
+    mean: float
+    worst: float
+
+
+Estimate = Callable[[float], float | None]
+
+
+def random_work(rng: random.Random, slots: int, *, chained: bool) -> Work:
+    """Returns a plan with two to four epics a slot, so that order matters and the bound can be met."""
+    keys = [f"e{number}" for number in range(rng.randint(2 * slots, 4 * slots))]
+    minutes = {
+        key: [rng.lognormvariate(math.log(MEDIAN), SPREAD) for _ in range(rng.randint(2, 8))] for key in keys
+    }
+    depends_on: dict[str, tuple[str, ...]] = {
+        key: tuple(rng.sample(keys[:place], 1)) if chained and place >= slots and rng.random() < 0.3 else ()
+        for place, key in enumerate(keys)
+    }
+    return Work(minutes, depends_on)
+
+
+def first_in_first_out(work: Work, slots: int) -> float:
+    """Returns the makespan where tasks start in the order in which they became ready."""
+    dependents = graph.reversed_edges(work.depends_on)
+    waiting_for = {key: len(keys) for key, keys in work.depends_on.items()}
+    left = {key: deque(tasks) for key, tasks in work.minutes.items()}
+    ready = deque(key for key, count in waiting_for.items() if not count)
+    running: list[tuple[float, str]] = []
+    now = 0.0
+    while ready or running:
+        while ready and len(running) < slots:
+            key = ready.popleft()
+            heapq.heappush(running, (now + left[key].popleft(), key))
+        now, key = heapq.heappop(running)
+        if left[key]:
+            ready.append(key)
+            continue
+        for dependent in dependents[key]:
+            waiting_for[dependent] -= 1
+            if not waiting_for[dependent]:
+                ready.append(dependent)
+    return now
+
+
+def decided(work: Work, slots: int, estimate: Estimate) -> float:
+    """Returns the makespan where `policy.decide` chooses, knowing what `estimate` tells of each task."""
+    board = Board(a_snapshot(a_run(*_epics(work, estimate), max_parallel=slots), slots=slots))
+    running: list[tuple[float, TaskName]] = []
+    now = 0.0
+    while True:
+        for task in _act(board):
+            place = int(task.task.removeprefix("t")) - 1
+            heapq.heappush(running, (now + work.minutes[task.epic][place], task))
+        if not running:
+            return now
+        now, task = heapq.heappop(running)
+        board.end_attempt(task, pb.TASK_STATE_ACCEPTED)
+
+
+def _act(board: Board) -> Iterator[TaskName]:
+    """Decides and acts until nothing is left to do; merges end at once. Yields what started."""
+    while actions := policy.decide(board.snapshot):
+        for action in actions:
+            board.act(action)
+            if isinstance(action, MergeEpic):
+                board.end_merge(action.epic, merged=True)
+            if isinstance(action, StartTask):
+                yield action.attempt.parent
+
+
+def _epics(work: Work, estimate: Estimate) -> Iterator[EpicView]:
+    for key, minutes in work.minutes.items():
+        tasks = tuple(
+            a_task(f"t{place}", epic=key, estimate=estimate(length))
+            for place, length in enumerate(minutes, 1)
+        )
+        depends_on = work.depends_on[key]
+        state = pb.EPIC_STATE_BLOCKED if depends_on else pb.EPIC_STATE_READY
+        yield an_epic(key, name=EpicName(RUN.run, key), tasks=tasks, depends_on=depends_on, state=state)
+
+
+def run(plans: int = PLANS_PER_SLOTS, slots: Sequence[int] = SLOTS) -> list[Row]:
+    """Measures so many plans for each number of slots; the same plans each time."""
+    rows = []
+    for chained in (False, True):
+        for number in slots:
+            rng = random.Random(f"{SEED} {number} {chained}")
+            ratios = _ratios([random_work(rng, number, chained=chained) for _ in range(plans)], number)
+            name = f"{plans} plans, {number} slots" + (", dependencies" if chained else "")
+            rows += [Row(name, order, statistics.mean(each), max(each)) for order, each in ratios.items()]
+    return rows
+
+
+def _ratios(works: Sequence[Work], slots: int) -> Mapping[str, list[float]]:
+    rng = random.Random(SEED)
+
+    def guess(minutes: float) -> float:
+        return minutes * rng.lognormvariate(0, 0.5)
+
+    orders: dict[str, Callable[[Work], float]] = {
+        "first in, first out": lambda work: first_in_first_out(work, slots),
+        "decide": lambda work: decided(work, slots, lambda minutes: minutes),
+        "decide, rough estimates": lambda work: decided(work, slots, guess),
+        "decide, no estimates": lambda work: decided(work, slots, lambda _: None),
+    }
+    return {name: [order(work) / work.lower_bound(slots) for work in works] for name, order in orders.items()}
+
+
+def main() -> None:
+    """Prints the table."""
+    print(f"{'makespan / lower bound':32} {'order':26} {'mean':>7} {'worst':>7}")
+    for row in run():
+        print(f"{row.plans:32} {row.order:26} {row.mean:7.3f} {row.worst:7.3f}")
+
+
+if __name__ == "__main__":
+    main()
