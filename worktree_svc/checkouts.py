@@ -13,6 +13,9 @@ from worktree_svc.git import Git
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
 
+# In a worktree: screenshots and the like that agents hand over beside their work.
+ARTIFACTS: Final = ".heddle"
+
 # What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
 _LEFTOVERS: Final = (
     "*.lock",
@@ -48,12 +51,12 @@ def belongs_to(folder: Path, common: Path) -> bool:
 def is_whole(project: Project, place: Place) -> bool:
     """Returns whether the worktree is there and git knows it."""
     folder = find(project, place)
-    return (
-        folder is not None
-        and all((folder / name).is_file() for name in ("HEAD", "commondir"))
-        and place.path.is_dir()
-        and not place.path.is_symlink()
-    )
+    if folder is None or place.path.is_symlink() or not place.path.is_dir():
+        return False
+    lock = folder / "locked"
+    # git's own words for a worktree that it was still making when it was killed.
+    half_made = lock.is_file() and lock.read_text(errors="replace").startswith("initializing")
+    return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
 
 
 def create(project: Project, place: Place, commit: str) -> None:
@@ -85,6 +88,8 @@ def mend(project: Project, place: Place) -> Path:
     folder = find(project, place)
     if folder is None or not is_whole(project, place):
         raise damaged(place)
+    # Nobody else moves this branch now: the agent has ended, and calls about its epic wait for each other.
+    (project.common / f"{refs.branch_ref(place.epic.branch)}.lock").unlink(missing_ok=True)
     pointer = place.path / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
@@ -123,13 +128,11 @@ def stands_on_branch(project: Project, place: Place) -> bool:
     return text == f"ref: {refs.branch_ref(place.epic.branch)}"
 
 
-def settle(project: Project, place: Place, folder: Path) -> None:
+def settle(place: Place, folder: Path) -> None:
     """Puts HEAD on the epic's branch, and forgets what was under way and the agent's index."""
     for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
-    lock = project.common / f"{refs.branch_ref(place.epic.branch)}.lock"
-    lock.unlink(missing_ok=True)
     (folder / "HEAD").write_text(f"ref: {refs.branch_ref(place.epic.branch)}\n")
     if place.index.exists():
         files.copy_atomically(place.index, folder / "index")
@@ -140,15 +143,22 @@ def settle(project: Project, place: Place, folder: Path) -> None:
 def reset(project: Project, place: Place, head: str) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay."""
     folder = mend(project, place)
-    settle(project, place, folder)
+    settle(place, folder)
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
     git = _inside(project, place, folder)
-    git.text("reset", "--quiet", "--hard", head)
+    # Former screenshots, also where the project ignores them; what it tracks there comes back.
+    files.remove(place.path / ARTIFACTS)
+    insist(git, "reset", "--quiet", "--hard", head)
     # Twice forced: a folder that is a repository of its own goes too.
-    if git.attempt("clean", "--quiet", "-d", "--force", "--force").code:
-        files.unlock(place.path)
-        git.text("clean", "--quiet", "-d", "--force", "--force")
+    insist(git, "clean", "--quiet", "-d", "--force", "--force")
     files.copy_atomically(folder / "index", place.index)
+
+
+def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
+    """Runs git on a worktree's files; where it fails, once more with permission for all of them."""
+    if git.attempt(*arguments, stdin=stdin).code:
+        files.unlock(git.folder)
+        git.text(*arguments, stdin=stdin)
 
 
 def _inside(project: Project, place: Place, folder: Path) -> Git:

@@ -47,7 +47,7 @@ class Commits:
         head = history.accepted(project, state)
         checkouts.mend(project, place)
         _check_descent(project, place, head)
-        tree = snapshots.take(project, place, head)
+        tree = snapshots.take(project, place, head, own_files_only=True)
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         author = project.git.by(project.author())
         commit = author.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
@@ -67,7 +67,7 @@ class Commits:
         state = self.states.load(place)
         if state is None or state.head == commit:
             return
-        checkouts.settle(project, place, checkouts.mend(project, place))
+        checkouts.settle(place, checkouts.mend(project, place))
         self.states.save(place, replace(state, head=commit))
 
 

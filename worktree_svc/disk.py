@@ -1,7 +1,9 @@
 """The low-water mark: no new work on a disk that is nearly full."""
 
+import errno
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from heddle import errors, pb
@@ -29,3 +31,18 @@ def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
                 free_bytes=found,
                 needed_bytes=needed,
             )
+
+
+@contextmanager
+def full_is_said() -> Iterator[None]:
+    """Turns the system's own "no space left" into DISK_FULL."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise errors.HeddleError(
+            pb.ERROR_REASON_DISK_FULL,
+            f"the disk is full: {error.filename or error}. Free some space, then try again; nothing was lost.",
+            path=error.filename or "",
+        ) from error

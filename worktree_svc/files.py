@@ -42,7 +42,10 @@ def remove(path: Path) -> None:
 
 
 def unlock(folder: Path) -> None:
-    """Makes every folder in `folder` writable: module caches are not, which blocks their removal."""
-    for parent, _, _ in os.walk(folder):
-        if not os.access(parent, os.W_OK | os.X_OK):
+    """Gives us back the permission for what lies in `folder`: agents and module caches take it away."""
+    for parent, _, names in os.walk(folder):
+        if not os.access(parent, os.R_OK | os.W_OK | os.X_OK):
             Path(parent).chmod(0o700)
+        for path in (Path(parent, name) for name in names):
+            if not path.is_symlink() and not os.access(path, os.R_OK):
+                path.chmod(path.stat().st_mode | 0o400)

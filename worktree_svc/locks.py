@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from heddle import errors, pb
+from worktree_svc import disk
 
 Result = TypeVar("Result")
 
@@ -46,11 +47,15 @@ class Jobs:
         self._threads.shutdown()
 
     async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
+        def checked() -> Result:
+            with disk.full_is_said():
+                return job()
+
         loop = asyncio.get_running_loop()
         if key is None:
-            return await loop.run_in_executor(self._threads, job)
+            return await loop.run_in_executor(self._threads, checked)
         async with self._locks.setdefault(key, asyncio.Lock()):
-            return await loop.run_in_executor(self._threads, job)
+            return await loop.run_in_executor(self._threads, checked)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle.names import AttemptName
-from worktree_svc import checkouts, messages, refs
-from worktree_svc.git import Git, encode
+from worktree_svc import checkouts, files, messages, refs
+from worktree_svc.git import Git, decode, encode
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
-
-# Screenshots and the like that agents hand over beside their work.
-ARTIFACTS: Final = ".heddle"
 
 # No such file: to git, an index in which nothing is known.
 _NO_INDEX: Final = "heddle-no-index"
@@ -27,20 +24,24 @@ class Kept(NamedTuple):
     commit: str
 
 
-def take(project: Project, place: Place, head: str) -> str:
+def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
     """Returns the tree of what lies in the worktree, ignored files aside, committed by the agent or not.
 
-    Files of repositories that an agent made inside are files like others; its
-    linked worktrees inside are not part of it. `head` is where the worktree came from.
+    `head` is where the worktree came from. The files of a repository that an
+    agent made inside are files like others; a submodule is a submodule. Other
+    worktrees of the project that lie inside are left out if `own_files_only`.
     """
     git = project.git.at(place.path, index=place.index)
+    # Left by a service that was killed; nobody else uses this index.
+    files.remove(place.index.with_name(f"{place.index.name}.lock"))
     if not place.index.exists():
         git.text("read-tree", head)
-    git.text("add", "--update")
-    untracked = _untracked(git, project.common, f"--exclude=/{ARTIFACTS}/")
+    checkouts.insist(git, "add", "--update")
+    skipped = project.common if own_files_only else None
+    untracked = _untracked(git, skipped, f"--exclude=/{checkouts.ARTIFACTS}/")
     if untracked:
         paths = "".join(f"{path}\0" for path in untracked)
-        git.text("update-index", "--add", "--replace", "-z", "--stdin", stdin=encode(paths))
+        checkouts.insist(git, "update-index", "--add", "--replace", "-z", "--stdin", stdin=encode(paths))
     return git.text("write-tree")
 
 
@@ -54,7 +55,7 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     ref = refs.kept_ref(attempt)
     branch, kept = refs.read(git, refs.branch_ref(place.epic.branch), ref)
     own_head = checkouts.head_commit(project, place)
-    tree = take(project, place, head)
+    tree = take(project, place, head, own_files_only=False)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
     if tips == [head] and tree == git.text("rev-parse", f"{head}^{{tree}}"):
         return Kept(ref, kept) if kept else None
@@ -71,16 +72,31 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     return Kept(ref, commit)
 
 
-def _untracked(git: Git, common: Path, *options: str) -> list[str]:
-    """Returns the files that git does not know, those of repositories inside included."""
+def _untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
+    """Returns the files that git does not know, those of repositories inside included.
+
+    Worktrees of the repository at `skipped` are not.
+    """
     found = []
+    submodules = _submodules(git)
     for path in git.items("ls-files", "--others", "--exclude-standard", "-z", *options):
+        folder = git.folder / path
         if not path.endswith("/"):
             found.append(path)
-            continue
-        # A repository. git would commit it as a pointer to a commit that nobody else has.
-        folder = git.folder / path
-        if not checkouts.belongs_to(folder, common):
-            inner = git.at(folder, index=common / _NO_INDEX)
-            found += [path + name for name in _untracked(inner, common)]
+        elif path.removesuffix("/") in submodules:
+            found.append(path.removesuffix("/"))
+        elif skipped is None or not checkouts.belongs_to(folder, skipped):
+            # A repository. git would commit it as a pointer to a commit that nobody else has.
+            inner = git.at(folder, index=folder / _NO_INDEX)
+            found += [path + name for name in _untracked(inner, skipped)]
     return found
+
+
+def _submodules(git: Git) -> set[str]:
+    """Returns the paths that .gitmodules names."""
+    if not (git.folder / ".gitmodules").is_file():
+        return set()
+    pattern = r"^submodule\..*\.path$"
+    arguments = ("--file", ".gitmodules", "--no-includes", "--null", "--get-regexp", pattern)
+    output = git.attempt("config", *arguments)
+    return {entry.partition("\n")[2] for entry in decode(output.stdout).split("\0")}

@@ -1,13 +1,17 @@
 """A worktree service with its repository, for tests."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
+import pytest
+
 from heddle import pb
 from heddle.config import Settings
+from heddle.errors import HeddleError, from_rpc
 from heddle.names import AttemptName
 from heddle.v1 import worktree_service_pb2_grpc
 from tests.support.repositories import git
@@ -100,3 +104,12 @@ def fingerprint(project: Path) -> dict[str, str]:
         "exclude": (folder / "info" / "exclude").read_text(),
         "files": "\n".join(sorted(f"{path}" for path in project.rglob("*") if ".git" not in path.parts)),
     }
+
+
+async def refused(call: Awaitable[object]) -> HeddleError:
+    """Returns the error with which the service refuses `call`; fails if it does not."""
+    with pytest.raises(grpc.RpcError) as raised:
+        await call
+    error = from_rpc(raised.value)
+    assert error is not None, raised.value
+    return error

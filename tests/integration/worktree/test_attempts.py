@@ -1,0 +1,175 @@
+"""Attempts follow each other in one worktree: what each left is kept, and old ones are refused."""
+
+import asyncio
+from pathlib import Path
+
+from heddle import pb
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, refused
+
+KEPT = "refs/heddle/attempts/r1/api/one"
+
+
+def files_of(worker: Worker, revision: str) -> set[str]:
+    return set(worker.git("ls-tree", "-r", "-z", "--name-only", revision).strip("\0").split("\0"))
+
+
+async def test_asking_again_leaves_work_in_progress_alone(worker: Worker) -> None:
+    """EnsureWorktree twice for one attempt makes one worktree, and keeps the agent's files as they are."""
+    first = await worker.ensure(attempt())
+    path = Path(first.worktree.path)
+    (path / "half-done.txt").write_text("the agent is at work\n")
+    second = await worker.ensure(attempt())
+    assert (first.created, second.created) == (True, False)
+    assert second.worktree == first.worktree
+    assert (path / "half-done.txt").exists()
+    assert worker.git("for-each-ref", "refs/heddle/attempts") == ""
+
+
+async def test_twenty_calls_for_one_attempt_make_one_worktree(worker: Worker) -> None:
+    """EnsureWorktree for one attempt, twenty times at once, creates exactly once."""
+    made = await asyncio.gather(*(worker.ensure(attempt()) for _ in range(20)))
+    assert [response.created for response in made].count(True) == 1
+    assert worker.git("worktree", "list").count("\n") == 1
+
+
+async def test_the_next_attempt_starts_clean_and_the_former_is_kept(worker: Worker) -> None:
+    """Changed, deleted, untracked, odd-named and executable files are all kept; ignored ones stay in place."""
+    path = await worker.ready(attempt())
+    (path / "src" / "app.py").write_text("broken\n")
+    (path / "README.md").unlink()
+    odd = ["with space.txt", "-rf", "--all", "new\nline", "häkchen ✓.txt", "dir/-x", ":(top)magic", "*"]
+    (path / "dir").mkdir()
+    for name in odd:
+        (path / name).write_text("odd\n")
+    (path / "run.sh").write_text("#!/bin/sh\n")
+    (path / "run.sh").chmod(0o755)
+    (path / "link").symlink_to("/etc/hostname")
+    (path / "cache").mkdir()
+    (path / "cache" / "big.bin").write_text("expensive to make\n")
+    (path / ".heddle" / "screenshots").mkdir(parents=True)
+    (path / ".heddle" / "screenshots" / "1.png").write_text("png\n")
+
+    await worker.ready(attempt(number=2))
+
+    assert files_of(worker, f"{KEPT}/1") == {".gitignore", "src/app.py", "run.sh", "link", *odd}
+    assert worker.git("show", f"{KEPT}/1:src/app.py") == "broken"
+    assert worker.git("ls-tree", f"{KEPT}/1", "run.sh").startswith("100755")
+    assert worker.git("ls-tree", f"{KEPT}/1", "link").startswith("120000")
+    assert worker.git("rev-parse", f"{KEPT}/1^") == worker.git("rev-parse", "main")
+    assert git(path, "status", "--porcelain") == ""
+    left = {item.name for item in path.iterdir()}
+    assert left == {".git", ".gitignore", "README.md", "src", "cache"}
+    assert (path / "cache" / "big.bin").exists()
+
+
+async def test_what_an_agent_committed_itself_is_kept_with_its_history(worker: Worker) -> None:
+    """An agent's own commits, and what it did after them, hang below the kept ref."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    git(path, "add", "a.txt")
+    git(path, "commit", "-m", "The agent's own")
+    own = git(path, "rev-parse", "HEAD")
+    (path / "b.txt").write_text("b\n")
+    kept = await worker.discard(attempt())
+    assert kept.kept_ref == f"{KEPT}/1"
+    assert kept.diff_stat.files == 2
+    assert worker.git("rev-parse", f"{KEPT}/1^") == own
+    assert {"a.txt", "b.txt"} <= files_of(worker, f"{KEPT}/1")
+    assert git(path, "rev-parse", "HEAD") == worker.git("rev-parse", "main")
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == worker.git("rev-parse", "main")
+
+
+async def test_discarding_twice_answers_the_same(worker: Worker) -> None:
+    """DiscardAttempt repeated finds what it kept; one that left nothing keeps nothing."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    first = await worker.discard(attempt())
+    assert await worker.discard(attempt()) == first
+    assert first.kept_ref
+    await worker.ready(attempt(task="two"))
+    assert not (await worker.discard(attempt(task="two"))).kept_ref
+    assert not (await worker.discard(attempt(epic="never-made"))).kept_ref
+
+
+async def test_work_that_appears_after_a_discard_does_not_replace_what_was_kept(worker: Worker) -> None:
+    """A second harvest of one attempt is added on top of the first."""
+    path = await worker.ready(attempt())
+    (path / "first.txt").write_text("1\n")
+    await worker.discard(attempt())
+    (path / "second.txt").write_text("2\n")
+    await worker.ready(attempt(number=2))
+    assert "second.txt" in files_of(worker, f"{KEPT}/1")
+    assert "first.txt" in files_of(worker, f"{KEPT}/1^")
+
+
+async def test_an_old_attempt_is_refused_everywhere(worker: Worker) -> None:
+    """Once attempt 2 has the worktree, attempt 1 can neither get it, commit nor discard."""
+    await worker.ready(attempt())
+    path = await worker.ready(attempt(number=2))
+    (path / "new.txt").write_text("of attempt 2\n")
+    for call in (worker.ensure, worker.commit, worker.discard):
+        error = await refused(call(attempt()))
+        assert error.reason == pb.ERROR_REASON_STALE_ATTEMPT
+        assert error.metadata["attempt"] == str(attempt(number=2))
+    assert (path / "new.txt").exists()
+    assert (await worker.commit(attempt(number=2))).diff_stat.files == 1
+
+
+async def test_an_attempt_of_an_earlier_task_is_refused(worker: Worker) -> None:
+    """A task that lost the worktree to the next one cannot take it back with the same attempt."""
+    await worker.ready(attempt())
+    await worker.commit(attempt())
+    await worker.ready(attempt(task="two"))
+    assert (await refused(worker.ensure(attempt()))).reason == pb.ERROR_REASON_STALE_ATTEMPT
+    assert (await worker.ready(attempt(number=2))).exists()
+    assert (await refused(worker.commit(attempt(task="two")))).reason == pb.ERROR_REASON_STALE_ATTEMPT
+
+
+async def test_committing_twice_is_one_commit(worker: Worker) -> None:
+    """CommitTask repeated returns the same commit, also after the worktree is gone."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    first = await worker.commit(attempt())
+    assert await worker.commit(attempt()) == first
+    await worker.remove("runs/r1/epics/api")
+    assert await worker.commit(attempt()) == first
+    assert worker.git("rev-list", "--count", "main..heddle/r1/epics/api") == "1"
+
+
+async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:
+    """However often an agent commits, its task is one commit with everything in it."""
+    base = worker.git("rev-parse", "main")
+    path = await worker.ready(attempt())
+    for name in ("a", "b"):
+        (path / name).write_text(name)
+        git(path, "add", name)
+        git(path, "commit", "-m", name)
+    (path / "c").write_text("c")
+    done = await worker.commit(attempt())
+    assert worker.git("rev-parse", f"{done.commit}^") == base
+    assert {"a", "b", "c"} <= files_of(worker, done.commit)
+    assert git(path, "rev-parse", "HEAD") == done.commit
+    assert git(path, "status", "--porcelain") == ""
+
+
+async def test_what_lies_about_after_a_commit_is_kept_too(worker: Worker) -> None:
+    """Files that appear between an accepted commit and the next attempt are kept and cleaned away."""
+    path = await worker.ready(attempt())
+    await worker.commit(attempt())
+    (path / "late.txt").write_text("late\n")
+    await worker.ready(attempt(task="two"))
+    assert not (path / "late.txt").exists()
+    assert "late.txt" in files_of(worker, f"{KEPT}/1")
+
+
+async def test_artifacts_are_never_committed(worker: Worker) -> None:
+    """Screenshots in .heddle stay out of commits without a line in any ignore file."""
+    path = await worker.ready(attempt())
+    (path / ".heddle").mkdir()
+    (path / ".heddle" / "shot.png").write_text("png")
+    (path / "docs" / ".heddle").mkdir(parents=True)
+    (path / "docs" / ".heddle" / "real.txt").write_text("only the one at the top is ours")
+    done = await worker.commit(attempt())
+    assert files_of(worker, done.commit) >= {"docs/.heddle/real.txt"}
+    assert ".heddle/shot.png" not in files_of(worker, done.commit)

@@ -1,0 +1,133 @@
+"""A project is looked at before a run is created; each obstacle has a message that says what to do."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support.repositories import git, make_repository
+from tests.support.worktrees import Worker, fingerprint, refused
+
+
+async def test_a_sound_project(worker: Worker) -> None:
+    """From any folder inside it, the answer names the top and the commit of HEAD."""
+    worker.git("branch", "release")
+    found = await worker.inspect(worker.project / "src", into="release")
+    assert found.project == str(worker.project)
+    assert found.base_commit == worker.git("rev-parse", "HEAD")
+    assert list(found.dirty_files) == []
+
+
+async def test_dirty_files_are_listed_and_left_alone(worker: Worker) -> None:
+    """At most 20 changed tracked files are named, untracked ones not; the index is not even refreshed."""
+    for number in range(25):
+        (worker.project / f"{number:02} ✓.txt").write_text("x\n")
+    worker.git("add", ".")
+    worker.git("commit", "--quiet", "-m", "files")
+    for number in range(25):
+        (worker.project / f"{number:02} ✓.txt").write_text("changed\n")
+    worker.git("mv", "README.md", "new name.md")
+    (worker.project / "untracked").write_text("x\n")
+    before = fingerprint(worker.project)
+    found = await worker.inspect()
+    assert list(found.dirty_files) == [f"{number:02} ✓.txt" for number in range(20)]
+    assert fingerprint(worker.project) == before
+
+
+async def test_a_renamed_file_is_dirty_under_both_names(worker: Worker) -> None:
+    """A rename that is staged shows as what it is: one file gone, one new."""
+    worker.git("mv", "README.md", "new name.md")
+    assert list((await worker.inspect()).dirty_files) == ["README.md", "new name.md"]
+
+
+async def test_other_kinds_of_repositories(worker: Worker, tmp_path: Path) -> None:
+    """A bare repository and a linked worktree are projects too."""
+    worker.git("clone", "--quiet", "--bare", ".", str(tmp_path / "bare.git"))
+    assert (await worker.inspect(tmp_path / "bare.git")).project == str(tmp_path / "bare.git")
+    worker.git("worktree", "add", "--quiet", "-b", "side", str(tmp_path / "linked"))
+    git(tmp_path / "linked", "commit", "--quiet", "--allow-empty", "-m", "On the side")
+    found = await worker.inspect(tmp_path / "linked")
+    assert found.project == str(tmp_path / "linked")
+    assert found.base_commit == worker.git("rev-parse", "side")
+
+
+async def test_no_repository(worker: Worker, tmp_path: Path) -> None:
+    """No repository, no folder, a file, or the inside of .git: each is said with what to do."""
+    (tmp_path / "plain").mkdir()
+    for path, words in (
+        (tmp_path / "plain", "git -C"),
+        (tmp_path / "nowhere", "does not exist"),
+        (worker.project / "README.md", "is a file"),
+        (worker.project / ".git" / "refs", "inside a .git folder"),
+    ):
+        error = await refused(worker.inspect(path))
+        assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
+        assert words in error.message
+        assert error.metadata["project"] == str(path)
+
+
+async def test_malformed_paths(worker: Worker) -> None:
+    """A relative path or none is INVALID_FIELD."""
+    for path in ("src", "~/app", "../x", "--help"):
+        error = await refused(worker.inspect(path))
+        assert error.reason == pb.ERROR_REASON_INVALID_FIELD
+        assert error.violations[0].field == "project"
+    request = pb.InspectProjectRequest()
+    assert (await refused(worker.stub.InspectProject(request))).reason == pb.ERROR_REASON_INVALID_FIELD
+
+
+async def test_an_empty_repository(worker: Worker, tmp_path: Path) -> None:
+    """A repository without a commit says how to make one."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    error = await refused(worker.inspect(empty))
+    assert error.reason == pb.ERROR_REASON_EMPTY_REPOSITORY
+    assert "commit --allow-empty" in error.message
+
+
+async def test_unknown_bases(worker: Worker) -> None:
+    """A base that is not there is named, with what looks like it; options and blobs are no bases."""
+    worker.git("branch", "feature/login")
+    error = await refused(worker.inspect(base="feature/logn"))
+    assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    assert error.metadata["revision"] == "feature/logn"
+    assert "did you mean feature/login" in error.message
+    for base in ("--all", "-n1", "main:README.md", "0" * 40, "a b", "\n", "✓"):
+        assert (await refused(worker.inspect(base=base))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    for base in ("HEAD", "main", "refs/heads/main", worker.git("rev-parse", "--short", "main"), "HEAD~0"):
+        assert (await worker.inspect(base=base)).base_commit == worker.git("rev-parse", "main")
+
+
+async def test_merge_into(worker: Worker, tmp_path: Path) -> None:
+    """A target that is not there, only at origin, malformed, or checked out anywhere is refused."""
+    error = await refused(worker.inspect(into="nowhere"))
+    assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    worker.git("update-ref", "refs/remotes/origin/theirs", "main")
+    assert "git branch theirs origin/theirs" in (await refused(worker.inspect(into="theirs"))).message
+    assert (await refused(worker.inspect(into="a..b"))).reason == pb.ERROR_REASON_INVALID_FIELD
+    error = await refused(worker.inspect(into="main"))
+    assert error.reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    worker.git("worktree", "add", "--quiet", "-b", "side", str(tmp_path / "with space"))
+    error = await refused(worker.inspect(into="side"))
+    assert error.metadata == {"branch": "side", "path": str(tmp_path / "with space")}
+    assert f"git -C '{tmp_path / 'with space'}' switch --detach" in error.message
+
+
+async def test_a_branch_called_heddle_is_in_the_way(worker: Worker) -> None:
+    """Git cannot have both heddle and heddle/R/…: that is said before the run begins."""
+    worker.git("branch", "heddle")
+    error = await refused(worker.inspect())
+    assert error.reason == pb.ERROR_REASON_BRANCH_EXISTS
+    assert "branch -m heddle" in error.message
+
+
+async def test_an_unmerged_file_is_dirty(worker: Worker, tmp_path: Path) -> None:
+    """Files in the middle of a conflict are listed."""
+    other = make_repository(tmp_path / "other", {"README.md": "other\n"})
+    worker.git("fetch", "--quiet", str(other), "main:theirs")
+    worker.git("update-ref", "refs/heads/theirs", "theirs")
+    with pytest.raises(subprocess.CalledProcessError):
+        worker.git("merge", "--allow-unrelated-histories", "theirs")
+    assert list((await worker.inspect()).dirty_files) == ["README.md"]
