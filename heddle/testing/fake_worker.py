@@ -1,0 +1,336 @@
+"""A worker in memory: AgentService and WorktreeService without agents, git or a disk.
+
+It keeps the promises of both services that a scheduler builds upon: calls are
+idempotent, an old epoch or attempt is refused, a watch resumes. What a session
+does is a coroutine that the test gives.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+
+from heddle import errors, pb
+from heddle.clock import utc_now
+from heddle.names import AttemptName, EpicName
+from heddle.serving import Service
+from heddle.v1.agent_service_pb2_grpc import AgentServiceServicer, add_AgentServiceServicer_to_server
+from heddle.v1.worktree_service_pb2_grpc import (
+    WorktreeServiceServicer,
+    add_WorktreeServiceServicer_to_server,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# Events in one message of a watch.
+_BATCH: Final = 200
+
+
+class FakeSession:
+    """One session: its log, and whether it was told to stop."""
+
+    def __init__(self, request: pb.StartSessionRequest) -> None:
+        self.request = request
+        self.name = AttemptName.parse(request.attempt)
+        self.events: list[pb.Event] = []
+        self.result: pb.SessionFinished | None = None
+        self.stopping = asyncio.Event()
+        self.ended = asyncio.Event()
+        # By approval_id: True if the operator said yes.
+        self.answers: dict[str, bool] = {}
+        self._news = asyncio.Event()
+
+    def emit(self, **payload: Any) -> None:
+        """Adds an event to the log; the one keyword is the field of its payload."""
+        event = pb.Event(run=f"runs/{self.name.run}", epic=self.name.epic, task=self.name.task, **payload)
+        event.attempt = self.name.number
+        event.sequence = len(self.events) + 1
+        event.actor = f"agent:{self.request.agent}"
+        event.time.FromDatetime(utc_now())
+        self.events.append(event)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wakes everybody who waits for news."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def news(self) -> None:
+        """Waits for the next event or answer."""
+        await self._news.wait()
+
+    def message(self) -> pb.Session:
+        return pb.Session(
+            attempt=self.request.attempt,
+            state=pb.SESSION_STATE_FINISHED if self.result else pb.SESSION_STATE_RUNNING,
+            last_sequence=len(self.events),
+            result=self.result,
+        )
+
+
+# Plays a session: emits events; returns how it ended.
+Play = Callable[[FakeSession], Awaitable[pb.SessionFinished]]
+
+
+async def succeed(_session: FakeSession) -> pb.SessionFinished:
+    """Ends at once and well."""
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+@dataclass
+class FakeWorker:
+    """The worker. Fields may be changed while it serves; `play` decides what sessions do."""
+
+    slots: int = 8
+    play: Play = succeed
+    # Returned by InspectProject.
+    dirty_files: list[str] = field(default_factory=list)
+    # Branches whose merge conflicts.
+    conflicting: set[str] = field(default_factory=set)
+    # Called with (method, request) before each call that changes something; may raise.
+    before: Callable[[str, Any], None] = lambda _method, _request: None
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+    # Every request that was served, in order: (method, request).
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    # By epic's name.
+    worktrees: dict[str, pb.Worktree] = field(default_factory=dict)
+    # By branch: the commits on it, oldest first, each with the attempt that made it.
+    commits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    # By target branch.
+    merged: dict[str, list[str]] = field(default_factory=dict)
+    # The most sessions that ran at the same time.
+    peak: int = 0
+    epoch: int = 0
+
+    def service(self) -> Service:
+        """Returns both services, to be served at one address."""
+        agent, worktree = _Agent(self), _Worktree(self)
+
+        def register(server: grpc.aio.Server) -> None:
+            add_AgentServiceServicer_to_server(agent, server)
+            add_WorktreeServiceServicer_to_server(worktree, server)
+
+        names = ["heddle.v1.AgentService", "heddle.v1.WorktreeService"]
+        return Service(names=names, register=register, drain=agent.drain)
+
+    @property
+    def live(self) -> list[FakeSession]:
+        """The sessions that run now."""
+        return [session for session in self.sessions.values() if session.result is None]
+
+    def called(self, method: str) -> list[Any]:
+        """Returns the requests of one method, in order."""
+        return [request for name, request in self.calls if name == method]
+
+    def changing(self, method: str, request: Any) -> None:
+        """Opens a call that changes something; raises STALE_EPOCH to a deposed leader."""
+        self.calls.append((method, request))
+        if request.epoch < self.epoch:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_EPOCH, f"epoch {request.epoch} was replaced by {self.epoch}"
+            )
+        self.epoch = request.epoch
+        self.before(method, request)
+
+    def newest(self, attempt: AttemptName) -> None:
+        """Raises STALE_ATTEMPT if a newer attempt of the task has a session."""
+        following = str(attempt.parent.attempt(attempt.number + 1))
+        if following in self.sessions:
+            raise errors.HeddleError(pb.ERROR_REASON_STALE_ATTEMPT, f"{following} exists", attempt=following)
+
+
+class _Agent(AgentServiceServicer):
+    def __init__(self, worker: FakeWorker) -> None:
+        self._worker = worker
+        self._playing: set[asyncio.Task[None]] = set()
+
+    async def drain(self) -> None:
+        for task in self._playing:
+            task.cancel()
+        await asyncio.gather(*self._playing, return_exceptions=True)
+
+    async def StartSession(
+        self, request: pb.StartSessionRequest, context: Context
+    ) -> pb.StartSessionResponse:
+        worker = self._worker
+        worker.changing("StartSession", request)
+        worker.newest(AttemptName.parse(request.attempt))
+        session = worker.sessions.get(request.attempt)
+        if session is None:
+            if len(worker.live) >= worker.slots:
+                raise errors.HeddleError(pb.ERROR_REASON_NO_SLOT, "all slots are taken", slots=worker.slots)
+            session = worker.sessions[request.attempt] = FakeSession(request)
+            worker.peak = max(worker.peak, len(worker.live))
+            session.emit(session_started=pb.SessionStarted(agent=request.agent, process_id=1))
+            task = asyncio.create_task(self._run(session))
+            self._playing.add(task)
+            task.add_done_callback(self._playing.discard)
+        return pb.StartSessionResponse(session=session.message())
+
+    async def _run(self, session: FakeSession) -> None:
+        playing = asyncio.ensure_future(self._worker.play(session))
+        stopping = asyncio.ensure_future(session.stopping.wait())
+        try:
+            await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            result = playing.result() if playing.done() else pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
+        finally:
+            playing.cancel()
+            stopping.cancel()
+        session.result = result
+        session.emit(session_finished=result)
+        session.ended.set()
+
+    async def WatchSession(
+        self, request: pb.AgentServiceWatchSessionRequest, context: Context
+    ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        session = self._session(request.attempt)
+        after = request.after_sequence
+        if after > len(session.events):
+            raise errors.HeddleError(
+                pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE, "the log is not that long", oldest=1
+            )
+        while True:
+            events = session.events[after : after + _BATCH]
+            if events:
+                after = events[-1].sequence
+                yield pb.AgentServiceWatchSessionResponse(events=events, resume_sequence=after)
+            elif session.result:
+                return
+            else:
+                await session.news()
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
+        return pb.GetSessionResponse(session=self._session(request.attempt).message())
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, context: Context
+    ) -> pb.ListSessionsResponse:
+        chosen = self._worker.live if request.running_only else self._worker.sessions.values()
+        return pb.ListSessionsResponse(sessions=[session.message() for session in chosen])
+
+    async def StopSession(self, request: pb.StopSessionRequest, context: Context) -> pb.StopSessionResponse:
+        self._worker.changing("StopSession", request)
+        session = self._session(request.attempt)
+        session.stopping.set()
+        await session.ended.wait()
+        return pb.StopSessionResponse(session=session.message())
+
+    async def AnswerApproval(
+        self, request: pb.AnswerApprovalRequest, context: Context
+    ) -> pb.AnswerApprovalResponse:
+        self._worker.changing("AnswerApproval", request)
+        session = self._session(request.attempt)
+        session.answers[request.approval_id] = request.approved
+        session.ring()
+        return pb.AnswerApprovalResponse()
+
+    async def FetchArtifact(
+        self, request: pb.FetchArtifactRequest, context: Context
+    ) -> AsyncIterator[pb.FetchArtifactResponse]:
+        self._session(request.attempt)
+        yield pb.FetchArtifactResponse(data=b"bytes of " + request.artifact.encode())
+
+    async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
+        agents = [pb.AgentProgram(name=name, available=True) for name in ("scripted", "command:")]
+        running = len(self._worker.live)
+        worker = pb.Worker(
+            name="workers/fake", slots=self._worker.slots, running_sessions=running, agents=agents
+        )
+        return pb.GetWorkerResponse(worker=worker)
+
+    def _session(self, attempt: str) -> FakeSession:
+        session = self._worker.sessions.get(attempt)
+        if session is None:
+            raise errors.not_found(attempt)
+        return session
+
+
+class _Worktree(WorktreeServiceServicer):
+    def __init__(self, worker: FakeWorker) -> None:
+        self._worker = worker
+
+    async def InspectProject(
+        self, request: pb.InspectProjectRequest, context: Context
+    ) -> pb.InspectProjectResponse:
+        return pb.InspectProjectResponse(
+            project=request.project, base_commit=_commit_id("base"), dirty_files=self._worker.dirty_files
+        )
+
+    async def EnsureWorktree(
+        self, request: pb.EnsureWorktreeRequest, context: Context
+    ) -> pb.EnsureWorktreeResponse:
+        worker = self._worker
+        worker.changing("EnsureWorktree", request)
+        worker.newest(AttemptName.parse(request.attempt))
+        epic = AttemptName.parse(request.attempt).parent.parent
+        created = str(epic) not in worker.worktrees
+        head = [commit for commit, _ in worker.commits.get(epic.branch, [])] or [request.base_commit]
+        worktree = pb.Worktree(
+            epic=str(epic),
+            path=f"/fake/{epic.run}/{epic.epic}",
+            branch=epic.branch,
+            head_commit=head[-1],
+            project=request.project,
+        )
+        worker.worktrees[str(epic)] = worktree
+        return pb.EnsureWorktreeResponse(worktree=worktree, created=created)
+
+    async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:
+        worker = self._worker
+        worker.changing("CommitTask", request)
+        name = AttemptName.parse(request.attempt)
+        worker.newest(name)
+        made = worker.commits.setdefault(name.parent.parent.branch, [])
+        commit = _commit_id(request.attempt)
+        if (commit, request.attempt) not in made:
+            made.append((commit, request.attempt))
+        return pb.CommitTaskResponse(commit=commit, diff_stat=pb.DiffStat(files=1, insertions=1))
+
+    async def DiscardAttempt(
+        self, request: pb.DiscardAttemptRequest, context: Context
+    ) -> pb.DiscardAttemptResponse:
+        self._worker.changing("DiscardAttempt", request)
+        name = AttemptName.parse(request.attempt)
+        kept = f"refs/heddle/attempts/{name.run}/{name.epic}/{name.task}/{name.number}"
+        return pb.DiscardAttemptResponse(kept_ref=kept, diff_stat=pb.DiffStat(files=1))
+
+    async def MergeBranch(self, request: pb.MergeBranchRequest, context: Context) -> pb.MergeBranchResponse:
+        worker = self._worker
+        worker.changing("MergeBranch", request)
+        if request.source_branch in worker.conflicting:
+            conflict = pb.MergeBranchResponse.Conflict(files=["shared.txt"], advice="merge it by hand")
+            return pb.MergeBranchResponse(conflict=conflict)
+        sources = worker.merged.setdefault(request.target_branch, [])
+        already = request.source_branch in sources
+        if not already:
+            sources.append(request.source_branch)
+        commit = _commit_id(f"{request.target_branch}+{request.source_branch}")
+        merged = pb.MergeBranchResponse.Merged(commit=commit, already=already)
+        return pb.MergeBranchResponse(merged=merged)
+
+    async def RemoveWorktree(
+        self, request: pb.RemoveWorktreeRequest, context: Context
+    ) -> pb.RemoveWorktreeResponse:
+        self._worker.changing("RemoveWorktree", request)
+        EpicName.parse(request.epic)
+        removed = self._worker.worktrees.pop(request.epic, None)
+        path = removed.path if removed else ""
+        return pb.RemoveWorktreeResponse(removed=removed is not None, path=path)
+
+    async def ListWorktrees(
+        self, request: pb.ListWorktreesRequest, context: Context
+    ) -> pb.ListWorktreesResponse:
+        return pb.ListWorktreesResponse(worktrees=self._worker.worktrees.values())
+
+    async def DiffRevisions(
+        self, request: pb.DiffRevisionsRequest, context: Context
+    ) -> AsyncIterator[pb.DiffRevisionsResponse]:
+        dots = "..." if request.from_merge_base else ".."
+        yield pb.DiffRevisionsResponse(text=f"diff {request.from_revision}{dots}{request.to_revision}\n")
+
+
+def _commit_id(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]

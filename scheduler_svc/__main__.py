@@ -1,0 +1,25 @@
+"""The scheduler's process: python -m scheduler_svc."""
+
+import asyncio
+import sys
+
+from heddle import logs
+from heddle.config import ConfigError, Settings
+from heddle.serving import AddressInUseError, serve
+from scheduler_svc.app import build
+
+
+def main() -> int:
+    """Serves until a signal; returns the exit code."""
+    try:
+        settings = Settings.read()
+        logs.configure(settings, "scheduler")
+        asyncio.run(serve(build(settings).service(), settings.listen, settings.tls))
+    except (ConfigError, AddressInUseError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 (for whoever started this process)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Writes decisions down: each action's change of state, with its events.
+
+The world may have moved since the snapshot, so each action looks whether it still
+holds and is dropped if it does not; the next decision sees why.
+"""
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.snapshot import (
+    Action,
+    FinishEpic,
+    FinishRun,
+    MergeEpic,
+    MergeRun,
+    ReadyEpic,
+    SkipTask,
+    StartTask,
+    StopAttempt,
+)
+from scheduler_svc.states import ENDED_EPIC, EPIC_OUTCOME, OPEN_TASK, RUN_OUTCOME, MergeState
+from scheduler_svc.store.events import append, event
+from scheduler_svc.store.resources import get_run, is_attempt, is_epic, is_task
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
+
+_ACTOR = "scheduler"
+
+
+def act(connection: sa.Connection, action: Action, now: int) -> bool:
+    """Writes one action; returns False if it no longer holds, and then writes nothing."""
+    match action:
+        case ReadyEpic(epic):
+            return _ready_epic(connection, epic, now)
+        case StartTask(attempt):
+            return _start_task(connection, attempt, now)
+        case StopAttempt(attempt, reason):
+            return stop_attempt(connection, attempt, reason)
+        case SkipTask(task, reason):
+            return _skip_task(connection, task, reason, now)
+        case MergeEpic(epic):
+            return _merge_epic(connection, epic, now)
+        case FinishEpic(epic, state, reason):
+            return _finish_epic(connection, epic, state, reason, now)
+        case MergeRun(run):
+            return _merge_run(connection, run, now)
+        case FinishRun(run, state, reason):
+            return _finish_run(connection, run, state, reason, now)
+
+
+def _ready_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
+    change = sa.update(epics).where(*is_epic(epic), epics.c.state == pb.EPIC_STATE_BLOCKED)
+    if not connection.execute(change.values(state=pb.EPIC_STATE_READY)).rowcount:
+        return False
+    append(connection, [event(epic, _ACTOR, epic_ready=pb.EpicReady())], now)
+    return True
+
+
+def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+    task, epic, run = attempt.parent, attempt.parent.parent, attempt.parent.parent.parent
+    state, worker = connection.execute(
+        sa.select(runs.c.state, runs.c.worker).where(runs.c.run == run.run)
+    ).one()
+    live = sa.select(attempts.c.number).where(
+        attempts.c.run == run.run, attempts.c.epic == epic.epic, attempts.c.ended_at.is_(None)
+    )
+    if state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or connection.execute(live).first():
+        return False
+    change = (
+        sa.update(tasks)
+        .where(
+            *is_task(task),
+            tasks.c.state == pb.TASK_STATE_PENDING,
+            tasks.c.attempt_count == attempt.number - 1,
+        )
+        .values(state=pb.TASK_STATE_RUNNING, reason="", attempt_count=attempt.number)
+        .returning(tasks.c.spec)
+    )
+    row = connection.execute(change).one_or_none()
+    if row is None:
+        return False
+    spec = pb.PlanTask.FromString(row.spec)
+    connection.execute(
+        sa.insert(attempts),
+        {
+            "run": run.run,
+            "epic": epic.epic,
+            "task": task.task,
+            "number": attempt.number,
+            "state": pb.ATTEMPT_STATE_STARTING,
+            "worker": worker,
+            "agent": spec.agent,
+            "started_at": now,
+            "summary": b"",
+            "usage": b"",
+            "record": b"",
+        },
+    )
+    events = []
+    if state == pb.RUN_STATE_PENDING:
+        begun = {"state": pb.RUN_STATE_RUNNING, "started_at": sa.func.coalesce(runs.c.started_at, now)}
+        connection.execute(sa.update(runs).where(runs.c.run == run.run).values(**begun))
+        events.append(event(run, _ACTOR, run_started=pb.RunStarted()))
+    begun_epic = (
+        sa.update(epics)
+        .where(*is_epic(epic), epics.c.state == pb.EPIC_STATE_READY)
+        .values(state=pb.EPIC_STATE_RUNNING, started_at=sa.func.coalesce(epics.c.started_at, now))
+        .returning(epics.c.spec)
+    )
+    row = connection.execute(begun_epic).one_or_none()
+    if row is not None:
+        title = pb.PlanEpic.FromString(row.spec).title
+        events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=title)))
+    started = pb.TaskStarted(title=spec.title, agent=spec.agent, worker=worker)
+    events.append(event(attempt, _ACTOR, task_started=started))
+    append(connection, events, now)
+    return True
+
+
+def stop_attempt(connection: sa.Connection, attempt: AttemptName, reason: str) -> bool:
+    """Notes that a live attempt is to stop; whoever leads then stops it. False: it was told before."""
+    change = sa.update(attempts).where(
+        *is_attempt(attempt), attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None)
+    )
+    return bool(connection.execute(change.values(stop_reason=reason)).rowcount)
+
+
+def _skip_task(connection: sa.Connection, task: TaskName, reason: str, now: int) -> bool:
+    change = sa.update(tasks).where(*is_task(task), tasks.c.state == pb.TASK_STATE_PENDING)
+    if not connection.execute(change.values(state=pb.TASK_STATE_SKIPPED, reason=reason)).rowcount:
+        return False
+    append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)
+    return True
+
+
+def _merge_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
+    change = sa.update(epics).where(
+        *is_epic(epic),
+        epics.c.state.not_in(ENDED_EPIC),
+        epics.c.merge_state == MergeState.NONE,
+        ~_has_open_tasks(epic),
+    )
+    values = {"state": pb.EPIC_STATE_MERGING, "merge_state": MergeState.MERGING}
+    if not connection.execute(change.values(**values)).rowcount:
+        return False
+    started = pb.MergeStarted(source_branch=epic.branch, target_branch=epic.parent.branch)
+    append(connection, [event(epic, _ACTOR, merge_started=started)], now)
+    return True
+
+
+def _has_open_tasks(epic: EpicName) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(tasks.c.task)
+        .where(tasks.c.run == epic.run, tasks.c.epic == epic.epic, tasks.c.state.in_(OPEN_TASK))
+        .exists()
+    )
+
+
+def _finish_epic(
+    connection: sa.Connection, epic: EpicName, state: "pb.EpicState.ValueType", reason: str, now: int
+) -> bool:
+    change = sa.update(epics).where(*is_epic(epic), epics.c.state.not_in(ENDED_EPIC), ~_has_open_tasks(epic))
+    if not connection.execute(change.values(state=state, reason=reason, ended_at=now)).rowcount:
+        return False
+    finished = pb.EpicFinished(outcome=EPIC_OUTCOME[state], reason=reason)
+    append(connection, [event(epic, _ACTOR, epic_finished=finished)], now)
+    return True
+
+
+def _merge_run(connection: sa.Connection, run: RunName, now: int) -> bool:
+    change = (
+        sa.update(runs)
+        .where(runs.c.run == run.run, runs.c.ended_at.is_(None), runs.c.merge_state == MergeState.NONE)
+        .where(~_has_open_epics(run))
+        .values(merge_state=MergeState.MERGING)
+        .returning(runs.c.merge_into)
+    )
+    target = connection.execute(change).scalar_one_or_none()
+    if target is None:
+        return False
+    started = pb.MergeStarted(source_branch=run.branch, target_branch=target)
+    append(connection, [event(run, _ACTOR, merge_started=started)], now)
+    return True
+
+
+def _has_open_epics(run: RunName) -> sa.ColumnElement[bool]:
+    open_epics = sa.select(epics.c.epic).where(epics.c.run == run.run, epics.c.state.not_in(ENDED_EPIC))
+    return open_epics.exists()
+
+
+def _finish_run(
+    connection: sa.Connection, run: RunName, state: "pb.RunState.ValueType", reason: str, now: int
+) -> bool:
+    change = sa.update(runs).where(runs.c.run == run.run, runs.c.ended_at.is_(None), ~_has_open_epics(run))
+    # An operator's cancellation has its own reason already.
+    values = {"state": state, "ended_at": now, **({"reason": reason} if reason else {})}
+    if not connection.execute(change.values(**values)).rowcount:
+        return False
+    ended = get_run(connection, run)
+    finished = pb.RunFinished(
+        outcome=RUN_OUTCOME[state],
+        reason=ended.reason,
+        tasks_accepted=ended.tasks.accepted,
+        tasks_failed=ended.tasks.failed,
+        tasks_skipped=ended.tasks.skipped,
+        usage=ended.usage,
+    )
+    append(connection, [event(run, _ACTOR, run_finished=finished)], now)
+    return True

@@ -1,0 +1,91 @@
+"""The composition root: builds the scheduler once, from parts that tests may replace."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from heddle.v1 import scheduler_service_pb2
+from heddle.clock import Clock, utc_now
+from heddle.config import Settings
+from heddle.errors import HeddleError
+from heddle.serving import Service
+from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
+from scheduler_svc import policy
+from scheduler_svc.leading import tries
+from scheduler_svc.loop import Decide, Loop
+from scheduler_svc.run_ids import random_suffix
+from scheduler_svc.servicer import SchedulerServicer
+from scheduler_svc.store.database import Database
+from scheduler_svc.store.doorbell import Doorbell
+from scheduler_svc.store.leadership import Leadership
+from scheduler_svc.store.recording import ShouldRetry
+from scheduler_svc.workers import Workers
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+NAME: Final = scheduler_service_pb2.DESCRIPTOR.services_by_name["SchedulerService"].full_name
+
+
+@dataclass
+class App:
+    """A scheduler. Its database and its workers are there for tests to look at."""
+
+    database: Database
+    workers: Workers
+    _doorbell: Doorbell
+    _loop: Loop
+    _servicer: SchedulerServicer
+    _leading: "asyncio.Task[None] | None" = field(default=None)
+
+    def service(self) -> Service:
+        """Returns what `heddle.serving` serves."""
+        return Service(
+            names=[NAME],
+            register=lambda server: add_SchedulerServiceServicer_to_server(self._servicer, server),
+            start=self.start,
+            drain=self.drain,
+        )
+
+    async def start(self) -> None:
+        """Waits for the database, looks for the workers, begins to lead if nobody else does."""
+        async for _ in tries():
+            try:
+                await self.database.open()
+                break
+            except HeddleError as error:
+                log.warning("database_not_ready", error=error.message)
+        await self.workers.start()
+        self._leading = asyncio.create_task(self._loop.run())
+
+    async def drain(self) -> None:
+        """Ends watches and the loop; sessions go on at their workers. Idempotent."""
+        self._doorbell.close()
+        if self._leading:
+            self._leading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._leading
+            self._leading = None
+        await self.workers.close()
+        await self.database.close()
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    new_suffix: Callable[[], str] = random_suffix,
+    decide: Decide = policy.decide,
+    should_retry: ShouldRetry = policy.should_retry,
+) -> App:
+    """Creates the scheduler; nothing is opened before its `start`."""
+    doorbell = Doorbell()
+    database = Database(settings.database_url, doorbell)
+    workers = Workers(settings.workers, settings.tls)
+    leadership = Leadership(database)
+    loop = Loop(database, doorbell, leadership, workers, decide, should_retry, clock)
+    servicer = SchedulerServicer(database, doorbell, workers, clock, new_suffix)
+    return App(database, workers, doorbell, loop, servicer)

@@ -1,0 +1,280 @@
+"""Brings one attempt from its start to its end on a worker.
+
+Every step is idempotent and every result is in the database before the next step,
+so whoever leads after a break runs the same steps again from where they stood.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import grpc
+import structlog
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName
+from scheduler_svc.leading import Lead, tries
+from scheduler_svc.store import recording
+from scheduler_svc.store.doorbell import LOOP, summaries
+from scheduler_svc.store.recording import PROMOTED, Assignment
+from scheduler_svc.workers import Worker, call, from_worker
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Seconds. Git in a large repository takes its time; a session is on disk at once.
+_GIT_TIMEOUT: Final = 600.0
+_SESSION_TIMEOUT: Final = 60.0
+
+_UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
+
+
+class _StoppedError(Exception):
+    """The operator stopped the attempt before it had a session."""
+
+
+class Conductor:
+    """Conducts one attempt."""
+
+    def __init__(self, lead: Lead, attempt: AttemptName) -> None:
+        self._lead = lead
+        self._attempt = attempt
+        self._log = log.bind(attempt=str(attempt))
+
+    async def conduct(self, *, fresh: bool) -> None:
+        """Returns when the attempt has ended. `fresh`: it was started just now, by this leader.
+
+        Whatever goes wrong ends this attempt and no other; only STALE_EPOCH is
+        raised.
+        """
+        assignment = await self._assignment()
+        if assignment is None:
+            return
+        try:
+            result = assignment.result or await self._play(assignment, fresh=fresh)
+            if result.outcome == pb.OUTCOME_SUCCEEDED:
+                await self._accept(assignment)
+                return
+        except _StoppedError:
+            stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
+            await self._fail(stopped, pb.DiscardAttemptResponse())
+            return
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                raise
+            self._log.warning("attempt_failed", error=error.message)
+            result = await self._ended_by_error(assignment, error.message)
+        except Exception as error:
+            self._log.exception("attempt_failed")
+            result = await self._ended_by_error(
+                assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
+            )
+        await self._fail(result, await self._discard(assignment))
+
+    async def _assignment(self) -> Assignment | None:
+        return await self._lead.read(partial(recording.read_assignment, attempt=self._attempt))
+
+    async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
+        """Starts the session unless there is one; returns how it ended."""
+        if fresh or not await self._has_session(assignment):
+            if assignment.started:
+                return _lost("its worker no longer knows the session")
+            worktree = await self._ensure_worktree(assignment)
+            await self._start_session(assignment, worktree)
+        return await self._follow(assignment)
+
+    async def _has_session(self, assignment: Assignment) -> bool:
+        request = pb.GetSessionRequest(attempt=str(self._attempt))
+        try:
+            await self._ask(assignment, lambda worker: worker.agent.GetSession, request, _SESSION_TIMEOUT)
+        except HeddleError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _ensure_worktree(self, assignment: Assignment) -> pb.Worktree:
+        request = pb.EnsureWorktreeRequest(
+            project=assignment.project,
+            attempt=str(self._attempt),
+            epoch=self._lead.epoch,
+            base_commit=assignment.base_commit,
+        )
+        answer = await self._ask(
+            assignment, lambda worker: worker.worktree.EnsureWorktree, request, _GIT_TIMEOUT, stoppable=True
+        )
+        worktree: pb.Worktree = answer.worktree
+        if worktree.path != assignment.worktree_path:
+            record = partial(
+                recording.record_worktree,
+                attempt=self._attempt,
+                worktree=worktree,
+                worker=assignment.worker,
+                now=self._lead.now(),
+            )
+            await self._lead.write(record, self._run)
+        return worktree
+
+    async def _start_session(self, assignment: Assignment, worktree: pb.Worktree) -> None:
+        name, spec = self._attempt, assignment.spec
+        request = pb.StartSessionRequest(
+            attempt=str(name),
+            epoch=self._lead.epoch,
+            worktree_path=worktree.path,
+            agent=spec.agent,
+            prompt=spec.prompt,
+            script=spec.script,
+            checks=spec.checks,
+            timeout=spec.timeout if spec.HasField("timeout") else None,
+            environment={
+                "HEDDLE_RUN": name.run,
+                "HEDDLE_EPIC": name.epic,
+                "HEDDLE_TASK": name.task,
+                "HEDDLE_ATTEMPT": str(name.number),
+            },
+        )
+        await self._ask(assignment, lambda worker: worker.agent.StartSession, request, _SESSION_TIMEOUT)
+
+    async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
+        """Takes the session's events in until its last; goes on after every break."""
+        after = assignment.session_sequence
+        async for _ in tries():
+            try:
+                worker = self._lead.workers.get(assignment.worker)
+                request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
+                stream = worker.agent.WatchSession(request)
+                async for answer in stream:
+                    if not answer.events:
+                        continue
+                    result = await self._ingest(answer.events)
+                    after = answer.events[-1].sequence
+                    if result is not None:
+                        stream.cancel()
+                        return result
+            except grpc.aio.AioRpcError as error:
+                problem = from_worker(assignment.worker, error)
+                if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
+                    return _lost("its worker no longer has the session's log")
+                if problem.code is not _UNAVAILABLE:
+                    raise problem from error
+                self._log.info("session_watch_broken", error=problem.message)
+        raise AssertionError("tries() has no end")
+
+    async def _ingest(self, events: Sequence[pb.Event]) -> pb.SessionFinished | None:
+        topics = [str(self._attempt), summaries(self._run)]
+        if any(event.WhichOneof("payload") in PROMOTED for event in events):
+            topics.append(self._run)
+        take = partial(recording.ingest, attempt=self._attempt, events=events, now=self._lead.now())
+        return await self._lead.write(take, *topics)
+
+    async def _accept(self, assignment: Assignment) -> None:
+        request = pb.CommitTaskRequest(
+            project=assignment.project,
+            attempt=str(self._attempt),
+            epoch=self._lead.epoch,
+            subject=assignment.spec.title,
+        )
+        committed = await self._ask(
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT
+        )
+        accept = partial(recording.accept, attempt=self._attempt, committed=committed, now=self._lead.now())
+        await self._lead.write(accept, LOOP, self._run, str(self._attempt))
+
+    async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
+        """Makes sure that nothing of the attempt still runs; returns the failure to record."""
+        await stop_session(self._lead, self._attempt, assignment.worker, reason)
+        return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
+
+    async def _fail(self, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse) -> None:
+        end = partial(
+            recording.fail,
+            attempt=self._attempt,
+            result=result,
+            kept=kept,
+            should_retry=self._lead.should_retry,
+            now=self._lead.now(),
+        )
+        await self._lead.write(end, LOOP, self._run, str(self._attempt))
+
+    async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
+        """Keeps what the attempt left behind. Trouble only logs: EnsureWorktree keeps it then."""
+        request = pb.DiscardAttemptRequest(
+            project=assignment.project, attempt=str(self._attempt), epoch=self._lead.epoch
+        )
+        try:
+            kept: pb.DiscardAttemptResponse = await self._ask(
+                assignment, lambda worker: worker.worktree.DiscardAttempt, request, _GIT_TIMEOUT
+            )
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                raise
+            self._log.warning("attempt_not_discarded", error=error.message)
+            return pb.DiscardAttemptResponse()
+        return kept
+
+    async def _ask(
+        self,
+        assignment: Assignment,
+        method: Callable[[Worker], Callable[..., Awaitable[T]]],
+        request: Any,
+        timeout: float,
+        *,
+        stoppable: bool = False,
+    ) -> T:
+        """Asks the worker until it answers: waits while it is away or has no slot.
+
+        `stoppable`: nothing can run yet, so a stop ends the wait for a worker
+        that is away.
+        """
+        async for _ in tries():
+            try:
+                worker = self._lead.workers.get(assignment.worker)
+                return await call(worker.name, method(worker), request, timeout)
+            except HeddleError as error:
+                full = error.reason == pb.ERROR_REASON_NO_SLOT
+                if error.code is not _UNAVAILABLE and not full:
+                    raise
+                self._log.info("worker_not_ready", error=error.message)
+                if (full or stoppable) and await self._stop_requested():
+                    raise _StoppedError from error
+        raise AssertionError("tries() has no end")
+
+    async def _stop_requested(self) -> bool:
+        assignment = await self._assignment()
+        return assignment is None or assignment.stop_reason is not None
+
+    @property
+    def _run(self) -> str:
+        return str(self._attempt.parent.parent.parent)
+
+
+async def stop_session(lead: Lead, attempt: AttemptName, worker: str, reason: str) -> bool:
+    """Stops a session, however long its worker is away; returns False if there is none."""
+    request = pb.StopSessionRequest(attempt=str(attempt), epoch=lead.epoch, reason=reason)
+    async for _ in tries():
+        try:
+            await call(worker, lead.workers.get(worker).agent.StopSession, request, _SESSION_TIMEOUT)
+        except HeddleError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return False
+            if error.code is not _UNAVAILABLE:
+                raise
+        else:
+            return True
+    raise AssertionError("tries() has no end")
+
+
+async def stop(lead: Lead, attempt: AttemptName) -> None:
+    """Stops the session of an attempt that was told to stop; also one that is only about to start."""
+    async for _ in tries():
+        assignment = await lead.read(partial(recording.read_assignment, attempt=attempt))
+        if assignment is None or assignment.result or assignment.stop_reason is None:
+            return
+        if await stop_session(lead, attempt, assignment.worker, assignment.stop_reason):
+            return
+
+
+def _lost(reason: str) -> pb.SessionFinished:
+    return pb.SessionFinished(outcome=pb.OUTCOME_LOST, reason=reason)

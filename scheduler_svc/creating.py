@@ -1,0 +1,194 @@
+"""Creates a run: everything is checked first, then written in one transaction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError, invalid_field, invalid_plan
+from heddle.names import EpicName, RunName
+from heddle.plan import rules
+from scheduler_svc.resolving import resolved_epic, resolved_tasks
+from scheduler_svc.run_ids import run_id
+from scheduler_svc.store import requests
+from scheduler_svc.store.database import Database
+from scheduler_svc.store.doorbell import LOOP
+from scheduler_svc.store.events import append, event
+from scheduler_svc.store.resources import get_run
+from scheduler_svc.store.tables import epics, runs, tasks
+from scheduler_svc.workers import Worker, Workers, call
+
+# Seconds that looking at a project may take.
+_INSPECT_TIMEOUT: Final = 30.0
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where a run will stand."""
+
+    worker: str
+    project: str
+    base_commit: str
+    max_parallel: int
+
+
+async def create_run(
+    database: Database, workers: Workers, request: pb.CreateRunRequest, suffix: str, now: int
+) -> pb.Run:
+    """Returns the new run, or the one that this request_id made before."""
+    before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
+    if before:
+        return await database.read(lambda connection: get_run(connection, RunName.parse(before)))
+    _check_request(request)
+    worker = workers.most_free()
+    _check_agents(request, worker.state.agents)
+    ground = await _inspect(request, worker)
+    if request.validate_only:
+        return _planned(request, ground, now)
+    name = RunName(run_id(request.plan.name, suffix))
+
+    def write(connection: sa.Connection) -> pb.Run:
+        made = requests.recall(connection, request.request_id, request)
+        if made:
+            return get_run(connection, RunName.parse(made))
+        _write(connection, name, request, ground, now)
+        requests.remember(connection, request.request_id, request, name, now)
+        return get_run(connection, name)
+
+    return await database.submit(write, LOOP, str(name))
+
+
+def _check_request(request: pb.CreateRunRequest) -> None:
+    mistakes = rules.violations(request.plan)
+    if mistakes:
+        raise invalid_plan(mistakes)
+    if not request.project:
+        raise invalid_field("project", "name the git repository to work on, as an absolute path")
+    if request.max_parallel < 0:
+        raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
+
+
+def _check_agents(request: pb.CreateRunRequest, programs: Iterable[pb.AgentProgram]) -> None:
+    if request.agent and (problem := rules.agent_problem(request.agent)):
+        raise _unknown_agent(request.agent, problem, programs)
+    available = {program.name for program in programs if program.available}
+    for epic in request.plan.epics:
+        for task in resolved_tasks(epic, request.plan.defaults, request.agent):
+            name = rules.COMMAND_PREFIX if task.agent.startswith(rules.COMMAND_PREFIX) else task.agent
+            if name not in available:
+                where = f"the worker cannot start agent {name!r}, which task {epic.key}/{task.key} needs"
+                raise _unknown_agent(task.agent, where, programs)
+
+
+def _unknown_agent(agent: str, problem: str, programs: Iterable[pb.AgentProgram]) -> HeddleError:
+    known = ", ".join(program.name for program in programs if program.available) or "none"
+    return HeddleError(pb.ERROR_REASON_UNKNOWN_AGENT, f"{problem}; it can start: {known}", agent=agent)
+
+
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
+    inspection = pb.InspectProjectRequest(
+        project=request.project, base_ref=request.base_ref, merge_into=request.merge_into
+    )
+    found = await call(worker.name, worker.worktree.InspectProject, inspection, _INSPECT_TIMEOUT)
+    if found.dirty_files and not request.allow_dirty:
+        files = ", ".join(found.dirty_files[:5]) + (", …" if len(found.dirty_files) > 5 else "")
+        raise HeddleError(
+            pb.ERROR_REASON_DIRTY_CHECKOUT,
+            f"{found.project} has uncommitted changes that agents would not see ({files}); commit or stash"
+            " them, or accept that with --allow-dirty",
+            files=", ".join(found.dirty_files),
+        )
+    slots = max(worker.state.slots, 1)
+    return _Ground(worker.name, found.project, found.base_commit, request.max_parallel or slots)
+
+
+def _planned(request: pb.CreateRunRequest, ground: _Ground, now: int) -> pb.Run:
+    """Returns the run that would be created; it has no name."""
+    count = sum(len(epic.tasks) for epic in request.plan.epics)
+    return pb.Run(
+        title=request.plan.name,
+        state=pb.RUN_STATE_PENDING,
+        project=ground.project,
+        base_ref=request.base_ref or "HEAD",
+        base_commit=ground.base_commit,
+        merge_into=request.merge_into,
+        max_parallel=ground.max_parallel,
+        tasks=pb.TaskCounts(total=count, pending=count),
+        epic_count=len(request.plan.epics),
+    )
+
+
+def _write(
+    connection: sa.Connection, name: RunName, request: pb.CreateRunRequest, ground: _Ground, now: int
+) -> None:
+    plan = request.plan
+    actor = request.actor or "user"
+    connection.execute(
+        sa.insert(runs),
+        {
+            "run": name.run,
+            "title": plan.name,
+            "state": pb.RUN_STATE_PENDING,
+            "project": ground.project,
+            "base_ref": request.base_ref or "HEAD",
+            "base_commit": ground.base_commit,
+            "merge_into": request.merge_into,
+            "max_parallel": ground.max_parallel,
+            "worker": ground.worker,
+            "plan": plan.SerializeToString(),
+            "created_at": now,
+        },
+    )
+    events = [
+        event(
+            name,
+            actor,
+            run_created=pb.RunCreated(
+                title=plan.name,
+                project=ground.project,
+                base_commit=ground.base_commit,
+                epic_count=len(plan.epics),
+                task_count=sum(len(epic.tasks) for epic in plan.epics),
+                max_parallel=ground.max_parallel,
+            ),
+        )
+    ]
+    epic_rows = []
+    task_rows = []
+    for place, epic in enumerate(plan.epics):
+        ready = not epic.depends_on
+        epic_rows.append(_epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        for position, task in enumerate(resolved_tasks(epic, plan.defaults, request.agent), 1):
+            task_rows.append(_task_row(name.epic(epic.key), position, task))
+        if ready:
+            events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
+    connection.execute(sa.insert(epics), epic_rows)
+    connection.execute(sa.insert(tasks), task_rows)
+    append(connection, events, now)
+
+
+def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:
+    return {
+        "run": name.run,
+        "epic": name.epic,
+        "place": place,
+        "state": pb.EPIC_STATE_BLOCKED if spec.depends_on else pb.EPIC_STATE_READY,
+        "priority": spec.priority,
+        "on_failure": spec.on_failure,
+        "spec": spec.SerializeToString(),
+    }
+
+
+def _task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, object]:
+    estimate = spec.estimate.seconds + spec.estimate.nanos / 1e9 if spec.HasField("estimate") else None
+    return {
+        "run": name.run,
+        "epic": name.epic,
+        "task": spec.key,
+        "position": position,
+        "state": pb.TASK_STATE_PENDING,
+        "estimate": estimate,
+        "spec": spec.SerializeToString(),
+    }

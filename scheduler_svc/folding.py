@@ -1,0 +1,95 @@
+"""What a card shows of a session, folded from the session's events. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from heddle import pb
+from scheduler_svc.usage import add_report
+
+_LINES: Final = 5
+_LINE_CHARACTERS: Final = 200
+
+# A tool call's input is for the modal, not for a card.
+_INPUT_CHARACTERS: Final = 200
+
+
+def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
+    """Returns `attempt` with the events taken in: state, summary, usage, checks, session_sequence.
+
+    In `summary.last_lines` an empty last one says that the line before it is
+    complete; `closed_lines` takes it off again.
+    """
+    folded = pb.Attempt()
+    folded.CopyFrom(attempt)
+    summary = folded.summary
+    newest = None
+    for event in events:
+        newest = event
+        kind = event.WhichOneof("payload")
+        if kind == "output":
+            _write(summary, event.output.text)
+        elif kind == "message":
+            _write(summary, event.message.text + "\n" if event.message.last else event.message.text)
+        else:
+            _take(folded, kind, event)
+    if newest is not None:
+        folded.session_sequence = newest.sequence
+        summary.last_activity_time.CopyFrom(newest.time)
+    summary.usage.CopyFrom(folded.usage)
+    summary.state = folded.state
+    return folded
+
+
+def closed_lines(summary: pb.SessionSummary) -> None:
+    """Takes off the mark of a complete line, and keeps the newest lines."""
+    lines = [line for line in summary.last_lines if line]
+    summary.last_lines[:] = lines[-_LINES:]
+
+
+def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
+    summary = attempt.summary
+    match kind:
+        case "session_started":
+            attempt.state = pb.ATTEMPT_STATE_RUNNING
+        case "tool_started":
+            summary.tool_calls += 1
+            summary.current_tool.CopyFrom(event.tool_started)
+            summary.current_tool.input = event.tool_started.input[:_INPUT_CHARACTERS]
+        case "tool_finished":
+            summary.tool_errors += not event.tool_finished.ok
+            if summary.current_tool.tool_call_id == event.tool_finished.tool_call_id:
+                summary.ClearField("current_tool")
+        case "screenshot":
+            summary.screenshots += 1
+        case "usage":
+            add_report(attempt.usage, event.usage)
+        case "approval_requested":
+            attempt.state = pb.ATTEMPT_STATE_WAITING
+            summary.waiting_for.CopyFrom(event.approval_requested)
+        case "approval_resolved":
+            if summary.waiting_for.approval_id == event.approval_resolved.approval_id:
+                attempt.state = pb.ATTEMPT_STATE_RUNNING
+                summary.ClearField("waiting_for")
+        case "check_finished":
+            attempt.state = pb.ATTEMPT_STATE_CHECKING
+            attempt.checks.add().CopyFrom(event.check_finished)
+        case "session_finished":
+            attempt.state = pb.ATTEMPT_STATE_CHECKING
+            summary.ClearField("current_tool")
+            summary.ClearField("waiting_for")
+        case _:
+            pass
+
+
+def _write(summary: pb.SessionSummary, text: str) -> None:
+    """Continues the newest line with `text`, which may hold many lines and end within one."""
+    if not text:
+        return
+    # Only the end of a long text can be among the last lines.
+    pieces = text.rsplit("\n", _LINES + 1)[-_LINES - 1 :] if text.count("\n") > _LINES else text.split("\n")
+    lines = list(summary.last_lines) or [""]
+    lines[-1] = (lines[-1] + pieces[0].rstrip("\r"))[:_LINE_CHARACTERS]
+    lines += [piece.rstrip("\r")[:_LINE_CHARACTERS] for piece in pieces[1:]]
+    ends_open = lines.pop()
+    kept = [line for line in lines if line.strip()][-_LINES:]
+    summary.last_lines[:] = [*kept, ends_open]

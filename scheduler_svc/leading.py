@@ -1,0 +1,74 @@
+"""What a leader may do: read, and write under its epoch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.clock import Clock
+from heddle.errors import HeddleError
+from scheduler_svc.store.database import Database, Work
+from scheduler_svc.store.leadership import check_epoch
+from scheduler_svc.store.recording import ShouldRetry
+from scheduler_svc.store.times import micros
+from scheduler_svc.workers import Workers
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+async def tries() -> AsyncIterator[None]:
+    """Yields without end: at once, then after pauses that grow to two seconds."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One leader's term."""
+
+    epoch: int
+    database: Database
+    workers: Workers
+    clock: Clock
+    should_retry: ShouldRetry
+
+    def now(self) -> int:
+        """Returns the time in microseconds since 1970."""
+        return micros(self.clock())
+
+    async def write(self, work: Work[T], *topics: str) -> T:
+        """Writes, however long the database is away; raises STALE_EPOCH once a newer leader is at work.
+
+        `work` may run again after a commit in doubt, so it checks what it finds.
+        """
+
+        def fenced(connection: sa.Connection) -> T:
+            check_epoch(connection, self.epoch)
+            return work(connection)
+
+        async for _ in tries():
+            try:
+                return await self.database.submit(fenced, *topics)
+            except HeddleError as error:
+                if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
+                    raise
+        raise AssertionError("tries() has no end")
+
+    async def read(self, work: Work[T]) -> T:
+        """Reads, however long the database is away."""
+        async for _ in tries():
+            try:
+                return await self.database.read(work)
+            except HeddleError as error:
+                if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
+                    raise
+        raise AssertionError("tries() has no end")

@@ -1,0 +1,192 @@
+"""Observe, decide, act: the leader's loop."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+
+from heddle import pb
+from heddle.clock import Clock
+from heddle.errors import HeddleError
+from heddle.names import RunName
+from scheduler_svc import cleaning
+from scheduler_svc.acting import act
+from scheduler_svc.crew import Crew
+from scheduler_svc.leading import Lead
+from scheduler_svc.snapshot import (
+    Action,
+    FinishEpic,
+    FinishRun,
+    MergeEpic,
+    MergeRun,
+    ReadyEpic,
+    SkipTask,
+    Snapshot,
+    StartTask,
+    StopAttempt,
+)
+from scheduler_svc.store.database import Database
+from scheduler_svc.store.doorbell import LOOP, Doorbell
+from scheduler_svc.store.events import append, event
+from scheduler_svc.store.leadership import Leadership, read_epoch
+from scheduler_svc.store.observing import observe
+from scheduler_svc.store.recording import ShouldRetry
+from scheduler_svc.store.tables import runs
+from scheduler_svc.workers import Workers
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Decide = Callable[[Snapshot], list[Action]]
+
+# Seconds after which the loop looks even if nothing rang.
+_SAFETY_TICK: Final = 1.0
+
+
+class Loop:
+    """Runs what is to run, while this replica leads."""
+
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        leadership: Leadership,
+        workers: Workers,
+        decide: Decide,
+        should_retry: ShouldRetry,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._leadership = leadership
+        self._workers = workers
+        self._decide = decide
+        self._should_retry = should_retry
+        self._clock = clock
+        self._changed_workers: dict[str, pb.Worker] = {}
+        workers.on_change = self._worker_changed
+
+    async def run(self) -> None:
+        """Leads whenever it can, until it is cancelled."""
+        while True:
+            epoch = await self._leadership.acquire()
+            lead = Lead(epoch, self._database, self._workers, self._clock, self._should_retry)
+            crew = Crew(lead)
+            try:
+                await self._lead(lead, crew)
+            finally:
+                await crew.dismiss()
+                await self._leadership.release()
+            log.warning("deposed", epoch=epoch)
+
+    async def _lead(self, lead: Lead, crew: Crew) -> None:
+        """Returns when a newer leader is at work."""
+        for run in await lead.read(cleaning.left_behind):
+            crew.clean(run)
+        with self._doorbell.listen(LOOP) as bell:
+            while not crew.deposed.is_set():
+                try:
+                    await self._tick(lead, crew)
+                except HeddleError as error:
+                    if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                        return
+                    log.warning("tick_failed", error=error.message)
+                    await asyncio.sleep(_SAFETY_TICK)
+                except Exception:
+                    log.exception("tick_failed")
+                    await asyncio.sleep(_SAFETY_TICK)
+                await bell.wait(_SAFETY_TICK)
+
+    async def _tick(self, lead: Lead, crew: Crew) -> None:
+        await self._report_workers(lead)
+        workers = self._workers.views()
+        epoch, snapshot = await self._database.read(
+            lambda connection: (read_epoch(connection), observe(connection, workers))
+        )
+        if epoch != lead.epoch:
+            crew.deposed.set()
+            return
+        crew.man(snapshot)
+        actions = self._decide(snapshot)
+        if not actions:
+            return
+        for action in await self._act(lead, actions):
+            _begin(crew, action)
+
+    async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[Action]:
+        """Writes the actions in one transaction; returns those that held."""
+
+        def write(connection: sa.Connection, chosen: Sequence[Action]) -> list[Action]:
+            return [action for action in chosen if act(connection, action, lead.now())]
+
+        try:
+            return await lead.write(partial(write, chosen=actions), LOOP, *_topics(actions))
+        except HeddleError:
+            raise
+        except Exception:
+            # One of them meets a defect; the others must not wait for its cure.
+            log.exception("actions_failed", actions=len(actions))
+        held = []
+        for action in actions:
+            try:
+                held += await lead.write(partial(write, chosen=[action]), LOOP, *_topics([action]))
+            except HeddleError:
+                raise
+            except Exception:
+                log.exception("action_failed", action=repr(action))
+        return held
+
+    def _worker_changed(self, worker: pb.Worker) -> None:
+        self._changed_workers[worker.name] = worker
+        self._doorbell.ring([LOOP])
+
+    async def _report_workers(self, lead: Lead) -> None:
+        """Writes into the log of each run that goes on which workers were lost or came back."""
+        while self._changed_workers:
+            name, worker = self._changed_workers.popitem()
+            name = name.removeprefix("workers/")
+            if worker.connected:
+                change = {"worker_joined": pb.WorkerJoined(worker=name, slots=worker.slots)}
+            else:
+                change = {"worker_lost": pb.WorkerLost(worker=name, reason=worker.reason)}
+            for run in await lead.read(_going_on):
+                report = event(RunName(run), "scheduler", **change)
+                await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
+
+
+def _going_on(connection: sa.Connection) -> Sequence[str]:
+    return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
+
+
+def _begin(crew: Crew, action: Action) -> None:
+    """Begins the work that an action stands for, where it stands for any."""
+    match action:
+        case StartTask(attempt):
+            crew.conduct(attempt, fresh=True)
+        case StopAttempt(attempt):
+            crew.stop(attempt)
+        case MergeEpic(epic):
+            crew.merge_epic(epic)
+        case MergeRun(run):
+            crew.merge_run(run)
+        case FinishRun(run):
+            crew.clean(run)
+        case ReadyEpic() | SkipTask() | FinishEpic():
+            pass
+
+
+def _topics(actions: Sequence[Action]) -> set[str]:
+    """Returns the names of the runs that actions change."""
+    topics = set()
+    for action in actions:
+        match action:
+            case StartTask(name) | StopAttempt(name):
+                run = name.run
+            case ReadyEpic(name) | MergeEpic(name) | FinishEpic(name) | SkipTask(name):
+                run = name.run
+            case MergeRun(name) | FinishRun(name):
+                run = name.run
+        topics.add(f"runs/{run}")
+    return topics

@@ -1,0 +1,117 @@
+"""Answers that only a worker has: artifacts, diffs, and what an operator tells an agent."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+import grpc
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import invalid_field, not_found
+from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc.commands import wrong_state
+from scheduler_svc.store.database import Database
+from scheduler_svc.store.leadership import read_epoch
+from scheduler_svc.store.resources import get_attempt, is_epic
+from scheduler_svc.store.tables import epics, runs
+from scheduler_svc.workers import Workers, call, from_worker
+
+# Seconds.
+_ANSWER_TIMEOUT: Final = 30.0
+
+
+async def answer_approval(database: Database, workers: Workers, request: pb.ResolveApprovalRequest) -> None:
+    """Hands the operator's answer to the worker; raises NOT_FOUND or WRONG_STATE."""
+    name = AttemptName.parse(request.attempt)
+    attempt, epoch = await database.read(
+        lambda connection: (get_attempt(connection, name), read_epoch(connection))
+    )
+    if attempt.HasField("end_time"):
+        advice = "its session has ended, so nobody waits for an answer"
+        raise wrong_state(name, pb.AttemptState.Name(attempt.state), advice)
+    answer = pb.AnswerApprovalRequest(
+        attempt=str(name),
+        epoch=epoch,
+        approval_id=request.approval_id,
+        approved=request.approved,
+        message=request.message,
+    )
+    worker = workers.get(attempt.worker)
+    await call(worker.name, worker.agent.AnswerApproval, answer, _ANSWER_TIMEOUT)
+
+
+async def read_artifact(
+    database: Database, workers: Workers, request: pb.ReadArtifactRequest
+) -> AsyncIterator[pb.ReadArtifactResponse]:
+    """Yields an artifact's bytes; raises NOT_FOUND."""
+    name = AttemptName.parse(request.attempt)
+    attempt = await database.read(partial(get_attempt, name=name))
+    fetch = pb.FetchArtifactRequest(attempt=str(name), artifact=request.artifact)
+    try:
+        async for part in workers.get(attempt.worker).agent.FetchArtifact(fetch):
+            yield pb.ReadArtifactResponse(data=part.data)
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(attempt.worker, error) from error
+
+
+async def get_diff(
+    database: Database, workers: Workers, request: pb.GetDiffRequest
+) -> AsyncIterator[pb.GetDiffResponse]:
+    """Yields the diff of an attempt, epic or run; nothing where nothing is committed or kept yet."""
+    if request.max_bytes < 0:
+        raise invalid_field("max_bytes", "must not be negative")
+    worker, asked = await database.read(partial(_revisions, name=request.name))
+    if not asked.to_revision:
+        yield pb.GetDiffResponse()
+        return
+    asked.max_bytes = request.max_bytes
+    try:
+        async for part in workers.get(worker).worktree.DiffRevisions(asked):
+            yield pb.GetDiffResponse(text=part.text, truncated=part.truncated)
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(worker, error) from error
+
+
+def _revisions(connection: sa.Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
+    """Returns the worker and the two revisions whose difference is that of a resource."""
+    depth = name.count("/")
+    if depth == 1:
+        return _run_revisions(connection, RunName.parse(name))
+    if depth == 3:
+        return _epic_revisions(connection, EpicName.parse(name))
+    return _attempt_revisions(connection, AttemptName.parse(name))
+
+
+def _run_revisions(connection: sa.Connection, name: RunName) -> tuple[str, pb.DiffRevisionsRequest]:
+    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    request = pb.DiffRevisionsRequest(
+        project=row.project, from_revision=row.base_commit, to_revision=row.head_commit
+    )
+    return row.worker, request
+
+
+def _epic_revisions(connection: sa.Connection, name: EpicName) -> tuple[str, pb.DiffRevisionsRequest]:
+    worker, request = _run_revisions(connection, name.parent)
+    chosen = sa.select(epics.c.start_commit, epics.c.head_commit).where(*is_epic(name))
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
+        raise not_found(name)
+    request.from_revision = row.start_commit or request.from_revision
+    request.to_revision = row.head_commit
+    return worker, request
+
+
+def _attempt_revisions(connection: sa.Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
+    attempt = get_attempt(connection, name)
+    worker, request = _epic_revisions(connection, name.parent.parent)
+    if attempt.commit:
+        request.from_revision, request.to_revision = f"{attempt.commit}^", attempt.commit
+    else:
+        # What a failed attempt left behind, against the commit that it started from.
+        request.from_revision = request.to_revision or request.from_revision
+        request.from_merge_base = True
+        request.to_revision = attempt.kept_ref
+    return worker, request

@@ -1,0 +1,46 @@
+"""Fills a plan's defaults in: what each task of a run will really use. Pure."""
+
+from typing import Final
+
+from heddle import pb
+from heddle.plan.rules import SCRIPTED
+
+# Of an epic or task that names none.
+DEFAULT_PRIORITY: Final = 999
+
+
+def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
+    """Returns the epic without its tasks, with title, priority and on_failure."""
+    resolved = pb.PlanEpic()
+    resolved.CopyFrom(epic)
+    resolved.ClearField("tasks")
+    resolved.title = epic.title or epic.key
+    if not epic.HasField("priority"):
+        resolved.priority = DEFAULT_PRIORITY
+    resolved.on_failure = epic.on_failure or defaults.on_failure or pb.ON_FAILURE_CONTINUE
+    return resolved
+
+
+def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> list[pb.PlanTask]:
+    """Returns the epic's tasks in the order in which they run.
+
+    `agent` replaces the plan's default; empty leaves that.
+    """
+    tasks = [_resolved_task(task, defaults, agent) for task in epic.tasks]
+    return sorted(tasks, key=lambda task: task.priority)
+
+
+def _resolved_task(task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> pb.PlanTask:
+    resolved = pb.PlanTask()
+    resolved.CopyFrom(task)
+    resolved.title = task.title or task.key
+    resolved.agent = task.agent or agent or defaults.agent or SCRIPTED
+    if not task.HasField("priority"):
+        resolved.priority = DEFAULT_PRIORITY
+    if not task.HasField("retries"):
+        resolved.retries = defaults.retries
+    if not task.HasField("timeout") and defaults.HasField("timeout"):
+        resolved.timeout.CopyFrom(defaults.timeout)
+    if not task.checks:
+        resolved.checks.extend(defaults.checks)
+    return resolved

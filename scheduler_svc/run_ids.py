@@ -1,0 +1,21 @@
+"""Ids of runs: readable, and different for each run of the same plan."""
+
+import re
+import secrets
+import unicodedata
+from typing import Final
+
+_LONGEST_SLUG: Final = 40
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def random_suffix() -> str:
+    """Returns five random characters of base32."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(5))
+
+
+def run_id(title: str, suffix: str) -> str:
+    """Returns the plan's name in letters, digits and dashes, and the suffix; "run" if nothing is left."""
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:_LONGEST_SLUG].strip("-")
+    return f"{slug or 'run'}-{suffix}"

@@ -1,0 +1,207 @@
+"""SchedulerService: proto in, domain call, proto out."""
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from heddle import pb
+from heddle.clock import Clock
+from heddle.names import AttemptName, RunName, TaskName
+from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
+from scheduler_svc import commands, relaying, watching
+from scheduler_svc.creating import create_run
+from scheduler_svc.states import ENDED_RUN
+from scheduler_svc.store import listing, requests
+from scheduler_svc.store.database import Database, Work
+from scheduler_svc.store.doorbell import LOOP, Doorbell
+from scheduler_svc.store.events import read_events
+from scheduler_svc.store.paging import page_size, texts, token
+from scheduler_svc.store.resources import get_attempt, get_run, get_task
+from scheduler_svc.store.sessions import check_sequence, list_session_events
+from scheduler_svc.store.times import micros
+from scheduler_svc.workers import POLL_INTERVAL, Workers
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# Bytes of one page of events.
+_PAGE_BYTES: Final = 1 << 20
+
+# Seconds between looks at something that is waited for, where no bell is heard.
+_LOOK: Final = 5.0
+
+
+class SchedulerServicer(SchedulerServiceServicer):
+    """Serves every replica's API, whether or not it leads."""
+
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        workers: Workers,
+        clock: Clock,
+        new_suffix: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._workers = workers
+        self._clock = clock
+        self._new_suffix = new_suffix
+
+    # Runs.
+
+    async def CreateRun(self, request: pb.CreateRunRequest, context: Context) -> pb.CreateRunResponse:
+        run = await create_run(self._database, self._workers, request, self._new_suffix(), self._now())
+        return pb.CreateRunResponse(run=run)
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
+        name = RunName.parse(request.name)
+        return pb.GetRunResponse(run=await self._database.read(partial(get_run, name=name)))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
+        return await self._database.read(partial(listing.list_runs, request=request))
+
+    async def PauseRun(self, request: pb.PauseRunRequest, context: Context) -> pb.PauseRunResponse:
+        name = RunName.parse(request.name)
+        work = partial(commands.pause_run, name=name, actor=_actor(request), now=self._now())
+        return pb.PauseRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
+
+    async def ResumeRun(self, request: pb.ResumeRunRequest, context: Context) -> pb.ResumeRunResponse:
+        name = RunName.parse(request.name)
+        work = partial(commands.resume_run, name=name, actor=_actor(request), now=self._now())
+        return pb.ResumeRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Context) -> pb.CancelRunResponse:
+        name = RunName.parse(request.name)
+        work = partial(commands.cancel_run, name=name, actor=_actor(request))
+        await self._once(request, name, work, partial(get_run, name=name))
+        ended = await self._wait(name, partial(get_run, name=name), lambda run: run.state in ENDED_RUN)
+        return pb.CancelRunResponse(run=ended)
+
+    # Epics, tasks, attempts.
+
+    async def ListEpics(self, request: pb.ListEpicsRequest, context: Context) -> pb.ListEpicsResponse:
+        return await self._database.read(partial(listing.list_epics, request=request))
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
+        return await self._database.read(partial(listing.list_tasks, request=request))
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
+        name = TaskName.parse(request.name)
+        work = partial(commands.retry_task, name=name, actor=_actor(request), now=self._now())
+        return pb.RetryTaskResponse(task=await self._once(request, name, work, partial(get_task, name=name)))
+
+    async def GetAttempt(self, request: pb.GetAttemptRequest, context: Context) -> pb.GetAttemptResponse:
+        name = AttemptName.parse(request.name)
+        return pb.GetAttemptResponse(attempt=await self._database.read(partial(get_attempt, name=name)))
+
+    async def ListAttempts(
+        self, request: pb.ListAttemptsRequest, context: Context
+    ) -> pb.ListAttemptsResponse:
+        return await self._database.read(partial(listing.list_attempts, request=request))
+
+    async def StopAttempt(self, request: pb.StopAttemptRequest, context: Context) -> pb.StopAttemptResponse:
+        name = AttemptName.parse(request.name)
+        read = partial(get_attempt, name=name)
+        await self._once(request, name, partial(commands.stop, name=name, actor=_actor(request)), read)
+        ended = await self._wait(name, read, lambda attempt: attempt.HasField("end_time"))
+        return pb.StopAttemptResponse(attempt=ended)
+
+    async def ResolveApproval(
+        self, request: pb.ResolveApprovalRequest, context: Context
+    ) -> pb.ResolveApprovalResponse:
+        await relaying.answer_approval(self._database, self._workers, request)
+        return pb.ResolveApprovalResponse()
+
+    # Events and sessions.
+
+    async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:
+        name = RunName.parse(request.parent)
+        size = page_size(request.page_size, 200, 1000)
+        run, events = await self._database.read(
+            lambda connection: (
+                get_run(connection, name),
+                read_events(connection, name.run, request.after_sequence, size, _PAGE_BYTES),
+            )
+        )
+        check_sequence(request.after_sequence, run.sequence)
+        reached = events[-1].sequence if events else request.after_sequence
+        return pb.ListEventsResponse(events=events, resume_sequence=reached, more=reached < run.sequence)
+
+    async def WatchRun(
+        self, request: pb.WatchRunRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRunResponse]:
+        name = RunName.parse(request.name)
+        async for answer in watching.watch_run(self._database, self._doorbell, name, request.after_sequence):
+            yield answer
+
+    async def ListSessionEvents(
+        self, request: pb.ListSessionEventsRequest, context: Context
+    ) -> pb.ListSessionEventsResponse:
+        return await self._database.read(partial(list_session_events, request=request))
+
+    async def WatchSession(
+        self, request: pb.WatchSessionRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSessionResponse]:
+        name = AttemptName.parse(request.attempt)
+        after = request.after_sequence
+        async for answer in watching.watch_session(self._database, self._doorbell, name, after):
+            yield answer
+
+    # What the workers have.
+
+    async def ReadArtifact(
+        self, request: pb.ReadArtifactRequest, context: Context
+    ) -> AsyncIterator[pb.ReadArtifactResponse]:
+        async for answer in relaying.read_artifact(self._database, self._workers, request):
+            yield answer
+
+    async def GetDiff(
+        self, request: pb.GetDiffRequest, context: Context
+    ) -> AsyncIterator[pb.GetDiffResponse]:
+        async for answer in relaying.get_diff(self._database, self._workers, request):
+            yield answer
+
+    async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
+        size = page_size(request.page_size, 100, 500)
+        after = texts(request.page_token, 1)
+        workers = [worker for worker in self._workers.list() if after is None or worker.name > after[0]]
+        response = pb.ListWorkersResponse(workers=workers[:size])
+        response.poll_interval.FromMilliseconds(int(POLL_INTERVAL * 1000))
+        if len(workers) > size:
+            response.next_page_token = token(workers[size - 1].name)
+        return response
+
+    # Help.
+
+    def _now(self) -> int:
+        return micros(self._clock())
+
+    async def _once(self, request: Any, name: object, work: Work[Any], read: Work[T]) -> T:
+        """Does a mutation, unless its request_id did it before; returns the resource."""
+
+        def write(connection: Any) -> None:
+            if requests.recall(connection, request.request_id, request) is None:
+                work(connection)
+                requests.remember(connection, request.request_id, request, name, self._now())
+
+        await self._database.submit(write, LOOP, _run_of(name))
+        return await self._database.read(read)
+
+    async def _wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
+        """Returns the resource once it is `done`."""
+        with self._doorbell.listen(_run_of(name)) as bell:
+            while not done(resource := await self._database.read(read)):
+                await bell.wait(_LOOK)
+        return resource
+
+
+def _actor(request: Any) -> str:
+    return request.actor or "user"
+
+
+def _run_of(name: object) -> str:
+    """Returns the name of the run that a resource belongs to, as its topic."""
+    return "/".join(str(name).split("/")[:2])

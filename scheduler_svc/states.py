@@ -1,0 +1,43 @@
+"""Which states count as live or ended, and what each end is called."""
+
+import enum
+from typing import Final
+
+from heddle import pb
+
+
+class MergeState(enum.IntEnum):
+    """How far a branch has come on its way into its target."""
+
+    NONE = 0
+    MERGING = 1
+    MERGED = 2
+    CONFLICTED = 3
+
+
+ENDED_RUN: Final = (pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED)
+
+ENDED_EPIC: Final = (
+    pb.EPIC_STATE_SUCCEEDED,
+    pb.EPIC_STATE_FAILED,
+    pb.EPIC_STATE_CONFLICTED,
+    pb.EPIC_STATE_SKIPPED,
+    pb.EPIC_STATE_CANCELLED,
+)
+
+# Not over: such a task keeps its epic open.
+OPEN_TASK: Final = (pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING)
+
+RUN_OUTCOME: Final = {
+    pb.RUN_STATE_SUCCEEDED: pb.OUTCOME_SUCCEEDED,
+    pb.RUN_STATE_FAILED: pb.OUTCOME_FAILED,
+    pb.RUN_STATE_CANCELLED: pb.OUTCOME_CANCELLED,
+}
+
+EPIC_OUTCOME: Final = {
+    pb.EPIC_STATE_SUCCEEDED: pb.OUTCOME_SUCCEEDED,
+    pb.EPIC_STATE_FAILED: pb.OUTCOME_FAILED,
+    pb.EPIC_STATE_CONFLICTED: pb.OUTCOME_CONFLICTED,
+    pb.EPIC_STATE_SKIPPED: pb.OUTCOME_SKIPPED,
+    pb.EPIC_STATE_CANCELLED: pb.OUTCOME_CANCELLED,
+}

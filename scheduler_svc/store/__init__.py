@@ -1,0 +1,1 @@
+"""The scheduler's database: tables, the writer, leadership, and how rows become resources."""

@@ -1,0 +1,69 @@
+"""A run's log: appending facts, reading pages of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.store.tables import run_events, runs
+from scheduler_svc.store.times import timestamp
+
+_TAKE_NUMBERS = (
+    sa.update(runs)
+    .where(runs.c.run == sa.bindparam("of_run"))
+    .values(sequence=runs.c.sequence + sa.bindparam("count"))
+    .returning(runs.c.sequence)
+)
+
+
+def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **payload: Any) -> pb.Event:
+    """Returns an event about `name`; the one keyword is the field of its payload."""
+    made = pb.Event(run=f"runs/{name.run}", actor=actor, **payload)
+    if not isinstance(name, RunName):
+        made.epic = name.epic
+    if isinstance(name, (TaskName, AttemptName)):
+        made.task = name.task
+    if isinstance(name, AttemptName):
+        made.attempt = name.number
+    return made
+
+
+def append(connection: sa.Connection, events: Sequence[pb.Event], now: int) -> None:
+    """Numbers events of one run and writes them; those without a time get `now` (microseconds).
+
+    The counter is the run's row, so numbers are taken in the order of commits,
+    and a transaction that fails takes none.
+    """
+    if not events:
+        return
+    run = events[0].run.removeprefix("runs/")
+    last = connection.execute(_TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
+    rows = []
+    for sequence, each in enumerate(events, last - len(events) + 1):
+        each.sequence = sequence
+        if not each.HasField("time"):
+            each.time.CopyFrom(timestamp(now))
+        rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
+    connection.execute(sa.insert(run_events), rows)
+
+
+def read_events(
+    connection: sa.Connection, run: str, after: int, limit: int, max_bytes: int
+) -> list[pb.Event]:
+    """Returns the events after a sequence, at least one if there are any, until a limit is met."""
+    rows = connection.execute(
+        sa.select(run_events.c.event)
+        .where(run_events.c.run == run, run_events.c.sequence > after)
+        .order_by(run_events.c.sequence)
+        .limit(limit)
+    )
+    events = []
+    size = 0
+    for (data,) in rows:
+        size += len(data)
+        if events and size > max_bytes:
+            break
+        events.append(pb.Event.FromString(data))
+    return events

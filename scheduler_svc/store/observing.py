@@ -1,0 +1,122 @@
+"""Reads the snapshot that decisions are made from: the runs that have not ended."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
+from scheduler_svc.states import MergeState
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
+
+Row = sa.Row[Any]
+
+_GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
+
+_RUNS = (
+    sa.select(
+        runs.c.run,
+        runs.c.state,
+        runs.c.worker,
+        runs.c.max_parallel,
+        runs.c.merge_into,
+        runs.c.merge_state,
+    )
+    .where(runs.c.ended_at.is_(None))
+    .order_by(runs.c.created_at, runs.c.run)
+)
+_EPICS = (
+    sa.select(
+        epics.c.run,
+        epics.c.epic,
+        epics.c.place,
+        epics.c.state,
+        epics.c.priority,
+        epics.c.on_failure,
+        epics.c.spec,
+        epics.c.merge_state,
+    )
+    .where(epics.c.run.in_(_GOING_ON))
+    .order_by(epics.c.run, epics.c.place)
+)
+_TASKS = (
+    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.state, tasks.c.attempt_count, tasks.c.estimate)
+    .where(tasks.c.run.in_(_GOING_ON))
+    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
+)
+_LIVE = sa.select(
+    attempts.c.run, attempts.c.epic, attempts.c.task, attempts.c.number, attempts.c.stop_reason
+).where(attempts.c.ended_at.is_(None))
+
+_TYPICAL = sa.select(sa.func.avg(attempts.c.ended_at - attempts.c.started_at)).where(
+    attempts.c.run.in_(_GOING_ON), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
+)
+
+
+def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapshot:
+    """Returns everything that a decision depends on."""
+    going_on = connection.execute(_RUNS).all()
+    if not going_on:
+        return Snapshot(runs=(), workers=tuple(workers))
+    live = {(row.run, row.epic, row.task): row for row in connection.execute(_LIVE)}
+    of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    for row in connection.execute(_TASKS):
+        of_epic[row.run, row.epic].append(_task(row, live.get((row.run, row.epic, row.task))))
+    of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
+    for row in connection.execute(_EPICS):
+        of_run[row.run].append(_epic(row, of_epic[row.run, row.epic]))
+    typical = connection.execute(_TYPICAL).scalar_one()
+    return Snapshot(
+        runs=tuple(_run(row, of_run[row.run]) for row in going_on),
+        workers=tuple(workers),
+        typical_seconds=None if typical is None else float(typical) / 1_000_000,
+    )
+
+
+def _run(row: Row, epics_of_run: Iterable[EpicView]) -> RunView:
+    return RunView(
+        name=RunName(row.run),
+        state=row.state,
+        worker=row.worker,
+        max_parallel=row.max_parallel,
+        epics=tuple(epics_of_run),
+        merge_into=row.merge_into,
+        merged_into=row.merge_state == MergeState.MERGED,
+        merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
+        merging_into=row.merge_state == MergeState.MERGING,
+    )
+
+
+def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
+    return EpicView(
+        name=EpicName(row.run, row.epic),
+        state=row.state,
+        index=row.place,
+        priority=row.priority,
+        depends_on=_depends_on(row.spec),
+        on_failure=row.on_failure,
+        tasks=tuple(tasks_of_epic),
+        merged=row.merge_state == MergeState.MERGED,
+        merging=row.merge_state == MergeState.MERGING,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _depends_on(spec: bytes) -> tuple[str, ...]:
+    return tuple(pb.PlanEpic.FromString(spec).depends_on)
+
+
+def _task(row: Row, live: Row | None) -> TaskView:
+    name = TaskName(row.run, row.epic, row.task)
+    return TaskView(
+        name=name,
+        state=row.state,
+        attempts=row.attempt_count,
+        estimate=row.estimate,
+        live_attempt=AttemptName(*name, live.number) if live else None,
+        stopping=live is not None and live.stop_reason is not None,
+    )

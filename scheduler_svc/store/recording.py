@@ -1,0 +1,285 @@
+"""Writes what became of an attempt. Each write is done once, however often it is asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName
+from scheduler_svc.folding import fold
+from scheduler_svc.store.events import append, event
+from scheduler_svc.store.resources import is_attempt, is_epic, is_task
+from scheduler_svc.store.tables import attempts, epics, runs, session_chunks, tasks
+
+# outcome, attempts so far, retries, lost ones
+ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
+
+# Kinds of session events that a run is judged by.
+PROMOTED: Final = frozenset(
+    {
+        "session_started",
+        "screenshot",
+        "usage",
+        "check_finished",
+        "approval_requested",
+        "approval_resolved",
+        "session_finished",
+    }
+)
+
+_ENDED_AS: Final = {pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED, pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Everything that is needed to bring a live attempt to its end."""
+
+    project: str
+    # Where a new branch of its epic starts: what its dependencies were merged into, if it has any.
+    base_commit: str
+    worker: str
+    # Empty: the epic has no worktree that the database knows of.
+    worktree_path: str
+    spec: pb.PlanTask
+    # True: its agent was seen to start.
+    started: bool
+    session_sequence: int
+    # Set once the session has ended.
+    result: pb.SessionFinished | None
+    stop_reason: str | None
+
+
+def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
+    """Returns the assignment of a live attempt; None once it has ended."""
+    row = connection.execute(
+        sa.select(
+            runs.c.project,
+            runs.c.base_commit,
+            runs.c.head_commit,
+            epics.c.spec.label("epic_spec"),
+            attempts.c.worker,
+            epics.c.worktree_path,
+            tasks.c.spec,
+            attempts.c.state,
+            attempts.c.session_sequence,
+            attempts.c.session_result,
+            attempts.c.stop_reason,
+        ).where(
+            *is_attempt(attempt),
+            attempts.c.ended_at.is_(None),
+            *is_task(attempt.parent),
+            *is_epic(attempt.parent.parent),
+            runs.c.run == attempts.c.run,
+            epics.c.run == attempts.c.run,
+            tasks.c.run == attempts.c.run,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    return Assignment(
+        project=row.project,
+        base_commit=(depends and row.head_commit) or row.base_commit,
+        worker=row.worker,
+        worktree_path=row.worktree_path,
+        spec=pb.PlanTask.FromString(row.spec),
+        started=row.state != pb.ATTEMPT_STATE_STARTING,
+        session_sequence=row.session_sequence,
+        result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
+        stop_reason=row.stop_reason,
+    )
+
+
+def record_worktree(
+    connection: sa.Connection, attempt: AttemptName, worktree: pb.Worktree, worker: str, now: int
+) -> None:
+    """Notes where the epic's worktree is."""
+    epic = attempt.parent.parent
+    change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
+    if not connection.execute(change.values(worktree_path=worktree.path)).rowcount:
+        return
+    new = sa.update(epics).where(*is_epic(epic), epics.c.start_commit == "")
+    connection.execute(new.values(start_commit=worktree.head_commit))
+    created = pb.WorktreeCreated(
+        path=worktree.path, branch=worktree.branch, commit=worktree.head_commit, worker=worker
+    )
+    append(connection, [event(epic, f"worker:{worker}", worktree_created=created)], now)
+
+
+def ingest(
+    connection: sa.Connection, attempt: AttemptName, events: Sequence[pb.Event], now: int
+) -> pb.SessionFinished | None:
+    """Takes a batch of a session's events in, each exactly once; returns the session's end if it is there."""
+    row = _live(connection, attempt)
+    if row is None:
+        return None
+    fresh = [each for each in events if each.sequence > row.session_sequence]
+    if not fresh:
+        return None
+    if fresh[0].sequence != row.session_sequence + 1:
+        raise HeddleError(
+            pb.ERROR_REASON_INTERNAL,
+            f"the session's log jumps from {row.session_sequence} to {fresh[0].sequence}",
+        )
+    for each in fresh:
+        _name(each, attempt, row.agent)
+    connection.execute(
+        sa.insert(session_chunks),
+        {
+            **attempt._asdict(),
+            "first_sequence": fresh[0].sequence,
+            "last_sequence": fresh[-1].sequence,
+            "events": pb.WatchSessionResponse(events=fresh).SerializeToString(),
+        },
+    )
+    before = pb.Attempt.FromString(row.record)
+    before.state = row.state
+    before.summary.ParseFromString(row.summary)
+    before.usage.ParseFromString(row.usage)
+    after = fold(before, fresh)
+    result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
+    _save(connection, attempt, after, result)
+    _promote(connection, attempt, fresh, now)
+    return result
+
+
+def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
+    chosen = sa.select(attempts).where(*is_attempt(attempt), attempts.c.ended_at.is_(None))
+    return connection.execute(chosen).one_or_none()
+
+
+def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
+    """Fills in what a worker need not say."""
+    each.run = f"runs/{attempt.run}"
+    each.epic, each.task, each.attempt = attempt.epic, attempt.task, attempt.number
+    if not each.actor:
+        each.actor = f"agent:{agent.partition(':')[0]}"
+
+
+def _save(
+    connection: sa.Connection, attempt: AttemptName, folded: pb.Attempt, result: pb.SessionFinished | None
+) -> None:
+    values: dict[str, object] = {
+        "state": folded.state,
+        "session_sequence": folded.session_sequence,
+        "summary": folded.summary.SerializeToString(),
+        "usage": folded.usage.SerializeToString(),
+        "record": pb.Attempt(checks=folded.checks).SerializeToString(),
+    }
+    if result is not None:
+        values["session_result"] = result.SerializeToString()
+    connection.execute(sa.update(attempts).where(*is_attempt(attempt)).values(**values))
+
+
+def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
+    """Copies into the run's log what the run is judged by; keeps the task's state in step."""
+    promoted: list[pb.Event] = []
+    waiting = None
+    for each in fresh:
+        kind = each.WhichOneof("payload")
+        if kind not in PROMOTED:
+            continue
+        copy = pb.Event()
+        copy.CopyFrom(each)
+        promoted.append(copy)
+        if kind == "approval_requested":
+            waiting = True
+            asked = pb.TaskWaiting(reason=each.approval_requested.question)
+            promoted.append(event(attempt, each.actor, task_waiting=asked))
+        elif kind in {"approval_resolved", "session_finished"}:
+            waiting = False
+    if waiting is not None:
+        state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING
+        connection.execute(sa.update(tasks).where(*is_task(attempt.parent)).values(state=state))
+    append(connection, promoted, now)
+
+
+def accept(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int
+) -> None:
+    """Accepts the task with this attempt's commit; does nothing if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return
+    record = pb.Attempt.FromString(row.record)
+    record.commit = committed.commit
+    record.diff_stat.CopyFrom(committed.diff_stat)
+    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, "", record, now)
+    connection.execute(
+        sa.update(tasks)
+        .where(*is_task(attempt.parent))
+        .values(state=pb.TASK_STATE_ACCEPTED, reason="", commit_id=committed.commit)
+    )
+    connection.execute(
+        sa.update(epics).where(*is_epic(attempt.parent.parent)).values(head_commit=committed.commit)
+    )
+    accepted = pb.TaskAccepted(commit=committed.commit, diff_stat=committed.diff_stat)
+    append(connection, [event(attempt, "scheduler", task_accepted=accepted)], now)
+
+
+def fail(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    result: pb.SessionFinished,
+    kept: pb.DiscardAttemptResponse,
+    should_retry: ShouldRetry,
+    now: int,
+) -> None:
+    """Ends the attempt; the task gets another or fails. Does nothing if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return
+    stopped = row.stop_reason is not None
+    outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
+    reason = row.stop_reason if stopped else _reason(result)
+    record = pb.Attempt.FromString(row.record)
+    record.kept_ref = kept.kept_ref
+    if kept.HasField("diff_stat"):
+        record.diff_stat.CopyFrom(kept.diff_stat)
+    _end(connection, attempt, _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED), reason, record, now)
+    again = not stopped and _again(connection, attempt, outcome, should_retry)
+    state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
+    connection.execute(sa.update(tasks).where(*is_task(attempt.parent)).values(state=state, reason=reason))
+    failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
+    append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
+
+
+def _end(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    state: "pb.AttemptState.ValueType",
+    reason: str,
+    record: pb.Attempt,
+    now: int,
+) -> None:
+    values = {"state": state, "reason": reason, "record": record.SerializeToString(), "ended_at": now}
+    connection.execute(sa.update(attempts).where(*is_attempt(attempt)).values(**values))
+
+
+def _reason(result: pb.SessionFinished) -> str:
+    if result.reason:
+        return result.reason
+    return f"the session {pb.Outcome.Name(result.outcome).removeprefix('OUTCOME_').replace('_', ' ').lower()}"
+
+
+def _again(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    outcome: "pb.Outcome.ValueType",
+    should_retry: ShouldRetry,
+) -> bool:
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    lost = connection.execute(
+        sa.select(sa.func.count()).where(
+            attempts.c.run == attempt.run,
+            attempts.c.epic == attempt.epic,
+            attempts.c.task == attempt.task,
+            attempts.c.state == pb.ATTEMPT_STATE_LOST,
+        )
+    ).scalar_one()
+    state = connection.execute(sa.select(runs.c.state).where(runs.c.run == attempt.run)).scalar_one()
+    retries = pb.PlanTask.FromString(spec).retries
+    return state != pb.RUN_STATE_CANCELLING and should_retry(outcome, attempt.number, retries, lost)

@@ -1,0 +1,162 @@
+"""The tables. Natural keys: the parts of a resource name are the primary key.
+
+Times are microseconds since 1970 (UTC). States are the numbers of their enums.
+Columns hold what is queried; the rest of a resource is one protobuf message in
+a column of bytes, named beside it.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def _key(*columns: str, parent: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(columns, [f"{parent}.{column}" for column in columns])
+
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("base_ref", sa.Text, nullable=False),
+    sa.Column("base_commit", sa.Text, nullable=False),
+    sa.Column("merge_into", sa.Text, nullable=False),
+    # A MergeState.
+    sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # Of the run's branch. Empty: nothing was merged yet.
+    sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
+    sa.Column("max_parallel", sa.Integer, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    # pb.Plan, as it was submitted.
+    sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The newest event; taken in the same transaction as the event.
+    sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("started_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Index("runs_by_age", "created_at", "run"),
+    sa.Index("runs_by_end", "ended_at"),
+)
+
+epics = sa.Table(
+    "epics",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("on_failure", sa.Integer, nullable=False),
+    # pb.PlanEpic without its tasks.
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
+    # What its branch starts from. Empty: it has none yet.
+    sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
+    # The last accepted one.
+    sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
+    # A MergeState.
+    sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
+    # pb.MergeConflicted, of the merge that conflicts.
+    sa.Column("conflict", sa.LargeBinary),
+    sa.Column("started_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    _key("run", parent="runs"),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    # In the order of execution within the epic, from 1.
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    # Seconds.
+    sa.Column("estimate", sa.Float),
+    # pb.PlanTask with every default filled in.
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
+    # The accepted one.
+    sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
+    _key("run", "epic", parent="epics"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    # Null while it holds its slot.
+    sa.Column("ended_at", sa.BigInteger),
+    # Why it was told to stop. Null: it was not.
+    sa.Column("stop_reason", sa.Text),
+    sa.Column("session_sequence", sa.BigInteger, nullable=False, server_default="0"),
+    # pb.SessionFinished. Null until the session has ended.
+    sa.Column("session_result", sa.LargeBinary),
+    # pb.SessionSummary
+    sa.Column("summary", sa.LargeBinary, nullable=False),
+    # pb.UsageTotals
+    sa.Column("usage", sa.LargeBinary, nullable=False),
+    # pb.Attempt with the fields that nothing asks for: commit, kept_ref, diff_stat, checks.
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", parent="tasks"),
+    sa.Index("attempts_by_end", "ended_at"),
+)
+
+run_events = sa.Table(
+    "run_events",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    # pb.Event
+    sa.Column("event", sa.LargeBinary, nullable=False),
+    _key("run", parent="runs"),
+)
+
+session_chunks = sa.Table(
+    "session_chunks",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("first_sequence", sa.BigInteger, primary_key=True),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    # pb.WatchSessionResponse with these events: chunks can be joined as bytes.
+    sa.Column("events", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", "number", parent="attempts"),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    # SHA-256 of the method and the request.
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    # The resource that it made or changed.
+    sa.Column("resource", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+leadership = sa.Table(
+    "leadership",
+    metadata,
+    # One row, number 1.
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,50 @@
+"""Adding up tokens and money."""
+
+from collections.abc import Iterable
+
+from heddle import pb
+
+
+def add_report(totals: pb.UsageTotals, report: pb.Usage) -> None:
+    """Adds what an agent reported, to the totals and to its model's."""
+    _add_usage(totals, report)
+    _add_usage(_of_model(totals, report.model), report)
+
+
+def total(parts: Iterable[pb.UsageTotals]) -> pb.UsageTotals:
+    """Returns the sum of `parts`, also by model."""
+    sums = pb.UsageTotals()
+    for part in parts:
+        _add_totals(sums, part)
+        for model in part.models:
+            _add_totals(_of_model(sums, model.model), model.usage)
+    return sums
+
+
+def _of_model(totals: pb.UsageTotals, name: str) -> pb.UsageTotals:
+    """Returns the part of one model; makes it where the order by name has it."""
+    for model in totals.models:
+        if model.model == name:
+            return model.usage
+    totals.models.add(model=name)
+    totals.models.sort(key=lambda each: each.model)
+    return next(model.usage for model in totals.models if model.model == name)
+
+
+def _add_usage(totals: pb.UsageTotals, report: pb.Usage) -> None:
+    _add_tokens(totals, report)
+    totals.cost_usd_micros += report.cost_usd_micros
+    totals.cost_incomplete |= not report.HasField("cost_usd_micros")
+
+
+def _add_totals(totals: pb.UsageTotals, part: pb.UsageTotals) -> None:
+    _add_tokens(totals, part)
+    totals.cost_usd_micros += part.cost_usd_micros
+    totals.cost_incomplete |= part.cost_incomplete
+
+
+def _add_tokens(totals: pb.UsageTotals, part: pb.Usage | pb.UsageTotals) -> None:
+    totals.input_tokens += part.input_tokens
+    totals.output_tokens += part.output_tokens
+    totals.cache_read_tokens += part.cache_read_tokens
+    totals.cache_write_tokens += part.cache_write_tokens
