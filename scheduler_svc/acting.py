@@ -27,7 +27,7 @@ from scheduler_svc.store.tables import attempts, epics, runs, tasks
 _ACTOR = "scheduler"
 
 
-def act(connection: sa.Connection, action: Action, now: int) -> bool:
+def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: PLR0911 (one for each kind)
     """Writes one action; returns False if it no longer holds, and then writes nothing."""
     match action:
         case ReadyEpic(epic):

@@ -8,11 +8,11 @@ from typing import Final
 
 import structlog
 
-from heddle.v1 import scheduler_service_pb2
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.errors import HeddleError
 from heddle.serving import Service
+from heddle.v1 import scheduler_service_pb2
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
 from scheduler_svc import policy
 from scheduler_svc.leading import tries
@@ -21,7 +21,6 @@ from scheduler_svc.run_ids import random_suffix
 from scheduler_svc.servicer import SchedulerServicer
 from scheduler_svc.store.database import Database
 from scheduler_svc.store.doorbell import Doorbell
-from scheduler_svc.store.leadership import Leadership
 from scheduler_svc.store.recording import ShouldRetry
 from scheduler_svc.workers import Workers
 
@@ -85,7 +84,6 @@ def build(
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)
-    leadership = Leadership(database)
-    loop = Loop(database, doorbell, leadership, workers, decide, should_retry, clock)
+    loop = Loop(database, doorbell, workers, decide=decide, should_retry=should_retry, clock=clock)
     servicer = SchedulerServicer(database, doorbell, workers, clock, new_suffix)
     return App(database, workers, doorbell, loop, servicer)

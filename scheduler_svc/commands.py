@@ -1,5 +1,7 @@
 """What an operator may ask of a run, a task or an attempt. Each is one function of a transaction."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from heddle import pb
@@ -84,7 +86,7 @@ def retry_task(connection: sa.Connection, name: TaskName, actor: str, now: int) 
     return get_task(connection, name)
 
 
-def _epic(connection: sa.Connection, name: TaskName) -> sa.Row[tuple[int, int, int | None]]:
+def _epic(connection: sa.Connection, name: TaskName) -> Any:
     chosen = sa.select(epics.c.state, epics.c.merge_state, epics.c.started_at).where(*is_epic(name.parent))
     return connection.execute(chosen).one()
 

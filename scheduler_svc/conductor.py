@@ -66,7 +66,7 @@ class Conductor:
                 raise
             self._log.warning("attempt_failed", error=error.message)
             result = await self._ended_by_error(assignment, error.message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (a defect may end this attempt and no other)
             self._log.exception("attempt_failed")
             result = await self._ended_by_error(
                 assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"

@@ -46,7 +46,7 @@ async def create_run(
     _check_agents(request, worker.state.agents)
     ground = await _inspect(request, worker)
     if request.validate_only:
-        return _planned(request, ground, now)
+        return _planned(request, ground)
     name = RunName(run_id(request.plan.name, suffix))
 
     def write(connection: sa.Connection) -> pb.Run:
@@ -104,7 +104,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
     return _Ground(worker.name, found.project, found.base_commit, request.max_parallel or slots)
 
 
-def _planned(request: pb.CreateRunRequest, ground: _Ground, now: int) -> pb.Run:
+def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
     """Returns the run that would be created; it has no name."""
     count = sum(len(epic.tasks) for epic in request.plan.epics)
     return pb.Run(

@@ -63,13 +63,8 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             summary.screenshots += 1
         case "usage":
             add_report(attempt.usage, event.usage)
-        case "approval_requested":
-            attempt.state = pb.ATTEMPT_STATE_WAITING
-            summary.waiting_for.CopyFrom(event.approval_requested)
-        case "approval_resolved":
-            if summary.waiting_for.approval_id == event.approval_resolved.approval_id:
-                attempt.state = pb.ATTEMPT_STATE_RUNNING
-                summary.ClearField("waiting_for")
+        case "approval_requested" | "approval_resolved":
+            _take_approval(attempt, event)
         case "check_finished":
             attempt.state = pb.ATTEMPT_STATE_CHECKING
             attempt.checks.add().CopyFrom(event.check_finished)
@@ -79,6 +74,16 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             summary.ClearField("waiting_for")
         case _:
             pass
+
+
+def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
+    summary = attempt.summary
+    if event.HasField("approval_requested"):
+        attempt.state = pb.ATTEMPT_STATE_WAITING
+        summary.waiting_for.CopyFrom(event.approval_requested)
+    elif summary.waiting_for.approval_id == event.approval_resolved.approval_id:
+        attempt.state = pb.ATTEMPT_STATE_RUNNING
+        summary.ClearField("waiting_for")
 
 
 def _write(summary: pb.SessionSummary, text: str) -> None:

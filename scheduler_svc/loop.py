@@ -52,15 +52,15 @@ class Loop:
         self,
         database: Database,
         doorbell: Doorbell,
-        leadership: Leadership,
         workers: Workers,
+        *,
         decide: Decide,
         should_retry: ShouldRetry,
         clock: Clock,
     ) -> None:
         self._database = database
         self._doorbell = doorbell
-        self._leadership = leadership
+        self._leadership = Leadership(database)
         self._workers = workers
         self._decide = decide
         self._should_retry = should_retry
@@ -148,11 +148,12 @@ class Loop:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")
             if worker.connected:
-                change = {"worker_joined": pb.WorkerJoined(worker=name, slots=worker.slots)}
+                change = pb.Event(worker_joined=pb.WorkerJoined(worker=name, slots=worker.slots))
             else:
-                change = {"worker_lost": pb.WorkerLost(worker=name, reason=worker.reason)}
+                change = pb.Event(worker_lost=pb.WorkerLost(worker=name, reason=worker.reason))
             for run in await lead.read(_going_on):
-                report = event(RunName(run), "scheduler", **change)
+                report = event(RunName(run), "scheduler")
+                report.MergeFrom(change)
                 await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
 
 

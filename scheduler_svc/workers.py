@@ -12,8 +12,8 @@ from heddle import errors, pb
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
-from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
-from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
+from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub, AgentServiceStub
+from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub, WorktreeServiceStub
 from scheduler_svc.snapshot import WorkerView
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -39,8 +39,8 @@ class Worker:
     """One worker: its stubs, and what its last heartbeat said."""
 
     name: str
-    agent: "AgentServiceStub[Any]"
-    worktree: "WorktreeServiceStub[Any]"
+    agent: "AgentServiceAsyncStub"
+    worktree: "WorktreeServiceAsyncStub"
     state: pb.Worker = field(default_factory=pb.Worker)
 
     @property

@@ -59,7 +59,7 @@ def read_events(
         .order_by(run_events.c.sequence)
         .limit(limit)
     )
-    events = []
+    events: list[pb.Event] = []
     size = 0
     for (data,) in rows:
         size += len(data)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -13,7 +13,8 @@ from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, Worker
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
-Row = sa.Row[Any]
+# Columns are read by name.
+Row: TypeAlias = Any
 
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
@@ -67,8 +68,8 @@ def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapsho
     for row in connection.execute(_TASKS):
         of_epic[row.run, row.epic].append(_task(row, live.get((row.run, row.epic, row.task))))
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
-    for row in connection.execute(_EPICS):
-        of_run[row.run].append(_epic(row, of_epic[row.run, row.epic]))
+    for each in connection.execute(_EPICS):
+        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
     typical = connection.execute(_TYPICAL).scalar_one()
     return Snapshot(
         runs=tuple(_run(row, of_run[row.run]) for row in going_on),

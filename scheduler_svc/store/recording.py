@@ -207,7 +207,7 @@ def accept(
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
-    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, "", record, now)
+    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, record=record, now=now)
     connection.execute(
         sa.update(tasks)
         .where(*is_task(attempt.parent))
@@ -225,6 +225,7 @@ def fail(
     attempt: AttemptName,
     result: pb.SessionFinished,
     kept: pb.DiscardAttemptResponse,
+    *,
     should_retry: ShouldRetry,
     now: int,
 ) -> None:
@@ -239,7 +240,8 @@ def fail(
     record.kept_ref = kept.kept_ref
     if kept.HasField("diff_stat"):
         record.diff_stat.CopyFrom(kept.diff_stat)
-    _end(connection, attempt, _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED), reason, record, now)
+    ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
+    _end(connection, attempt, ended_as, reason=reason, record=record, now=now)
     again = not stopped and _again(connection, attempt, outcome, should_retry)
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
     connection.execute(sa.update(tasks).where(*is_task(attempt.parent)).values(state=state, reason=reason))
@@ -251,7 +253,8 @@ def _end(
     connection: sa.Connection,
     attempt: AttemptName,
     state: "pb.AttemptState.ValueType",
-    reason: str,
+    *,
+    reason: str = "",
     record: pb.Attempt,
     now: int,
 ) -> None:

@@ -11,7 +11,7 @@ from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.folding import closed_lines
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
-from scheduler_svc.store.times import timestamp
+from scheduler_svc.store.times import optional_timestamp, timestamp
 from scheduler_svc.usage import total
 
 Row = sa.Row[Any]
@@ -114,8 +114,8 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             epic_count=epic_counts.get(row.run, 0),
             usage=usage.get(row.run),
             create_time=timestamp(row.created_at),
-            start_time=timestamp(row.started_at),
-            end_time=timestamp(row.ended_at),
+            start_time=optional_timestamp(row.started_at),
+            end_time=optional_timestamp(row.ended_at),
             sequence=row.sequence,
         )
         for row in rows
@@ -157,8 +157,8 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         conflict_files=conflict.files,
         tasks=counts,
         usage=usage,
-        start_time=timestamp(row.started_at),
-        end_time=timestamp(row.ended_at),
+        start_time=optional_timestamp(row.started_at),
+        end_time=optional_timestamp(row.ended_at),
     )
 
 

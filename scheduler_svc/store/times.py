@@ -10,8 +10,11 @@ def micros(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000)
 
 
-def timestamp(at: int | None) -> Timestamp | None:
-    """Returns the message of a column's value; None stays None, which leaves a field absent."""
-    if at is None:
-        return None
+def timestamp(at: int) -> Timestamp:
+    """Returns the message of a column's value."""
     return Timestamp(seconds=at // 1_000_000, nanos=at % 1_000_000 * 1000)
+
+
+def optional_timestamp(at: int | None) -> Timestamp | None:
+    """Returns the message of a column's value; None, which leaves a field absent, for null."""
+    return None if at is None else timestamp(at)
