@@ -1,0 +1,72 @@
+"""Serves the web app: `python -m ui_svc`."""
+
+import asyncio
+import signal
+import socket
+import sys
+from typing import Final
+
+from heddle import logs
+from heddle.config import ConfigError, Settings
+
+# Seconds that open requests get to end.
+DRAIN: Final = 2
+
+
+def main() -> int:
+    """Serves until a signal asks to end; returns the exit code."""
+    try:
+        settings = Settings.read()
+    except ConfigError as error:
+        return _complain(str(error), 2)
+    logs.configure(settings, "ui")
+    try:
+        listener = _listen(settings.listen)
+    except OSError as error:
+        return _complain(
+            f"cannot listen on {settings.listen} ({error.strerror}). Stop the program that has that port,"
+            " or choose other ports (heddle up --ports BASE).",
+            1,
+        )
+    # The server ends on these by itself and then raises them again; an orderly end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    asyncio.run(_serve(settings, listener))
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    # Imported late: a wrong setting or a taken port is answered before the second that this takes.
+    import structlog  # noqa: PLC0415
+    import uvicorn  # noqa: PLC0415
+
+    from ui_svc.app import build  # noqa: PLC0415
+
+    config = uvicorn.Config(
+        build(settings),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        ws="wsproto",
+        timeout_graceful_shutdown=DRAIN,
+    )
+    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    log.info("serving", address=settings.listen)
+    await uvicorn.Server(config).serve(sockets=[listener])
+    log.info("stopped")
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family, backlog=1024)
+
+
+def _complain(problem: str, code: int) -> int:
+    print(f"heddle: {problem}", file=sys.stderr)  # noqa: T201 (a foreseen fault, told plainly)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The composition root: builds every part of the web app once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from nicegui import ui
+
+from heddle.client import HeddleClient
+from heddle.config import Settings
+from ui_svc import http, theme
+from ui_svc.headers import SafeHeaders
+from ui_svc.live import Live
+from ui_svc.origin import LOOPBACK, SameOrigin
+from ui_svc.pages import board, runs
+
+# Seconds that a browser may be away before its page is made anew. Two thirds of
+# it pass until a browser that vanished without a word is noticed.
+RECONNECT_TIMEOUT: Final = 30
+
+# Seconds that a call waits for a scheduler that is away; then the page says so.
+PATIENCE: Final = 3.0
+
+
+def build(settings: Settings) -> FastAPI:
+    """Returns the app; must be called inside the event loop that will serve it."""
+    client = HeddleClient(settings.scheduler, settings.tls, actor="user:web", patience=PATIENCE)
+    live = Live(client)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await live.close()
+        await client.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(SameOrigin, loopback_only=settings.listen.rpartition(":")[0].strip("[]") in LOOPBACK)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Says that this process serves; pages themselves tell when the scheduler is away."""
+        return {"status": "ok"}
+
+    http.install(app, client)
+    theme.install(app)
+    live.register()
+    runs.install()
+    board.install()
+    ui.run_with(
+        app,
+        title="Heddle",
+        favicon=theme.ICON,
+        language="en-US",
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=RECONNECT_TIMEOUT,
+        # Frames bypass this replay, and nothing else is sent often.
+        message_history_length=100,
+        binding_refresh_interval=None,
+        show_welcome_message=False,
+    )
+    return app

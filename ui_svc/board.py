@@ -1,0 +1,106 @@
+"""The state of one run as its viewers see it, and what changed since they last heard."""
+
+from heddle import pb
+from heddle.names import EpicName, RunName
+from ui_svc import views
+from ui_svc.views import View
+
+# Events that begin a new state of a task; their time is where "for 2 m" counts from.
+_TURNS = frozenset(
+    {
+        "task_started",
+        "task_waiting",
+        "task_accepted",
+        "task_failed",
+        "task_skipped",
+        "approval_resolved",
+    }
+)
+
+
+class Board:
+    """Merges the answers of a run's watch; hands out whole snapshots and small changes."""
+
+    def __init__(self, name: RunName) -> None:
+        self._name = name
+        # The newest event that is part of this state.
+        self.sequence = 0
+        self._run: View | None = None
+        self._epics: dict[str, View] = {}
+        self._tasks: dict[str, View] = {}
+        # By task: only the newest attempt of each has one.
+        self._summaries: dict[str, View] = {}
+        # When each task entered its state, in milliseconds.
+        self._since: dict[str, int] = {}
+        self._run_changed = False
+        self._changed_epics: set[str] = set()
+        self._changed_tasks: set[str] = set()
+        self._changed_summaries: set[str] = set()
+
+    def apply(self, response: pb.WatchRunResponse) -> None:
+        """Takes over what an answer brings."""
+        for event in response.events:
+            self._note_turn(event)
+        if response.HasField("run"):
+            self._run = views.run(response.run)
+            self._run_changed = True
+        for epic in response.epics:
+            self._epics[epic.name] = views.epic(epic)
+            self._changed_epics.add(epic.name)
+        for task in response.tasks:
+            view = views.task(task)
+            self._tasks[task.name] = view
+            self._changed_tasks.add(task.name)
+            if view["attempt"] is not None and view["attempt"]["summary"] is not None:
+                self._take_summary(view["attempt"]["summary"])
+        for summary in response.summaries:
+            self._take_summary(views.summary(summary))
+        self.sequence = max(self.sequence, response.resume_sequence)
+
+    def snapshot(self) -> View:
+        """Returns everything."""
+        return {
+            "sequence": self.sequence,
+            "run": self._run,
+            "epics": list(self._epics.values()),
+            "tasks": [self._task(name) for name in self._tasks],
+            "summaries": list(self._summaries.values()),
+        }
+
+    def take_changes(self) -> View:
+        """Returns what changed since the last call; empty if nothing did."""
+        changes: View = {}
+        if self._run_changed:
+            changes["run"] = self._run
+        if self._changed_epics:
+            changes["epics"] = [self._epics[name] for name in self._changed_epics]
+        if self._changed_tasks:
+            changes["tasks"] = [self._task(name) for name in self._changed_tasks]
+        if self._changed_summaries:
+            changes["summaries"] = [self._summaries[name] for name in self._changed_summaries]
+        if changes:
+            changes["sequence"] = self.sequence
+        self._run_changed = False
+        self._changed_epics.clear()
+        self._changed_tasks.clear()
+        self._changed_summaries.clear()
+        return changes
+
+    def _take_summary(self, summary: View) -> None:
+        task, _, number = summary["attempt"].rpartition("/attempts/")
+        known = self._summaries.get(task)
+        # A late word of an older attempt must not replace the newer one's.
+        if known is not None and int(known["attempt"].rpartition("/")[2]) > int(number):
+            return
+        self._summaries[task] = summary
+        self._changed_summaries.add(task)
+
+    def _task(self, name: str) -> View:
+        return {**self._tasks[name], "since": self._since.get(name)}
+
+    def _note_turn(self, event: pb.Event) -> None:
+        if event.task and event.WhichOneof("payload") in _TURNS:
+            name = str(EpicName(self._name.run, event.epic).task(event.task))
+            self._since[name] = views.time(event, "time") or 0
+            if name in self._tasks:
+                self._changed_tasks.add(name)

@@ -1,0 +1,35 @@
+// Calls of the web app's HTTP endpoints. A failed call throws a Problem.
+
+export class Problem extends Error {
+  constructor(message, reason = "", violations = []) {
+    super(message);
+    this.reason = reason;
+    this.violations = violations;
+  }
+}
+
+export const apiUrl = (path) => `${window.path_prefix ?? ""}/api/${path}`;
+
+export const get = (path) => call(path, {});
+
+export const post = (path, body = {}) =>
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+async function call(path, options) {
+  let response;
+  try {
+    response = await fetch(apiUrl(path), options);
+  } catch {
+    throw new Problem("The web app does not answer. Nothing was changed; try again in a moment.", "OFFLINE");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    const message = answer.message ?? `The web app answered ${response.status}. Try again in a moment.`;
+    throw new Problem(message, answer.reason, answer.violations);
+  }
+  return answer;
+}

@@ -1,0 +1,68 @@
+// A session's events as what an operator reads: what was said, and each tool call
+// with all that belongs to it.
+import { reactive } from "vue";
+
+// A tool call keeps this much of what it printed; the log has it all.
+const OUTPUT_KEPT = 64 << 10;
+
+export function createBlocks() {
+  const blocks = reactive([]);
+  const tools = new Map();
+  const unanswered = new Map();
+
+  function add(block) {
+    blocks.push(block);
+    return blocks[blocks.length - 1];
+  }
+
+  function say(kind, text, last) {
+    const previous = blocks[blocks.length - 1];
+    const goesOn = previous?.type === kind && !previous.whole;
+    const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false }) : null;
+    if (!block) return;
+    block.text += text;
+    block.whole = last;
+  }
+
+  function append(event) {
+    const key = event.sequence;
+    switch (event.type) {
+      case "message":
+        return say(event.kind ?? "text", event.text ?? "", event.last ?? false);
+      case "output": {
+        const tool = tools.get(event.tool_call_id);
+        if (!tool) return say(event.stream === "system" ? "system" : "output", event.text ?? "", false);
+        tool.output = (tool.output + event.text).slice(-OUTPUT_KEPT);
+        return undefined;
+      }
+      case "tool_started":
+        return void tools.set(
+          event.tool_call_id,
+          add({ ...event, type: "tool", key, kind: event.kind ?? "other", started: event.time, state: "running", output: "", result: "" }),
+        );
+      case "tool_finished": {
+        const tool = tools.get(event.tool_call_id) ?? add({ type: "tool", key, name: "Tool", target: "", output: "", input: "" });
+        Object.assign(tool, { state: event.ok ? "ok" : "failed", seconds: event.duration ?? 0, result: event.result ?? "" });
+        return undefined;
+      }
+      case "approval_requested":
+        return void unanswered.set(event.approval_id, add({ ...event, type: "question", key, answer: null }));
+      case "approval_resolved": {
+        const question = unanswered.get(event.approval_id);
+        if (question) question.answer = { approved: event.approved ?? false, message: event.message ?? "" };
+        return undefined;
+      }
+      case "screenshot":
+      case "check_finished":
+      case "session_finished":
+        return void add({ ...event, key });
+      default:
+        return undefined;
+    }
+  }
+
+  // The call that is open now, of those that this page has seen.
+  const current = () => blocks.findLast((block) => block.type === "tool" && block.state === "running");
+
+  return { blocks, append, current };
+}

@@ -1,0 +1,68 @@
+// Follows one feed of the web app: a snapshot first, then frames. A frame that is
+// missing, or a web app that was started anew, leads to another snapshot.
+import { reactive } from "vue";
+import { online, socket } from "./socket.js";
+
+const ANSWER_TIMEOUT = 15000;
+
+// ask: the event that joins; event: what frames come as; data(): what the join carries.
+export function follow({ ask, event, room, data = () => ({}), onSnapshot, onFrame }) {
+  const status = reactive({ ready: false, stale: "", failure: "" });
+  let feed = null;
+  let number = 0;
+  let turn = 0;
+  let stopped = false;
+
+  async function join() {
+    const mine = ++turn;
+    feed = null;
+    const it = await socket();
+    let answer;
+    try {
+      answer = await it.timeout(ANSWER_TIMEOUT).emitWithAck(ask, { name: room, ...data() });
+    } catch {
+      // Not answered in time: a lost connection joins again when it is back.
+      if (mine === turn && !stopped && online.value) setTimeout(join, 1000);
+      return;
+    }
+    if (mine !== turn || stopped) return;
+    feed = answer.feed ?? null;
+    number = answer.number ?? 0;
+    note(answer);
+    if (!answer.failure || answer.run) await onSnapshot(answer);
+    status.ready = true;
+  }
+
+  function note(answer) {
+    status.stale = answer.stale ?? "";
+    status.failure = answer.failure ?? "";
+  }
+
+  function receive(frame) {
+    // Without a feed a snapshot is on its way, which will be newer.
+    if (frame.room !== room || feed === null) return;
+    if (frame.feed !== feed || frame.number > number + 1) return void join();
+    if (frame.number <= number) return;
+    number = frame.number;
+    note(frame);
+    onFrame(frame);
+  }
+
+  socket().then((it) => {
+    if (stopped) return;
+    it.on(event, receive);
+    it.on("connect", join);
+    if (it.connected) join();
+  });
+
+  function stop() {
+    stopped = true;
+    socket().then((it) => {
+      it.off(event, receive);
+      it.off("connect", join);
+      it.emit("heddle_look_away", { name: room });
+    });
+  }
+
+  return { status, stop };
+}

@@ -1,0 +1,85 @@
+// What stands around every page: the mark, the theme switch, and whether all is live.
+import { computed, ref } from "vue";
+import { Icon } from "./icons.js";
+import { online } from "./socket.js";
+import { Toasts } from "./toasts.js";
+
+export const href = (path) => `${window.path_prefix ?? ""}${path}`;
+
+export const ThemeSwitch = {
+  components: { Icon },
+  template: `<button type="button" class="icon-button" :aria-label="label" :title="label" @click="toggle"><Icon :name="dark ? 'sun' : 'moon'" /></button>`,
+  setup() {
+    const root = document.documentElement;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const dark = ref((root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark");
+    const label = computed(() => (dark.value ? "Switch to light" : "Switch to dark"));
+    function toggle() {
+      dark.value = !dark.value;
+      root.dataset.theme = dark.value ? "dark" : "light";
+      localStorage.setItem("heddle-theme", root.dataset.theme);
+    }
+    return { dark, label, toggle };
+  },
+};
+
+// Says why what is on the page may be old. It is there before it speaks, so that
+// screen readers hear it.
+export const Banner = {
+  props: ["status"],
+  components: { Icon },
+  template: `
+    <div role="status" class="banner-place">
+      <div v-if="text" class="banner" :class="{ 'is-bad': !online }"><Icon name="broken" /><span>{{ text }}</span></div>
+    </div>`,
+  setup(props) {
+    const text = computed(() => {
+      if (!online.value) return "Reconnecting to the web app… What you see may be old. Agents go on working.";
+      if (props.status.stale) return "The scheduler does not answer. What you see may be old; it comes back by itself.";
+      return "";
+    });
+    return { online, text };
+  },
+};
+
+export const Live = {
+  props: ["status"],
+  template: `<span class="live" :class="state" :title="title"><i></i><span>{{ word }}</span></span>`,
+  setup(props) {
+    const state = computed(() => {
+      if (!online.value) return "is-off";
+      if (props.status.stale) return "is-stale";
+      return props.status.ready ? "is-live" : "is-stale";
+    });
+    const words = { "is-off": "Offline", "is-stale": "Waiting", "is-live": "Live" };
+    const titles = {
+      "is-off": "The web app cannot be reached",
+      "is-stale": "No news from the scheduler",
+      "is-live": "Everything here is up to date",
+    };
+    return { state, word: computed(() => words[state.value]), title: computed(() => titles[state.value]) };
+  },
+};
+
+export const Frame = {
+  props: ["status"],
+  components: { Banner, Live, ThemeSwitch, Toasts },
+  template: `
+    <div class="heddle">
+      <header class="topbar">
+        <a class="mark" :href="home" aria-label="Heddle: all runs">
+          <svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 2v16M10 2v16M16 2v16" /><path class="weft" d="M2 6.5h5M13 6.5h5M7 13.5h6" /></svg>
+          <span>Heddle</span>
+        </a>
+        <slot name="crumbs" />
+        <span class="grow"></span>
+        <slot name="tools" />
+        <Live :status="status" />
+        <ThemeSwitch />
+      </header>
+      <Banner :status="status" />
+      <main><slot /></main>
+      <Toasts />
+    </div>`,
+  setup: () => ({ home: href("/") }),
+};

@@ -1,0 +1,46 @@
+// Icons as stroked paths on a 16 × 16 grid.
+import { h } from "vue";
+
+const PATHS = {
+  check: "M3.5 8.5l3 3 6-7",
+  cross: "M4.5 4.5l7 7M11.5 4.5l-7 7",
+  circle: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3",
+  spinner: "M8 2.5a5.5 5.5 0 1 1-5.5 5.5",
+  hand: "M8 4.5v4M8 11.2v.3M8 1.8l6.2 6.2L8 14.2 1.8 8z",
+  stop: "M4.5 4.5h7v7h-7z",
+  skip: "M3 8a5 5 0 1 0 10 0A5 5 0 0 0 3 8M4.6 4.6l6.8 6.8",
+  shield: "M8 2l5 2v4c0 3-2.2 5-5 6-2.8-1-5-3-5-6V4zM5.8 8l1.6 1.6L10.4 6.5",
+  lock: "M4.5 7.5h7v5.5h-7zM6 7.5V5.5a2 2 0 0 1 4 0v2",
+  merge: "M4.5 3v10M4.5 6c0 3 7 2 7 5.5M11.5 13v-1.5",
+  broken: "M2.5 8h3l1.5-3.5M9 11.5l1.5-3.5h3",
+  pause: "M5.5 4v8M10.5 4v8",
+  play: "M5 3.5l7 4.5-7 4.5z",
+  left: "M10 3.5L5.5 8l4.5 4.5",
+  right: "M6 3.5L10.5 8 6 12.5",
+  down: "M3.5 6L8 10.5 12.5 6",
+  up: "M3.5 10L8 5.5l4.5 4.5",
+  bolt: "M8.8 1.8L3.5 9h4l-.5 5.2L12.5 7h-4z",
+  file: "M4 2h5l3 3v9H4zM9 2v3h3",
+  terminal: "M3 4.5L6.5 8 3 11.5M8 12h5",
+  edit: "M3 13l.7-3L10.5 3.2l2.3 2.3L6 12.3zM9 4.7L11.3 7",
+  search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M10.3 10.3L13.5 13.5",
+  copy: "M5.5 5.5h7v7h-7zM3.5 10.5v-7h7",
+  download: "M8 2.5v7M5 7l3 3 3-3M3 13h10",
+  sun: "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6M8 1.5v1.2M8 13.3v1.2M1.5 8h1.2M13.3 8h1.2M3.4 3.4l.9.9M11.7 11.7l.9.9M12.6 3.4l-.9.9M4.3 11.7l-.9.9",
+  moon: "M13 9.5A5.5 5.5 0 0 1 6.5 3 5.5 5.5 0 1 0 13 9.5",
+  plus: "M8 3v10M3 8h10",
+  retry: "M12.5 6A5 5 0 1 0 13 9M12.8 2.8V6H9.6",
+  clock: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3.2l2.2 1.3",
+  image: "M2.5 3.5h11v9h-11zM2.5 11l3.5-3.5 3 3 2-2 2.5 2.5M10.5 6h.01",
+  branch: "M4.5 2.5v11M4.5 9.5c0-3 7-1 7-5.5V3",
+  thought: "M4 12.5l.5-2A5 5 0 1 1 8 12.5z",
+  keyboard: "M1.8 4.5h12.4v7H1.8zM4.5 7h.01M7 7h.01M9.5 7h.01M12 7h.01M5 9.5h6",
+};
+
+export const Icon = ({ name }) =>
+  h(
+    "svg",
+    { class: ["icon", `icon-${name}`], viewBox: "0 0 16 16", "aria-hidden": "true" },
+    h("path", { d: PATHS[name] ?? PATHS.circle }),
+  );
+Icon.props = ["name"];

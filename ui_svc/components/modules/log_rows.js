@@ -1,0 +1,91 @@
+// A session's events as lines of its log. A line that arrives in pieces is one row.
+import { took } from "./format.js";
+
+export const LEVELS = [
+  { key: "info", word: "Info" },
+  { key: "tool", word: "Tools" },
+  { key: "warning", word: "Warnings" },
+  { key: "error", word: "Errors" },
+  { key: "system", word: "System" },
+];
+
+const MESSAGE = { text: "says", thinking: "thinks", operator: "operator" };
+const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["system", "heddle"] };
+
+// Appends the rows of `events` to `rows`. Row keys grow with the log: SEQUENCE + place / 2^20.
+export function appendRows(rows, events) {
+  for (const event of events) {
+    for (const [level, who, text, open] of spoken(event)) addText(rows, event, level, who, text, open);
+  }
+  return rows;
+}
+
+// Joins two stretches of a log; the first ends where the second begins.
+export function joinRows(earlier, later) {
+  const last = earlier[earlier.length - 1];
+  if (last?.open && later[0]?.stream === last.stream) {
+    last.text += later[0].text;
+    last.open = later[0].open;
+    return earlier.concat(later.slice(1));
+  }
+  return earlier.concat(later);
+}
+
+function addText(rows, event, level, who, text, open) {
+  const stream = `${who} ${event.tool_call_id ?? ""}`;
+  const lines = text.split("\n");
+  const whole = open && lines[lines.length - 1] === "";
+  if (whole) lines.pop();
+  lines.forEach((line, place) => {
+    const last = rows[rows.length - 1];
+    const isOpen = open && !whole && place === lines.length - 1;
+    if (place === 0 && last?.open && last.stream === stream) {
+      last.text += line;
+      last.open = isOpen;
+    } else {
+      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen });
+    }
+  });
+}
+
+function* spoken(event) {
+  switch (event.type) {
+    case "output": {
+      const [level, who] = STREAM[event.stream] ?? STREAM.stdout;
+      yield [level, who, event.text ?? "", true];
+      break;
+    }
+    case "message":
+      if (event.text) yield ["info", MESSAGE[event.kind] ?? "says", event.text, !event.last];
+      break;
+    case "session_started":
+      yield ["system", "heddle", `Session started with ${event.agent ?? "an agent"}`];
+      break;
+    case "tool_started":
+      yield ["tool", "tool", `${event.name} ${event.target ?? ""}`.trim()];
+      break;
+    case "tool_finished":
+      yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
+      break;
+    case "check_finished":
+      yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
+      if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];
+      break;
+    case "screenshot":
+      yield ["tool", "shot", event.caption ?? "Screenshot"];
+      break;
+    case "usage":
+      yield ["system", "usage", `${event.model ?? "model"}: ${event.input_tokens ?? 0} in, ${event.output_tokens ?? 0} out`];
+      break;
+    case "approval_requested":
+      yield ["warning", "asks", event.question ?? ""];
+      break;
+    case "approval_resolved":
+      yield ["system", "operator", `${event.approved ? "Allowed" : "Denied"} ${event.message ?? ""}`.trim()];
+      break;
+    case "session_finished":
+      yield [event.outcome === "succeeded" ? "system" : "error", "heddle", `Session ${event.outcome} ${event.reason ?? ""}`.trim()];
+      break;
+    default:
+  }
+}

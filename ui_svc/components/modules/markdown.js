@@ -1,0 +1,93 @@
+// Renders the markdown that agents write, as elements and text: no HTML passes through.
+import { h } from "vue";
+import { plain } from "./text.js";
+
+const INLINE = /(`+)([^`]+?)\1|\*\*([^*]+?)\*\*|__([^_]+?)__|\*([^*\s][^*]*?)\*|!?\[([^\]]*)\]\(([^)\s]*)\)/;
+
+function inline(text) {
+  const parts = [];
+  let rest = text;
+  for (let match = INLINE.exec(rest); match; match = INLINE.exec(rest)) {
+    if (match.index) parts.push(rest.slice(0, match.index));
+    parts.push(span(match));
+    rest = rest.slice(match.index + match[0].length);
+  }
+  if (rest) parts.push(rest);
+  return parts;
+}
+
+function span(match) {
+  const [whole, , code, strong, strongToo, emphasis, label, target] = match;
+  if (code !== undefined) return h("code", code);
+  if (strong ?? strongToo) return h("strong", inline(strong ?? strongToo));
+  if (emphasis) return h("em", inline(emphasis));
+  // Images are not loaded, and only web addresses are followed.
+  if (/^https?:\/\//i.test(target) && !whole.startsWith("!")) {
+    return h("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, label || target);
+  }
+  return `${label} (${target})`;
+}
+
+const FENCE = /^\s*(```|~~~)/;
+const HEADING = /^(#{1,6})\s+(.*)/;
+const ITEM = /^(\s*)([-*+]|\d+[.)])\s+(.*)/;
+const QUOTE = /^>\s?/;
+const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
+
+function blocks(lines) {
+  const out = [];
+  for (let at = 0; at < lines.length; ) {
+    const line = lines[at];
+    const heading = HEADING.exec(line);
+    if (!line.trim()) {
+      at += 1;
+    } else if (FENCE.test(line)) {
+      const end = lines.findIndex((each, place) => place > at && FENCE.test(each));
+      const stop = end < 0 ? lines.length : end;
+      out.push(h("pre", { tabindex: 0 }, h("code", lines.slice(at + 1, stop).join("\n"))));
+      at = stop + 1;
+    } else if (heading) {
+      out.push(h("p", { class: `md-h md-h${heading[1].length}` }, inline(heading[2])));
+      at += 1;
+    } else if (RULE.test(line)) {
+      out.push(h("hr"));
+      at += 1;
+    } else if (QUOTE.test(line)) {
+      const stop = until(lines, at, (each) => !QUOTE.test(each));
+      out.push(h("blockquote", blocks(lines.slice(at, stop).map((each) => each.replace(QUOTE, "")))));
+      at = stop;
+    } else if (ITEM.test(line)) {
+      const stop = until(lines, at, (each) => !ITEM.test(each) && !/^\s+\S/.test(each));
+      out.push(list(lines.slice(at, stop)));
+      at = stop;
+    } else {
+      const stop = until(lines, at, (each) => !each.trim() || FENCE.test(each) || HEADING.test(each) || ITEM.test(each));
+      out.push(h("p", inline(lines.slice(at, Math.max(stop, at + 1)).join("\n"))));
+      at = Math.max(stop, at + 1);
+    }
+  }
+  return out;
+}
+
+function until(lines, from, ends) {
+  const found = lines.findIndex((line, place) => place > from && ends(line));
+  return found < 0 ? lines.length : found;
+}
+
+function list(lines) {
+  const items = [];
+  for (const line of lines) {
+    const match = ITEM.exec(line);
+    if (match) items.push({ depth: Math.min(4, Math.floor(match[1].length / 2)), mark: match[2], text: match[3] });
+    else if (items.length) items[items.length - 1].text += `\n${line.trim()}`;
+  }
+  const ordered = /\d/.test(items[0].mark);
+  return h(
+    ordered ? "ol" : "ul",
+    ordered ? { start: parseInt(items[0].mark, 10) || 1 } : {},
+    items.map((item) => h("li", { style: item.depth ? { marginLeft: `${item.depth * 1.2}em` } : undefined }, inline(item.text))),
+  );
+}
+
+export const Markdown = ({ text }) => h("div", { class: "markdown" }, blocks(plain(text).split("\n")));
+Markdown.props = ["text"];

@@ -1,0 +1,107 @@
+// What the page knows of one run. Each entry is replaced as a whole, so that only
+// the card that shows it is drawn again.
+import { computed, reactive, shallowReactive, shallowRef } from "vue";
+import { post } from "./api.js";
+import { follow } from "./follow.js";
+import { ATTEMPT_LIVE, groupOf, GROUPS } from "./status.js";
+
+export function createRunStore(name) {
+  const run = shallowRef(null);
+  const epics = shallowReactive(new Map());
+  const tasks = shallowReactive(new Map());
+  // By task.
+  const summaries = shallowReactive(new Map());
+  // Names of an epic's tasks in the order in which they run.
+  const order = shallowReactive(new Map());
+  // What was asked of an attempt and is not true yet: "stopping", "allowing", "denying".
+  const pending = reactive(new Map());
+
+  function apply(news) {
+    if (news.run) run.value = news.run;
+    for (const epic of news.epics ?? []) epics.set(epic.name, epic);
+    const grown = new Set();
+    for (const task of news.tasks ?? []) {
+      if (!tasks.has(task.name)) grown.add(task.epic);
+      tasks.set(task.name, task);
+      settle(task);
+    }
+    for (const summary of news.summaries ?? []) {
+      summaries.set(summary.attempt.slice(0, summary.attempt.lastIndexOf("/attempts/")), summary);
+    }
+    if (!grown.size) return;
+    const byEpic = Map.groupBy([...tasks.values()].filter((task) => grown.has(task.epic)), (task) => task.epic);
+    for (const [epic, members] of byEpic) {
+      order.set(epic, members.sort((a, b) => a.position - b.position).map((task) => task.name));
+    }
+  }
+
+  // Forgets what was pending once the truth has arrived.
+  function settle(task) {
+    const attempt = task.attempt;
+    const asked = attempt && pending.get(attempt.name);
+    if (!asked) return;
+    const over = asked === "stopping" ? !ATTEMPT_LIVE.has(attempt.state) : task.state !== "waiting";
+    if (over) pending.delete(attempt.name);
+  }
+
+  const link = follow({
+    ask: "heddle_look_at_run",
+    event: "heddle_run",
+    room: name,
+    onSnapshot: apply,
+    onFrame: apply,
+  });
+
+  const tasksOf = (epic) => (order.get(epic) ?? []).map((each) => tasks.get(each));
+
+  const lanes = computed(() => {
+    const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
+    return [...epics.values()]
+      .map((epic) => ({ name: epic.name, index: epic.index, group: groupOf(epic, tasksOf(epic.name)) }))
+      .sort((a, b) => rank[a.group] - rank[b.group] || a.index - b.index);
+  });
+
+  // The task that an epic's card shows: the live one, else the one that was tried last.
+  function shownTask(epic) {
+    const tried = tasksOf(epic).filter((task) => task.attempt);
+    const live = tried.find((task) => ATTEMPT_LIVE.has(task.attempt.state));
+    return live ?? tried.sort((a, b) => (b.attempt.started ?? 0) - (a.attempt.started ?? 0))[0];
+  }
+
+  // Attempts that run now, in the order of the board: what ← and → step through.
+  const running = computed(() =>
+    lanes.value.flatMap((lane) =>
+      tasksOf(lane.name)
+        .filter((task) => task.attempt && ATTEMPT_LIVE.has(task.attempt.state))
+        .map((task) => task.attempt.name),
+    ),
+  );
+
+  async function ask(attempt, word, path, body) {
+    pending.set(attempt, word);
+    try {
+      await post(path, body);
+    } catch (problem) {
+      pending.delete(attempt);
+      throw problem;
+    }
+  }
+
+  return {
+    name,
+    run,
+    epics,
+    tasks,
+    summaries,
+    pending,
+    lanes,
+    running,
+    status: link.status,
+    close: link.stop,
+    tasksOf,
+    shownTask,
+    stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
+    resolve: (attempt, id, approved) =>
+      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved }),
+  };
+}

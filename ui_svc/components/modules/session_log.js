@@ -1,0 +1,139 @@
+// Everything that one session said and did: what came before over HTTP, newest page
+// first; what comes now over the socket. Every event is taken once, by its sequence.
+import { ref, shallowReactive } from "vue";
+import { get } from "./api.js";
+import { createBlocks } from "./blocks.js";
+import { follow } from "./follow.js";
+import { appendRows, joinRows } from "./log_rows.js";
+
+// Lines that the browser keeps; a longer log loses its oldest here, not in the download.
+const MOST_ROWS = 200000;
+
+export function createSessionLog(attempt) {
+  const stream = createBlocks();
+  const log = shallowReactive({
+    attempt,
+    // Plain arrays; `version` says that they changed.
+    rows: [],
+    shots: [],
+    failures: [],
+    version: 0,
+    // Whether the newest page is here, and whether all is.
+    ready: false,
+    complete: false,
+    // Whether the oldest lines were dropped.
+    cut: false,
+    ended: false,
+    problem: "",
+    blocks: stream.blocks,
+    current: stream.current,
+  });
+  const last = ref(0);
+  const names = new Map();
+  let first = 0;
+  let closed = false;
+  let catchingUp = null;
+  let link = null;
+
+  function note(events, into) {
+    for (const event of events) {
+      if (event.type === "tool_started") names.set(event.tool_call_id, event);
+      if (event.type === "screenshot") into.shots.push(event);
+      if (event.type === "tool_finished" && !event.ok) into.failures.push({ ...event, tool: names.get(event.tool_call_id) });
+    }
+  }
+
+  function append(events) {
+    const fresh = events.filter((event) => event.sequence > last.value);
+    if (!fresh.length) return;
+    appendRows(log.rows, fresh);
+    fresh.forEach(stream.append);
+    note(fresh, log);
+    last.value = fresh[fresh.length - 1].sequence;
+    if (log.rows.length > MOST_ROWS * 1.1) {
+      log.rows = log.rows.slice(-MOST_ROWS);
+      log.cut = true;
+    }
+    log.version += 1;
+  }
+
+  // Reads over HTTP until `to` is here.
+  async function catchUp(to) {
+    while (last.value < to && !closed) {
+      const page = await get(`${attempt}/events?after=${last.value}`);
+      if (!page.events.length) return;
+      append(page.events);
+    }
+  }
+
+  // Frames that follow one that is missing wait until it was read.
+  function afterGap(work) {
+    catchingUp = (catchingUp ?? Promise.resolve()).then(work).catch((problem) => (log.problem = problem.message));
+    return catchingUp;
+  }
+
+  function takeFrame(frame) {
+    if (frame.ended) log.ended = true;
+    if (!frame.events) return;
+    if (frame.after <= last.value && !catchingUp) append(frame.events);
+    else afterGap(() => catchUp(frame.after).then(() => append(frame.events)));
+  }
+
+  async function loadEarlier() {
+    while (!closed && !log.complete) {
+      const page = await get(`${attempt}/events?before=${first}`);
+      if (closed) return;
+      if (page.events.length) {
+        const found = { shots: [], failures: [] };
+        note(page.events, found);
+        log.rows = joinRows(appendRows([], page.events), log.rows);
+        log.shots = found.shots.concat(log.shots);
+        log.failures = found.failures.concat(log.failures);
+        first = page.events[0].sequence;
+      }
+      log.complete = !page.more || !page.events.length;
+      if (log.rows.length > MOST_ROWS) {
+        log.cut = true;
+        log.complete = true;
+      }
+      log.version += 1;
+    }
+  }
+
+  async function begin() {
+    try {
+      const page = await get(`${attempt}/events`);
+      if (closed) return;
+      first = page.events[0]?.sequence ?? 0;
+      append(page.events);
+      log.complete = !page.more;
+      log.ready = true;
+      log.problem = "";
+    } catch (problem) {
+      log.problem = problem.message;
+      if (!closed) setTimeout(begin, 2000);
+      return;
+    }
+    link = follow({
+      ask: "heddle_look_at_session",
+      event: "heddle_session",
+      room: attempt,
+      data: () => ({ after: last.value }),
+      onSnapshot(answer) {
+        log.ended = answer.ended;
+        return catchingUp || answer.after > last.value ? afterGap(() => catchUp(answer.after)) : undefined;
+      },
+      onFrame: takeFrame,
+    });
+    loadEarlier().catch((problem) => (log.problem = problem.message));
+  }
+
+  begin();
+  return {
+    log,
+    close() {
+      closed = true;
+      link?.stop();
+    },
+  };
+}

@@ -1,0 +1,170 @@
+// The session over the board. It opens at once with what the board knows; the rest follows.
+import { computed, nextTick, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
+import { get } from "./api.js";
+import { money } from "./format.js";
+import { Icon } from "./icons.js";
+import { Ask, Elapsed, Status } from "./parts.js";
+import { createSessionLog } from "./session_log.js";
+import { ATTEMPT, ATTEMPT_LIVE, status } from "./status.js";
+import { Costs } from "./tab_costs.js";
+import { Current } from "./tab_current.js";
+import { History } from "./tab_history.js";
+import { Logs } from "./tab_logs.js";
+import { Quality } from "./tab_quality.js";
+import { Screenshots } from "./tab_screenshots.js";
+
+const TABS = [
+  { key: "current", word: "Current", view: Current },
+  { key: "history", word: "History", view: History },
+  { key: "logs", word: "Logs", view: Logs },
+  { key: "screenshots", word: "Screenshots", view: Screenshots },
+  { key: "quality", word: "Quality", view: Quality },
+  { key: "costs", word: "Costs", view: Costs },
+];
+
+export const SessionModal = {
+  props: ["store", "attempt", "tab"],
+  emits: ["step", "tab", "open", "close"],
+  components: { Ask, Elapsed, Icon, Status },
+  template: `
+    <dialog ref="dialog" class="modal" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop" @keydown="onKey">
+      <div class="modal-box">
+        <header class="modal-head">
+          <div class="modal-line">
+            <h2 id="modal-title" tabindex="-1" ref="title"><span class="modal-epic">{{ epic?.title ?? "…" }}</span> <span aria-hidden="true">–</span> {{ task?.title ?? "…" }}</h2>
+            <div class="modal-nav">
+              <button type="button" class="icon-button" :disabled="!previous" aria-label="Previous running agent" title="Previous running agent (← or k)" @click="previous && $emit('step', previous)"><Icon name="left" /></button>
+              <button type="button" class="icon-button" :disabled="!next" aria-label="Next running agent" title="Next running agent (→ or j)" @click="next && $emit('step', next)"><Icon name="right" /></button>
+              <button type="button" class="icon-button" aria-label="Close" title="Close (Esc)" @click="leave"><Icon name="cross" /></button>
+            </div>
+          </div>
+          <div class="modal-facts">
+            <Status v-if="shown" :of="state" />
+            <span v-if="task" class="num">Task {{ task.position }}/{{ total }}</span>
+            <span v-if="number > 1 || (task && task.attempts > 1)" class="num">Attempt {{ number }}</span>
+            <span v-if="shown?.started" class="num" title="Time of this attempt"><Elapsed :from="shown.started" :to="shown.ended" label="Started" /></span>
+            <span v-if="usage?.cost || usage?.cost_incomplete" class="num" title="Cost of this attempt">{{ money(usage) }}</span>
+            <span v-if="shown?.reason" class="modal-reason">{{ shown.reason }}</span>
+            <span class="grow"></span>
+            <Ask v-if="live" label="Stop" icon="stop" question="Stop this agent?" yes="Stop" :pending="store.pending.get(attempt) === 'stopping'" pending-label="Stopping…" :act="() => store.stop(attempt)" />
+          </div>
+          <div class="tabs" role="tablist" aria-label="Session" @keydown="onTabKey">
+            <button v-for="each in TABS" :key="each.key" :id="'tab-' + each.key" type="button" role="tab" :aria-selected="each.key === active.key" aria-controls="tab-panel" :tabindex="each.key === active.key ? 0 : -1" @click="$emit('tab', each.key)">
+              {{ each.word }}<span v-if="badge(each.key)" class="badge num">{{ badge(each.key) }}</span>
+            </button>
+          </div>
+        </header>
+        <section id="tab-panel" class="panel" role="tabpanel" :aria-labelledby="'tab-' + active.key">
+          <component :is="active.view" :key="attempt + active.key" :store="store" :attempt="attempt" :task="task" :epic="epic" :shown="shown" :log="session.log" :details="details" :live="live" @open="$emit('open', $event)" @tab="$emit('tab', $event)" />
+        </section>
+      </div>
+    </dialog>`,
+  setup(props, { emit }) {
+    const dialog = ref(null);
+    const title = ref(null);
+    const session = shallowRef(createSessionLog(props.attempt));
+    // The attempt and the epic's tasks in full; absent until they are read.
+    const details = shallowRef({ attempt: null, tasks: [], attempts: [], problem: "" });
+
+    const taskName = computed(() => props.attempt.slice(0, props.attempt.lastIndexOf("/attempts/")));
+    const task = computed(() => props.store.tasks.get(taskName.value));
+    const epic = computed(() => props.store.epics.get(taskName.value.slice(0, taskName.value.lastIndexOf("/tasks/"))));
+    const number = computed(() => Number(props.attempt.slice(props.attempt.lastIndexOf("/") + 1)));
+    // The board knows only a task's newest attempt.
+    const shown = computed(() => (task.value?.attempt?.name === props.attempt ? task.value.attempt : details.value.attempt));
+    const summary = computed(() => {
+      const it = props.store.summaries.get(taskName.value);
+      return it?.attempt === props.attempt ? it : shown.value?.summary;
+    });
+    const live = computed(() => !!shown.value && ATTEMPT_LIVE.has(shown.value.state));
+    const state = computed(() => status(ATTEMPT, live.value ? (summary.value?.state ?? shown.value.state) : shown.value?.state));
+    const usage = computed(() => (live.value ? (summary.value?.usage ?? shown.value.usage) : shown.value?.usage));
+    const total = computed(() => (epic.value ? props.store.tasksOf(epic.value.name).length : 0));
+    const active = computed(() => TABS.find((each) => each.key === props.tab) ?? TABS[0]);
+
+    // Among the running ones; from one that has ended, the nearest that runs.
+    const place = computed(() => props.store.running.value.indexOf(props.attempt));
+    const previous = computed(() => (place.value > 0 ? props.store.running.value[place.value - 1] : null));
+    const next = computed(() => props.store.running.value[place.value + 1] ?? null);
+
+    let turn = 0;
+    async function readDetails() {
+      const mine = ++turn;
+      try {
+        const [attempt, listed] = await Promise.all([get(props.attempt), get(`${epicPath()}/tasks`)]);
+        if (mine === turn) details.value = { attempt, ...listed, problem: "" };
+      } catch (problem) {
+        if (mine === turn) details.value = { ...details.value, problem: problem.message };
+      }
+    }
+    const epicPath = () => taskName.value.slice(0, taskName.value.lastIndexOf("/tasks/"));
+    readDetails();
+
+    watch(
+      () => props.attempt,
+      (attempt) => {
+        session.value.close();
+        session.value = createSessionLog(attempt);
+        details.value = { attempt: null, tasks: [], attempts: [], problem: "" };
+        readDetails();
+      },
+    );
+    // What the board learns about this epic may be news for the details too.
+    watch(
+      () => epic.value && props.store.tasksOf(epic.value.name).map((each) => `${each.state} ${each.attempt?.state} ${each.attempt?.checks.length}`).join(),
+      (news, before) => before !== undefined && readDetails(),
+    );
+
+    function badge(key) {
+      if (key === "screenshots") return session.value.log.shots.length || summary.value?.screenshots || "";
+      if (key === "quality") return summary.value?.tool_errors || "";
+      return "";
+    }
+
+    let left = false;
+    function leave(event) {
+      // The lightbox's own events come up here too.
+      if (left || (event?.type !== "click" && event && event.target !== dialog.value)) return;
+      left = true;
+      emit("close");
+    }
+    function onBackdrop(event) {
+      if (event.target === dialog.value) leave();
+    }
+    function onKey(event) {
+      if (event.target.closest("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
+      // Left and right belong to the tabs while one of them has the focus.
+      const onTab = event.target.getAttribute("role") === "tab";
+      const back = event.key === "k" || (event.key === "ArrowLeft" && !onTab);
+      const forth = event.key === "j" || (event.key === "ArrowRight" && !onTab);
+      if (event.defaultPrevented || !(back || forth)) return;
+      const target = back ? previous.value : next.value;
+      if (target) emit("step", target);
+      event.preventDefault();
+    }
+    async function onTabKey(event) {
+      const at = TABS.indexOf(active.value);
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      emit("tab", TABS[(to + TABS.length) % TABS.length].key);
+      await nextTick();
+      dialog.value.querySelector('[role="tab"][aria-selected="true"]').focus();
+    }
+
+    let opener = null;
+    onMounted(() => {
+      opener = document.activeElement;
+      dialog.value.showModal();
+      title.value.focus();
+    });
+    onUnmounted(() => {
+      session.value.close();
+      // The opener may be gone: its card shows another attempt by now.
+      const card = document.querySelector(`[data-attempt="${CSS.escape(props.attempt)}"]`);
+      (opener?.isConnected && opener !== document.body ? opener : card)?.focus();
+    });
+
+    return { TABS, active, badge, details, dialog, epic, leave, live, money, next, number, onBackdrop, onKey, onTabKey, previous, session, shown, state, task, title, total, usage };
+  },
+};

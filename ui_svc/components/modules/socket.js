@@ -1,0 +1,26 @@
+// The socket that NiceGUI keeps open to the web app; it connects again by itself.
+import { ref } from "vue";
+
+// Whether the web app can be reached now.
+export const online = ref(true);
+
+let opened;
+
+export function socket() {
+  opened ??= new Promise((resolve) => {
+    // It is created once the page's outermost component is mounted: later than ours.
+    const look = () => (window.socket ? resolve(window.socket) : setTimeout(look, 5));
+    look();
+  }).then((it) => {
+    const tellHidden = () => it.emit("heddle_hidden", { hidden: document.hidden });
+    it.on("connect", () => {
+      online.value = true;
+      tellHidden();
+    });
+    it.on("disconnect", () => (online.value = false));
+    document.addEventListener("visibilitychange", tellHidden);
+    if (it.connected) tellHidden();
+    return it;
+  });
+  return opened;
+}

@@ -1,0 +1,72 @@
+// Each state as a word, an icon and a tone: never by colour alone.
+
+const of = (word, icon, tone) => ({ word, icon, tone });
+
+const pending = of("Pending", "circle", "quiet");
+const skipped = of("Skipped", "skip", "quiet");
+
+export const TASK = {
+  pending,
+  running: of("Running", "spinner", "run"),
+  waiting: of("Waiting for you", "hand", "wait"),
+  accepted: of("Done", "check", "ok"),
+  failed: of("Failed", "cross", "bad"),
+  skipped,
+};
+
+export const ATTEMPT = {
+  starting: of("Starting", "spinner", "run"),
+  running: of("Running", "spinner", "run"),
+  waiting: of("Waiting for you", "hand", "wait"),
+  checking: of("Checking", "shield", "run"),
+  accepted: of("Done", "check", "ok"),
+  failed: of("Failed", "cross", "bad"),
+  stopped: of("Stopped", "stop", "bad"),
+  lost: of("Lost", "broken", "bad"),
+};
+
+export const EPIC = {
+  blocked: of("Blocked", "lock", "quiet"),
+  ready: of("Queued", "circle", "quiet"),
+  running: of("Running", "spinner", "run"),
+  merging: of("Merging", "merge", "run"),
+  succeeded: of("Merged", "check", "ok"),
+  failed: of("Failed", "cross", "bad"),
+  conflicted: of("Merge conflict", "merge", "bad"),
+  skipped,
+  cancelled: of("Cancelled", "stop", "quiet"),
+};
+
+export const RUN = {
+  pending,
+  running: of("Running", "spinner", "run"),
+  paused: of("Paused", "pause", "wait"),
+  cancelling: of("Cancelling", "spinner", "wait"),
+  succeeded: of("Succeeded", "check", "ok"),
+  failed: of("Failed", "cross", "bad"),
+  cancelled: of("Cancelled", "stop", "quiet"),
+};
+
+const UNKNOWN = of("Unknown", "circle", "quiet");
+
+export const status = (table, state) => table[state] ?? UNKNOWN;
+
+export const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
+export const ATTEMPT_LIVE = new Set(["starting", "running", "waiting", "checking"]);
+
+// The groups of the board, in the order in which an operator wants to see them.
+export const GROUPS = [
+  { key: "waiting", word: "Waiting for you", icon: "hand", tone: "wait" },
+  { key: "failed", word: "Failed", icon: "cross", tone: "bad" },
+  { key: "running", word: "Running", icon: "spinner", tone: "run" },
+  { key: "queued", word: "Queued", icon: "circle", tone: "quiet" },
+  { key: "done", word: "Done", icon: "check", tone: "ok" },
+];
+
+export function groupOf(epic, tasks) {
+  if (tasks.some((task) => task.state === "waiting")) return "waiting";
+  if (["failed", "conflicted"].includes(epic.state)) return "failed";
+  if (["running", "merging"].includes(epic.state)) return "running";
+  if (["ready", "blocked"].includes(epic.state)) return "queued";
+  return "done";
+}

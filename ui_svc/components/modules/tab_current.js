@@ -1,0 +1,130 @@
+// What the agent says and does now.
+import { computed, nextTick, onMounted, ref, watch } from "vue";
+import { apiUrl } from "./api.js";
+import { now } from "./clock.js";
+import { duration, took } from "./format.js";
+import { Icon } from "./icons.js";
+import { Markdown } from "./markdown.js";
+import { Empty } from "./parts.js";
+import { plain } from "./text.js";
+import { toast } from "./toasts.js";
+
+// Earlier ones are in the log.
+const MOST_BLOCKS = 300;
+
+const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
+
+const Tool = {
+  props: ["block"],
+  components: { Icon },
+  template: `
+    <details class="tool" :class="'is-' + block.state">
+      <summary>
+        <span class="tool-mark" :title="word">{{ mark }}<span class="visually-hidden">{{ word }}</span></span>
+        <Icon :name="icon" /><b>{{ block.name }}</b><code class="tool-target">{{ block.target }}</code>
+        <span class="num tool-time">{{ time }}</span>
+      </summary>
+      <div class="tool-body">
+        <template v-if="block.input"><h4>Input</h4><pre tabindex="0">{{ plain(block.input) }}</pre></template>
+        <template v-if="block.output"><h4>Output</h4><pre tabindex="0">{{ plain(block.output) }}</pre></template>
+        <template v-if="block.result"><h4>Result</h4><pre tabindex="0">{{ plain(block.result) }}</pre></template>
+        <p v-if="!block.input && !block.output && !block.result" class="quiet">Nothing more is known about this call.</p>
+      </div>
+    </details>`,
+  setup(props) {
+    const looks = { running: ["⚡", "running"], ok: ["✓", "done"], failed: ["✗", "failed"] };
+    return {
+      plain,
+      mark: computed(() => looks[props.block.state][0]),
+      word: computed(() => looks[props.block.state][1]),
+      icon: computed(() => TOOL_ICONS[props.block.kind] ?? "bolt"),
+      time: computed(() =>
+        props.block.state === "running" ? duration(now.value - props.block.started) : took(props.block.seconds),
+      ),
+    };
+  },
+};
+
+const Block = {
+  props: ["block", "attempt"],
+  components: { Icon, Markdown, Tool },
+  template: `
+    <Tool v-if="block.type === 'tool'" :block="block" />
+    <Markdown v-else-if="block.type === 'text'" class="said" :text="block.text" />
+    <details v-else-if="block.type === 'thinking'" class="thinking" open><summary><Icon name="thought" />Thinking</summary><Markdown :text="block.text" /></details>
+    <div v-else-if="block.type === 'operator'" class="operator"><b>You</b><Markdown :text="block.text" /></div>
+    <pre v-else-if="block.type === 'output'" class="raw" tabindex="0">{{ plain(block.text.slice(-20000)) }}</pre>
+    <p v-else-if="block.type === 'system'" class="note">{{ plain(block.text) }}</p>
+    <figure v-else-if="block.type === 'screenshot'" class="shot-inline"><img :src="apiUrl(attempt + '/artifacts/' + block.artifact)" :alt="block.caption || 'Screenshot'" loading="lazy" /><figcaption>{{ block.caption }}</figcaption></figure>
+    <p v-else-if="block.type === 'question'" class="note"><Icon name="hand" /> {{ plain(block.question) }} <b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b></p>
+    <p v-else-if="block.type === 'check_finished'" class="note" :class="{ 'is-bad': !block.ok }">{{ block.ok ? "✓" : "✗" }} Check {{ block.name }} {{ block.ok ? "passed" : "failed" }} <span class="num">{{ took(block.duration) }}</span></p>
+    <p v-else-if="block.type === 'session_finished'" class="note end" :class="{ 'is-bad': block.outcome !== 'succeeded' }">Session {{ block.outcome }}<template v-if="block.reason">: {{ plain(block.reason) }}</template></p>`,
+  setup: () => ({ apiUrl, plain, took }),
+};
+
+export const Current = {
+  props: ["store", "attempt", "task", "log", "live"],
+  emits: ["tab"],
+  components: { Block, Empty, Icon },
+  template: `
+    <div class="current">
+      <div v-if="live" class="now-bar">
+        <template v-if="tool"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></template>
+        <template v-else><Icon name="thought" /><span class="quiet">{{ waiting ? "Waiting for your answer" : "Between tool calls" }}</span></template>
+      </div>
+      <div v-if="waiting" class="approval in-modal">
+        <p class="approval-question"><Icon name="hand" /><span>{{ plain(waiting.question) }}</span></p>
+        <p v-if="waiting.tool || waiting.target" class="approval-target"><b>{{ waiting.tool }}</b> <code>{{ waiting.target }}</code></p>
+        <div class="approval-buttons">
+          <button type="button" class="button small primary" :disabled="!!pending" @click="answer(true)">Allow</button>
+          <button type="button" class="button small" :disabled="!!pending" @click="answer(false)">Deny</button>
+        </div>
+      </div>
+      <div class="scroll" ref="box" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
+        <div class="stream" ref="content">
+          <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+          <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
+          <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :block="block" :attempt="attempt" />
+          <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
+          <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
+        </div>
+      </div>
+      <button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button>
+    </div>`,
+  setup(props) {
+    const box = ref(null);
+    const content = ref(null);
+    const following = ref(true);
+    const offset = computed(() => Math.max(0, props.log.blocks.length - MOST_BLOCKS));
+    const shown = computed(() => props.log.blocks.slice(offset.value));
+    const summary = computed(() => {
+      const it = props.task && props.store.summaries.get(props.task.name);
+      return it?.attempt === props.attempt ? it : null;
+    });
+    const tool = computed(() => summary.value?.tool ?? (void props.log.version, props.log.current()));
+    function onScroll() {
+      const { scrollTop, scrollHeight, clientHeight } = box.value;
+      following.value = scrollHeight - scrollTop - clientHeight < 40;
+    }
+    function follow() {
+      following.value = true;
+      box.value.scrollTop = box.value.scrollHeight;
+    }
+    watch([() => props.log.version, () => props.log.ready], () => following.value && nextTick(() => box.value && follow()));
+    onMounted(follow);
+    async function answer(approved) {
+      try {
+        await props.store.resolve(props.attempt, summary.value.waiting.id, approved);
+      } catch (problem) {
+        toast(problem.message, "bad");
+      }
+    }
+    return {
+      answer, box, content, follow, following, offset, onScroll, plain, shown, tool,
+      hidden: computed(() => offset.value > 0 || (props.log.ready && !props.log.complete)),
+      pending: computed(() => props.store.pending.get(props.attempt)),
+      toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
+      waiting: computed(() => (props.live ? summary.value?.waiting : null)),
+    };
+  },
+};

@@ -1,0 +1,75 @@
+// The epic's tasks, each with its attempts.
+import { computed, ref } from "vue";
+import { post } from "./api.js";
+import { absolute, money, plural, short, took } from "./format.js";
+import { Icon } from "./icons.js";
+import { Ago, Ask, Status } from "./parts.js";
+import { ATTEMPT, ATTEMPT_LIVE, status, TASK } from "./status.js";
+import { toast } from "./toasts.js";
+
+export const History = {
+  props: ["store", "attempt", "epic", "details"],
+  emits: ["open"],
+  components: { Ago, Ask, Icon, Status },
+  template: `
+    <div class="scroll" tabindex="0" aria-label="Tasks of this epic">
+      <p v-if="details.problem" class="note is-bad" role="alert">{{ details.problem }}</p>
+      <ol class="history">
+        <li v-for="task in tasks" :key="task.name" :class="['history-task', 'tone-' + status(TASK, task.state).tone, { 'is-current': attempt.startsWith(task.name + '/') }]">
+          <div class="history-head">
+            <Status :of="status(TASK, task.state)" />
+            <h3>{{ task.title }}</h3>
+            <span class="num quiet">Task {{ task.position }}/{{ tasks.length }}</span>
+            <span class="grow"></span>
+            <code v-if="task.commit" title="The accepted commit">{{ short(task.commit) }}</code>
+            <button v-if="canRetry(task)" type="button" class="button small" :disabled="retrying === task.name" @click="retry(task)"><Icon name="retry" />{{ retrying === task.name ? "Starting…" : "Retry" }}</button>
+          </div>
+          <p v-if="task.reason" class="history-reason">{{ task.reason }}</p>
+          <details v-if="task.prompt" class="history-prompt"><summary>What the agent is told</summary><pre tabindex="0">{{ task.prompt }}</pre></details>
+          <table v-if="attemptsOf(task).length" class="attempts">
+            <thead><tr><th>Attempt</th><th>Outcome</th><th>Took</th><th>Cost</th><th>Change</th><th>Commit</th><th><span class="visually-hidden">Open</span></th></tr></thead>
+            <tbody>
+              <tr v-for="each in attemptsOf(task)" :key="each.name" :class="{ 'is-open': each.name === attempt }">
+                <td class="num">{{ numberOf(each) }}</td>
+                <td><Status :of="status(ATTEMPT, each.state)" /><div v-if="each.reason" class="quiet">{{ each.reason }}</div></td>
+                <td class="num" :title="absolute(each.started)">{{ each.ended ? took((each.ended - each.started) / 1000) : "running" }}</td>
+                <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
+                <td class="num diff"><template v-if="each.diff"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></template><template v-else>–</template></td>
+                <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
+                <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
+              </tr>
+            </tbody>
+          </table>
+          <p v-else class="quiet history-none">{{ task.state === "pending" ? "Not started yet" : "No attempt was made" }}</p>
+        </li>
+      </ol>
+    </div>`,
+  setup(props) {
+    const retrying = ref("");
+    // The board's tasks are always there and live; the details add the prompt.
+    const tasks = computed(() => {
+      if (!props.epic) return [];
+      const whole = new Map(props.details.tasks.map((task) => [task.name, task]));
+      return props.store.tasksOf(props.epic.name).map((task) => ({ ...whole.get(task.name), ...task }));
+    });
+    function attemptsOf(task) {
+      const listed = props.details.attempts.filter((each) => each.name.startsWith(`${task.name}/`));
+      const known = new Set(listed.map((each) => each.name));
+      return task.attempt && !known.has(task.attempt.name) ? [...listed, task.attempt] : listed.map((each) => (each.name === task.attempt?.name ? task.attempt : each));
+    }
+    const numberOf = (each) => each.name.slice(each.name.lastIndexOf("/") + 1);
+    const canRetry = (task) => ["failed", "skipped"].includes(task.state);
+    async function retry(task) {
+      retrying.value = task.name;
+      try {
+        await post(`${task.name}:retry`);
+        toast(`${task.title} gets another attempt`);
+      } catch (problem) {
+        toast(problem.message, "bad");
+      } finally {
+        retrying.value = "";
+      }
+    }
+    return { absolute, ATTEMPT, ATTEMPT_LIVE, attemptsOf, canRetry, money, numberOf, plural, retry, retrying, short, status, TASK, tasks, took };
+  },
+};

@@ -1,0 +1,144 @@
+// Everything that the session said and did, line by line.
+import { computed, ref, shallowRef, watch } from "vue";
+import { apiUrl } from "./api.js";
+import { absolute, clockTime, plural } from "./format.js";
+import { Icon } from "./icons.js";
+import { LEVELS } from "./log_rows.js";
+import { Empty } from "./parts.js";
+import { lastOverwrite, plain } from "./text.js";
+import { toast } from "./toasts.js";
+import { useRows } from "./virtual_rows.js";
+
+const ROW = 20;
+// A longer line is cut in the list; below it stands whole.
+const LINE = 2000;
+const WHOLE_LINE = 200000;
+
+export const Logs = {
+  props: ["attempt", "log", "live"],
+  components: { Empty, Icon },
+  template: `
+    <div class="logs">
+      <div class="logs-tools">
+        <div class="search"><Icon name="search" /><input ref="input" v-model="term" type="search" placeholder="Search" aria-label="Search in the log" @keydown.enter.prevent="go($event.shiftKey ? -1 : 1)" @keydown.esc="onEsc" />
+          <span v-if="term" class="num search-count" role="status">{{ hits.length ? hit + 1 + " of " + hits.length : "no match" }}</span>
+          <button type="button" class="icon-button" :disabled="!hits.length" aria-label="Previous match" @click="go(-1)"><Icon name="up" /></button>
+          <button type="button" class="icon-button" :disabled="!hits.length" aria-label="Next match" @click="go(1)"><Icon name="down" /></button>
+        </div>
+        <div class="levels" role="group" aria-label="Levels">
+          <button v-for="level in LEVELS" :key="level.key" type="button" class="chip" :class="'level-' + level.key" :aria-pressed="!off.has(level.key)" @click="toggle(level.key)">{{ level.word }}</button>
+        </div>
+        <span class="grow"></span>
+        <span class="num quiet">{{ log.complete ? plural(total, "line") : "loading…" }}</span>
+        <a class="button small" :href="apiUrl(attempt + '/log.txt')" download><Icon name="download" />Download</a>
+      </div>
+      <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+      <p v-if="log.cut" class="note">Only the newest lines are here. The download has all.</p>
+      <div ref="box" class="rows-box" tabindex="0" role="log" aria-live="off" aria-label="Log" @scroll.passive="onScroll" @keydown="onKey">
+        <div class="rows-space" :style="{ height: list.length * ROW + 'px' }">
+          <div class="rows-window" :style="{ transform: 'translateY(' + start * ROW + 'px)' }">
+            <div v-for="(row, place) in window" :key="row.key" class="log-row" :class="['level-' + row.level, { 'is-hit': start + place === hits[hit], 'is-picked': row === picked }]" @click="picked = row">
+              <span class="log-time num" :title="absolute(row.time)">{{ clockTime(row.time) }}</span><span class="log-who">{{ row.who }}</span><span class="log-text"><template v-for="(part, at) in marked(row)" :key="at"><mark v-if="at % 2">{{ part }}</mark><template v-else>{{ part }}</template></template></span>
+            </div>
+          </div>
+        </div>
+        <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
+        <Empty v-else-if="!list.length" icon="terminal" :title="total ? 'No line passes the filter' : 'Nothing was logged yet'"><p>{{ total ? "Switch more levels on." : live ? "Lines appear here as they are written." : "This session wrote nothing." }}</p></Empty>
+      </div>
+      <button v-if="!following && list.length" type="button" class="button small follow" @click="toEnd"><Icon name="down" />{{ fresh ? fresh.toLocaleString("en-US") + " new" : "Newest" }}</button>
+      <div v-if="picked" class="picked" aria-label="The chosen line">
+        <pre tabindex="0">{{ clean(picked).slice(0, 200000) }}</pre>
+        <div class="picked-tools"><button type="button" class="button small" @click="copy"><Icon name="copy" />Copy line</button><button type="button" class="icon-button" aria-label="Close the line" @click="picked = null"><Icon name="cross" /></button></div>
+      </div>
+    </div>`,
+  setup(props) {
+    const input = ref(null);
+    const term = ref("");
+    const off = ref(new Set());
+    const picked = shallowRef(null);
+    const hit = ref(-1);
+    const hits = shallowRef([]);
+
+    const list = computed(() => {
+      void props.log.version;
+      const rows = props.log.rows;
+      return off.value.size ? rows.filter((row) => !off.value.has(row.level)) : rows.slice();
+    });
+    const rows = useRows(list, ROW);
+    const clean = (row) => plain(lastOverwrite(row.text.slice(0, WHOLE_LINE)));
+
+    // Pieces of the line; every second one is a match.
+    function marked(row) {
+      const text = plain(lastOverwrite(row.text.slice(0, LINE)));
+      const wanted = term.value.toLowerCase();
+      if (!wanted) return [text];
+      const parts = [];
+      const lower = text.toLowerCase();
+      let from = 0;
+      for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, from)) {
+        parts.push(text.slice(from, at), text.slice(at, at + wanted.length));
+        from = at + wanted.length;
+      }
+      return [...parts, text.slice(from)];
+    }
+
+    function search() {
+      const wanted = term.value.toLowerCase();
+      const found = [];
+      if (wanted) list.value.forEach((row, place) => row.text.toLowerCase().includes(wanted) && found.push(place));
+      hits.value = found;
+    }
+    watch(term, () => {
+      search();
+      hit.value = hits.value.length - 1;
+      if (hit.value >= 0) rows.show(hits.value[hit.value]);
+    });
+    // A growing log is searched again, at most three times a second.
+    let due = null;
+    watch(list, () => {
+      if (!term.value || due) return;
+      due = setTimeout(() => {
+        due = null;
+        const place = hits.value[hit.value];
+        search();
+        hit.value = Math.max(hits.value.indexOf(place), hits.value.length ? 0 : -1);
+      }, 333);
+    });
+    function go(by) {
+      if (!hits.value.length) return;
+      hit.value = (hit.value + by + hits.value.length) % hits.value.length;
+      rows.show(hits.value[hit.value]);
+    }
+    function onEsc(event) {
+      // The first Esc empties the field, the next closes the session.
+      if (!term.value) return;
+      event.preventDefault();
+      event.stopPropagation();
+      term.value = "";
+    }
+    function toggle(level) {
+      const next = new Set(off.value);
+      if (!next.delete(level)) next.add(level);
+      off.value = next;
+    }
+    function onKey(event) {
+      if (event.key === "/" || ((event.ctrlKey || event.metaKey) && event.key === "f")) {
+        event.preventDefault();
+        input.value.focus();
+      }
+    }
+    async function copy() {
+      try {
+        await navigator.clipboard.writeText(picked.value.text);
+        toast("Line copied");
+      } catch {
+        toast("The browser does not allow copying here; mark the line and copy it.", "bad");
+      }
+    }
+    return {
+      absolute, apiUrl, clean, clockTime, copy, go, hit, hits, input, LEVELS, list, marked, off, onEsc, onKey, picked, plural, ROW, term, toggle,
+      total: computed(() => (void props.log.version, props.log.rows.length)),
+      ...rows,
+    };
+  },
+};

@@ -1,0 +1,68 @@
+// How good the work is: checks, tests, the change itself, and what went wrong on the way.
+import { computed, ref, watch } from "vue";
+import { get } from "./api.js";
+import { Diff } from "./diff.js";
+import { plural, short, took } from "./format.js";
+import { Icon } from "./icons.js";
+import { plain } from "./text.js";
+
+export const Quality = {
+  props: ["attempt", "shown", "details", "log", "live"],
+  components: { Diff, Icon },
+  template: `
+    <div class="scroll quality" tabindex="0" aria-label="Quality">
+      <div class="scopes">
+        <div class="scope"><span class="scope-word">Checks</span><b class="num">{{ checks.length ? passed + "/" + checks.length : "–" }}</b><span class="quiet">{{ checks.length ? "passed" : live ? "run after the agent" : "none" }}</span></div>
+        <div class="scope"><span class="scope-word">Tests</span><b class="num">{{ tests ? tests.passed : "–" }}</b><span class="quiet">{{ tests ? plural(tests.failed, "failed", "failed") + ", " + tests.skipped + " skipped" : "no report found" }}</span></div>
+        <div class="scope"><span class="scope-word">Change</span><b v-if="shown?.diff" class="num diff"><ins>+{{ shown.diff.insertions }}</ins> <del>−{{ shown.diff.deletions }}</del></b><b v-else>–</b><span class="quiet">{{ shown?.diff ? plural(shown.diff.files, "file") : "nothing committed yet" }}</span></div>
+        <div class="scope"><span class="scope-word">Tool errors</span><b class="num" :class="{ 'tone-bad-text': failures.length }">{{ failures.length }}</b><span class="quiet">in this session</span></div>
+        <div class="scope"><span class="scope-word">Commit</span><b><code>{{ shown?.commit ? short(shown.commit) : "–" }}</code></b><span class="quiet">{{ shown?.commit ? "accepted" : shown?.kept_ref ? "work is kept" : "none" }}</span></div>
+      </div>
+      <h3>Checks</h3>
+      <details v-for="check in checks" :key="check.name" class="check" :class="{ 'is-bad': !check.ok }" :open="!check.ok">
+        <summary><span class="tool-mark">{{ check.ok ? "✓" : "✗" }}</span><b>{{ check.name }}</b><code class="tool-target">{{ check.command }}</code><span v-if="check.tests" class="num quiet">{{ check.tests.passed }} passed, {{ check.tests.failed }} failed</span><span class="num tool-time">{{ verdict(check) }} · {{ took(check.seconds) }}</span></summary>
+        <pre tabindex="0">{{ plain(check.output ?? "") || "It printed nothing." }}</pre>
+      </details>
+      <p v-if="!checks.length" class="quiet">{{ live ? "They run when the agent has ended." : "This attempt ran no checks." }}</p>
+      <h3>Change</h3>
+      <div v-if="diff"><Diff :text="diff.text" :truncated="diff.truncated" /></div>
+      <p v-else-if="problem" class="note is-bad">{{ problem }} <button type="button" class="button small" @click="readDiff">Try again</button></p>
+      <p v-else class="quiet">{{ shown?.diff ? "Loading…" : "The change is shown once it is committed." }}</p>
+      <template v-if="failures.length">
+        <h3>Tool errors</h3>
+        <details v-for="each in failures" :key="each.sequence" class="check is-bad"><summary><span class="tool-mark">✗</span><b>{{ each.tool?.name ?? "Tool" }}</b><code class="tool-target">{{ each.tool?.target }}</code><span class="num tool-time">{{ took(each.duration) }}</span></summary><pre tabindex="0">{{ plain(each.result ?? "") || "It said nothing." }}</pre></details>
+      </template>
+    </div>`,
+  setup(props) {
+    const diff = ref(null);
+    const problem = ref("");
+    // The board's attempt is newer, the details have what the checks printed.
+    const checks = computed(() => {
+      const whole = new Map((props.details.attempt?.checks ?? []).map((check) => [check.name, check]));
+      return (props.shown?.checks ?? []).map((check) => ({ ...whole.get(check.name), ...check }));
+    });
+    const tests = computed(() => {
+      const counted = checks.value.filter((check) => check.tests).map((check) => check.tests);
+      if (!counted.length) return null;
+      return counted.reduce((all, each) => ({ passed: all.passed + each.passed, failed: all.failed + each.failed, skipped: all.skipped + each.skipped }), { passed: 0, failed: 0, skipped: 0 });
+    });
+    function verdict(check) {
+      if (check.ok) return "passed";
+      return check.exit_code === null ? "was ended" : `exit code ${check.exit_code}`;
+    }
+    async function readDiff() {
+      problem.value = "";
+      try {
+        diff.value = await get(`${props.attempt}/diff`);
+      } catch (error) {
+        problem.value = error.message;
+      }
+    }
+    watch(() => !!props.shown?.diff, (there) => there && readDiff(), { immediate: true });
+    return {
+      checks, diff, plain, plural, problem, readDiff, short, tests, took, verdict,
+      passed: computed(() => checks.value.filter((check) => check.ok).length),
+      failures: computed(() => (void props.log.version, props.log.failures.slice())),
+    };
+  },
+};

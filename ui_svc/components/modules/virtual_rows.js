@@ -1,0 +1,78 @@
+// A long list of equally high rows of which only the visible ones exist. It follows
+// its end until the reader scrolls up, and then never moves under their eyes.
+import { computed, nextTick, onMounted, onUnmounted, ref, watch } from "vue";
+
+const SPARE = 20;
+
+// Returns the place of the first row that is not before `key`.
+function placeOf(list, key) {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle].key < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export function useRows(list, height) {
+  const box = ref(null);
+  const top = ref(0);
+  const view = ref(600);
+  const following = ref(true);
+  const seen = ref(0);
+
+  const start = computed(() => Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)));
+  const end = computed(() => Math.ceil((top.value + view.value) / height) + SPARE);
+  const window = computed(() => list.value.slice(start.value, end.value));
+  const lastKey = () => list.value[list.value.length - 1]?.key ?? 0;
+  const fresh = computed(() => (following.value ? 0 : list.value.length - placeOf(list.value, seen.value + 1e-9)));
+
+  function onScroll() {
+    const it = box.value;
+    top.value = it.scrollTop;
+    const atEnd = it.scrollHeight - it.scrollTop - it.clientHeight < height * 1.5;
+    if (following.value && !atEnd) seen.value = lastKey();
+    following.value = atEnd;
+  }
+  function scrollTo(position) {
+    if (!box.value) return;
+    box.value.scrollTop = position;
+    top.value = box.value.scrollTop;
+  }
+  function toEnd() {
+    following.value = true;
+    nextTick(() => scrollTo(list.value.length * height));
+  }
+  function show(place) {
+    if (following.value) seen.value = lastKey();
+    following.value = false;
+    nextTick(() => scrollTo(Math.max(0, place * height - view.value / 2)));
+  }
+
+  watch(list, (now, before) => {
+    if (following.value) return toEnd();
+    // The row at the top stays there, whatever was added above or taken away.
+    const anchor = before[Math.floor(top.value / height)];
+    const within = top.value % height;
+    if (!anchor) return undefined;
+    return nextTick(() => {
+      const wanted = placeOf(now, anchor.key) * height + within;
+      if (Math.abs(wanted - top.value) >= 1) scrollTo(wanted);
+    });
+  });
+
+  let observer;
+  onMounted(() => {
+    observer = new ResizeObserver(() => {
+      view.value = box.value?.clientHeight ?? view.value;
+      if (following.value) toEnd();
+    });
+    observer.observe(box.value);
+    toEnd();
+  });
+  onUnmounted(() => observer.disconnect());
+
+  return { box, end, following, fresh, onScroll, show, start, toEnd, window };
+}

@@ -1,0 +1,41 @@
+"""Rooms of the browser's socket: a message to a room is encoded once, however many look."""
+
+from typing import Any, Final
+
+from nicegui import core
+
+_NAMESPACE: Final = "/"
+
+
+class Rooms:
+    """Who looks at what. A socket leaves its rooms by itself when it disconnects."""
+
+    def __init__(self) -> None:
+        self._hidden: set[str] = set()
+
+    async def enter(self, socket: str, room: str) -> None:
+        await core.sio.enter_room(socket, room)
+
+    async def leave(self, socket: str, room: str) -> None:
+        await core.sio.leave_room(socket, room)
+
+    def set_hidden(self, socket: str, *, hidden: bool) -> None:
+        """Notes whether the browser tab behind a socket is in the background."""
+        if hidden:
+            self._hidden.add(socket)
+        else:
+            self._hidden.discard(socket)
+
+    def occupied(self, room: str) -> bool:
+        return next(self._sockets(room), None) is not None
+
+    def watched(self, room: str) -> bool:
+        """Says whether anybody in the room has it in the foreground."""
+        return any(socket not in self._hidden for socket in self._sockets(room))
+
+    async def emit(self, event: str, data: dict[str, Any], room: str) -> None:
+        await core.sio.emit(event, data, room=room)
+
+    def _sockets(self, room: str) -> Any:
+        # Yields pairs: the socket and the id of its transport.
+        return (socket for socket, _ in core.sio.manager.get_participants(_NAMESPACE, room))

@@ -1,0 +1,81 @@
+"""The feeds behind the board and the list of runs."""
+
+from typing import Final
+
+from heddle import errors, pb
+from heddle.client import HeddleClient
+from heddle.names import RunName
+from ui_svc import views
+from ui_svc.board import Board
+from ui_svc.feed import Feed
+from ui_svc.rooms import Rooms
+from ui_svc.views import View
+
+# The newest runs; older ones are found with the command line.
+RUNS_SHOWN: Final = 200
+
+
+class RunFeed(Feed):
+    """One WatchRun for all who look at the run's board."""
+
+    def __init__(self, client: HeddleClient, rooms: Rooms, name: RunName) -> None:
+        super().__init__(rooms, "heddle_run", str(name))
+        self._client = client
+        self._name = name
+        self._board = Board(name)
+        self._target = 0
+
+    async def _read_once(self) -> None:
+        try:
+            if not self._ready.is_set():
+                self._target = (await self._client.get_run(str(self._name))).sequence
+            watch = self._client.watch_run(
+                str(self._name), after=self._board.sequence, on_break=self._broke
+            )
+            async for response in watch:
+                self._board.apply(response)
+                self._touch()
+                # Earlier answers replay the past, which nobody wants to watch.
+                if self._board.sequence >= self._target:
+                    self._ready.set()
+        except errors.HeddleError as error:
+            if error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
+                # The log is not the one that was read before: begin anew.
+                self._board = Board(self._name)
+            raise
+
+    def _take_changes(self) -> View:
+        return self._board.take_changes() if self._ready.is_set() else {}
+
+    def _content(self) -> View:
+        return self._board.snapshot()
+
+
+class RunsFeed(Feed):
+    """The newest runs, asked for again and again while somebody looks: there is no watch over all runs."""
+
+    again = 1.0
+
+    def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
+        super().__init__(rooms, "heddle_runs", "runs")
+        self._client = client
+        self._runs: dict[str, View] = {}
+        self._changed_runs: set[str] = set()
+
+    async def _read_once(self) -> None:
+        page = await self._client.list_runs(page_size=RUNS_SHOWN)
+        for message in page.runs:
+            view = views.run(message)
+            if self._runs.get(message.name) != view:
+                self._runs[message.name] = view
+                self._changed_runs.add(message.name)
+        self._ready.set()
+        self._touch()
+
+    def _take_changes(self) -> View:
+        changed = [self._runs[name] for name in self._changed_runs]
+        self._changed_runs.clear()
+        return {"runs": changed} if changed else {}
+
+    def _content(self) -> View:
+        return {"runs": list(self._runs.values())}
