@@ -5,6 +5,7 @@ from typing import Final
 from heddle import errors, pb
 from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
+from heddle.samples import SampleError
 from heddle.serving import AddressInUseError
 
 FAILED: Final = 1
@@ -46,7 +47,7 @@ def explained(error: BaseException) -> Failure | None:
         return Failure(error.message, BAD_INPUT if error.reason in _BAD_INPUT else FAILED)
     if isinstance(error, ConfigError):
         return Failure(str(error), BAD_INPUT)
-    if isinstance(error, (ServerUnreachable, AddressInUseError)):
+    if isinstance(error, (ServerUnreachable, AddressInUseError, SampleError)):
         return Failure(str(error))
     if isinstance(error, OSError):
         return Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")

@@ -1,6 +1,20 @@
 """Commands on plan files."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
 import typer
+from google.protobuf.json_format import MessageToDict
+
+from heddle import pb
+from heddle.cli import output, plan_file, words
+from heddle.cli.output import Json
+from heddle.config import Settings
+from heddle.plan.analysis import Analysis, analyse, planned_order
+from heddle.plan.rules import resolved_agent
 
 app = typer.Typer(help="Look at plan files.", no_args_is_help=True)
 
@@ -8,3 +22,72 @@ app = typer.Typer(help="Look at plan files.", no_args_is_help=True)
 @app.callback()
 def plan() -> None:
     """Look at plan files."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    *,
+    max_parallel: Annotated[
+        int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
+    ] = Settings.read({}).slots,
+    as_json: Json = False,
+) -> None:
+    """Tells what a plan will do, or every mistake in it. Starts nothing and needs no server."""
+    found = plan_file.read(file)
+    analysis = analyse(found, max_parallel)
+    if as_json:
+        # The analysis is no message of the API: its names are this command's own.
+        plain = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
+        output.line(json.dumps(plain, ensure_ascii=False))
+        return
+    for line in report(found, analysis):
+        output.line(line)
+
+
+def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:
+    """Yields what there is to know before the plan runs."""
+    tasks = sum(len(epic.tasks) for epic in found.epics)
+    yield f"{found.name}: {words.count(len(found.epics), 'epic')}, {words.count(tasks, 'task')}, no mistakes"
+    yield ""
+    yield "Waves (the epics of a wave run at once, after the waves before it):"
+    for number, wave in enumerate(analysis.waves, 1):
+        yield f"  {number}. {', '.join(wave)}"
+    yield ""
+    yield "Tasks in planned order:"
+    for epic in found.epics:
+        yield f"  {epic.key}{f': {epic.title}' if epic.title else ''}"
+        for place, task in enumerate(planned_order(epic), 1):
+            yield f"    {place}. {_task(task, found.defaults)}"
+    yield ""
+    yield from _lengths(analysis)
+    yield from _overlaps(analysis)
+
+
+def _task(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
+    about = [resolved_agent(task, defaults)]
+    if task.HasField("priority"):
+        about.append(f"priority {task.priority}")
+    if task.HasField("estimate"):
+        about.append(words.span(task.estimate))
+    return f"{task.key}{f': {task.title}' if task.title else ''} ({', '.join(about)})"
+
+
+def _lengths(analysis: Analysis) -> Iterator[str]:
+    def length(value: float) -> str:
+        return words.span(value) if analysis.in_seconds else words.count(round(value), "task")
+
+    yield f"Critical path: {' → '.join(analysis.critical_path)} ({length(analysis.critical_length)})"
+    yield f"Total work: {length(analysis.total_work)}"
+    yield f"Lower bound with {analysis.parallel} at once: {length(analysis.lower_bound)}"
+    yield f"Estimated end: after {length(analysis.makespan)}"
+    if not analysis.in_seconds:
+        yield "(no task has an estimate, so lengths are counted in tasks)"
+
+
+def _overlaps(analysis: Analysis) -> Iterator[str]:
+    if analysis.overlaps:
+        yield ""
+        yield "May conflict, since both expect to write the same paths and neither waits for the other:"
+    for each in analysis.overlaps:
+        yield f"  {each.epic} ({each.glob}) and {each.other} ({each.other_glob})"

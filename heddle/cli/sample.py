@@ -10,8 +10,6 @@ from heddle.cli.ports import Endpoints
 from heddle.client import HeddleClient
 from heddle.config import Settings
 
-PLAN: Final = Path(__file__).parents[1] / "samples" / "sample.yaml"
-
 # Seconds that the worker may take to be known to the scheduler.
 PATIENCE: Final = 30.0
 
@@ -20,8 +18,8 @@ async def play(endpoints: Endpoints, settings: Settings) -> pb.Run:
     """Makes a new sample repository, runs the sample plan on it, and shows that until it has ended."""
     repository = _new_folder(settings.home / "demo")
     samples.make_sample_repository(repository)
-    output.line(f"\nThe sample repository is {repository}; the plan is {PLAN}\n")
-    request = pb.CreateRunRequest(plan=plan_file.read(PLAN), project=str(repository))
+    output.line(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
+    request = pb.CreateRunRequest(plan=plan_file.read(samples.PLAN), project=str(repository))
     async with HeddleClient(endpoints.scheduler.address, settings.tls, patience=PATIENCE) as client:
         run = await client.create_run(request)
         output.line(f"{run.name.removeprefix('runs/')} has begun: {endpoints.board}/{run.name}\n")
