@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 import structlog
@@ -12,9 +12,14 @@ from heddle import errors, pb
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
-from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub, AgentServiceStub
-from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub, WorktreeServiceStub
+from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
+from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.snapshot import WorkerView
+
+if TYPE_CHECKING:
+    # Only the stub files know these two.
+    from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
+    from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
