@@ -1,6 +1,7 @@
 """Runs one check of a task and reports it."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Final
@@ -25,7 +26,7 @@ async def run_check(
     OSError or ValueError where it cannot start.
     """
     begun, begun_ns = time.monotonic(), time.time_ns()
-    process = await supervisors.start(command, stdin=asyncio.subprocess.DEVNULL, join_streams=True)
+    process = await supervisors.start(command, stdin=subprocess.DEVNULL, join_streams=True)
     attach(process)
     kept = bytearray()
     reader = asyncio.create_task(_read_tail(process.stdout, kept))

@@ -1,14 +1,15 @@
 """Starts commands under a supervisor and knows when their whole tree is gone."""
 
 import asyncio
-import asyncio.subprocess
 import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -59,35 +60,42 @@ class Command:
 
 
 class Supervised:
-    """A command under its supervisor."""
+    """A command under its supervisor, its output as streams."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        gone: Callable[[int, int], Awaitable[None]],
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], gone: Callable[[int, int], Awaitable[None]]) -> None:
         self._process = process
         self._gone = gone
-        self._reports, self._control = control
         self._exit = Exit()
+        self._transports: list[asyncio.BaseTransport] = []
+        self._stdin: asyncio.WriteTransport | None = None
+        self._reports = asyncio.StreamReader()
+        self._control: asyncio.StreamWriter | None = None
         # Of the command itself. 0 until it was started.
         self.pid = 0
+        self.stdout = asyncio.StreamReader(READ_LIMIT)
+        # Stays empty where it was joined with stdout.
+        self.stderr = asyncio.StreamReader(READ_LIMIT)
 
-    @property
-    def stdin(self) -> asyncio.StreamWriter:
-        assert self._process.stdin is not None  # noqa: S101 (only asked for where a pipe was)
-        return self._process.stdin
+    async def connect(self, control: socket.socket) -> None:
+        """Takes over the pipes and the control socket."""
+        loop = asyncio.get_running_loop()
+        self._reports, self._control = await asyncio.open_connection(sock=control)
+        for pipe, stream in ((self._process.stdout, self.stdout), (self._process.stderr, self.stderr)):
+            if pipe is None:
+                stream.feed_eof()
+            else:
+                transport, _ = await loop.connect_read_pipe(
+                    partial(asyncio.StreamReaderProtocol, stream), pipe
+                )
+                self._transports.append(transport)
+        if self._process.stdin is not None:
+            self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._process.stdin)
+            self._transports.append(self._stdin)
 
-    @property
-    def stdout(self) -> asyncio.StreamReader:
-        assert self._process.stdout is not None  # noqa: S101 (always a pipe)
-        return self._process.stdout
-
-    @property
-    def stderr(self) -> asyncio.StreamReader | None:
-        """None where it was joined with stdout."""
-        return self._process.stderr
+    def write(self, data: bytes) -> None:
+        """Puts `data` on the command's standard input; lost where it no longer reads."""
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(data)
 
     async def started(self) -> int:
         """Returns the command's process id; 0 if its supervisor died at once."""
@@ -96,14 +104,17 @@ class Supervised:
 
     def stop(self, grace: float) -> None:
         """Asks for the end of the whole tree; a second call may only shorten the grace period."""
-        self._control.write(f"stop {grace:f}\n".encode())
+        if self._control is not None:
+            self._control.write(f"stop {grace:f}\n".encode())
 
     async def wait(self) -> Exit:
         """Returns once the command and all its descendants are gone."""
         while await self._report():
             pass
-        code = await self._process.wait()
-        self._control.close()
+        # The supervisor closes the control socket only by ending.
+        code = await asyncio.to_thread(self._process.wait)
+        if self._control is not None:
+            self._control.close()
         await self._gone(self._process.pid, code)
         return self._exit
 
@@ -113,7 +124,8 @@ class Supervised:
         for reader in late:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-        self._process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 (nothing public closes such a pipe)
+        for transport in self._transports:
+            transport.close()
 
     async def _report(self) -> bool:
         try:
@@ -152,31 +164,16 @@ class Supervisors:
         ours, theirs = socket.socketpair()
         try:
             async with self._spawning:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    supervisor.__file__,
-                    str(theirs.fileno()),
-                    str(command.lock),
-                    str(command.grace),
-                    *command.arguments,
-                    cwd=command.folder,
-                    env=dict(command.environment),
-                    stdin=stdin,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT if join_streams else asyncio.subprocess.PIPE,
-                    pass_fds=(theirs.fileno(), command.lock),
-                    start_new_session=True,
-                    limit=READ_LIMIT,
-                )
+                process = await asyncio.to_thread(_spawn, command, theirs.fileno(), stdin, join_streams)
                 self._pids.add(process.pid)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        return Supervised(process, await asyncio.open_connection(sock=ours), self._gone)
+        supervised = Supervised(process, self._gone)
+        await supervised.connect(ours)
+        return supervised
 
     async def _gone(self, pid: int, code: int) -> None:
         self._pids.discard(pid)
@@ -194,6 +191,31 @@ class Supervisors:
                 for pid in orphans:
                     _reap(pid)
                 await asyncio.sleep(PAUSE)
+
+
+def _spawn(
+    command: Command, control: int, stdin: int | IO[bytes], join_streams: bool
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            supervisor.__file__,
+            str(control),
+            str(command.lock),
+            str(command.grace),
+            *command.arguments,
+        ],
+        cwd=command.folder,
+        env=dict(command.environment),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if join_streams else subprocess.PIPE,
+        pass_fds=(control, command.lock),
+        start_new_session=True,
+        bufsize=0,
+    )
 
 
 async def end_marked(variable: str, value: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -91,8 +92,9 @@ class Session:
 
     def interrupt(self, ending: Ending, grace: float | None = None) -> None:
         """Ends the session as `ending` says, politely for `grace` seconds. The first reason stays."""
+        asked = self._place.grace if grace is None else grace
+        self._stop_grace = min(asked, self._stop_grace) if self._interruption else asked
         self._interruption = self._interruption or ending
-        self._stop_grace = self._place.grace if grace is None else grace
         if self._process is not None:
             self._process.stop(self._stop_grace)
 
@@ -109,7 +111,7 @@ class Session:
             )
         self._approvals[resolved.approval_id] = True
         event = pb.Event(approval_resolved=resolved)
-        self._host.stdin.write(protocol.line_of(event))
+        self._host.write(protocol.line_of(event))
         await self._tell([event], "scheduler")
 
     # Its life ------------------------------------------------------------------------
@@ -220,12 +222,13 @@ class Session:
                 await self._look(screenshots)
                 await self._tell(translate(data), self._agent)
 
-        pumps = [asyncio.create_task(pump(process.stdout, translator.stdout))]
-        if process.stderr is not None:
-            pumps.append(asyncio.create_task(pump(process.stderr, translator.stderr)))
+        pumps = [
+            asyncio.create_task(pump(process.stdout, translator.stdout)),
+            asyncio.create_task(pump(process.stderr, translator.stderr)),
+        ]
         if launch.controlled:
             self._host = process
-            process.stdin.write(launch.stdin)
+            process.write(launch.stdin)
         self._attach(process)
         ended = await process.wait()
         self._process = self._host = None
@@ -237,7 +240,7 @@ class Session:
     async def _start(self, launch: Launch) -> processes.Supervised:
         command = self._command(launch.arguments, self._environment(launch))
         if launch.controlled:
-            return await self._place.supervisors.start(command, stdin=asyncio.subprocess.PIPE)
+            return await self._place.supervisors.start(command, stdin=subprocess.PIPE)
         with tempfile.TemporaryFile(dir=self._folder.scratch) as file:
             file.write(launch.stdin)
             file.seek(0)

@@ -102,11 +102,13 @@ class Supervisor:
             heard = control.recv(512)
         except OSError:
             heard = b""
-        self._stopping = True
         if heard:
-            self._grace = float(heard.split()[-1])
+            # Said again, it may only hurry.
+            asked = float(heard.split()[-1])
+            self._grace = min(asked, self._grace) if self._stopping else asked
         else:
             self._control = None
+        self._stopping = True
 
     def _reap(self) -> None:
         while True:
@@ -122,6 +124,7 @@ class Supervisor:
                 self._say(f"exited {code}" if code >= 0 else f"signalled {-code}")
 
     def _end_tree(self) -> None:
+        self._stopping = True
         begun = time.monotonic()
         told: set[int] = set()
         while alive := descendants(os.getpid()):
