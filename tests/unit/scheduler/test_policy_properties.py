@@ -1,0 +1,208 @@
+"""Whatever happens, what `decide` says leads every run to its end without breaking a limit."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heddle import pb
+from heddle.names import RunName
+from scheduler_svc import policy
+from scheduler_svc.snapshot import (
+    EpicView,
+    FinishEpic,
+    MergeEpic,
+    MergeRun,
+    RunView,
+    Snapshot,
+    StartTask,
+    TaskView,
+    WorkerView,
+)
+from tests.support.scheduling import Board
+
+ENDED = {pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}
+
+
+@st.composite
+def runs(draw: st.DrawFn, key: str) -> RunView:
+    name = RunName(key)
+    epics = []
+    for index in range(draw(st.integers(1, 6))):
+        epic = name.epic(f"e{index}")
+        tasks = tuple(
+            TaskView(
+                epic.task(f"t{place}"),
+                pb.TASK_STATE_PENDING,
+                attempts=0,
+                estimate=draw(st.none() | st.floats(1, 100)),
+            )
+            for place in range(draw(st.integers(1, 4)))
+        )
+        depends_on = (
+            tuple(f"e{each}" for each in draw(st.sets(st.integers(0, index - 1), max_size=2)))
+            if index
+            else ()
+        )
+        epics.append(
+            EpicView(
+                name=epic,
+                state=pb.EPIC_STATE_BLOCKED,
+                index=index,
+                priority=draw(st.sampled_from([1, 999])),
+                depends_on=depends_on,
+                on_failure=draw(st.sampled_from(pb.OnFailure.values())),
+                tasks=tasks,
+            )
+        )
+    return RunView(
+        name=name,
+        state=pb.RUN_STATE_PENDING,
+        worker=draw(st.sampled_from(["one", "two"])),
+        max_parallel=draw(st.integers(1, 4)),
+        epics=tuple(epics),
+        merge_into=draw(st.sampled_from(["", "main"])),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    workers = (WorkerView("one", draw(st.integers(1, 4))), WorkerView("two", draw(st.integers(1, 4))))
+    return Snapshot(tuple(draw(runs(f"r{number}")) for number in range(draw(st.integers(1, 3)))), workers)
+
+
+class World:
+    """Plays a board to its end with outcomes from a seed, and checks the promises on the way."""
+
+    def __init__(self, snapshot: Snapshot, seed: int) -> None:
+        self.board = Board(snapshot)
+        self.random = random.Random(seed)
+        self.merges: list[MergeEpic | MergeRun] = []
+
+    def play(self) -> None:
+        for _ in range(1000):
+            self._settle()
+            if not (self.merges or self.board.live()):
+                return
+            self._advance()
+        raise AssertionError("it never ends")
+
+    def _settle(self) -> None:
+        # Each round changes the board; a run needs few to come to rest.
+        for _ in range(100):
+            snapshot = self.board.snapshot
+            actions = policy.decide(snapshot)
+            assert actions == policy.decide(snapshot)
+            for action in actions:
+                self._check(action)
+                self.board.act(action)
+                if isinstance(action, MergeEpic | MergeRun):
+                    self.merges.append(action)
+            self._check_limits()
+            if not actions:
+                self._check_no_idle_slot()
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _check(self, action: object) -> None:
+        if isinstance(action, StartTask):
+            epic = self.board.epic(action.attempt.parent.parent)
+            run = self.board.runs[epic.name.parent]
+            assert run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}
+            merged = {each.name.epic for each in run.epics if each.merged}
+            assert merged.issuperset(epic.depends_on)
+            before = epic.tasks[: [task.name for task in epic.tasks].index(action.attempt.parent)]
+            assert all(task.state in ENDED for task in before)
+        if isinstance(action, FinishEpic):
+            assert all(task.state in ENDED for task in self.board.epic(action.epic).tasks)
+
+    def _check_limits(self) -> None:
+        live = self.board.live()
+        assert all(count == 1 for count in Counter(task.name.parent for task in live).values())
+        by_run = Counter(task.name.parent.parent for task in live)
+        assert all(count <= self.board.runs[run].max_parallel for run, count in by_run.items())
+        by_worker: Counter[str] = Counter()
+        for run, count in by_run.items():
+            by_worker[self.board.runs[run].worker] += count
+        assert all(by_worker[worker.name] <= worker.slots for worker in self.board.workers)
+
+    def _check_no_idle_slot(self) -> None:
+        live = [task.name.parent.parent for task in self.board.live()]
+        for run in self.board.snapshot.runs:
+            slots = next(worker.slots for worker in self.board.workers if worker.name == run.worker)
+            used = sum(self.board.runs[name].worker == run.worker for name in live)
+            full = used >= slots or live.count(run.name) >= run.max_parallel
+            if run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} and not full:
+                assert not any(self._could_use_a_slot(run, epic) for epic in run.epics)
+
+    def _could_use_a_slot(self, run: RunView, epic: EpicView) -> bool:
+        merged = {each.name.epic for each in run.epics if each.merged}
+        pending = any(task.state == pb.TASK_STATE_PENDING for task in epic.tasks)
+        return (
+            pending
+            and merged.issuperset(epic.depends_on)
+            and not any(task.live_attempt for task in epic.tasks)
+        )
+
+    def _advance(self) -> None:
+        """Lets one thing happen: a session or merge ends, or an operator pauses, resumes or cancels."""
+        if self.random.random() < 0.1:
+            self._operate()
+        elif self.merges and self.random.random() < 0.5:
+            self._end_merge(self.merges.pop(self.random.randrange(len(self.merges))))
+        elif live := self.board.live():
+            self._end_session(self.random.choice(live))
+        elif self.merges:
+            self._end_merge(self.merges.pop())
+
+    def _operate(self) -> None:
+        run = self.random.choice(list(self.board.runs.values()))
+        state = self.random.choice([pb.RUN_STATE_RUNNING, pb.RUN_STATE_RUNNING, pb.RUN_STATE_CANCELLING])
+        if run.state != pb.RUN_STATE_CANCELLING and run.name not in self.board.ended:
+            self.board.runs[run.name] = replace(run, state=state)
+
+    def _end_session(self, task: TaskView) -> None:
+        outcome = self.random.choice([pb.OUTCOME_SUCCEEDED, pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED])
+        if task.stopping:
+            outcome = pb.OUTCOME_STOPPED
+        again = policy.should_retry(outcome, task.attempts, retries=1, lost=0)
+        failed = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
+        state = pb.TASK_STATE_ACCEPTED if outcome == pb.OUTCOME_SUCCEEDED else failed
+        self.board.end_attempt(task.name, state)
+
+    def _end_merge(self, merge: MergeEpic | MergeRun) -> None:
+        merged = self.random.random() < 0.8
+        if isinstance(merge, MergeEpic):
+            self.board.end_merge(merge.epic, merged=merged)
+        else:
+            self.board.end_run_merge(merge.run, merged=merged)
+
+
+@settings(max_examples=150, deadline=None)
+@given(snapshots(), st.integers(0, 2**32))
+def test_every_run_ends_and_no_limit_is_broken(snapshot: Snapshot, seed: int) -> None:
+    """Random plans with random outcomes end, in order, within the limits, with no slot idle."""
+    world = World(snapshot, seed)
+    world.play()
+    board = world.board
+    assert board.ended.keys() == board.runs.keys()
+    assert all(task.state in ENDED for task in board.tasks())
+    for name, finished in board.ended.items():
+        run = board.runs[name]
+        all_succeeded = all(epic.state == pb.EPIC_STATE_SUCCEEDED for epic in run.epics)
+        if finished.state == pb.RUN_STATE_SUCCEEDED:
+            assert all_succeeded
+            assert all(task.state == pb.TASK_STATE_ACCEPTED for epic in run.epics for task in epic.tasks)
+        if finished.state == pb.RUN_STATE_FAILED:
+            assert finished.reason
+            assert not all_succeeded or run.merge_into_conflict
+
+
+@settings(max_examples=100, deadline=None)
+@given(snapshots())
+def test_a_paused_run_comes_to_rest(snapshot: Snapshot) -> None:
+    """Paused runs start nothing, whatever they hold."""
+    paused = replace(snapshot, runs=tuple(replace(run, state=pb.RUN_STATE_PAUSED) for run in snapshot.runs))
+    assert not any(isinstance(action, StartTask) for action in Board(paused).settle())
