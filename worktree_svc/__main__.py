@@ -9,6 +9,7 @@ from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
 from worktree_svc.git import GitVersionError, forget_inherited
+from worktree_svc.locks import HomeInUseError
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
         settings = Settings.read()
         logs.configure(settings, "worktree")
         asyncio.run(serve_with(settings))
-    except (ConfigError, AddressInUseError, GitVersionError) as error:
+    except (ConfigError, AddressInUseError, GitVersionError, HomeInUseError) as error:
         print(f"worktree_svc: {error}", file=sys.stderr)  # noqa: T201 (logging may not be set up yet)
         return 2
     return 0

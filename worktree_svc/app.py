@@ -6,9 +6,9 @@ import structlog
 from heddle.config import Settings
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
-from worktree_svc import disk, git, leadership
+from worktree_svc import disk, git, leadership, recovery
 from worktree_svc.commits import Commits
-from worktree_svc.locks import Jobs, RepositoryLocks
+from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.states import States
@@ -18,11 +18,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -> Service:
-    """Returns the service over the worktrees below `settings.home`; raises GitVersionError."""
+    """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
     log.info("git_found", version=git.check_version())
     settings.home.mkdir(parents=True, exist_ok=True)
+    lock = HomeLock(settings.home / "worktree.lock")
     jobs = Jobs()
     states = States(settings.home / "worktrees")
+    recovery.break_locks(states)
     still_leads = leadership.fence(settings.home / "worktree_epoch")
     worktrees = Worktrees(states, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads)
     servicer = WorktreeServicer(jobs, worktrees, Commits(states, still_leads), Merges(still_leads))
@@ -30,5 +32,9 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
 
+    async def drain() -> None:
+        await jobs.drain()
+        lock.release()
+
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
-    return Service(names=[name], register=register, drain=jobs.drain)
+    return Service(names=[name], register=register, drain=drain)

@@ -78,6 +78,9 @@ _ENVIRONMENT: Final = {
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
 }
 
+# Open files that every git of this process inherits; see locks.HomeLock.
+_shared_descriptors: Final[set[int]] = set()
+
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 
 
@@ -144,6 +147,7 @@ class Git:
                 with_exceptions=False,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
+                pass_fds=tuple(_shared_descriptors),
             )
         output = Output(code, stdout, stderr)
         if code and any(sign in stderr for sign in _NO_SPACE):
@@ -154,7 +158,10 @@ class Git:
     def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
         """Yields what git prints while it prints it; ends git when the block is left."""
         process = git.cmd.Git(self.folder).execute(
-            self._command(arguments), env=self._environment(), as_process=True
+            self._command(arguments),
+            env=self._environment(),
+            as_process=True,
+            pass_fds=tuple(_shared_descriptors),
         )
         pipe = process.proc.stdout if process.proc else None
         try:
@@ -183,6 +190,16 @@ class Git:
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment
+
+
+def share(descriptor: int) -> None:
+    """Lets every git from now on hold an open file, and so its lock, as long as it runs."""
+    _shared_descriptors.add(descriptor)
+
+
+def unshare(descriptor: int) -> None:
+    """Ends what `share` began."""
+    _shared_descriptors.discard(descriptor)
 
 
 def decode(output: bytes) -> str:

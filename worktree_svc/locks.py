@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -11,8 +12,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
+import structlog
+
 from heddle import errors, pb
-from worktree_svc import disk
+from worktree_svc import disk, git
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
@@ -95,3 +100,49 @@ class _Lock:
 
     def __init__(self) -> None:
         self.mutex = threading.Lock()
+
+
+class HomeInUseError(Exception):
+    """Another worktree service uses the data folder; the message says what to do."""
+
+
+class HomeLock:
+    """One worktree service per data folder, the git processes of a killed one included.
+
+    Every git inherits the lock: one that outlives its service, half-way through a
+    reset, keeps the next service waiting instead of cleaning away under it.
+    """
+
+    def __init__(self, path: Path, patience: float = 30) -> None:
+        """Takes the lock, for which it waits `patience` seconds; raises HomeInUseError."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take(path, patience)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        git.share(self._descriptor)
+
+    def release(self) -> None:
+        """Lets another service have the data folder."""
+        git.unshare(self._descriptor)
+        os.close(self._descriptor)
+
+    def _take(self, path: Path, patience: float) -> None:
+        end = time.monotonic() + patience
+        told = False
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise HomeInUseError(
+                        f"another worktree service, or a git that one started, uses {path.parent}."
+                        f" Stop it (fuser {path} shows which), or set HEDDLE_HOME to another folder."
+                    ) from None
+                if not told:
+                    log.info("waiting_for_former_service", path=str(path))
+                    told = True
+                time.sleep(0.05)
+            else:
+                return

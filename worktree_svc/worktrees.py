@@ -100,7 +100,10 @@ class Worktrees:
             refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
-        for left in (place.path, place.index, place.replaced, place.state):
+        files.remove(place.path)
+        # Scratch files of a killed service included; the state last, as it says that there is work left.
+        beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
+        for left in (*beside, place.state):
             files.remove(left)
         with suppress(OSError):  # not there, or other epics of the run still have theirs
             place.path.parent.rmdir()

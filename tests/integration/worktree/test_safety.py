@@ -185,6 +185,6 @@ async def test_health_and_reflection_answer(tmp_path: Path) -> None:
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
-        async for response in describe([reflection_pb2.ServerReflectionRequest(list_services="")]):
+        async for response in describe(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
             names = {each.name for each in response.list_services_response.service}
             assert "heddle.v1.WorktreeService" in names

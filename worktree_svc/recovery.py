@@ -1,0 +1,30 @@
+"""What a service does before it serves: nobody's git is running now, so every lock of ours is a dead one's."""
+
+from pathlib import Path
+
+import structlog
+
+from heddle.errors import HeddleError
+from worktree_svc import projects
+from worktree_svc.states import States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def break_locks(states: States) -> None:
+    """Removes the locks on refs of this data folder's runs: they outlive a machine that stops."""
+    runs = {(state.project, state.epic.run) for _, state in states.all()}
+    for top, run in sorted(runs):
+        try:
+            common = projects.find(str(top)).common
+        except HeddleError as error:
+            log.warning("project_unreachable", project=str(top), error=error.message)
+            continue
+        for folder in ("heads/heddle", "heddle/accepted", "heddle/attempts"):
+            _break(common / "refs" / folder / run)
+
+
+def _break(folder: Path) -> None:
+    for lock in folder.rglob("*.lock"):
+        log.warning("dead_lock_removed", path=str(lock))
+        lock.unlink(missing_ok=True)
