@@ -1,5 +1,6 @@
 """A project is looked at before a run is created; each obstacle has a message that says what to do."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,8 @@ async def test_dirty_files_are_listed_and_left_alone(worker: Worker) -> None:
         (worker.project / f"{number:02} ✓.txt").write_text("changed\n")
     worker.git("mv", "README.md", "new name.md")
     (worker.project / "untracked").write_text("x\n")
+    # As long as git's index calls this file changed, a git that may write would refresh the index.
+    os.utime(worker.project / "src" / "app.py", (0, 0))
     before = fingerprint(worker.project)
     found = await worker.inspect()
     assert list(found.dirty_files) == [f"{number:02} ✓.txt" for number in range(20)]
