@@ -14,9 +14,11 @@ const [address, protos, repository] = process.argv.slice(2);
 
 const definition = loader.loadSync("heddle/v1/scheduler_service.proto", {
   includeDirs: [protos],
+  keepCase: true, // names as in the protos, for event.payload too
   longs: String, // an int64 does not fit a JavaScript number
   enums: String,
   oneofs: true, // event.payload is the kind
+  arrays: true, // an empty list is there, and empty
 });
 const { heddle } = grpc.loadPackageDefinition(definition);
 const scheduler = new heddle.v1.SchedulerService(address, grpc.credentials.createInsecure());
@@ -45,13 +47,13 @@ function fail(error) {
 function watch(name, after) {
   let state = "";
   let last = after;
-  const stream = scheduler.watchRun({ name, afterSequence: last });
+  const stream = scheduler.watchRun({ name, after_sequence: last });
   stream.on("data", (response) => {
     for (const event of response.events) {
       const { sequence, payload, epic, task } = event;
       console.log(JSON.stringify({ sequence: Number(sequence), kind: payload, epic, task }));
     }
-    last = response.resumeSequence;
+    last = response.resume_sequence;
     state = response.run ? response.run.state : state;
   });
   stream.on("error", (error) => {
@@ -66,6 +68,6 @@ function watch(name, after) {
 }
 
 scheduler.createRun(
-  { plan, project: repository, requestId: "from-javascript", actor: "user:node" },
+  { plan, project: repository, request_id: "from-javascript", actor: "user:node" },
   (error, response) => (error ? fail(error) : watch(response.run.name, 0)),
 );
