@@ -92,7 +92,8 @@ def _repair(data: object, path: Path, root: Node) -> None:
     for step in above:
         if not isinstance(data, dict | list):
             return
-        data = data[step]  # type: ignore[index] (a path of this very data)
+        # mypy: a mapping takes text and a list a number, as this very data gave them.
+        data = data[step]  # type: ignore[index]
     node = root.find(path)
     if isinstance(data, dict):
         if last == "script":

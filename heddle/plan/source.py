@@ -6,7 +6,7 @@ recurses as deep as the text asks it to. This one reports all three as mistakes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -212,7 +212,8 @@ class _Builder:
             self._report(place, "holds half a character (a lone surrogate)")
             self._source.lost.add(path_text(self._path()))
             return Node(place)
-        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+        # Its stubs say nothing of types.
+        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
         if event.tag is not None or tag not in _NUMBERS_AND_SUCH:
             return Node(place, event.value, event.value)
         scalar = yaml.ScalarNode(tag, event.value)
@@ -244,7 +245,8 @@ def path_text(path: tuple[Step, ...]) -> str:
     return text.removeprefix(".")
 
 
-def _place(mark: yaml.Mark | None) -> Place:
+# Any: the two parsers have a class of marks each.
+def _place(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark else Place()
 
 

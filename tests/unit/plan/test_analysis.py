@@ -1,0 +1,135 @@
+"""What a plan will do, told before it runs."""
+
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heddle import pb
+from heddle.plan import analysis, graph
+from heddle.plan.analysis import Overlap, analyse
+
+
+def an_epic(key: str, *seconds: int | None, after: str = "", **fields: Any) -> pb.PlanEpic:
+    """Returns an epic with a task for each estimate (None: no estimate) that depends on the keys in `after`."""
+    epic = pb.PlanEpic(key=key, depends_on=after.split(), **fields)
+    for place, length in enumerate(seconds):
+        task = epic.tasks.add(key=f"t{place}", prompt="x")
+        if length is not None:
+            task.estimate.seconds = length
+    return epic
+
+
+def a_plan(*epics: pb.PlanEpic) -> pb.Plan:
+    return pb.Plan(name="p", epics=epics)
+
+
+def test_groups_epics_in_waves() -> None:
+    """Each wave waits for the ones before it."""
+    plan = a_plan(an_epic("c", 1, after="a b"), an_epic("a", 1), an_epic("b", 1, after="a"), an_epic("d", 1))
+    assert analyse(plan, 1).waves == (("a", "d"), ("b",), ("c",))
+
+
+def test_finds_the_critical_path() -> None:
+    """The longest chain of epics, by the sums of their tasks' estimates."""
+    plan = a_plan(
+        an_epic("a", 10, 10), an_epic("b", 50), an_epic("c", 40, after="a"), an_epic("d", 5, after="a b")
+    )
+    result = analyse(plan, 2)
+    assert result.critical_path == ("a", "c")
+    assert result.critical_length == 60
+    assert result.total_work == 115
+    assert result.in_seconds
+
+
+def test_lower_bound_is_the_work_or_the_critical_path() -> None:
+    """With few slots the work decides, with many the longest chain."""
+    plan = a_plan(*(an_epic(key, 10, 10) for key in "abcd"))
+    assert analyse(plan, 2).lower_bound == 40
+    assert analyse(plan, 100).lower_bound == 20
+
+
+def test_counts_tasks_where_nothing_is_estimated() -> None:
+    """Each task is one unit."""
+    result = analyse(a_plan(an_epic("a", None, None), an_epic("b", None)), 1)
+    assert not result.in_seconds
+    assert result.total_work == result.makespan == 3
+
+
+def test_missing_estimates_count_as_the_mean_of_the_others() -> None:
+    """Half an estimate is better than none."""
+    assert analyse(a_plan(an_epic("a", 10, None), an_epic("b", 20)), 1).total_work == 45
+
+
+def test_orders_tasks_by_priority_then_place() -> None:
+    """A task without priority comes after those that have one."""
+    epic = pb.PlanEpic(
+        key="a",
+        tasks=[pb.PlanTask(key="x"), pb.PlanTask(key="y", priority=2), pb.PlanTask(key="z", priority=1)],
+    )
+    assert [task.key for task in analysis.planned_order(epic)] == ["z", "y", "x"]
+
+
+def test_predicts_the_end() -> None:
+    """Longest remaining work first: 3 + 3 and 2 + 2 + 2 on two slots, not more."""
+    plan = a_plan(an_epic("a", 2), an_epic("b", 2), an_epic("c", 2), an_epic("d", 3, 3))
+    assert analyse(plan, 2).makespan == 6
+
+
+def test_predicts_that_priority_comes_first() -> None:
+    """An explicit priority can cost time."""
+    plan = a_plan(
+        an_epic("a", 2), an_epic("b", 2, priority=1), an_epic("c", 2, priority=1), an_epic("d", 3, 3)
+    )
+    assert analyse(plan, 2).makespan == 8
+
+
+def test_finds_epics_that_write_the_same_paths() -> None:
+    """Each pair once, with the globs; not where one waits for the other, however far."""
+    epics = [an_epic("a", 1), an_epic("b", 1), an_epic("c", 1, after="a"), an_epic("d", 1, after="c")]
+    for epic, globs in zip(
+        epics, (["src/**"], ["web/**", "src/x.py"], ["src/**"], ["src/*.py"]), strict=True
+    ):
+        epic.touches.extend(globs)
+    assert analyse(a_plan(*epics), 1).overlaps == (
+        Overlap("a", "b", "src/**", "src/x.py"),
+        Overlap("b", "c", "src/x.py", "src/**"),
+        Overlap("b", "d", "src/x.py", "src/*.py"),
+    )
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_the_end_is_never_before_the_bound_nor_after_doing_one_by_one(seed: int, parallel: int) -> None:
+    """For random plans, bound ≤ end ≤ total work; one slot takes exactly the total work."""
+    rng = random.Random(seed)
+    keys = [f"e{number}" for number in range(rng.randint(1, 8))]
+    plan = a_plan(
+        *(
+            an_epic(
+                key,
+                *(rng.randint(1, 20) for _ in range(rng.randint(1, 4))),
+                after=" ".join(rng.sample(keys[:place], rng.randint(0, min(place, 2)))),
+            )
+            for place, key in enumerate(keys)
+        )
+    )
+    result = analyse(plan, parallel)
+    assert result.lower_bound <= result.makespan <= result.total_work
+    assert analyse(plan, 1).makespan == result.total_work
+    assert analyse(plan, len(keys)).makespan == result.critical_length
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"))))
+def test_waves_hold_all_but_what_is_on_or_behind_a_cycle(some: dict[str, set[str]]) -> None:
+    """A graph has cycles exactly if waves miss a key, and each cycle is one."""
+    edges = {key: some.get(key, set()) for key in "abcdef"}
+    placed = [key for wave in graph.waves(edges) for key in wave]
+    cycles = graph.cycles(edges)
+    assert len(placed) == len(set(placed))
+    assert bool(cycles) == (len(placed) < len(edges))
+    for cycle in cycles:
+        assert all(
+            following in edges[key] for key, following in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+        )

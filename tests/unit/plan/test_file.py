@@ -1,0 +1,313 @@
+"""Plan files: a plan, or every mistake with its line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from heddle.plan import file
+from heddle.plan.file import load, parse
+
+GOOD = """\
+name: Shelf
+defaults: {agent: scripted, retries: 1, timeout: 90s, on_failure: stop_epic, checks: [make test]}
+epics:
+  - key: a
+    title: First
+    priority: 5
+    touches: ["src/**"]
+    tasks:
+      - {key: t, prompt: Do it., estimate: 1h30m, checks: [{name: unit, run: make unit}]}
+  - key: b
+    depends_on: [a]
+    on_failure: continue
+    tasks:
+      - key: u
+        script:
+          - say: hi
+          - think: hm
+          - write: {path: x.py, text: "pass"}
+          - edit: {path: x.py, find: pass, replace: "..."}
+          - run: ls
+          - screenshot: a page
+          - usage: {model: m, input_tokens: 1, output_tokens: 2, cost_usd: 0.25}
+          - ask: May I?
+          - wait: 1.5
+          - fail: broken
+          - fail: {message: broken, attempts: 1}
+          - flood: 10
+          - flood: {lines: 10, width: 20}
+          - ignore_sigterm: true
+"""
+
+
+def told(text: str | bytes) -> list[tuple[int, str, str]]:
+    """Returns line, field and message of every mistake."""
+    return [(problem.line, problem.field, problem.message) for problem in parse(text, "p.yaml").problems]
+
+
+def test_reads_every_key() -> None:
+    """Each key of a file arrives in the message."""
+    loaded = parse(GOOD, "p.yaml")
+    assert loaded.describe() == ""
+    step = pb.ScriptStep
+    say = step.Say
+    expected = pb.Plan(
+        name="Shelf",
+        defaults=pb.TaskDefaults(
+            agent="scripted",
+            retries=1,
+            checks=[pb.Check(name="make test", run="make test")],
+            on_failure=pb.ON_FAILURE_STOP_EPIC,
+        ),
+        epics=[
+            pb.PlanEpic(
+                key="a",
+                title="First",
+                priority=5,
+                touches=["src/**"],
+                tasks=[
+                    pb.PlanTask(key="t", prompt="Do it.", checks=[pb.Check(name="unit", run="make unit")])
+                ],
+            ),
+            pb.PlanEpic(
+                key="b",
+                depends_on=["a"],
+                on_failure=pb.ON_FAILURE_CONTINUE,
+                tasks=[
+                    pb.PlanTask(
+                        key="u",
+                        script=[
+                            step(say=say(text="hi")),
+                            step(think=say(text="hm")),
+                            step(write=step.WriteFile(path="x.py", text="pass")),
+                            step(edit=step.EditFile(path="x.py", find="pass", replace="...")),
+                            step(run=step.RunCommand(command="ls")),
+                            step(screenshot=step.TakeScreenshot(caption="a page")),
+                            step(
+                                usage=step.ReportUsage(
+                                    model="m", input_tokens=1, output_tokens=2, cost_usd_micros=250_000
+                                )
+                            ),
+                            step(ask=step.Ask(question="May I?")),
+                            step(wait=step.Wait()),
+                            step(fail=step.Fail(message="broken")),
+                            step(fail=step.Fail(message="broken", attempts=1)),
+                            step(flood=step.Flood(lines=10)),
+                            step(flood=step.Flood(lines=10, width=20)),
+                            step(ignore_sigterm=step.IgnoreSigterm()),
+                        ],
+                    )
+                ],
+            ),
+        ],
+    )
+    expected.defaults.timeout.FromSeconds(90)
+    expected.epics[0].tasks[0].estimate.FromSeconds(5400)
+    expected.epics[1].tasks[0].script[8].wait.duration.FromMilliseconds(1500)
+    assert loaded.plan == expected
+
+
+def test_reports_type_errors_and_meaning_together_by_line() -> None:
+    """Wrong types, unknown keys, doubled keys and bad meaning come in one list in the file's order."""
+    text = """\
+name: 12
+epics:
+  - key: a
+    key: b
+    depends_on: [b, nope]
+    tasks:
+      - {key: t, promt: x}
+      - {key: u, prompt: x, timeout: soon, retries: two}
+  - key: c
+    tasks: none
+"""
+    assert told(text) == [
+        (1, "name", "must be text; put '12' in quotes"),
+        (4, "epics[0].key", "the key is already on line 3; each may come once"),
+        (5, "epics[0].depends_on[0]", "there is no epic 'b'"),
+        (5, "epics[0].depends_on[1]", "there is no epic 'nope'"),
+        (7, "epics[0].tasks[0].prompt", "is missing; a task needs a prompt or a script"),
+        (7, "epics[0].tasks[0].promt", "unknown key, did you mean prompt?"),
+        (8, "epics[0].tasks[1].timeout", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        (8, "epics[0].tasks[1].retries", "is 'two'; it must be a whole number"),
+        (10, "epics[1].tasks", "is 'none'; it must be a list"),
+    ]
+
+
+def test_tells_column_and_source() -> None:
+    """The description is what editors and terminals can jump to."""
+    loaded = parse("name: x\nepics:\n  - key: a\n    tasks: [{key: t, prompt: x, agent: cloud}]\n", "my.yaml")
+    assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is no known agent")
+
+
+def test_shows_a_cycle_at_its_line() -> None:
+    """Rules about several epics have a line too."""
+    epics = "".join(
+        f"  - {{key: {key}, depends_on: [{other}], tasks: [{{key: t, prompt: x}}]}}\n"
+        for key, other in ("ab", "bc", "ca")
+    )
+    assert told(f"name: x\nepics:\n{epics}") == [
+        (3, "epics[0].depends_on", "these epics wait for each other: a → b → c → a")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), ("45", 45), ("0.5", 0.5), ("1.5s", 1.5)],
+)
+def test_reads_durations(text: str, seconds: float) -> None:
+    """Units from days to seconds, or a number of seconds."""
+    plan = parse(f"name: x\nepics: [{{key: a, tasks: [{{key: t, prompt: x, timeout: {text}}}]}}]", "p").plan
+    timeout = plan.epics[0].tasks[0].timeout
+    assert timeout.seconds + timeout.nanos / 1e9 == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["''", "5", "5x", "1m1h", "-5s", "m", "1.5m", "true", "0", "-3", "400d", ".inf", "[1]"]
+)
+def test_refuses_other_durations(text: str) -> None:
+    """Anything else names the field once."""
+    value = '"5"' if text == "5" else text
+    problems = told(f"name: x\nepics: [{{key: a, tasks: [{{key: t, prompt: x, timeout: {value}}}]}}]")
+    assert [field for _, field, _ in problems] == ["epics[0].tasks[0].timeout"]
+
+
+def test_refuses_anchors_and_aliases() -> None:
+    """Also those that would multiply into billions, at once and with their lines."""
+    lines = ['a: &a ["x"]'] + [
+        f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(9)
+    ]
+    problems = told("\n".join(lines))
+    assert (2, "b[0]", "anchors and aliases are not supported; write the value out") in problems
+    assert (10, "j", "anchors and aliases are not supported; write the value out") in problems
+
+
+def test_refuses_tags() -> None:
+    """A tag asks for something that a plan does not have."""
+    problems = told("name: !!python/object:os.system x\nepics: [{key: a, tasks: [{key: t, prompt: x}]}]")
+    assert problems == [(1, "name", "tags are not supported: 'tag:yaml.org,2002:python/object:os.system'")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("name: x\n\tepics: y", 2, "tab"),
+        ("name: [", 2, "not YAML"),
+        ("name: x\nepics: a: b", 2, "not YAML"),
+        ("- a\n- b", 1, "must be a mapping"),
+        ("hello", 1, "must be a mapping"),
+        ("", 1, "is empty"),
+        ("# nothing\n", 1, "is empty"),
+        ("[" * 10_000, 1, "nests deeper"),
+        ("{a: " * 10_000, 1, "nests deeper"),
+        (b"\x00\x01\x02ELF", 0, "binary"),
+        ("name: ä".encode("utf-16"), 0, "UTF-8"),
+        ("name: x\nepics: ä".encode("latin-1"), 2, "not UTF-8"),
+        ("name: \ud800", 1, "UTF-8"),
+        ("name: \x07", 0, "not YAML"),
+    ],
+)
+def test_refuses_what_is_no_plan(text: str | bytes, line: int, words: str) -> None:
+    """One problem that says what the file is instead, with its line where it has one."""
+    [(at, _, message)] = told(text)
+    assert at == line
+    assert words in message
+
+
+def test_refuses_a_second_document() -> None:
+    """A file holds one plan."""
+    assert (2, "", "holds more than one document; a plan is one") in told("name: x\n---\nname: y\n")
+
+
+def test_refuses_too_many_values() -> None:
+    """A small file of very many empty values is refused before it is judged."""
+    [(_, _, message)] = told("a: [" + "[]," * 200_000 + "]")
+    assert "more than 250,000 values" in message
+
+
+def test_refuses_a_file_that_is_too_large(tmp_path: Path) -> None:
+    """Fifty megabytes of YAML are refused by their size, unread."""
+    path = tmp_path / "big.yaml"
+    with path.open("wb") as big:
+        big.truncate(50 << 20)
+    [problem] = load(path).problems
+    assert problem.message == "is larger than 4 MiB, the most that a plan may take"
+
+
+def test_refuses_what_is_no_file(tmp_path: Path) -> None:
+    """A folder, a missing file and one that may not be read each say so."""
+    assert "is a folder" in load(tmp_path).describe()
+    assert load(tmp_path / "none.yaml").describe() == f"{tmp_path / 'none.yaml'}: does not exist"
+    assert "cannot be read" in load(tmp_path / ("x" * 300)).describe()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_refuses_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    """A lack of permission is a problem like any other."""
+    path = tmp_path / "p.yaml"
+    path.touch(mode=0)
+    assert "Permission denied" in load(path).describe()
+
+
+def test_reads_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors write one."""
+    path = tmp_path / "p.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load(path).problems == ()
+
+
+def test_takes_numbers_and_dates_as_they_stand() -> None:
+    """A date is text; a number where a key belongs is reported, and dependencies on it still hold."""
+    text = """\
+name: 2026-11-22
+epics:
+  - {key: 1, tasks: [{key: t, prompt: x}]}
+  - {key: b, depends_on: ["1"], tasks: [{key: t, prompt: x}]}
+"""
+    assert told(text) == [(3, "epics[0].key", "must be text; put '1' in quotes")]
+
+
+def test_reports_one_mistake_for_a_bad_step() -> None:
+    """Two steps in one, an unknown one, and one of the wrong type."""
+    text = """\
+name: x
+epics:
+  - key: a
+    tasks:
+      - key: t
+        script:
+          - say: hi
+            run: ls
+          - wiat: 2s
+          - say: [1]
+          - write: {path: ../x, text: hi}
+          - []
+"""
+    path = "epics[0].tasks[0].script"
+    assert told(text) == [
+        (7, f"{path}[0]", "is one step, but names 2: run, say; begin each with a dash"),
+        (9, f"{path}[1].wiat", "unknown key, did you mean wait?"),
+        (10, f"{path}[2].say", "must be text"),
+        (11, f"{path}[3].write.path", "'../x' leads out of the worktree; use a path relative to it"),
+        (12, f"{path}[4]", "must be a mapping of keys to values"),
+    ]
+
+
+def test_needs_no_fast_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML without libyaml reads the same."""
+    import yaml  # noqa: PLC0415 (only this test needs it)
+
+    from heddle.plan import source  # noqa: PLC0415 (only this test needs it)
+
+    monkeypatch.setattr(source, "_LOADER", yaml.SafeLoader)
+    assert parse(GOOD, "p").problems == ()
+    assert told("name: x\n\tepics: y")[0][0] == 2
+
+
+def test_size_limit_is_above_every_good_plan() -> None:
+    """The largest plan by the rules still fits a file."""
+    from heddle.plan import rules  # noqa: PLC0415 (only this test needs it)
+
+    assert file.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES

@@ -1,0 +1,82 @@
+"""Globs overlap exactly if some path matches both."""
+
+import itertools
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from heddle.plan.globs import overlap
+
+# All paths of up to three parts of up to two letters: enough to tell the globs below apart.
+NAMES = ["".join(letters) for size in (1, 2, 3) for letters in itertools.product("ab", repeat=size)]
+PATHS = [parts for size in (1, 2, 3) for parts in itertools.product(NAMES, repeat=size)]
+
+names = st.text("ab*?", min_size=1, max_size=2)
+small_globs = st.lists(st.just("**") | names, min_size=1, max_size=2).map("/".join)
+
+
+def matches(parts: tuple[str, ...], glob: list[str]) -> bool:
+    """Matches by definition: a glob that is used up leaves the rest of a path to be inside of it."""
+    if not glob:
+        return True
+    if glob[0] == "**":
+        return any(matches(parts[skip:], glob[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and name_matches(parts[0], glob[0]) and matches(parts[1:], glob[1:])
+
+
+def name_matches(name: str, pattern: str) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(name_matches(name[skip:], pattern[1:]) for skip in range(len(name) + 1))
+    return bool(name) and pattern[0] in {name[0], "?"} and name_matches(name[1:], pattern[1:])
+
+
+@settings(max_examples=300, deadline=None)
+@given(small_globs, small_globs)
+@example("**/a", "b/**")
+@example("a*", "*b")
+@example("?", "aa")
+def test_agrees_with_trying_every_path(one: str, other: str) -> None:
+    """On short globs over two letters it says what brute force finds."""
+    found = any(matches(path, one.split("/")) and matches(path, other.split("/")) for path in PATHS)
+    assert overlap(one, other) == found
+
+
+@given(small_globs, small_globs)
+def test_does_not_mind_the_order(one: str, other: str) -> None:
+    """Overlap is symmetric."""
+    assert overlap(one, other) == overlap(other, one)
+
+
+@given(small_globs)
+def test_overlaps_with_itself(glob: str) -> None:
+    """Every glob names some path."""
+    assert overlap(glob, glob)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("src/**", "src/api/books.py", True),
+        ("src", "src/api/books.py", True),
+        ("src/*.py", "src/api/books.py", False),
+        ("src/*.py", "src/*.js", False),
+        ("src/*.py", "src/test_*", True),
+        ("**/*.sql", "database/**", True),
+        ("api/**", "web/**", False),
+        ("./api/", "api/x", True),
+        ("a[b]", "ab", False),
+        ("**", "x", True),
+    ],
+)
+def test_knows_everyday_globs(one: str, other: str, expected: bool) -> None:
+    """The forms that plans use."""
+    assert overlap(one, other) is expected
+
+
+def test_long_globs_are_no_trouble() -> None:
+    """Neither deep recursion nor a doubling of work for each star."""
+    assert overlap("*a" * 500, "a*" * 500)
+    assert overlap("/".join(["**", "a"] * 200), "/".join(["a"] * 1000))

@@ -1,0 +1,259 @@
+"""Every mistake of a plan is found, with the path of its field."""
+
+from typing import Any, cast
+
+import pytest
+
+from heddle import pb
+from heddle.plan import rules
+from heddle.plan.rules import violations
+
+
+def a_task(key: str = "t", **fields: Any) -> pb.PlanTask:
+    """Returns a good task, or one with these fields."""
+    task = pb.PlanTask(key=key, prompt="Do it.")
+    task.MergeFrom(pb.PlanTask(**fields))
+    return task
+
+
+def an_epic(key: str = "a", *tasks: pb.PlanTask, **fields: Any) -> pb.PlanEpic:
+    """Returns a good epic, or one with these fields."""
+    return pb.PlanEpic(key=key, tasks=tasks or [a_task()], **fields)
+
+
+def a_plan(*epics: pb.PlanEpic, **fields: Any) -> pb.Plan:
+    """Returns a good plan, or one with these fields."""
+    return pb.Plan(name="p", epics=epics or [an_epic()], **fields)
+
+
+def found(plan: pb.Plan) -> dict[str, str]:
+    """Returns descriptions by field, of which each must have one."""
+    list_ = violations(plan)
+    by_field = {violation.field: violation.description for violation in list_}
+    assert len(by_field) == len(list_)
+    return by_field
+
+
+def test_accepts_a_good_plan() -> None:
+    """A plan with one epic and one task is enough."""
+    assert violations(a_plan()) == []
+
+
+def test_reports_every_mistake_at_once() -> None:
+    """None hides another."""
+    plan = pb.Plan(
+        epics=[
+            pb.PlanEpic(key="a b", tasks=[pb.PlanTask(key="", prompt="x")]),
+            pb.PlanEpic(key="b", depends_on=["c"]),
+        ]
+    )
+    plan.defaults.retries = -1
+    assert found(plan).keys() == {
+        "name",
+        "defaults.retries",
+        "epics[0].key",
+        "epics[0].tasks[0].key",
+        "epics[1].tasks",
+        "epics[1].depends_on[0]",
+    }
+
+
+def test_needs_epics() -> None:
+    """A plan without epics is none."""
+    assert found(pb.Plan(name="p")) == {"epics": "needs at least one epic"}
+
+
+@pytest.mark.parametrize("key", ["-a", "a b", "a/b", "ä", "x" * 64, "a.b", "..", "a\n"])
+def test_refuses_bad_keys(key: str) -> None:
+    """Keys become folders, branches and parts of URLs."""
+    assert found(a_plan(an_epic(key))).keys() == {"epics[0].key"}
+
+
+def test_compares_keys_without_case() -> None:
+    """Two epics of one key, or two tasks of one epic, would share a folder on some disks."""
+    plan = a_plan(an_epic("a"), an_epic("A", a_task("x"), a_task("X")))
+    assert found(plan) == {
+        "epics[1].key": "'A' is also the key of epics[0]; case does not count",
+        "epics[1].tasks[1].key": "'X' is also the key of epics[1].tasks[0]; case does not count",
+    }
+
+
+def test_lets_tasks_of_different_epics_share_a_key() -> None:
+    """A task's key is unique within its epic only."""
+    assert violations(a_plan(an_epic("a"), an_epic("b"))) == []
+
+
+def test_suggests_the_dependency_that_was_meant() -> None:
+    """An unknown key gets the nearest known one."""
+    plan = a_plan(an_epic("backend"), an_epic("ui", depends_on=["bakend", "zzz"]))
+    assert found(plan) == {
+        "epics[1].depends_on[0]": "there is no epic 'bakend', did you mean backend?",
+        "epics[1].depends_on[1]": "there is no epic 'zzz'",
+    }
+
+
+def test_refuses_an_epic_that_depends_on_itself() -> None:
+    """It is no cycle of several, and said so."""
+    assert found(a_plan(an_epic("a", depends_on=["a"]))) == {
+        "epics[0].depends_on[0]": "'a' depends on itself"
+    }
+
+
+def test_shows_the_whole_path_of_a_cycle() -> None:
+    """The path ends where it begins; epics behind the cycle are not part of it."""
+    plan = a_plan(
+        an_epic("z", depends_on=["a"]),
+        an_epic("a", depends_on=["b"]),
+        an_epic("b", depends_on=["c"]),
+        an_epic("c", depends_on=["a"]),
+        an_epic("d"),
+    )
+    assert found(plan) == {"epics[1].depends_on": "these epics wait for each other: a → b → c → a"}
+
+
+def test_shows_cycles_that_have_nothing_in_common() -> None:
+    """Each gets its own line."""
+    plan = a_plan(
+        an_epic("a", depends_on=["b"]),
+        an_epic("b", depends_on=["a"]),
+        an_epic("c", depends_on=["d"]),
+        an_epic("d", depends_on=["c"]),
+    )
+    assert found(plan).keys() == {"epics[0].depends_on", "epics[2].depends_on"}
+
+
+def test_needs_a_prompt_or_a_script() -> None:
+    """A script makes up for a missing prompt; nothing makes up for both."""
+    script = [pb.ScriptStep(say=pb.ScriptStep.Say(text="hi"))]
+    plan = a_plan(an_epic("a", pb.PlanTask(key="t"), pb.PlanTask(key="u", script=script)))
+    assert found(plan).keys() == {"epics[0].tasks[0].prompt"}
+
+
+@pytest.mark.parametrize("agent", ["scripted", "command:make it so"])
+def test_knows_its_agents(agent: str) -> None:
+    """The scripted agent, and any command."""
+    assert rules.agent_problem(agent) is None
+    assert violations(a_plan(an_epic("a", a_task(agent=agent)))) == []
+
+
+@pytest.mark.parametrize("agent", ["command:", "command:  ", "cloud", "Scripted", "command", "command:a\0b"])
+def test_refuses_other_agents(agent: str) -> None:
+    """A command needs something after the colon."""
+    assert found(a_plan(an_epic("a", a_task(agent=agent)))).keys() == {"epics[0].tasks[0].agent"}
+
+
+def test_refuses_a_script_for_an_agent_that_plays_none() -> None:
+    """Also where the agent is the plan's default."""
+    script = [pb.ScriptStep(say=pb.ScriptStep.Say(text="hi"))]
+    plan = a_plan(
+        an_epic("a", a_task("t", script=script), a_task("u", script=script, agent="scripted")),
+        defaults=pb.TaskDefaults(agent="command:true"),
+    )
+    assert found(plan).keys() == {"epics[0].tasks[0].script"}
+
+
+def test_judges_checks() -> None:
+    """A check has a name of its own and a command."""
+    checks = [pb.Check(name="x", run="true"), pb.Check(name="x", run=" "), pb.Check(run="true")]
+    plan = a_plan(an_epic("a", a_task(checks=checks)))
+    assert found(plan).keys() == {
+        "epics[0].tasks[0].checks[1].name",
+        "epics[0].tasks[0].checks[1].run",
+        "epics[0].tasks[0].checks[2].name",
+    }
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 366 * 24 * 3600])
+def test_refuses_lengths_that_are_none(seconds: int) -> None:
+    """A timeout or estimate is more than nothing, and at most a year."""
+    task = a_task(retries=-1)
+    task.timeout.seconds = seconds
+    task.estimate.seconds = seconds
+    path = "epics[0].tasks[0]"
+    assert found(a_plan(an_epic("a", task))).keys() == {
+        f"{path}.timeout",
+        f"{path}.estimate",
+        f"{path}.retries",
+    }
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/etc/passwd", "../x", "a/../../x", ".", ".git/hooks/x", "a/.GIT/x", "a\0b"]
+)
+def test_refuses_paths_that_leave_the_worktree(path: str) -> None:
+    """A script writes in its worktree only, and not in git's own files."""
+    steps = [
+        pb.ScriptStep(write=pb.ScriptStep.WriteFile(path=path)),
+        pb.ScriptStep(edit=pb.ScriptStep.EditFile(path=path, find="x")),
+    ]
+    plan = a_plan(an_epic("a", a_task(script=steps)))
+    assert found(plan).keys() == {
+        "epics[0].tasks[0].script[0].write.path",
+        "epics[0].tasks[0].script[1].edit.path",
+    }
+
+
+def test_judges_the_steps_of_a_script() -> None:
+    """Each step's own fields."""
+    step = pb.ScriptStep
+    steps = [
+        step(),
+        step(edit=step.EditFile(path="x")),
+        step(run=step.RunCommand(command=" ")),
+        step(usage=step.ReportUsage(input_tokens=-1)),
+        step(ask=step.Ask()),
+        step(wait=step.Wait()),
+        step(fail=step.Fail(attempts=-1)),
+        step(flood=step.Flood()),
+        step(ignore_sigterm=step.IgnoreSigterm()),
+    ]
+    path = "epics[0].tasks[0].script"
+    assert found(a_plan(an_epic("a", a_task(script=steps)))).keys() == {
+        f"{path}[0]",
+        f"{path}[1].edit.find",
+        f"{path}[2].run.command",
+        f"{path}[3].usage.model",
+        f"{path}[3].usage.input_tokens",
+        f"{path}[4].ask.question",
+        f"{path}[5].wait.duration",
+        f"{path}[6].fail.attempts",
+        f"{path}[7].flood.lines",
+    }
+
+
+def test_refuses_a_prompt_that_is_too_long() -> None:
+    """It counts bytes."""
+    plan = a_plan(an_epic("a", pb.PlanTask(key="t", prompt="ä" * 100_001)))
+    assert found(plan).keys() == {"epics[0].tasks[0].prompt"}
+
+
+def test_refuses_a_plan_that_fits_no_message() -> None:
+    """The whole plan travels in one message."""
+    tasks = [pb.PlanTask(key=f"t{number}", prompt="x" * 150_000) for number in range(21)]
+    assert found(a_plan(an_epic("a", *tasks))).keys() == {"epics"}
+
+
+def test_limits_epics_and_tasks() -> None:
+    """A thousand epics, ten thousand tasks."""
+    tasks = [pb.PlanTask(key=f"t{number}", prompt="x") for number in range(11)]
+    plan = a_plan(*(an_epic(f"e{number}", *tasks) for number in range(1001)))
+    assert [violation.field for violation in violations(plan)] == ["epics", "epics"]
+
+
+def test_stops_at_a_thousand_mistakes() -> None:
+    """A hostile plan cannot make the answer endless."""
+    plan = a_plan(an_epic("a", depends_on=["x"] * 5000))
+    assert len(violations(plan)) == rules.MAX_VIOLATIONS
+
+
+def test_refuses_an_unknown_on_failure() -> None:
+    """A newer client may send what this server does not know."""
+    epic = an_epic("a")
+    epic.on_failure = cast("pb.OnFailure.ValueType", 9)
+    assert found(a_plan(epic)).keys() == {"epics[0].on_failure"}
+
+
+@pytest.mark.parametrize("glob", ["/etc/**", "../**", ""])
+def test_refuses_globs_that_leave_the_worktree(glob: str) -> None:
+    """What an epic touches lies in its worktree."""
+    assert found(a_plan(an_epic("a", touches=[glob]))).keys() == {"epics[0].touches[0]"}
