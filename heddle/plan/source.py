@@ -6,7 +6,7 @@ recurses as deep as the text asks it to. This one reports all three as mistakes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -25,7 +25,8 @@ _LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _NUMBERS_AND_SUCH: Final = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
 _RESOLVER: Final = Resolver()
 
-Step = str | int
+Step: TypeAlias = str | int
+Scalar: TypeAlias = str | int | float | None
 
 
 class Place(NamedTuple):
@@ -54,7 +55,7 @@ class Node:
     """A value and its place. `text` is what a scalar looks like in the file."""
 
     place: Place
-    value: "object | list[Node] | dict[str, Node]" = None
+    value: "Scalar | list[Node] | dict[str, Node]" = None
     text: str = ""
     # Where the keys of a mapping stand.
     keys: dict[str, Place] = field(default_factory=dict)
