@@ -1,0 +1,86 @@
+"""Who waits for whom."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from heddle.errors import HeddleError
+from worktree_svc.locks import Jobs, RepositoryLocks
+
+DEADLINE = 10
+
+
+class Gate:
+    """A job that says when it has begun and waits until it may end."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self) -> str:
+        self.begun.set()
+        assert self.open.wait(DEADLINE)
+        return "done"
+
+    async def has_begun(self) -> bool:
+        return await asyncio.to_thread(self.begun.wait, DEADLINE)
+
+
+async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
+    """When a caller is cancelled its job goes on, and the next one of the same key still waits for it."""
+    jobs, first, second = Jobs(), Gate(), Gate()
+    caller = asyncio.ensure_future(jobs.run(first, key="epic"))
+    assert await first.has_begun()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    waiting = asyncio.ensure_future(jobs.run(second, key="epic"))
+    other = Gate()
+    other.open.set()
+    assert await jobs.run(other, key="another epic") == "done"
+    assert not second.begun.is_set()
+    first.open.set()
+    second.open.set()
+    assert await waiting == "done"
+    await jobs.drain()
+
+
+async def test_draining_ends_what_began_and_takes_nothing_new() -> None:
+    """A drain waits for running jobs; new ones are told to come back."""
+    jobs, job = Jobs(), Gate()
+    running = asyncio.ensure_future(jobs.run(job))
+    assert await job.has_begun()
+    draining = asyncio.ensure_future(jobs.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(HeddleError) as raised:
+        await jobs.run(job)
+    assert raised.value.reason == pb.ERROR_REASON_DRAINING
+    assert not draining.done()
+    job.open.set()
+    assert await running == "done"
+    await draining
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one-service", "two-services"])
+def test_a_repository_has_one_holder(tmp_path: Path, shared: bool) -> None:
+    """Threads of one service, or of two, never hold the same repository together."""
+    mine = RepositoryLocks()
+    theirs = mine if shared else RepositoryLocks()
+    holders: list[str] = []
+    most = []
+
+    def hold(locks: RepositoryLocks) -> None:
+        with locks.hold(tmp_path):
+            holders.append("one")
+            most.append(len(holders))
+            threading.Event().wait(0.001)  # long enough that another would come in if it could
+            holders.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold, [mine, theirs] * 10))
+    assert most == [1] * 20
+    assert list(tmp_path.iterdir()) == []
