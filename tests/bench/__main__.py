@@ -1,0 +1,62 @@
+"""`make bench`: measures Heddle beside the alternatives and prints a table for each subject.
+
+python -m tests.bench                      everything, in about two minutes
+python -m tests.bench scheduling           one subject; the others are below
+
+The tables are markdown; docs/performance.md holds those of a known machine.
+Figures depend on the machine; ratios were taken in the same run.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from heddle import logs
+from heddle.config import Settings
+from tests.bench import makespan_table, scheduling, streaming
+from tests.bench.table import Table
+
+# Seconds; a subject that takes longer has gone wrong.
+BOUND: Final = 120
+
+SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
+    "scheduling": scheduling.run,
+    "makespan": makespan_table.run,
+    "streaming": streaming.run,
+}
+
+
+async def measure(names: list[str]) -> int:
+    """Prints the tables; returns the exit code, which is 1 if a subject could not be measured."""
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+    )
+    code = 0
+    for name in names:
+        try:
+            async with asyncio.timeout(BOUND):
+                print(await SUBJECTS[name](), flush=True)
+        except TimeoutError:
+            print(f"{name} took longer than {BOUND} s and was ended", file=sys.stderr)
+            code = 1
+    return code
+
+
+def main() -> int:
+    """Runs the command line above; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], metavar="|".join(SUBJECTS))
+    arguments = parser.parse_args()
+    # The fake worker serves inside this process; its lines would stand between the tables.
+    logs.configure(Settings.read({"HEDDLE_LOG_LEVEL": "warning"}), "bench")
+    return asyncio.run(measure(arguments.subjects or list(SUBJECTS)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
