@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
-
-import sqlalchemy as sa
 
 from heddle import pb
 from heddle.clock import Clock
@@ -31,33 +29,32 @@ async def tries() -> AsyncIterator[None]:
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-@dataclass(frozen=True)
 class Lead:
     """One leader's term."""
 
-    epoch: int
-    database: Database
-    workers: Workers
-    clock: Clock
-    should_retry: ShouldRetry
+    def __init__(
+        self, epoch: int, database: Database, workers: Workers, *, clock: Clock, should_retry: ShouldRetry
+    ) -> None:
+        self.epoch = epoch
+        self.workers = workers
+        self.should_retry = should_retry
+        self._database = database
+        self._clock = clock
+        # One object for the whole term, so that a transaction checks the epoch once.
+        self._guard = partial(check_epoch, epoch=epoch)
 
     def now(self) -> int:
         """Returns the time in microseconds since 1970."""
-        return micros(self.clock())
+        return micros(self._clock())
 
     async def write(self, work: Work[T], *topics: str) -> T:
         """Writes, however long the database is away; raises STALE_EPOCH once a newer leader is at work.
 
         `work` may run again after a commit in doubt, so it checks what it finds.
         """
-
-        def fenced(connection: sa.Connection) -> T:
-            check_epoch(connection, self.epoch)
-            return work(connection)
-
         async for _ in tries():
             try:
-                return await self.database.submit(fenced, *topics)
+                return await self._database.submit(work, *topics, guard=self._guard)
             except HeddleError as error:
                 if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
                     raise
@@ -67,7 +64,7 @@ class Lead:
         """Reads, however long the database is away."""
         async for _ in tries():
             try:
-                return await self.database.read(work)
+                return await self._database.read(work)
             except HeddleError as error:
                 if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
                     raise

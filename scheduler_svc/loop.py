@@ -72,7 +72,9 @@ class Loop:
         """Leads whenever it can, until it is cancelled."""
         while True:
             epoch = await self._leadership.acquire()
-            lead = Lead(epoch, self._database, self._workers, self._clock, self._should_retry)
+            lead = Lead(
+                epoch, self._database, self._workers, clock=self._clock, should_retry=self._should_retry
+            )
             crew = Crew(lead)
             try:
                 await self._lead(lead, crew)

@@ -1,5 +1,6 @@
 """The streams: a run's log with what it changed, and a session's log."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from scheduler_svc.store.tables import attempts
 
 # Seconds between checkpoints of an idle stream.
 CHECKPOINT: Final = 5.0
+
+# Seconds between looks at a run's log: in a busy run the events of one look share a message.
+_BREATH: Final = 0.05
 
 # Seconds between the summaries of one session.
 SUMMARY_INTERVAL: Final = 0.5
@@ -77,6 +81,7 @@ async def watch_run(
                     yield pb.WatchRunResponse(resume_sequence=after, summaries=group)
             if state in ENDED_RUN:
                 return
+            await asyncio.sleep(_BREATH)
             if not await _rung(bell, run_topic, news):
                 yield pb.WatchRunResponse(resume_sequence=after)
 

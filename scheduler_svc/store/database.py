@@ -1,7 +1,8 @@
 """One writer with group commit, and readers beside it.
 
-A commit costs an fsync. So functions that wait to write share one transaction,
-each inside its own savepoint: one that fails leaves its neighbours alone.
+A commit costs an fsync. So functions that wait to write share one transaction.
+If one of them fails, all are undone and run once more, each inside a savepoint:
+so it leaves its neighbours alone, and those that never fail pay for none.
 """
 
 import asyncio
@@ -26,16 +27,23 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sa.Connection], T]
 
+# Runs first in a transaction and raises if this writer may not write.
+Guard: TypeAlias = Callable[[sa.Connection], None]
+
 # Functions in one transaction; more would only make the first of them wait.
 _LARGEST_GROUP: Final = 256
 
 _READERS: Final = 4
+
+# The connection or the disk failed, not the work: the whole group must go again.
+_LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
 
 @dataclass(frozen=True)
 class _Job:
     work: Work[Any]
     topics: tuple[str, ...]
+    guard: Guard | None
     future: "asyncio.Future[Any]"
 
 
@@ -87,17 +95,18 @@ class Database:
         await asyncio.to_thread(self._readers.shutdown)
         self.engine.dispose()
 
-    async def submit(self, work: Work[T], *topics: str) -> T:
+    async def submit(self, work: Work[T], *topics: str, guard: Guard | None = None) -> T:
         """Runs `work` in the writer's next transaction; returns its result after the commit.
 
         What it raises is raised here, and only its own changes are undone. After
-        the commit `topics` are rung. Work may run twice if its first commit was
-        in doubt, so it checks what it finds.
+        the commit `topics` are rung. Work may run more than once: it keeps nothing
+        of a run before, and checks what it finds. `guard` runs once for all work
+        of a transaction that shares it; what it raises is raised to each.
         """
         if self._writer is None:
             raise unavailable(RuntimeError("it is not open"))
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(work, topics, future))
+        self._queue.put(_Job(work, topics, guard, future))
         return await future
 
     async def read(self, work: Work[T]) -> T:
@@ -110,7 +119,7 @@ class Database:
         try:
             with self.engine.connect() as connection, connection.begin():
                 return work(connection)
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        except _LOST as error:
             raise unavailable(error) from error
 
     def _write_groups(self) -> None:
@@ -135,13 +144,16 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 connection.execution_options(**{WRITES: True})
-                transaction = connection.begin()
-                outcomes = [_run(job.work, connection, alone=len(group) == 1) for job in group]
-                if len(group) == 1 and isinstance(outcomes[0], Exception):
-                    transaction.rollback()
-                else:
-                    transaction.commit()
-                return outcomes
+                try:
+                    with connection.begin():
+                        return _run_bare(group, connection)
+                except _LOST:
+                    raise
+                except Exception as error:  # noqa: BLE001 (some job's own; the next lines find out whose)
+                    if len(group) == 1:
+                        return [error]
+                with connection.begin():
+                    return _run_apart(group, connection)
         except Exception as error:  # noqa: BLE001 (each job gets it; the writer must go on)
             log.warning("database_unavailable", error=str(error))
             return [unavailable(error)] * len(group)
@@ -168,14 +180,20 @@ class Database:
             self._remote.ring(topics)
 
 
-def _run(work: Work[Any], connection: sa.Connection, *, alone: bool) -> Any:
-    try:
-        if alone:
-            return work(connection)
-        with connection.begin_nested():
-            return work(connection)
-    except (sa.exc.OperationalError, sa.exc.InterfaceError):
-        # The connection or the disk, not this function: the whole group must go again.
-        raise
-    except Exception as error:  # noqa: BLE001 (it is raised where the work was submitted)
-        return error
+def _run_bare(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
+    for guard in {job.guard for job in group if job.guard}:
+        guard(connection)
+    return [job.work(connection) for job in group]
+
+
+def _run_apart(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
+    outcomes: list[Any] = []
+    for job in group:
+        try:
+            with connection.begin_nested():
+                outcomes += _run_bare([job], connection)
+        except _LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 (it is raised where the work was submitted)
+            outcomes.append(error)
+    return outcomes

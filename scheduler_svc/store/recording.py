@@ -142,7 +142,7 @@ def ingest(
     after = fold(before, fresh)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
     _save(connection, attempt, after, result)
-    _promote(connection, attempt, fresh, now)
+    _promote(connection, attempt, fresh, was_waiting=row.state == pb.ATTEMPT_STATE_WAITING, now=now)
     return result
 
 
@@ -174,9 +174,17 @@ def _save(
     connection.execute(sa.update(attempts).where(*is_attempt(attempt)).values(**values))
 
 
-def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
+def _promote(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    fresh: Sequence[pb.Event],
+    *,
+    was_waiting: bool,
+    now: int,
+) -> None:
     """Copies into the run's log what the run is judged by; keeps the task's state in step."""
     promoted: list[pb.Event] = []
+    # Set where the task's state changes.
     waiting = None
     for each in fresh:
         kind = each.WhichOneof("payload")
@@ -189,7 +197,7 @@ def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb
             waiting = True
             asked = pb.TaskWaiting(reason=each.approval_requested.question)
             promoted.append(event(attempt, each.actor, task_waiting=asked))
-        elif kind in {"approval_resolved", "session_finished"}:
+        elif kind == "approval_resolved" or (kind == "session_finished" and was_waiting):
             waiting = False
     if waiting is not None:
         state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING

@@ -72,10 +72,10 @@ class RemoteDoorbell:
 
     def _hear_until_broken(self) -> None:
         borrowed = self._engine.raw_connection()
+        # psycopg's own connection: its listening has no form in SQLAlchemy.
+        connection: Any = borrowed.driver_connection
         borrowed.detach()
         try:
-            # psycopg's own connection: its listening has no form in SQLAlchemy.
-            connection: Any = borrowed.driver_connection
             connection.autocommit = True
             connection.execute(f"LISTEN {_CHANNEL}")
             # Rings before this moment were not heard.

@@ -1,0 +1,40 @@
+"""Databases, and a scheduler with a fake worker."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from heddle.testing.fake_worker import FakeWorker
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.scheduler import Scheduler, scheduling, serving_fake
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'heddle.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+async def scheduler(worker: FakeWorker, tmp_path: Path) -> AsyncIterator[Scheduler]:
+    """A scheduler on SQLite with the fake worker."""
+    async with serving_fake(worker) as address, scheduling(address, tmp_path) as running:
+        yield running

@@ -1,0 +1,182 @@
+"""What goes wrong in one place stays there."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from scheduler_svc.store import recording
+from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
+
+
+def finishing(outcome: "pb.Outcome.ValueType", reason: str = "") -> pb.SessionFinished:
+    return pb.SessionFinished(outcome=outcome, reason=reason)
+
+
+async def test_failing_task_leaves_others_running(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A task that fails for good costs neither the rest of its epic nor other epics anything."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        failed = (session.name.epic, session.name.task) == ("a", "one")
+        return finishing(pb.OUTCOME_FAILED, "exit code 3") if failed else finishing(pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one", "two"]}, retries=1))
+
+    events = await scheduler.finished(run)
+
+    failures = [event.task_failed for event in events if event.HasField("task_failed")]
+    assert [each.will_retry for each in failures] == [True, False]
+    assert {each.reason for each in failures} == {"exit code 3"}
+    assert failures[0].kept_ref.endswith("/a/one/1")
+    tasks = await scheduler.tasks(run)
+    assert tasks["a/one"].attempt_count == 2
+    assert tasks["a/one"].reason == "exit code 3"
+    assert [task.state for task in tasks.values()].count(pb.TASK_STATE_ACCEPTED) == 3
+    epics = await scheduler.epics(run)
+    assert epics["a"].state == pb.EPIC_STATE_FAILED
+    assert epics["b"].state == pb.EPIC_STATE_SUCCEEDED
+    assert len(next(iter(worker.merged.values()))) == 2  # what was accepted is merged all the same
+    ended = await scheduler.run(run)
+    assert ended.state == pb.RUN_STATE_FAILED
+    assert ended.reason == "1 of 2 epics failed (a)"
+
+
+async def test_exception_in_one_conductor_leaves_others_running(
+    worker: FakeWorker, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect met while one attempt is conducted fails that attempt in plain words, and no other."""
+    real = recording.accept
+
+    def broken(connection: Any, attempt: Any, **rest: Any) -> None:
+        if attempt.epic == "a":
+            raise ZeroDivisionError("no such thing")
+        real(connection, attempt, **rest)
+
+    monkeypatch.setattr(recording, "accept", broken)
+    run = await scheduler.create(make_plan({"a": ["one"], "b": ["one", "two"]}))
+
+    await scheduler.finished(run)
+
+    tasks = await scheduler.tasks(run)
+    assert tasks["a/one"].state == pb.TASK_STATE_FAILED
+    assert "ZeroDivisionError: no such thing" in tasks["a/one"].reason
+    assert tasks["b/two"].state == pb.TASK_STATE_ACCEPTED
+    assert (await scheduler.epics(run))["b"].state == pb.EPIC_STATE_SUCCEEDED
+
+
+async def test_worker_error_fails_the_attempt_with_its_words(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """An error that a worker reports becomes the reason of that attempt; the next task runs."""
+
+    def before(method: str, request: Any) -> None:
+        if method == "EnsureWorktree" and "/tasks/one/" in request.attempt:
+            raise HeddleError(pb.ERROR_REASON_DISK_FULL, "the disk is full; make room")
+
+    worker.before = before
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+
+    await scheduler.finished(run)
+
+    tasks = await scheduler.tasks(run)
+    assert tasks["a/one"].reason == "the disk is full; make room"
+    assert tasks["a/two"].state == pb.TASK_STATE_ACCEPTED
+
+
+async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An attempt whose session died with its worker is lost, and the task gets another without retries."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if session.name.number == 1:
+            return finishing(pb.OUTCOME_LOST, "agent_svc was killed")
+        return finishing(pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+
+    await scheduler.finished(run)
+
+    answer = await scheduler.api.ListAttempts(pb.ListAttemptsRequest(parent=f"{run}/epics/a/tasks/one"))
+    assert [each.state for each in answer.attempts] == [pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_ACCEPTED]
+
+
+async def test_conflicting_epic_is_reported_with_its_files(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A merge that conflicts changes nothing, names the files, and lets the others be merged."""
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+
+    def before(method: str, request: Any) -> None:
+        if method == "MergeBranch" and request.source_branch.endswith("/a"):
+            worker.conflicting.add(request.source_branch)
+
+    worker.before = before
+    run = await scheduler.create(plan)
+
+    events = await scheduler.finished(run)
+
+    epic = (await scheduler.epics(run))["a"]
+    assert epic.state == pb.EPIC_STATE_CONFLICTED
+    assert list(epic.conflict_files) == ["shared.txt"]
+    assert [event.epic for event in events if event.HasField("merge_conflicted")] == ["a"]
+    assert (await scheduler.epics(run))["b"].state == pb.EPIC_STATE_SUCCEEDED
+
+
+async def test_worktrees_are_removed_after_the_run(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Once a run has ended its worktrees go, and its log says so; one that cannot go stops nothing."""
+
+    def before(method: str, request: Any) -> None:
+        if method == "RemoveWorktree" and request.epic.endswith("/a"):
+            raise HeddleError(pb.ERROR_REASON_GIT_FAILED, "locked")
+
+    worker.before = before
+    run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}))
+    ended = await scheduler.finished(run)
+
+    async with asyncio.timeout(20):
+        while not (
+            events := (
+                await scheduler.api.ListEvents(
+                    pb.ListEventsRequest(parent=run, after_sequence=ended[-1].sequence)
+                )
+            ).events
+        ):
+            await asyncio.sleep(0.01)  # a watch has ended with the run
+
+    assert [(event.WhichOneof("payload"), event.epic) for event in events] == [("worktree_removed", "b")]
+    assert list(worker.worktrees) == [f"{run}/epics/a"]
+
+
+async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) -> None:
+    """While its worker is away an attempt waits; the run's log says that it was lost and came back."""
+    worker = FakeWorker()
+    holding = asyncio.Event()
+
+    async def play(_session: FakeSession) -> pb.SessionFinished:
+        await holding.wait()
+        return finishing(pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    async with serving_fake(worker) as address:
+        pass
+    async with scheduling(address, tmp_path) as scheduler:
+        async with serving_fake(worker, address):
+            async with asyncio.timeout(20):
+                while not (await scheduler.api.ListWorkers(pb.ListWorkersRequest())).workers[0].connected:
+                    await asyncio.sleep(0.05)  # heartbeats have no event
+            run = await scheduler.create(make_plan({"a": ["one"]}))
+            await scheduler.until(run, lambda event: event.HasField("session_started"))
+        lost = await scheduler.until(run, lambda event: event.HasField("worker_lost"))
+        assert lost[-1].worker_lost.worker == "local"
+        # Its memory went with it: the session is unknown now, hence lost, hence tried again.
+        worker.sessions.clear()
+        holding.set()
+        async with serving_fake(worker, address):
+            events = await scheduler.finished(run)
+    kinds = [event.WhichOneof("payload") for event in events]
+    assert "worker_joined" in kinds
+    assert kinds.count("task_started") == 2
+    assert kinds.count("task_accepted") == 1

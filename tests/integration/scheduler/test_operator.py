@@ -1,0 +1,202 @@
+"""What an operator may do to a run while it goes on: pause, cancel, stop, retry, answer."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from heddle import pb
+from heddle.errors import from_rpc
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from tests.support.scheduler import Scheduler, make_plan
+
+
+async def hold(_session: FakeSession) -> pb.SessionFinished:
+    """Plays until it is stopped."""
+    await asyncio.Event().wait()
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+def started(event: pb.Event) -> bool:
+    return event.HasField("session_started")
+
+
+async def reason_of(call: object) -> "pb.ErrorReason.ValueType":
+    """Awaits a call that must fail; returns the reason."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call  # type: ignore[misc]  # a call of grpc.aio is awaitable
+    error = from_rpc(caught.value)
+    assert error is not None
+    return error.reason
+
+
+async def test_paused_run_starts_nothing_until_it_is_resumed(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """A pause lets the running session end and keeps the next from starting; a resume lets it start."""
+    go_on = asyncio.Event()
+
+    async def play(_session: FakeSession) -> pb.SessionFinished:
+        await go_on.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+    await scheduler.until(run, started)
+    paused = (await scheduler.api.PauseRun(pb.PauseRunRequest(name=run, actor="user:ada"))).run
+    assert paused.state == pb.RUN_STATE_PAUSED
+    go_on.set()
+    events = await scheduler.until(run, lambda event: event.HasField("task_accepted"))
+    assert [event.actor for event in events if event.HasField("run_paused")] == ["user:ada"]
+    assert (await scheduler.tasks(run))["a/two"].state == pb.TASK_STATE_PENDING
+    again = (await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))).run
+    assert again.state == pb.RUN_STATE_PAUSED
+
+    resumed = (await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run))).run
+
+    assert resumed.state == pb.RUN_STATE_RUNNING
+    events = await scheduler.finished(run)
+    order = [event.WhichOneof("payload") for event in events]
+    assert order.index("run_resumed") < len(order) - order[::-1].index("task_started") - 1
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+
+
+async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """After a cancel nothing of the run lives, its tasks are over, and a second cancel says the same."""
+    worker.play = hold
+    run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
+    async with asyncio.timeout(20):
+        while len(worker.live) < 2:
+            await scheduler.until(run, started)
+
+    answer = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run, actor="user:ada"))
+
+    assert answer.run.state == pb.RUN_STATE_CANCELLED
+    assert answer.run.reason == "cancelled by user:ada"
+    assert not worker.live
+    tasks = await scheduler.tasks(run)
+    assert tasks["a/one"].latest_attempt.state == pb.ATTEMPT_STATE_STOPPED
+    assert tasks["a/two"].state == pb.TASK_STATE_SKIPPED
+    again = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
+    assert again.run.state == pb.RUN_STATE_CANCELLED
+
+
+async def test_ended_run_can_be_neither_paused_nor_cancelled(scheduler: Scheduler) -> None:
+    """What only a live run allows is refused with WRONG_STATE afterwards."""
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.finished(run)
+
+    assert (
+        await reason_of(scheduler.api.PauseRun(pb.PauseRunRequest(name=run))) == pb.ERROR_REASON_WRONG_STATE
+    )
+    assert (
+        await reason_of(scheduler.api.CancelRun(pb.CancelRunRequest(name=run))) == pb.ERROR_REASON_WRONG_STATE
+    )
+    retry = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one")
+    assert await reason_of(scheduler.api.RetryTask(retry)) == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """A stop answers when the session is gone; the task fails at once, the next one runs, others are not touched."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if (session.name.epic, session.name.task) == ("a", "one"):
+            await hold(session)
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}, retries=3))
+    await scheduler.until(run, lambda event: started(event) and event.epic == "a")
+    name = f"{run}/epics/a/tasks/one/attempts/1"
+
+    stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name, actor="user:ada"))).attempt
+
+    assert stopped.state == pb.ATTEMPT_STATE_STOPPED
+    assert stopped.reason == "stopped by user:ada"
+    assert name not in {session.request.attempt for session in worker.live}
+    await scheduler.finished(run)
+    tasks = await scheduler.tasks(run)
+    assert tasks["a/one"].state == pb.TASK_STATE_FAILED
+    assert tasks["a/one"].attempt_count == 1
+    assert tasks["a/two"].state == pb.TASK_STATE_ACCEPTED
+    assert tasks["b/one"].state == pb.TASK_STATE_ACCEPTED
+    again = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name))).attempt
+    assert again.state == pb.ATTEMPT_STATE_STOPPED
+
+
+async def test_attempt_that_waits_for_a_slot_can_be_stopped(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A stop also ends an attempt that has no session yet."""
+    worker.slots = 0
+    run = await scheduler.create(make_plan({"a": ["one"]}), max_parallel=1)
+    async with asyncio.timeout(20):
+        while not worker.called("StartSession"):
+            await asyncio.sleep(0.01)  # until it was refused
+
+    name = f"{run}/epics/a/tasks/one/attempts/1"
+    stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name))).attempt
+
+    assert stopped.state == pb.ATTEMPT_STATE_STOPPED
+    assert not worker.sessions
+
+
+async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A failed task that is retried runs again after the run had ended, and its epic is merged once more."""
+    broken = {"one"}
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if session.name.task in broken:
+            return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="exit code 1")
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+    ended = await scheduler.finished(run)
+    before = await scheduler.run(run)
+    assert before.state == pb.RUN_STATE_FAILED
+    assert (before.tasks.accepted, before.tasks.failed) == (1, 1)
+    merges = len(worker.called("MergeBranch"))
+    broken.clear()
+
+    request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", request_id="again", actor="user:ada")
+    task = (await scheduler.api.RetryTask(request)).task
+    assert task.state == pb.TASK_STATE_PENDING
+    events = await scheduler.until(
+        run, lambda event: event.HasField("run_finished"), after=ended[-1].sequence
+    )
+    repeated = (await scheduler.api.RetryTask(request)).task
+
+    assert events[-1].run_finished.outcome == pb.OUTCOME_SUCCEEDED
+    assert repeated.attempt_count == 2
+    assert repeated.state == pb.TASK_STATE_ACCEPTED
+    assert len(worker.called("MergeBranch")) == merges + 1
+    epic = (await scheduler.epics(run))["a"]
+    assert epic.state == pb.EPIC_STATE_SUCCEEDED
+
+
+async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A question makes the task wait; the answer reaches the agent and lets it go on."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(approval_requested=pb.ApprovalRequested(approval_id="q1", question="Drop the table?"))
+        while "q1" not in session.answers:
+            await session.news()
+        session.emit(approval_resolved=pb.ApprovalResolved(approval_id="q1", approved=session.answers["q1"]))
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    events = await scheduler.until(run, lambda event: event.HasField("task_waiting"))
+    assert events[-1].task_waiting.reason == "Drop the table?"
+    task = (await scheduler.tasks(run))["a/one"]
+    assert task.state == pb.TASK_STATE_WAITING
+    assert task.latest_attempt.state == pb.ATTEMPT_STATE_WAITING
+    assert task.latest_attempt.summary.waiting_for.question == "Drop the table?"
+
+    answer = pb.ResolveApprovalRequest(attempt=task.latest_attempt.name, approval_id="q1", approved=True)
+    await scheduler.api.ResolveApproval(answer)
+    await scheduler.finished(run)
+
+    assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_ACCEPTED
+    assert await reason_of(scheduler.api.ResolveApproval(answer)) == pb.ERROR_REASON_WRONG_STATE

@@ -1,0 +1,104 @@
+"""A scheduler over real gRPC with a fake worker, for tests."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heddle import pb
+from heddle.channels import open_channel
+from heddle.config import Settings
+from heddle.serving import Server
+from heddle.testing.fake_worker import FakeWorker
+from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
+from scheduler_svc.app import App, build
+
+if TYPE_CHECKING:
+    # Only the stub file knows it.
+    from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceAsyncStub
+
+
+@dataclass
+class Scheduler:
+    """A running scheduler and a client of it."""
+
+    app: App
+    api: "SchedulerServiceAsyncStub"
+    address: str
+
+    async def create(self, plan: pb.Plan, **fields: Any) -> str:
+        """Creates a run; returns its name."""
+        request = pb.CreateRunRequest(plan=plan, project="/repository", **fields)
+        return (await self.api.CreateRun(request)).run.name
+
+    async def until(self, run: str, done: Callable[[pb.Event], bool], after: int = 0) -> list[pb.Event]:
+        """Returns the events behind `after` up to the first that is `done`, or to the run's end."""
+        events: list[pb.Event] = []
+        watch = self.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=after))
+        async for answer in watch:
+            for event in answer.events:
+                events.append(event)
+                if done(event):
+                    watch.cancel()
+                    return events
+        return events
+
+    async def finished(self, run: str, after: int = 0) -> list[pb.Event]:
+        """Returns the events behind `after` until the run has ended."""
+        return await self.until(run, lambda event: event.HasField("run_finished"), after)
+
+    async def run(self, name: str) -> pb.Run:
+        return (await self.api.GetRun(pb.GetRunRequest(name=name))).run
+
+    async def tasks(self, run: str) -> dict[str, pb.Task]:
+        """Returns the run's tasks by "epic/task"."""
+        answer = await self.api.ListTasks(pb.ListTasksRequest(parent=f"{run}/epics/-", page_size=500))
+        return {f"{task.name.split('/')[3]}/{task.key}": task for task in answer.tasks}
+
+    async def epics(self, run: str) -> dict[str, pb.Epic]:
+        answer = await self.api.ListEpics(pb.ListEpicsRequest(parent=run, page_size=500))
+        return {epic.key: epic for epic in answer.epics}
+
+
+@asynccontextmanager
+async def serving_fake(worker: FakeWorker, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Serves a fake worker; yields its address."""
+    server = Server(worker.service(), address)
+    await server.start()
+    try:
+        yield server.address
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def scheduling(
+    worker_address: str, home: Path, database_url: str = "", **parts: Any
+) -> AsyncIterator[Scheduler]:
+    """Serves a scheduler whose one worker listens at `worker_address`; `parts` replace those of build."""
+    environ = {
+        "HEDDLE_HOME": str(home),
+        "HEDDLE_DATABASE_URL": database_url,
+        "HEDDLE_WORKERS": f"local={worker_address}+{worker_address}",
+    }
+    app = build(Settings.read(environ), **parts)
+    server = Server(app.service(), "127.0.0.1:0")
+    await server.start()
+    try:
+        async with open_channel(server.address) as channel:
+            yield Scheduler(app, SchedulerServiceStub(channel), server.address)
+    finally:
+        await server.stop()
+
+
+def make_plan(epics: dict[str, list[str]], **defaults: Any) -> pb.Plan:
+    """Returns a plan of epics with tasks, by their keys."""
+    return pb.Plan(
+        name="Sample plan",
+        defaults=pb.TaskDefaults(**defaults),
+        epics=[
+            pb.PlanEpic(key=key, tasks=[pb.PlanTask(key=task, prompt=f"Do {task}") for task in tasks])
+            for key, tasks in epics.items()
+        ],
+    )
