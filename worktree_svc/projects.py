@@ -8,7 +8,7 @@ from typing import Final
 
 from heddle import errors, pb
 from worktree_svc import refs
-from worktree_svc.git import EMAIL, NAME, Git, readable
+from worktree_svc.git import EMAIL, NAME, Git, decode, readable
 
 # Dirty files that a reader is shown.
 MOST_DIRTY_FILES: Final = 20
@@ -20,7 +20,10 @@ class Project:
 
     top: Path
     common: Path
-    bare: bool
+
+    @property
+    def bare(self) -> bool:
+        return self.top.resolve() == self.common
 
     @property
     def git(self) -> Git:
@@ -58,24 +61,21 @@ def find(path: str) -> Project:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
         raise _not_a_repository(path, f"{path} {what}. Name the folder of a git repository.")
+    # The last one fails where there is no working tree, after the others have been printed.
     output = Git(folder).attempt(
         "rev-parse",
         "--path-format=absolute",
         "--git-common-dir",
-        "--is-bare-repository",
-        "--is-inside-work-tree",
         "--absolute-git-dir",
+        "--is-bare-repository",
+        "--show-toplevel",
     )
-    if output.code:
+    common, git_dir, bare, top = (decode(output.stdout).splitlines() + [""] * 4)[:4]
+    if not bare:
         raise _not_found_by_git(path, output.stderr)
-    common, bare, inside, git_dir = output.stdout.decode(errors="surrogateescape").splitlines()
-    if inside == "true":
-        top = Git(folder).text("rev-parse", "--path-format=absolute", "--show-toplevel")
-    elif bare == "true":
-        top = git_dir
-    else:
+    if not top and bare == "false":
         raise _not_a_repository(path, f"{path} is inside a .git folder. Name the folder that holds it.")
-    return Project(Path(top), Path(common).resolve(), bare == "true")
+    return Project(Path(top or git_dir), Path(common).resolve())
 
 
 def inspect(path: str, base_ref: str, merge_into: str) -> Inspection:
