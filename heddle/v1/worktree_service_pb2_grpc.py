@@ -115,7 +115,8 @@ class WorktreeServiceServicer:
         """Makes the worktree and branch of an epic, or finds the one that is there,
         and cleans it for the attempt: its content is then exactly the epic's last
         accepted commit. What lay there uncommitted is kept under
-        refs/heddle/attempts/ first.
+        refs/heddle/attempts/ first. Asked again for the attempt that has the
+        worktree, it leaves the work in progress alone.
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.

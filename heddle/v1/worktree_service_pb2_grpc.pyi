@@ -54,7 +54,8 @@ class WorktreeServiceStub:
     """Makes the worktree and branch of an epic, or finds the one that is there,
     and cleans it for the attempt: its content is then exactly the epic's last
     accepted commit. What lay there uncommitted is kept under
-    refs/heddle/attempts/ first.
+    refs/heddle/attempts/ first. Asked again for the attempt that has the
+    worktree, it leaves the work in progress alone.
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
@@ -120,7 +121,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     """Makes the worktree and branch of an epic, or finds the one that is there,
     and cleans it for the attempt: its content is then exactly the epic's last
     accepted commit. What lay there uncommitted is kept under
-    refs/heddle/attempts/ first.
+    refs/heddle/attempts/ first. Asked again for the attempt that has the
+    worktree, it leaves the work in progress alone.
 
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
@@ -195,7 +197,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes the worktree and branch of an epic, or finds the one that is there,
         and cleans it for the attempt: its content is then exactly the epic's last
         accepted commit. What lay there uncommitted is kept under
-        refs/heddle/attempts/ first.
+        refs/heddle/attempts/ first. Asked again for the attempt that has the
+        worktree, it leaves the work in progress alone.
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
