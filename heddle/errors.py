@@ -5,7 +5,7 @@ a gRPC status with a google.rpc.ErrorInfo. A client turns that back with
 `from_rpc`. Reasons are documented in protos/heddle/v1/error_reason.proto.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import grpc
@@ -16,6 +16,10 @@ from grpc_status import rpc_status
 from heddle import pb
 
 DOMAIN: Final = "heddle"
+
+# gRPC clients refuse trailers above 8 KiB, which carry the message twice and escape what is not ASCII.
+MAX_MESSAGE_BYTES: Final = 1_200
+MAX_VIOLATIONS_BYTES: Final = 1_500
 
 # Seconds that a caller should wait before it calls an unavailable service again.
 RETRY_AFTER: Final = 1
@@ -111,20 +115,42 @@ def to_status(error: HeddleError) -> status_pb2.Status:
     if error.violations:
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-            for field, description in error.violations
+            for field, description in _fitting(error.violations)
         ]
         details.append(_packed(error_details_pb2.BadRequest(field_violations=fields)))
     if error.code is grpc.StatusCode.UNAVAILABLE:
         delay = duration_pb2.Duration(seconds=RETRY_AFTER)
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     code = code_pb2.Code.Value(error.code.name)
-    return status_pb2.Status(code=code, message=error.message, details=details)
+    return status_pb2.Status(code=code, message=_cut(error.message), details=details)
+
+
+def _fitting(violations: Sequence[Violation]) -> Iterator[Violation]:
+    """Yields the first ones that a status has room for, and where some are left out says so."""
+    size = 0
+    for field, description in violations:
+        size += len(field.encode()) + len(description.encode())
+        if size > MAX_VIOLATIONS_BYTES:
+            yield Violation("", "there are more mistakes; mend these and ask again")
+            return
+        yield Violation(field, description)
+
+
+def _cut(message: str) -> str:
+    encoded = message.encode()
+    if len(encoded) <= MAX_MESSAGE_BYTES:
+        return message
+    return f"{encoded[:MAX_MESSAGE_BYTES].decode(errors='ignore')} …"
 
 
 def from_rpc(error: grpc.RpcError) -> HeddleError | None:
     """Returns the HeddleError that a service sent; None if this is not one, as when no server answers."""
-    # Stubs of grpc_status ask for grpc.Call, which aio.AioRpcError resembles without inheriting.
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    try:
+        # Stubs of grpc_status ask for grpc.Call, which aio.AioRpcError resembles without inheriting.
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        # gRPC put its own status in place of the service's, as it does with oversized trailers.
+        return None
     if status is None:
         return None
     info = error_details_pb2.ErrorInfo()
