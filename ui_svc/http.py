@@ -3,12 +3,13 @@
 Each path is one call of the API under the name of its resource.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import grpc
-from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi import APIRouter, Body, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from heddle import errors, pb
@@ -70,7 +71,8 @@ def _add_runs(router: APIRouter, client: HeddleClient) -> None:
 
     @router.post("/plan:check")
     async def check_plan(body: dict[str, Any] = Body()) -> View:  # noqa: B008 (how FastAPI declares it)
-        plan, found = read_plan(str(body.get("yaml", "")))
+        # A large plan takes a second to read.
+        plan, found = await asyncio.to_thread(read_plan, str(body.get("yaml", "")))
         if plan is None:
             return found
         if body.get("project"):
@@ -79,7 +81,8 @@ def _add_runs(router: APIRouter, client: HeddleClient) -> None:
 
     @router.post("/runs")
     async def create_run(body: dict[str, Any] = Body()) -> View:  # noqa: B008 (how FastAPI declares it)
-        plan, found = read_plan(str(body.get("yaml", "")))
+        # A large plan takes a second to read.
+        plan, found = await asyncio.to_thread(read_plan, str(body.get("yaml", "")))
         if plan is None:
             return found
         return views.run(await client.create_run(_create_request(body, plan)))

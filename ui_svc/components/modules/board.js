@@ -21,11 +21,11 @@ const Header = {
         <Status :of="state" />
         <span v-if="run.reason" class="run-reason">{{ run.reason }}</span>
         <span class="grow"></span>
-        <template v-if="!ended">
+        <div v-if="!ended" class="run-controls">
           <button v-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
           <button v-else type="button" class="button small" title="Running agents go on; no new task starts" @click="change('pause')"><Icon name="pause" />Pause</button>
           <Ask label="Cancel run" icon="stop" question="Stop every agent and end the run?" yes="Cancel run" :pending="run.state === 'cancelling' || cancelling" pending-label="Cancelling…" :act="cancel" />
-        </template>
+        </div>
       </div>
       <div class="run-progress">
         <Progress :tasks="run.tasks" />

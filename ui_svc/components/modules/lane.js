@@ -40,7 +40,7 @@ const Card = {
   emits: ["open"],
   components: { Approval, Ask, Elapsed, Icon, Status },
   template: `
-    <article class="card" :class="'tone-' + state.tone">
+    <article class="card" :class="'tone-' + state.tone" @click="onCard">
       <div class="card-head">
         <a class="card-link" :href="href('/' + attempt.name)" @click="open" :data-attempt="attempt.name">{{ task.title }}</a>
         <span class="card-place">Task {{ task.position }}/{{ total }}</span>
@@ -53,14 +53,14 @@ const Card = {
         <span v-else-if="!live && reason" class="card-reason" :title="reason">{{ reason }}</span>
       </div>
       <Approval v-if="waiting" :store="store" :attempt="attempt.name" :waiting="waiting" />
-      <div v-else-if="lines.length" class="card-lines" aria-label="Last output"><div v-for="(line, place) in lines" :key="place">{{ line }}</div></div>
+      <div v-else-if="lines.length && attempt.state !== 'accepted'" class="card-lines" aria-label="Last output"><div v-for="(line, place) in lines" :key="place">{{ line }}</div></div>
       <div v-else-if="live" class="card-lines is-empty">No output yet</div>
       <div class="card-foot">
         <span class="fact" title="Time of this attempt"><Icon name="clock" /><Elapsed :from="attempt.started" :to="attempt.ended" label="Started" /></span>
         <span v-if="live && task.since" class="fact" title="Time in this state">{{ state.word === "Waiting for you" ? "waiting" : "in state" }} <Elapsed :from="task.since" /></span>
         <span v-if="cost" class="fact num" title="Cost of this attempt">{{ cost }}</span>
         <span v-if="attempt.diff" class="fact num diff" title="Lines added and removed"><ins>+{{ attempt.diff.insertions }}</ins> <del>−{{ attempt.diff.deletions }}</del></span>
-        <span v-if="summary && summary.tool_errors" class="fact tone-bad-text" :title="'Tool calls that failed'">{{ summary.tool_errors }} ✗</span>
+        <span v-if="summary && summary.tool_errors" class="fact tone-bad-text" title="Tool calls that failed">{{ plural(summary.tool_errors, "error") }}</span>
         <span class="grow"></span>
         <Ask v-if="live" class="card-stop" label="Stop" icon="stop" quiet="true" question="Stop this agent?" yes="Stop" :pending="pending === 'stopping'" pending-label="Stopping…" :act="stop" />
       </div>
@@ -82,7 +82,12 @@ const Card = {
     function open(event) {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
       event.preventDefault();
+      event.stopPropagation();
       emit("open", attempt.value.name);
+    }
+    // What stands above the link, to show its title, opens the session too.
+    function onCard(event) {
+      if (!event.target.closest("a, button, .ask, .approval")) emit("open", attempt.value.name);
     }
     return {
       attempt,
@@ -92,7 +97,9 @@ const Card = {
       tool,
       cost,
       href,
+      onCard,
       open,
+      plural,
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
       reason: computed(() => attempt.value.reason || props.task.reason),
       lines: computed(() => (summary.value?.lines ?? []).map((line) => plain(lastOverwrite(line)))),
@@ -113,7 +120,7 @@ export const Lane = {
       <header class="lane-head">
         <h2 :title="epic.branch">{{ epic.title }}</h2>
         <span class="lane-count num">{{ epic.tasks.accepted }}/{{ epic.tasks.total }}</span>
-        <Status :of="state" />
+        <Status v-if="says" :of="state" />
       </header>
       <div class="lane-bar" aria-hidden="true"><i v-for="task in tasks" :key="task.name" :class="'tone-' + toneOf(task)"></i></div>
       <Card v-if="shown" :key="shown.name" :store="store" :epic="epic" :task="shown" @open="$emit('open', $event)" />
@@ -134,7 +141,9 @@ export const Lane = {
     const epic = computed(() => props.store.epics.get(props.name));
     const tasks = computed(() => props.store.tasksOf(props.name));
     const shown = computed(() => props.store.shownTask(props.name));
-    const state = computed(() => status(props.group === "waiting" ? TASK : EPIC, props.group === "waiting" ? "waiting" : epic.value.state));
+    const state = computed(() => status(EPIC, epic.value.state));
+    // What its card says already needs no second word.
+    const says = computed(() => epic.value.state !== "running");
     const toneOf = (task) => (task.state === "skipped" ? "skip" : status(TASK, task.state).tone);
     const note = computed(() => {
       if (epic.value.reason) return epic.value.reason;
@@ -162,6 +171,6 @@ export const Lane = {
         },
       };
     }
-    return { epic, tasks, shown, state, toneOf, note, fact, rowLink, status, TASK, rows: computed(() => tasks.value.filter((task) => task !== shown.value)) };
+    return { epic, tasks, shown, state, says, toneOf, note, fact, rowLink, status, TASK, rows: computed(() => tasks.value.filter((task) => task !== shown.value)) };
   },
 };

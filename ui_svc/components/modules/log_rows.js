@@ -10,12 +10,17 @@ export const LEVELS = [
 ];
 
 const MESSAGE = { text: "says", thinking: "thinks", operator: "operator" };
+// Empty lines between paragraphs tell nothing in a log.
+const PROSE = new Set(Object.values(MESSAGE));
 const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["system", "heddle"] };
 
 // Appends the rows of `events` to `rows`. Row keys grow with the log: SEQUENCE + place / 2^20.
-export function appendRows(rows, events) {
+// `calls` has the tool_started of each call that is known.
+export function appendRows(rows, events, calls) {
   for (const event of events) {
-    for (const [level, who, text, open] of spoken(event)) addText(rows, event, level, who, text, open);
+    for (const [level, who, text, open] of spoken(event, calls)) addText(rows, event, level, who, text, open);
+    const last = rows[rows.length - 1];
+    if (event.type === "message" && event.last && last) last.open = false;
   }
   return rows;
 }
@@ -42,13 +47,13 @@ function addText(rows, event, level, who, text, open) {
     if (place === 0 && last?.open && last.stream === stream) {
       last.text += line;
       last.open = isOpen;
-    } else {
+    } else if (line || isOpen || !PROSE.has(who)) {
       rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen });
     }
   });
 }
 
-function* spoken(event) {
+function* spoken(event, calls) {
   switch (event.type) {
     case "output": {
       const [level, who] = STREAM[event.stream] ?? STREAM.stdout;
@@ -64,9 +69,11 @@ function* spoken(event) {
     case "tool_started":
       yield ["tool", "tool", `${event.name} ${event.target ?? ""}`.trim()];
       break;
-    case "tool_finished":
-      yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
+    case "tool_finished": {
+      const name = calls.get(event.tool_call_id)?.name ?? "";
+      yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${name} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
       break;
+    }
     case "check_finished":
       yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
       if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];

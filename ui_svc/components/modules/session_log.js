@@ -29,7 +29,7 @@ export function createSessionLog(attempt) {
     current: stream.current,
   });
   const last = ref(0);
-  const names = new Map();
+  const calls = new Map();
   let first = 0;
   let closed = false;
   let catchingUp = null;
@@ -37,18 +37,18 @@ export function createSessionLog(attempt) {
 
   function note(events, into) {
     for (const event of events) {
-      if (event.type === "tool_started") names.set(event.tool_call_id, event);
+      if (event.type === "tool_started") calls.set(event.tool_call_id, event);
       if (event.type === "screenshot") into.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok) into.failures.push({ ...event, tool: names.get(event.tool_call_id) });
+      if (event.type === "tool_finished" && !event.ok) into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
     }
   }
 
   function append(events) {
     const fresh = events.filter((event) => event.sequence > last.value);
     if (!fresh.length) return;
-    appendRows(log.rows, fresh);
-    fresh.forEach(stream.append);
     note(fresh, log);
+    appendRows(log.rows, fresh, calls);
+    fresh.forEach(stream.append);
     last.value = fresh[fresh.length - 1].sequence;
     if (log.rows.length > MOST_ROWS * 1.1) {
       log.rows = log.rows.slice(-MOST_ROWS);
@@ -86,7 +86,7 @@ export function createSessionLog(attempt) {
       if (page.events.length) {
         const found = { shots: [], failures: [] };
         note(page.events, found);
-        log.rows = joinRows(appendRows([], page.events), log.rows);
+        log.rows = joinRows(appendRows([], page.events, calls), log.rows);
         log.shots = found.shots.concat(log.shots);
         log.failures = found.failures.concat(log.failures);
         first = page.events[0].sequence;

@@ -31,7 +31,7 @@ export const SessionModal = {
       <div class="modal-box">
         <header class="modal-head">
           <div class="modal-line">
-            <h2 id="modal-title" tabindex="-1" ref="title"><span class="modal-epic">{{ epic?.title ?? "…" }}</span> <span aria-hidden="true">–</span> {{ task?.title ?? "…" }}</h2>
+            <h2 id="modal-title" tabindex="-1" ref="title"><span class="modal-epic">{{ epic?.title ?? "…" }}</span> <span class="modal-epic" aria-hidden="true">–</span> {{ task?.title ?? "…" }}</h2>
             <div class="modal-nav">
               <button type="button" class="icon-button" :disabled="!previous" aria-label="Previous running agent" title="Previous running agent (← or k)" @click="previous && $emit('step', previous)"><Icon name="left" /></button>
               <button type="button" class="icon-button" :disabled="!next" aria-label="Next running agent" title="Next running agent (→ or j)" @click="next && $emit('step', next)"><Icon name="right" /></button>

@@ -1,0 +1,121 @@
+"""Plans whose scripted agents show the browser every kind of session."""
+
+import json
+
+# Long enough for all tests that look at it; the run is cancelled when they are done.
+_TALK = "\n".join(
+    f"          - say: 'Step {number} of the work.'\n          - run: echo line {number}\n          - wait: 0.4"
+    for number in range(1, 300)
+)
+
+JUNIT = (
+    '<testsuite tests="3" failures="0" skipped="1"><testcase name="a"/><testcase name="b"/>'
+    '<testcase name="c"><skipped/></testcase></testsuite>'
+)
+
+HOSTILE = (
+    '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
+    " [a](javascript:window.pwned=1) ![b](https://example.com/spy.png) \u202eevil"
+)
+ANSI = r"printf '\033[31mred\033[0m <b>bold</b>\n'"
+
+BUSY = f"""
+name: Storefront
+defaults:
+  retries: 0
+epics:
+  - key: search
+    title: Search service
+    tasks:
+      - key: index
+        title: Index documents
+        prompt: Index the documents.
+        checks:
+          - name: tests
+            run: |
+              printf '%s' '{JUNIT}' > junit.xml; echo '2 passed, 1 skipped'
+          - name: lint
+            run: echo clean
+        script:
+          - think: The index needs a table first.
+          - say: "## Plan\\n\\nI will write **index.py** and test it."
+          - run: echo needle one; echo needle two 1>&2
+          - run: "false"
+          - write: {{path: index.py, text: "def index():\\n    return 1\\n"}}
+          - screenshot: The result page
+          - screenshot: The empty page
+          - usage: {{model: claude-sonnet-4-5, input_tokens: 1200, output_tokens: 340, cost_usd: 0.0125}}
+          - usage: {{model: house-model, input_tokens: 10, output_tokens: 5}}
+          - flood: {{lines: 3000}}
+          - say: The needle is found.
+      - key: ranking
+        title: Ranking by recency
+        prompt: Rank.
+        script:
+{_TALK}
+  - key: frontend
+    title: Frontend UI
+    tasks:
+      - key: settings
+        title: Settings page
+        prompt: Build it.
+        script:
+          - say: {json.dumps(HOSTILE)}
+          - run: {json.dumps(ANSI)}
+{_TALK}
+      - key: dark
+        title: Dark mode
+        prompt: Build it.
+  - key: database
+    title: Database
+    tasks:
+      - key: migrate
+        title: Migrate the users
+        prompt: Migrate.
+        script:
+          - say: About to migrate.
+          - ask: Rewrite 1.2 million rows now?
+          - say: The answer came.
+{_TALK}
+  - key: payments
+    title: Payments
+    tasks:
+      - key: refunds
+        title: Refund flow
+        prompt: Refunds.
+        script:
+          - say: This will not work.
+          - fail: The payment provider rejects the key.
+"""
+
+# Two tasks that a test may stop, cancel and answer without harm to others.
+SMALL = f"""
+name: Small change
+epics:
+  - key: alpha
+    title: Alpha
+    tasks:
+      - key: one
+        title: First thing
+        prompt: Do it.
+        script:
+{_TALK}
+  - key: beta
+    title: Beta
+    tasks:
+      - key: one
+        title: Other thing
+        prompt: Do it.
+        script:
+          - ask: May I?
+          - say: Thank you.
+          - wait: 60s
+"""
+
+WITH_MISTAKES = """name: Broken
+epics:
+  - key: alpha
+    tasks:
+      - key: one
+        promt: Do it.
+"""

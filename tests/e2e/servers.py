@@ -1,0 +1,103 @@
+"""The four services as real processes, each of which a test may restart."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+SERVICES = ("scheduler", "worktree", "agent", "ui")
+START_TIMEOUT = 40.0
+
+
+class Servers:
+    """Heddle on free loopback ports, with a home of its own. `url` is the board's address."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._home.mkdir()
+        ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.url = f"http://{self._addresses['ui']}"
+
+    def start(self) -> None:
+        for name in SERVICES:
+            self._start(name)
+        self.wait_until_ready()
+
+    def restart(self, name: str, *, kill: bool = False) -> None:
+        """Ends a service, at once or in order, and starts it again."""
+        self.end(name, kill=kill)
+        self._start(name)
+        self.wait_until_ready()
+
+    def end(self, name: str, *, kill: bool = False) -> None:
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        process.wait(20)
+
+    def begin(self, name: str) -> None:
+        """Starts a service again after `end`."""
+        self._start(name)
+        self.wait_until_ready()
+
+    def stop(self) -> None:
+        for name in list(self._processes):
+            self._processes[name].terminate()
+        for process in self._processes.values():
+            process.wait(20)
+
+    def log(self, name: str) -> str:
+        return (self._home / f"{name}.log").read_text()
+
+    def wait_until_ready(self) -> None:
+        """Returns once the board answers and the scheduler has a worker behind it."""
+        give_up = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/workers", timeout=5) as answer:  # noqa: S310 (loopback)
+                    if b'"connected":true' in answer.read():
+                        return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            if time.monotonic() > give_up:
+                logs = "\n".join(f"--- {name}\n{self.log(name)[-2000:]}" for name in SERVICES)
+                raise AssertionError(f"the services were not ready in {START_TIMEOUT} s\n{logs}")
+            time.sleep(0.1)
+
+    def _start(self, name: str) -> None:
+        environment = {
+            **os.environ,
+            "HEDDLE_HOME": str(self._home),
+            "HEDDLE_LISTEN": self._addresses[name],
+            "HEDDLE_SCHEDULER": self._addresses["scheduler"],
+            "HEDDLE_WORKERS": f"local={self._addresses['worktree']}+{self._addresses['agent']}",
+            "HEDDLE_SLOTS": "12",
+            "HEDDLE_MIN_FREE_BYTES": "0",
+        }
+        # NiceGUI takes a server with it for a test of its own kind.
+        environment.pop("PYTEST_CURRENT_TEST", None)
+        with (self._home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", f"{name}_svc"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,221 @@
+"""The session modal: six tabs, ways in and out, and what agents write."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.runs import Runs
+
+DONE = "epics/search/tasks/index/attempts/1"
+RUNNING = "epics/search/tasks/ranking/attempts/1"
+HOSTILE = "epics/frontend/tasks/settings/attempts/1"
+
+
+def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
+    page.goto(f"/{run}/{attempt}" + (f"?tab={tab}" if tab else ""))
+    dialog = page.locator("dialog.modal")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
+    """Each tab of an accepted session shows real content."""
+    dialog = open_session(page, busy, DONE)
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Search service – Index documents")
+    expect(dialog.get_by_text("Task 1/2", exact=True)).to_be_visible()
+    tabs = dialog.get_by_role("tab")
+    expect(tabs).to_have_count(6)
+
+    panel = dialog.get_by_role("tabpanel")
+    expect(panel.locator(".markdown strong")).to_have_text("index.py")
+    expect(panel.locator(".tool", has_text="Write")).to_contain_text("index.py")
+    failed = panel.locator(".tool.is-failed")
+    expect(failed).to_contain_text("✗")
+    failed.locator("summary").click()
+    expect(failed.locator(".tool-body")).to_contain_text("false")
+
+    tabs.filter(has_text="History").click()
+    expect(panel.locator(".history-task")).to_have_count(2)
+    expect(panel.locator(".history-task").first).to_contain_text(re.compile(r"Done.*Index documents"))
+    expect(panel.locator(".attempts code").first).to_have_text(re.compile(r"^[0-9a-f]{8}$"))
+
+    tabs.filter(has_text="Logs").click()
+    expect(panel.locator(".log-row", has_text="The needle is found.")).to_be_visible()
+
+    tabs.filter(has_text="Screenshots").click()
+    expect(panel.get_by_role("button", name="Enlarge: The result page")).to_be_visible()
+    assert panel.locator("img").first.evaluate("it => it.decode().then(() => it.naturalWidth)") > 0
+
+    tabs.filter(has_text="Quality").click()
+    expect(panel.locator(".scope", has_text="Checks")).to_contain_text("2/2")
+    expect(panel.locator(".scope", has_text="Tests")).to_contain_text("0 failed, 1 skipped")
+    expect(panel.locator(".scope", has_text="Tool errors")).to_contain_text("1")
+    check = panel.locator(".check", has_text="tests")
+    check.locator("summary").click()
+    expect(check.locator("pre")).to_contain_text("2 passed, 1 skipped")
+    expect(panel.locator(".diff-file", has_text="index.py").locator(".diff-add").first).to_contain_text("def index")
+
+    tabs.filter(has_text="Costs").click()
+    expect(panel.locator(".scope", has_text="This session")).to_contain_text("≥ $0.013")
+    expect(panel.get_by_role("row", name=re.compile("house-model"))).to_contain_text("price unknown")
+    expect(panel.get_by_role("row", name=re.compile("claude-sonnet-4-5"))).to_contain_text("1,200")
+
+
+def test_the_session_streams(page: Page, busy: str) -> None:
+    """What a running agent says appears while it says it, and the current tool with it."""
+    dialog = open_session(page, busy, RUNNING)
+    said = dialog.locator(".said")
+    expect(said.last).to_contain_text("of the work")
+    before = said.count()
+    expect(said.nth(before + 1)).to_be_visible()
+
+
+def test_arrows_step_through_the_running_agents(page: Page, busy: str) -> None:
+    """→ and ← go to the neighbours and are off at the ends; the address follows."""
+    page.goto(f"/{busy}")
+    page.locator('[data-attempt$="database/tasks/migrate/attempts/1"]').click()
+    heading = page.locator("#modal-title")
+    back = page.get_by_role("button", name="Previous running agent")
+    forth = page.get_by_role("button", name="Next running agent")
+    expect(heading).to_contain_text("Database")
+    expect(back).to_be_disabled()
+    forth.click()
+    expect(heading).to_contain_text("Ranking by recency")
+    assert "/epics/search/tasks/ranking/attempts/1" in page.url
+    page.keyboard.press("j")
+    expect(heading).to_contain_text("Settings page")
+    expect(forth).to_be_disabled()
+    page.keyboard.press("ArrowLeft")
+    expect(heading).to_contain_text("Ranking by recency")
+    page.keyboard.press("k")
+    expect(heading).to_contain_text("Database")
+
+
+def test_there_are_four_ways_out(page: Page, busy: str) -> None:
+    """✕, Esc, a click beside it and Back close the modal; the board stays where it was."""
+    page.goto(f"/{busy}")
+    link = page.locator(f'[data-attempt$="{RUNNING}"]')
+    dialog = page.locator("dialog.modal")
+    ways = [
+        lambda: dialog.get_by_role("button", name="Close", exact=True).click(),
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.mouse.click(5, 450),
+        lambda: page.go_back(),
+    ]
+    for leave in ways:
+        link.click()
+        expect(dialog).to_be_visible()
+        leave()
+        expect(dialog).to_have_count(0)
+        assert page.url.endswith(busy)
+        expect(link).to_be_focused()
+
+
+def test_the_address_restores_session_and_tab(page: Page, busy: str) -> None:
+    """A deep link opens the same modal and tab; closing it leads to the board."""
+    dialog = open_session(page, busy, DONE, "costs")
+    expect(dialog.get_by_role("tab", selected=True)).to_have_text("Costs")
+    dialog.get_by_role("tab", name="Quality").click()
+    page.reload()
+    expect(dialog.get_by_role("tab", selected=True)).to_contain_text("Quality")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert page.url.endswith(busy)
+    expect(page.locator(".lane").first).to_be_visible()
+
+
+def test_tab_never_reaches_the_background(page: Page, busy: str) -> None:
+    """However often Tab is pressed, the focus stays in the modal or leaves the page."""
+    open_session(page, busy, DONE)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+
+
+def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> None:
+    """Search counts and steps, levels hide lines, the download has every line."""
+    dialog = open_session(page, busy, DONE, "logs")
+    expect(dialog.get_by_text(re.compile(r"3,?0\d\d lines"))).to_be_visible()
+    field = dialog.get_by_label("Search in the log")
+    field.fill("needle")
+    expect(dialog.get_by_text(re.compile(r"^(\d+) of \1$"))).to_be_visible()
+    total = int(dialog.locator(".search-count").inner_text().split()[-1])
+    assert total >= 3
+    expect(dialog.locator(".log-row.is-hit mark")).to_have_text("needle")
+    dialog.get_by_role("button", name="Next match").click()
+    expect(dialog.locator(".search-count")).to_have_text(f"1 of {total}")
+    dialog.get_by_role("button", name="Previous match").click()
+    expect(dialog.locator(".search-count")).to_have_text(f"{total} of {total}")
+    field.fill("needle two")
+    expect(dialog.locator(".log-row.level-warning mark")).to_be_visible()
+    dialog.get_by_role("button", name="Warnings").click()
+    expect(dialog.locator(".log-row.level-warning")).to_have_count(0)
+    field.press("Escape")
+    expect(dialog).to_be_visible()
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Download").click()
+    text = download.value.path().read_text()
+    assert text.count("\n") > 3000
+    assert "needle two" in text
+
+
+def test_the_log_follows_its_end_until_one_scrolls_up(page: Page, busy: str) -> None:
+    """Scrolled up, the lines under the eyes stay; "N new" leads back to the end."""
+    dialog = open_session(page, busy, RUNNING, "logs")
+    rows = dialog.locator(".rows-box")
+    expect(dialog.locator(".log-row").nth(40)).to_be_attached()
+    page.wait_for_function("document.querySelector('.rows-space').offsetHeight > 1200")
+    rows.evaluate("it => { it.scrollTop = 300 }")
+    fresh = dialog.get_by_role("button", name=re.compile(r"\d+ new"))
+    expect(fresh).to_be_visible()
+    assert rows.evaluate("it => it.scrollTop") == 300
+    fresh.click()
+    expect(fresh).to_have_count(0)
+    page.wait_for_function(
+        "(() => { const it = document.querySelector('.rows-box');"
+        " return it.scrollHeight - it.scrollTop - it.clientHeight < 30 })()"
+    )
+
+
+def test_screenshots_enlarge_and_step_by_key(page: Page, busy: str) -> None:
+    """A screenshot is enlarged, → shows the next one, and Esc closes only the picture."""
+    dialog = open_session(page, busy, DONE, "screenshots")
+    dialog.get_by_role("button", name="Enlarge: The result page").click()
+    picture = page.locator("dialog.lightbox")
+    expect(picture.get_by_text("1 of 2")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(picture.get_by_text("2 of 2")).to_be_visible()
+    expect(picture.get_by_role("img", name="The empty page")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(picture).to_be_hidden()
+    expect(dialog).to_be_visible()
+
+
+@pytest.mark.parametrize("tab", ["current", "logs"])
+def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
+    """Markup, scripts, links with code, remote images and terminal codes are shown, not obeyed."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    dialog = open_session(page, busy, HOSTILE, tab)
+    box = dialog.locator(".rows-box" if tab == "logs" else ".stream")
+    if tab == "logs":
+        dialog.get_by_label("Search in the log").fill("onerror")
+    else:
+        box.locator(".said").first.scroll_into_view_if_needed()
+    expect(box.get_by_text('<img src=x onerror="window.pwned=1"><script>').first).to_be_visible()
+    expect(box.get_by_text("‹202e›evil").first).to_be_visible()
+    if tab == "logs":
+        dialog.get_by_label("Search in the log").fill("red <b>bold</b>")
+        expect(dialog.locator(".log-row mark").first).to_have_text("red <b>bold</b>")
+    assert page.evaluate("window.pwned") is None
+    assert box.locator('a[href^="javascript"], img[src*="example.com"], script').count() == 0
+    assert not [url for url in asked if "example.com" in url]
+
+
+def test_the_log_of_a_session_is_whole(page: Page, runs: Runs, busy: str) -> None:
+    """The numbers of the flood are all there, once each and in order, across pages of the log."""
+    dialog = open_session(page, busy, DONE, "logs")
+    expect(dialog.get_by_text(re.compile(r"3,?0\d\d lines"))).to_be_visible()
+    first = runs.get(f"{busy}/{DONE}/events?before=4611686018427387904")
+    assert first["events"][-1]["sequence"] == first["last"]
