@@ -21,6 +21,9 @@ HEADER: Final = struct.Struct("<II")
 MAX_RESPONSE_BYTES: Final = 256 << 10
 MAX_FRAME_BYTES: Final = 192 << 10
 
+# Room for the rest of a response and its message's own frame.
+MARGIN: Final = 1 << 10
+
 
 class EventLog:
     """One session's events, numbered 1..n. In memory only the place of each frame.
@@ -31,10 +34,9 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Of each frame: its first sequence, and where it begins.
+        # The first sequence of each frame, and where each begins; the last bound is the end.
         self._firsts: list[int] = []
-        self._offsets: list[int] = []
-        self._end = 0
+        self._bounds: list[int] = [0]
         self._file: int | None = None
         self.last_sequence = 0
 
@@ -47,7 +49,7 @@ class EventLog:
         log = cls(path)
         log._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         log._scan(log._file)
-        os.ftruncate(log._file, log._end)
+        os.ftruncate(log._file, log._bounds[-1])
         return log
 
     @classmethod
@@ -61,14 +63,13 @@ class EventLog:
 
     def _scan(self, file: int) -> None:
         size = os.fstat(file).st_size
-        while header := os.pread(file, HEADER.size, self._end):
-            if len(header) < HEADER.size:
-                return
+        while len(header := os.pread(file, HEADER.size, self._bounds[-1])) == HEADER.size:
             length, checksum = HEADER.unpack(header)
+            begin = self._bounds[-1] + HEADER.size
             # A torn header may ask for any length.
-            if self._end + HEADER.size + length > size:
+            if begin + length > size:
                 return
-            body = os.pread(file, length, self._end + HEADER.size)
+            body = os.pread(file, length, begin)
             if zlib.crc32(body) != checksum:
                 return
             count = len(pb.AgentServiceWatchSessionResponse.FromString(body).events)
@@ -76,8 +77,7 @@ class EventLog:
 
     def _index(self, length: int, count: int) -> None:
         self._firsts.append(self.last_sequence + 1)
-        self._offsets.append(self._end)
-        self._end += length
+        self._bounds.append(self._bounds[-1] + length)
         self.last_sequence += count
 
     def append(self, events: Sequence[pb.Event]) -> None:
@@ -97,7 +97,7 @@ class EventLog:
             _write(self._file, b"".join(frame for frame, _ in frames))
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, self._end)
+            os.ftruncate(self._file, self._bounds[-1])
             raise
         for frame, count in frames:
             self._index(len(frame), count)
@@ -105,11 +105,9 @@ class EventLog:
     def read(self, after: int, last: int) -> pb.AgentServiceWatchSessionResponse:
         """Returns events behind `after`, at most 256 KiB and none behind `last`; there must be one."""
         first = bisect_right(self._firsts, after + 1) - 1
-        begin = self._offsets[first]
-        end = self._end
-        beyond = bisect_right(self._offsets, begin + MAX_RESPONSE_BYTES - 1024)
-        if beyond < len(self._offsets):
-            end = self._offsets[max(beyond - 1, first + 1)]
+        begin = self._bounds[first]
+        fits = bisect_right(self._bounds, begin + MAX_RESPONSE_BYTES - MARGIN) - 1
+        end = self._bounds[max(fits, first + 1)]
         response = pb.AgentServiceWatchSessionResponse()
         with self._path.open("rb") as file:
             data = os.pread(file.fileno(), end - begin, begin)

@@ -1,7 +1,7 @@
 """Takes a session's events in, joins small ones, and tells watchers once they are on disk."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from agent_svc.event_log import EventLog
@@ -20,14 +20,20 @@ CHECKPOINT: Final = 5.0
 MAX_PENDING: Final = 1 << 20
 
 
+def ignore(_: OSError) -> None:
+    """Is told where nobody minds."""
+
+
 class Recorder:
     """The live end of one session's log.
 
     Many watchers are cheap: each reads the file, and waits for one shared doorbell.
+    A disk that takes no more is told to `on_failure` once; what follows is dropped.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, on_failure: Callable[[OSError], None] = ignore) -> None:
         self._log = log
+        self._on_failure = on_failure
         self._pending: list[pb.Event] = []
         self._pending_bytes = 0
         self._flushing = asyncio.Lock()
@@ -47,38 +53,35 @@ class Recorder:
         """Takes events; returns before they are on disk unless too many wait for it.
 
         Text waits up to 100 ms to be joined; everything else takes it along at once.
-        Raises the OSError of the disk; after `forget` it begins anew.
         """
+        if self._failure is not None:
+            return
         for event in events:
             if not (self._pending and join(self._pending[-1], event)):
                 self._pending.append(event)
             self._pending_bytes += event.ByteSize()
-        if self._failure is not None:
-            raise self._failure
         if self._pending_bytes > MAX_PENDING:
-            await self.flush()
+            await self._flush()
         elif any(not is_text(event) for event in events):
             self._begin_flush()
         elif self._timer is None and events:
             self._timer = asyncio.get_running_loop().call_later(JOIN_WINDOW, self._begin_flush)
 
     def _begin_flush(self) -> None:
-        task = asyncio.create_task(self._flush_in_background())
+        task = asyncio.create_task(self._flush())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _flush_in_background(self) -> None:
+    async def _flush(self) -> None:
         try:
-            await self.flush()
+            await self._write()
         except OSError as error:
-            # The next `record` raises it where somebody can act on it.
-            self._failure = error
-
-    async def flush(self) -> None:
-        """Returns when everything taken so far is on disk; raises OSError where that cannot be."""
-        await self._write()
-        self._told = self._log.last_sequence
-        self._ring()
+            if self._failure is None:
+                self._failure = error
+                self._on_failure(error)
+        else:
+            self._told = self._log.last_sequence
+            self._ring()
 
     async def _write(self) -> None:
         async with self._flushing:
@@ -98,7 +101,7 @@ class Recorder:
         await self._write()
 
     async def forget(self) -> None:
-        """Drops what is not on disk, after a failure of the disk."""
+        """Drops what is not on disk, after a failure of the disk, and begins anew."""
         await self._rest()
         self._pending = []
         self._pending_bytes = 0

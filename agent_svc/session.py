@@ -61,7 +61,7 @@ class Session:
         self._place = place
         self._begun = place.clock()
         self._log = EventLog.open(folder.log)
-        self.recorder = Recorder(self._log)
+        self.recorder = Recorder(self._log, self._disk_failed)
         self._lock = -1
         self._process: processes.Supervised | None = None
         # Set while it listens to control lines.
@@ -70,7 +70,6 @@ class Session:
         self._stop_grace = place.grace
         # By id: whether it was answered.
         self._approvals: dict[str, bool] = {}
-        self._deaf = False
         self._looking = asyncio.Lock()
         self._looked = 0.0
         self._over = asyncio.Event()
@@ -283,7 +282,7 @@ class Session:
     async def _look(self, screenshots: Screenshots, *, final: bool = False) -> None:
         async with self._looking:
             now = asyncio.get_running_loop().time()
-            if self._deaf or (now - self._looked < LOOK_EVERY and not final):
+            if now - self._looked < LOOK_EVERY and not final:
                 return
             self._looked = now
             try:
@@ -294,19 +293,13 @@ class Session:
                 await self._tell(found, self._agent)
 
     async def _tell(self, events: list[pb.Event], actor: str) -> None:
-        """Records events. A disk that takes no more ends the session; what follows is dropped."""
         for event in events:
             if event.HasField("approval_requested"):
                 self._approvals.setdefault(event.approval_requested.approval_id, False)
-        if events and not self._deaf:
-            try:
-                await self.recorder.record(*self._stamped(events, actor))
-            except OSError as error:
-                self._disk_failed(error)
+        await self.recorder.record(*self._stamped(events, actor))
 
     def _disk_failed(self, error: OSError) -> None:
         self._report(error)
-        self._deaf = True
         self.interrupt(disk_failed(error))
 
     def _report(self, error: OSError) -> None:

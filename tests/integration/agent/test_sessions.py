@@ -1,0 +1,360 @@
+import asyncio
+import errno
+import os
+import random
+from collections.abc import Awaitable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from agent_svc import event_log, recorder
+from agent_svc.app import build
+from heddle import errors, pb
+from heddle.config import ConfigError
+from tests.support.agents import (
+    DEADLINE,
+    AgentProcess,
+    Agents,
+    Step,
+    agents,
+    attempt_name,
+    ending,
+    kinds,
+    output,
+    payloads,
+    seconds,
+    settings,
+)
+
+FOREVER = "command:echo ready; sleep 60"
+
+
+async def refused(call: Awaitable[object]) -> errors.HeddleError:
+    """Returns the error that a call ends with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = errors.from_rpc(caught.value)
+    assert error is not None
+    return error
+
+
+async def test_start_twice_is_one_session(tmp_path: Path) -> None:
+    """Starting a known attempt returns it as it is, running or finished."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start("command:echo run >> count; read line", prompt="x\n")
+        await worker.start("command:echo run >> count")
+        await worker.events(attempt)
+        await worker.start("command:echo run >> count")
+        assert (worker.worktree / "count").read_text() == "run\n"
+        assert (await worker.session(attempt)).state == pb.SESSION_STATE_FINISHED
+
+
+async def test_start_at_once_is_one_session(tmp_path: Path) -> None:
+    """Many calls at the same moment start one agent."""
+    async with agents(tmp_path) as worker:
+        await asyncio.gather(*(worker.start("command:echo run >> count") for _ in range(20)))
+        await worker.events(attempt_name())
+        assert (worker.worktree / "count").read_text() == "run\n"
+
+
+async def test_known_attempt_after_restart(tmp_path: Path) -> None:
+    """After a restart a finished session is still known, with its whole log."""
+    async with agents(tmp_path) as worker:
+        before = await worker.run("command:echo run >> count; echo hi", checks={"c": "true"})
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start("command:echo run >> count")
+        assert await worker.events(attempt) == before
+        session = await worker.session(attempt)
+        assert session.last_sequence == len(before)
+        assert session.result == before[-1].session_finished
+        assert (worker.worktree / "count").read_text() == "run\n"
+
+
+async def test_unknown_agent_lists_what_there_is(tmp_path: Path) -> None:
+    """An agent that this worker does not have is refused with the names of those it has."""
+    async with agents(tmp_path) as worker:
+        for agent in ("gandalf", "command:", ""):
+            error = await refused(worker.start(agent))
+            assert error.reason == pb.ERROR_REASON_UNKNOWN_AGENT
+            assert "scripted" in error.message
+            assert "command:" in error.message
+
+
+async def test_bad_fields_are_named(tmp_path: Path) -> None:
+    """A malformed name, folder or environment is refused by its field."""
+    async with agents(tmp_path) as worker:
+        assert (await refused(worker.start(task="../up"))).reason == pb.ERROR_REASON_INVALID_FIELD
+        error = await refused(worker.start(environment={"A=B": "c"}))
+        assert error.violations[0].field == "environment"
+        worker.worktree = tmp_path / "absent"
+        error = await refused(worker.start())
+        assert error.violations[0].field == "worktree_path"
+
+
+async def test_no_slot(tmp_path: Path) -> None:
+    """A worker whose slots are taken refuses; a slot is free as soon as the end is seen."""
+    async with agents(tmp_path, HEDDLE_SLOTS="2") as worker:
+        attempts = [await worker.start(FOREVER, task=task) for task in ("a", "b")]
+        error = await refused(worker.start(task="c"))
+        assert (error.reason, error.metadata["slots"]) == (pb.ERROR_REASON_NO_SLOT, "2")
+        response = await worker.stub.GetWorker(pb.GetWorkerRequest())
+        assert (response.worker.slots, response.worker.running_sessions) == (2, 2)
+        watching = asyncio.create_task(worker.events(attempts[0]))
+        await worker.stop(attempts[0])
+        await watching
+        await worker.start(task="c")
+
+
+async def test_slot_is_free_when_the_end_is_seen(tmp_path: Path) -> None:
+    """Whoever sees session_finished can start the next session in the same slot."""
+    async with agents(tmp_path, HEDDLE_SLOTS="1") as worker:
+        for number in range(10):
+            attempt = await worker.start("command:true", task=f"t{number}")
+            await worker.until(attempt, lambda event: event.HasField("session_finished"))
+
+
+async def test_low_disk_is_refused(tmp_path: Path) -> None:
+    """Below the low-water mark nothing starts, and the message says what to do."""
+    async with agents(tmp_path, HEDDLE_MIN_FREE_BYTES=str(1 << 60)) as worker:
+        error = await refused(worker.start())
+        assert error.reason == pb.ERROR_REASON_DISK_FULL
+        assert "HEDDLE_MIN_FREE_BYTES" in error.message
+
+
+async def test_stale_epoch_is_refused(tmp_path: Path) -> None:
+    """A deposed leader can neither start, stop nor answer, also after a restart."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(FOREVER, epoch=5)
+        assert (await refused(worker.start(task="u", epoch=4))).reason == pb.ERROR_REASON_STALE_EPOCH
+        assert (await refused(worker.stop(attempt, epoch=4))).reason == pb.ERROR_REASON_STALE_EPOCH
+        error = await refused(worker.answer(attempt, "x", approved=True))
+        assert error.reason == pb.ERROR_REASON_STALE_EPOCH
+        await worker.stop(attempt, epoch=5)
+    async with agents(tmp_path) as worker:
+        assert (await refused(worker.start(task="u", epoch=4))).reason == pb.ERROR_REASON_STALE_EPOCH
+
+
+async def test_stale_attempt_is_refused(tmp_path: Path) -> None:
+    """An attempt older than one that is known is refused, also after a restart."""
+    async with agents(tmp_path) as worker:
+        await worker.run("command:true", number=10)
+    async with agents(tmp_path) as worker:
+        error = await refused(worker.start("command:true", number=9))
+        assert error.reason == pb.ERROR_REASON_STALE_ATTEMPT
+        assert error.metadata["attempt"] == attempt_name(number=10)
+
+
+async def test_unknown_session_is_not_found(tmp_path: Path) -> None:
+    """Every call on a session that does not exist says so."""
+    async with agents(tmp_path) as worker:
+        attempt = attempt_name("nobody")
+        for call in (
+            worker.session(attempt),
+            worker.stop(attempt),
+            worker.events(attempt),
+            worker.answer(attempt, "x", approved=True),
+            worker.fetch(attempt, "sha256:" + "0" * 64),
+            worker.fetch(attempt, "sha256:../../spec.pb"),
+        ):
+            assert (await refused(call)).reason == pb.ERROR_REASON_NOT_FOUND
+
+
+async def test_answers_that_cannot_be_given(tmp_path: Path) -> None:
+    """An approval that nobody asked for is not found; a finished session takes no answer."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(FOREVER)
+        error = await refused(worker.answer(attempt, "approval-1", approved=True))
+        assert error.reason == pb.ERROR_REASON_NOT_FOUND
+        await worker.stop(attempt)
+        error = await refused(worker.answer(attempt, "approval-1", approved=True))
+        assert error.reason == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_answer_that_comes_too_late(tmp_path: Path) -> None:
+    """A question that was still open when the session ended takes no answer."""
+    async with agents(tmp_path) as worker:
+        script = [Step(ask=Step.Ask(question="May I?"))]
+        attempt = await worker.start(script=script, timeout=1.5)
+        asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+        assert ending(await worker.events(attempt))[0] == "TIMED_OUT"
+        error = await refused(worker.answer(attempt, asked.approval_requested.approval_id, approved=True))
+        assert error.reason == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_watch_resumes_anywhere(tmp_path: Path) -> None:
+    """Whatever sequence a watch begins behind, it gives the same events."""
+    async with agents(tmp_path) as worker:
+        say = [Step(say=Step.Say(text=f"Line {number}")) for number in range(60)]
+        attempt = await worker.start(script=[*say, Step(flood=Step.Flood(lines=20000))])
+        live = await worker.events(attempt)
+        assert [event.sequence for event in live] == list(range(1, len(live) + 1))
+        for after in [*range(0, len(live), 7), len(live)]:
+            assert await worker.events(attempt, after) == live[after:]
+
+
+async def test_watchers_that_disconnect_see_the_same(tmp_path: Path) -> None:
+    """Watchers that break off at random and go on from their last number see the same list."""
+    async with agents(tmp_path) as worker:
+        script = [Step(say=Step.Say(text=f"Message {number} of many")) for number in range(40)]
+        attempt = await worker.start(script=script, environment={"HEDDLE_SCRIPT_SPEED": "0.3"})
+        lists = await asyncio.gather(*(_unsteady(worker, attempt, seed) for seed in range(5)))
+        steady = await worker.events(attempt)
+        assert all(seen == steady for seen in lists)
+
+
+async def _unsteady(worker: Agents, attempt: str, seed: int) -> list[pb.Event]:
+    chance = random.Random(seed)
+    seen: list[pb.Event] = []
+    while not (seen and seen[-1].HasField("session_finished")):
+        patience = chance.randrange(1, 12)
+        async for event in worker.watch(attempt, len(seen)):
+            seen.append(event)
+            patience -= 1
+            if not patience:
+                break
+    return seen
+
+
+async def test_responses_are_bounded(tmp_path: Path) -> None:
+    """No response is larger than 256 KiB, and each says where to resume."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(script=[Step(flood=Step.Flood(lines=30000))])
+        await worker.events(attempt)
+        call = worker.stub.WatchSession(pb.AgentServiceWatchSessionRequest(attempt=attempt))
+        responses = [response async for response in call]
+        assert len(responses) > 1
+        assert max(response.ByteSize() for response in responses) <= 256 << 10
+        assert all(response.resume_sequence == response.events[-1].sequence for response in responses)
+
+
+async def test_idle_watch_sends_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing happens, a watch says where it is."""
+    monkeypatch.setattr(recorder, "CHECKPOINT", 0.05)
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(FOREVER)
+        async with asyncio.timeout(DEADLINE):
+            call = worker.stub.WatchSession(pb.AgentServiceWatchSessionRequest(attempt=attempt))
+            last = 0
+            async for response in call:
+                if not response.events and response.resume_sequence == 2:
+                    break
+                last = response.resume_sequence
+        assert last == 2
+        await worker.stop(attempt)
+
+
+async def test_watch_beyond_the_end(tmp_path: Path) -> None:
+    """A sequence that was never reached is out of range."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start("command:true")
+        events = await worker.events(attempt)
+        for after in (len(events) + 1, -1):
+            error = await refused(worker.events(attempt, after))
+            assert error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE
+
+
+async def test_list_pages(tmp_path: Path) -> None:
+    """Sessions are listed by name, page by page, all or only the running ones."""
+    async with agents(tmp_path) as worker:
+        for number in range(5):
+            await worker.run("command:true", task=f"t{number}")
+        running = await worker.start(FOREVER, task="t9")
+        names: list[str] = []
+        token = ""
+        while True:
+            request = pb.ListSessionsRequest(page_size=2, page_token=token)
+            response = await worker.stub.ListSessions(request)
+            assert len(response.sessions) <= 2
+            names += [session.attempt for session in response.sessions]
+            token = response.next_page_token
+            if not token:
+                break
+        assert names == [attempt_name(f"t{number}") for number in (0, 1, 2, 3, 4, 9)]
+        response = await worker.stub.ListSessions(pb.ListSessionsRequest(running_only=True))
+        assert [session.attempt for session in response.sessions] == [running]
+
+
+async def test_worker_says_what_it_has(tmp_path: Path) -> None:
+    """GetWorker tells name, slots, and each agent with a detail."""
+    async with agents(tmp_path, HEDDLE_WORKER_NAME="w1", HEDDLE_SLOTS="3") as worker:
+        found = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
+        assert (found.name, found.slots, found.running_sessions) == ("workers/w1", 3, 0)
+        assert [program.name for program in found.agents] == ["scripted", "command:"]
+        assert all(program.available and program.detail for program in found.agents)
+
+
+async def test_timeout_covers_checks(tmp_path: Path) -> None:
+    """The time limit is of the whole session: a check that hangs meets it, later ones do not run."""
+    async with agents(tmp_path) as worker:
+        events = await worker.run("command:true", checks={"hang": "sleep 60", "next": "true"}, timeout=0.7)
+        assert ending(events) == ("TIMED_OUT", "over its time limit of 0.7 s")
+        assert len(payloads(events, "check_finished")) == 1
+
+
+async def test_draining_takes_nothing_new(tmp_path: Path) -> None:
+    """A session that runs while the service drains ends as lost; its log is whole."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(FOREVER)
+        await worker.until_says(attempt, "ready")
+    async with agents(tmp_path) as worker:
+        assert ending(await worker.events(attempt)) == ("LOST", "agent_svc was shut down")
+
+
+async def test_home_has_one_owner(tmp_path: Path) -> None:
+    """A second agent_svc over the same home is refused, and says what to do."""
+    async with agents(tmp_path):
+        with pytest.raises(ConfigError, match="HEDDLE_HOME"):
+            build(settings(tmp_path / "home"))
+
+
+async def test_full_disk_fails_the_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up, the session ends with that reason, and the service goes on."""
+    real = event_log._write
+    full = False
+
+    def write(file: int, data: bytes) -> None:
+        if full and (tmp_path / "home/spool/r/e/t/1/reserve").exists():
+            os.write(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, data)
+
+    monkeypatch.setattr(event_log, "_write", write)
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start("command:echo one; read line < go; echo two; sleep 60; echo three")
+        os.mkfifo(worker.worktree / "go")
+        await worker.until_says(attempt, "one")
+        full = True
+        await asyncio.to_thread((worker.worktree / "go").write_text, "go\n")
+        events = await worker.events(attempt)
+        outcome, reason = ending(events)
+        assert outcome == "FAILED"
+        assert "disk is full" in reason
+        assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+        assert ending(await worker.run("command:true", task="other"))[0] == "SUCCEEDED"
+
+
+async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:
+    """A flood of 100,000 lines passes through without staying in memory."""
+    service = AgentProcess(tmp_path)
+    async with service.serving() as worker:
+        assert service.process is not None
+        await worker.run("command:true", task="warm")
+        before = service.process.memory_info().rss
+        command = "command:yes 'a line of one hundred bytes, more or less, to fill the pipe of the agent' | head -n 1000000"
+        events = await worker.run(command, task="flood")
+        assert output(events).count("\n") == 1_000_000
+        grown = service.process.memory_info().rss - before
+        assert grown < 48 << 20
+
+
+async def test_no_watcher_no_loss(tmp_path: Path) -> None:
+    """What happens while nobody watches is told to whoever watches later."""
+    async with agents(tmp_path) as worker:
+        attempt = await worker.start(
+            script=[Step(say=Step.Say(text="Unheard")), Step(wait=Step.Wait(duration=seconds(0.2)))]
+        )
+        async with asyncio.timeout(DEADLINE):
+            while (await worker.session(attempt)).state != pb.SESSION_STATE_FINISHED:  # noqa: ASYNC110 (nobody is to watch)
+                await asyncio.sleep(0.02)
+        assert kinds(await worker.events(attempt)) == ["session_started", "message", "session_finished"]
