@@ -146,6 +146,8 @@ def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
     run = get_run(connection, name)
     check_sequence(after, run.sequence)
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
+    if any(event.HasField("run_created") for event in events):
+        return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run))
     touched_epics = {event.epic for event in events if event.epic}
     touched_tasks = {(event.epic, event.task) for event in events if event.task}
     return _Page(

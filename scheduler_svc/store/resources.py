@@ -41,9 +41,11 @@ def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
     return runs_of(connection, [row])[0]
 
 
-def get_epics(connection: sa.Connection, run: str, keys: Iterable[str]) -> list[pb.Epic]:
-    """Returns those epics of a run, in the order of the plan."""
-    chosen = sa.select(epics).where(epics.c.run == run, epics.c.epic.in_(list(keys)))
+def get_epics(connection: sa.Connection, run: str, keys: Iterable[str] | None = None) -> list[pb.Epic]:
+    """Returns those epics of a run, or all, in the order of the plan."""
+    chosen = sa.select(epics).where(epics.c.run == run)
+    if keys is not None:
+        chosen = chosen.where(epics.c.epic.in_(list(keys)))
     return epics_of(connection, connection.execute(chosen.order_by(epics.c.place)).all())
 
 
@@ -55,9 +57,13 @@ def get_task(connection: sa.Connection, name: TaskName) -> pb.Task:
     return found[0]
 
 
-def get_tasks(connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]]) -> list[pb.Task]:
-    """Returns the tasks of a run that (epic, task) name, in planned order."""
-    chosen = select_tasks().where(tasks.c.run == run, sa.tuple_(tasks.c.epic, tasks.c.task).in_(list(keys)))
+def get_tasks(
+    connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
+) -> list[pb.Task]:
+    """Returns the tasks of a run that (epic, task) name, or all, in planned order."""
+    chosen = select_tasks().where(tasks.c.run == run)
+    if keys is not None:
+        chosen = chosen.where(sa.tuple_(tasks.c.epic, tasks.c.task).in_(list(keys)))
     rows = connection.execute(chosen.order_by(epics.c.place, tasks.c.position)).all()
     return tasks_of(connection, rows)
 
