@@ -48,10 +48,6 @@ class SessionFolder:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
 
-    @property
-    def exists(self) -> bool:
-        return (self.path / "spec.pb").exists()
-
     def spec(self) -> pb.StartSessionRequest:
         return pb.StartSessionRequest.FromString((self.path / "spec.pb").read_bytes())
 

@@ -1,0 +1,51 @@
+import errno
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc.ending import Ending, agent_ending, disk_failed, timed_out
+from agent_svc.processes import Exit
+from heddle import pb
+
+FAILED = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="no credit")
+SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("ended", "said", "ending"),
+    [
+        (Exit(code=0), None, Ending(pb.OUTCOME_SUCCEEDED, "", 0)),
+        (Exit(code=3), None, Ending(pb.OUTCOME_FAILED, "the agent exited with code 3", 3)),
+        (Exit(signal=9), None, Ending(pb.OUTCOME_FAILED, "the agent was ended by SIGKILL")),
+        (Exit(signal=99), None, Ending(pb.OUTCOME_FAILED, "the agent was ended by signal 99")),
+        (Exit(), None, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
+        (Exit(error="gone"), None, Ending(pb.OUTCOME_FAILED, "the agent could not be started: gone")),
+        (Exit(code=0), FAILED, Ending(pb.OUTCOME_FAILED, "no credit", 0)),
+        (Exit(code=0), SUCCEEDED, Ending(pb.OUTCOME_SUCCEEDED, "", 0)),
+        (Exit(code=1), SUCCEEDED, Ending(pb.OUTCOME_FAILED, "the agent exited with code 1", 1)),
+        (Exit(), SUCCEEDED, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
+    ],
+)
+def test_how_the_agent_ended(ended: Exit, said: pb.SessionFinished | None, ending: Ending) -> None:
+    """The exit code decides; an agent's own account may add a failure and never hide one."""
+    assert agent_ending(ended, said) == ending
+
+
+def test_limits_are_told_in_seconds() -> None:
+    """A time limit is told as people wrote it."""
+    assert timed_out(Duration(seconds=30)).reason == "over its time limit of 30 s"
+    assert timed_out(Duration(nanos=500_000_000)).reason == "over its time limit of 0.5 s"
+
+
+def test_full_disk_says_what_to_do() -> None:
+    """A full disk is told apart from other trouble with it."""
+    assert "make room" in disk_failed(OSError(errno.ENOSPC, "No space left")).reason
+    assert disk_failed(OSError(errno.EIO, "Input/output error")).reason.endswith("Input/output error")
+
+
+def test_absent_stays_absent() -> None:
+    """No exit code and no duration stay absent in the event."""
+    message = Ending(pb.OUTCOME_LOST, "gone").message(None)
+    assert not message.HasField("exit_code")
+    assert not message.HasField("duration")
+    assert Ending(pb.OUTCOME_SUCCEEDED, exit_code=0).message(1.5).HasField("exit_code")

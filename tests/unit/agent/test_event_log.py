@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import pytest
+
+from agent_svc.event_log import HEADER, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES, EventLog
+from heddle import pb
+
+
+def said(*texts: str) -> list[pb.Event]:
+    return [pb.Event(message=pb.Message(text=text)) for text in texts]
+
+
+def everything(log: EventLog, after: int = 0) -> list[str]:
+    texts: list[str] = []
+    while after < log.last_sequence:
+        response = log.read(after, log.last_sequence)
+        assert response.ByteSize() <= MAX_RESPONSE_BYTES
+        assert [event.sequence for event in response.events] == list(
+            range(after + 1, response.resume_sequence + 1)
+        )
+        texts += [event.message.text for event in response.events]
+        after = response.resume_sequence
+    return texts
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "events.log"
+
+
+def test_numbers_events_across_batches(path: Path) -> None:
+    """Events are numbered from 1, over all batches and openings."""
+    log = EventLog.open(path)
+    log.append(said("a", "b"))
+    log.close()
+    log = EventLog.open(path)
+    log.append(said("c"))
+    log.close()
+    assert everything(log) == ["a", "b", "c"]
+    assert everything(EventLog.view(path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_reads_from_any_sequence(path: Path, after: int) -> None:
+    """A read may begin within a batch."""
+    log = EventLog.open(path)
+    for batch in (["a", "b"], ["c"], ["d", "e", "f"]):
+        log.append(said(*batch))
+    log.close()
+    assert everything(log, after) == ["a", "b", "c", "d", "e", "f"][after:]
+
+
+def test_reads_nothing_behind_last(path: Path) -> None:
+    """A read gives nothing behind the number it was given as the last."""
+    log = EventLog.open(path)
+    log.append(said("a", "b", "c"))
+    log.close()
+    assert [event.message.text for event in log.read(1, 2).events] == ["b"]
+
+
+@pytest.mark.parametrize("size", [10, 1000, 60_000, 100_000, 130_000])
+def test_responses_stay_below_their_limit(path: Path, size: int) -> None:
+    """Whatever the size of events, a response stays within 256 KiB and nothing is left out."""
+    log = EventLog.open(path)
+    texts = [str(number).rjust(size) for number in range(max(12, 2_000_000 // size))]
+    log.append(said(*texts[:7]))
+    log.append(said(*texts[7:]))
+    log.close()
+    assert everything(log) == texts
+
+
+@pytest.mark.parametrize("kept", range(1, 30, 3))
+def test_torn_tail_is_cut_off(path: Path, kept: int) -> None:
+    """What a crash left half written is cut off, and the log goes on behind what was whole."""
+    log = EventLog.open(path)
+    log.append(said("a", "b"))
+    whole = path.stat().st_size
+    log.append(said("torn", "away"))
+    log.close()
+    with path.open("rb+") as file:
+        file.truncate(whole + kept)
+    assert everything(EventLog.view(path)) == ["a", "b"]
+    log = EventLog.open(path)
+    assert path.stat().st_size == whole
+    log.append(said("c"))
+    log.close()
+    assert everything(EventLog.view(path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\0" * 40, HEADER.pack(3, 0) + b"abc"])
+def test_garbage_behind_the_end_is_cut_off(path: Path, garbage: bytes) -> None:
+    """Bytes that are no frame, as a crashed file system leaves them, end the log."""
+    log = EventLog.open(path)
+    log.append(said("a"))
+    log.close()
+    with path.open("ab") as file:
+        file.write(garbage)
+    assert everything(EventLog.open(path)) == ["a"]
+
+
+def test_failed_append_keeps_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append that the disk refuses leaves the log as it was."""
+    log = EventLog.open(path)
+    log.append(said("a"))
+
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            log.append(said("b"))
+    log.append(said("c"))
+    log.close()
+    assert everything(EventLog.view(path)) == ["a", "c"]
+
+
+def test_absent_log_is_empty(path: Path) -> None:
+    """A log that was never written has no events."""
+    log = EventLog.view(path)
+    assert log.last_sequence == 0
+    assert log.last_event() is None
+
+
+def test_last_event(path: Path) -> None:
+    """The newest event is found without reading the rest."""
+    log = EventLog.open(path)
+    log.append(said("a", "b"))
+    log.close()
+    last = log.last_event()
+    assert last is not None
+    assert (last.sequence, last.message.text) == (2, "b")
+
+
+def test_closed_log_takes_nothing(path: Path) -> None:
+    """Appending to a closed log is a mistake that shows."""
+    log = EventLog.open(path)
+    log.close()
+    log.close()
+    with pytest.raises(ValueError, match="closed"):
+        log.append(said("a"))
+
+
+def test_frames_fit_a_response() -> None:
+    """A whole frame always fits one response."""
+    assert MAX_FRAME_BYTES < MAX_RESPONSE_BYTES

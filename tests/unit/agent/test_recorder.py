@@ -1,0 +1,146 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent_svc import recorder
+from agent_svc.event_log import EventLog
+from agent_svc.recorder import Recorder, join
+from heddle import pb
+
+
+def text(
+    piece: str, *, last: bool = False, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT
+) -> pb.Event:
+    return pb.Event(actor="agent:a", message=pb.Message(kind=kind, text=piece, last=last))
+
+
+def out(
+    piece: str, stream: "pb.OutputStream.ValueType" = pb.OUTPUT_STREAM_STDOUT, call: str = ""
+) -> pb.Event:
+    return pb.Event(actor="agent:a", output=pb.Output(stream=stream, text=piece, tool_call_id=call))
+
+
+def usage() -> pb.Event:
+    return pb.Event(actor="agent:a", usage=pb.Usage(model="m"))
+
+
+def test_joins_pieces_of_one_text() -> None:
+    """Pieces of one message become one, and keep that it has ended."""
+    event = text("Hel")
+    assert join(event, text("lo", last=True))
+    assert (event.message.text, event.message.last) == ("Hello", True)
+    assert not join(event, text("Next"))
+
+
+def test_joins_output_of_one_stream() -> None:
+    """Output of the same stream and tool call becomes one event."""
+    event = out("a", call="1")
+    assert join(event, out("b", call="1"))
+    assert event.output.text == "ab"
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (out("a"), out("b", pb.OUTPUT_STREAM_STDERR)),
+        (out("a"), out("b", call="1")),
+        (out("a"), text("b")),
+        (text("a"), text("b", kind=pb.MESSAGE_KIND_THINKING)),
+        (out("a" * 20_000), out("b" * 20_000)),
+        (usage(), usage()),
+        (out("a"), pb.Event(actor="worker:w", output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text="b"))),
+    ],
+)
+def test_keeps_apart_what_differs(one: pb.Event, two: pb.Event) -> None:
+    """Texts of different origin, other events, and texts that are long enough stay apart."""
+    before = pb.Event.FromString(one.SerializeToString())
+    assert not join(one, two)
+    assert one == before
+
+
+async def test_joins_within_the_window(tmp_path: Path) -> None:
+    """Text that comes within the window is one event; anything else takes it along at once."""
+    recorded = Recorder(EventLog.open(tmp_path / "log"))
+    for piece in "abc":
+        await recorded.record(text(piece))
+    assert recorded.last_sequence == 0
+    await recorded.record(usage())
+    seen = []
+    async for response in recorded.watch(0):
+        seen += list(response.events)
+        if seen[-1].HasField("usage"):
+            break
+    assert [event.message.text for event in seen] == ["abc", ""]
+    recorded.close()
+
+
+async def test_text_alone_is_told_after_the_window(tmp_path: Path) -> None:
+    """A text that nothing follows is told when the window has passed."""
+    recorded = Recorder(EventLog.open(tmp_path / "log"))
+    await recorded.record(text("a"))
+    async with asyncio.timeout(10):
+        response = await anext(recorded.watch(0))
+    assert response.events[0].message.text == "a"
+    recorded.close()
+
+
+async def test_end_is_told_by_close_only(tmp_path: Path) -> None:
+    """The last event is on disk before, and seen only after, the log is closed."""
+    path = tmp_path / "log"
+    recorded = Recorder(EventLog.open(path))
+    await recorded.record(text("a"))
+    await recorded.finish(usage())
+    assert recorded.last_sequence == 0
+    assert EventLog.view(path).last_sequence == 2
+    recorded.close()
+    assert [response.resume_sequence async for response in recorded.watch(0)] == [2]
+
+
+async def test_many_watchers_one_doorbell(tmp_path: Path) -> None:
+    """Each of many watchers sees every event, wherever it began."""
+    recorded = Recorder(EventLog.open(tmp_path / "log"))
+    await recorded.record(usage())
+
+    async def watch(after: int) -> list[int]:
+        return [event.sequence async for response in recorded.watch(after) for event in response.events]
+
+    watching = [asyncio.create_task(watch(number % 2)) for number in range(40)]
+    for _ in range(20):
+        await recorded.record(usage())
+        await asyncio.sleep(0)
+    await recorded.finish(usage())
+    recorded.close()
+    for number, seen in enumerate(await asyncio.gather(*watching)):
+        assert seen == list(range(1 + number % 2, 23))
+
+
+async def test_failure_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes no more is told once; after that nothing is taken until it is forgotten."""
+    failures: list[OSError] = []
+    log = EventLog.open(tmp_path / "log")
+    recorded = Recorder(log, failures.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "append", _refuse)
+        await recorded.record(usage())
+        await recorded.record(usage())
+        with pytest.raises(OSError, match="full"):
+            await recorded.finish(usage())
+        assert len(failures) == 1
+    await recorded.forget()
+    await recorded.finish(usage())
+    recorded.close()
+    assert recorded.last_sequence == 1
+
+
+def _refuse(_: object) -> None:
+    raise OSError(28, "full")
+
+
+async def test_much_pending_holds_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When too much waits for the disk, the caller waits too."""
+    monkeypatch.setattr(recorder, "MAX_PENDING", 100)
+    recorded = Recorder(EventLog.open(tmp_path / "log"))
+    await recorded.record(text("a" * 200))
+    assert recorded.last_sequence == 1
+    recorded.close()

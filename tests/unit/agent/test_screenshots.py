@@ -1,0 +1,142 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from agent_svc.screenshots import FOLDER, MAX_BYTES, Screenshots, media_type
+from agent_svc.scripted.picture import draw, file_stem
+from heddle import pb
+
+PNG = draw("A caption")
+
+
+class Shelf:
+    """Keeps what is stored, by a name of its own."""
+
+    def __init__(self, worktree: Path) -> None:
+        self.kept: list[bytes] = []
+        self.folder = worktree / FOLDER
+        self.folder.mkdir(parents=True)
+        self.worktree = worktree
+
+    def watch(self) -> Screenshots:
+        return Screenshots(self.worktree, self.store)
+
+    def store(self, data: bytes) -> str:
+        self.kept.append(data)
+        return f"sha256:{len(self.kept)}"
+
+
+@pytest.fixture(name="shelf")
+def _shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def test_new_picture_is_taken_once(shelf: Shelf) -> None:
+    """A picture that appears is told once, with what is known of it."""
+    screenshots = shelf.watch()
+    (shelf.folder / "login-page.png").write_bytes(PNG)
+    (event,) = screenshots.collect()
+    assert event.screenshot == pb.Screenshot(
+        artifact="sha256:1", media_type="image/png", caption="login page", size_bytes=len(PNG)
+    )
+    assert screenshots.collect(final=True) == []
+
+
+def test_text_beside_it_is_the_caption(shelf: Shelf) -> None:
+    """A text file of the same stem holds the caption."""
+    screenshots = shelf.watch()
+    (shelf.folder / "1.txt").write_text("The login page: done\n")
+    (shelf.folder / "1.png").write_bytes(PNG)
+    (event,) = screenshots.collect()
+    assert event.screenshot.caption == "The login page: done"
+
+
+def test_earlier_pictures_are_not_taken(shelf: Shelf) -> None:
+    """Pictures of an earlier attempt are not this session's, unless they are taken anew."""
+    path = shelf.folder / "1.png"
+    path.write_bytes(PNG)
+    screenshots = shelf.watch()
+    assert screenshots.collect(final=True) == []
+    path.write_bytes(draw("Another"))
+    assert len(screenshots.collect()) == 1
+
+
+def test_half_a_picture_waits(shelf: Shelf) -> None:
+    """A picture that is still being written is taken when it is whole."""
+    screenshots = shelf.watch()
+    path = shelf.folder / "1.png"
+    path.write_bytes(PNG[:100])
+    assert screenshots.collect() == []
+    path.write_bytes(PNG)
+    assert screenshots.collect()[0].screenshot.size_bytes == len(PNG)
+
+
+def test_what_is_no_picture_is_said(shelf: Shelf) -> None:
+    """In the end a file that is no picture is named, not kept."""
+    screenshots = shelf.watch()
+    (shelf.folder / "notes.png").write_text("secret")
+    (event,) = screenshots.collect(final=True)
+    assert "notes.png" in event.output.text
+    assert shelf.kept == []
+
+
+def test_too_large_is_said(shelf: Shelf) -> None:
+    """A picture of more than 16 MiB is left out, and the log says so."""
+    screenshots = shelf.watch()
+    with (shelf.folder / "big.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    (event,) = screenshots.collect()
+    assert event.output.stream == pb.OUTPUT_STREAM_SYSTEM
+    assert "big.png" in event.output.text
+
+
+def test_links_are_not_followed(shelf: Shelf, tmp_path: Path) -> None:
+    """A link cannot publish a file from outside of the worktree."""
+    outside = tmp_path / "outside.bin"
+    outside.write_bytes(PNG)
+    screenshots = shelf.watch()
+    (shelf.folder / "1.png").symlink_to(outside)
+    os.mkfifo(shelf.folder / "2.png")
+    assert screenshots.collect(final=True) == []
+
+
+def test_linked_folder_is_not_followed(tmp_path: Path) -> None:
+    """Nor can a link in place of the folder."""
+    outside = Shelf(tmp_path / "outside")
+    (outside.folder / "1.png").write_bytes(PNG)
+    worktree = tmp_path / "worktree"
+    (worktree / ".heddle").mkdir(parents=True)
+    screenshots = Screenshots(worktree, outside.store)
+    (worktree / FOLDER).symlink_to(outside.folder)
+    assert screenshots.collect(final=True) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (PNG, "image/png"),
+        (b"\xff\xd8\xff\xe0...\xff\xd9", "image/jpeg"),
+        (b"RIFF\x08\0\0\0WEBPabcd", "image/webp"),
+        (b"RIFF\xff\0\0\0WEBPabcd", ""),
+        (b"GIF89a", ""),
+        (b"", ""),
+    ],
+)
+def test_kinds_of_pictures(data: bytes, kind: str) -> None:
+    """The kind of a picture is told from its bytes, not from its name."""
+    assert media_type(data) == kind
+
+
+def test_drawn_pictures_show_their_caption() -> None:
+    """Different captions give different pictures; the same caption the same one."""
+    assert draw("One") != draw("Two")
+    assert draw("One") == draw("One")
+    assert media_type(draw("")) == media_type(draw("ü" * 500)) == "image/png"
+
+
+def test_file_stems_are_plain() -> None:
+    """A caption becomes a file name that every system takes."""
+    assert file_stem("Login page: it works!") == "login-page-it-works"
+    assert file_stem("???") == "screenshot"
+    assert len(file_stem("long " * 50)) <= 40

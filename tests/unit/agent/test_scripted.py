@@ -1,0 +1,25 @@
+import io
+from pathlib import Path
+
+from agent_svc.scripted.player import Player
+from agent_svc.scripted.rehearsal import rehearsal
+from agent_svc.scripted.stage import Stage
+from heddle import pb
+
+
+def test_player_knows_every_step() -> None:
+    """The scripted agent plays every step that a plan can hold."""
+    player = Player(Stage(io.BytesIO(), io.BytesIO(), speed=0), Path(), attempt=1)
+    assert set(player._acts) == {
+        field.name for field in pb.ScriptStep.DESCRIPTOR.oneofs_by_name["step"].fields
+    }
+
+
+def test_rehearsal_says_and_notes_the_prompt() -> None:
+    """A rehearsal says the prompt and writes it into a file of the task's own."""
+    request = pb.StartSessionRequest(attempt="runs/r/epics/api/tasks/login/attempts/2", prompt="Do it")
+    steps = rehearsal(request)
+    assert "Do it" in steps[0].say.text
+    (note,) = [step.write for step in steps if step.HasField("write")]
+    assert note.path == "rehearsal/api/login.md"
+    assert "Do it" in note.text
