@@ -4,6 +4,7 @@ It lies in the repository (worktrees/NAME), and a file .git in the worktree poin
 to it. An agent may have done anything to both.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +35,9 @@ def find(project: Project, place: Place) -> Path | None:
     """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
     pointer = str(place.path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
-        if entry.read_text(errors="surrogateescape").strip() == pointer:
-            return entry.parent
+        with suppress(FileNotFoundError):  # that worktree is being removed right now
+            if entry.read_text(errors="surrogateescape").strip() == pointer:
+                return entry.parent
     return None
 
 
@@ -48,10 +50,15 @@ def belongs_to(folder: Path, common: Path) -> bool:
     return Path(folder, target).resolve().parent == common / "worktrees"
 
 
+def is_there(place: Place) -> bool:
+    """Returns whether a folder lies at `place`, whatever is in it."""
+    return place.path.is_dir() and not place.path.is_symlink()
+
+
 def is_whole(project: Project, place: Place) -> bool:
     """Returns whether the worktree is there and git knows it."""
     folder = find(project, place)
-    if folder is None or place.path.is_symlink() or not place.path.is_dir():
+    if folder is None or not is_there(place):
         return False
     lock = folder / "locked"
     # git's own words for a worktree that it was still making when it was killed.
@@ -75,9 +82,8 @@ def forget(project: Project, place: Place) -> None:
     folder = find(project, place)
     if folder:
         files.remove(folder)
-        parent = folder.parent
-        if not any(parent.iterdir()):
-            parent.rmdir()
+        with suppress(OSError):  # other worktrees are still there
+            folder.parent.rmdir()
 
 
 def mend(project: Project, place: Place) -> Path:

@@ -43,6 +43,10 @@ class Commits:
             return Committed(project.git, head)
         if state is None:
             raise checkouts.damaged(place)
+        projects.check_same(project, state.project)
+        earlier = history.commit_of(project.git, state, attempt)
+        if earlier:
+            return Committed(project.git, earlier)
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)
@@ -51,6 +55,7 @@ class Commits:
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         author = project.git.by(project.author())
         commit = author.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
+        self.still_leads(epoch)
         refs.move(
             project.git,
             [

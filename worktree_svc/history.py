@@ -32,6 +32,16 @@ def is_of_attempt(git: Git, commit: str, attempt: AttemptName) -> bool:
     return messages.trailers_of(_message(git, commit)) == messages.attempt_trailers(attempt)
 
 
+def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
+    """Returns the accepted commit of an attempt, however many came after it; None if it has none."""
+    words = [f"--grep={key}: {value}" for key, value in messages.attempt_trailers(attempt).items()]
+    options = ("--first-parent", "--fixed-strings", "--all-match", *words)
+    for commit in git.text("rev-list", *options, f"{state.start}..{state.head}").splitlines():
+        if is_of_attempt(git, commit, attempt):
+            return commit
+    return None
+
+
 def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     """Returns the size of the difference between two commits."""
     lines = git.items("diff-tree", "-r", "-z", "--numstat", "--no-ext-diff", "--no-textconv", older, newer)

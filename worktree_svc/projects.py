@@ -78,6 +78,12 @@ def find(path: str) -> Project:
     return Project(Path(top or git_dir), Path(common).resolve())
 
 
+def check_same(project: Project, top: Path) -> None:
+    """Raises INVALID_FIELD unless `top` lies in the same repository."""
+    if top != project.top and find(str(top)).common != project.common:
+        raise errors.invalid_field("project", f"the epic's worktree belongs to {top}, not to {project.top}")
+
+
 def inspect(path: str, base_ref: str, merge_into: str) -> Inspection:
     """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
     project = find(path)

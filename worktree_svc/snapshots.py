@@ -46,7 +46,7 @@ def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> 
 
 
 def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
-    """Keeps what lies in the worktree, and the agent's own commits, under the attempt's ref.
+    """Keeps what lies in the worktree, if it is there, and the agent's own commits, under the attempt's ref.
 
     Returns None if there is nothing beyond `head` and never was. Idempotent:
     what is kept already is not kept again, and never replaced.
@@ -55,13 +55,14 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     ref = refs.kept_ref(attempt)
     branch, kept = refs.read(git, refs.branch_ref(place.epic.branch), ref)
     own_head = checkouts.head_commit(project, place)
-    tree = take(project, place, head, own_files_only=False)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
-    if tips == [head] and tree == git.text("rev-parse", f"{head}^{{tree}}"):
+    there = checkouts.is_there(place)
+    tree = take(project, place, head, own_files_only=False) if there else _tree_of(git, tips[0])
+    if tips == [head] and tree == _tree_of(git, head):
         return Kept(ref, kept) if kept else None
     if kept:
         tips = refs.independent(git, [kept, *tips])
-        if tips == [kept] and tree == git.text("rev-parse", f"{kept}^{{tree}}"):
+        if tips == [kept] and tree == _tree_of(git, kept):
             return Kept(ref, kept)
     message = messages.compose(
         f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
@@ -70,6 +71,10 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     commit = git.by(project.author()).text("commit-tree", *parents, tree, stdin=message.encode())
     refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
     return Kept(ref, commit)
+
+
+def _tree_of(git: Git, commit: str) -> str:
+    return git.text("rev-parse", f"{commit}^{{tree}}")
 
 
 def _untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:

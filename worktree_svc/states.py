@@ -48,7 +48,8 @@ class State:
     `newest` holds the highest attempt number of each task that asked for the
     worktree, `claim` the attempt that asked last: all others are stale from that
     moment. `owner` is the attempt whose work lies there: the claim's, once the
-    former owner's has been kept and cleaned away.
+    former owner's has been kept and cleaned away. `cleaning`: it has been kept,
+    and what lies there now may be half of it.
     """
 
     epic: EpicName
@@ -61,6 +62,7 @@ class State:
     claim: AttemptName | None = None
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
+    cleaning: bool = False
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
@@ -68,6 +70,12 @@ class State:
         if attempt.number < newest or (attempt.number == newest and self.claim != attempt):
             raise self.stale(attempt)
         return replace(self, claim=attempt, newest={**self.newest, attempt.task: attempt.number})
+
+    def never_had(self, attempt: AttemptName) -> bool:
+        """Returns whether the worktree was never ready for `attempt`, because it did not ask or something failed."""
+        return attempt.number > self.newest.get(attempt.task, 0) or (
+            self.claim == attempt and self.owner != attempt
+        )
 
     def check_owner(self, attempt: AttemptName) -> None:
         """Raises STALE_ATTEMPT unless the worktree is `attempt`'s, and nobody else asked for it."""
@@ -113,6 +121,7 @@ class States:
             claim=_attempt(fields["claim"]),
             owner=_attempt(fields["owner"]),
             newest=fields["newest"],
+            cleaning=fields["cleaning"],
         )
 
     def save(self, place: Place, state: State) -> State:
@@ -126,6 +135,7 @@ class States:
             "claim": str(state.claim or ""),
             "owner": str(state.owner or ""),
             "newest": state.newest,
+            "cleaning": state.cleaning,
         }
         files.write_atomically(place.state, json.dumps(fields, indent=1))
         return state

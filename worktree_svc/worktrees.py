@@ -57,29 +57,34 @@ class Worktrees:
         place = self.states.place(epic)
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
-        self._check_same_project(state, project)
-        if known and state.owner == attempt and checkouts.is_whole(project, place):
+        projects.check_same(project, state.project)
+        ready = state.owner == attempt and not state.cleaning
+        if ready and checkouts.is_whole(project, place):
             checkouts.mend(project, place)
             return Ensured(state, place.path, created=False)
         self._check_disk(project)
         state = self.states.save(place, state)
         head = history.accepted(project, state)
-        created = self._make_ready(project, place, state, head, attempt if known is None else None)
-        state = self.states.save(place, replace(state, owner=attempt, head=head))
+        # Work that lies there though nobody remembers whose it was gets this attempt's name.
+        owner = state.owner if known or not checkouts.is_there(place) else attempt
+        created = self._make_ready(project, place, replace(state, owner=owner), head)
+        state = self.states.save(place, replace(state, owner=attempt, head=head, cleaning=False))
         log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
         return Ensured(state, place.path, created)
 
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
-        """Keeps what the attempt left and resets the worktree; None if there is no worktree."""
+        """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
         self.still_leads(epoch)
         project = projects.find(path)
         place = self.states.place(attempt.parent.parent)
         state = self.states.load(place)
-        if state is None:
+        if state is None or state.never_had(attempt):
             return None
+        projects.check_same(project, state.project)
         state.check_owner(attempt)
         head = history.accepted(project, state)
-        created = self._make_ready(project, place, state, head, None)
+        created = self._make_ready(project, place, state, head)
+        self.states.save(place, replace(state, head=head, cleaning=False))
         ref = refs.kept_ref(attempt)
         (commit,) = refs.read(project.git, ref)
         log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=created)
@@ -93,10 +98,9 @@ class Worktrees:
         state = self.states.load(place)
         there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
         if state:
-            self._check_same_project(state, project)
+            projects.check_same(project, state.project)
             head = history.accepted(project, state)
-            if state.owner and place.path.is_dir() and not place.path.is_symlink():
-                snapshots.keep(project, place, head, state.owner)
+            self._keep(project, place, state, head)
             refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
@@ -126,16 +130,9 @@ class Worktrees:
             raise projects.unknown_revision(project, base_commit)
         return State(epic, project.top, start=start, head=start)
 
-    def _make_ready(
-        self, project: Project, place: Place, state: State, head: str, found_by: AttemptName | None
-    ) -> bool:
-        """Keeps what lies in the worktree, then makes it exactly `head`; whether it had to be made anew.
-
-        `found_by` names the kept work where nobody remembers whose it was.
-        """
-        owner = state.owner or found_by
-        if owner and place.path.is_dir() and not place.path.is_symlink():
-            snapshots.keep(project, place, head, owner)
+    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> bool:
+        """Keeps what lies in the worktree, then makes it exactly `head`; whether it had to be made anew."""
+        self._keep(project, place, state, head)
         whole = checkouts.is_whole(project, place)
         if not whole:
             with self.repositories.hold(project.common):
@@ -143,12 +140,12 @@ class Worktrees:
         checkouts.reset(project, place, head)
         return not whole
 
+    def _keep(self, project: Project, place: Place, state: State, head: str) -> None:
+        """Keeps what the owner left, once: from here on, the worktree may be half cleaned."""
+        if state.owner and not state.cleaning:
+            snapshots.keep(project, place, head, state.owner)
+            self.states.save(place, replace(state, cleaning=True))
+
     def _check_disk(self, project: Project) -> None:
         self.states.folder.mkdir(parents=True, exist_ok=True)
         disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
-
-    def _check_same_project(self, state: State, project: Project) -> None:
-        if state.project != project.top and projects.find(str(state.project)).common != project.common:
-            raise errors.invalid_field(
-                "project", f"the worktree of {state.epic} belongs to {state.project}, not to {project.top}"
-            )

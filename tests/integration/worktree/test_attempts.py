@@ -92,6 +92,16 @@ async def test_discarding_twice_answers_the_same(worker: Worker) -> None:
     assert not (await worker.discard(attempt(epic="never-made"))).kept_ref
 
 
+async def test_discarding_an_attempt_that_never_began_leaves_the_owner_alone(worker: Worker) -> None:
+    """An attempt that never got the worktree has left nothing; its owner's work stays where it is."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    for name in (attempt(number=2), attempt(task="two")):
+        assert not (await worker.discard(name)).kept_ref
+    assert (path / "a.txt").exists()
+    assert (await worker.commit(attempt())).diff_stat.files == 1
+
+
 async def test_work_that_appears_after_a_discard_does_not_replace_what_was_kept(worker: Worker) -> None:
     """A second harvest of one attempt is added on top of the first."""
     path = await worker.ready(attempt())
@@ -135,6 +145,18 @@ async def test_committing_twice_is_one_commit(worker: Worker) -> None:
     await worker.remove("runs/r1/epics/api")
     assert await worker.commit(attempt()) == first
     assert worker.git("rev-list", "--count", "main..heddle/r1/epics/api") == "1"
+
+
+async def test_an_earlier_commit_is_found_again(worker: Worker) -> None:
+    """CommitTask of an attempt that was accepted before others answers with its commit, and changes nothing."""
+    commits = []
+    for task in ("one", "two", "three"):
+        await worker.ready(attempt(task=task))
+        commits.append(await worker.commit(attempt(task=task), "Same words", "Heddle-Task: one"))
+    before = worker.git("for-each-ref")
+    assert await worker.commit(attempt()) == commits[0]
+    assert await worker.commit(attempt(task="two")) == commits[1]
+    assert worker.git("for-each-ref") == before
 
 
 async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:

@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import grpc
 import pytest
 
 from heddle import pb
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, refused
+from worktree_svc import checkouts
 
 KEPT = "refs/heddle/attempts/r1/api/one/1"
 
@@ -116,6 +118,46 @@ async def test_crash_leftovers_are_mended(worker: Worker, how: str, tmp_path: Pa
         assert content(worker, KEPT, "a.txt") == "a"
     if how == "link":
         assert (tmp_path / "moved" / "a.txt").exists()
+
+
+async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> None:
+    """Without the folder, what the agent committed on the epic's branch is still kept, also by a removal."""
+    for number in (1, 2):
+        path = await worker.ready(attempt(number=number))
+        (path / "a.txt").write_text(f"{number}\n")
+        git(path, "add", ".")
+        git(path, "commit", "-m", "own")
+        shutil.rmtree(path)
+    await worker.remove("runs/r1/epics/api")
+    assert content(worker, KEPT, "a.txt") == "1"
+    assert content(worker, "refs/heddle/attempts/r1/api/one/2", "a.txt") == "2"
+
+
+async def test_a_clean_up_that_was_cut_short_is_not_kept_as_work(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the service dies between keeping and cleaning, only what the attempt left is kept, not the ruins."""
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    (path / "b.txt").write_text("b\n")
+
+    def cut_short(*_: object) -> None:
+        (path / "a.txt").unlink()
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkouts, "reset", cut_short)
+        with pytest.raises(grpc.RpcError):
+            await worker.ensure(attempt(number=2))
+    await worker.ready(attempt(number=2))
+    assert worker.git("ls-tree", "--name-only", KEPT).split() == [
+        ".gitignore",
+        "README.md",
+        "a.txt",
+        "b.txt",
+        "src",
+    ]
+    assert is_sound(worker, path)
 
 
 async def test_locks_of_killed_processes_do_not_stay_in_the_way(worker: Worker) -> None:

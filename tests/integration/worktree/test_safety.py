@@ -67,6 +67,9 @@ async def test_an_epic_stays_with_its_project(worker: Worker, tmp_path: Path) ->
     worker.project = make_repository(tmp_path / "other")
     assert (await refused(worker.ensure(attempt(number=2)))).reason == pb.ERROR_REASON_INVALID_FIELD
     assert (await refused(worker.remove("runs/r1/epics/api"))).reason == pb.ERROR_REASON_INVALID_FIELD
+    assert (await refused(worker.commit(attempt()))).reason == pb.ERROR_REASON_INVALID_FIELD
+    assert (await refused(worker.discard(attempt()))).reason == pb.ERROR_REASON_INVALID_FIELD
+    assert worker.git("for-each-ref", "refs/heddle", "refs/heads/heddle") == ""
 
 
 async def test_a_full_disk_takes_no_new_work(tmp_path: Path, project: Path) -> None:
