@@ -77,6 +77,7 @@ class RunBoard:
                 completed=epic.tasks.accepted,
                 width=20,
                 complete_style="green",
+                finished_style="green",
             )
             style = STYLES.get(state, "")
             done = f"{epic.tasks.accepted}/{epic.tasks.total}"

@@ -51,10 +51,11 @@ class Supervisor:
         kills everything at once.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Ignored from the start, as SIGHUP under nohup: it stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        # Under nohup a closed terminal is to be ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._on_signal)
         keepers = [asyncio.create_task(self._keep(each)) for each in self._endpoints.all]
         work = asyncio.create_task(self._work(when_ready))
         ending = asyncio.create_task(self._ending.wait())

@@ -1,0 +1,451 @@
+"""The command against the real services, which one `heddle up` keeps running for all tests of this file."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+import pytest_asyncio
+from google.protobuf.json_format import Parse
+
+from heddle import pb
+from heddle.cli import ports
+from heddle.cli.ports import Endpoints
+from tests.support.commands import HEDDLE, Command, run, running
+from tests.support.repositories import git, make_repository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUICK = """
+name: Quick
+epics:
+  - key: api
+    title: Backend API
+    tasks:
+      - {key: one, script: [{write: {path: one.txt, text: "1\\n"}}]}
+      - {key: two, script: [{write: {path: two.txt, text: "2\\n"}}]}
+  - key: ui
+    tasks:
+      - {key: page, script: [{say: hello there}, {write: {path: page.html, text: "<p>"}}]}
+"""
+
+FAILING = """
+name: Failing
+epics:
+  - {key: api, tasks: [{key: one, script: [{fail: no luck}]}]}
+"""
+
+LONG = """
+name: Long
+epics:
+  - key: api
+    tasks:
+      - {key: one, script: [{say: begun}, {wait: 600s}]}
+      - {key: two, script: [{say: done}]}
+"""
+
+WRONG = """
+name: Wrong
+epics:
+  - key: api
+    depnds_on: [db]
+    tasks: []
+  - key: api
+    tasks: [{key: one, prompt: x, timeout: soon}]
+"""
+
+
+class Server(NamedTuple):
+    """A running `up`, the environment of its clients, and where plans and repositories go."""
+
+    up: Command
+    env: dict[str, str]
+    folder: Path
+
+    async def heddle(self, *arguments: str) -> tuple[int, str, str]:
+        return await run(*arguments, env=self.env)
+
+    def plan(self, text: str) -> str:
+        path = self.folder / f"plan-{random.SystemRandom().getrandbits(32):x}.yaml"
+        path.write_text(text)
+        return str(path)
+
+    def repository(self) -> Path:
+        return make_repository(self.folder / f"repo-{random.SystemRandom().getrandbits(32):x}")
+
+    async def begin(self, text: str) -> str:
+        """Starts a run on a new repository; returns its short name."""
+        code, out, err = await self.heddle("run", self.plan(text), "--repo", str(self.repository()))
+        assert code == 0, err
+        return out.strip()
+
+    async def until(self, name: str, text: str) -> None:
+        """Returns once the run's log says `text`."""
+        async with running("watch", name, env=self.env) as watch:
+            await watch.says(text)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(30_000, 32_000, 10)))
+    env = {"HEDDLE_HOME": str(folder / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("Heddle is up")
+        yield Server(up, env, folder)
+        up.interrupt()
+        assert await up.exit_code() == 0
+        assert "Traceback" not in up.err
+
+
+def parsed(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def sequences(events: Iterable[pb.Event]) -> list[int]:
+    return [event.sequence for event in events]
+
+
+async def test_wait_shows_the_run_and_its_result(server: Server) -> None:
+    """A run that succeeded exits 0; a pipe gets a line for each event, and where the result is."""
+    repository = server.repository()
+    code, out, err = await server.heddle("run", server.plan(QUICK), "--repo", str(repository), "--wait")
+    assert code == 0, err
+    assert "api: epic started: Backend API" in out
+    assert "succeeded (3/3 tasks accepted" in out
+    branch = next(line for line in out.splitlines() if "result is on branch" in line).split()[5]
+    assert git(repository, "ls-tree", "--name-only", branch).split() == [
+        "README.md",
+        "one.txt",
+        "page.html",
+        "two.txt",
+    ]
+    assert git(repository, "status", "--porcelain") == ""
+
+
+async def test_wait_exits_1_for_a_run_that_fails(server: Server) -> None:
+    """A run that did not succeed exits 1 and says which epic and why."""
+    code, out, _ = await server.heddle(
+        "run", server.plan(FAILING), "--repo", str(server.repository()), "--wait"
+    )
+    assert code == 1
+    assert "failed: no luck" in out
+    assert "  api: failed" in out
+
+
+async def test_lists_print_one_message_a_line(server: Server) -> None:
+    """--json is the canonical JSON of the API's messages, for every list and stream."""
+    name = await server.begin(QUICK)
+    code, out, _ = await server.heddle("watch", name, "--json")
+    assert code == 0
+    watched = [Parse(line, pb.WatchRunResponse()) for line in out.splitlines()]
+    assert watched[-1].run.state == pb.RUN_STATE_SUCCEEDED or watched[-1].resume_sequence
+    _, out, _ = await server.heddle("events", name, "--json")
+    events = [Parse(line, pb.Event()) for line in out.splitlines()]
+    assert sequences(events) == list(range(1, len(events) + 1))
+    streamed = sequences(event for response in watched for event in response.events)
+    assert streamed == sequences(events)[: len(streamed)]
+    _, out, _ = await server.heddle("show", name, "--json")
+    assert Parse(out, pb.Run()).state == pb.RUN_STATE_SUCCEEDED
+    _, out, _ = await server.heddle("--json", "ls")
+    assert name in {Parse(line, pb.Run()).name.removeprefix("runs/") for line in out.splitlines()}
+    _, out, _ = await server.heddle("logs", f"{name}/ui/page", "--json")
+    said = [Parse(line, pb.Event()) for line in out.splitlines()]
+    assert said[-1].WhichOneof("payload") == "session_finished"
+
+
+async def test_watch_goes_on_behind_a_sequence(server: Server) -> None:
+    """--after leaves out what was seen before."""
+    name = await server.begin(QUICK)
+    await server.heddle("watch", name)
+    code, out, _ = await server.heddle("watch", f"runs/{name}", "--after", "5")
+    assert code == 0
+    assert out.split()[0] == "6"
+
+
+async def test_show_and_logs_are_for_people(server: Server) -> None:
+    """A run's tasks stand in planned order; a session's log is text."""
+    name = await server.begin(QUICK)
+    await server.heddle("watch", name)
+    _, out, _ = await server.heddle("show", name)
+    assert out.index(" one ") < out.index(" two ") < out.index(" page ")
+    assert "accepted" in out
+    code, out, _ = await server.heddle("logs", f"{name}/ui/page/1")
+    assert code == 0
+    assert "hello there\n" in out
+
+
+async def test_same_request_id_is_the_same_run(server: Server) -> None:
+    """Asked twice with one --request-id, one run exists; with another plan it is refused."""
+    arguments = ["run", server.plan(QUICK), "--repo", str(server.repository()), "--request-id", "nightly-7"]
+    first = await server.heddle(*arguments)
+    second = await server.heddle(*arguments)
+    assert first[:2] == second[:2]
+    assert first[0] == 0
+    arguments[1] = server.plan(FAILING)
+    code, out, err = await server.heddle(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "request_id" in err or "request id" in err
+
+
+async def test_steering(server: Server) -> None:
+    """A run can be paused and resumed, a session stopped, a task retried, a run cancelled."""
+    name = await server.begin(LONG)
+    await server.until(name, "api/one/1: session started")
+    assert (await server.heddle("pause", name))[:2] == (0, f"{name} paused\n")
+    assert (await server.heddle("resume", name))[:2] == (0, f"{name} running\n")
+    agent = await _agent_of(server, name)
+    code, out, err = await server.heddle("stop", f"{name}/api/one")
+    assert (code, out) == (0, f"{name}/epics/api/tasks/one/attempts/1 stopped\n"), err
+    assert not psutil.pid_exists(agent)
+    assert (await server.heddle("watch", name))[0] == 1
+    code, out, err = await server.heddle("retry", f"{name}/api/one")
+    assert code == 0, err
+    await server.until(name, "api/one/2: session started")
+    code, out, err = await server.heddle("cancel", name)
+    assert (code, out) == (0, f"{name} cancelled\n"), err
+    assert (await server.heddle("watch", name))[0] == 1
+
+
+async def test_interrupt_detaches_from_a_run(server: Server) -> None:
+    """Ctrl-C leaves the run alone and says how to come back; one more says nothing worse."""
+    arguments = ["run", server.plan(LONG), "--repo", str(server.repository()), "--wait"]
+    async with running(*arguments, env=server.env) as command:
+        await command.says("api/one/1: session started")
+        command.interrupt()
+        command.interrupt()
+        assert await command.exit_code() == 130
+        assert "Traceback" not in command.err
+    name = command.err.split()[0]
+    _, out, _ = await server.heddle("show", name, "--json")
+    assert Parse(out, pb.Run()).state == pb.RUN_STATE_RUNNING
+    async with running("watch", name, env=server.env) as command:
+        await command.says("api/one/1: session started")
+        command.interrupt()
+        assert await command.exit_code() == 130
+        assert "Traceback" not in command.err
+    await server.heddle("cancel", name)
+
+
+async def test_interrupt_says_how_to_come_back(server: Server) -> None:
+    """After one Ctrl-C the command names the run to watch."""
+    arguments = ["run", server.plan(LONG), "--repo", str(server.repository()), "--wait"]
+    async with running(*arguments, env=server.env) as command:
+        await command.says("api/one/1: session started")
+        command.interrupt()
+        assert await command.exit_code() == 130
+        name = command.err.split()[0]
+        assert f"the run goes on; `heddle watch {name}` shows it" in command.err
+    await server.heddle("cancel", name)
+
+
+async def test_logs_follow_until_the_session_ends(server: Server) -> None:
+    """--follow shows what an agent says while it says it, and ends with it."""
+    name = await server.begin(LONG)
+    await server.until(name, "api/one/1: session started")
+    async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
+        await logs.says("begun")
+        await server.heddle("cancel", name)
+        assert await logs.exit_code() == 0
+        assert logs.out.count("begun") == 1
+
+
+async def test_watch_outlives_the_scheduler(server: Server) -> None:
+    """A scheduler that is killed and comes back costs the watch no event."""
+    name = await server.begin(LONG)
+    async with running("watch", name, env=server.env) as watch:
+        await watch.says("api/one/1: session started")
+        scheduler = next(each for each in server.up.descendants() if "scheduler_svc" in each.cmdline())
+        scheduler.kill()
+        await watch.says("lost the server")
+        await watch.says("the server is back")
+        await server.heddle("cancel", name)
+        assert await watch.exit_code() == 1
+        numbers = [int(line.split()[0]) for line in watch.out.splitlines() if line[:5].strip().isdecimal()]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_reader_that_goes_away_is_no_error(server: Server) -> None:
+    """`heddle events RUN | head -1` ends quietly."""
+    name = await server.begin(QUICK)
+    await server.heddle("watch", name)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["/bin/sh", "-c", f"for i in 1 2 3 4 5 6 7 8; do {HEDDLE} events {name} --json; done | head -n 1"],
+        env={**os.environ, **server.env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+async def test_mistakes_in_a_plan_come_all_at_once(server: Server) -> None:
+    """Each mistake has its line and field; nothing is created."""
+    before = await server.heddle("ls", "--json")
+    plan = server.plan(WRONG)
+    for arguments in (["run", plan, "--repo", str(server.repository())], ["plan", "check", plan]):
+        code, out, err = await server.heddle(*arguments)
+        assert (code, out) == (2, "")
+        assert f"{plan}:5:5: epics[0].depnds_on: " in err
+        assert f"{plan}:6:5: epics[0].tasks: " in err
+        assert f"{plan}:7:5: epics[1].key: " in err or f"{plan}:7:" in err
+        assert "epics[1].tasks[0].timeout" in err
+        assert "nothing was created" in err
+    assert len((await server.heddle("ls", "--json"))[1]) == len(before[1])
+
+
+async def _refused(server: Server, *arguments: str) -> str:
+    before = (await server.heddle("ls", "--limit", "500", "--json"))[1].count("\n")
+    code, out, err = await server.heddle("run", server.plan(QUICK), *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("heddle: ")
+    assert "Traceback" not in err
+    assert (await server.heddle("ls", "--limit", "500", "--json"))[1].count("\n") == before
+    return err
+
+
+async def test_project_that_is_no_repository(server: Server) -> None:
+    """A folder without git is named, and what to do."""
+    folder = server.folder / "plain"
+    folder.mkdir()
+    err = await _refused(server, "--repo", str(folder))
+    assert str(folder) in err
+    assert "git init" in err or "git repository" in err
+
+
+async def test_project_that_does_not_exist(server: Server) -> None:
+    """A path that is not there is told as such."""
+    err = await _refused(server, "--repo", str(server.folder / "absent"))
+    assert "absent" in err
+
+
+async def test_project_without_a_commit(server: Server) -> None:
+    """An empty repository has nothing to start from."""
+    folder = server.folder / "empty"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    assert "commit" in await _refused(server, "--repo", str(folder))
+
+
+async def test_dirty_checkout_needs_permission(server: Server) -> None:
+    """Changed files are named, since agents would not see them; --allow-dirty starts all the same."""
+    repository = server.repository()
+    (repository / "README.md").write_text("changed\n")
+    err = await _refused(server, "--repo", str(repository))
+    assert "README.md" in err
+    assert "--allow-dirty" in err or "allow_dirty" in err
+    code, _, err = await server.heddle(
+        "run", server.plan(QUICK), "--repo", str(repository), "--allow-dirty", "--wait"
+    )
+    assert code == 0, err
+    assert (repository / "README.md").read_text() == "changed\n"
+
+
+async def test_base_that_does_not_exist(server: Server) -> None:
+    """A wrong --base is named."""
+    err = await _refused(server, "--repo", str(server.repository()), "--base", "v9")
+    assert "v9" in err
+
+
+async def test_agent_that_does_not_exist(server: Server) -> None:
+    """A wrong --agent is named with those that there are."""
+    err = await _refused(server, "--repo", str(server.repository()), "--agent", "claudette")
+    assert "claudette" in err
+    assert "scripted" in err
+
+
+async def test_merge_into_a_branch_that_is_checked_out(server: Server) -> None:
+    """The user's own checkout is not pulled away under them."""
+    err = await _refused(server, "--repo", str(server.repository()), "--merge-into", "main")
+    assert "main" in err
+    assert "checked out" in err
+
+
+async def test_branch_that_is_in_the_way(server: Server) -> None:
+    """A branch named heddle leaves git no room for heddle/RUN/…: it is named and left alone."""
+    repository = server.repository()
+    git(repository, "branch", "heddle")
+    code, out, err = await server.heddle("run", server.plan(QUICK), "--repo", str(repository), "--wait")
+    assert code in {1, 2}
+    assert "heddle" in out + err
+    assert "branch" in out + err
+    assert git(repository, "rev-parse", "heddle") == git(repository, "rev-parse", "main")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "nosuch"],
+        ["watch", "nosuch"],
+        ["events", "nosuch"],
+        ["pause", "nosuch"],
+        ["cancel", "nosuch"],
+        ["logs", "nosuch/a/b"],
+        ["stop", "nosuch/a/b/1"],
+        ["retry", "nosuch/a/b"],
+    ],
+)
+async def test_what_does_not_exist(server: Server, arguments: list[str]) -> None:
+    """A name that nothing has exits 2 and is repeated."""
+    code, out, err = await server.heddle(*arguments)
+    assert (code, out) == (2, "")
+    assert "nosuch" in err
+    assert "does not exist" in err
+
+
+async def test_wrong_state_exits_1(server: Server) -> None:
+    """What cannot be done now is told with the state."""
+    name = await server.begin(QUICK)
+    await server.heddle("watch", name)
+    code, _, err = await server.heddle("pause", name)
+    assert code == 1
+    assert "succeeded" in err
+
+
+async def test_doctor_sees_services_and_agents(server: Server) -> None:
+    """With everything running, every line is a good one."""
+    code, out, err = await server.heddle("doctor")
+    assert code == 0, out + err
+    assert out.count(" serves\n") == 4
+    assert "agent scripted on workers/" in out
+    assert "✗" not in out
+    _, out, _ = await server.heddle("doctor", "--json")
+    assert all(line["ok"] for line in parsed(out))
+
+
+async def _agent_of(server: Server, name: str) -> int:
+    _, out, _ = await server.heddle("events", name, "--json")
+    events = [Parse(line, pb.Event()) for line in out.splitlines()]
+    return next(each.session_started.process_id for each in events if each.HasField("session_started"))
+
+
+async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None:
+    """SIGKILL of `up` leaves no service, no agent and no check running; a new one goes on."""
+    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(32_000, 32_500, 10)))
+    env = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("Heddle is up")
+        other = Server(up, env, server.folder)
+        name = await other.begin(LONG)
+        await other.until(name, "api/one/1: session started")
+        left = up.descendants()
+        assert len(left) > 4
+        up.process.send_signal(signal.SIGKILL)
+        await up.exit_code()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, left, 40)
+        assert alive == []
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("Heddle is up")
+        assert (await run("cancel", name, env=env))[0] == 0
+        up.interrupt()
+        assert await up.exit_code() == 0
