@@ -31,13 +31,16 @@ from scheduler_svc.snapshot import (
 # A task that its worker lost so often is likely what kills the worker.
 MAX_LOSSES: Final = 5
 
-_STARTING: Final = (pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING)
-_ENDED: Final = (
-    pb.EPIC_STATE_SUCCEEDED,
-    pb.EPIC_STATE_FAILED,
-    pb.EPIC_STATE_CONFLICTED,
-    pb.EPIC_STATE_SKIPPED,
-    pb.EPIC_STATE_CANCELLED,
+_STARTING: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
+_AT_WORK: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
+_ENDED: Final = frozenset(
+    {
+        pb.EPIC_STATE_SUCCEEDED,
+        pb.EPIC_STATE_FAILED,
+        pb.EPIC_STATE_CONFLICTED,
+        pb.EPIC_STATE_SKIPPED,
+        pb.EPIC_STATE_CANCELLED,
+    }
 )
 
 
@@ -145,8 +148,9 @@ def _wound_up(run: RunView, causes: Mapping[str, _Cause], connected: bool) -> It
         cause = causes.get(epic.name.epic)
         if cause:
             yield from _cut_short(epic, cause)
-        waiting = cause is None and any(_startable(task) for task in epic.tasks)
-        if not (waiting or epic.state in _ENDED or epic.merging or _busy(epic)):
+        if epic.state in _ENDED or epic.merging or _busy(epic):
+            continue
+        if cause or not any(_startable(task) for task in epic.tasks):
             yield from _closed(epic, cause, connected)
 
 
@@ -204,7 +208,7 @@ def _startable(task: TaskView) -> bool:
 
 
 def _live(task: TaskView) -> bool:
-    return task.live_attempt is not None or task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+    return task.live_attempt is not None or task.state in _AT_WORK
 
 
 def _busy(epic: EpicView) -> bool:

@@ -57,10 +57,10 @@ Estimate = Callable[[float], float]
 
 
 def random_work(rng: random.Random, slots: int, *, chained: bool) -> Work:
-    """Returns a plan with two to four epics a slot, so that order matters and the bound can be met."""
-    keys = [f"e{number}" for number in range(rng.randint(2 * slots, 4 * slots))]
+    """Returns a plan with two to three epics a slot, so that order matters and the bound can be met."""
+    keys = [f"e{number}" for number in range(rng.randint(2 * slots, 3 * slots))]
     minutes = {
-        key: [rng.lognormvariate(math.log(MEDIAN), SPREAD) for _ in range(rng.randint(2, 8))] for key in keys
+        key: [rng.lognormvariate(math.log(MEDIAN), SPREAD) for _ in range(rng.randint(2, 7))] for key in keys
     }
     depends_on: dict[str, tuple[str, ...]] = {
         key: tuple(rng.sample(keys[:place], 1)) if chained and place >= slots and rng.random() < 0.3 else ()
