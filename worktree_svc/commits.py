@@ -44,9 +44,10 @@ class Commits:
         if state is None:
             raise checkouts.damaged(place)
         projects.check_same(project, state.project)
-        earlier = history.commit_of(project.git, state, attempt)
-        if earlier:
-            return Committed(project.git, earlier)
+        if state.owner != attempt:
+            earlier = history.commit_of(project.git, state, attempt)
+            if earlier:
+                return Committed(project.git, earlier)
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, fingerprint
 
@@ -71,6 +73,31 @@ async def test_an_attempt_that_changed_nothing_is_still_one_commit(worker: Worke
     done = await worker.commit(attempt())
     assert done.diff_stat.files == 0
     assert worker.git("rev-parse", f"{done.commit}^") == worker.git("rev-parse", "main")
+
+
+@pytest.mark.parametrize("kind", ["bare", "linked-worktree", "sha256", "folder-inside"])
+async def test_other_kinds_of_projects(worker: Worker, tmp_path: Path, kind: str) -> None:
+    """Whatever kind of repository, and from wherever in it: worktree, commit, keep, merge and removal work."""
+    origin, path = worker.project, tmp_path / "with space ✓"
+    if kind == "bare":
+        git(origin, "clone", "--quiet", "--bare", ".", str(path))
+    elif kind == "linked-worktree":
+        git(origin, "worktree", "add", "--quiet", "-b", "side", str(path))
+    elif kind == "sha256":
+        path.mkdir()
+        git(path, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+        git(path, "commit", "--quiet", "--allow-empty", "-m", "Start")
+    else:
+        path = origin / "src"
+    worker.project = path
+    await run_epic(worker, "api")
+    folder = await worker.ready(attempt("api", "four"))
+    (folder / "left.txt").write_text("left\n")
+    assert (await worker.discard(attempt("api", "four"))).kept_ref
+    await worker.merge("heddle/r1/epics/api", "heddle/r1/merged", "main")
+    assert (await worker.merge("heddle/r1/epics/api", "heddle/r1/merged")).merged.already
+    assert (await worker.remove("runs/r1/epics/api")).removed
+    assert git(path, "rev-list", "--count", "main..heddle/r1/merged") == "4"
 
 
 async def test_twenty_worktrees_at_once(worker: Worker) -> None:

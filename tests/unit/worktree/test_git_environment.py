@@ -3,7 +3,8 @@
 import git.cmd
 import pytest
 
-from worktree_svc.git import GitVersionError, check_version, forget_inherited
+from heddle import pb
+from worktree_svc.git import GitVersionError, Output, check_version, failure, forget_inherited
 
 
 def test_only_harmless_variables_of_git_are_inherited() -> None:
@@ -24,6 +25,23 @@ def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(git.cmd.Git, "version_info", (2, 34, 1))
     with pytest.raises(GitVersionError, match=r"2\.34\.1.*2\.38"):
         check_version()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("fatal: write error: No space left on device", pb.ERROR_REASON_DISK_FULL),
+        ("error: Disk quota exceeded", pb.ERROR_REASON_DISK_FULL),
+        ("fatal: something else", pb.ERROR_REASON_GIT_FAILED),
+        ("", pb.ERROR_REASON_GIT_FAILED),
+    ],
+)
+def test_a_failure_says_what_git_said(said: str, reason: "pb.ErrorReason.ValueType") -> None:
+    """A full disk has its own reason; everything else carries git's words and the command."""
+    error = failure(("add", "--all"), Output(128, b"", said))
+    assert error.reason == reason
+    assert (said or "exit code 128") in error.message
+    assert error.metadata["command"] == "git add --all"
 
 
 def test_a_missing_git_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
