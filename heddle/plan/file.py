@@ -60,10 +60,10 @@ def parse(content: str | bytes, source: str) -> LoadedPlan:
 def _judged(text: Source, source: str) -> LoadedPlan:
     if text.root is None:
         empty = [] if text.problems else [Problem(1, 1, "", "is empty; a plan has a name and epics")]
-        return LoadedPlan(source, pb.Plan(), (*text.problems, *empty))
+        return LoadedPlan(source, pb.Plan(), tuple(sorted([*text.problems, *empty])))
     if not isinstance(text.root.value, dict):
         problem = Problem(*text.root.place, "", "must be a mapping with the keys name and epics")
-        return LoadedPlan(source, pb.Plan(), (*text.problems, problem))
+        return LoadedPlan(source, pb.Plan(), tuple(sorted([*text.problems, problem])))
     plan, mistakes = conversion.convert(text.root)
     problems = [Problem(*text.root.place_of(path), path_text(path), message) for path, message in mistakes]
     problems = [each for each in problems if not _covered(each.field, text.lost)]
