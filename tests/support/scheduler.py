@@ -1,6 +1,7 @@
 """A scheduler over real gRPC with a fake worker, for tests."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,10 @@ class Scheduler:
     async def run(self, name: str) -> pb.Run:
         return (await self.api.GetRun(pb.GetRunRequest(name=name))).run
 
+    async def worker(self) -> pb.Worker:
+        """Returns its one worker."""
+        return (await self.api.ListWorkers(pb.ListWorkersRequest())).workers[0]
+
     async def tasks(self, run: str) -> dict[str, pb.Task]:
         """Returns the run's tasks by "epic/task"."""
         answer = await self.api.ListTasks(pb.ListTasksRequest(parent=f"{run}/epics/-", page_size=500))
@@ -59,6 +64,16 @@ class Scheduler:
     async def epics(self, run: str) -> dict[str, pb.Epic]:
         answer = await self.api.ListEpics(pb.ListEpicsRequest(parent=run, page_size=500))
         return {epic.key: epic for epic in answer.epics}
+
+
+async def eventually(check: Callable[[], Awaitable[bool] | bool]) -> None:
+    """Waits until `check` says True, for what has no event to wait for; fails after 20 seconds."""
+    async with asyncio.timeout(20):
+        while True:
+            said = check()
+            if said if isinstance(said, bool) else await said:
+                return
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_worker import FakeSession, FakeWorker
 from scheduler_svc.store import recording
-from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
+from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 
 def finishing(outcome: "pb.Outcome.ValueType", reason: str = "") -> pb.SessionFinished:
@@ -47,7 +47,7 @@ async def test_failing_task_leaves_others_running(worker: FakeWorker, scheduler:
 
 
 async def test_exception_in_one_conductor_leaves_others_running(
-    worker: FakeWorker, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect met while one attempt is conducted fails that attempt in plain words, and no other."""
     real = recording.accept
@@ -136,15 +136,14 @@ async def test_worktrees_are_removed_after_the_run(worker: FakeWorker, scheduler
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}))
     ended = await scheduler.finished(run)
 
-    async with asyncio.timeout(20):
-        while not (
-            events := (
-                await scheduler.api.ListEvents(
-                    pb.ListEventsRequest(parent=run, after_sequence=ended[-1].sequence)
-                )
-            ).events
-        ):
-            await asyncio.sleep(0.01)  # a watch has ended with the run
+    events: list[pb.Event] = []
+
+    async def removed() -> bool:
+        request = pb.ListEventsRequest(parent=run, after_sequence=ended[-1].sequence)
+        events[:] = (await scheduler.api.ListEvents(request)).events
+        return bool(events)
+
+    await eventually(removed)  # a watch has ended with the run
 
     assert [(event.WhichOneof("payload"), event.epic) for event in events] == [("worktree_removed", "b")]
     assert list(worker.worktrees) == [f"{run}/epics/a"]
@@ -164,9 +163,11 @@ async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) 
         pass
     async with scheduling(address, tmp_path) as scheduler:
         async with serving_fake(worker, address):
-            async with asyncio.timeout(20):
-                while not (await scheduler.api.ListWorkers(pb.ListWorkersRequest())).workers[0].connected:
-                    await asyncio.sleep(0.05)  # heartbeats have no event
+
+            async def connected() -> bool:
+                return (await scheduler.worker()).connected
+
+            await eventually(connected)
             run = await scheduler.create(make_plan({"a": ["one"]}))
             await scheduler.until(run, lambda event: event.HasField("session_started"))
         lost = await scheduler.until(run, lambda event: event.HasField("worker_lost"))

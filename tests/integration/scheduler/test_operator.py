@@ -8,7 +8,7 @@ import pytest
 from heddle import pb
 from heddle.errors import from_rpc
 from heddle.testing.fake_worker import FakeSession, FakeWorker
-from tests.support.scheduler import Scheduler, make_plan
+from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
 async def hold(_session: FakeSession) -> pb.SessionFinished:
@@ -65,9 +65,7 @@ async def test_cancel_answers_when_every_session_is_gone(worker: FakeWorker, sch
     """After a cancel nothing of the run lives, its tasks are over, and a second cancel says the same."""
     worker.play = hold
     run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
-    async with asyncio.timeout(20):
-        while len(worker.live) < 2:
-            await scheduler.until(run, started)
+    await eventually(lambda: len(worker.live) == 2)
 
     answer = await scheduler.api.CancelRun(pb.CancelRunRequest(name=run, actor="user:ada"))
 
@@ -130,9 +128,7 @@ async def test_attempt_that_waits_for_a_slot_can_be_stopped(worker: FakeWorker, 
     """A stop also ends an attempt that has no session yet."""
     worker.slots = 0
     run = await scheduler.create(make_plan({"a": ["one"]}), max_parallel=1)
-    async with asyncio.timeout(20):
-        while not worker.called("StartSession"):
-            await asyncio.sleep(0.01)  # until it was refused
+    await eventually(lambda: bool(worker.called("StartSession")))
 
     name = f"{run}/epics/a/tasks/one/attempts/1"
     stopped = (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=name))).attempt

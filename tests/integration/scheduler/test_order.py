@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from heddle import pb
 from heddle.testing.fake_worker import FakeSession, FakeWorker
-from tests.support.scheduler import Scheduler, make_plan
+from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
 class Stage:
@@ -93,9 +93,11 @@ async def test_slots_of_the_worker_are_shared_by_runs(worker: FakeWorker, schedu
     worker.slots = 2
     stage = Stage(holds=True)
     worker.play = stage.play
-    async with asyncio.timeout(20):
-        while (await scheduler.api.ListWorkers(pb.ListWorkersRequest())).workers[0].slots != 2:
-            await asyncio.sleep(0.1)  # the next heartbeat says so
+
+    async def noticed() -> bool:
+        return (await scheduler.worker()).slots == 2
+
+    await eventually(noticed)
     plan = make_plan({f"epic{number}": ["one", "two"] for number in range(4)})
     runs = [await scheduler.create(plan, max_parallel=4) for _ in range(2)]
     await stage.playing(2)
@@ -133,9 +135,7 @@ async def test_full_worker_is_asked_again(worker: FakeWorker, scheduler: Schedul
     worker.slots = 1  # the scheduler still believes in eight
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}), max_parallel=2)
     await stage.playing(1)
-    async with asyncio.timeout(20):
-        while len({call.attempt for call in worker.called("StartSession")}) < 2:
-            await asyncio.sleep(0.01)  # until the second was refused
+    await eventually(lambda: len({call.attempt for call in worker.called("StartSession")}) == 2)
     assert len(worker.live) == 1
     stage.curtain.set()
 

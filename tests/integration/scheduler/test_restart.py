@@ -1,0 +1,173 @@
+"""A scheduler that ends in the middle of a run, and the one after it."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from scheduler_svc.store.leadership import check_epoch
+from tests.support.scheduler import make_plan, scheduling, serving_fake
+
+
+class Gate:
+    """Sessions that wait until the test opens it."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.played: Counter[str] = Counter()
+
+    async def play(self, session: FakeSession) -> pb.SessionFinished:
+        self.played[session.request.attempt] += 1
+        await self.open.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+@pytest.mark.parametrize("ends_while_away", [False, True])
+async def test_restart_takes_up_what_runs(database_url: str, tmp_path: Path, ends_while_away: bool) -> None:
+    """A new scheduler on the same database goes on with live sessions; nothing runs twice, nothing is lost."""
+    worker = FakeWorker()
+    gate = Gate()
+    worker.play = gate.play
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path, database_url) as first:
+            run = await first.create(make_plan({"a": ["one", "two"], "b": ["one", "two"]}))
+            for epic in ("a", "b"):
+                await first.until(run, lambda event, epic=epic: event.epic == epic and event.HasField("session_started"))  # type: ignore[misc]  # fmt: skip
+        assert len(worker.live) == 2
+        if ends_while_away:
+            gate.open.set()
+            async with asyncio.timeout(20):
+                await asyncio.gather(*(session.ended.wait() for session in worker.sessions.values()))
+        async with scheduling(address, tmp_path, database_url) as second:
+            gate.open.set()
+            events = await second.finished(run)
+            ended = await second.run(run)
+
+    assert ended.state == pb.RUN_STATE_SUCCEEDED
+    assert set(gate.played.values()) == {1}
+    assert len(gate.played) == 4
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert sum(event.HasField("session_started") for event in events) == 4
+    ensured = Counter(call.attempt for call in worker.called("EnsureWorktree"))
+    assert set(ensured.values()) == {1}  # doing it again could clean a worktree that an agent works in
+    assert worker.epoch == 2
+
+
+@pytest.mark.parametrize("method", ["EnsureWorktree", "StartSession", "CommitTask", "MergeBranch"])
+async def test_restart_between_any_two_steps(tmp_path: Path, method: str) -> None:
+    """Wherever the scheduler ends between two steps, the next one brings the run to the same end."""
+    worker = FakeWorker()
+    arrived = asyncio.Event()
+    broken = True
+
+    def before(called: str, _request: Any) -> None:
+        if broken and called == method:
+            arrived.set()
+            raise HeddleError(pb.ERROR_REASON_DRAINING, "not now")
+
+    worker.before = before
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path) as first:
+            run = await first.create(make_plan({"a": ["one", "two"]}))
+            async with asyncio.timeout(20):
+                await arrived.wait()
+        broken = False
+        async with scheduling(address, tmp_path) as second:
+            await second.finished(run)
+            tasks = await second.tasks(run)
+            ended = await second.run(run)
+
+    assert ended.state == pb.RUN_STATE_SUCCEEDED
+    assert [task.attempt_count for task in tasks.values()] == [1, 1]
+    assert [len(commits) for commits in worker.commits.values()] == [2]
+
+
+async def test_stop_that_was_asked_for_survives_a_restart(tmp_path: Path) -> None:
+    """An attempt that was told to stop is stopped by the next leader."""
+    worker = FakeWorker()
+    gate = Gate()
+    worker.play = gate.play
+    refused = asyncio.Event()
+    broken = True
+
+    def before(method: str, _request: Any) -> None:
+        if broken and method == "StopSession":
+            refused.set()
+            raise HeddleError(pb.ERROR_REASON_DRAINING, "not now")
+
+    worker.before = before
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path) as first:
+            run = await first.create(make_plan({"a": ["one"]}))
+            await first.until(run, lambda event: event.HasField("session_started"))
+            name = f"{run}/epics/a/tasks/one/attempts/1"
+            stop = asyncio.ensure_future(first.api.StopAttempt(pb.StopAttemptRequest(name=name)))
+            async with asyncio.timeout(20):
+                await refused.wait()
+            stop.cancel()
+        broken = False
+        async with scheduling(address, tmp_path) as second:
+            await second.finished(run)
+            task = (await second.tasks(run))["a/one"]
+
+    assert task.latest_attempt.state == pb.ATTEMPT_STATE_STOPPED
+    assert not worker.live
+
+
+async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Path) -> None:
+    """A replica that does not lead answers and watches; when the leader goes, it goes on with the run."""
+    worker = FakeWorker()
+    gate = Gate()
+    worker.play = gate.play
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path / "2", database_url) as second:
+            async with scheduling(address, tmp_path / "1", database_url) as first:
+                run = await first.create(make_plan({"a": ["one", "two"]}))
+                await second.until(run, lambda event: event.HasField("session_started"))
+                assert worker.epoch == 1
+                paused = await first.api.PauseRun(pb.PauseRunRequest(name=run))
+                assert paused.run.state == pb.RUN_STATE_PAUSED
+                await second.api.ResumeRun(pb.ResumeRunRequest(name=run))
+                follower_leads = second.app if worker.epoch == 1 else first.app
+                assert follower_leads is second.app
+            gate.open.set()
+            events = await second.finished(run)
+
+    assert set(gate.played.values()) == {1}
+    assert len(events) == events[-1].sequence
+
+
+async def test_deposed_leader_can_neither_write_nor_command(
+    worker: FakeWorker, database_url: str, tmp_path: Path
+) -> None:
+    """Once a newer leader took over, the old one's writes and calls are refused and it stops leading."""
+    gate = Gate()
+    worker.play = gate.play
+    async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
+        run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+        await scheduler.until(run, lambda event: event.HasField("session_started"))
+        database = scheduler.app.database
+
+        def usurp(connection: Any) -> None:
+            connection.exec_driver_sql("UPDATE leadership SET epoch = epoch + 1")
+
+        await database.submit(usurp)
+        written: list[str] = []
+
+        with pytest.raises(HeddleError) as caught:
+            await database.submit(
+                lambda _: written.append("stale"), guard=lambda connection: check_epoch(connection, 1)
+            )
+        assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
+        assert not written
+        gate.open.set()
+        events = await scheduler.finished(run)  # it had to lead anew for this
+
+    assert worker.epoch == 3
+    assert sum(event.HasField("task_accepted") for event in events) == 2
+    assert set(gate.played.values()) == {1}

@@ -1,0 +1,279 @@
+"""One suite over both databases: what the store promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName
+from scheduler_svc.acting import act
+from scheduler_svc.creating import _Ground, _write
+from scheduler_svc.snapshot import StartTask
+from scheduler_svc.store import recording, requests
+from scheduler_svc.store.database import Database
+from scheduler_svc.store.doorbell import Doorbell
+from scheduler_svc.store.engine import open_engine
+from scheduler_svc.store.events import append, event, read_events
+from scheduler_svc.store.leadership import Leadership
+from scheduler_svc.store.migrate import migrate
+from scheduler_svc.store.observing import observe
+from scheduler_svc.store.resources import get_attempt, get_run, get_task
+from scheduler_svc.store.tables import metadata, runs
+from tests.support.scheduler import make_plan
+
+RUN = RunName("sample")
+ATTEMPT = AttemptName("sample", "a", "one", 1)
+
+
+@pytest.fixture
+async def bell() -> Doorbell:
+    return Doorbell()
+
+
+@pytest.fixture
+async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]:
+    opened = Database(database_url, bell)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def write_run(connection: sa.Connection) -> None:
+    request = pb.CreateRunRequest(plan=make_plan({"a": ["one", "two"], "b": ["one"]}, retries=1))
+    _write(connection, RUN, request, _Ground("local", "/repository", "c0ffee", 4), now=1_000_000)
+
+
+async def start_attempt(database: Database) -> None:
+    await database.submit(write_run)
+    await database.submit(lambda connection: act(connection, StartTask(ATTEMPT), 2_000_000))
+
+
+def output(sequence: int, text: str = "x\n") -> pb.Event:
+    return pb.Event(sequence=sequence, output=pb.Output(text=text))
+
+
+def never(*_: int) -> bool:
+    return False
+
+
+async def test_migrations_make_what_the_tables_say(database: Database) -> None:
+    """From empty to head, the schema is exactly that of the tables; a second time changes nothing."""
+    await asyncio.to_thread(migrate, database.engine)
+    with database.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert not differences
+
+
+async def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
+    """Several processes may bring an empty database to head at the same time."""
+    engines = [open_engine(database_url) for _ in range(4)]
+    await asyncio.gather(*(asyncio.to_thread(migrate, engine) for engine in engines))
+    with engines[0].connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM leadership")).scalar_one() == 1
+    for engine in engines:
+        engine.dispose()
+
+
+async def test_neighbours_of_a_failing_write_are_committed(database: Database) -> None:
+    """Writes that share a transaction fail one by one, and what a failed one did is undone."""
+
+    def write(key: str, fails: bool) -> Any:
+        def work(connection: sa.Connection) -> str:
+            write_run(connection)
+            connection.execute(sa.update(runs).values(run=runs.c.run).where(runs.c.run == key))
+            if fails:
+                raise KeyError(key)
+            return key
+
+        return work
+
+    blocker = database.submit(lambda _: None)
+    outcomes = await asyncio.gather(
+        blocker,
+        database.submit(lambda _: "first"),
+        database.submit(write("sample", fails=True)),
+        database.submit(lambda connection: write_run(connection)),
+        database.submit(lambda connection: write_run(connection)),
+        return_exceptions=True,
+    )
+
+    assert outcomes[1] == "first"
+    assert isinstance(outcomes[2], KeyError)
+    assert outcomes[3] is None
+    assert isinstance(outcomes[4], sa.exc.IntegrityError)
+    run = await database.read(lambda connection: get_run(connection, RUN))
+    assert run.sequence == 3
+
+
+async def test_events_are_numbered_without_gaps(database: Database) -> None:
+    """Numbers of failed transactions are taken again: many writers at once leave exactly 1..n."""
+    await database.submit(write_run)
+
+    def add(fails: bool) -> Any:
+        def work(connection: sa.Connection) -> None:
+            append(connection, [event(RUN, "user", run_paused=pb.RunPaused())] * 1, 5)
+            append(connection, [event(RUN, "user", run_resumed=pb.RunResumed())], 5)
+            if fails:
+                raise ValueError
+
+        return work
+
+    await asyncio.gather(
+        *(database.submit(add(fails=number % 3 == 0)) for number in range(30)), return_exceptions=True
+    )
+
+    events = await database.read(lambda connection: read_events(connection, "sample", 0, 1000, 1 << 20))
+    assert [each.sequence for each in events] == list(range(1, 3 + 40 + 1))
+    assert (await database.read(lambda connection: get_run(connection, RUN))).sequence == 43
+
+
+async def test_committed_write_rings(database: Database, bell: Doorbell) -> None:
+    """A listener hears of a commit, and never of a write that failed."""
+
+    def fail(_: sa.Connection) -> None:
+        raise ValueError("on purpose")
+
+    with bell.listen("runs/sample", "runs/other") as listener:
+        with pytest.raises(ValueError, match="on purpose"):
+            await database.submit(fail, "runs/other")
+        await database.submit(write_run, "runs/sample")
+        assert await listener.wait(5) == {"runs/sample"}
+
+
+async def test_session_events_are_taken_in_once(database: Database) -> None:
+    """A batch that comes again, whole or in part, adds nothing; one that would leave a gap is refused."""
+    await start_attempt(database)
+
+    def ingest(*sequences: int) -> Any:
+        events = [output(sequence) for sequence in sequences]
+        return lambda connection: recording.ingest(connection, ATTEMPT, events, 3)
+
+    await database.submit(ingest(1, 2, 3))
+    await database.submit(ingest(1, 2, 3))
+    await database.submit(ingest(3, 4))
+    with pytest.raises(HeddleError, match="jumps from 4 to 6"):
+        await database.submit(ingest(6))
+
+    attempt = await database.read(lambda connection: get_attempt(connection, ATTEMPT))
+    assert attempt.session_sequence == 4
+
+
+async def test_attempt_is_accepted_at_most_once(database: Database) -> None:
+    """Whatever comes after an attempt's end, accepted or failed, changes nothing."""
+    await start_attempt(database)
+    committed = pb.CommitTaskResponse(commit="abc", diff_stat=pb.DiffStat(files=2))
+
+    for _ in range(2):
+        await database.submit(lambda connection: recording.accept(connection, ATTEMPT, committed, 9))
+    result = pb.SessionFinished(outcome=pb.OUTCOME_FAILED)
+    await database.submit(
+        lambda connection: recording.fail(
+            connection, ATTEMPT, result, pb.DiscardAttemptResponse(), should_retry=never, now=9
+        )
+    )
+
+    task = await database.read(lambda connection: get_task(connection, ATTEMPT.parent))
+    assert task.state == pb.TASK_STATE_ACCEPTED
+    assert task.commit == "abc"
+    assert task.latest_attempt.diff_stat.files == 2
+    events = await database.read(lambda connection: read_events(connection, "sample", 0, 100, 1 << 20))
+    ends = [each for each in events if each.WhichOneof("payload") in {"task_accepted", "task_failed"}]
+    assert len(ends) == 1
+
+
+async def test_attempt_starts_only_where_none_lives(database: Database) -> None:
+    """A start that no longer holds writes nothing: the attempt is there, or another one lives in its epic."""
+    await start_attempt(database)
+    for attempt in (ATTEMPT, AttemptName("sample", "a", "two", 1), AttemptName("sample", "b", "one", 2)):
+        held = await database.submit(
+            lambda connection, attempt=attempt: act(connection, StartTask(attempt), 3)  # type: ignore[misc]
+        )
+        assert not held
+    snapshot = await database.read(lambda connection: observe(connection, ()))
+    live = [task.live_attempt for epic in snapshot.runs[0].epics for task in epic.tasks]
+    assert live == [ATTEMPT, None, None]
+
+
+async def test_failed_attempt_leaves_its_task_pending_for_the_next(database: Database) -> None:
+    """A failure that is retried puts the task back; the snapshot shows no live attempt and counts it."""
+    await start_attempt(database)
+    result = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="exit code 1")
+    asked: list[tuple[int, ...]] = []
+
+    def should_retry(*facts: int) -> bool:
+        asked.append(facts)
+        return True
+
+    await database.submit(
+        lambda connection: recording.fail(
+            connection, ATTEMPT, result, pb.DiscardAttemptResponse(), should_retry=should_retry, now=9
+        )
+    )
+
+    assert asked == [(pb.OUTCOME_FAILED, 1, 1, 0)]
+    snapshot = await database.read(lambda connection: observe(connection, ()))
+    task = snapshot.runs[0].epics[0].tasks[0]
+    assert (task.state, task.attempts, task.live_attempt) == (pb.TASK_STATE_PENDING, 1, None)
+
+
+async def test_request_is_recalled_with_its_resource(database: Database) -> None:
+    """A request_id gives back what it made; with other content it is refused; an empty one is nothing."""
+    request = pb.PauseRunRequest(name="runs/sample", request_id="r")
+    await database.submit(lambda connection: requests.remember(connection, "r", request, RUN, 1))
+
+    assert await database.read(lambda c: requests.recall(c, "r", request)) == "runs/sample"
+    assert await database.read(lambda c: requests.recall(c, "", request)) is None
+    other = pb.ResumeRunRequest(name="runs/sample", request_id="r")
+    with pytest.raises(HeddleError) as caught:
+        await database.read(lambda c: requests.recall(c, "r", other))
+    assert caught.value.reason == pb.ERROR_REASON_REQUEST_ID_REUSED
+
+
+async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
+    """While one leads another waits; once it has gone the other leads with a higher epoch."""
+    first, second = Leadership(database), Leadership(database)
+    epoch = await first.acquire()
+    waiting = asyncio.ensure_future(second.acquire())
+    _, pending = await asyncio.wait([waiting], timeout=0.3)
+    assert pending
+    await first.release()
+
+    assert await asyncio.wait_for(waiting, 10) == epoch + 1
+    await second.release()
+
+
+async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell) -> None:
+    """Before it is opened and after it is closed the database says so, and never blocks."""
+    database = Database(database_url, bell)
+    for call in (database.read, database.submit):
+        with pytest.raises(HeddleError) as caught:
+            await call(lambda _: None)
+        assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
+    await database.open()
+    await database.close()
+    await database.close()
+    with pytest.raises(HeddleError):
+        await database.submit(lambda _: None)
+
+
+async def test_ring_reaches_other_replicas(database: Database, database_url: str) -> None:
+    """A change that one replica commits wakes the listeners of another."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("SQLite has no replicas on other machines; those on this one look from time to time")
+    bell = Doorbell()
+    other = Database(database_url, bell)
+    await other.open()
+    try:
+        with bell.listen("runs/sample", "ready") as listener:
+            # The first ring is of the listener's own start: what came before was not heard.
+            assert await listener.wait(10)
+            await database.submit(write_run, "runs/sample")
+            assert await listener.wait(10) == {"runs/sample"}
+    finally:
+        await other.close()

@@ -1,0 +1,211 @@
+"""Streams: every watcher sees the same list, whatever breaks in between."""
+
+import asyncio
+import random
+
+import grpc
+import pytest
+
+from heddle import pb
+from heddle.errors import from_rpc
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from tests.support.scheduler import Scheduler, make_plan
+
+
+async def talk(session: FakeSession) -> pb.SessionFinished:
+    """Says a few things, with a pause between them."""
+    for number in range(5):
+        session.emit(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=f"line {number}\n"))
+        await asyncio.sleep(0)
+    session.emit(usage=pb.Usage(model="m", input_tokens=10, output_tokens=2, cost_usd_micros=7))
+    session.emit(check_finished=pb.CheckFinished(name="tests", command="true", ok=True, exit_code=0))
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+async def everything(scheduler: Scheduler, run: str) -> list[pb.Event]:
+    """Returns the run's log, read page by page."""
+    events: list[pb.Event] = []
+    more = True
+    while more:
+        after = events[-1].sequence if events else 0
+        request = pb.ListEventsRequest(parent=run, after_sequence=after, page_size=7)
+        answer = await scheduler.api.ListEvents(request)
+        events += answer.events
+        more = answer.more
+    return events
+
+
+async def test_watcher_that_disconnects_at_random_sees_the_same_list(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """A watch that is broken and resumed at random has the events 1..n, each once, as the log has them."""
+    seed = random.SystemRandom().randrange(1_000_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    worker.play = talk
+    run = await scheduler.create(make_plan({f"epic{n}": ["one", "two", "three"] for n in range(4)}))
+
+    seen: list[pb.Event] = []
+    breaks = 0
+    # What follows the end, as removed worktrees, may or may not be in the last message.
+    while not any(event.HasField("run_finished") for event in seen):
+        after = seen[-1].sequence if seen else 0
+        watch = scheduler.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=after))
+        left = chance.randrange(1, 4)
+        async for answer in watch:
+            assert answer.resume_sequence == (answer.events[-1].sequence if answer.events else after)
+            after = answer.resume_sequence
+            seen += answer.events
+            left -= 1
+            if not left:
+                watch.cancel()
+                breaks += 1
+                break
+
+    assert [event.sequence for event in seen] == list(range(1, len(seen) + 1)), f"seed {seed}"
+    assert seen == (await everything(scheduler, run))[: len(seen)], f"seed {seed}"
+    assert breaks, f"seed {seed}"
+
+
+async def test_watch_alone_builds_the_whole_run(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A client that starts at 0 and overwrites what it holds has every epic and task as they ended."""
+    worker.play = talk
+    run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one"]}))
+    held: dict[str, pb.Epic | pb.Task] = {}
+    latest = pb.Run()
+    async for answer in scheduler.api.WatchRun(pb.WatchRunRequest(name=run)):
+        held |= {epic.name: epic for epic in answer.epics}
+        held |= {task.name: task for task in answer.tasks}
+        if answer.HasField("run"):
+            latest = answer.run
+
+    listed: list[pb.Epic | pb.Task] = [
+        *(await scheduler.epics(run)).values(),
+        *(await scheduler.tasks(run)).values(),
+    ]
+    for each in listed:
+        mine = held[each.name]
+        if isinstance(mine, pb.Epic) and isinstance(each, pb.Epic):
+            each.ClearField("worktree_path")  # it is removed after the run
+            each.ClearField("worker")
+            mine.ClearField("worktree_path")
+            mine.ClearField("worker")
+        assert mine == each
+    assert latest.state == pb.RUN_STATE_SUCCEEDED
+    assert latest.usage.input_tokens == 30
+    assert latest.usage.cost_usd_micros == 21
+    assert latest.usage.models[0].model == "m"
+
+
+async def test_live_sessions_are_summed_up(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """The board hears of a live session's tool, last lines and cost without reading its log."""
+    done = asyncio.Event()
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(tool_started=pb.ToolStarted(tool_call_id="1", name="Edit", target="api.py"))
+        session.emit(output=pb.Output(text="hello\nwor"))
+        session.emit(output=pb.Output(text="ld\n"))
+        await done.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    watch = scheduler.api.WatchRun(pb.WatchRunRequest(name=run))
+    async with asyncio.timeout(20):
+        async for answer in watch:
+            for summary in answer.summaries:
+                if summary.current_tool.target == "api.py" and len(summary.last_lines) == 2:
+                    assert list(summary.last_lines) == ["hello", "world"]
+                    assert summary.attempt == f"{run}/epics/a/tasks/one/attempts/1"
+                    assert summary.state == pb.ATTEMPT_STATE_RUNNING
+                    watch.cancel()
+                    done.set()
+                    break
+            if done.is_set():
+                break
+    assert done.is_set()
+
+    late = scheduler.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=1))
+    async for answer in late:
+        if any(event.HasField("run_finished") for event in answer.events):
+            return
+    raise AssertionError("the watch ended before the run")
+
+
+async def test_session_is_read_in_either_direction(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A session's log has 1..n; watched, read forwards and read backwards it is the same."""
+    worker.play = talk
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.finished(run)
+    name = f"{run}/epics/a/tasks/one/attempts/1"
+    api = scheduler.api
+
+    watched = [
+        event
+        async for answer in api.WatchSession(pb.WatchSessionRequest(attempt=name))
+        for event in answer.events
+    ]
+    resumed = [
+        event
+        async for answer in api.WatchSession(pb.WatchSessionRequest(attempt=name, after_sequence=4))
+        for event in answer.events
+    ]
+    forwards: list[pb.Event] = []
+    while True:
+        after = forwards[-1].sequence if forwards else 0
+        request = pb.ListSessionEventsRequest(parent=name, after_sequence=after, page_size=3)
+        page = await api.ListSessionEvents(request)
+        forwards += page.events
+        if not page.more:
+            break
+    backwards: list[pb.Event] = []
+    before = len(watched) + 1
+    while True:
+        request = pb.ListSessionEventsRequest(parent=name, before_sequence=before, page_size=3)
+        page = await api.ListSessionEvents(request)
+        backwards = [*page.events, *backwards]
+        before = backwards[0].sequence
+        if not page.more:
+            break
+
+    assert [event.sequence for event in watched] == list(range(1, 10))
+    assert watched == forwards == backwards
+    assert resumed == watched[4:]
+    assert all(event.run == run and event.attempt == 1 for event in watched)
+
+
+@pytest.mark.parametrize("sequence", [-1, 999])
+async def test_sequence_that_was_never_reached_is_refused(scheduler: Scheduler, sequence: int) -> None:
+    """Asking for what comes after a sequence that does not exist is an error, not an endless wait."""
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.finished(run)
+    watch = scheduler.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=sequence))
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watch.read()
+
+    error = from_rpc(caught.value)
+    assert error is not None
+    expected = pb.ERROR_REASON_INVALID_FIELD if sequence < 0 else pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE
+    assert error.reason == expected
+
+
+async def test_many_events_arrive_whole(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Thousands of events of a session are stored in few rows and read back complete, in small messages."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        for number in range(3000):
+            session.emit(output=pb.Output(text=f"{number} {'x' * 500}\n"))
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    name = f"{run}/epics/a/tasks/one/attempts/1"
+    await scheduler.until(run, lambda event: event.HasField("session_started"))
+
+    sequences: list[int] = []
+    async for answer in scheduler.api.WatchSession(pb.WatchSessionRequest(attempt=name)):
+        assert answer.ByteSize() < 300_000
+        sequences += [event.sequence for event in answer.events]
+
+    assert sequences == list(range(1, 3003))

@@ -1,0 +1,45 @@
+"""The doorbell: nothing that is rung after listening began is missed."""
+
+import asyncio
+
+import pytest
+
+from heddle import pb
+from heddle.errors import HeddleError
+from scheduler_svc.store.doorbell import Doorbell
+
+
+async def test_ring_before_the_wait_is_heard() -> None:
+    """What rings between two waits ends the next one at once, each topic once."""
+    bell = Doorbell()
+    with bell.listen("a", "b") as listener:
+        bell.ring(["a", "a", "c"])
+        assert await listener.wait(5) == {"a"}
+        assert await listener.wait(0) == set()
+        waiting = asyncio.ensure_future(listener.wait(5))
+        await asyncio.sleep(0)
+        bell.ring(["b"])
+        assert await waiting == {"b"}
+
+
+async def test_everybody_hears_and_those_who_left_do_not() -> None:
+    """Each listener of a topic hears a ring; after its block one hears nothing and is forgotten."""
+    bell = Doorbell()
+    with bell.listen("a") as first, bell.listen("a") as second:
+        bell.ring_all()
+        assert await first.wait(5) == await second.wait(5) == {"a"}
+    assert not bell._listeners
+
+
+async def test_closed_doorbell_ends_every_wait() -> None:
+    """Closing raises DRAINING in waits that go on and in those that come later."""
+    bell = Doorbell()
+    with bell.listen("a") as listener:
+        waiting = asyncio.ensure_future(listener.wait(60))
+        await asyncio.sleep(0)
+        bell.close()
+        with pytest.raises(HeddleError) as caught:
+            await waiting
+    assert caught.value.reason == pb.ERROR_REASON_DRAINING
+    with bell.listen("b") as late, pytest.raises(HeddleError):
+        await late.wait(60)
