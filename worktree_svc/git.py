@@ -81,7 +81,7 @@ _ENVIRONMENT: Final = {
 # Open files that every git of this process inherits; see locks.HomeLock.
 _shared_descriptors: Final[set[int]] = set()
 
-_NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
+_NO_SPACE: Final = ("No space left on device", "Disk quota exceeded", "Out of diskspace")
 
 
 class GitVersionError(Exception):

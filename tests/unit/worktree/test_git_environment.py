@@ -32,6 +32,7 @@ def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatc
     [
         ("fatal: write error: No space left on device", pb.ERROR_REASON_DISK_FULL),
         ("error: Disk quota exceeded", pb.ERROR_REASON_DISK_FULL),
+        ("fatal: sha1 file 'index.lock' write error. Out of diskspace", pb.ERROR_REASON_DISK_FULL),
         ("fatal: something else", pb.ERROR_REASON_GIT_FAILED),
         ("", pb.ERROR_REASON_GIT_FAILED),
     ],
