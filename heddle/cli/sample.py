@@ -14,16 +14,16 @@ from heddle.config import Settings
 PATIENCE: Final = 30.0
 
 
-async def play(endpoints: Endpoints, settings: Settings) -> pb.Run:
+async def play(endpoints: Endpoints, settings: Settings, *, as_json: bool) -> pb.Run:
     """Makes a new sample repository, runs the sample plan on it, and shows that until it has ended."""
     repository = _new_folder(settings.home / "demo")
     samples.make_sample_repository(repository)
-    output.line(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
+    output.say(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
     request = pb.CreateRunRequest(plan=plan_file.read(samples.PLAN), project=str(repository))
     async with HeddleClient(endpoints.scheduler.address, settings.tls, patience=PATIENCE) as client:
         run = await client.create_run(request)
-        output.line(f"{run.name.removeprefix('runs/')} has begun: {endpoints.board}/{run.name}\n")
-        return await follow_run(client, run.name)
+        output.say(f"{run.name.removeprefix('runs/')} has begun: {endpoints.board}/{run.name}\n")
+        return await follow_run(client, run.name, as_json=as_json)
 
 
 def _new_folder(parent: Path) -> Path:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,24 +29,18 @@ PortsOption = Annotated[
 
 
 @app.command()
-def up(base: PortsOption = DEFAULT_PORT, as_json: Json = False) -> None:
+def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Starts the four services and keeps them running until Ctrl-C."""
     endpoints = Endpoints(base)
 
     async def announce() -> None:
-        folder = Settings.read().home
-        if as_json:
-            # No message describes a Heddle as a whole: these names are `up`'s own.
-            facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
-            output.line(json.dumps(facts))
-            return
-        _announce(endpoints, folder)
+        _announce(endpoints, as_json)
 
     _supervise(endpoints, announce)
 
 
 @app.command()
-def demo(base: PortsOption = DEFAULT_PORT) -> None:
+def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
     """Starts the services, runs the sample plan on a sample repository, and stays up until Ctrl-C."""
     endpoints = Endpoints(base)
     if problems := ports.taken(endpoints):
@@ -55,15 +48,20 @@ def demo(base: PortsOption = DEFAULT_PORT) -> None:
         output.say(f"{'; '.join(problems)}. Taking {endpoints.base} to {endpoints.base + 3} instead")
 
     async def play() -> None:
-        settings = Settings.read()
-        _announce(endpoints, settings.home)
-        await sample.play(endpoints, settings)
-        output.line(f"\nThe board stays at {endpoints.board} until Ctrl-C")
+        _announce(endpoints, as_json)
+        await sample.play(endpoints, Settings.read(), as_json=as_json)
+        output.say(f"\nThe board stays at {endpoints.board} until Ctrl-C")
 
     _supervise(endpoints, play)
 
 
-def _announce(endpoints: Endpoints, folder: Path) -> None:
+def _announce(endpoints: Endpoints, as_json: bool) -> None:
+    folder = Settings.read().home
+    if as_json:
+        # No message describes a Heddle as a whole: these names are this command's own.
+        facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
+        output.line(json.dumps(facts))
+        return
     output.line("Heddle is up. Ctrl-C ends it.")
     output.line(f"  board  {endpoints.board}")
     output.line(f"  API    {endpoints.scheduler.address}")

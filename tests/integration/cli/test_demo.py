@@ -1,0 +1,31 @@
+"""`heddle demo`, which is what `make run` starts."""
+
+import random
+import socket
+from pathlib import Path
+
+from heddle.cli import ports
+from heddle.cli.ports import Endpoints
+from tests.support.commands import gone, running
+from tests.support.repositories import git
+
+
+async def test_demo_runs_the_sample_and_stays_up(tmp_path: Path) -> None:
+    """It goes around a port in use, shows the sample run to its end, and ends with Ctrl-C."""
+    wanted = Endpoints(ports.find_free(random.SystemRandom().randrange(33_000, 34_000, 10)))
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", wanted.ui.port)):
+        async with running("demo", "--ports", str(wanted.base), env={"HEDDLE_HOME": str(home)}) as demo:
+            await demo.says("Heddle is up")
+            assert f"port {wanted.ui.port} (ui) is in use" in demo.err
+            assert wanted.board not in demo.out
+            await demo.says("9/9 tasks accepted")
+            await demo.says("until Ctrl-C")
+            children = demo.descendants()
+            demo.interrupt()
+            assert await demo.exit_code() == 0
+            assert await gone(children) == []
+            assert "Traceback" not in demo.out + demo.err
+    sample = home / "demo" / "sample-1"
+    branch = next(line for line in demo.out.splitlines() if "result is on branch" in line).split()[5]
+    assert len(git(sample, "log", "--first-parent", "--format=%s", branch).splitlines()) > 3

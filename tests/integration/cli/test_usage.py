@@ -1,0 +1,172 @@
+"""What the command says without any server: wrong usage, absent servers, plans, the machine."""
+
+import asyncio
+import json
+import os
+import pty
+from pathlib import Path
+
+import pytest
+
+import heddle
+from heddle import samples
+from tests.support.commands import HEDDLE, run
+
+NOWHERE = {"HEDDLE_SCHEDULER": "127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["run"], "FILE"),
+        (["run", "plan.yaml"], "--repo"),
+        (["run", "plan.yaml", "--repo", ".", "--max-parallel", "many"], "--max-parallel"),
+        (["show"], "RUN"),
+        (["watch", "r", "--after", "-1"], "--after"),
+        (["plan", "check"], "FILE"),
+        (["ls", "--colour"], "--colour"),
+    ],
+)
+async def test_wrong_usage_exits_2(arguments: list[str], word: str) -> None:
+    """What is wrong is named, and nothing is printed to standard output."""
+    code, out, err = await run(*arguments, env=NOWHERE)
+    assert (code, out) == (2, "")
+    assert word in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["show", "r"], ["watch", "r"], ["cancel", "r"]])
+async def test_absent_server_is_told_with_advice(arguments: list[str]) -> None:
+    """Without a server every command says where it looked and how to start one."""
+    code, out, err = await run(*arguments, env=NOWHERE)
+    assert (code, out) == (1, "")
+    assert "no Heddle server answers at 127.0.0.1:9" in err
+    assert "heddle up" in err
+    assert "HEDDLE_SCHEDULER" in err
+
+
+async def test_wrong_setting_is_named() -> None:
+    """A malformed variable exits 2 with its name and form."""
+    code, _, err = await run("ls", env={"HEDDLE_SCHEDULER": "nonsense"})
+    assert code == 2
+    assert "HEDDLE_SCHEDULER is 'nonsense'; it takes host:port" in err
+
+
+@pytest.mark.parametrize("arguments", [["show", "a/b"], ["retry", "r"], ["stop", "r/e/t/0"], ["logs", "r"]])
+async def test_wrong_names_need_no_server(arguments: list[str]) -> None:
+    """A malformed name exits 2 before anything is asked."""
+    code, _, err = await run(*arguments, env=NOWHERE)
+    assert code == 2
+    assert "names no" in err
+    assert "write RUN" in err
+
+
+async def test_plan_check_tells_what_a_plan_will_do() -> None:
+    """Waves, order, critical path, bounds and end; no server is needed."""
+    code, out, err = await run("plan", "check", str(samples.PLAN), "--max-parallel", "2", env=NOWHERE)
+    assert code == 0, err
+    assert "1. backend-api, frontend-ui, database" in out
+    assert out.index("1. list-books") < out.index("2. search") < out.index("3. serve")
+    assert "Critical path: backend-api" in out
+    assert "Lower bound with 2 at once: " in out
+    assert "Estimated end: after " in out
+
+
+async def test_plan_check_names_overlaps_and_waves(tmp_path: Path) -> None:
+    """Epics that expect to write the same paths are told, unless one waits for the other."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        """
+name: Overlapping
+epics:
+  - {key: a, touches: ["src/**"], tasks: [{key: t, prompt: x}]}
+  - {key: b, touches: ["src/b/*"], tasks: [{key: t, prompt: x}]}
+  - {key: c, touches: ["src/**"], depends_on: [a, b], tasks: [{key: t, prompt: x}]}
+"""
+    )
+    code, out, _ = await run("plan", "check", str(plan), env=NOWHERE)
+    assert code == 0
+    assert "1. a, b\n  2. c" in out
+    assert "a (src/**) and b (src/b/*)" in out
+    assert " and c" not in out
+    code, out, _ = await run("plan", "check", str(plan), "--json", env=NOWHERE)
+    found = json.loads(out)
+    assert found["plan"]["name"] == "Overlapping"
+    assert found["analysis"]["waves"] == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (b"name: [", ""),
+        (b"\0\1", "binary"),
+        (b"x" * (5 << 20), "4 MiB"),
+        (None, "does not exist"),
+    ],
+)
+async def test_what_is_no_plan_is_refused_at_once(tmp_path: Path, content: bytes | None, word: str) -> None:
+    """A file that is no plan exits 2 with its name, whatever is in it."""
+    path = tmp_path / "plan.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    code, out, err = await run("run", str(path), "--repo", str(tmp_path), env=NOWHERE)
+    assert (code, out) == (2, "")
+    assert str(path) in err
+    assert word in err
+    assert "Traceback" not in err
+
+
+async def test_doctor_works_without_a_server(tmp_path: Path) -> None:
+    """On a healthy machine with nothing running, doctor is content and says how to start."""
+    code, out, err = await run("doctor", env={**NOWHERE, "HEDDLE_HOME": str(tmp_path / "home")})
+    assert code in {0, 1}, err
+    assert "✓ git: " in out
+    assert "✓ SQLite: " in out
+    assert "✓ data folder: " in out
+
+
+async def test_doctor_names_what_to_mend(tmp_path: Path) -> None:
+    """Too little room, and a folder that cannot be written, are faults with a remedy."""
+    (tmp_path / "file").touch()
+    env = {**NOWHERE, "HEDDLE_HOME": str(tmp_path / "file" / "home"), "HEDDLE_MIN_FREE_BYTES": str(1 << 60)}
+    code, out, err = await run("doctor", env=env)
+    assert code == 1
+    assert "✗ disk: " in out
+    assert "HEDDLE_MIN_FREE_BYTES" in out
+    assert "✗ data folder: cannot write to" in out
+    assert "Traceback" not in err
+
+
+async def test_version() -> None:
+    """The version is the package's, as text and as JSON, with --json on either side."""
+    assert (await run("version", env={}))[:2] == (0, f"heddle {heddle.__version__}\n")
+    for arguments in (["version", "--json"], ["--json", "version"]):
+        _, out, _ = await run(*arguments, env={})
+        assert json.loads(out) == {"version": heddle.__version__}
+
+
+async def test_closed_output_is_quiet() -> None:
+    """A reader that is gone before the first word is no reason for a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        str(HEDDLE), "plan", "check", str(samples.PLAN), stdout=writer, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(writer)
+    _, err = await process.communicate()
+    assert err == b""
+
+
+async def test_terminal_gets_colours_and_width() -> None:
+    """On a terminal the help fits its width."""
+    controller, terminal = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        str(HEDDLE), "--help", stdout=terminal, stderr=terminal, env={**os.environ, "COLUMNS": "70"}
+    )
+    os.close(terminal)
+    assert await process.wait() == 0
+    text = os.read(controller, 65536).decode()
+    os.close(controller)
+    assert "\x1b[" in text
