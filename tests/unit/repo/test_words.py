@@ -1,0 +1,20 @@
+"""The project speaks of itself alone."""
+
+import re
+
+from tests.unit.repo.files import committed, relative
+
+# Documents that are not here.
+MISSING = re.compile(r"\b(?:DESIGN|STYLE|UI|REAL_AGENTS)\.md\b")
+
+
+def test_only_documents_that_are_here() -> None:
+    """No comment or docstring sends its reader to a page that the repository does not have."""
+    found = [
+        f"{relative(path)}:{number}: {line.strip()}"
+        for path in committed("*.py", "*.js", "*.proto", "*.md", "*.mk", "*.yaml", "Makefile")
+        if path.name != "test_words.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if MISSING.search(line)
+    ]
+    assert found == []
