@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_worker import FakeSession, FakeWorker
 from scheduler_svc.store.leadership import check_epoch
+from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 
 
@@ -124,22 +127,68 @@ async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Pat
     worker = FakeWorker()
     gate = Gate()
     worker.play = gate.play
-    async with serving_fake(worker) as address:
-        async with scheduling(address, tmp_path / "2", database_url) as second:
-            async with scheduling(address, tmp_path / "1", database_url) as first:
-                run = await first.create(make_plan({"a": ["one", "two"]}))
-                await second.until(run, lambda event: event.HasField("session_started"))
-                assert worker.epoch == 1
-                paused = await first.api.PauseRun(pb.PauseRunRequest(name=run))
-                assert paused.run.state == pb.RUN_STATE_PAUSED
-                await second.api.ResumeRun(pb.ResumeRunRequest(name=run))
-                follower_leads = second.app if worker.epoch == 1 else first.app
-                assert follower_leads is second.app
-            gate.open.set()
-            events = await second.finished(run)
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path / "2", database_url) as survivor,
+    ):
+        async with scheduling(address, tmp_path / "1", database_url) as other:
+            run = await other.create(make_plan({"a": ["one", "two"]}))
+            await other.until(run, lambda event: event.HasField("session_started"))
+            await survivor.until(run, lambda event: event.HasField("session_started"))
+            paused = await other.api.PauseRun(pb.PauseRunRequest(name=run))
+            assert paused.run.state == pb.RUN_STATE_PAUSED
+            resumed = await survivor.api.ResumeRun(pb.ResumeRunRequest(name=run))
+            assert resumed.run.state == pb.RUN_STATE_RUNNING
+            assert worker.epoch == 1  # one of them leads, and only one
+        gate.open.set()
+        events = await survivor.finished(run)
 
     assert set(gate.played.values()) == {1}
-    assert len(events) == events[-1].sequence
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_leader_that_ends_is_followed_by_the_other(tmp_path: Path) -> None:
+    """When the leading replica ends, the one that waited leads with the next epoch and finishes the run."""
+    worker = FakeWorker()
+    gate = Gate()
+    worker.play = gate.play
+    async with serving_fake(worker) as address, AsyncExitStack() as stack:
+        leader = await stack.enter_async_context(scheduling(address, tmp_path))
+        run = await leader.create(make_plan({"a": ["one", "two"]}))
+        await leader.until(run, lambda event: event.HasField("session_started"))
+        async with scheduling(address, tmp_path) as follower:
+            assert worker.epoch == 1
+            await stack.aclose()
+            gate.open.set()
+            await follower.finished(run)
+
+    assert worker.epoch == 2
+    assert set(gate.played.values()) == {1}
+
+
+async def test_connections_that_the_database_cuts_are_renewed(postgres: Postgres, tmp_path: Path) -> None:
+    """When PostgreSQL ends every connection in the middle of a run, the run goes on to its end."""
+    url = postgres.new_database("cut")
+    worker = FakeWorker()
+    gate = Gate()
+    worker.play = gate.play
+    engine = sa.create_engine(url)
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    async with serving_fake(worker) as address, scheduling(address, tmp_path, url) as scheduler:
+        run = await scheduler.create(make_plan({"a": ["one", "two"], "b": ["one", "two"]}))
+        await scheduler.until(run, lambda event: event.HasField("session_started"))
+        with engine.connect() as connection:
+            assert len(connection.execute(sa.text(cut)).all()) >= 2
+        gate.open.set()
+        events = await scheduler.finished(run)
+    engine.dispose()
+
+    assert events[-1].run_finished.outcome == pb.OUTCOME_SUCCEEDED
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert set(gate.played.values()) == {1}
 
 
 async def test_deposed_leader_can_neither_write_nor_command(
