@@ -131,9 +131,8 @@ class Session:
             ending = await self._work(driver)
         except OSError as error:
             ending = disk_failed(error)
-        except Exception as error:
-            log.exception("session_broke", attempt=str(self.name))
-            ending = Ending(pb.OUTCOME_FAILED, f"agent_svc has a defect: {error!r}; its log says more")
+        except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
+            ending = self._defect(error)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -211,15 +210,18 @@ class Session:
             await self._tell([self._started(0)], self._us)
             return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {error}")
         await self._tell([self._started(await process.started())], self._us)
-        if "HEDDLE_PROMPT" not in self._environment(launch):
+        if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             await self._tell(
                 [system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")], self._us
             )
 
         async def pump(stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
             while data := await stream.read(processes.READ_LIMIT):
-                await self._look(screenshots)
-                await self._tell(translate(data), self._agent)
+                try:
+                    await self._look(screenshots)
+                    await self._tell(translate(data), self._agent)
+                except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
+                    self.interrupt(self._defect(error))
 
         pumps = [
             asyncio.create_task(pump(process.stdout, translator.stdout)),
@@ -301,6 +303,10 @@ class Session:
     def _disk_failed(self, error: OSError) -> None:
         self._report(error)
         self.interrupt(disk_failed(error))
+
+    def _defect(self, error: Exception) -> Ending:
+        log.error("session_broke", attempt=str(self.name), exc_info=error)
+        return Ending(pb.OUTCOME_FAILED, f"agent_svc has a defect: {error!r}; its log says more")
 
     def _report(self, error: OSError) -> None:
         log.error("session_not_written", attempt=str(self.name), error=str(error))

@@ -64,7 +64,12 @@ class Sessions:
 
     def _live(self, session: Session, life: Coroutine[Any, Any, None]) -> None:
         async def lived() -> None:
-            await life
+            try:
+                await life
+            except Exception:
+                # It keeps its slot: what its processes do is not known. A restart ends it.
+                log.exception("session_end_broke", attempt=str(session.name))
+                return
             # In this order: who sees the end may start the next session at once.
             del self._running[session.name]
             session.tell_end()

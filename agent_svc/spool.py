@@ -38,7 +38,11 @@ class SessionFolder:
     def create(self, spec: pb.StartSessionRequest) -> None:
         """Writes the session down; raises OSError with nothing kept where there is no room."""
         try:
-            (self.path / "artifacts").mkdir(parents=True)
+            # A crash may have left a folder without a spec.
+            (self.path / "artifacts").mkdir(parents=True, exist_ok=True)
+            self.log.touch()
+            for folder in list(self.path.parents)[:3]:
+                sync_folder(folder)
             with (self.path / "reserve").open("wb") as file:
                 file.write(bytes(RESERVE_BYTES))
                 os.fsync(file.fileno())
@@ -59,11 +63,12 @@ class SessionFolder:
             return None
 
     def finish(self, session: pb.Session) -> None:
-        """Marks the session as finished. The log says so already."""
-        write_durably(self.path / "result.pb", session.SerializeToString())
+        """Marks the session as finished, as the log already says. Idempotent."""
         (self.path / "reserve").unlink(missing_ok=True)
         (self.path / "lock").unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
+        # It comes last: a session without it is finished again after a crash.
+        write_durably(self.path / "result.pb", session.SerializeToString())
 
     def free_reserve(self) -> None:
         """Gives the disk room for the last words."""
@@ -162,7 +167,12 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Puts the names in a folder on disk: a new file is not safe before."""
+    folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

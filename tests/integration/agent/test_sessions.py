@@ -10,6 +10,8 @@ import pytest
 
 from agent_svc import event_log, recorder
 from agent_svc.app import build
+from agent_svc.drivers.catalogue import Catalogue
+from agent_svc.drivers.command import CommandDriver, CommandTranslator
 from heddle import errors, pb
 from heddle.config import ConfigError
 from tests.support.agents import (
@@ -26,6 +28,7 @@ from tests.support.agents import (
     seconds,
     settings,
 )
+from tests.support.services import serving
 
 FOREVER = "command:echo ready; sleep 60"
 
@@ -332,6 +335,28 @@ async def test_full_disk_fails_the_session_only(tmp_path: Path, monkeypatch: pyt
         assert "disk is full" in reason
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
         assert ending(await worker.run("command:true", task="other"))[0] == "SUCCEEDED"
+
+
+class BrokenDriver(CommandDriver):
+    """A driver whose translator has a defect."""
+
+    def translator(self) -> CommandTranslator:
+        return BrokenTranslator()
+
+
+class BrokenTranslator(CommandTranslator):
+    def stdout(self, data: bytes) -> list[pb.Event]:
+        raise RuntimeError(f"cannot read {len(data)} bytes")
+
+
+async def test_defect_of_a_driver_fails_the_session(tmp_path: Path) -> None:
+    """A driver with a defect fails its session with that, and does not leave the agent blocked."""
+    service = build(settings(tmp_path / "home"), catalogue=Catalogue([BrokenDriver()]))
+    async with serving(service) as channel:
+        worker = Agents(channel, tmp_path)
+        outcome, reason = ending(await worker.run("command:yes"))
+        assert outcome == "FAILED"
+        assert "defect" in reason
 
 
 async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:

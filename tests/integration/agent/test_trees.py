@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -43,9 +43,12 @@ HIDERS = pytest.mark.parametrize("hider", [SETSID, DEAF, DOUBLE_FORK], ids=["set
 
 
 @pytest.fixture(name="mark")
-def _mark() -> str:
-    """Digits that no other process has on its command line."""
-    return str(uuid.uuid4().int)[:24]
+def _mark() -> Iterator[str]:
+    """Digits that no other process has on its command line; who bears them dies with the test."""
+    mark = str(uuid.uuid4().int)[:24]
+    yield mark
+    for process in living(mark):
+        process.kill()
 
 
 async def start_hidden(worker: Agents, hider: str, mark: str, timeout: float | None = None) -> str:
@@ -203,7 +206,7 @@ async def test_agent_may_end_politely(tmp_path: Path) -> None:
 async def test_newer_attempt_replaces_older(tmp_path: Path, mark: str) -> None:
     """Attempts of one task never overlap: the older one is gone before the newer one starts."""
     async with agents(tmp_path) as worker:
-        older = await start_hidden(worker, SETSID, mark)
+        older = await start_hidden(worker, DEAF, mark)
         newer = await worker.start(f"command:ps -A -o args | grep -c '[s]leep 300.{mark}'", number=2)
         assert output(await worker.events(newer)) == "0\n"
         assert ending(await worker.events(older)) == ("STOPPED", "attempt 2 replaced it")
@@ -232,12 +235,15 @@ def descriptors() -> int:
 async def test_pipe_held_by_a_stranger(tmp_path: Path) -> None:
     """A process outside the tree that holds the agent's output open does not hold up its end."""
     async with agents(tmp_path) as worker:
+        await worker.run("command:true", task="warm")
+        before = descriptors()
         attempt = await worker.start("command:echo ready; sleep 60")
         event = await worker.until(attempt, lambda event: event.HasField("session_started"))
         await worker.until_says(attempt, "ready")
         held = os.open(f"/proc/{event.session_started.process_id}/fd/1", os.O_WRONLY)
         try:
             session = await worker.stop(attempt)
+            assert descriptors() <= before + 1
         finally:
             os.close(held)
         assert session.result.outcome == pb.OUTCOME_STOPPED

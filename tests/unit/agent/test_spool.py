@@ -21,7 +21,20 @@ def test_session_comes_back(tmp_path: Path) -> None:
     assert folder.result() is None
     folder.finish(pb.Session(attempt=str(NAME)))
     assert folder.result() == pb.Session(attempt=str(NAME))
-    assert sorted(path.name for path in folder.path.iterdir()) == ["artifacts", "result.pb", "spec.pb"]
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "artifacts",
+        "events.log",
+        "result.pb",
+        "spec.pb",
+    ]
+
+
+def test_half_created_session_can_be_created(tmp_path: Path) -> None:
+    """A crash within the creation of a session does not stand in the way of the next try."""
+    folder = Spool(tmp_path).folder(NAME)
+    (folder.path / "artifacts").mkdir(parents=True)
+    folder.create(SPEC)
+    assert folder.spec() == SPEC
 
 
 def test_names_and_newest(tmp_path: Path) -> None:
