@@ -76,7 +76,7 @@ async def _heddle(home: Path, database_url: str) -> Figures:
         await fleet.start("scheduler_svc")
         async with HeddleClient(fleet.scheduler) as client:
             await _events(client)  # warms up connections and caches
-            return _figures(await _events(client))
+            return figures(await _events(client))
     finally:
         fleet.stop()
         await worker.stop()
@@ -94,7 +94,7 @@ def _epic(key: str) -> pb.PlanEpic:
     return pb.PlanEpic(key=key, tasks=tasks)
 
 
-def _figures(events: list[pb.Event]) -> Figures:
+def figures(events: list[pb.Event]) -> Figures:
     """Reads the figures from the run's log, whose times are the scheduler's."""
     (began,) = (_seconds(event) for event in events if event.HasField("run_started"))
     ends: dict[str, list[float]] = {}
@@ -131,13 +131,13 @@ async def _dbos(database_url: str, shape: str) -> Figures:
     return Figures(**json.loads(out.splitlines()[-1]))
 
 
-def _row(name: str, figures: Figures, ours: Figures) -> tuple[str, ...]:
+def _row(name: str, taken: Figures, ours: Figures) -> tuple[str, ...]:
     tasks = EPICS * TASKS
-    median, our_median = statistics.median(figures.gaps), statistics.median(ours.gaps)
+    median, our_median = statistics.median(taken.gaps), statistics.median(ours.gaps)
     return (
         name,
-        milliseconds(figures.wall / tasks),
-        f"{figures.wall / ours.wall:.1f} x",
+        milliseconds(taken.wall / tasks),
+        f"{taken.wall / ours.wall:.1f} x",
         milliseconds(median),
         f"{median / our_median:.1f} x",
     )
