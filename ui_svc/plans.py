@@ -8,9 +8,7 @@ from ui_svc.views import View
 def read_plan(text: str) -> tuple[pb.Plan | None, View]:
     """Returns the plan, None if it has mistakes; and what to tell about it."""
     loaded = file.parse(text, "plan")
-    problems = [
-        {"line": each.line, "field": each.field, "message": each.message} for each in loaded.problems
-    ]
+    problems = [{"line": each.line, "field": each.field, "message": each.message} for each in loaded.problems]
     found = {
         "problems": problems,
         "epics": len(loaded.plan.epics),

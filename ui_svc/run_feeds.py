@@ -29,9 +29,7 @@ class RunFeed(Feed):
         try:
             if not self._ready.is_set():
                 self._target = (await self._client.get_run(str(self._name))).sequence
-            watch = self._client.watch_run(
-                str(self._name), after=self._board.sequence, on_break=self._broke
-            )
+            watch = self._client.watch_run(str(self._name), after=self._board.sequence, on_break=self._broke)
             async for response in watch:
                 self._board.apply(response)
                 self._touch()

@@ -1,14 +1,20 @@
 """A session's events as lines of plain text, for the downloaded log."""
 
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
 from heddle import pb
 
-_STREAMS = {
+# Who speaks, and what.
+Spoken: TypeAlias = tuple[str, str]
+
+_STREAMS: Final = {
     pb.OUTPUT_STREAM_STDOUT: "out",
     pb.OUTPUT_STREAM_STDERR: "err",
     pb.OUTPUT_STREAM_SYSTEM: "heddle",
 }
 
-_SPEAKERS = {
+_SPEAKERS: Final = {
     pb.MESSAGE_KIND_TEXT: "says",
     pb.MESSAGE_KIND_THINKING: "thinks",
     pb.MESSAGE_KIND_OPERATOR: "operator",
@@ -17,44 +23,42 @@ _SPEAKERS = {
 
 def lines(event: pb.Event) -> str:
     """Returns the event as whole lines "TIME WHO TEXT", in UTC; empty if it has nothing to read."""
-    spoken = _spoken(event)
-    if spoken is None:
+    kind = event.WhichOneof("payload")
+    if kind is None or kind not in _WORDS:
         return ""
-    who, text = spoken
+    who, text = _WORDS[kind](event)
     stamp = event.time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
     # Only a newline ends a line: what an agent prints may hold other separators.
-    each = text.removesuffix("\n").split("\n")
-    return "".join(f"{stamp} {who:8} {line}\n" for line in each)
+    each = text.rstrip("\n").split("\n")
+    return "".join(f"{stamp} {who:8} {line}".rstrip() + "\n" for line in each)
 
 
-def _spoken(event: pb.Event) -> tuple[str, str] | None:
-    match event.WhichOneof("payload"):
-        case "output":
-            return _STREAMS.get(event.output.stream, "out"), event.output.text
-        case "message":
-            return _SPEAKERS.get(event.message.kind, "says"), event.message.text
-        case "session_started":
-            return "heddle", f"session started with {event.session_started.agent}"
-        case "tool_started":
-            tool = event.tool_started
-            return "tool", f"{tool.name} {tool.target}".rstrip()
-        case "tool_finished":
-            done = event.tool_finished
-            return "tool", f"{'done' if done.ok else 'FAILED'} {done.result}".rstrip()
-        case "check_finished":
-            check = event.check_finished
-            verdict = "passed" if check.ok else "FAILED"
-            return "check", f"{check.name} {verdict}: {check.command}\n{check.output}".rstrip()
-        case "screenshot":
-            return "shot", f"{event.screenshot.caption} ({event.screenshot.artifact})"
-        case "approval_requested":
-            return "asks", event.approval_requested.question
-        case "approval_resolved":
-            answer = event.approval_resolved
-            return "operator", f"{'allowed' if answer.approved else 'denied'} {answer.message}".rstrip()
-        case "session_finished":
-            end = event.session_finished
-            outcome = pb.Outcome.Name(end.outcome).removeprefix("OUTCOME_").lower()
-            return "heddle", f"session {outcome} {end.reason}".rstrip()
-        case _:
-            return None
+def _check(check: pb.CheckFinished) -> Spoken:
+    verdict = "passed" if check.ok else "FAILED"
+    return "check", f"{check.name} {verdict}: {check.command}\n{check.output}"
+
+
+def _end(end: pb.SessionFinished) -> Spoken:
+    outcome = pb.Outcome.Name(end.outcome).removeprefix("OUTCOME_").lower()
+    return "heddle", f"session {outcome} {end.reason}"
+
+
+def _answer(answer: pb.ApprovalResolved) -> Spoken:
+    return "operator", f"{'allowed' if answer.approved else 'denied'} {answer.message}"
+
+
+_WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
+    "output": lambda event: (_STREAMS.get(event.output.stream, "out"), event.output.text),
+    "message": lambda event: (_SPEAKERS.get(event.message.kind, "says"), event.message.text),
+    "session_started": lambda event: ("heddle", f"session started with {event.session_started.agent}"),
+    "tool_started": lambda event: ("tool", f"{event.tool_started.name} {event.tool_started.target}"),
+    "tool_finished": lambda event: (
+        "tool",
+        f"{'done' if event.tool_finished.ok else 'FAILED'} {event.tool_finished.result}",
+    ),
+    "check_finished": lambda event: _check(event.check_finished),
+    "screenshot": lambda event: ("shot", f"{event.screenshot.caption} ({event.screenshot.artifact})"),
+    "approval_requested": lambda event: ("asks", event.approval_requested.question),
+    "approval_resolved": lambda event: _answer(event.approval_resolved),
+    "session_finished": lambda event: _end(event.session_finished),
+}

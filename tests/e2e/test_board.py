@@ -74,7 +74,7 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
     lines = card(page, "epics/search/tasks/ranking/attempts/1").locator(".card-lines")
     # The card's link lies over it, as it should.
     lines.click(force=True)
-    dialog = page.get_by_role("dialog", name="Search service – Ranking by recency")
+    dialog = page.get_by_role("dialog", name=re.compile("Search service.*Ranking by recency"))
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -124,7 +124,7 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
     runs.cancel(name)
 
 
-def test_an_unknown_run_says_so(page: Page, servers: object) -> None:
+def test_an_unknown_run_says_so(page: Page) -> None:
     """A wrong address is a page with a way on, not a blank one."""
     page.goto("/runs/no-such-run")
     expect(page.get_by_text("This run is not here")).to_be_visible()

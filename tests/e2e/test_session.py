@@ -1,6 +1,8 @@
 """The session modal: six tabs, ways in and out, and what agents write."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -22,7 +24,7 @@ def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
 def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
     """Each tab of an accepted session shows real content."""
     dialog = open_session(page, busy, DONE)
-    expect(dialog.get_by_role("heading", level=2)).to_have_text("Search service – Index documents")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text(re.compile("Search service.*Index documents"))
     expect(dialog.get_by_text("Task 1/2", exact=True)).to_be_visible()
     tabs = dialog.get_by_role("tab")
     expect(tabs).to_have_count(6)
@@ -54,7 +56,9 @@ def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
     check = panel.locator(".check", has_text="tests")
     check.locator("summary").click()
     expect(check.locator("pre")).to_contain_text("2 passed, 1 skipped")
-    expect(panel.locator(".diff-file", has_text="index.py").locator(".diff-add").first).to_contain_text("def index")
+    expect(panel.locator(".diff-file", has_text="index.py").locator(".diff-add").first).to_contain_text(
+        "def index"
+    )
 
     tabs.filter(has_text="Costs").click()
     expect(panel.locator(".scope", has_text="This session")).to_contain_text("≥ $0.013")
@@ -97,11 +101,11 @@ def test_there_are_four_ways_out(page: Page, busy: str) -> None:
     page.goto(f"/{busy}")
     link = page.locator(f'[data-attempt$="{RUNNING}"]')
     dialog = page.locator("dialog.modal")
-    ways = [
-        lambda: dialog.get_by_role("button", name="Close", exact=True).click(),
-        lambda: page.keyboard.press("Escape"),
-        lambda: page.mouse.click(5, 450),
-        lambda: page.go_back(),
+    ways: list[Callable[[], object]] = [
+        dialog.get_by_role("button", name="Close", exact=True).click,
+        partial(page.keyboard.press, "Escape"),
+        partial(page.mouse.click, 5, 450),
+        page.go_back,
     ]
     for leave in ways:
         link.click()
@@ -130,7 +134,9 @@ def test_tab_never_reaches_the_background(page: Page, busy: str) -> None:
     open_session(page, busy, DONE)
     for _ in range(40):
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+        assert page.evaluate(
+            "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+        )
 
 
 def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> None:
@@ -204,7 +210,7 @@ def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
     else:
         box.locator(".said").first.scroll_into_view_if_needed()
     expect(box.get_by_text('<img src=x onerror="window.pwned=1"><script>').first).to_be_visible()
-    expect(box.get_by_text("‹202e›evil").first).to_be_visible()
+    expect(box.get_by_text("202e\u203aevil").first).to_be_visible()
     if tab == "logs":
         dialog.get_by_label("Search in the log").fill("red <b>bold</b>")
         expect(dialog.locator(".log-row mark").first).to_have_text("red <b>bold</b>")

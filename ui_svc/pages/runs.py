@@ -8,6 +8,6 @@ from ui_svc.components import RunsPage
 def install() -> None:
     """Serves the page at /."""
 
-    @ui.page("/", title="Runs – Heddle")
+    @ui.page("/", title="Heddle")
     def page() -> None:
         RunsPage()

@@ -33,6 +33,7 @@ const Header = {
         <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
         <span class="num" title="Cost of the run so far">{{ money(run.usage) }}</span>
       </div>
+      <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
     </div>`,
   setup(props) {
     const run = computed(() => props.store.run.value);

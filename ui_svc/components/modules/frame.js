@@ -1,6 +1,7 @@
 // What stands around every page: the mark, the theme switch, and whether all is live.
 import { computed, ref } from "vue";
 import { Icon } from "./icons.js";
+import { Keys } from "./keys.js";
 import { online } from "./socket.js";
 import { Toasts } from "./toasts.js";
 
@@ -63,7 +64,7 @@ export const Live = {
 
 export const Frame = {
   props: ["status"],
-  components: { Banner, Live, ThemeSwitch, Toasts },
+  components: { Banner, Keys, Live, ThemeSwitch, Toasts },
   template: `
     <div class="heddle">
       <header class="topbar">
@@ -75,6 +76,7 @@ export const Frame = {
         <span class="grow"></span>
         <slot name="tools" />
         <Live :status="status" />
+        <Keys />
         <ThemeSwitch />
       </header>
       <Banner :status="status" />

@@ -57,7 +57,7 @@ const Card = {
       <div v-else-if="live" class="card-lines is-empty">No output yet</div>
       <div class="card-foot">
         <span class="fact" title="Time of this attempt"><Icon name="clock" /><Elapsed :from="attempt.started" :to="attempt.ended" label="Started" /></span>
-        <span v-if="live && task.since" class="fact" title="Time in this state">{{ state.word === "Waiting for you" ? "waiting" : "in state" }} <Elapsed :from="task.since" /></span>
+        <span v-if="live && turned" class="fact" title="Time in this state">{{ state.word === "Waiting for you" ? "waiting" : "in state" }} <Elapsed :from="task.since" /></span>
         <span v-if="cost" class="fact num" title="Cost of this attempt">{{ cost }}</span>
         <span v-if="attempt.diff" class="fact num diff" title="Lines added and removed"><ins>+{{ attempt.diff.insertions }}</ins> <del>−{{ attempt.diff.deletions }}</del></span>
         <span v-if="summary && summary.tool_errors" class="fact tone-bad-text" title="Tool calls that failed">{{ plural(summary.tool_errors, "error") }}</span>
@@ -102,6 +102,8 @@ const Card = {
       plural,
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
       reason: computed(() => attempt.value.reason || props.task.reason),
+      // A state that began with the attempt is as old as that.
+      turned: computed(() => props.task.since && Math.abs(props.task.since - attempt.value.started) > 2000),
       lines: computed(() => (summary.value?.lines ?? []).map((line) => plain(lastOverwrite(line)))),
       waiting: computed(() => (live.value ? summary.value?.waiting : null)),
       pending: computed(() => props.store.pending.get(attempt.value.name)),

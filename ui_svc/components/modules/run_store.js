@@ -61,11 +61,15 @@ export function createRunStore(name) {
       .sort((a, b) => rank[a.group] - rank[b.group] || a.index - b.index);
   });
 
-  // The task that an epic's card shows: the live one, else the one that was tried last.
+  // The task that an epic's card shows: the live one; of an epic that failed, what it
+  // failed by; else the one that was tried last.
   function shownTask(epic) {
     const tried = tasksOf(epic).filter((task) => task.attempt);
     const live = tried.find((task) => ATTEMPT_LIVE.has(task.attempt.state));
-    return live ?? tried.sort((a, b) => (b.attempt.started ?? 0) - (a.attempt.started ?? 0))[0];
+    if (live) return live;
+    tried.sort((a, b) => (b.attempt.started ?? 0) - (a.attempt.started ?? 0));
+    const broken = epics.get(epic).state === "failed" && tried.find((task) => task.state === "failed");
+    return broken || tried[0];
   }
 
   // Attempts that run now, in the order of the board: what ← and → step through.

@@ -53,6 +53,7 @@ export default {
     const take = (news) => news.runs?.forEach((each) => runs.set(each.name, each));
     const link = follow({ ask: "heddle_look_at_runs", event: "heddle_runs", room: "runs", onSnapshot: take, onFrame: take });
     const creating = ref(false);
+    document.title = "Runs – Heddle";
     const onKey = (event) => {
       if (event.key === "n" && !creating.value && !event.target.closest?.("input, textarea") && !event.ctrlKey && !event.metaKey) creating.value = true;
     };

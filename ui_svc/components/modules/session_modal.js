@@ -27,11 +27,11 @@ export const SessionModal = {
   emits: ["step", "tab", "open", "close"],
   components: { Ask, Elapsed, Icon, Status },
   template: `
-    <dialog ref="dialog" class="modal" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop" @keydown="onKey">
+    <dialog ref="dialog" class="modal" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop">
       <div class="modal-box">
         <header class="modal-head">
           <div class="modal-line">
-            <h2 id="modal-title" tabindex="-1" ref="title"><span class="modal-epic">{{ epic?.title ?? "…" }}</span> <span class="modal-epic" aria-hidden="true">–</span> {{ task?.title ?? "…" }}</h2>
+            <h2 id="modal-title" tabindex="-1" ref="title"><span class="modal-epic">{{ epic?.title ?? "…" }}</span> <span class="modal-epic">–</span> {{ task?.title ?? "…" }}</h2>
             <div class="modal-nav">
               <button type="button" class="icon-button" :disabled="!previous" aria-label="Previous running agent" title="Previous running agent (← or k)" @click="previous && $emit('step', previous)"><Icon name="left" /></button>
               <button type="button" class="icon-button" :disabled="!next" aria-label="Next running agent" title="Next running agent (→ or j)" @click="next && $emit('step', next)"><Icon name="right" /></button>
@@ -132,9 +132,9 @@ export const SessionModal = {
       if (event.target === dialog.value) leave();
     }
     function onKey(event) {
-      if (event.target.closest("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
+      if (event.target.closest?.("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
       // Left and right belong to the tabs while one of them has the focus.
-      const onTab = event.target.getAttribute("role") === "tab";
+      const onTab = event.target.getAttribute?.("role") === "tab";
       const back = event.key === "k" || (event.key === "ArrowLeft" && !onTab);
       const forth = event.key === "j" || (event.key === "ArrowRight" && !onTab);
       if (event.defaultPrevented || !(back || forth)) return;
@@ -157,8 +157,11 @@ export const SessionModal = {
       opener = document.activeElement;
       dialog.value.showModal();
       title.value.focus();
+      // Not on the dialog: a button that goes off at the end of the row drops the focus.
+      document.addEventListener("keydown", onKey);
     });
     onUnmounted(() => {
+      document.removeEventListener("keydown", onKey);
       session.value.close();
       // The opener may be gone: its card shows another attempt by now.
       const card = document.querySelector(`[data-attempt="${CSS.escape(props.attempt)}"]`);

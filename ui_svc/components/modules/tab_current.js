@@ -54,11 +54,11 @@ const Block = {
     <details v-else-if="block.type === 'thinking'" class="thinking" open><summary><Icon name="thought" />Thinking</summary><Markdown :text="block.text" /></details>
     <div v-else-if="block.type === 'operator'" class="operator"><b>You</b><Markdown :text="block.text" /></div>
     <pre v-else-if="block.type === 'output'" class="raw" tabindex="0">{{ plain(block.text.slice(-20000)) }}</pre>
-    <p v-else-if="block.type === 'system'" class="note">{{ plain(block.text) }}</p>
+    <p v-else-if="block.type === 'system'" class="aside">{{ plain(block.text) }}</p>
     <figure v-else-if="block.type === 'screenshot'" class="shot-inline"><img :src="apiUrl(attempt + '/artifacts/' + block.artifact)" :alt="block.caption || 'Screenshot'" loading="lazy" /><figcaption>{{ block.caption }}</figcaption></figure>
-    <p v-else-if="block.type === 'question'" class="note"><Icon name="hand" /> {{ plain(block.question) }} <b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b></p>
-    <p v-else-if="block.type === 'check_finished'" class="note" :class="{ 'is-bad': !block.ok }">{{ block.ok ? "✓" : "✗" }} Check {{ block.name }} {{ block.ok ? "passed" : "failed" }} <span class="num">{{ took(block.duration) }}</span></p>
-    <p v-else-if="block.type === 'session_finished'" class="note end" :class="{ 'is-bad': block.outcome !== 'succeeded' }">Session {{ block.outcome }}<template v-if="block.reason">: {{ plain(block.reason) }}</template></p>`,
+    <p v-else-if="block.type === 'question'" class="aside"><Icon name="hand" /><span>{{ plain(block.question) }}</span><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b></p>
+    <p v-else-if="block.type === 'check_finished'" class="aside" :class="block.ok ? 'is-ok' : 'is-bad'"><Icon name="shield" /><span>Check {{ plain(block.name) }} {{ block.ok ? "passed" : "failed" }}</span><span class="num tool-time">{{ took(block.duration) }}</span></p>
+    <p v-else-if="block.type === 'session_finished'" class="aside end" :class="block.outcome === 'succeeded' ? 'is-ok' : 'is-bad'"><Icon :name="block.outcome === 'succeeded' ? 'check' : 'cross'" /><span>Session {{ block.outcome.replace("_", " ") }}<template v-if="block.reason">: {{ plain(block.reason) }}</template></span></p>`,
   setup: () => ({ apiUrl, plain, took }),
 };
 
@@ -70,7 +70,7 @@ export const Current = {
     <div class="current">
       <div v-if="live" class="now-bar">
         <template v-if="tool"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></template>
-        <template v-else><Icon name="thought" /><span class="quiet">{{ waiting ? "Waiting for your answer" : "Between tool calls" }}</span></template>
+        <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
       </div>
       <div v-if="waiting" class="approval in-modal">
         <p class="approval-question"><Icon name="hand" /><span>{{ plain(waiting.question) }}</span></p>
@@ -103,6 +103,8 @@ export const Current = {
     });
     const tool = computed(() => summary.value?.tool ?? (void props.log.version, props.log.current()));
     function onScroll() {
+      // The last word of a list that is gone by now.
+      if (!box.value) return;
       const { scrollTop, scrollHeight, clientHeight } = box.value;
       following.value = scrollHeight - scrollTop - clientHeight < 40;
     }
@@ -119,8 +121,13 @@ export const Current = {
         toast(problem.message, "bad");
       }
     }
+    const idle = computed(() => {
+      if (summary.value?.waiting) return "Waiting for your answer";
+      if (summary.value?.state === "checking") return "The agent has ended; its work is being checked";
+      return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
+    });
     return {
-      answer, box, content, follow, following, offset, onScroll, plain, shown, tool,
+      answer, box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
       hidden: computed(() => offset.value > 0 || (props.log.ready && !props.log.complete)),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),

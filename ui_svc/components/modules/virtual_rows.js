@@ -31,6 +31,8 @@ export function useRows(list, height) {
 
   function onScroll() {
     const it = box.value;
+    // The last word of a list that is gone by now.
+    if (!it) return;
     top.value = it.scrollTop;
     const atEnd = it.scrollHeight - it.scrollTop - it.clientHeight < height * 1.5;
     if (following.value && !atEnd) seen.value = lastKey();

@@ -1,0 +1,71 @@
+"""What the page is to those who cannot see it well, or at all."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+GRAVE = {"serious", "critical"}
+
+PATHS = {
+    "runs": "/",
+    "board": "/{busy}",
+    "current": "/{busy}/epics/search/tasks/ranking/attempts/1",
+    "history": "/{busy}/epics/search/tasks/index/attempts/1?tab=history",
+    "logs": "/{busy}/epics/search/tasks/index/attempts/1?tab=logs",
+    "screenshots": "/{busy}/epics/search/tasks/index/attempts/1?tab=screenshots",
+    "quality": "/{busy}/epics/search/tasks/index/attempts/1?tab=quality",
+    "costs": "/{busy}/epics/search/tasks/index/attempts/1?tab=costs",
+}
+
+
+def grave_violations(page: Page) -> list[str]:
+    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:200]} ({node['failureSummary'][:200]})"
+        for each in found
+        if each["impact"] in GRAVE
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page, busy: str, scheme: str) -> None:
+    """On every view, in light and dark."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    found = {}
+    for view, path in PATHS.items():
+        page.goto(path.format(busy=busy))
+        expect(page.locator(".run-row, .lane").first).to_be_visible()
+        if "attempts" in path:
+            expect(page.get_by_role("tabpanel")).to_be_visible()
+        violations = grave_violations(page)
+        if violations:
+            found[view] = violations
+    assert found == {}
+
+
+def test_the_form_for_a_run_is_accessible(page: Page) -> None:
+    """The form with mistakes in it, too."""
+    page.emulate_media(reduced_motion="reduce")
+    page.goto("/")
+    page.get_by_role("button", name="New run").first.click()
+    page.get_by_label("Plan", exact=True).fill("name: [")
+    expect(page.locator(".problems li").first).to_be_visible()
+    assert grave_violations(page) == []
+
+
+def test_the_page_names_its_language_and_does_not_flash(page: Page) -> None:
+    """The document has a language; a theme that was chosen is there before anything is painted, after a reload too."""
+    page.emulate_media(color_scheme="light")
+    page.goto("/")
+    assert page.locator("html").get_attribute("lang") == "en-US"
+    page.get_by_role("button", name="Switch to dark").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.add_init_script(
+        "addEventListener('DOMContentLoaded', () => window.early = document.documentElement.dataset.theme)"
+    )
+    page.reload()
+    assert page.evaluate("window.early") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark

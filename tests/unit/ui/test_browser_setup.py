@@ -1,0 +1,38 @@
+"""Where the browser tests take their Chromium from."""
+
+import sys
+
+import pytest
+
+from tests import browser_setup
+
+
+def test_a_named_chromium_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HEDDLE_CHROMIUM is taken, whatever else is installed."""
+    monkeypatch.setenv("HEDDLE_CHROMIUM", sys.executable)
+    assert browser_setup.chromium_path() == sys.executable
+
+
+def test_a_wrong_name_is_said_and_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who names a program wants that one."""
+    monkeypatch.setenv("HEDDLE_CHROMIUM", "/nowhere/chromium")
+    monkeypatch.setattr(browser_setup, "_run", lambda _: pytest.fail("installed something"))
+    assert browser_setup.main() == 1
+    assert "/nowhere/chromium" in capsys.readouterr().err
+
+
+def test_without_any_chromium_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Playwright's download and the package manager are tried in turn, and each failure is printed."""
+    monkeypatch.delenv("HEDDLE_CHROMIUM", raising=False)
+    monkeypatch.setattr(browser_setup, "chromium_path", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    tried: list[str] = []
+    monkeypatch.setattr(browser_setup, "_run", lambda command: tried.append(" ".join(command)))
+    assert browser_setup.main() == 1
+    assert "playwright install chromium" in tried[0]
+    assert "apt-get update" in tried[1]
+    assert "HEDDLE_CHROMIUM" in capsys.readouterr().err

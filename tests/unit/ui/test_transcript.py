@@ -1,0 +1,36 @@
+"""The downloaded log."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+from ui_svc import transcript
+
+TIME = Timestamp(seconds=1_700_000_000, nanos=120_000_000)
+
+
+def test_each_line_has_its_time_and_speaker() -> None:
+    """Several lines of one event become several lines of the log."""
+    output = pb.Output(stream=pb.OUTPUT_STREAM_STDERR, text="one\ntwo\n")
+    assert transcript.lines(pb.Event(time=TIME, output=output)) == (
+        "2023-11-14T22:13:20.120Z err      one\n2023-11-14T22:13:20.120Z err      two\n"
+    )
+
+
+def test_only_newlines_end_a_line() -> None:
+    """Other separators that an agent prints forge no line."""
+    text = "one\u2028two\x0bthree\rfour"
+    assert transcript.lines(pb.Event(time=TIME, output=pb.Output(text=text))).count("\n") == 1
+
+
+def test_a_failed_tool_call_stands_out() -> None:
+    """So do checks, and what the session ended with."""
+    failed = transcript.lines(pb.Event(time=TIME, tool_finished=pb.ToolFinished(result="no such file")))
+    assert failed.endswith("tool     FAILED no such file\n")
+    end = pb.SessionFinished(outcome=pb.OUTCOME_TIMED_OUT, reason="over its limit")
+    assert "session timed_out over its limit" in transcript.lines(pb.Event(time=TIME, session_finished=end))
+
+
+def test_what_has_nothing_to_read_leaves_no_line() -> None:
+    """Facts of the run's own log are no part of a session's text."""
+    assert not transcript.lines(pb.Event(time=TIME, run_paused=pb.RunPaused()))
+    assert not transcript.lines(pb.Event(time=TIME))

@@ -1,0 +1,67 @@
+"""What the browser gets of each message."""
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+from ui_svc import views
+
+
+def test_enums_are_lower_case_words() -> None:
+    """The prefix that every enum value carries is left out."""
+    assert views.run(pb.Run(state=pb.RUN_STATE_PAUSED))["state"] == "paused"
+    assert views.epic(pb.Epic(state=pb.EPIC_STATE_CONFLICTED))["state"] == "conflicted"
+    assert views.attempt(pb.Attempt(state=pb.ATTEMPT_STATE_LOST))["state"] == "lost"
+
+
+def test_a_state_of_a_newer_server_is_unknown() -> None:
+    """A number that this version does not know is a word like any other."""
+    assert views.task(pb.Task(state=99))["state"] == "unknown"  # type: ignore[arg-type]  # not known on purpose
+
+
+def test_times_are_milliseconds_and_absent_ones_none() -> None:
+    """An absent time differs from the beginning of 1970."""
+    run = views.run(pb.Run(create_time=Timestamp(seconds=2, nanos=345_000_000)))
+    assert (run["created"], run["ended"]) == (2345, None)
+
+
+def test_an_event_carries_its_payload_beside_its_type() -> None:
+    """A payload's own `kind` survives, and numbers that are zero are left out."""
+    event = pb.Event(sequence=7, message=pb.Message(kind=pb.MESSAGE_KIND_THINKING, text="hm"))
+    assert views.event(event) == {
+        "sequence": 7,
+        "time": None,
+        "actor": "",
+        "type": "message",
+        "kind": "thinking",
+        "text": "hm",
+    }
+
+
+def test_nested_payloads_become_plain_values() -> None:
+    """Durations are seconds, messages are mappings, repeated fields lists."""
+    check = pb.CheckFinished(name="tests", duration=Duration(nanos=5_000_000), tests=pb.TestCounts(failed=2))
+    view = views.event(pb.Event(check_finished=check))
+    assert (view["duration"], view["tests"]) == (0.005, {"failed": 2})
+    conflict = views.event(pb.Event(merge_conflicted=pb.MergeConflicted(files=["a", "b"])))
+    assert conflict["files"] == ["a", "b"]
+
+
+def test_an_unknown_price_is_not_zero() -> None:
+    """Usage without a price has no cost in its event, and totals say that they are incomplete."""
+    assert "cost_usd_micros" not in views.event(pb.Event(usage=pb.Usage(model="m")))
+    assert views.event(pb.Event(usage=pb.Usage(cost_usd_micros=0)))["cost_usd_micros"] == 0
+    assert views.usage(pb.UsageTotals(cost_incomplete=True))["cost_incomplete"] is True
+
+
+def test_the_exit_code_of_a_killed_check_is_absent() -> None:
+    """Zero means success and None that there was none."""
+    assert views.check(pb.CheckFinished(exit_code=0))["exit_code"] == 0
+    assert views.check(pb.CheckFinished())["exit_code"] is None
+
+
+def test_the_board_carries_no_output_of_checks() -> None:
+    """What checks printed may be large; only a single attempt brings it."""
+    attempt = pb.Attempt(checks=[pb.CheckFinished(name="tests", output="long")])
+    assert "output" not in views.attempt(attempt)["checks"][0]
+    assert views.whole_attempt(attempt)["checks"][0]["output"] == "long"

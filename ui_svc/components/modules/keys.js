@@ -1,0 +1,34 @@
+// What the keyboard does, for those who ask with "?".
+import { onMounted, onUnmounted, ref } from "vue";
+import { Icon } from "./icons.js";
+
+const KEYS = [
+  { keys: ["j", "k"], what: "Next and previous card; in a session the next and previous running agent" },
+  { keys: ["Enter"], what: "Open the session of the card" },
+  { keys: ["←", "→"], what: "In a session: previous and next running agent" },
+  { keys: ["Esc"], what: "Close what is open" },
+  { keys: ["/"], what: "Search, in the log" },
+  { keys: ["n"], what: "New run, on the list of runs" },
+  { keys: ["?"], what: "This list" },
+];
+
+export const Keys = {
+  components: { Icon },
+  template: `
+    <button type="button" class="icon-button keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" @click="open"><Icon name="keyboard" /></button>
+    <dialog ref="dialog" class="modal keys" aria-labelledby="keys-title" @click="onClick">
+      <h2 id="keys-title">Keyboard</h2>
+      <dl><template v-for="each in KEYS" :key="each.what"><dt><kbd v-for="key in each.keys" :key="key">{{ key }}</kbd></dt><dd>{{ each.what }}</dd></template></dl>
+      <form method="dialog"><button class="button">Close</button></form>
+    </dialog>`,
+  setup() {
+    const dialog = ref(null);
+    const open = () => dialog.value.open || dialog.value.showModal();
+    function onKey(event) {
+      if (event.key === "?" && !event.target.closest?.("input, textarea, select")) open();
+    }
+    onMounted(() => document.addEventListener("keydown", onKey));
+    onUnmounted(() => document.removeEventListener("keydown", onKey));
+    return { dialog, KEYS, open, onClick: (event) => event.target === dialog.value && dialog.value.close() };
+  },
+};

@@ -1,0 +1,110 @@
+"""HTTP endpoints of runs: check and start one, steer it, look at its parts."""
+
+import asyncio
+from typing import Annotated, Any, Final, TypeAlias
+
+from fastapi import APIRouter, Body
+
+from heddle import pb
+from heddle.client import HeddleClient
+from heddle.names import ANY, AttemptName, EpicName, RunName
+from ui_svc import addresses, views
+from ui_svc.plans import read_plan
+from ui_svc.views import View
+
+# A diff that is longer is cut; the page says so.
+DIFF_BYTES: Final = 1 << 20
+
+Form: TypeAlias = Annotated[dict[str, Any], Body()]
+
+
+class RunCalls:
+    """Translates between the browser's JSON and the client's calls."""
+
+    def __init__(self, client: HeddleClient) -> None:
+        self._client = client
+
+    def add_to(self, router: APIRouter) -> None:
+        router.get("/workers")(self.list_workers)
+        router.post("/plan:check")(self.check_plan)
+        router.post("/runs")(self.create_run)
+        router.post(addresses.RUN + ":pause")(self.pause_run)
+        router.post(addresses.RUN + ":resume")(self.resume_run)
+        router.post(addresses.RUN + ":cancel")(self.cancel_run)
+        router.get(addresses.EPIC + "/tasks")(self.list_tasks)
+        router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.get(addresses.RUN + "/diff")(self.run_diff)
+        router.get(addresses.EPIC + "/diff")(self.epic_diff)
+        router.get(addresses.ATTEMPT + "/diff")(self.attempt_diff)
+
+    async def list_workers(self) -> list[View]:
+        return [views.worker(each) for each in await self._client.list_workers()]
+
+    async def check_plan(self, form: Form) -> View:
+        """Judges the plan alone; with a project in the form, also whether a run of it could start."""
+        plan, found = await _read(form)
+        if plan is not None and form.get("project"):
+            request = _create_request(form, plan)
+            request.validate_only = True
+            request.request_id = ""
+            await self._client.create_run(request)
+        return found
+
+    async def create_run(self, form: Form) -> View:
+        """Returns the new run, or the plan's problems; the same request_id again gives the same run."""
+        plan, found = await _read(form)
+        if plan is None:
+            return found
+        return views.run(await self._client.create_run(_create_request(form, plan)))
+
+    async def pause_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.pause_run(str(name)))
+
+    async def resume_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.resume_run(str(name)))
+
+    async def cancel_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.cancel_run(str(name)))
+
+    async def list_tasks(self, epic: addresses.Epic) -> View:
+        """Returns an epic's tasks and all attempts at them."""
+        tasks = await self._client.list_tasks(str(epic))
+        attempts = await self._client.list_attempts(f"{epic}/tasks/{ANY}")
+        return {
+            "tasks": [views.whole_task(each) for each in tasks],
+            "attempts": [views.attempt(each) for each in attempts],
+        }
+
+    async def retry_task(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name)))
+
+    async def run_diff(self, name: addresses.Run) -> View:
+        return await self._diff(name)
+
+    async def epic_diff(self, name: addresses.Epic) -> View:
+        return await self._diff(name)
+
+    async def attempt_diff(self, name: addresses.Attempt) -> View:
+        return await self._diff(name)
+
+    async def _diff(self, name: RunName | EpicName | AttemptName) -> View:
+        answer = await self._client.get_diff(str(name), max_bytes=DIFF_BYTES)
+        return {"text": answer.text, "truncated": answer.truncated}
+
+
+async def _read(form: Form) -> tuple[pb.Plan | None, View]:
+    # A large plan takes a second to read.
+    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")))
+
+
+def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
+    return pb.CreateRunRequest(
+        plan=plan,
+        project=str(form.get("project", "")),
+        base_ref=str(form.get("base_ref", "")),
+        agent=str(form.get("agent", "")),
+        max_parallel=int(form.get("max_parallel") or 0),
+        merge_into=str(form.get("merge_into", "")),
+        allow_dirty=bool(form.get("allow_dirty")),
+        request_id=str(form.get("request_id", "")),
+    )
