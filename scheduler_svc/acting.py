@@ -22,6 +22,7 @@ from scheduler_svc.snapshot import (
 from scheduler_svc.states import ENDED_EPIC, EPIC_OUTCOME, OPEN_TASK, RUN_OUTCOME, MergeState
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import get_run, is_attempt, is_epic, is_task
+from scheduler_svc.store.statements import INSERT_ATTEMPT, RUN_OF_EPIC, START_EPIC, START_TASK, of
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
 _ACTOR = "scheduler"
@@ -57,36 +58,19 @@ def _ready_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
 
 
 def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
-    task, epic, run = attempt.parent, attempt.parent.parent, attempt.parent.parent.parent
-    state, worker = connection.execute(
-        sa.select(runs.c.state, runs.c.worker).where(runs.c.run == run.run)
-    ).one()
-    live = sa.select(attempts.c.number).where(
-        attempts.c.run == run.run, attempts.c.epic == epic.epic, attempts.c.ended_at.is_(None)
-    )
-    if state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or connection.execute(live).first():
+    epic, run = attempt.parent.parent, attempt.parent.parent.parent
+    state, worker, has_live = connection.execute(RUN_OF_EPIC, of(epic)).one()
+    if state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or has_live:
         return False
-    change = (
-        sa.update(tasks)
-        .where(
-            *is_task(task),
-            tasks.c.state == pb.TASK_STATE_PENDING,
-            tasks.c.attempt_count == attempt.number - 1,
-        )
-        .values(state=pb.TASK_STATE_RUNNING, reason="", attempt_count=attempt.number)
-        .returning(tasks.c.spec)
-    )
-    row = connection.execute(change).one_or_none()
+    change = {"state": pb.TASK_STATE_RUNNING, "reason": "", "attempt_count": attempt.number}
+    row = connection.execute(START_TASK, of(attempt) | change).one_or_none()
     if row is None:
         return False
     spec = pb.PlanTask.FromString(row.spec)
     connection.execute(
-        sa.insert(attempts),
+        INSERT_ATTEMPT,
         {
-            "run": run.run,
-            "epic": epic.epic,
-            "task": task.task,
-            "number": attempt.number,
+            **attempt._asdict(),
             "state": pb.ATTEMPT_STATE_STARTING,
             "worker": worker,
             "agent": spec.agent,
@@ -101,13 +85,9 @@ def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bo
         begun = {"state": pb.RUN_STATE_RUNNING, "started_at": sa.func.coalesce(runs.c.started_at, now)}
         connection.execute(sa.update(runs).where(runs.c.run == run.run).values(**begun))
         events.append(event(run, _ACTOR, run_started=pb.RunStarted()))
-    begun_epic = (
-        sa.update(epics)
-        .where(*is_epic(epic), epics.c.state == pb.EPIC_STATE_READY)
-        .values(state=pb.EPIC_STATE_RUNNING, started_at=sa.func.coalesce(epics.c.started_at, now))
-        .returning(epics.c.spec)
-    )
-    row = connection.execute(begun_epic).one_or_none()
+    row = connection.execute(
+        START_EPIC, of(epic) | {"state": pb.EPIC_STATE_RUNNING, "started_at": now}
+    ).one_or_none()
     if row is not None:
         title = pb.PlanEpic.FromString(row.spec).title
         events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=title)))

@@ -7,15 +7,9 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc.store.tables import run_events, runs
+from scheduler_svc.store.statements import INSERT_EVENTS, TAKE_NUMBERS
+from scheduler_svc.store.tables import run_events
 from scheduler_svc.store.times import timestamp
-
-_TAKE_NUMBERS = (
-    sa.update(runs)
-    .where(runs.c.run == sa.bindparam("of_run"))
-    .values(sequence=runs.c.sequence + sa.bindparam("count"))
-    .returning(runs.c.sequence)
-)
 
 
 def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **payload: Any) -> pb.Event:
@@ -39,14 +33,14 @@ def append(connection: sa.Connection, events: Sequence[pb.Event], now: int) -> N
     if not events:
         return
     run = events[0].run.removeprefix("runs/")
-    last = connection.execute(_TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
+    last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
     rows = []
     for sequence, each in enumerate(events, last - len(events) + 1):
         each.sequence = sequence
         if not each.HasField("time"):
             each.time.CopyFrom(timestamp(now))
         rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
-    connection.execute(sa.insert(run_events), rows)
+    connection.execute(INSERT_EVENTS, rows)
 
 
 def read_events(

@@ -63,12 +63,12 @@ def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapsho
     going_on = connection.execute(_RUNS).all()
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
-    live = {(row.run, row.epic, row.task): row for row in connection.execute(_LIVE)}
+    live = {(row.run, row.epic, row.task): row for row in connection.execute(_LIVE).all()}
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
-    for row in connection.execute(_TASKS):
+    for row in connection.execute(_TASKS).all():
         of_epic[row.run, row.epic].append(_task(row, live.get((row.run, row.epic, row.task))))
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
-    for each in connection.execute(_EPICS):
+    for each in connection.execute(_EPICS).all():
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
     typical = connection.execute(_TYPICAL).scalar_one()
     return Snapshot(

@@ -11,8 +11,17 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
-from scheduler_svc.store.resources import is_attempt, is_epic, is_task
-from scheduler_svc.store.tables import attempts, epics, runs, session_chunks, tasks
+from scheduler_svc.store.resources import is_epic, is_task
+from scheduler_svc.store.statements import (
+    ASSIGNMENT,
+    INSERT_CHUNK,
+    LIVE_ATTEMPT,
+    UPDATE_ATTEMPT,
+    UPDATE_EPIC,
+    UPDATE_TASK,
+    of,
+)
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
@@ -54,29 +63,7 @@ class Assignment:
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
     """Returns the assignment of a live attempt; None once it has ended."""
-    row = connection.execute(
-        sa.select(
-            runs.c.project,
-            runs.c.base_commit,
-            runs.c.head_commit,
-            epics.c.spec.label("epic_spec"),
-            attempts.c.worker,
-            epics.c.worktree_path,
-            tasks.c.spec,
-            attempts.c.state,
-            attempts.c.session_sequence,
-            attempts.c.session_result,
-            attempts.c.stop_reason,
-        ).where(
-            *is_attempt(attempt),
-            attempts.c.ended_at.is_(None),
-            *is_task(attempt.parent),
-            *is_epic(attempt.parent.parent),
-            runs.c.run == attempts.c.run,
-            epics.c.run == attempts.c.run,
-            tasks.c.run == attempts.c.run,
-        )
-    ).one_or_none()
+    row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
     if row is None:
         return None
     depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
@@ -127,7 +114,7 @@ def ingest(
     for each in fresh:
         _name(each, attempt, row.agent)
     connection.execute(
-        sa.insert(session_chunks),
+        INSERT_CHUNK,
         {
             **attempt._asdict(),
             "first_sequence": fresh[0].sequence,
@@ -147,8 +134,7 @@ def ingest(
 
 
 def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
-    chosen = sa.select(attempts).where(*is_attempt(attempt), attempts.c.ended_at.is_(None))
-    return connection.execute(chosen).one_or_none()
+    return connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
 
 
 def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
@@ -171,7 +157,7 @@ def _save(
     }
     if result is not None:
         values["session_result"] = result.SerializeToString()
-    connection.execute(sa.update(attempts).where(*is_attempt(attempt)).values(**values))
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
 
 
 def _promote(
@@ -201,7 +187,7 @@ def _promote(
             waiting = False
     if waiting is not None:
         state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING
-        connection.execute(sa.update(tasks).where(*is_task(attempt.parent)).values(state=state))
+        connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state})
     append(connection, promoted, now)
 
 
@@ -216,14 +202,9 @@ def accept(
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
     _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, record=record, now=now)
-    connection.execute(
-        sa.update(tasks)
-        .where(*is_task(attempt.parent))
-        .values(state=pb.TASK_STATE_ACCEPTED, reason="", commit_id=committed.commit)
-    )
-    connection.execute(
-        sa.update(epics).where(*is_epic(attempt.parent.parent)).values(head_commit=committed.commit)
-    )
+    task = {"state": pb.TASK_STATE_ACCEPTED, "reason": "", "commit_id": committed.commit}
+    connection.execute(UPDATE_TASK, of(attempt.parent) | task)
+    connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"head_commit": committed.commit})
     accepted = pb.TaskAccepted(commit=committed.commit, diff_stat=committed.diff_stat)
     append(connection, [event(attempt, "scheduler", task_accepted=accepted)], now)
 
@@ -252,7 +233,7 @@ def fail(
     _end(connection, attempt, ended_as, reason=reason, record=record, now=now)
     again = not stopped and _again(connection, attempt, outcome, should_retry)
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
-    connection.execute(sa.update(tasks).where(*is_task(attempt.parent)).values(state=state, reason=reason))
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
 
@@ -266,8 +247,13 @@ def _end(
     record: pb.Attempt,
     now: int,
 ) -> None:
-    values = {"state": state, "reason": reason, "record": record.SerializeToString(), "ended_at": now}
-    connection.execute(sa.update(attempts).where(*is_attempt(attempt)).values(**values))
+    values: dict[str, object] = {
+        "state": state,
+        "reason": reason,
+        "record": record.SerializeToString(),
+        "ended_at": now,
+    }
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
 
 
 def _reason(result: pb.SessionFinished) -> str:
