@@ -3,8 +3,10 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from heddle.cli.failure import Failure
 
@@ -32,6 +34,17 @@ def held(home: Path, scheduler: str) -> Iterator[None]:
         file.write(f"a Heddle at {scheduler} (pid {os.getpid()})\n")
         file.flush()
         yield
+
+
+def leftovers(home: Path) -> list[psutil.Process]:
+    """Returns the services that an `up` on this folder started; while we hold it, those of one that was killed."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_service = "heddle.cli.lifeline" in process.cmdline()
+            if is_service and process.environ().get("HEDDLE_HOME") == str(home):
+                found.append(process)
+    return found
 
 
 def make(home: Path) -> None:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
+import psutil
 import typer
 
-from heddle.cli import home, output, ports, sample
+from heddle.cli import home, lifeline, output, ports, sample
 from heddle.cli.output import Json
 from heddle.cli.ports import Endpoints
 from heddle.cli.supervisor import Supervisor
@@ -75,6 +76,9 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home.held(settings.home, endpoints.scheduler.address):
+        if left := home.leftovers(settings.home):
+            output.say("waiting for the services of an `up` that was killed …")
+            psutil.wait_procs(left, timeout=lifeline.DRAIN + 1)
         ports.require_free(endpoints)
         output.say("starting the services …")
         asyncio.run(Supervisor(endpoints, settings.home, output.say, settings.tls).run(when_ready))

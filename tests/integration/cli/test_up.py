@@ -216,6 +216,23 @@ async def test_killed_up_leaves_no_process(tmp_path: Path, endpoints: Endpoints)
         assert await gone(children) == []
 
 
+async def test_next_up_waits_for_what_a_killed_one_left(tmp_path: Path, endpoints: Endpoints) -> None:
+    """Services that still drain are waited for, not taken for another program."""
+    env = environment(tmp_path)
+    async with running("up", "--ports", str(endpoints.base), env=env) as first:
+        await first.says("Heddle is up")
+        stopped = by_name(first, "agent")
+        stopped.suspend()
+        os.kill(first.process.pid, signal.SIGKILL)
+        await first.exit_code()
+    async with running("up", "--ports", str(endpoints.base), env=env) as second:
+        await second.says("waiting for the services of an `up` that was killed")
+        stopped.resume()
+        await second.says("Heddle is up")
+        second.interrupt()
+        assert await second.exit_code() == 0
+
+
 async def test_unwritable_home_is_told(tmp_path: Path, endpoints: Endpoints) -> None:
     """A data folder that cannot be made is named with what to do."""
     (tmp_path / "file").touch()
