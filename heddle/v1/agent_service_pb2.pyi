@@ -113,14 +113,26 @@ class StartSessionRequest(_message.Message):
     CHECKS_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MAX_TURNS_FIELD_NUMBER: _builtins.int
+    RESUME_ATTEMPT_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
     worktree_path: _builtins.str
     """Absolute path; the agent's working directory."""
     agent: _builtins.str
-    """"scripted" or "command:SHELL COMMAND"."""
+    """scripted, claude, codex, acp:NAME or command:SHELL COMMAND."""
     prompt: _builtins.str
+    model: _builtins.str
+    """Absent: the agent's own choice."""
+    max_turns: _builtins.int
+    """Absent: no limit."""
+    resume_attempt: _builtins.str
+    """A lost attempt of the same task whose agent's own session is to go on where
+    the agent can do that and its session is still known. Absent: begin anew.
+    """
     @_builtins.property
     def script(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.ScriptStep]:
         """For the scripted agent."""
@@ -135,6 +147,10 @@ class StartSessionRequest(_message.Message):
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Added to the agent's and the checks' environment."""
 
+    @_builtins.property
+    def permissions(self) -> _plan_pb2.Permissions:
+        """Resolved. Absent: ask for everything that is not always allowed."""
+
     def __init__(
         self,
         *,
@@ -147,12 +163,18 @@ class StartSessionRequest(_message.Message):
         checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        permissions: _plan_pb2.Permissions | None = ...,
+        model: _builtins.str = ...,
+        max_turns: _builtins.int | None = ...,
+        resume_attempt: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "max_turns", b"max_turns", "permissions", b"permissions", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt", b"attempt", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "prompt", b"prompt", "script", b"script", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
+    _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
 
 Global___StartSessionRequest: _TypeAlias = StartSessionRequest  # noqa: Y015
 

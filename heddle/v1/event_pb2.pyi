@@ -693,18 +693,22 @@ class SessionStarted(_message.Message):
 
     AGENT_FIELD_NUMBER: _builtins.int
     PROCESS_ID_FIELD_NUMBER: _builtins.int
+    AGENT_SESSION_ID_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     process_id: _builtins.int
     """Of the agent's process on the worker."""
+    agent_session_id: _builtins.str
+    """What the agent itself calls its session. Absent: it has none, or none yet."""
     def __init__(
         self,
         *,
         agent: _builtins.str = ...,
         process_id: _builtins.int = ...,
+        agent_session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "process_id", b"process_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session_id", b"agent_session_id", "process_id", b"process_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

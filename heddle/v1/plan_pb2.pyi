@@ -20,6 +20,27 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PermissionDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PermissionDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PermissionDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERMISSION_DECISION_UNSPECIFIED: _PermissionDecision.ValueType  # 0
+    PERMISSION_DECISION_ASK: _PermissionDecision.ValueType  # 1
+    """The session waits for the operator."""
+    PERMISSION_DECISION_ALLOW: _PermissionDecision.ValueType  # 2
+    PERMISSION_DECISION_DENY: _PermissionDecision.ValueType  # 3
+
+class PermissionDecision(_PermissionDecision, metaclass=_PermissionDecisionEnumTypeWrapper): ...
+
+PERMISSION_DECISION_UNSPECIFIED: PermissionDecision.ValueType  # 0
+PERMISSION_DECISION_ASK: PermissionDecision.ValueType  # 1
+"""The session waits for the operator."""
+PERMISSION_DECISION_ALLOW: PermissionDecision.ValueType  # 2
+PERMISSION_DECISION_DENY: PermissionDecision.ValueType  # 3
+Global___PermissionDecision: _TypeAlias = PermissionDecision  # noqa: Y015
+
 class _OnFailure:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -97,12 +118,19 @@ class TaskDefaults(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     ON_FAILURE_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MAX_TURNS_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
     """Absent: 0."""
     on_failure: Global___OnFailure.ValueType
     """Absent: continue."""
+    model: _builtins.str
+    """Absent: the agent's own choice."""
+    max_turns: _builtins.int
+    """Of the agent, in one session. Absent: no limit."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -110,6 +138,12 @@ class TaskDefaults(_message.Message):
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]:
         """Taken by a task that lists no checks."""
+
+    @_builtins.property
+    def permissions(self) -> Global___Permissions:
+        """Taken field by field by an epic or task that leaves the field out; the
+        patterns of all levels apply together.
+        """
 
     def __init__(
         self,
@@ -119,16 +153,67 @@ class TaskDefaults(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         checks: _abc.Iterable[Global___Check] | None = ...,
         on_failure: Global___OnFailure.ValueType = ...,
+        permissions: Global___Permissions | None = ...,
+        model: _builtins.str = ...,
+        max_turns: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_retries", b"_retries", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retries", b"_retries", "agent", b"agent", "checks", b"checks", "on_failure", b"on_failure", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
+    _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
     _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
     _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___TaskDefaults: _TypeAlias = TaskDefaults  # noqa: Y015
+
+@_typing.final
+class Permissions(_message.Message):
+    """What agents may do without asking. Rules are looked at in this order: deny,
+    allow, what is always allowed (to read, and to write inside the worktree),
+    default.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    ALLOW_FIELD_NUMBER: _builtins.int
+    DENY_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    default: Global___PermissionDecision.ValueType
+    """Absent: ask."""
+    @_builtins.property
+    def allow(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns in the agents' usual form: "Write", "Bash(git status:*)", "Bash(*)"."""
+
+    @_builtins.property
+    def deny(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long a question waits for the operator before it counts as denied.
+        Absent: 30 minutes.
+        """
+
+    def __init__(
+        self,
+        *,
+        default: Global___PermissionDecision.ValueType = ...,
+        allow: _abc.Iterable[_builtins.str] | None = ...,
+        deny: _abc.Iterable[_builtins.str] | None = ...,
+        wait: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "default", b"default", "deny", b"deny", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Permissions: _TypeAlias = Permissions  # noqa: Y015
 
 @_typing.final
 class PlanEpic(_message.Message):
@@ -143,6 +228,7 @@ class PlanEpic(_message.Message):
     TOUCHES_FIELD_NUMBER: _builtins.int
     ON_FAILURE_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, in any case. Letters, digits, "-" and "_";
     at most 63 characters, the first a letter or digit.
@@ -166,6 +252,8 @@ class PlanEpic(_message.Message):
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanTask]:
         """At least one."""
 
+    @_builtins.property
+    def permissions(self) -> Global___Permissions: ...
     def __init__(
         self,
         *,
@@ -176,10 +264,11 @@ class PlanEpic(_message.Message):
         touches: _abc.Iterable[_builtins.str] | None = ...,
         on_failure: Global___OnFailure.ValueType = ...,
         tasks: _abc.Iterable[Global___PlanTask] | None = ...,
+        permissions: Global___Permissions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "priority", b"priority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "depends_on", b"depends_on", "key", b"key", "on_failure", b"on_failure", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "depends_on", b"depends_on", "key", b"key", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
@@ -203,6 +292,9 @@ class PlanTask(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     RETRIES_FIELD_NUMBER: _builtins.int
     SCRIPT_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    MAX_TURNS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -214,9 +306,15 @@ class PlanTask(_message.Message):
     Absent: 999.
     """
     agent: _builtins.str
-    """"scripted" or "command:SHELL COMMAND". Absent: the default's."""
+    """scripted, claude, codex, acp:NAME or command:SHELL COMMAND. Absent: the
+    default's.
+    """
     retries: _builtins.int
     """How many more attempts a failure gets. Absent: the default's."""
+    model: _builtins.str
+    """Absent: the default's."""
+    max_turns: _builtins.int
+    """Absent: the default's."""
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
         """How long the author expects it to take; only used to order epics and to
@@ -237,6 +335,8 @@ class PlanTask(_message.Message):
         what it was asked and commits a note, at no cost.
         """
 
+    @_builtins.property
+    def permissions(self) -> Global___Permissions: ...
     def __init__(
         self,
         *,
@@ -250,15 +350,22 @@ class PlanTask(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         retries: _builtins.int | None = ...,
         script: _abc.Iterable[Global___ScriptStep] | None = ...,
+        permissions: Global___Permissions | None = ...,
+        model: _builtins.str = ...,
+        max_turns: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "_retries", b"_retries", "estimate", b"estimate", "priority", b"priority", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "estimate", b"estimate", "key", b"key", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
+    _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
     _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
     @_typing.overload
