@@ -58,15 +58,8 @@ class RunBoard:
             if task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
                 summary = self._summaries.get(task.latest_attempt.name, task.latest_attempt.summary)
                 place = f"{task.position}/{epic.tasks.total} {task.title or task.key}"
-                return " · ".join(filter(None, (place, _activity(summary))))
+                return " · ".join(filter(None, (place, words.plain(_activity(summary)))))
         return " · ".join(filter(None, (words.state(epic), epic.reason)))
-
-    def cost(self, epic: pb.Epic) -> str:
-        """Returns what the epic has cost, running sessions included."""
-        total = pb.UsageTotals(
-            cost_usd_micros=epic.usage.cost_usd_micros, cost_incomplete=epic.usage.cost_incomplete
-        )
-        return words.cost(total)
 
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 2), expand=False)
@@ -87,7 +80,7 @@ class RunBoard:
                 bar,
                 done,
                 Text(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
-                self.cost(epic),
+                words.cost(epic.usage),
             )
         return table
 

@@ -8,19 +8,18 @@ from heddle.cli import words
 
 
 def line(event: pb.Event) -> str:
-    """Returns sequence, time, place and what happened."""
+    """Returns sequence, time, place and what happened, without a line break."""
     place = "/".join(filter(None, (event.epic, event.task, str(event.attempt or ""))))
-    text = f"{event.sequence:>5}  {words.clock(event.time)}  {f'{place}: ' if place else ''}{describe(event)}"
-    return text.rstrip()
+    what = " | ".join(describe(event).splitlines())
+    return f"{event.sequence:>5}  {words.clock(event.time)}  {f'{place}: ' if place else ''}{what}".rstrip()
 
 
 def describe(event: pb.Event) -> str:
-    """Returns what happened, in words. A kind that this version does not know is named as such."""
+    """Returns what happened, in words that are safe for a terminal."""
     kind = event.WhichOneof("payload")
     if kind is None:
         return "something that this version of heddle does not know"
-    words_of = _WORDS.get(kind)
-    return words_of(getattr(event, kind)) if words_of else kind.replace("_", " ")
+    return words.plain(_WORDS[kind](getattr(event, kind)))
 
 
 def _run_created(event: pb.RunCreated) -> str:
@@ -80,7 +79,7 @@ def _approval_resolved(event: pb.ApprovalResolved) -> str:
 
 
 def _conflict(event: pb.MergeConflicted) -> str:
-    advice = f"\n{event.advice}" if event.advice else ""
+    advice = f":\n{event.advice}" if event.advice else ""
     return f"merge into {event.target_branch} conflicts in {', '.join(event.files)}{advice}"
 
 

@@ -60,6 +60,7 @@ def run_async(main: Coroutine[Any, Any, Result]) -> Result:
 
         def on_interrupt() -> None:
             if task.cancelling():
+                out.show_cursor(show=True)
                 os._exit(INTERRUPTED)
             task.cancel()
 

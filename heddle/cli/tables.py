@@ -33,7 +33,7 @@ def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) ->
     for epic in epics:
         done = f"{epic.tasks.accepted}/{epic.tasks.total}"
         took = words.elapsed(epic.start_time, epic.end_time, now)
-        why = Text(", ".join(epic.conflict_files) or epic.reason)
+        why = Text(words.plain(", ".join(epic.conflict_files) or epic.reason))
         commit = epic.merge_commit[:10]
         table.add_row(
             Text(epic.key, style="bold"),
@@ -61,7 +61,7 @@ def _task(task: pb.Task, now: datetime) -> list[str | Text]:
         words.elapsed(newest.start_time, newest.end_time, now),
         words.cost(newest.usage),
         task.commit[:10],
-        Text(task.reason or newest.reason),
+        Text(words.plain(task.reason or newest.reason)),
     ]
 
 

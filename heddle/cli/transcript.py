@@ -1,7 +1,7 @@
 """A session's log as text that reads on, for `heddle logs`."""
 
 from heddle import pb
-from heddle.cli import events
+from heddle.cli import events, words
 
 # Pieces of one text follow each other without a line break.
 _TEXT = frozenset({"message", "output"})
@@ -17,7 +17,7 @@ class Transcript:
         """Returns what `event` adds."""
         kind = event.WhichOneof("payload")
         if kind in _TEXT:
-            text = str(getattr(event, kind).text)
+            text = words.plain(getattr(event, kind).text)
             if kind == "message" and event.message.last and not text.endswith("\n"):
                 text += "\n" if text or self._open_line else ""
             self._open_line = not text.endswith("\n") if text else self._open_line

@@ -1,11 +1,22 @@
 """Values as people read them: states, money, durations, times."""
 
+import re
 from datetime import UTC, datetime
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
+
+# Colours, cursor moves, window titles, the clipboard: what a terminal would obey.
+_SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Returns `text` without anything that a terminal would obey; what agents say is not trusted."""
+    return _CONTROL.sub("", _SEQUENCE.sub("", text))
 
 
 def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:

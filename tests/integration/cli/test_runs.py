@@ -1,8 +1,10 @@
 """The command against the real services, which one `heddle up` keeps running for all tests of this file."""
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -287,6 +289,46 @@ async def test_reader_that_goes_away_is_no_error(server: Server) -> None:
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+async def test_other_services_are_not_mistaken_for_the_server(server: Server) -> None:
+    """HEDDLE_SCHEDULER with another service's address is told as such, not retried."""
+    _, out, _ = await server.heddle("doctor", "--json")
+    agent = next(each["subject"] for each in parsed(out) if str(each["subject"]).startswith("agent at "))
+    env = {**server.env, "HEDDLE_SCHEDULER": str(agent).removeprefix("agent at ")}
+    code, _, err = await run("ls", env=env)
+    assert code == 1
+    assert "is no Heddle server" in err
+
+
+async def test_terminal_gets_a_bar_for_each_epic(server: Server) -> None:
+    """On a terminal, epics are bars that end in their state."""
+    name = await server.begin(QUICK)
+    controller, terminal = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        str(HEDDLE),
+        "watch",
+        name,
+        stdout=terminal,
+        env={**os.environ, **server.env, "COLUMNS": "100", "TERM": "xterm"},
+    )
+    os.close(terminal)
+    text = await asyncio.to_thread(_read_all, controller)
+    assert await process.wait() == 0
+    assert "Backend API" in text
+    assert "2/2" in text
+    assert "━━━" in text
+    assert "run created" not in text
+
+
+def _read_all(controller: int) -> str:
+    pieces = []
+    # Linux answers EIO once the other end of a terminal is closed.
+    with contextlib.suppress(OSError):
+        while piece := os.read(controller, 65536):
+            pieces.append(piece)
+    os.close(controller)
+    return b"".join(pieces).decode(errors="replace")
 
 
 async def test_mistakes_in_a_plan_come_all_at_once(server: Server) -> None:

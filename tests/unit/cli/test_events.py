@@ -29,6 +29,12 @@ def test_line_says_where_it_happened() -> None:
     assert events.line(event).endswith("api/model/2: failed: a check failed; another attempt follows")
 
 
+def test_line_is_one_line() -> None:
+    """A reason with line breaks stays on the line of its event."""
+    event = pb.Event(sequence=1, merge_conflicted=pb.MergeConflicted(files=["a"], advice="git x\ngit y"))
+    assert events.line(event).endswith("conflicts in a: | git x | git y")
+
+
 def test_transcript_joins_the_pieces_of_a_message() -> None:
     """A message that came in pieces reads as one; what follows begins on its own line."""
     said = [

@@ -68,3 +68,19 @@ def test_elapsed_counts_until_now_while_it_runs() -> None:
     assert words.elapsed(start, end, NOON + timedelta(hours=5)) == "30s"
     assert words.elapsed(start, Timestamp(), NOON + timedelta(seconds=61)) == "1m 01s"
     assert words.elapsed(Timestamp(), Timestamp(), NOON) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]52;c;c2VjcmV0\x07clipboard", "clipboard"),
+        ("\x1b]0;title\x1b\\window", "window"),
+        ("\x1bcreset\x9b2J", "creset2J"),
+        ("tab\tand\nline ümlaut 界", "tab\tand\nline ümlaut 界"),
+        ("over\rwritten\x08", "overwritten"),
+    ],
+)
+def test_plain_text_commands_no_terminal(text: str, kept: str) -> None:
+    """What an agent prints cannot move the cursor, set a title or reach the clipboard."""
+    assert words.plain(text) == kept
