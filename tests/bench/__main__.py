@@ -1,6 +1,6 @@
 """`make bench`: measures Heddle beside the alternatives and prints a table for each subject.
 
-python -m tests.bench                      everything, in about two minutes
+python -m tests.bench                      everything, in about three minutes
 python -m tests.bench scheduling           one subject; the others are below
 
 The tables are markdown; docs/performance.md holds those of a known machine.
