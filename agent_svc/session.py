@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,12 @@ import structlog
 
 from agent_svc import processes
 from agent_svc.checks import run_check
-from agent_svc.drivers import protocol
+from agent_svc.conversation import Conversation
 from agent_svc.drivers.driver import Driver, Launch
 from agent_svc.drivers.text import clip
 from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, timed_out
 from agent_svc.environment import agent_environment
-from agent_svc.event_log import EventLog
+from agent_svc.journal import Journal, system
 from agent_svc.recorder import Recorder
 from agent_svc.screenshots import Screenshots
 from agent_svc.spool import SessionFolder
@@ -27,9 +27,6 @@ from heddle.clock import Clock
 from heddle.names import AttemptName
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-# Seconds between two looks for new screenshots.
-LOOK_EVERY: Final = 0.1
 
 # Seconds between two tries: to write the last words on a full disk, to find a lock free.
 RETRY_EVERY: Final = 1.0
@@ -59,29 +56,30 @@ class Session:
         self._spec = spec
         self._folder = folder
         self._place = place
-        self._begun = place.clock()
-        self._log = EventLog.open(folder.log)
-        self.recorder = Recorder(self._log, self._disk_failed)
+        self._actor = f"worker:{place.worker}"
+        self._journal = Journal(name, folder.log, place.clock, self._broke)
+        self._begun = self._journal.begun
         self._lock = -1
+        # The agent, then each check.
         self._process: processes.Supervised | None = None
-        # Set while it listens to control lines.
-        self._host: processes.Supervised | None = None
+        self._conversation: Conversation | None = None
         self._interruption: Ending | None = None
         self._stop_grace = place.grace
-        # By id: whether it was answered.
-        self._approvals: dict[str, bool] = {}
-        self._looking = asyncio.Lock()
-        self._looked = 0.0
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
 
+    @property
+    def recorder(self) -> Recorder:
+        """The log, for watchers."""
+        return self._journal.recorder
+
     def message(self) -> pb.Session:
-        session = pb.Session(
-            attempt=str(self.name),
-            state=pb.SESSION_STATE_FINISHED if self._result else pb.SESSION_STATE_RUNNING,
-            last_sequence=self._log.last_sequence if self._result else self.recorder.last_sequence,
-            result=self._result,
-        )
+        """Returns the session as it is told; finished once its end is."""
+        return self._message(self.recorder.last_sequence, self._result if self._over.is_set() else None)
+
+    def _message(self, last_sequence: int, result: pb.SessionFinished | None) -> pb.Session:
+        state = pb.SESSION_STATE_RUNNING if result is None else pb.SESSION_STATE_FINISHED
+        session = pb.Session(attempt=str(self.name), state=state, last_sequence=last_sequence, result=result)
         session.start_time.FromDatetime(self._begun)
         return session
 
@@ -98,22 +96,10 @@ class Session:
             self._process.stop(self._stop_grace)
 
     async def answer(self, resolved: pb.ApprovalResolved) -> None:
-        """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
-        answered = self._approvals.get(resolved.approval_id)
-        if answered is None:
+        """Hands the operator's answer to the agent. Idempotent."""
+        if self._conversation is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
-        if answered:
-            return
-        if self._host is None:
-            raise errors.HeddleError(
-                pb.ERROR_REASON_WRONG_STATE, f"{self.name} no longer waits for an answer", state="ended"
-            )
-        self._approvals[resolved.approval_id] = True
-        event = pb.Event(approval_resolved=resolved)
-        self._host.write(protocol.line_of(event))
-        await self._tell([event], "scheduler")
-
-    # Its life ------------------------------------------------------------------------
+        await self._conversation.answer(resolved)
 
     async def run(self, driver: Driver) -> None:
         """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""
@@ -129,10 +115,8 @@ class Session:
             self._lock = lock
             self._folder.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
             ending = await self._work(driver)
-        except OSError as error:
-            ending = disk_failed(error)
         except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
-            ending = self._defect(error)
+            ending = self._failed(error)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -145,9 +129,8 @@ class Session:
         self._lock = lock
         # A supervisor that was killed as well left its tree behind; its private folder marks it.
         await processes.end_marked("TMPDIR", str(self._folder.scratch))
-        last = self._log.last_event()
-        if last is not None and last.HasField("session_finished"):
-            await self._close_folder(last.session_finished)
+        if finished := self._journal.finished():
+            await self._close_folder(finished)
         else:
             await self._finish(Ending(pb.OUTCOME_LOST, "agent_svc was killed while the session ran"), None)
 
@@ -175,11 +158,10 @@ class Session:
         finished = ending.message(seconds)
         while True:
             try:
-                event = pb.Event(session_finished=finished)
-                await self.recorder.finish(*self._stamped([event], self._us))
+                await self._journal.finish(self._actor, finished)
                 break
             except OSError as error:
-                self._report(error)
+                self._failed(error)
                 await self.recorder.forget()
                 self._folder.free_reserve()
                 await asyncio.sleep(RETRY_EVERY)
@@ -189,16 +171,15 @@ class Session:
         self._result = finished
         while True:
             try:
-                await asyncio.to_thread(self._folder.finish, self.message())
+                session = self._message(self._journal.written, finished)
+                await asyncio.to_thread(self._folder.finish, session)
                 break
             except OSError as error:
-                self._report(error)
+                self._failed(error)
                 await asyncio.sleep(RETRY_EVERY)
         os.close(self._lock)
         outcome = pb.Outcome.Name(finished.outcome).removeprefix("OUTCOME_").lower()
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
-
-    # Its agent -----------------------------------------------------------------------
 
     async def _run_agent(self, driver: Driver) -> Ending:
         launch = driver.launch(self._spec)
@@ -207,35 +188,18 @@ class Session:
         try:
             process = await self._start(launch)
         except (OSError, ValueError) as error:
-            await self._tell([self._started(0)], self._us)
+            await self._journal.tell(self._actor, self._started(0))
             return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {error}")
-        await self._tell([self._started(await process.started())], self._us)
+        await self._journal.tell(self._actor, self._started(await process.started()))
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
-            await self._tell(
-                [system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")], self._us
-            )
-
-        async def pump(stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
-            while data := await stream.read(processes.READ_LIMIT):
-                try:
-                    await self._look(screenshots)
-                    await self._tell(translate(data), self._agent)
-                except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
-                    self.interrupt(self._defect(error))
-
-        pumps = [
-            asyncio.create_task(pump(process.stdout, translator.stdout)),
-            asyncio.create_task(pump(process.stderr, translator.stderr)),
-        ]
-        if launch.controlled:
-            self._host = process
-            process.write(launch.stdin)
+            note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
+            await self._journal.tell(self._actor, note)
+        self._conversation = Conversation(
+            self._journal, self._spec.agent, translator, screenshots, self._broke
+        )
         self._attach(process)
-        ended = await process.wait()
-        self._process = self._host = None
-        await process.close(*pumps)
-        await self._tell(translator.end(), self._agent)
-        await self._look(screenshots, final=True)
+        ended = await self._conversation.hold(process, launch)
+        self._process = None
         return agent_ending(ended, translator.finished)
 
     async def _start(self, launch: Launch) -> processes.Supervised:
@@ -248,14 +212,14 @@ class Session:
             return await self._place.supervisors.start(command, stdin=file)
 
     async def _run_check(self, check: pb.Check) -> pb.CheckFinished:
-        await self._tell([system(f"Check '{check.name}': {check.run}\n")], self._us)
+        await self._journal.tell(self._actor, system(f"Check '{check.name}': {check.run}\n"))
         command = self._command(("/bin/sh", "-c", check.run), self._environment())
         try:
             report = await run_check(check, command, self._place.supervisors, self._attach)
         except (OSError, ValueError) as error:
             report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
         self._process = None
-        await self._tell([pb.Event(check_finished=report)], self._us)
+        await self._journal.tell(self._actor, pb.Event(check_finished=report))
         return report
 
     def _attach(self, process: processes.Supervised) -> None:
@@ -279,61 +243,16 @@ class Session:
     def _worktree(self) -> Path:
         return Path(self._spec.worktree_path)
 
-    # Its log -------------------------------------------------------------------------
+    def _broke(self, error: Exception) -> None:
+        self.interrupt(self._failed(error))
 
-    async def _look(self, screenshots: Screenshots, *, final: bool = False) -> None:
-        async with self._looking:
-            now = asyncio.get_running_loop().time()
-            if now - self._looked < LOOK_EVERY and not final:
-                return
-            self._looked = now
-            try:
-                found = await asyncio.to_thread(screenshots.collect, final=final)
-            except OSError as error:
-                self._disk_failed(error)
-            else:
-                await self._tell(found, self._agent)
-
-    async def _tell(self, events: list[pb.Event], actor: str) -> None:
-        for event in events:
-            if event.HasField("approval_requested"):
-                self._approvals.setdefault(event.approval_requested.approval_id, False)
-        await self.recorder.record(*self._stamped(events, actor))
-
-    def _disk_failed(self, error: OSError) -> None:
-        self._report(error)
-        self.interrupt(disk_failed(error))
-
-    def _defect(self, error: Exception) -> Ending:
+    def _failed(self, error: Exception) -> Ending:
+        """Returns the ending for trouble with the disk or a defect, and logs it."""
+        if isinstance(error, OSError):
+            log.error("session_not_written", attempt=str(self.name), error=str(error))
+            return disk_failed(error)
         log.error("session_broke", attempt=str(self.name), exc_info=error)
         return Ending(pb.OUTCOME_FAILED, f"agent_svc has a defect: {error!r}; its log says more")
 
-    def _report(self, error: OSError) -> None:
-        log.error("session_not_written", attempt=str(self.name), error=str(error))
-
-    def _stamped(self, events: list[pb.Event], actor: str) -> list[pb.Event]:
-        now = self._place.clock()
-        for event in events:
-            event.run = str(self.name.parent.parent.parent)
-            event.epic = self.name.epic
-            event.task = self.name.task
-            event.attempt = self.name.number
-            event.actor = actor
-            event.time.FromDatetime(now)
-        return events
-
-    @property
-    def _us(self) -> str:
-        return f"worker:{self._place.worker}"
-
-    @property
-    def _agent(self) -> str:
-        return f"agent:{self._spec.agent.partition(':')[0]}"
-
     def _started(self, pid: int) -> pb.Event:
         return pb.Event(session_started=pb.SessionStarted(agent=clip(self._spec.agent, 4096), process_id=pid))
-
-
-def system(text: str) -> pb.Event:
-    """Returns what Heddle itself has to say about a session."""
-    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=text))

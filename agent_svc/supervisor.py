@@ -155,17 +155,21 @@ def catch_signals() -> int:
     return reading
 
 
-def descendants(root: int) -> set[int]:
-    """Returns all living descendants of `root`; zombies are dead."""
+def descendants(root: int) -> list[int]:
+    """Returns all living descendants of `root`, parents before children; zombies are dead.
+
+    A parent that is signalled first does not take its child's end for a result.
+    """
     children: dict[int, list[int]] = {}
     for pid, parent in parents():
         children.setdefault(parent, []).append(pid)
-    found: set[int] = set()
+    found: list[int] = []
     waiting = [root]
     while waiting:
         for pid in children.get(waiting.pop(), ()):
+            # Pids that are used again while /proc is read could form a circle.
             if pid not in found:
-                found.add(pid)
+                found.append(pid)
                 waiting.append(pid)
     return found
 

@@ -1,0 +1,93 @@
+"""What one agent process says and shows, and what it is answered."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from agent_svc.drivers import protocol
+from agent_svc.drivers.driver import Launch, Translator
+from agent_svc.journal import Journal
+from agent_svc.processes import READ_LIMIT, Exit, Supervised
+from agent_svc.screenshots import Screenshots
+from heddle import errors, pb
+
+# Seconds between two looks for new screenshots.
+LOOK_EVERY: Final = 0.1
+
+
+class Conversation:
+    """Listens to one agent. `on_defect` hears of an exception of ours; listening goes on."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        agent: str,
+        translator: Translator,
+        screenshots: Screenshots,
+        on_defect: Callable[[Exception], None],
+    ) -> None:
+        self._journal = journal
+        self._actor = f"agent:{agent.partition(':')[0]}"
+        self._translator = translator
+        self._screenshots = screenshots
+        self._on_defect = on_defect
+        self._looking = asyncio.Lock()
+        self._looked = 0.0
+        # Set while the agent listens to control lines.
+        self._host: Supervised | None = None
+        # By id: whether it was answered.
+        self._approvals: dict[str, bool] = {}
+
+    async def hold(self, process: Supervised, launch: Launch) -> Exit:
+        """Records what the agent says until its whole tree is gone; returns how it ended."""
+        readers = [
+            asyncio.create_task(self._read(process.stdout, self._translator.stdout)),
+            asyncio.create_task(self._read(process.stderr, self._translator.stderr)),
+        ]
+        if launch.controlled:
+            self._host = process
+            process.write(launch.stdin)
+        ended = await process.wait()
+        self._host = None
+        await process.close(*readers)
+        await self._record(self._translator.end())
+        await self._look(final=True)
+        return ended
+
+    async def _read(self, stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
+        while data := await stream.read(READ_LIMIT):
+            try:
+                await self._look()
+                await self._record(translate(data))
+            except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
+                self._on_defect(error)
+
+    async def _record(self, events: list[pb.Event]) -> None:
+        for event in events:
+            if event.HasField("approval_requested"):
+                self._approvals.setdefault(event.approval_requested.approval_id, False)
+        await self._journal.tell(self._actor, *events)
+
+    async def _look(self, *, final: bool = False) -> None:
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if final or now - self._looked >= LOOK_EVERY:
+                self._looked = now
+                found = await asyncio.to_thread(self._screenshots.collect, final=final)
+                await self._journal.tell(self._actor, *found)
+
+    async def answer(self, resolved: pb.ApprovalResolved) -> None:
+        """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
+        answered = self._approvals.get(resolved.approval_id)
+        if answered is None:
+            raise errors.not_found(f"approval {resolved.approval_id!r} of this session")
+        if answered:
+            return
+        if self._host is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "the agent no longer waits for an answer", state="ended"
+            )
+        self._approvals[resolved.approval_id] = True
+        event = pb.Event(approval_resolved=resolved)
+        self._host.write(protocol.line_of(event))
+        await self._journal.tell("scheduler", event)
