@@ -13,7 +13,9 @@ PIN = re.compile(r"^([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[^\s;]+( ; .+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 # Written so that this file does not find itself.
-MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home/(?!heddle\b|NAME\b|ada\b|me\b|you\b)\w+|Users/\w+)/[\w.]")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.$}])/(?:work|root|home/(?!heddle\b|NAME\b|ada\b|me\b|you\b)\w+|Users/\w+)/[\w.]"
+)
 
 # The largest file that a person reads: past it, a file holds two ideas.
 MOST_LINES = 400
