@@ -37,6 +37,8 @@ class _Page:
     run: pb.Run
     epics: list[pb.Epic]
     tasks: list[pb.Task]
+    # True: the run has ended, and nothing is to be sent after these events.
+    is_last: bool
 
 
 async def watch_session(
@@ -58,29 +60,30 @@ async def watch_session(
 async def watch_run(
     database: Database, doorbell: Doorbell, name: RunName, after: int
 ) -> AsyncIterator[pb.WatchRunResponse]:
-    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended."""
+    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended.
+
+    The last one is run_finished; what follows it in the log is for those who
+    begin behind it.
+    """
     run_topic, summary_topic = str(name), summaries(name)
     news = _Summaries(name.run)
     state = None
     with doorbell.listen(run_topic, summary_topic) as bell:
         while True:
             page = await database.read(partial(_read_page, name=name, after=after))
-            if page.events:
-                for answer in _packed(page, after):
-                    yield answer
-                after = page.events[-1].sequence
-            elif page.run.state != state:
-                # Cancelling has no event of its own.
-                yield pb.WatchRunResponse(resume_sequence=after, run=page.run)
+            for answer in _answers(page, after, state):
+                yield answer
             state = page.run.state
+            if page.is_last:
+                return
+            if page.events:
+                after = page.events[-1].sequence
             if after < page.run.sequence:
                 continue
             if news.due_in() <= 0:
                 found = await database.read(news.read)
                 for group in _grouped(found):
                     yield pb.WatchRunResponse(resume_sequence=after, summaries=group)
-            if state in ENDED_RUN:
-                return
             await asyncio.sleep(_BREATH)
             if not await _rung(bell, run_topic, news):
                 yield pb.WatchRunResponse(resume_sequence=after)
@@ -146,8 +149,12 @@ def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
     run = get_run(connection, name)
     check_sequence(after, run.sequence)
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
+    reached = events[-1].sequence if events else after
+    is_last = run.state in ENDED_RUN and reached == run.sequence
+    if is_last:
+        events = _up_to_the_end(events)
     if any(event.HasField("run_created") for event in events):
-        return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run))
+        return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run), is_last)
     touched_epics = {event.epic for event in events if event.epic}
     touched_tasks = {(event.epic, event.task) for event in events if event.task}
     return _Page(
@@ -155,7 +162,24 @@ def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
         run,
         get_epics(connection, name.run, touched_epics) if touched_epics else [],
         get_tasks(connection, name.run, touched_tasks) if touched_tasks else [],
+        is_last,
     )
+
+
+def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> Iterable[pb.WatchRunResponse]:
+    if page.events:
+        yield from _packed(page, after)
+    elif page.run.state != state:
+        # Cancelling has no event of its own.
+        yield pb.WatchRunResponse(resume_sequence=after, run=page.run)
+
+
+def _up_to_the_end(events: list[pb.Event]) -> list[pb.Event]:
+    """Takes off what follows a run's end, as removed worktrees: else its last event would be left to chance."""
+    for place in reversed(range(len(events))):
+        if events[place].HasField("run_finished"):
+            return events[: place + 1]
+    return events
 
 
 def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:
