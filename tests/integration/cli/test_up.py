@@ -16,6 +16,7 @@ from heddle.cli.health import is_serving, is_web_serving
 from heddle.cli.ports import Endpoints
 from tests.support.commands import Command, gone, run, running
 from tests.support.fake_services import write_services
+from tests.support.repositories import git, make_repository
 
 DIES = "raise SystemExit('no database')"
 DIES_ONCE = """
@@ -250,3 +251,23 @@ async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints:
     env = {**environment(tmp_path), "HEDDLE_HOME": str(tmp_path)}
     async with running("up", "--ports", str(endpoints.base), env=env, cwd=tmp_path) as up:
         await up.says("Heddle is up")
+
+
+async def test_disk_below_its_mark_takes_no_work(tmp_path: Path, endpoints: Endpoints) -> None:
+    """With too little room a run fails at once with what to do, and nothing is changed."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("name: Full\nepics:\n  - {key: a, tasks: [{key: t, script: [{say: hi}]}]}\n")
+    repository = make_repository(tmp_path / "repository")
+    env = {
+        "HEDDLE_HOME": str(tmp_path / "home"),
+        "HEDDLE_MIN_FREE_BYTES": str(1 << 60),
+        "HEDDLE_SCHEDULER": endpoints.scheduler.address,
+    }
+    async with running("up", "--ports", str(endpoints.base), env=env) as up:
+        await up.says("Heddle is up")
+        code, out, err = await run("run", str(plan), "--repo", str(repository), "--wait", env=env)
+        assert code == 1
+        assert "HEDDLE_MIN_FREE_BYTES" in out + err
+        assert git(repository, "branch", "--format=%(refname:short)") == "main"
+        up.interrupt()
+        assert await up.exit_code() == 0
