@@ -78,10 +78,13 @@ class Loop:
             crew = Crew(lead)
             try:
                 await self._lead(lead, crew)
+                log.warning("deposed", epoch=epoch)
+            except Exception:
+                log.exception("leading_failed", epoch=epoch)
             finally:
                 await crew.dismiss()
                 await self._leadership.release()
-            log.warning("deposed", epoch=epoch)
+            await asyncio.sleep(_SAFETY_TICK)
 
     async def _lead(self, lead: Lead, crew: Crew) -> None:
         """Returns when a newer leader is at work."""

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from heddle.config import ConfigError
+
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
@@ -13,13 +15,25 @@ _BUSY: Final = 10_000
 
 
 def open_engine(url: str) -> sa.Engine:
-    """Returns an engine that connects when it is first used; makes the folder of a SQLite file."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
-    if parsed.drivername in {"postgresql", "postgres"}:
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    """Returns an engine that connects when it is first used; makes the folder of a SQLite file.
+
+    Raises ConfigError, which names the setting, if that cannot work.
+    """
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return _open_sqlite(parsed, parsed.database)
+        if parsed.get_backend_name() in {"postgresql", "postgres"}:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
+        ) from error
+    except (sa.exc.ArgumentError, ValueError):
+        pass
+    # The URL itself may hold a password.
+    raise ConfigError("HEDDLE_DATABASE_URL takes sqlite:////absolute/path or postgresql://user@host/database")
 
 
 def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
@@ -27,8 +41,14 @@ def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def _open_sqlite(url: sa.URL) -> sa.Engine:
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder of the database {path} cannot be made ({error.strerror}); choose another"
+            " HEDDLE_HOME or HEDDLE_DATABASE_URL"
+        ) from error
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "connect")

@@ -16,6 +16,9 @@ from scheduler_svc.usage import total
 
 Row = sa.Row[Any]
 
+# Of one query: databases limit its parameters.
+_MOST_KEYS = 1000
+
 _COUNTED = {
     pb.TASK_STATE_PENDING: "pending",
     pb.TASK_STATE_RUNNING: "running",
@@ -179,12 +182,14 @@ def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
     rows = list(rows)
     keys = [(row.epic, row.task, row.attempt_count) for row in rows if row.attempt_count]
     latest: dict[tuple[str, str], pb.Attempt] = {}
-    if keys:
+    for first in range(0, len(keys), _MOST_KEYS):
         chosen = sa.select(attempts).where(
             attempts.c.run == rows[0].run,
-            sa.tuple_(attempts.c.epic, attempts.c.task, attempts.c.number).in_(keys),
+            sa.tuple_(attempts.c.epic, attempts.c.task, attempts.c.number).in_(
+                keys[first : first + _MOST_KEYS]
+            ),
         )
-        latest = {(each.epic, each.task): attempt_of(each) for each in connection.execute(chosen)}
+        latest |= {(each.epic, each.task): attempt_of(each) for each in connection.execute(chosen)}
     return [_task(row, latest.get((row.epic, row.task))) for row in rows]
 
 
