@@ -258,6 +258,10 @@ class HeddleClient:
                 why = self._foreseen(error)
             except ServerUnreachable as error:
                 why = str(error)
+            except errors.HeddleError as error:
+                if error.code is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                why = error.message
             finally:
                 call.cancel()
             if on_break is not None:
@@ -279,7 +283,7 @@ class HeddleClient:
         if refusal is None and error.code() not in BREAKS:
             raise ServerUnreachable(
                 f"what answers at {self._address} is no Heddle server of this version"
-                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to the right one"
+                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to one"
             ) from error
         # gRPC tells the whole way down to the socket; its last part is what went wrong.
         return refusal.message if refusal is not None else (error.details() or "").rpartition(": ")[2]
@@ -326,7 +330,14 @@ class HeddleClient:
             tries += 1
 
     def _given_up(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, why: str) -> Exception:
-        refusal = errors.from_rpc(error) if isinstance(error, grpc.aio.AioRpcError) else None
+        refusal = None
+        if isinstance(error, grpc.aio.AioRpcError):
+            refusal = errors.from_rpc(error)
+            if refusal is None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return ServerUnreachable(
+                    f"the server at {self._address} did not answer in time; what was asked may still"
+                    " happen there: the same again waits on"
+                )
         return refusal or ServerUnreachable(
             f"no Heddle server answers at {self._address} ({why});"
             " start one with `heddle up`, or set HEDDLE_SCHEDULER"

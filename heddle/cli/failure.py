@@ -10,7 +10,6 @@ from heddle.serving import AddressInUseError
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
-INTERRUPTED: Final = 130
 
 # The caller can mend these by asking differently.
 _BAD_INPUT: Final = frozenset(

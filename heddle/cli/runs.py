@@ -9,8 +9,9 @@ import typer
 
 from heddle import pb
 from heddle.cli import events, names, output, plan_file, tables, words
-from heddle.cli.failure import BAD_INPUT, INTERRUPTED, Failure
+from heddle.cli.failure import BAD_INPUT, Failure
 from heddle.cli.follow import exit_code, follow_run
+from heddle.cli.main import INTERRUPTED
 from heddle.cli.output import Json
 from heddle.cli.transcript import Transcript
 from heddle.client import HeddleClient

@@ -13,8 +13,9 @@ from typing import Final
 
 import psutil
 
-from heddle.cli.failure import INTERRUPTED, Failure
+from heddle.cli.failure import Failure
 from heddle.cli.health import wait_until_serving
+from heddle.cli.main import INTERRUPTED
 from heddle.cli.ports import Endpoint, Endpoints
 from heddle.cli.service_log import ServiceLog
 from heddle.config import Tls

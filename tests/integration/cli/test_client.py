@@ -142,6 +142,22 @@ async def test_watch_distrusts_a_stream_that_ends_early(fake: FakeScheduler, cli
     assert breaks == ["the server ended the stream"]
 
 
+async def test_watch_outlasts_a_server_that_cannot_say_whether_it_is_over(
+    fake: FakeScheduler, server: Server
+) -> None:
+    """Where the end of a stream cannot be confirmed yet, the watch tries again."""
+    async with HeddleClient(server.address, patience=0) as client:
+
+        async def refuse(_stream: int, _sequence: int) -> None:
+            fake.refusals = [unavailable()] if fake.streams == 1 else []
+
+        fake.before_answer = refuse
+        fake.length = 3
+        seen = [event.sequence async for each in client.watch_run(RUN) for event in each.events]
+    assert seen == [1, 2, 3]
+    assert fake.streams == 2
+
+
 async def test_watch_ends_when_its_task_is_cancelled(fake: FakeScheduler, client: HeddleClient) -> None:
     """Cancelling the caller ends a watch at once; it is not taken for a break."""
     reached = asyncio.Event()

@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import pty
+import signal
 from pathlib import Path
 
 import pytest
 
 import heddle
 from heddle import samples
-from tests.support.commands import HEDDLE, run
+from tests.support.commands import HEDDLE, run, running
 
 NOWHERE = {"HEDDLE_SCHEDULER": "127.0.0.1:9"}
 
@@ -157,6 +158,17 @@ async def test_closed_output_is_quiet() -> None:
     os.close(writer)
     _, err = await process.communicate()
     assert err == b""
+
+
+@pytest.mark.parametrize("wait", [0.05, 0.15, 0.3, 0.6])
+async def test_interrupt_is_quiet_from_the_start(wait: float) -> None:
+    """Ctrl-C while the command still loads, or looks for its server, leaves no traceback."""
+    async with running("watch", "r", env=NOWHERE) as command:
+        # Not for something to happen: the moment itself is what varies.
+        await asyncio.sleep(wait)
+        command.interrupt()
+        assert await command.exit_code() in {130, 1, -signal.SIGINT}
+        assert "heddle/cli" not in command.err
 
 
 async def test_terminal_gets_colours_and_width() -> None:

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from heddle.cli.main import app
+from heddle.cli.app import app
 from heddle.config import Settings
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -1,0 +1,59 @@
+"""The `heddle` command: its parts, and how it ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+import heddle
+from heddle.cli import doctor, output, plans, runs, services
+from heddle.cli.failure import explained
+from heddle.cli.output import Json
+
+app = typer.Typer(
+    name="heddle",
+    help="Runs fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for part in (services, runs, doctor):
+    app.registered_commands += part.app.registered_commands
+app.add_typer(plans.app, name="plan")
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Prints the version of this program."""
+    output.line(f'{{"version": "{heddle.__version__}"}}' if as_json else f"heddle {heddle.__version__}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; returns its exit code. Foreseeable errors become words on standard error."""
+    if arguments[:1] == ["--json"]:
+        arguments = [*arguments[1:], "--json"]
+    try:
+        app(args=arguments, prog_name="heddle")
+    except SystemExit as ended:
+        # typer's own end, after a command, a --help or a wrong option.
+        return _flushed(ended.code if isinstance(ended.code, int) else 0)
+    except BrokenPipeError:
+        return _flushed(0)
+    except Exception as error:
+        failure = explained(error)
+        if failure is None:
+            raise
+        output.say(f"heddle: {failure}")
+        return failure.exit_code
+    return 0
+
+
+def _flushed(code: int) -> int:
+    """Returns `code`, having written what is buffered; a reader that has gone, as `head`, is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
