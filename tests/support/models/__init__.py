@@ -1,0 +1,1 @@
+"""Model endpoints on loopback that say what a test wrote down."""
