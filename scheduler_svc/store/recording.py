@@ -231,7 +231,7 @@ def fail(
         record.diff_stat.CopyFrom(kept.diff_stat)
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
     _end(connection, attempt, ended_as, reason=reason, record=record, now=now)
-    again = not stopped and _again(connection, attempt, outcome, should_retry)
+    again = _again(connection, attempt, outcome, should_retry)
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
     connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
