@@ -114,7 +114,6 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=self._environment(endpoint),
-            cwd=self._home,
             # The terminal's Ctrl-C is for us; we hand it on.
             start_new_session=True,
         )

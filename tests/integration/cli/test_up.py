@@ -20,9 +20,9 @@ from tests.support.repositories import git, make_repository
 
 DIES = "raise SystemExit('no database')"
 DIES_ONCE = """
-from pathlib import Path
-if not Path("died").exists():
-    Path("died").touch()
+died = settings.home / "died"
+if not died.exists():
+    died.touch()
     raise SystemExit('first time')
 """
 STAYS = """
@@ -245,10 +245,10 @@ async def test_unwritable_home_is_told(tmp_path: Path, endpoints: Endpoints) -> 
 
 
 async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints: Endpoints) -> None:
-    """What lies in the data folder has no influence on which code the services run."""
+    """What lies where the user stands has no influence on which code the services run."""
     (tmp_path / "heddle").mkdir()
     (tmp_path / "heddle" / "__init__.py").write_text("raise SystemExit('wrong heddle')")
-    env = {**environment(tmp_path), "HEDDLE_HOME": str(tmp_path)}
+    env = environment(tmp_path)
     async with running("up", "--ports", str(endpoints.base), env=env, cwd=tmp_path) as up:
         await up.says("Heddle is up")
 
