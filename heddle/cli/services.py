@@ -9,10 +9,10 @@ from typing import Annotated
 import psutil
 import typer
 
-from heddle.cli import home, lifeline, output, ports, sample
+from heddle.cli import home, output, ports, sample
 from heddle.cli.output import Json
 from heddle.cli.ports import Endpoints
-from heddle.cli.supervisor import Supervisor
+from heddle.cli.supervisor import Supervisor, drain_time
 from heddle.config import DEFAULT_PORT, Settings
 
 app = typer.Typer()
@@ -78,8 +78,8 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
     with home.held(settings.home, endpoints.scheduler.address):
         if left := home.leftovers(settings.home):
             output.say("waiting for the services of an `up` that was killed …")
-            psutil.wait_procs(left, timeout=lifeline.DRAIN + 1)
+            psutil.wait_procs(left, timeout=drain_time(settings) + 1)
         ports.require_free(endpoints)
         output.say("starting the services …")
-        asyncio.run(Supervisor(endpoints, settings.home, output.say, settings.tls).run(when_ready))
+        asyncio.run(Supervisor(endpoints, settings, output.say).run(when_ready))
         output.say("all services have ended")

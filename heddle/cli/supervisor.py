@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -18,14 +17,14 @@ from heddle.cli.health import wait_until_serving
 from heddle.cli.main import INTERRUPTED
 from heddle.cli.ports import Endpoint, Endpoints
 from heddle.cli.service_log import ServiceLog
-from heddle.config import Tls
+from heddle.config import Settings
 
 # A service that lives shorter, this often in a row, will not get better.
 QUICK_DEATH: Final = 10.0
 QUICK_DEATHS: Final = 3
 
-# Seconds that the services have to drain before they are killed.
-DRAIN: Final = 20.0
+# Seconds that the services have to drain before they are killed, beyond the grace that agents get.
+DRAIN: Final = 15.0
 
 Tell = Callable[[str], None]
 
@@ -37,11 +36,10 @@ class Supervisor:
     services warn of, how it ends.
     """
 
-    def __init__(self, endpoints: Endpoints, home: Path, tell: Tell, tls: Tls | None = None) -> None:
+    def __init__(self, endpoints: Endpoints, settings: Settings, tell: Tell) -> None:
         self._endpoints = endpoints
-        self._home = home
+        self._settings = settings
         self._tell = tell
-        self._tls = tls
         self._ending = asyncio.Event()
         self._children: dict[str, asyncio.subprocess.Process] = {}
 
@@ -74,7 +72,7 @@ class Supervisor:
             await self._drain(keepers)
 
     async def _work(self, when_ready: Callable[[], Awaitable[None]]) -> None:
-        await wait_until_serving(self._endpoints, self._tls, self._tell)
+        await wait_until_serving(self._endpoints, self._settings.tls, self._tell)
         await when_ready()
 
     def _on_signal(self) -> None:
@@ -84,7 +82,7 @@ class Supervisor:
         self._ending.set()
 
     async def _keep(self, endpoint: Endpoint) -> None:
-        log = ServiceLog(endpoint.name, self._home / "logs" / f"{endpoint.name}.log", self._tell)
+        log = ServiceLog(endpoint.name, self._settings.home / "logs" / f"{endpoint.name}.log", self._tell)
         pause, deaths = 0.5, 0
         try:
             while not self._ending.is_set():
@@ -109,6 +107,7 @@ class Supervisor:
             "-P",  # a folder named heddle where the user stands is not ours
             "-m",
             "heddle.cli.lifeline",
+            str(drain_time(self._settings)),
             endpoint.module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -135,7 +134,7 @@ class Supervisor:
         return {
             **os.environ,
             **self._endpoints.environment(),
-            "HEDDLE_HOME": str(self._home),
+            "HEDDLE_HOME": str(self._settings.home),
             "HEDDLE_LISTEN": endpoint.address,
             "PYTHONUNBUFFERED": "1",
             # gRPC's fork handlers can deadlock in a child that only execs.
@@ -145,12 +144,18 @@ class Supervisor:
     async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
         for child in self._children.values():
             _signal(child, signal.SIGTERM)
-        _, late = await asyncio.wait(keepers, timeout=DRAIN)
+        seconds = drain_time(self._settings)
+        _, late = await asyncio.wait(keepers, timeout=seconds)
         if late:
-            self._tell(f"{', '.join(self._children)} did not end within {DRAIN:g} s and was killed")
+            self._tell(f"{', '.join(self._children)} did not end within {seconds:g} s and was killed")
             kill_descendants()
         # The first failure is on its way to the operator; more of them say nothing new.
         await asyncio.gather(*keepers, return_exceptions=True)
+
+
+def drain_time(settings: Settings) -> float:
+    """Returns how many seconds a service may take to end."""
+    return settings.stop_grace + DRAIN
 
 
 def kill_descendants() -> None:
