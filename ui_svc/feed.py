@@ -88,7 +88,8 @@ class Feed(ABC):
     async def snapshot(self) -> View:
         """Returns all that a viewer needs, once there is something; later frames go on from it."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), FIRST_CONTENT)
+            async with asyncio.timeout(FIRST_CONTENT):
+                await self._ready.wait()
         return {
             "room": self.room,
             "feed": self.id,
@@ -125,8 +126,10 @@ class Feed(ABC):
         loop = asyncio.get_running_loop()
         idle_since: float | None = None
         while True:
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LINGER / 4)
+                async with asyncio.timeout(LINGER / 4):
+                    await self._changed.wait()
             self._changed.clear()
             began = loop.time()
             await self._send_frame()

@@ -19,6 +19,8 @@ def test_a_run_starts_from_the_form_and_its_cards_stream(page: Page, runs: Runs)
     page.get_by_role("button", name="New run").first.click()
     form = page.get_by_role("dialog", name="New run")
     form.get_by_label("Repository").fill(str(runs.repository))
+    form.get_by_role("button", name="Insert an example").click()
+    expect(form.get_by_text("1 epic, 1 task")).to_be_visible()
     form.get_by_label("Plan", exact=True).fill(WITH_MISTAKES)
     expect(form.get_by_text("2 mistakes")).to_be_visible()
     expect(form.get_by_role("button", name="Line 6")).to_be_visible()
@@ -156,4 +158,4 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
         expect(page.locator(".log-row").first).to_be_visible()
         for tab in ("Current", "History", "Screenshots", "Quality", "Costs"):
             page.get_by_role("tab", name=tab).click()
-            assert page.evaluate("document.querySelector('.modal').scrollWidth") <= 390
+            assert page.evaluate("document.querySelector('.session').scrollWidth") <= 390

@@ -16,7 +16,7 @@ HOSTILE = "epics/frontend/tasks/settings/attempts/1"
 
 def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
     page.goto(f"/{run}/{attempt}" + (f"?tab={tab}" if tab else ""))
-    dialog = page.locator("dialog.modal")
+    dialog = page.locator("dialog.session")
     expect(dialog).to_be_visible()
     return dialog
 
@@ -100,7 +100,7 @@ def test_there_are_four_ways_out(page: Page, busy: str) -> None:
     """✕, Esc, a click beside it and Back close the modal; the board stays where it was."""
     page.goto(f"/{busy}")
     link = page.locator(f'[data-attempt$="{RUNNING}"]')
-    dialog = page.locator("dialog.modal")
+    dialog = page.locator("dialog.session")
     ways: list[Callable[[], object]] = [
         dialog.get_by_role("button", name="Close", exact=True).click,
         partial(page.keyboard.press, "Escape"),

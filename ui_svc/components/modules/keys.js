@@ -1,5 +1,5 @@
 // What the keyboard does, for those who ask with "?".
-import { onMounted, onUnmounted, ref } from "vue";
+import { nextTick, onMounted, onUnmounted, ref } from "vue";
 import { Icon } from "./icons.js";
 
 const KEYS = [
@@ -16,19 +16,25 @@ export const Keys = {
   components: { Icon },
   template: `
     <button type="button" class="icon-button keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" @click="open"><Icon name="keyboard" /></button>
-    <dialog ref="dialog" class="modal keys" aria-labelledby="keys-title" @click="onClick">
+    <dialog v-if="shown" ref="dialog" class="modal keys" aria-labelledby="keys-title" @click="onClick" @close="shown = false">
       <h2 id="keys-title">Keyboard</h2>
       <dl><template v-for="each in KEYS" :key="each.what"><dt><kbd v-for="key in each.keys" :key="key">{{ key }}</kbd></dt><dd>{{ each.what }}</dd></template></dl>
       <form method="dialog"><button class="button">Close</button></form>
     </dialog>`,
   setup() {
     const dialog = ref(null);
-    const open = () => dialog.value.open || dialog.value.showModal();
+    const shown = ref(false);
+    async function open() {
+      if (shown.value) return;
+      shown.value = true;
+      await nextTick();
+      dialog.value.showModal();
+    }
     function onKey(event) {
       if (event.key === "?" && !event.target.closest?.("input, textarea, select")) open();
     }
     onMounted(() => document.addEventListener("keydown", onKey));
     onUnmounted(() => document.removeEventListener("keydown", onKey));
-    return { dialog, KEYS, open, onClick: (event) => event.target === dialog.value && dialog.value.close() };
+    return { dialog, KEYS, open, shown, onClick: (event) => event.target === dialog.value && dialog.value.close() };
   },
 };

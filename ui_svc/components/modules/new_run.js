@@ -12,7 +12,8 @@ epics:
     tasks:
       - key: health
         title: Add a health endpoint
-        prompt: Add GET /health that answers 200 with {"ok": true}, and a test for it.
+        prompt: |
+          Add GET /health that answers 200 with {"ok": true}, and a test for it.
         checks:
           - name: tests
             run: pytest -q

@@ -27,7 +27,7 @@ export const SessionModal = {
   emits: ["step", "tab", "open", "close"],
   components: { Ask, Elapsed, Icon, Status },
   template: `
-    <dialog ref="dialog" class="modal" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop">
+    <dialog ref="dialog" class="modal session" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop">
       <div class="modal-box">
         <header class="modal-head">
           <div class="modal-line">
