@@ -1,0 +1,58 @@
+"""The real services, and a scheduler that is killed again and again."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from heddle import pb
+from heddle.client import HeddleClient
+from tests.support.fleet import running_fleet
+from tests.support.repositories import git, make_repository
+
+KILLS = 4
+TASKS = ("one", "two", "three", "four")
+
+
+async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    """SIGKILL at random moments: every task is committed once and in order, and its agent ran once."""
+    seed = random.SystemRandom().randrange(1_000_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    repository = make_repository(tmp_path / "repository")
+    (played := tmp_path / "played").mkdir()
+    agent = f'command:echo run >> "{played}/$HEDDLE_EPIC-$HEDDLE_TASK"; echo x > $HEDDLE_TASK.txt; sleep 0.3'
+    plan = pb.Plan(
+        name="Killed",
+        defaults=pb.TaskDefaults(agent=agent),
+        epics=[
+            pb.PlanEpic(key=key, tasks=[pb.PlanTask(key=f"{key}-{task}", prompt="Go") for task in TASKS])
+            for key in ("a", "b")
+        ],
+    )
+
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        watched: list[pb.Event] = []
+
+        async def watch() -> None:
+            async for answer in client.watch_run(run.name):
+                watched.extend(answer.events)
+
+        watching = asyncio.create_task(watch())
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(0.05, 0.8))  # the moment is to be any
+            fleet.kill("scheduler_svc")
+            await fleet.start("scheduler_svc")
+        async with asyncio.timeout(60):
+            await watching
+        ended = await client.get_run(run.name)
+
+    assert ended.state == pb.RUN_STATE_SUCCEEDED, f"seed {seed}: {ended.reason}"
+    assert [event.sequence for event in watched] == list(range(1, len(watched) + 1)), f"seed {seed}"
+    runs = {path.name: path.read_text().count("run") for path in played.iterdir()}
+    assert len(runs) == 8, f"seed {seed}"
+    assert set(runs.values()) == {1}, f"seed {seed}: {runs}"
+    for key in ("a", "b"):
+        branch = f"heddle/{run.name.removeprefix('runs/')}/epics/{key}"
+        log = git(repository, "log", "--first-parent", "--reverse", "--format=%s", f"main..{branch}")
+        assert log.split("\n") == [f"{key}-{task}" for task in TASKS], f"seed {seed}"
