@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, Protocol
 
 import psutil
 import structlog
@@ -45,6 +45,19 @@ class Exit(NamedTuple):
         """True where nobody saw how it ended."""
         return self.code is None and self.signal is None and not self.error
 
+    @property
+    def shell_code(self) -> int | None:
+        """What a supervisor that did its work exits with; None where it did not."""
+        if self.error:
+            return supervisor.NOT_STARTED
+        return self.code if self.signal is None else 128 + self.signal
+
+
+class Gone(Protocol):
+    """Hears that a supervisor has ended, `clean` where it had ended its tree before."""
+
+    async def __call__(self, pid: int, *, clean: bool) -> None: ...
+
 
 @dataclass(frozen=True)
 class Command:
@@ -62,7 +75,7 @@ class Command:
 class Supervised:
     """A command under its supervisor, its output as streams."""
 
-    def __init__(self, process: subprocess.Popen[bytes], gone: Callable[[int, int], Awaitable[None]]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], gone: "Gone") -> None:
         self._process = process
         self._gone = gone
         self._exit = Exit()
@@ -115,7 +128,7 @@ class Supervised:
         code = await asyncio.to_thread(self._process.wait)
         if self._control is not None:
             self._control.close()
-        await self._gone(self._process.pid, code)
+        await self._gone(self._process.pid, clean=code == self._exit.shell_code)
         return self._exit
 
     async def close(self, *readers: asyncio.Task[None]) -> None:
@@ -175,10 +188,10 @@ class Supervisors:
         await supervised.connect(ours)
         return supervised
 
-    async def _gone(self, pid: int, code: int) -> None:
+    async def _gone(self, pid: int, *, clean: bool) -> None:
         self._pids.discard(pid)
-        if code < 0:
-            log.warning("supervisor_killed", pid=pid, signal=-code)
+        if not clean:
+            log.warning("supervisor_lost", pid=pid)
             await self._end_orphans()
 
     async def _end_orphans(self) -> None:

@@ -27,6 +27,8 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+# Exit code of a command that could not be started, as in a shell.
+NOT_STARTED = 127
 # Seconds between two looks at what is still alive while a tree ends.
 PAUSE = 0.01
 
@@ -79,7 +81,7 @@ class Supervisor:
         except OSError as error:
             self._say(f"failed {error.strerror}: {command[0]}")
         finally:
-            os._exit(127)
+            os._exit(NOT_STARTED)
 
     def _say(self, line: str) -> None:
         if self._control is not None:

@@ -159,24 +159,26 @@ class AgentProcess:
     def __init__(self, folder: Path, **environ: str) -> None:
         self.worktree = folder / "worktree"
         self.worktree.mkdir(exist_ok=True)
-        self.address = f"127.0.0.1:{_free_port()}"
         self._environment = {
             **os.environ,
             "HEDDLE_HOME": str(folder / "home"),
-            "HEDDLE_LISTEN": self.address,
             "HEDDLE_STOP_GRACE": "0.5",
             "HEDDLE_MIN_FREE_BYTES": "0",
             **environ,
         }
+        self.arguments = ["-m", "agent_svc"]
         self.process: psutil.Popen | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Agents]:
         """Starts it, yields a client, and kills it if it still runs."""
-        process = psutil.Popen([sys.executable, "-m", "agent_svc"], env=self._environment)
+        # Another port each time: gRPC may keep a dead connection to an address for a moment.
+        address = f"127.0.0.1:{_free_port()}"
+        environment = {**self._environment, "HEDDLE_LISTEN": address}
+        process = psutil.Popen([sys.executable, *self.arguments], env=environment)
         self.process = process
         try:
-            async with open_channel(self.address) as channel:
+            async with open_channel(address) as channel:
                 async with asyncio.timeout(DEADLINE):
                     await channel.channel_ready()
                 yield Agents(channel, self.worktree)

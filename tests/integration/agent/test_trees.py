@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent_svc import supervisor
 from heddle import pb
 from tests.support.agents import (
     DEADLINE,
@@ -115,6 +116,7 @@ async def test_killed_service_leaves_nothing(tmp_path: Path, mark: str, hider: s
         assert living(mark) == []
         assert events[: len(before)] == before
         assert ending(events) == ("LOST", "agent_svc was killed while the session ran")
+        assert (await worker.session(attempt)).start_time == events[0].time
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     await all_gone(mark)
 
@@ -133,11 +135,28 @@ async def test_killed_supervisor_leaves_nothing(tmp_path: Path, mark: str, hider
     async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
         assert service.process is not None
-        (supervisor,) = service.process.children()
-        supervisor.kill()
+        (child,) = service.process.children()
+        child.kill()
         assert ending(await worker.events(attempt)) == ("LOST", "the agent's supervisor was killed")
         assert living(mark) == []
         assert service.process.children() == []
+
+
+async def test_broken_supervisor_leaves_nothing(tmp_path: Path, mark: str) -> None:
+    """A supervisor that ends without having ended its tree is noticed, whatever its exit code."""
+    broken = tmp_path / "broken.py"
+    source = Path(supervisor.__file__).read_text()
+    broken.write_text(
+        source.replace("        self._end_tree()\n        return", "        os._exit(1)\n        return")
+    )
+    launcher = "import sys; from agent_svc import __main__, supervisor; supervisor.__file__ = sys.argv[1]; "
+    service = AgentProcess(tmp_path)
+    service.arguments = ["-c", f"{launcher}sys.exit(__main__.main())", str(broken)]
+    async with service.serving() as worker:
+        attempt = await start_hidden(worker, SETSID, mark)
+        session = await worker.stop(attempt)
+        assert session.result.outcome == pb.OUTCOME_STOPPED
+        assert living(mark) == []
 
 
 async def test_killed_with_its_supervisors(tmp_path: Path, mark: str) -> None:
@@ -146,9 +165,9 @@ async def test_killed_with_its_supervisors(tmp_path: Path, mark: str) -> None:
     async with service.serving() as worker:
         attempt = await start_hidden(worker, SETSID, mark)
         assert service.process is not None
-        (supervisor,) = service.process.children()
+        (child,) = service.process.children()
         service.process.suspend()
-        supervisor.kill()
+        child.kill()
         service.process.kill()
         await asyncio.to_thread(service.process.wait)
         assert living(mark)
@@ -253,7 +272,7 @@ async def test_supervisor_obeys_sigterm(tmp_path: Path, mark: str) -> None:
     """SIGTERM to a supervisor ends its tree, as when an operator kills it by hand."""
     async with agents(tmp_path) as worker:
         attempt = await start_hidden(worker, SETSID, mark)
-        (supervisor,) = psutil.Process().children()
-        os.kill(supervisor.pid, signal.SIGTERM)
+        (child,) = psutil.Process().children()
+        os.kill(child.pid, signal.SIGTERM)
         assert ending(await worker.events(attempt)) == ("FAILED", "the agent was ended by SIGTERM")
         assert living(mark) == []
