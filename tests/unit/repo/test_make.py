@@ -1,5 +1,6 @@
 """`make help` tells the truth."""
 
+import os
 import re
 import subprocess
 
@@ -9,7 +10,13 @@ DOCUMENTED = re.compile(r"\bmake ([a-z]+)\b")
 
 
 def make(*arguments: str) -> str:
-    return subprocess.run(["make", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    # These tests may run below `make test`; what that hands to its own children is not meant for them.
+    outer = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    done = subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout
 
 
 def listed() -> set[str]:
