@@ -16,7 +16,11 @@ LOOK_EVERY: Final = 0.1
 
 
 class Conversation:
-    """Listens to one agent. `on_defect` hears of an exception of ours; listening goes on."""
+    """Listens to one agent.
+
+    `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
+    a thread, how the agent calls its own session.
+    """
 
     def __init__(
         self,
@@ -24,13 +28,17 @@ class Conversation:
         agent: str,
         translator: Translator,
         screenshots: Screenshots,
+        *,
         on_defect: Callable[[Exception], None],
+        remember: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._actor = f"agent:{agent.partition(':')[0]}"
         self._translator = translator
         self._screenshots = screenshots
         self._on_defect = on_defect
+        self._remember = remember
+        self._remembered = ""
         self._looking = asyncio.Lock()
         self._looked = 0.0
         # Set while the agent listens to control lines.
@@ -59,6 +67,7 @@ class Conversation:
             try:
                 await self._look()
                 await self._record(translate(data))
+                await self._remember_session()
             except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
                 self._on_defect(error)
 
@@ -66,7 +75,15 @@ class Conversation:
         for event in events:
             if event.HasField("approval_requested"):
                 self._approvals.setdefault(event.approval_requested.approval_id, False)
+            if event.HasField("approval_resolved"):
+                # It waits no longer.
+                self._approvals[event.approval_resolved.approval_id] = True
         await self._journal.tell(self._actor, *events)
+
+    async def _remember_session(self) -> None:
+        if self._translator.agent_session_id != self._remembered:
+            self._remembered = self._translator.agent_session_id
+            await asyncio.to_thread(self._remember, self._remembered)
 
     async def _look(self, *, final: bool = False) -> None:
         async with self._looking:

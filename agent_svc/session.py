@@ -50,9 +50,16 @@ class Session:
     """A session from its start to its last word. `run` or `recover` is its life."""
 
     def __init__(
-        self, name: AttemptName, spec: pb.StartSessionRequest, folder: SessionFolder, place: Place
+        self,
+        name: AttemptName,
+        spec: pb.StartSessionRequest,
+        folder: SessionFolder,
+        place: Place,
+        resume: str = "",
     ) -> None:
         self.name = name
+        # The agent's own id of a session that is to go on.
+        self._resume = resume
         self._spec = spec
         self._folder = folder
         self._place = place
@@ -182,7 +189,7 @@ class Session:
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
     async def _run_agent(self, driver: Driver) -> Ending:
-        launch = driver.launch(self._spec)
+        launch = driver.launch(self._spec, self._resume)
         translator = driver.translator()
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
         try:
@@ -195,7 +202,12 @@ class Session:
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
             await self._journal.tell(self._actor, note)
         self._conversation = Conversation(
-            self._journal, self._spec.agent, translator, screenshots, self._broke
+            self._journal,
+            self._spec.agent,
+            translator,
+            screenshots,
+            on_defect=self._broke,
+            remember=self._folder.remember_agent_session,
         )
         self._attach(process)
         ended = await self._conversation.hold(process, launch)
@@ -237,7 +249,8 @@ class Session:
             "HEDDLE_ATTEMPT": str(self.name),
             "TMPDIR": str(self._folder.scratch),
         }
-        return agent_environment(os.environ, self._place.inherited, added, self._spec.prompt)
+        inherited = (*self._place.inherited, *(launch.credentials if launch else ()))
+        return agent_environment(os.environ, inherited, added, self._spec.prompt)
 
     @property
     def _worktree(self) -> Path:

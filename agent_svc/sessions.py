@@ -94,7 +94,7 @@ class Sessions:
             folder = self._spool.folder(name)
             try:
                 await asyncio.to_thread(folder.create, request)
-                session = Session(name, request, folder, self._place)
+                session = Session(name, request, folder, self._place, self._agent_session(request))
             except OSError as error:
                 raise self._unwritable(error) from error
             self._running[name] = session
@@ -119,6 +119,12 @@ class Sessions:
         for older in [each for each in self._running.values() if each.name.parent == name.parent]:
             older.interrupt(Ending(pb.OUTCOME_STOPPED, f"attempt {name.number} replaced it"))
             await older.wait()
+
+    def _agent_session(self, request: pb.StartSessionRequest) -> str:
+        """Returns the agent's own id of the session to go on with; empty where there is none."""
+        if not request.resume_attempt:
+            return ""
+        return self._spool.folder(AttemptName.parse(request.resume_attempt)).agent_session()
 
     def _check_room(self) -> None:
         if len(self._running) >= self._slots:

@@ -4,6 +4,7 @@ spec.pb      the StartSessionRequest that made it
 events.log   what happened: event_log.py
 result.pb    the finished Session; absent while it runs
 artifacts/   screenshots by content hash
+agent        how the agent calls its own session; absent where it said nothing
 lock         locked while any process of the session lives
 reserve      room for the last words on a full disk
 """
@@ -69,6 +70,17 @@ class SessionFolder:
         shutil.rmtree(self.scratch, ignore_errors=True)
         # It comes last: a session without it is finished again after a crash.
         write_durably(self.path / "result.pb", session.SerializeToString())
+
+    def remember_agent_session(self, agent_session_id: str) -> None:
+        """Keeps how the agent calls its own session, for `agent_session`."""
+        write_durably(self.path / "agent", agent_session_id.encode())
+
+    def agent_session(self) -> str:
+        """Returns how the agent called its own session; empty where it said nothing, or is not known."""
+        try:
+            return (self.path / "agent").read_text()
+        except FileNotFoundError:
+            return ""
 
     def free_reserve(self) -> None:
         """Gives the disk room for the last words."""

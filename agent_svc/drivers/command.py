@@ -24,7 +24,7 @@ class CommandDriver:
             name=PREFIX, available=True, detail="any shell command, run by /bin/sh in the worktree"
         )
 
-    def launch(self, request: pb.StartSessionRequest) -> Launch:
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         shell = request.agent.removeprefix(PREFIX)
         return Launch(arguments=("/bin/sh", "-c", shell), stdin=request.prompt.encode())
 
@@ -36,6 +36,7 @@ class CommandTranslator:
     """Takes both streams as text."""
 
     finished: None = None
+    agent_session_id = ""
 
     def __init__(self) -> None:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)

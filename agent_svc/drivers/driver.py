@@ -17,6 +17,8 @@ class Launch:
     # True: it is a host that goes on reading control lines from standard input.
     controlled: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Names of this service's own variables that the agent needs, as ANTHROPIC_API_KEY.
+    credentials: Sequence[str] = ()
 
 
 class Translator(Protocol):
@@ -38,6 +40,11 @@ class Translator(Protocol):
         """How the agent says that it ended. None: its exit code says it."""
         ...
 
+    @property
+    def agent_session_id(self) -> str:
+        """What the agent calls its own session, to resume it. Empty: nothing yet, or it cannot."""
+        ...
+
 
 class Driver(Protocol):
     """One kind of agent."""
@@ -50,6 +57,8 @@ class Driver(Protocol):
         """Returns what this worker has of it."""
         ...
 
-    def launch(self, request: pb.StartSessionRequest) -> Launch: ...
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        """Returns how to start it. `resume` is an agent_session_id to go on with; empty: begin anew."""
+        ...
 
     def translator(self) -> Translator: ...

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
 from agent_svc.drivers import protocol
 from agent_svc.drivers.text import TextStream, clip, pieces
 from heddle import pb
@@ -12,12 +15,23 @@ MAX_LINE_BYTES: Final = 1 << 20
 # The longest tool input or result that is kept.
 MAX_DETAIL_BYTES: Final = 64 << 10
 
+# The fields that hold one.
+DETAILS: Final = frozenset({"input", "result"})
+
 # The longest name, target, question or caption.
 MAX_LABEL_BYTES: Final = 4 << 10
 
 # What only agent_svc says, and what belongs to no session.
 HOST_PAYLOADS: Final = frozenset(
-    {"output", "tool_started", "tool_finished", "message", "usage", "approval_requested"}
+    {
+        "output",
+        "tool_started",
+        "tool_finished",
+        "message",
+        "usage",
+        "approval_requested",
+        "approval_resolved",
+    }
 )
 
 
@@ -30,6 +44,7 @@ class HostTranslator:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
         self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
         self.finished: pb.SessionFinished | None = None
+        self.agent_session_id = ""
 
     def stdout(self, data: bytes) -> list[pb.Event]:
         self._line += data
@@ -61,6 +76,9 @@ class HostTranslator:
         if payload == "session_finished":
             self.finished = event.session_finished
             return []
+        if event.session_started.agent_session_id:
+            self.agent_session_id = clip(event.session_started.agent_session_id, MAX_LABEL_BYTES)
+            return []
         if payload not in HOST_PAYLOADS:
             return self._out.feed(line + b"\n")
         return limited(event)
@@ -78,28 +96,18 @@ def limited(event: pb.Event) -> list[pb.Event]:
             ]
         case "message":
             return _split_message(event.message)
-        case "tool_started":
-            tool = event.tool_started
-            tool.input = clip(tool.input, MAX_DETAIL_BYTES)
-            tool.target = clip(tool.target, MAX_LABEL_BYTES)
-            tool.name = clip(tool.name, MAX_LABEL_BYTES)
-            tool.tool_call_id = clip(tool.tool_call_id, MAX_LABEL_BYTES)
-            return [pb.Event(tool_started=tool)]
-        case "tool_finished":
-            done = event.tool_finished
-            done.result = clip(done.result, MAX_DETAIL_BYTES)
-            done.tool_call_id = clip(done.tool_call_id, MAX_LABEL_BYTES)
-            return [pb.Event(tool_finished=done)]
-        case "approval_requested":
-            asked = event.approval_requested
-            asked.question = clip(asked.question, MAX_LABEL_BYTES)
-            asked.tool = clip(asked.tool, MAX_LABEL_BYTES)
-            asked.target = clip(asked.target, MAX_LABEL_BYTES)
-            asked.approval_id = clip(asked.approval_id, MAX_LABEL_BYTES)
-            return [pb.Event(approval_requested=asked)]
-        case _:
-            event.usage.model = clip(event.usage.model, MAX_LABEL_BYTES)
-            return [pb.Event(usage=event.usage)]
+        case payload:
+            assert payload is not None  # noqa: S101 (the caller has looked)
+            told = getattr(event, payload)
+            _clip_texts(told)
+            return [pb.Event(**{payload: told})]
+
+
+def _clip_texts(told: Message) -> None:
+    for field, value in told.ListFields():
+        if field.type == FieldDescriptor.TYPE_STRING:
+            limit = MAX_DETAIL_BYTES if field.name in DETAILS else MAX_LABEL_BYTES
+            setattr(told, field.name, clip(value, limit))
 
 
 def _split_message(message: pb.Message) -> list[pb.Event]:

@@ -3,11 +3,15 @@
 A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 
 1. agent_svc writes one line to its standard input: {"protocol": 1, "session": …},
-   the session a StartSessionRequest.
+   the session a StartSessionRequest. With "resume": "ID" the agent should go on with
+   the session of its own that has this id; where it cannot, it says so and begins anew.
 2. The host writes {"protocol": 1} to its standard output.
 3. From then on every line in both directions is an Event of which only the payload
    is set. The host sends what the agent does. agent_svc sends approval_resolved, the
-   answer to an approval_requested, and message, what the operator says.
+   answer to an approval_requested, and message, what the operator says. A host that
+   waits no longer for an answer sends the approval_resolved itself. By session_started
+   with agent_session_id it says how the agent calls its own session; that is kept for
+   a later resume and is no event.
 4. The host may say how it ended by session_finished with outcome and reason, and
    then exits. Without it, exit code 0 is success.
 
@@ -19,7 +23,7 @@ relative to the worktree, or the command.
 """
 
 import json
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf import json_format
 
@@ -28,18 +32,29 @@ from heddle import pb
 VERSION: Final = 1
 
 
-def opening(request: pb.StartSessionRequest) -> bytes:
+class Opening(NamedTuple):
+    """What the first line says."""
+
+    session: pb.StartSessionRequest
+    # Empty: begin anew.
+    resume: str = ""
+
+
+def opening(request: pb.StartSessionRequest, resume: str = "") -> bytes:
     """Returns agent_svc's first line."""
-    session = json_format.MessageToDict(request)
-    return json.dumps({"protocol": VERSION, "session": session}).encode() + b"\n"
+    said = {"protocol": VERSION, "session": json_format.MessageToDict(request)}
+    if resume:
+        said["resume"] = resume
+    return json.dumps(said).encode() + b"\n"
 
 
-def parse_opening(line: bytes) -> pb.StartSessionRequest:
-    """Returns the session that the first line describes; raises ValueError for another protocol."""
+def parse_opening(line: bytes) -> Opening:
+    """Returns what the first line says; raises ValueError for another protocol."""
     said = json.loads(line)
     if said["protocol"] != VERSION:
         raise ValueError(f"agent_svc speaks protocol {said['protocol']}; this host speaks {VERSION}")
-    return json_format.ParseDict(said["session"], pb.StartSessionRequest(), ignore_unknown_fields=True)
+    session = json_format.ParseDict(said["session"], pb.StartSessionRequest(), ignore_unknown_fields=True)
+    return Opening(session, said.get("resume", ""))
 
 
 def greeting() -> bytes:

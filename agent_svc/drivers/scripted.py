@@ -30,7 +30,7 @@ class ScriptedDriver:
             name=NAME, available=True, version=__version__, detail="plays a task's script; costs nothing"
         )
 
-    def launch(self, request: pb.StartSessionRequest) -> Launch:
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
             # -P: a module of the worktree must not stand in for one of ours.
             arguments=(sys.executable, "-P", "-m", "agent_svc.scripted"),

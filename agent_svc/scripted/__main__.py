@@ -15,7 +15,7 @@ from heddle import pb
 def main() -> int:
     """Returns the exit code: 1 where the script says that the session fails."""
     stage = Stage(sys.stdin.buffer, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
-    request = protocol.parse_opening(sys.stdin.buffer.readline())
+    request = protocol.parse_opening(sys.stdin.buffer.readline()).session
     stage.greet()
     player = Player(stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]))
     try:

@@ -144,7 +144,8 @@ def test_opening_round_trip() -> None:
     request = pb.StartSessionRequest(attempt="runs/r/epics/e/tasks/t/attempts/1", prompt="a\nb — ü")
     line = protocol.opening(request)
     assert line.count(b"\n") == 1
-    assert protocol.parse_opening(line) == request
+    assert protocol.parse_opening(line) == (request, "")
+    assert protocol.parse_opening(protocol.opening(request, "abc")) == (request, "abc")
     with pytest.raises(ValueError, match="speaks protocol 2"):
         protocol.parse_opening(json.dumps({"protocol": 2, "session": {}}).encode())
 
@@ -163,6 +164,6 @@ def test_catalogue_finds_drivers() -> None:
 def test_scripted_takes_its_speed_from_the_service() -> None:
     """The factor on the scripted agent's pauses may be set for the whole service."""
     request = pb.StartSessionRequest(agent="scripted")
-    assert ScriptedDriver({}).launch(request).environment == {}
-    launch = ScriptedDriver({"HEDDLE_SCRIPT_SPEED": "0"}).launch(request)
+    assert ScriptedDriver({}).launch(request, "").environment == {}
+    launch = ScriptedDriver({"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
     assert launch.environment == {"HEDDLE_SCRIPT_SPEED": "0"}

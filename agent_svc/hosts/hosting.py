@@ -1,0 +1,143 @@
+"""What all hosts share: the connection to agent_svc, the operator's words, and how it all ends.
+
+A host is `sys.exit(run_host(drive))`, where `drive` is a coroutine function that gets the
+Host, drives its agent, and returns when the work is done. It raises AgentFailedError
+with a plain reason where the agent failed.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from agent_svc.drivers import protocol
+from heddle import pb
+
+# A prompt has at most 200 KB, a script may have more.
+MAX_LINE_BYTES: Final = 16 << 20
+
+
+class AgentFailedError(Exception):
+    """The agent could not do its work; the message says why and what to do, in plain words."""
+
+
+class Host:
+    """One host: `session` is what it was asked for."""
+
+    def __init__(self, opening: protocol.Opening, incoming: asyncio.StreamReader, outgoing: BinaryIO) -> None:
+        self.session = opening.session
+        # The agent's own id of a session that is to go on. Empty: begin anew.
+        self.resume = opening.resume
+        self.worktree = Path(self.session.worktree_path)
+        # Set once somebody wants the end (SIGTERM): interrupt the agent and return.
+        self.stopping = asyncio.Event()
+        # What the operator says to the agent, oldest first.
+        self.heard: asyncio.Queue[str] = asyncio.Queue()
+        self._incoming = incoming
+        self._outgoing = outgoing
+        # By approval_id.
+        self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
+        self._asked = 0
+
+    def emit(self, *events: pb.Event) -> None:
+        """Tells agent_svc; each event has only its payload. Waits where it reads slowly."""
+        for event in events:
+            self._outgoing.write(protocol.line_of(event))
+        self._outgoing.flush()
+
+    def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
+        """Tells a piece of what the model said."""
+        self.emit(pb.Event(message=pb.Message(kind=kind, text=text, last=last)))
+
+    def note(self, text: str) -> None:
+        """Tells, as Heddle's own words, a line that people should read in the session's log."""
+        self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
+
+    def remember(self, agent_session_id: str) -> None:
+        """Keeps the agent's own id of its session, so that a later attempt can go on with it."""
+        self.emit(pb.Event(session_started=pb.SessionStarted(agent_session_id=agent_session_id)))
+
+    async def ask(self, question: str, *, tool: str, target: str, wait: float) -> pb.ApprovalResolved:
+        """Asks the operator; after `wait` seconds without an answer it counts as denied."""
+        self._asked += 1
+        approval = f"approval-{self._asked}"
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[approval] = answer
+        self.emit(
+            pb.Event(
+                approval_requested=pb.ApprovalRequested(
+                    approval_id=approval, question=question, tool=tool, target=target
+                )
+            )
+        )
+        try:
+            return await asyncio.wait_for(answer, wait)
+        except TimeoutError:
+            resolved = pb.ApprovalResolved(
+                approval_id=approval, approved=False, message=f"nobody answered within {wait:g} s"
+            )
+            self.emit(pb.Event(approval_resolved=resolved))
+            return resolved
+        finally:
+            del self._waiting[approval]
+
+    async def listen(self) -> None:
+        """Takes in what agent_svc says, until it goes away."""
+        while line := await self._incoming.readline():
+            try:
+                event = protocol.parse_event(line)
+            except ValueError as error:
+                print(f"not understood: {error}", file=sys.stderr)  # noqa: T201 (a host's log is its stderr)
+                continue
+            if event.HasField("approval_resolved"):
+                answer = self._waiting.get(event.approval_resolved.approval_id)
+                if answer is not None and not answer.done():
+                    answer.set_result(event.approval_resolved)
+            elif event.HasField("message"):
+                self.heard.put_nowait(event.message.text)
+        self.stopping.set()
+
+
+def run_host(drive: Callable[[Host], Awaitable[None]]) -> int:
+    """Runs a host to its end; returns the exit code: 1 where the agent failed."""
+    # What a careless library prints must not get between our lines.
+    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return asyncio.run(_run(drive, outgoing))
+
+
+async def _run(drive: Callable[[Host], Awaitable[None]], outgoing: BinaryIO) -> int:
+    loop = asyncio.get_running_loop()
+    incoming = asyncio.StreamReader(MAX_LINE_BYTES)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(incoming), sys.stdin)
+    try:
+        host = Host(protocol.parse_opening(await incoming.readline()), incoming, outgoing)
+        loop.add_signal_handler(signal.SIGTERM, host.stopping.set)
+        outgoing.write(protocol.greeting())
+        outgoing.flush()
+        listening = asyncio.create_task(host.listen())
+        try:
+            return await _drive(drive, host)
+        finally:
+            listening.cancel()
+    finally:
+        transport.close()
+
+
+async def _drive(drive: Callable[[Host], Awaitable[None]], host: Host) -> int:
+    try:
+        await drive(host)
+    except AgentFailedError as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 (told as the session's end)
+        traceback.print_exc()
+        reason = f"the host of the agent has a defect: {error!r}; the session's log says more"
+    else:
+        return 0
+    finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
+    host.emit(pb.Event(session_finished=finished))
+    return 1

@@ -1,0 +1,122 @@
+"""The patterns of `permissions:`, in the agents' usual form.
+
+- `Write`: every call of that tool; `mcp__github__*` with wildcards in the name. `Edit`
+  stands for every tool that changes files, `Read` for every tool that reads them.
+- `Bash(git status:*)`: commands that begin with these words; `Bash(npm run *)` with
+  wildcards; `Bash(make)` that command alone; `Bash(*)` all.
+- `Edit(src/**)`, `Read(*.md)`: paths relative to the worktree. `*` stays within one part of
+  a path, `**` stands for any number of parts, and a folder covers what lies in it.
+- `WebFetch(domain:example.com)`: that host and those below it.
+
+A command of several parts (`a && b`, `a | b`) is allowed only where each part is, and
+denied where any part is. It is a fence against accidents, not against an agent that
+writes a script and runs that.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+COMMAND_TOOLS: Final = frozenset({"Bash"})
+
+# What one name stands for beside itself.
+_FAMILIES: Final = {
+    "Edit": frozenset({"Write", "MultiEdit", "NotebookEdit"}),
+    "Read": frozenset({"Grep", "Glob", "LS", "NotebookRead"}),
+}
+_PATTERN: Final = re.compile(r"([A-Za-z0-9_*.-]+)(?:\((.+)\))?", re.DOTALL)
+_SEPARATORS: Final = re.compile(r"&&|\|\||[;|&\n]")
+_SUBSTITUTIONS: Final = re.compile(r"[$<>]\(|`|\$\{")
+_REDIRECTION: Final = re.compile(r"[<>]")
+_DOMAIN: Final = "domain:"
+_PREFIX: Final = ":*"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One pattern. Without an argument it is about every call of the tool."""
+
+    tool: str
+    argument: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """Returns the pattern; raises ValueError that says which form it should have."""
+        found = _PATTERN.fullmatch(text.strip())
+        if not found:
+            raise ValueError(
+                f"{text[:80]!r} is no pattern; write a tool, as Write, or a tool and what it may touch,"
+                " as Bash(git status:*) or Edit(src/**)"
+            )
+        argument = (found[2] or "").strip()
+        return cls(found[1], "" if argument in {"*", _PREFIX} else argument)
+
+    def allows(self, tool: str, target: str) -> bool:
+        """Says whether it is about every part of this call."""
+        if not self._names(tool):
+            return False
+        if not self.argument:
+            return True
+        if tool in COMMAND_TOOLS:
+            return self._command(target)
+        return self._target(target)
+
+    def denies(self, tool: str, target: str) -> bool:
+        """Says whether it is about any part of this call."""
+        if not self._names(tool):
+            return False
+        if not self.argument:
+            return True
+        if tool in COMMAND_TOOLS:
+            return any(self._command(part) for part in (target, *_any_parts(target)))
+        return self._target(target)
+
+    def _names(self, tool: str) -> bool:
+        return fnmatchcase(tool, self.tool) or tool in _FAMILIES.get(self.tool, ())
+
+    def _command(self, command: str) -> bool:
+        command = " ".join(command.split())
+        if self.argument.endswith(_PREFIX):
+            prefix = " ".join(self.argument.removesuffix(_PREFIX).split())
+            return command == prefix or command.startswith(f"{prefix} ")
+        return fnmatchcase(command, " ".join(self.argument.split()))
+
+    def _target(self, target: str) -> bool:
+        if self.argument.startswith(_DOMAIN):
+            host = urlsplit(target).hostname or ""
+            domain = self.argument.removeprefix(_DOMAIN).lower()
+            return host == domain or host.endswith(f".{domain}")
+        return bool(_glob(self.argument).fullmatch(target))
+
+
+def parts(command: str) -> list[str] | None:
+    """Returns the simple commands of a shell command; None where its parts cannot be told for sure."""
+    if _SUBSTITUTIONS.search(command):
+        return None
+    found = [part.strip() for part in _SEPARATORS.split(command)]
+    if any(_REDIRECTION.search(part) for part in found):
+        return None
+    return [part for part in found if part]
+
+
+def _any_parts(command: str) -> Iterator[str]:
+    for part in re.split(r"&&|\|\||[;|&\n`(){}]", command):
+        yield part.strip().lstrip("$<> ")
+
+
+@lru_cache(maxsize=1_000)
+def _glob(glob: str) -> re.Pattern[str]:
+    parts = [part for part in glob.removeprefix("./").split("/") if part != "."]
+    pattern = ""
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if part == "**":
+            pattern += ".*" if last else "(?:.*/)?"
+        else:
+            wild = re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+            pattern += wild + ("(?:/.*)?" if last else "/")
+    return re.compile(pattern, re.DOTALL)
