@@ -1,5 +1,6 @@
 """The feed behind an open modal: what an agent says and does, as it does so."""
 
+from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.names import AttemptName
 from ui_svc import views
@@ -28,10 +29,16 @@ class SessionFeed(Feed):
 
     async def _read_once(self) -> None:
         watch = self._client.watch_session(str(self._name), after=self._read_to, on_break=self._broke)
-        async for response in watch:
-            self._pending += [views.event(event) for event in response.events]
-            self._read_to = max(self._read_to, response.resume_sequence)
-            self._touch()
+        try:
+            async for response in watch:
+                self._pending += [views.event(event) for event in response.events]
+                self._read_to = max(self._read_to, response.resume_sequence)
+                self._touch()
+        except errors.HeddleError as error:
+            if error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
+                # Where to begin is a browser's word, and a wrong one must not end it for the others.
+                self._read_to = self._sent_to = 0
+            raise
         self._ended = True
         self._touch()
 

@@ -31,11 +31,11 @@ epics:
         title: Index documents
         prompt: Index the documents.
         checks:
+          - name: lint
+            run: echo clean
           - name: tests
             run: |
               printf '%s' '{JUNIT}' > junit.xml; echo '2 passed, 1 skipped'
-          - name: lint
-            run: echo clean
         script:
           - think: The index needs a table first.
           - say: "## Plan\\n\\nI will write **index.py** and test it."

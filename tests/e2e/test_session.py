@@ -7,8 +7,6 @@ from functools import partial
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.runs import Runs
-
 DONE = "epics/search/tasks/index/attempts/1"
 RUNNING = "epics/search/tasks/ranking/attempts/1"
 HOSTILE = "epics/frontend/tasks/settings/attempts/1"
@@ -219,9 +217,19 @@ def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
     assert not [url for url in asked if "example.com" in url]
 
 
-def test_the_log_of_a_session_is_whole(page: Page, runs: Runs, busy: str) -> None:
-    """The numbers of the flood are all there, once each and in order, across pages of the log."""
-    dialog = open_session(page, busy, DONE, "logs")
-    expect(dialog.get_by_text(re.compile(r"3,?0\d\d lines"))).to_be_visible()
-    first = runs.get(f"{busy}/{DONE}/events?before=4611686018427387904")
-    assert first["events"][-1]["sequence"] == first["last"]
+def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: str) -> None:
+    """Growing text and loading pictures never end the following; scrolling up does, "Follow" resumes."""
+    dialog = open_session(page, busy, RUNNING)
+    box = dialog.get_by_label("What the agent says and does")
+    said = dialog.locator(".said")
+    expect(said.nth(12)).to_be_attached()
+    expect(said.nth(said.count() + 1)).to_be_in_viewport()
+    follow = dialog.get_by_role("button", name="Follow")
+    expect(follow).to_have_count(0)
+    box.evaluate("it => { it.scrollTop -= 200 }")
+    expect(follow).to_be_visible()
+    place = box.evaluate("it => it.scrollTop")
+    expect(said.nth(said.count() + 1)).to_be_attached()
+    assert box.evaluate("it => it.scrollTop") == place
+    follow.click()
+    expect(said.last).to_be_in_viewport()

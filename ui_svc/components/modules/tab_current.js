@@ -1,5 +1,5 @@
 // What the agent says and does now.
-import { computed, nextTick, onMounted, ref, watch } from "vue";
+import { computed, onMounted, onUnmounted, ref } from "vue";
 import { apiUrl } from "./api.js";
 import { now } from "./clock.js";
 import { duration, took } from "./format.js";
@@ -95,6 +95,7 @@ export const Current = {
     const box = ref(null);
     const content = ref(null);
     const following = ref(true);
+    let lastTop = 0;
     const offset = computed(() => Math.max(0, props.log.blocks.length - MOST_BLOCKS));
     const shown = computed(() => props.log.blocks.slice(offset.value));
     const summary = computed(() => {
@@ -106,14 +107,23 @@ export const Current = {
       // The last word of a list that is gone by now.
       if (!box.value) return;
       const { scrollTop, scrollHeight, clientHeight } = box.value;
-      following.value = scrollHeight - scrollTop - clientHeight < 40;
+      // Only who scrolls up stops following: new text makes the end move away too.
+      if (scrollTop < lastTop - 1) following.value = false;
+      if (scrollHeight - scrollTop - clientHeight < 40) following.value = true;
+      lastTop = scrollTop;
     }
     function follow() {
       following.value = true;
       box.value.scrollTop = box.value.scrollHeight;
+      lastTop = box.value.scrollTop;
     }
-    watch([() => props.log.version, () => props.log.ready], () => following.value && nextTick(() => box.value && follow()));
-    onMounted(follow);
+    // Text that comes and pictures that load make the content grow.
+    const growth = new ResizeObserver(() => following.value && box.value && follow());
+    onMounted(() => {
+      growth.observe(content.value);
+      follow();
+    });
+    onUnmounted(() => growth.disconnect());
     async function answer(approved) {
       try {
         await props.store.resolve(props.attempt, summary.value.waiting.id, approved);

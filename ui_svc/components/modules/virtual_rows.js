@@ -33,10 +33,15 @@ export function useRows(list, height) {
     const it = box.value;
     // The last word of a list that is gone by now.
     if (!it) return;
+    // Only who scrolls up stops following: new rows make the end move away too.
+    const up = it.scrollTop < top.value - 1;
     top.value = it.scrollTop;
     const atEnd = it.scrollHeight - it.scrollTop - it.clientHeight < height * 1.5;
-    if (following.value && !atEnd) seen.value = lastKey();
-    following.value = atEnd;
+    if (atEnd) following.value = true;
+    else if (up && following.value) {
+      following.value = false;
+      seen.value = lastKey();
+    }
   }
   function scrollTo(position) {
     if (!box.value) return;
