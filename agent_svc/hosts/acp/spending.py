@@ -1,0 +1,53 @@
+"""An ACP agent's reports of tokens and cost, as differences. Pure."""
+
+from typing import Final
+
+from acp.schema import Cost, Usage
+
+from heddle import pb
+
+MICROS: Final = 1_000_000
+
+
+class Spending:
+    """Turns cumulative cost into what was spent since the last report.
+
+    Cost in another currency than USD counts as unknown.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        # In micros. None: this agent has reported none.
+        self._total: int | None = None
+
+    def cost(self, cost: Cost | None) -> list[pb.Event]:
+        """Returns the usage for a report of what the session cost so far."""
+        if cost is None or cost.currency.upper() != "USD":
+            return []
+        spent = self._take(cost)
+        return [pb.Event(usage=pb.Usage(model=self._model, cost_usd_micros=spent))] if spent else []
+
+    def tokens(self, usage: Usage | None) -> list[pb.Event]:
+        """Returns the usage of one turn; its cost is what `cost` has not told yet."""
+        if usage is None:
+            return []
+        read, write = usage.cached_read_tokens or 0, usage.cached_write_tokens or 0
+        # Some count thoughts within the output, some beside it; the total knows.
+        output = max(usage.output_tokens, usage.total_tokens - usage.input_tokens - read - write)
+        told = pb.Usage(
+            model=self._model,
+            input_tokens=usage.input_tokens,
+            output_tokens=output,
+            cache_read_tokens=read,
+            cache_write_tokens=write,
+        )
+        if self._total is not None:
+            told.cost_usd_micros = 0
+        return [pb.Event(usage=told)]
+
+    def _take(self, cost: Cost) -> int:
+        total = round(cost.amount * MICROS)
+        spent = total - (self._total or 0)
+        # It counts from zero again where the agent began anew.
+        self._total = total
+        return spent if spent >= 0 else total

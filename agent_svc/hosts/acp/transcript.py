@@ -1,0 +1,125 @@
+"""What an ACP agent says in a session, told as events. Pure but for the clock that it is given."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from acp.schema import (
+    AgentMessageChunk,
+    AgentPlanUpdate,
+    AgentThoughtChunk,
+    PlanEntry,
+    PromptResponse,
+    TextContentBlock,
+    ToolCallProgress,
+    ToolCallStart,
+    ToolCallUpdate,
+    UsageUpdate,
+)
+
+from agent_svc.hosts.acp.calls import Call
+from agent_svc.hosts.acp.spending import Spending
+from agent_svc.hosts.vocabulary import ToolCall
+from heddle import pb
+
+MARKS: Final = {"completed": "x", "in_progress": ">", "pending": " "}
+
+
+class Transcript:
+    """Turns session updates into events, in order. `clock` gives seconds."""
+
+    def __init__(self, worktree: Path, model: str, clock: Callable[[], float]) -> None:
+        self._worktree = worktree
+        self._clock = clock
+        self._spending = Spending(model)
+        self._speaking: pb.MessageKind.ValueType | None = None
+        self._message_id: str | None = None
+        self._calls: dict[str, Call] = {}
+        # When each call that is told and has not ended began.
+        self._running: dict[str, float] = {}
+        self._plans = 0
+
+    def update(self, said: object) -> list[pb.Event]:
+        """Returns the events for one session update; an unknown kind has none."""
+        match said:
+            case AgentMessageChunk():
+                return self._speak(said, pb.MESSAGE_KIND_TEXT)
+            case AgentThoughtChunk():
+                return self._speak(said, pb.MESSAGE_KIND_THINKING)
+            case ToolCallStart() | ToolCallProgress() | ToolCallUpdate():
+                return self._call(said)
+            case AgentPlanUpdate():
+                return [*self._end_message(), *self._plan(said.entries)]
+            case UsageUpdate():
+                return self._spending.cost(said.cost)
+            case _:
+                return []
+
+    def call(self, call_id: str) -> Call:
+        """Returns the call of this id, as far as it is known."""
+        return self._calls.setdefault(call_id, Call(call_id))
+
+    def call_of_terminal(self, terminal_id: str) -> str:
+        """Returns the id of the call that shows this terminal; empty where none does."""
+        return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
+
+    def begin(self, call_id: str) -> list[pb.Event]:
+        """Returns the event that a call began, where it is not told yet."""
+        call = self.call(call_id)
+        if call_id in self._running or call.ended():
+            return []
+        self._running[call_id] = self._clock()
+        return [*self._end_message(), call.described(self._worktree).started()]
+
+    def end_turn(self, response: PromptResponse | None) -> list[pb.Event]:
+        """Returns what a turn leaves open: the message, calls that never ended, tokens.
+
+        None: the turn failed.
+        """
+        events = self._end_message()
+        for call_id in list(self._running):
+            events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
+        return [*events, *self._spending.tokens(response.usage if response else None)]
+
+    def _speak(
+        self, said: AgentMessageChunk | AgentThoughtChunk, kind: "pb.MessageKind.ValueType"
+    ) -> list[pb.Event]:
+        if not isinstance(said.content, TextContentBlock):
+            return []
+        events = []
+        if (kind, said.message_id) != (self._speaking, self._message_id):
+            events = self._end_message()
+        self._speaking, self._message_id = kind, said.message_id
+        return [*events, pb.Event(message=pb.Message(kind=kind, text=said.content.text))]
+
+    def _end_message(self) -> list[pb.Event]:
+        kind, self._speaking = self._speaking, None
+        return [] if kind is None else [pb.Event(message=pb.Message(kind=kind, last=True))]
+
+    def _call(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> list[pb.Event]:
+        call = self.call(said.tool_call_id)
+        if call.ended():
+            return []
+        was_running = call.id in self._running
+        call.learn(said)
+        if not call.known():
+            return []
+        events = []
+        if not was_running:
+            self._running[call.id] = self._clock()
+            events = [*self._end_message(), call.described(self._worktree).started()]
+        if call.ended():
+            events += self._finish(call, ok=call.status == "completed", result=call.result())
+        return events
+
+    def _finish(self, call: Call, *, ok: bool, result: str) -> list[pb.Event]:
+        call.status = "completed" if ok else "failed"
+        seconds = self._clock() - self._running.pop(call.id)
+        return [call.described(self._worktree).finished(ok=ok, result=result, seconds=seconds)]
+
+    def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
+        """Returns a plan as the call of the tool by which other agents tell theirs."""
+        self._plans += 1
+        text = "\n".join(f"- [{MARKS[entry.status]}] {entry.content}" for entry in entries)
+        call = ToolCall(f"plan-{self._plans}", "TodoWrite", "", pb.TOOL_KIND_OTHER, text)
+        return [call.started(), call.finished(ok=True, result="")]

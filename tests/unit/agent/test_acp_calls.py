@@ -1,0 +1,113 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acp.schema import ToolCallProgress, ToolCallStart
+
+from agent_svc.hosts.acp.calls import Call
+from heddle import pb
+
+WORKTREE = Path("/w")
+
+
+def call(**said: Any) -> Call:
+    """Returns a call of which an agent said this, in the protocol's own names."""
+    learned = Call("1")
+    learned.learn(
+        ToolCallStart.model_validate({"toolCallId": "1", "title": "", **said, "sessionUpdate": "tool_call"})
+    )
+    return learned
+
+
+def text(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "content", "content": {"type": "text", "text": each}} for each in texts]
+
+
+def diff(path: str, old: str | None, new: str) -> list[dict[str, Any]]:
+    return [{"type": "diff", "path": path, "oldText": old, "newText": new}]
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "target", "kind"),
+    [
+        ({"kind": "execute", "rawInput": {"command": "ls"}}, "Bash", "ls", pb.TOOL_KIND_COMMAND),
+        ({"kind": "execute", "rawInput": {"command": ["bash", "-lc", "ls | wc"]}}, "Bash", "ls | wc", None),
+        ({"kind": "execute", "rawInput": {"command": ["git", "log", "a b"]}}, "Bash", "git log 'a b'", None),
+        ({"kind": "execute", "title": "`make test`"}, "Bash", "make test", None),
+        ({"kind": "read", "locations": [{"path": "/w/src/a.py"}]}, "Read", "src/a.py", pb.TOOL_KIND_READ),
+        ({"kind": "read", "rawInput": {"filePath": "/etc/hosts"}}, "Read", "/etc/hosts", None),
+        ({"kind": "edit", "content": diff("/w/a", None, "x")}, "Write", "a", pb.TOOL_KIND_EDIT),
+        ({"kind": "edit", "content": diff("/w/a", "x", "y")}, "Edit", "a", pb.TOOL_KIND_EDIT),
+        ({"kind": "edit", "rawInput": {"file_path": "a"}}, "Edit", "a", None),
+        ({"kind": "delete", "locations": [{"path": "/w/a"}]}, "Delete", "a", pb.TOOL_KIND_EDIT),
+        ({"kind": "search", "rawInput": {"pattern": "x+"}}, "Grep", "x+", pb.TOOL_KIND_SEARCH),
+        ({"kind": "fetch", "rawInput": {"url": "https://x/"}}, "WebFetch", "https://x/", pb.TOOL_KIND_OTHER),
+        ({"kind": "other", "title": "browser_click"}, "browser_click", "", pb.TOOL_KIND_OTHER),
+        ({"title": "", "rawInput": [1]}, "Tool", "", pb.TOOL_KIND_OTHER),
+        (
+            {"kind": "search", "title": "Find `*.py`", "_meta": {"claudeCode": {"toolName": "Glob"}}},
+            "Glob",
+            "Find `*.py`",
+            None,
+        ),
+    ],
+)
+def test_calls_have_the_usual_names(
+    said: dict[str, Any], name: str, target: str, kind: "pb.ToolKind.ValueType | None"
+) -> None:
+    """A call has the name that agents usually give the tool, and the file or command that it touches."""
+    learned = call(**said)
+    described = learned.described(WORKTREE)
+    assert (described.name, described.target) == (name, target)
+    assert kind is None or described.kind == kind
+
+
+def test_later_words_complete_earlier_ones() -> None:
+    """A call that begins without its input is shown once it is known."""
+    learned = call(kind="execute", title="Terminal", rawInput={}, status="pending")
+    assert not learned.known()
+    learned.learn(
+        ToolCallProgress.model_validate(
+            {"toolCallId": "1", "rawInput": {"command": "ls"}, "sessionUpdate": "tool_call_update"}
+        )
+    )
+    assert learned.known()
+    assert learned.described(WORKTREE).target == "ls"
+
+
+def test_input_is_for_people() -> None:
+    """A new file is shown whole, a changed one as a diff, a command as it is, anything else as JSON."""
+    assert call(kind="edit", content=diff("/w/a", None, "new\n")).described(WORKTREE).input == "new\n"
+    changed = call(kind="edit", content=diff("/w/a", "same\nold\n", "same\nnew\n")).described(WORKTREE).input
+    assert changed.splitlines()[0] == "--- a"
+    assert changed.splitlines()[-3:] == [" same", "-old", "+new"]
+    assert call(kind="execute", rawInput={"command": "ls"}).described(WORKTREE).input == "ls"
+    assert call(rawInput={"a": "ü"}).described(WORKTREE).input == '{\n  "a": "ü"\n}'
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        ({"content": text("one", "two")}, "one\ntwo"),
+        ({"content": text("```console\nls: no\n```")}, "ls: no"),
+        ({"content": text("```\na\n```\nand\n```\nb\n```")}, "```\na\n```\nand\n```\nb\n```"),
+        ({"rawOutput": {"output": "out", "metadata": {}}}, "out"),
+        ({"rawOutput": "plain"}, "plain"),
+        ({"rawOutput": {"code": 1}}, '{\n  "code": 1\n}'),
+        ({"content": diff("/w/a", None, "x")}, ""),
+    ],
+)
+def test_result_is_for_people(said: dict[str, Any], result: str) -> None:
+    """A result is the text of the answer, without a fence around it; else what the tool put out."""
+    assert call(**said, status="completed").result() == result
+
+
+@pytest.mark.parametrize("other", ["/etc/passwd", "/w/.git/config"])
+def test_the_delicate_file_counts(other: str) -> None:
+    """A call that names many files is judged by the one outside of the worktree, or that git obeys."""
+    files = [*diff("/w/a", "x", "y"), *diff(other, "x", "y")]
+    learned = call(kind="edit", rawInput={"file_path": "/w/a"}, content=files, locations=[{"path": "/w/b"}])
+    described = learned.described(WORKTREE)
+    assert described.target == other.removeprefix("/w/")
+    assert not described.writes_inside
+    assert call(kind="edit", rawInput={"file_path": "/w/a"}).described(WORKTREE).writes_inside

@@ -1,0 +1,155 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acp.schema import PromptResponse, SessionNotification
+
+from agent_svc.hosts.acp.transcript import Transcript
+from heddle import pb
+
+
+class Clock:
+    """Seconds that a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Session:
+    """A transcript that is fed in the protocol's own form."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.transcript = Transcript(Path("/w"), "model-x", self.clock)
+
+    def say(self, kind: str, /, **update: Any) -> list[pb.Event]:
+        said = SessionNotification.model_validate(
+            {"sessionId": "s", "update": {"sessionUpdate": kind, **update}}
+        )
+        return self.transcript.update(said.update)
+
+    def text(self, text: str, kind: str = "agent_message_chunk", **more: Any) -> list[pb.Event]:
+        return self.say(kind, content={"type": "text", "text": text}, **more)
+
+    def call(self, **said: Any) -> list[pb.Event]:
+        return self.say("tool_call", **{"toolCallId": "1", "title": "t", **said})
+
+    def progress(self, **said: Any) -> list[pb.Event]:
+        return self.say("tool_call_update", **{"toolCallId": "1", **said})
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+def spoken(events: list[pb.Event]) -> list[tuple[int, str, bool]]:
+    return [(event.message.kind, event.message.text, event.message.last) for event in events]
+
+
+def test_pieces_of_a_message_end_with_the_next_one(session: Session) -> None:
+    """Pieces are told as they come; a message ends where thinking, another message or a call begins."""
+    text, thinking = pb.MESSAGE_KIND_TEXT, pb.MESSAGE_KIND_THINKING
+    assert spoken(session.text("hm", "agent_thought_chunk")) == [(thinking, "hm", False)]
+    assert spoken(session.text("Hel", messageId="a")) == [(thinking, "", True), (text, "Hel", False)]
+    assert spoken(session.text("lo", messageId="a")) == [(text, "lo", False)]
+    assert spoken(session.text("New", messageId="b")) == [(text, "", True), (text, "New", False)]
+    ended, started = session.call(kind="read", status="in_progress")
+    assert spoken([ended]) == [(text, "", True)]
+    assert started.HasField("tool_started")
+
+
+def test_a_call_is_told_once_it_is_known(session: Session) -> None:
+    """A call starts once, when its input is known, and finishes once with how long it took."""
+    assert session.call(kind="execute", status="pending", rawInput={}) == []
+    (started,) = session.progress(rawInput={"command": "ls"})
+    assert started.tool_started.target == "ls"
+    assert session.progress(status="in_progress") == []
+    session.clock.now += 1.5
+    (finished,) = session.progress(
+        status="completed", content=[{"type": "content", "content": {"type": "text", "text": "a b"}}]
+    )
+    assert finished.tool_finished.ok
+    assert finished.tool_finished.result == "a b"
+    assert finished.tool_finished.duration.ToTimedelta().total_seconds() == 1.5
+    assert session.progress(status="completed") == []
+
+
+def test_a_failed_call_says_so(session: Session) -> None:
+    """A call that only appears when it has failed is told whole."""
+    started, finished = session.call(kind="execute", status="failed", rawOutput="no such command")
+    assert started.tool_started.tool_call_id == finished.tool_finished.tool_call_id == "1"
+    assert not finished.tool_finished.ok
+    assert finished.tool_finished.result == "no such command"
+
+
+def test_a_turn_leaves_nothing_open(session: Session) -> None:
+    """The end of a turn ends its message and the calls that never ended."""
+    session.call(kind="execute", rawInput={"command": "sleep 9"})
+    session.text("I am")
+    message, finished = session.transcript.end_turn(PromptResponse(stop_reason="cancelled"))
+    assert message.message.last
+    assert not finished.tool_finished.ok
+    assert session.transcript.end_turn(None) == []
+
+
+def test_plans_are_told_as_lists(session: Session) -> None:
+    """A plan is the call of the tool by which agents write down their tasks."""
+    entries = [
+        {"content": "Look", "priority": "high", "status": "completed"},
+        {"content": "Do", "priority": "high", "status": "in_progress"},
+        {"content": "Test", "priority": "low", "status": "pending"},
+    ]
+    started, finished = session.say("plan", entries=entries)
+    assert started.tool_started.name == "TodoWrite"
+    assert started.tool_started.input == "- [x] Look\n- [>] Do\n- [ ] Test"
+    assert finished.tool_finished.ok
+    again, _ = session.say("plan", entries=entries)
+    assert again.tool_started.tool_call_id != started.tool_started.tool_call_id
+
+
+def cost(session: Session, amount: float, currency: str = "USD") -> list[int]:
+    said = session.say("usage_update", used=1, size=2, cost={"amount": amount, "currency": currency})
+    return [event.usage.cost_usd_micros for event in said]
+
+
+def test_cost_is_told_as_differences(session: Session) -> None:
+    """Reports are cumulative, usage events are what came on top; none is told twice."""
+    assert cost(session, 0.010) == [10_000]
+    assert cost(session, 0.010) == []
+    assert cost(session, 0.0305) == [20_500]
+    assert cost(session, 0.002) == [2_000]
+    assert session.say("usage_update", used=1, size=2) == []
+
+
+def turn(**usage: int) -> PromptResponse:
+    return PromptResponse.model_validate({"stopReason": "end_turn", "usage": usage})
+
+
+def test_tokens_are_told_by_turn(session: Session) -> None:
+    """A turn's tokens are told by kind; their cost is known only where the agent reports cost."""
+    response = turn(totalTokens=100, inputTokens=10, outputTokens=20, cachedReadTokens=40, thoughtTokens=30)
+    (told,) = session.transcript.end_turn(response)
+    expected = pb.Usage(model="model-x", input_tokens=10, output_tokens=50, cache_read_tokens=40)
+    assert told.usage == expected
+    assert cost(session, 0.01) == [10_000]
+    (told,) = session.transcript.end_turn(response)
+    assert told.usage.HasField("cost_usd_micros")
+    assert told.usage.cost_usd_micros == 0
+
+
+def test_another_currency_is_no_cost(session: Session) -> None:
+    """A cost in euros is not taken for dollars."""
+    assert cost(session, 0.01, "EUR") == []
+    (told,) = session.transcript.end_turn(turn(totalTokens=3, inputTokens=1, outputTokens=2))
+    assert not told.usage.HasField("cost_usd_micros")
+
+
+def test_what_is_not_shown_is_passed_over(session: Session) -> None:
+    """Pictures in speech, the replay of prompts and lists of commands make no event."""
+    assert session.say("agent_message_chunk", content={"type": "image", "data": "", "mimeType": "x"}) == []
+    assert session.text("prompt", "user_message_chunk") == []
+    assert session.say("available_commands_update", availableCommands=[]) == []
