@@ -8,41 +8,21 @@ import pty
 import random
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import pytest
-import pytest_asyncio
 from google.protobuf.json_format import Parse
 
 from heddle import pb
 from heddle.cli import ports
 from heddle.cli.ports import Endpoints
-from tests.support.commands import HEDDLE, Command, run, running
-from tests.support.repositories import git, make_repository
+from tests.integration.cli.server import FAILING, QUICK, Server
+from tests.support.commands import HEDDLE, run, running
+from tests.support.repositories import git
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUICK = """
-name: Quick
-epics:
-  - key: api
-    title: Backend API
-    tasks:
-      - {key: one, script: [{write: {path: one.txt, text: "1\\n"}}]}
-      - {key: two, script: [{write: {path: two.txt, text: "2\\n"}}]}
-  - key: ui
-    tasks:
-      - {key: page, script: [{say: hello there}, {write: {path: page.html, text: "<p>"}}]}
-"""
-
-FAILING = """
-name: Failing
-epics:
-  - {key: api, tasks: [{key: one, script: [{fail: no luck}]}]}
-"""
 
 LONG = """
 name: Long
@@ -52,59 +32,6 @@ epics:
       - {key: one, script: [{say: begun}, {wait: 600s}]}
       - {key: two, script: [{say: done}]}
 """
-
-WRONG = """
-name: Wrong
-epics:
-  - key: api
-    depnds_on: [db]
-    tasks: []
-  - key: api
-    tasks: [{key: one, prompt: x, timeout: soon}]
-"""
-
-
-class Server(NamedTuple):
-    """A running `up`, the environment of its clients, and where plans and repositories go."""
-
-    up: Command
-    env: dict[str, str]
-    folder: Path
-
-    async def heddle(self, *arguments: str) -> tuple[int, str, str]:
-        return await run(*arguments, env=self.env)
-
-    def plan(self, text: str) -> str:
-        path = self.folder / f"plan-{random.SystemRandom().getrandbits(32):x}.yaml"
-        path.write_text(text)
-        return str(path)
-
-    def repository(self) -> Path:
-        return make_repository(self.folder / f"repo-{random.SystemRandom().getrandbits(32):x}")
-
-    async def begin(self, text: str) -> str:
-        """Starts a run on a new repository; returns its short name."""
-        code, out, err = await self.heddle("run", self.plan(text), "--repo", str(self.repository()))
-        assert code == 0, err
-        return out.strip()
-
-    async def until(self, name: str, text: str) -> None:
-        """Returns once the run's log says `text`."""
-        async with running("watch", name, env=self.env) as watch:
-            await watch.says(text)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(30_000, 32_000, 10)))
-    env = {"HEDDLE_HOME": str(folder / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
-    async with running("up", "--ports", str(endpoints.base), env=env) as up:
-        await up.says("Heddle is up")
-        yield Server(up, env, folder)
-        up.interrupt()
-        assert await up.exit_code() == 0
-        assert "Traceback" not in up.err
 
 
 def parsed(text: str) -> list[dict[str, object]]:
@@ -329,127 +256,6 @@ def _read_all(controller: int) -> str:
             pieces.append(piece)
     os.close(controller)
     return b"".join(pieces).decode(errors="replace")
-
-
-async def test_mistakes_in_a_plan_come_all_at_once(server: Server) -> None:
-    """Each mistake has its line and field; nothing is created."""
-    before = await server.heddle("ls", "--json")
-    plan = server.plan(WRONG)
-    for arguments in (["run", plan, "--repo", str(server.repository())], ["plan", "check", plan]):
-        code, out, err = await server.heddle(*arguments)
-        assert (code, out) == (2, "")
-        assert f"{plan}:5:5: epics[0].depnds_on: " in err
-        assert f"{plan}:6:5: epics[0].tasks: " in err
-        assert f"{plan}:7:5: epics[1].key: " in err or f"{plan}:7:" in err
-        assert "epics[1].tasks[0].timeout" in err
-        assert "nothing was created" in err
-    assert len((await server.heddle("ls", "--json"))[1]) == len(before[1])
-
-
-async def _refused(server: Server, *arguments: str) -> str:
-    before = (await server.heddle("ls", "--limit", "500", "--json"))[1].count("\n")
-    code, out, err = await server.heddle("run", server.plan(QUICK), *arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("heddle: ")
-    assert "Traceback" not in err
-    assert (await server.heddle("ls", "--limit", "500", "--json"))[1].count("\n") == before
-    return err
-
-
-async def test_project_that_is_no_repository(server: Server) -> None:
-    """A folder without git is named, and what to do."""
-    folder = server.folder / "plain"
-    folder.mkdir()
-    err = await _refused(server, "--repo", str(folder))
-    assert str(folder) in err
-    assert "git init" in err or "git repository" in err
-
-
-async def test_project_that_does_not_exist(server: Server) -> None:
-    """A path that is not there is told as such."""
-    err = await _refused(server, "--repo", str(server.folder / "absent"))
-    assert "absent" in err
-
-
-async def test_project_without_a_commit(server: Server) -> None:
-    """An empty repository has nothing to start from."""
-    folder = server.folder / "empty"
-    folder.mkdir()
-    git(folder, "init", "--quiet")
-    assert "commit" in await _refused(server, "--repo", str(folder))
-
-
-async def test_dirty_checkout_needs_permission(server: Server) -> None:
-    """Changed files are named, since agents would not see them; --allow-dirty starts all the same."""
-    repository = server.repository()
-    (repository / "README.md").write_text("changed\n")
-    err = await _refused(server, "--repo", str(repository))
-    assert "README.md" in err
-    assert "--allow-dirty" in err or "allow_dirty" in err
-    code, _, err = await server.heddle(
-        "run", server.plan(QUICK), "--repo", str(repository), "--allow-dirty", "--wait"
-    )
-    assert code == 0, err
-    assert (repository / "README.md").read_text() == "changed\n"
-
-
-async def test_base_that_does_not_exist(server: Server) -> None:
-    """A wrong --base is named."""
-    err = await _refused(server, "--repo", str(server.repository()), "--base", "v9")
-    assert "v9" in err
-
-
-async def test_agent_that_does_not_exist(server: Server) -> None:
-    """A wrong --agent is named with those that there are."""
-    err = await _refused(server, "--repo", str(server.repository()), "--agent", "claudette")
-    assert "claudette" in err
-    assert "scripted" in err
-
-
-async def test_merge_into_a_branch_that_is_checked_out(server: Server) -> None:
-    """The user's own checkout is not pulled away under them."""
-    err = await _refused(server, "--repo", str(server.repository()), "--merge-into", "main")
-    assert "main" in err
-    assert "checked out" in err
-
-
-async def test_branch_that_is_in_the_way(server: Server) -> None:
-    """A branch named heddle leaves git no room for heddle/RUN/…: it is named and left alone."""
-    repository = server.repository()
-    git(repository, "branch", "heddle")
-    err = await _refused(server, "--repo", str(repository))
-    assert "branch called heddle" in err
-    assert git(repository, "rev-parse", "heddle") == git(repository, "rev-parse", "main")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["show", "nosuch"],
-        ["watch", "nosuch"],
-        ["events", "nosuch"],
-        ["pause", "nosuch"],
-        ["cancel", "nosuch"],
-        ["logs", "nosuch/a/b"],
-        ["stop", "nosuch/a/b/1"],
-        ["retry", "nosuch/a/b"],
-    ],
-)
-async def test_what_does_not_exist(server: Server, arguments: list[str]) -> None:
-    """A name that nothing has exits 2 and is repeated."""
-    code, out, err = await server.heddle(*arguments)
-    assert (code, out) == (2, "")
-    assert "nosuch" in err
-    assert "does not exist" in err
-
-
-async def test_wrong_state_exits_1(server: Server) -> None:
-    """What cannot be done now is told with the state."""
-    name = await server.begin(QUICK)
-    await server.heddle("watch", name)
-    code, _, err = await server.heddle("pause", name)
-    assert code == 1
-    assert "succeeded" in err
 
 
 async def test_doctor_sees_services_and_agents(server: Server) -> None:
