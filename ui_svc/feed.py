@@ -49,7 +49,8 @@ class Feed(ABC):
         self._event = event
         self._number = 0
         self._changed = asyncio.Event()
-        self._ready = asyncio.Event()
+        # Set once there is something to say: content, or why there is none.
+        self._answerable = asyncio.Event()
         # Why what viewers see may be old. Empty: it is not.
         self._stale = ""
         self._told_trouble = ""
@@ -89,7 +90,7 @@ class Feed(ABC):
         """Returns all that a viewer needs, once there is something; later frames go on from it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CONTENT):
-                await self._ready.wait()
+                await self._answerable.wait()
         return {
             "room": self.room,
             "feed": self.id,
@@ -108,6 +109,7 @@ class Feed(ABC):
     def _broke(self, why: str) -> None:
         """Says that the source does not answer now."""
         self._stale = why
+        self._answerable.set()
         self._changed.set()
 
     async def _read(self) -> None:
@@ -116,7 +118,7 @@ class Feed(ABC):
                 await self._read_once()
             except errors.HeddleError as error:
                 self._failure = error.message
-                self._ready.set()
+                self._answerable.set()
                 self._changed.set()
             except ServerUnreachable as error:
                 self._broke(str(error))

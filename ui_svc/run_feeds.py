@@ -23,27 +23,31 @@ class RunFeed(Feed):
         self._client = client
         self._name = name
         self._board = Board(name)
-        self._target = 0
+        # What the log had when this feed began; None until that is known.
+        self._target: int | None = None
 
     async def _read_once(self) -> None:
         try:
-            if not self._ready.is_set():
+            if self._target is None:
                 self._target = (await self._client.get_run(str(self._name))).sequence
             watch = self._client.watch_run(str(self._name), after=self._board.sequence, on_break=self._broke)
             async for response in watch:
                 self._board.apply(response)
                 self._touch()
-                # Earlier answers replay the past, which nobody wants to watch.
-                if self._board.sequence >= self._target:
-                    self._ready.set()
+                if self._caught_up():
+                    self._answerable.set()
         except errors.HeddleError as error:
             if error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
                 # The log is not the one that was read before: begin anew.
                 self._board = Board(self._name)
             raise
 
+    def _caught_up(self) -> bool:
+        """Says whether the past has been replayed; nobody wants to watch that."""
+        return self._target is not None and self._board.sequence >= self._target
+
     def _take_changes(self) -> View:
-        return self._board.take_changes() if self._ready.is_set() else {}
+        return self._board.take_changes() if self._caught_up() else {}
 
     def _content(self) -> View:
         return self._board.snapshot()
@@ -67,7 +71,7 @@ class RunsFeed(Feed):
             if self._runs.get(message.name) != view:
                 self._runs[message.name] = view
                 self._changed_runs.add(message.name)
-        self._ready.set()
+        self._answerable.set()
         self._touch()
 
     def _take_changes(self) -> View:

@@ -25,7 +25,7 @@ class SessionFeed(Feed):
         self._pending: list[View] = []
         self._ended = False
         self._told_ended = False
-        self._ready.set()
+        self._answerable.set()
 
     async def _read_once(self) -> None:
         watch = self._client.watch_session(str(self._name), after=self._read_to, on_break=self._broke)

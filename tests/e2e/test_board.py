@@ -159,3 +159,19 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
         for tab in ("Current", "History", "Screenshots", "Quality", "Costs"):
             page.get_by_role("tab", name=tab).click()
             assert page.evaluate("document.querySelector('.session').scrollWidth") <= 390
+
+
+def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: str) -> None:
+    """J and k move from card to card; a question mark lists the keys."""
+    page.goto(f"/{busy}")
+    expect(page.locator(".card").first).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(".card-link").first).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.locator(".card-link").nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator(".card-link").first).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_have_count(0)

@@ -43,7 +43,7 @@ class Numbers(Feed):
             if isinstance(item, Exception):
                 raise item
             self._new.append(item)
-            self._ready.set()
+            self._answerable.set()
             self._touch()
 
     def _take_changes(self) -> View:
@@ -108,3 +108,13 @@ def test_frames_slow_down_for_hidden_tabs_and_under_load() -> None:
     assert pause(watched=True, took=0.001) == FRAME
     assert pause(watched=False, took=0.001) == SLOW_FRAME
     assert pause(watched=True, took=0.09) == SLOW_FRAME
+
+
+async def test_who_joins_while_the_source_is_away_is_told_at_once() -> None:
+    """A snapshot without content says why; it does not wait for better times."""
+    feed = Numbers(RoomsInMemory())
+    feed.start()
+    feed.source.put_nowait(ServerUnreachable("nobody answers"))
+    snapshot = await feed.snapshot()
+    await feed.stop()
+    assert snapshot["stale"] == "nobody answers"
