@@ -1,4 +1,4 @@
-"""Removes the worktrees of runs that have ended. Their branches stay."""
+"""Ends runs: removes their worktrees first, so that run_finished is the last word. Branches stay."""
 
 from functools import partial
 from typing import Final
@@ -9,7 +9,10 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName
+from scheduler_svc.acting import act
 from scheduler_svc.leading import Lead
+from scheduler_svc.snapshot import FinishRun
+from scheduler_svc.store.doorbell import LOOP
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import is_epic
 from scheduler_svc.store.tables import epics, runs
@@ -32,6 +35,12 @@ def left_behind(connection: sa.Connection) -> list[RunName]:
     return [RunName(run) for run in connection.execute(chosen).scalars()]
 
 
+async def finish_run(lead: Lead, action: FinishRun) -> None:
+    """Removes the run's worktrees, then ends it, unless something of it was reopened meanwhile."""
+    await clean(lead, action.run)
+    await lead.write(partial(act, action=action, now=lead.now()), LOOP, str(action.run))
+
+
 async def clean(lead: Lead, run: RunName) -> None:
     """Removes the run's worktrees. One that cannot be removed only logs; the next leader tries again."""
     for epic in await lead.read(partial(_with_worktree, run=run)):
@@ -52,7 +61,7 @@ def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[tuple
     chosen = (
         sa.select(runs.c.project, runs.c.worker, epics.c.epic, epics.c.worktree_path)
         .join(epics, epics.c.run == runs.c.run)
-        .where(runs.c.run == run.run, runs.c.ended_at.is_not(None), epics.c.worktree_path != "")
+        .where(runs.c.run == run.run, epics.c.worktree_path != "")
         .order_by(epics.c.place)
     )
     return list(connection.execute(chosen))

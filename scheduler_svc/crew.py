@@ -12,7 +12,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc import cleaning, conductor, merging
 from scheduler_svc.leading import Lead
-from scheduler_svc.snapshot import Snapshot
+from scheduler_svc.snapshot import FinishRun, Snapshot
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _Key: TypeAlias = tuple[str, str]
 
 
 class Crew:
-    """Conductors, stops, merges and cleanings of one leader's term, each at most once at a time."""
+    """Conductors, stops, merges and ends of one leader's term, each at most once at a time."""
 
     def __init__(self, lead: Lead) -> None:
         self._lead = lead
@@ -49,6 +49,8 @@ class Crew:
 
     def conduct(self, attempt: AttemptName, *, fresh: bool) -> None:
         async def begin() -> None:
+            # A worktree must not go while a reopened run comes back to it.
+            await self._settled("finish", attempt.parent.parent.parent)
             await self._settled("clean", attempt.parent.parent.parent)
             await conductor.Conductor(self._lead, attempt).conduct(fresh=fresh)
 
@@ -66,6 +68,9 @@ class Crew:
 
     def merge_run(self, run: RunName) -> None:
         self._begin("merge", run, lambda: merging.merge_run(self._lead, run))
+
+    def finish_run(self, action: FinishRun) -> None:
+        self._begin("finish", action.run, lambda: cleaning.finish_run(self._lead, action))
 
     def clean(self, run: RunName) -> None:
         self._begin("clean", run, lambda: cleaning.clean(self._lead, run))

@@ -115,9 +115,14 @@ class Loop:
             return
         crew.man(snapshot)
         actions = self._decide(snapshot)
-        if not actions:
+        for end in actions:
+            if isinstance(end, FinishRun):
+                # Written once the run's worktrees are gone.
+                crew.finish_run(end)
+        rest = [action for action in actions if not isinstance(action, FinishRun)]
+        if not rest:
             return
-        for action in await self._act(lead, actions):
+        for action in await self._act(lead, rest):
             _begin(crew, action)
 
     async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[Action]:
@@ -177,9 +182,7 @@ def _begin(crew: Crew, action: Action) -> None:
             crew.merge_epic(epic)
         case MergeRun(run):
             crew.merge_run(run)
-        case FinishRun(run):
-            crew.clean(run)
-        case ReadyEpic() | SkipTask() | FinishEpic():
+        case ReadyEpic() | SkipTask() | FinishEpic() | FinishRun():
             pass
 
 

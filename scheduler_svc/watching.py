@@ -60,11 +60,7 @@ async def watch_session(
 async def watch_run(
     database: Database, doorbell: Doorbell, name: RunName, after: int
 ) -> AsyncIterator[pb.WatchRunResponse]:
-    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended.
-
-    The last one is run_finished; what follows it in the log is for those who
-    begin behind it.
-    """
+    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended."""
     run_topic, summary_topic = str(name), summaries(name)
     news = _Summaries(name.run)
     state = None
@@ -151,8 +147,6 @@ def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
     reached = events[-1].sequence if events else after
     is_last = run.state in ENDED_RUN and reached == run.sequence
-    if is_last:
-        events = _up_to_the_end(events)
     if any(event.HasField("run_created") for event in events):
         return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run), is_last)
     touched_epics = {event.epic for event in events if event.epic}
@@ -172,14 +166,6 @@ def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> 
     elif page.run.state != state:
         # Cancelling has no event of its own.
         yield pb.WatchRunResponse(resume_sequence=after, run=page.run)
-
-
-def _up_to_the_end(events: list[pb.Event]) -> list[pb.Event]:
-    """Takes off what follows a run's end, as removed worktrees: else its last event would be left to chance."""
-    for place in reversed(range(len(events))):
-        if events[place].HasField("run_finished"):
-            return events[: place + 1]
-    return events
 
 
 def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:

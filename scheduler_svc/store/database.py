@@ -80,7 +80,7 @@ class Database:
             raise unavailable(error) from error
         if not is_sqlite(self.engine):
             self._remote = RemoteDoorbell(self.engine, self._doorbell, self._loop)
-            self._remote.start()
+            await asyncio.to_thread(self._remote.start)
         self._writer = threading.Thread(target=self._write_groups, name="database-writer", daemon=True)
         self._writer.start()
 

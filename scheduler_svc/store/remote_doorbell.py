@@ -21,6 +21,9 @@ _LARGEST_PAYLOAD: Final = 7000
 # Seconds between looks at whether to end, and before a broken connection is renewed.
 _PAUSE: Final = 0.5
 
+# Seconds that a start waits.
+_PATIENCE: Final = 5.0
+
 
 class RemoteDoorbell:
     """Sends this replica's rings to the others, and rings theirs here.
@@ -35,10 +38,13 @@ class RemoteDoorbell:
         self._loop = loop
         self._identity = uuid.uuid4().hex
         self._ending = threading.Event()
+        self._hearing = threading.Event()
         self._thread = threading.Thread(target=self._hear, name="database-listener", daemon=True)
 
     def start(self) -> None:
+        """Begins to hear; blocks until it does, or for a moment if it cannot yet."""
         self._thread.start()
+        self._hearing.wait(_PATIENCE)
 
     def stop(self) -> None:
         self._ending.set()
@@ -80,6 +86,7 @@ class RemoteDoorbell:
             connection.execute(f"LISTEN {_CHANNEL}")
             # Rings before this moment were not heard.
             self._loop.call_soon_threadsafe(self._doorbell.ring_all)
+            self._hearing.set()
             while not self._ending.is_set():
                 for notice in connection.notifies(timeout=_PAUSE):
                     sender, *topics = notice.payload.split("\n")

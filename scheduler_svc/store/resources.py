@@ -28,13 +28,6 @@ _COUNTED = {
     pb.TASK_STATE_SKIPPED: "skipped",
 }
 
-LATEST = sa.and_(
-    attempts.c.run == tasks.c.run,
-    attempts.c.epic == tasks.c.epic,
-    attempts.c.task == tasks.c.task,
-    attempts.c.number == tasks.c.attempt_count,
-)
-
 
 def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
     """Returns the run; raises NOT_FOUND."""

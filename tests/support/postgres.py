@@ -1,5 +1,6 @@
 """A real PostgreSQL for tests: no root, no container, no network."""
 
+import atexit
 import importlib
 import shutil
 import tempfile
@@ -43,6 +44,8 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
                 yield Postgres(sa.make_url(server.get_uri()))
             finally:
                 server.cleanup()
+                # It would look after the server once more at exit, and leave its lock file behind.
+                atexit.unregister(server._cleanup)
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
 

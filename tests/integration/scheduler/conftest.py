@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,8 +15,9 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+def postgres() -> Iterator[Postgres]:
+    # Not below pytest's own folder, which only this user may enter: the server has a user of its own.
+    with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
         yield server
 
 
