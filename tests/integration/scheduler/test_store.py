@@ -25,6 +25,7 @@ from scheduler_svc.store.migrate import migrate
 from scheduler_svc.store.observing import observe
 from scheduler_svc.store.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.tables import metadata, runs
+from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan
 
 RUN = RunName("sample")
@@ -262,16 +263,17 @@ async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell)
         await database.submit(lambda _: None)
 
 
-async def test_ring_reaches_other_replicas(database: Database, database_url: str) -> None:
-    """A change that one replica commits wakes the listeners of another."""
-    if not database_url.startswith("postgresql"):
-        pytest.skip("SQLite has no replicas on other machines; those on this one look from time to time")
+async def test_ring_reaches_other_replicas(postgres: Postgres) -> None:
+    """A change that one replica commits wakes the listeners of another, over PostgreSQL."""
+    url = postgres.new_database("rings")
     bell = Doorbell()
-    other = Database(database_url, bell)
-    await other.open()
+    writer, reader = Database(url, Doorbell()), Database(url, bell)
+    await writer.open()
+    await reader.open()
     try:
-        with bell.listen("runs/sample", "ready") as listener:
-            await database.submit(write_run, "runs/sample")
+        with bell.listen("runs/sample") as listener:
+            await writer.submit(write_run, "runs/sample")
             assert await listener.wait(10) == {"runs/sample"}
     finally:
-        await other.close()
+        await writer.close()
+        await reader.close()
