@@ -89,7 +89,7 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
 
 
 def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> None:
-    """Stop never opens the modal; it can be taken back; then the card says that the agent is gone."""
+    """Stop never opens the modal; it can be taken back; then the agent is gone until Retry."""
     name = runs.start(SMALL)
     attempt = "epics/alpha/tasks/one/attempts/1"
     runs.wait_for(f"{name}/{attempt}", "running")
@@ -103,6 +103,12 @@ def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> N
     expect(it.locator(".card-now")).to_contain_text("Stopped")
     assert runs.get(f"{name}/{attempt}")["state"] == "stopped"
     expect(page.get_by_role("dialog")).to_have_count(0)
+    it.locator(".card-link").click()
+    page.get_by_role("tab", name="History").click()
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("row", name=re.compile("^2 ")).get_by_role("button", name="Open").click()
+    expect(page.locator(".modal-facts")).to_contain_text("Attempt 2")
+    expect(page.locator(".modal-facts")).to_contain_text("Running")
     runs.cancel(name)
 
 
