@@ -54,6 +54,10 @@ class Agents:
         prompt: str = "Do it",
         environment: Mapping[str, str] | None = None,
         epoch: int = 1,
+        permissions: pb.Permissions | None = None,
+        resume: str = "",
+        model: str = "",
+        max_turns: int | None = None,
     ) -> str:
         """Starts a session with no pauses in its speech; returns the attempt's name."""
         request = pb.StartSessionRequest(
@@ -66,6 +70,10 @@ class Agents:
             checks=[pb.Check(name=name, run=run) for name, run in (checks or {}).items()],
             timeout=None if timeout is None else seconds(timeout),
             environment={"HEDDLE_SCRIPT_SPEED": "0", **(environment or {})},
+            permissions=permissions,
+            resume_attempt=resume,
+            model=model,
+            max_turns=max_turns,
         )
         await self.stub.StartSession(request)
         return request.attempt
@@ -92,6 +100,10 @@ class Agents:
         timeout: float | None = None,
         prompt: str = "Do it",
         environment: Mapping[str, str] | None = None,
+        permissions: pb.Permissions | None = None,
+        resume: str = "",
+        model: str = "",
+        max_turns: int | None = None,
     ) -> list[pb.Event]:
         """Starts a session and returns all of its events."""
         attempt = await self.start(
@@ -103,6 +115,10 @@ class Agents:
             timeout=timeout,
             prompt=prompt,
             environment=environment,
+            permissions=permissions,
+            resume=resume,
+            model=model,
+            max_turns=max_turns,
         )
         return await self.events(attempt)
 

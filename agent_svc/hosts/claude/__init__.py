@@ -1,0 +1,1 @@
+"""The host of Claude Code, through claude-agent-sdk."""

@@ -1,0 +1,46 @@
+"""Claude's calls of tools in the common vocabulary. Pure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from agent_svc.hosts.vocabulary import KINDS, ToolCall, readable, relative_target
+from heddle import pb
+
+# The inputs that say what a call touches, the first that is there. Files come first.
+_FILES: Final = ("file_path", "notebook_path", "path")
+_TEXTS: Final = ("command", "url", "query", "pattern", "skill", "description")
+
+
+def tool_call(worktree: Path, call_id: str, name: str, told: Mapping[str, Any]) -> ToolCall:
+    """Returns the call of one tool_use block."""
+    return ToolCall(
+        id=call_id,
+        name=name,
+        target=_target(worktree, told),
+        kind=KINDS.get(name, pb.TOOL_KIND_OTHER),
+        input=_input(name, told),
+    )
+
+
+def _target(worktree: Path, told: Mapping[str, Any]) -> str:
+    for field in _FILES:
+        if isinstance(path := told.get(field), str):
+            return relative_target(worktree, path)
+    return next((text for field in _TEXTS if isinstance(text := told.get(field), str)), "")
+
+
+def _input(name: str, told: Mapping[str, Any]) -> str:
+    match name:
+        case "Bash":
+            return str(told.get("command", ""))
+        case "Write":
+            return str(told.get("content", ""))
+        case "Edit":
+            return "\n".join((*_marked("- ", told.get("old_string")), *_marked("+ ", told.get("new_string"))))
+        case _:
+            return readable(told)
+
+
+def _marked(mark: str, text: object) -> list[str]:
+    return [f"{mark}{line}" for line in str(text or "").splitlines()]

@@ -1,0 +1,184 @@
+"""Holds one session with Claude Code, from the prompt to the last answer."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    ClaudeSDKClient,
+    ClaudeSDKError,
+    Message,
+    ResultError,
+    ResultMessage,
+    StreamEvent,
+    SystemMessage,
+)
+
+from agent_svc.hosts.claude.failures import HOPELESS, api_failure, failure
+from agent_svc.hosts.claude.guarding import Guard
+from agent_svc.hosts.claude.options import claude_options
+from agent_svc.hosts.claude.spending import Spending
+from agent_svc.hosts.claude.transcript import Transcript
+from agent_svc.hosts.hosting import AgentFailedError, Host
+
+# Seconds that Claude gets to answer an interrupt, and a question about its usage.
+INTERRUPT: Final = 3.0
+ASK_USAGE: Final = 5.0
+
+# How often a Claude that was killed is started again within one session.
+REVIVALS: Final = 2
+
+GO_ON: Final = """\
+Your session was interrupted and goes on now. Files that you changed may be back as they were: \
+look before you rely on them. The task was:
+
+{prompt}"""
+
+
+class ForgottenError(Exception):
+    """Claude no longer knows the session that it should go on with."""
+
+
+class KilledError(Exception):
+    """A signal ended Claude amid its work."""
+
+
+async def drive(host: Host) -> None:
+    """Returns when Claude has done its work or was told to stop; raises AgentFailedError."""
+    resume, killed = host.resume, 0
+    while True:
+        session = ClaudeSession(host, resume)
+        try:
+            await session.hold()
+        except ForgottenError:
+            host.note(f"Claude no longer knows its session {resume}; it begins anew.")
+            resume = ""
+        except KilledError as error:
+            killed += 1
+            if killed > REVIVALS:
+                raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
+            resume = session.id
+            host.note(f"Claude Code was killed ({error}); it is started again and goes on.")
+        else:
+            return
+
+
+class ClaudeSession:
+    """One process of Claude Code."""
+
+    def __init__(self, host: Host, resume: str) -> None:
+        self.id = resume
+        self._host = host
+        self._resume = resume
+        self._transcript = Transcript(host.worktree, time.monotonic)
+        self._spending = Spending()
+        self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
+        # Ids of what Claude was told and has not answered yet.
+        self._open: set[str] = set()
+
+    async def hold(self) -> None:
+        """Returns once everything that Claude was told is answered, or somebody wants the end."""
+        holding = asyncio.create_task(self._hold())
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        steering = asyncio.create_task(self._steer())
+        try:
+            await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not holding.done():
+                await self._interrupt(holding)
+            if holding.done() and not self._host.stopping.is_set():
+                holding.result()
+        finally:
+            for task in (holding, stopping, steering):
+                task.cancel()
+            await asyncio.gather(holding, stopping, steering, return_exceptions=True)
+            self._host.emit(*self._transcript.end())
+            with suppress(ClaudeSDKError):
+                await self._client.disconnect()
+
+    async def _interrupt(self, holding: "asyncio.Task[None]") -> None:
+        # It may be gone already: a signal that ends a session reaches all of its processes.
+        with suppress(ClaudeSDKError, TimeoutError):
+            async with asyncio.timeout(INTERRUPT):
+                await self._client.interrupt()
+        await asyncio.wait({holding}, timeout=INTERRUPT)
+
+    async def _hold(self) -> None:
+        try:
+            await self._client.connect()
+            if self._resume:
+                self._spending.begin(await self._used())
+                await self._tell(GO_ON.format(prompt=self._host.session.prompt))
+            else:
+                await self._tell(self._host.session.prompt)
+            async for message in self._client.receive_messages():
+                await self._take(message)
+                if not self._open and self._host.heard.empty():
+                    return
+        except ResultError as error:
+            if self._resume and "No conversation found" in str(error):
+                raise ForgottenError from error
+            raise AgentFailedError(f"Claude cannot go on: {error}") from error
+        except ClaudeSDKError as error:
+            raise self._broken(error) from error
+        raise AgentFailedError("Claude Code ended before it had answered")
+
+    def _broken(self, error: ClaudeSDKError) -> Exception:
+        code = getattr(error, "exit_code", None)
+        if code is not None and code < 0 and self.id:
+            return KilledError(signal.Signals(-code).name)
+        return AgentFailedError(f"Claude Code broke off: {error}")
+
+    async def _take(self, message: Message) -> None:
+        self._host.emit(*self._transcript.take(message))
+        match message:
+            case SystemMessage(subtype="init") if message.data["session_id"] != self.id:
+                self.id = message.data["session_id"]
+                self._host.remember(self.id)
+            case SystemMessage(subtype="api_retry") if message.data.get("error_status") in HOPELESS:
+                raise AgentFailedError(api_failure(message.data["error_status"], message.data["error"]))
+            case StreamEvent() if message.event["type"] == "message_stop":
+                self._host.emit(*self._spending.report(await self._used()))
+            case ResultMessage():
+                self._host.emit(*self._spending.report(message.model_usage or {}))
+                if reason := failure(message):
+                    raise AgentFailedError(reason)
+                self._open.difference_update(message.user_message_uuids or self._open.copy())
+
+    async def _steer(self) -> None:
+        """Hands on what the operator says: Claude takes it up at its next step."""
+        while True:
+            await self._tell(await self._host.heard.get())
+
+    async def _tell(self, text: str) -> None:
+        number = str(uuid.uuid4())
+        self._open.add(number)
+        await self._client.query(_one_message(text, number))
+
+    async def _used(self) -> Mapping[str, Any]:
+        """Returns what the session has used so far, by model; empty where Claude does not say.
+
+        The SDK has no public call for it, and its results come only at the very end.
+        """
+        request = {"subtype": "get_usage", "detached": True, "skip_behaviors": True}
+        private: Any = self._client
+        try:
+            async with asyncio.timeout(ASK_USAGE):
+                answer = await private._query._send_control_request(request)  # noqa: SLF001 (see above)
+            used: Mapping[str, Any] = answer["session"]["model_usage"] or {}
+        except Exception as error:  # noqa: BLE001 (a private call may change; the result tells the same, later)
+            self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
+            return {}
+        return used
+
+
+async def _one_message(text: str, number: str) -> AsyncIterator[dict[str, Any]]:
+    yield {
+        "type": "user",
+        "message": {"role": "user", "content": text},
+        "parent_tool_use_id": None,
+        "uuid": number,
+    }

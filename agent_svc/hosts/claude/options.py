@@ -1,0 +1,63 @@
+"""How Claude Code is started."""
+
+import os
+from typing import Final
+
+from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
+
+from agent_svc.hosts.claude.guarding import Guard
+from heddle import pb
+
+# It reports to nobody but its model, and stays the version that was tested.
+QUIET: Final = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+
+# Tries after the first. More only hide from people what is wrong.
+RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"
+DEFAULT_RETRIES: Final = "5"
+
+# What needs a person at a terminal, leaves the worktree, or outlives the session.
+WITHHELD: Final = (
+    "AskUserQuestion",
+    "EnterPlanMode",
+    "ExitPlanMode",
+    "EnterWorktree",
+    "ExitWorktree",
+    "CronCreate",
+    "CronDelete",
+    "CronList",
+    "ScheduleWakeup",
+)
+
+# Bytes of one message: a tool's result may hold a file.
+MAX_MESSAGE_BYTES: Final = 64 << 20
+
+# Seconds that a hook may take: the operator's answer has its own limit, `wait`.
+HOOK_TIMEOUT: Final = 365 * 24 * 3600.0
+
+
+def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -> ClaudeAgentOptions:
+    """Returns the SDK's options for a session."""
+    return ClaudeAgentOptions(
+        cwd=session.worktree_path,
+        model=session.model or None,
+        max_turns=session.max_turns if session.HasField("max_turns") else None,
+        resume=resume or None,
+        system_prompt={"type": "preset", "preset": "claude_code"},
+        # The project's CLAUDE.md and settings; the user's own settings are about the user.
+        setting_sources=["project"],
+        include_partial_messages=True,
+        disallowed_tools=list(WITHHELD),
+        hooks={
+            "PreToolUse": [HookMatcher(hooks=[guard.before_tool], timeout=HOOK_TIMEOUT, on_failure="block")]
+        },
+        can_use_tool=guard.on_request,
+        max_buffer_size=MAX_MESSAGE_BYTES,
+        # A prompt is a plan's text: it names no files to attach and no commands to run.
+        verbatim_prompts=False,
+        env={**QUIET, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
+    )

@@ -1,0 +1,135 @@
+"""What Claude says, as events. Pure but for the clock that measures its tools."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    Message,
+    RateLimitEvent,
+    ServerToolResultBlock,
+    ServerToolUseBlock,
+    StreamEvent,
+    SystemMessage,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from agent_svc.hosts.claude.calls import tool_call
+from agent_svc.hosts.vocabulary import ToolCall, readable
+from heddle import pb
+
+# By the type of a block of content, and of its deltas the field with the text.
+_KINDS: Final = {"text": pb.MESSAGE_KIND_TEXT, "thinking": pb.MESSAGE_KIND_THINKING}
+_DELTAS: Final = {"text_delta": "text", "thinking_delta": "thinking"}
+
+# Of a message that Claude Code wrote itself, as for a failed request; its result says the same.
+_SYNTHETIC: Final = "<synthetic>"
+
+
+class Transcript:
+    """Turns messages of the SDK into events. `clock` counts seconds."""
+
+    def __init__(self, worktree: Path, clock: Callable[[], float]) -> None:
+        self._worktree = worktree
+        self._clock = clock
+        # Messages whose text came in pieces already.
+        self._streamed: set[str] = set()
+        # Of the block that is being streamed.
+        self._kind: pb.MessageKind.ValueType | None = None
+        # By id: each call that has not ended, and when it began.
+        self._calls: dict[str, tuple[ToolCall, float]] = {}
+
+    def take(self, message: Message) -> list[pb.Event]:
+        """Returns what one message tells; what people need not see is nothing."""
+        match message:
+            case StreamEvent(parent_tool_use_id=None):
+                return list(self._piece(message.event))
+            case AssistantMessage():
+                return list(self._said(message))
+            case UserMessage(content=list() as blocks):
+                return [event for block in blocks for event in self._answered(block)]
+            case SystemMessage(subtype="api_retry"):
+                return [_note(_retry(message.data))]
+            case RateLimitEvent() if message.rate_limit_info.status == "rejected":
+                return [_note("Claude's rate limit is reached.")]
+            case _:
+                return []
+
+    def end(self) -> list[pb.Event]:
+        """Returns the end of what was begun, where Claude ended amid it."""
+        events = [_last(self._kind)] if self._kind is not None else []
+        self._kind = None
+        events += [self._finish(call, ok=False, result="interrupted") for call in list(self._calls)]
+        return events
+
+    def _piece(self, event: dict[str, Any]) -> Iterator[pb.Event]:
+        match event["type"]:
+            case "message_start":
+                self._streamed.add(event["message"]["id"])
+            case "content_block_start":
+                self._kind = _KINDS.get(event["content_block"]["type"])
+            case "content_block_delta" if self._kind is not None:
+                delta = event["delta"]
+                if text := delta.get(_DELTAS.get(delta["type"], "")):
+                    yield pb.Event(message=pb.Message(kind=self._kind, text=text))
+            case "content_block_stop" if self._kind is not None:
+                yield _last(self._kind)
+                self._kind = None
+
+    def _said(self, message: AssistantMessage) -> Iterator[pb.Event]:
+        if message.model == _SYNTHETIC:
+            return
+        for block in message.content:
+            match block:
+                case TextBlock() if message.message_id not in self._streamed:
+                    yield _last(pb.MESSAGE_KIND_TEXT, block.text)
+                case ThinkingBlock() if message.message_id not in self._streamed:
+                    yield _last(pb.MESSAGE_KIND_THINKING, block.thinking)
+                case ToolUseBlock() | ServerToolUseBlock():
+                    call = tool_call(self._worktree, block.id, block.name, block.input)
+                    self._calls[call.id] = (call, self._clock())
+                    yield call.started()
+                case ServerToolResultBlock():
+                    yield from self._answered(block)
+
+    def _answered(self, block: object) -> Iterator[pb.Event]:
+        match block:
+            case ToolResultBlock() if block.tool_use_id in self._calls:
+                yield self._finish(block.tool_use_id, ok=not block.is_error, result=_result(block.content))
+            case ServerToolResultBlock() if block.tool_use_id in self._calls:
+                yield self._finish(block.tool_use_id, ok=True, result=readable(block.content))
+
+    def _finish(self, call_id: str, *, ok: bool, result: str) -> pb.Event:
+        call, begun = self._calls.pop(call_id)
+        return call.finished(ok=ok, result=result, seconds=self._clock() - begun)
+
+
+def _result(content: str | list[dict[str, Any]] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(
+        part.get("text", "") if part.get("type") == "text" else f"[{part.get('type')}]" for part in content
+    )
+
+
+def _last(kind: "pb.MessageKind.ValueType", text: str = "") -> pb.Event:
+    return pb.Event(message=pb.Message(kind=kind, text=text, last=True))
+
+
+def _retry(data: dict[str, Any]) -> str:
+    status = data.get("error_status")
+    answered = f"answered {status}" if status else "cannot be reached"
+    seconds = (data.get("retry_delay_ms") or 0) / 1000
+    return (
+        f"The API {answered} ({data.get('error')});"
+        f" try {data.get('attempt')} of {data.get('max_retries')} follows in {seconds:.1f} s."
+    )
+
+
+def _note(text: str) -> pb.Event:
+    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n"))

@@ -1,0 +1,32 @@
+"""Whether the programs of real agents are here, and where."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# What tests/agents_setup.py installs from npm.
+NODE_PROGRAMS = ROOT / ".venv" / "agents" / "node_modules" / ".bin"
+
+
+def need_package(module: str) -> None:
+    """Skips the test where a Python package of an agent is missing; in CI it fails."""
+    if not find_spec(module):
+        _missing(f"{module} is not installed; `python -m tests.agents_setup` gets it")
+
+
+def need_program(name: str) -> Path:
+    """Returns a program from npm; skips the test where it is missing, in CI it fails."""
+    path = NODE_PROGRAMS / name
+    if not path.exists():
+        _missing(f"{name} is not installed; `python -m tests.agents_setup` gets it where npm is there")
+    return path
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI runs every agent, but {reason}")
+    pytest.skip(reason)
