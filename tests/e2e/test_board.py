@@ -1,12 +1,14 @@
 """The board: what an operator sees of a run, and does about it."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.plans import SMALL, WITH_MISTAKES
 from tests.e2e.runs import Runs
+from tests.support.repositories import make_repository
 
 
 def card(page: Page, attempt: str) -> Locator:
@@ -48,6 +50,8 @@ def test_a_project_that_is_no_repository_is_refused_in_the_form(page: Page) -> N
     form.get_by_label("Repository").fill("/nowhere/at/all")
     form.get_by_label("Plan", exact=True).fill(SMALL)
     expect(form.get_by_text("2 epics, 2 tasks")).to_be_visible()
+    # Said before anything is started, and again when one tries.
+    expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
     with page.expect_response("**/api/runs") as answer:
         form.get_by_role("button", name="Start run").click()
     assert answer.value.status in {400, 409}
@@ -181,3 +185,21 @@ def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: st
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keyboard")).to_have_count(0)
+
+
+@pytest.mark.complains("409 ")
+def test_a_checkout_with_changes_asks_for_consent(page: Page, tmp_path: Path) -> None:
+    """The form names the trouble and offers to start nevertheless; nothing in the checkout changes."""
+    project = make_repository(tmp_path / "dirty")
+    (project / "README.md").write_text("# Not committed\n")
+    page.goto("/")
+    page.get_by_role("button", name="New run").first.click()
+    form = page.get_by_role("dialog", name="New run")
+    form.get_by_label("Repository").fill(str(project))
+    form.get_by_label("Plan", exact=True).fill("name: Tiny\nepics: [{key: a, tasks: [{key: t, prompt: p}]}]")
+    form.get_by_label("Start although the checkout has changes").check()
+    expect(form.get_by_role("alert")).to_have_count(0)
+    form.get_by_role("button", name="Start run").click()
+    page.wait_for_url(re.compile("/runs/tiny-"))
+    expect(page.locator(".run-line .status")).to_have_text("Succeeded")
+    assert (project / "README.md").read_text() == "# Not committed\n"

@@ -93,19 +93,29 @@ export const NewRun = {
       }
       try {
         const answer = await post("plan:check", { yaml: text.value });
-        if (mine === turn) [found.value, problems.value] = [answer, answer.problems];
+        if (mine !== turn) return;
+        [found.value, problems.value, refusal.value] = [answer, answer.problems, ""];
+        // The second question goes to a worker, so only a good plan is worth it.
+        if (project.value && !answer.problems.length) await post("plan:check", body());
       } catch (problem) {
-        if (mine === turn) refusal.value = problem.message;
+        if (mine === turn) refuse(problem);
       } finally {
         if (mine === turn) checking.value = false;
       }
     }
-    watch(text, () => {
+    function refuse(problem) {
+      dirty.value ||= problem.reason === "DIRTY_CHECKOUT";
+      refusal.value = problem.message;
+      if (problem.reason === "INVALID_PLAN") problems.value = problem.violations.map((each) => ({ ...each, line: 0 }));
+    }
+    function checkSoon(milliseconds) {
       clearTimeout(due);
       checking.value = !!text.value.trim();
-      refusal.value = "";
-      due = setTimeout(check, 300);
-    });
+      due = setTimeout(check, milliseconds);
+    }
+    watch(text, () => checkSoon(300));
+    // Half a path is no mistake yet.
+    watch([project, agentKind, command, parallel, base, allowDirty], () => checkSoon(800));
     watch([text, project, agentKind, command, parallel, base, allowDirty], () => (request = crypto.randomUUID?.() ?? String(Math.random())));
 
     async function take(file) {
@@ -127,9 +137,7 @@ export const NewRun = {
         localStorage.setItem("heddle-project", project.value);
         location.assign(href(`/${answer.name}`));
       } catch (problem) {
-        dirty.value = problem.reason === "DIRTY_CHECKOUT";
-        refusal.value = problem.message;
-        if (problem.reason === "INVALID_PLAN") problems.value = problem.violations.map((each) => ({ ...each, line: 0 }));
+        refuse(problem);
       } finally {
         busy.value = false;
       }
