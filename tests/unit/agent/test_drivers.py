@@ -4,6 +4,7 @@ import pytest
 
 from agent_svc.drivers import protocol
 from agent_svc.drivers.catalogue import default_catalogue
+from agent_svc.drivers.claude import ClaudeDriver
 from agent_svc.drivers.command import CommandDriver
 from agent_svc.drivers.host import MAX_LINE_BYTES, HostTranslator
 from agent_svc.drivers.scripted import ScriptedDriver
@@ -155,8 +156,9 @@ def test_catalogue_finds_drivers() -> None:
     catalogue = default_catalogue()
     assert isinstance(catalogue.driver("scripted"), ScriptedDriver)
     assert isinstance(catalogue.driver("command:make"), CommandDriver)
-    for agent in ("claude", "command:  ", "scripted2", "x" * 100_000):
-        with pytest.raises(errors.HeddleError, match="scripted, command:") as caught:
+    assert isinstance(catalogue.driver("claude"), ClaudeDriver)
+    for agent in ("claude2", "command:  ", "scripted2", "x" * 100_000):
+        with pytest.raises(errors.HeddleError, match=r"this worker has: scripted, .*command:") as caught:
             catalogue.driver(agent)
         assert len(caught.value.message) < 300
 
