@@ -15,8 +15,9 @@ class Spending:
     Cost in another currency than USD counts as unknown.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self) -> None:
+        # As the agent names it. Empty: it does not say.
+        self.model = ""
         # In micros. None: this agent has reported none.
         self._total: int | None = None
 
@@ -25,7 +26,7 @@ class Spending:
         if cost is None or cost.currency.upper() != "USD":
             return []
         spent = self._take(cost)
-        return [pb.Event(usage=pb.Usage(model=self._model, cost_usd_micros=spent))] if spent else []
+        return [pb.Event(usage=pb.Usage(model=self.model, cost_usd_micros=spent))] if spent else []
 
     def tokens(self, usage: Usage | None) -> list[pb.Event]:
         """Returns the usage of one turn; its cost is what `cost` has not told yet."""
@@ -35,7 +36,7 @@ class Spending:
         # Some count thoughts within the output, some beside it; the total knows.
         output = max(usage.output_tokens, usage.total_tokens - usage.input_tokens - read - write)
         told = pb.Usage(
-            model=self._model,
+            model=self.model,
             input_tokens=usage.input_tokens,
             output_tokens=output,
             cache_read_tokens=read,

@@ -28,10 +28,10 @@ MARKS: Final = {"completed": "x", "in_progress": ">", "pending": " "}
 class Transcript:
     """Turns session updates into events, in order. `clock` gives seconds."""
 
-    def __init__(self, worktree: Path, model: str, clock: Callable[[], float]) -> None:
+    def __init__(self, worktree: Path, clock: Callable[[], float]) -> None:
         self._worktree = worktree
         self._clock = clock
-        self._spending = Spending(model)
+        self.spending = Spending()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
         self._calls: dict[str, Call] = {}
@@ -51,7 +51,7 @@ class Transcript:
             case AgentPlanUpdate():
                 return [*self._end_message(), *self._plan(said.entries)]
             case UsageUpdate():
-                return self._spending.cost(said.cost)
+                return self.spending.cost(said.cost)
             case _:
                 return []
 
@@ -79,7 +79,7 @@ class Transcript:
         events = self._end_message()
         for call_id in list(self._running):
             events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
-        return [*events, *self._spending.tokens(response.usage if response else None)]
+        return [*events, *self.spending.tokens(response.usage if response else None)]
 
     def _speak(
         self, said: AgentMessageChunk | AgentThoughtChunk, kind: "pb.MessageKind.ValueType"

@@ -23,7 +23,8 @@ class Session:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.transcript = Transcript(Path("/w"), "model-x", self.clock)
+        self.transcript = Transcript(Path("/w"), self.clock)
+        self.transcript.spending.model = "model-x"
 
     def say(self, kind: str, /, **update: Any) -> list[pb.Event]:
         said = SessionNotification.model_validate(

@@ -1,0 +1,244 @@
+"""The `acp:NAME` agents: any program that speaks the Agent Client Protocol on its standard streams.
+
+NAME is one of the presets, or else a command line: `acp:my-agent --flag`.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from agent_svc.drivers import protocol
+from agent_svc.drivers.driver import Launch
+from agent_svc.drivers.host import HostTranslator
+from heddle import pb
+
+PREFIX: Final = "acp:"
+
+LIBRARY: Final = "acp"
+NO_LIBRARY: Final = "not installed here; run: pip install 'heddle[acp]'"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """How to start one agent, and what people need to know to have it."""
+
+    name: str
+    command: tuple[str, ...]
+    # The one line that brings it.
+    install: str
+    # What to do where it is not logged in.
+    login: str
+    # Names of the service's variables that it needs; the first ones log it in.
+    credentials: tuple[str, ...] = ()
+    # Below the user's home: present where somebody has logged in.
+    login_file: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    # The session mode in which it asks for permissions. Empty: its own default is that.
+    mode: str = ""
+    # True: it takes Claude Code's options.
+    claude: bool = False
+
+
+PRESETS: Final = (
+    Agent(
+        "claude-agent-acp",
+        command=("claude-agent-acp",),
+        install="run: npm install -g @agentclientprotocol/claude-agent-acp",
+        login="run `claude` and /login, or set ANTHROPIC_API_KEY for the agent service",
+        credentials=(
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "ANTHROPIC_BASE_URL",
+            "ANTHROPIC_MODEL",
+            "CLAUDE_CODE_EXECUTABLE",
+            "CLAUDE_CODE_MAX_RETRIES",
+            "CLAUDE_CONFIG_DIR",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "NODE_EXTRA_CA_CERTS",
+            "NO_PROXY",
+        ),
+        login_file=".claude/.credentials.json",
+        environment={
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+            "DISABLE_TELEMETRY": "1",
+        },
+        mode="default",
+        claude=True,
+    ),
+    Agent(
+        "gemini",
+        command=("gemini", "--acp"),
+        install="run: npm install -g @google/gemini-cli",
+        login="run `gemini` and log in, or set GEMINI_API_KEY for the agent service",
+        credentials=(
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_CLOUD_LOCATION",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_GENAI_USE_VERTEXAI",
+        ),
+        login_file=".gemini/oauth_creds.json",
+        mode="default",
+    ),
+    Agent(
+        "opencode",
+        command=("opencode", "acp"),
+        install="run: npm install -g opencode-ai",
+        login="run: opencode auth login",
+        credentials=(
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "GEMINI_API_KEY",
+            "OPENCODE_CONFIG",
+            "OPENCODE_CONFIG_CONTENT",
+        ),
+        login_file=".local/share/opencode/auth.json",
+        environment={"OPENCODE_DISABLE_AUTOUPDATE": "1"},
+    ),
+    Agent(
+        "codex-acp",
+        command=("codex-acp",),
+        install="run: npm install -g @zed-industries/codex-acp",
+        login="run: codex login, or set OPENAI_API_KEY for the agent service",
+        credentials=("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"),
+        login_file=".codex/auth.json",
+        mode="auto",
+    ),
+    Agent(
+        "goose",
+        command=("goose", "acp"),
+        install="see https://block.github.io/goose/docs/getting-started/installation",
+        login="run: goose configure",
+        credentials=(
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "GOOGLE_API_KEY",
+            "OPENROUTER_API_KEY",
+            "GOOSE_MODEL",
+            "GOOSE_PROVIDER",
+        ),
+        login_file=".config/goose/config.yaml",
+        environment={"GOOSE_MODE": "approve"},
+    ),
+)
+
+
+def find(agent: str) -> Agent:
+    """Returns the agent that a plan calls `agent`; raises ValueError for what is no command line."""
+    name = agent.removeprefix(PREFIX)
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    command = tuple(shlex.split(name))
+    if not agent.startswith(PREFIX) or not command:
+        raise ValueError(f"{agent!r} names no agent: write acp:NAME or acp:COMMAND LINE")
+    program = Path(command[0]).name
+    return Agent(
+        program,
+        command=command,
+        install="check the command line in the plan, and PATH of the agent service",
+        login=f"log in with {program} as the user of the agent service, or name its variables in HEDDLE_AGENT_ENV",
+    )
+
+
+class AcpDriver:
+    """Starts the host of one preset."""
+
+    def __init__(
+        self,
+        preset: Agent,
+        environ: Mapping[str, str] = os.environ,
+        has_library: Callable[[], bool] = lambda: find_spec(LIBRARY) is not None,
+    ) -> None:
+        self._preset = preset
+        self._environ = environ
+        self._has_library = has_library
+
+    def accepts(self, agent: str) -> bool:
+        return agent == PREFIX + self._preset.name
+
+    def program(self) -> pb.AgentProgram:
+        name = PREFIX + self._preset.name
+        path = shutil.which(self._preset.command[0], path=self._environ.get("PATH"))
+        if not self._has_library():
+            return pb.AgentProgram(name=name, detail=NO_LIBRARY)
+        if path is None:
+            return pb.AgentProgram(name=name, detail=f"not found on PATH; {self._preset.install}")
+        detail = path if self._logged_in() else f"{path}; no login found: {self._preset.login}"
+        return pb.AgentProgram(name=name, available=True, version=npm_version(Path(path)), detail=detail)
+
+    def _logged_in(self) -> bool:
+        home = Path(self._environ.get("HOME", "/"))
+        keys = [name for name in self._preset.credentials if name.endswith(("_KEY", "_TOKEN"))]
+        return any(self._environ.get(name) for name in keys) or (home / self._preset.login_file).exists()
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        return _launch(request, resume, self._preset.credentials)
+
+    def translator(self) -> HostTranslator:
+        return HostTranslator()
+
+
+class AcpCommandDriver:
+    """Starts the host for a command line of the user's."""
+
+    def accepts(self, agent: str) -> bool:
+        try:
+            find(agent)
+        except ValueError:
+            return False
+        return True
+
+    def program(self) -> pb.AgentProgram:
+        if find_spec(LIBRARY) is None:
+            return pb.AgentProgram(name=PREFIX, detail=NO_LIBRARY)
+        detail = "any command line that speaks the Agent Client Protocol"
+        return pb.AgentProgram(name=PREFIX, available=True, detail=detail)
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        return _launch(request, resume, ())
+
+    def translator(self) -> HostTranslator:
+        return HostTranslator()
+
+
+def acp_drivers() -> list[AcpDriver | AcpCommandDriver]:
+    """Returns a driver for each preset, then the one for everything else."""
+    return [*map(AcpDriver, PRESETS), AcpCommandDriver()]
+
+
+def npm_version(program: Path) -> str:
+    """Returns the version of the package that an installed program belongs to; empty where none says so."""
+    path = program.resolve()
+    for folder in path.parents if "node_modules" in path.parts else ():
+        try:
+            package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(package, dict) and isinstance(package.get("version"), str):
+            version: str = package["version"]
+            return version
+    return ""
+
+
+def _launch(request: pb.StartSessionRequest, resume: str, credentials: tuple[str, ...]) -> Launch:
+    return Launch(
+        # -P: a module of the worktree must not stand in for one of ours.
+        arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.acp"),
+        stdin=protocol.opening(request, resume),
+        controlled=True,
+        credentials=credentials,
+    )

@@ -1,0 +1,210 @@
+"""What an ACP agent may ask of us: permissions, files and terminals of its worktree."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from acp import RequestError
+from acp.schema import (
+    AllowedOutcome,
+    CreateTerminalResponse,
+    DeniedOutcome,
+    EnvVariable,
+    ImageContentBlock,
+    KillTerminalResponse,
+    PermissionOption,
+    ReadTextFileResponse,
+    ReleaseTerminalResponse,
+    RequestPermissionResponse,
+    TerminalOutputResponse,
+    ToolCallProgress,
+    ToolCallStart,
+    ToolCallUpdate,
+    WaitForTerminalExitResponse,
+    WriteTextFileResponse,
+)
+
+from agent_svc.hosts.acp.terminals import Terminal, command_line, open_terminal
+from agent_svc.hosts.acp.transcript import Transcript
+from agent_svc.hosts.hosting import Host
+from agent_svc.hosts.permitting import permit
+from agent_svc.hosts.vocabulary import ToolCall, relative_target
+from agent_svc.screenshots import FOLDER
+from heddle import pb
+
+SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+# In the order of preference: what is answered for good is never asked again.
+YES: Final = ("allow_once", "allow_always")
+NO: Final = ("reject_once", "reject_always")
+
+
+class Client:
+    """Our side of the protocol, by the names of its library."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.transcript = Transcript(host.worktree, time.monotonic)
+        # While a session is loaded, what it once said is said again.
+        self.replaying = False
+        self._terminals: dict[str, Terminal] = {}
+        # Commands that a permission was granted for, and that no terminal has run yet.
+        self._granted: set[str] = set()
+
+    async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
+        if self.replaying:
+            return
+        self._host.emit(*self.transcript.update(update))
+        if isinstance(update, ToolCallStart | ToolCallProgress):
+            for picture in self.transcript.call(update.tool_call_id).pictures():
+                self._keep(picture)
+
+    async def request_permission(
+        self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
+    ) -> RequestPermissionResponse:
+        self._host.emit(*self.transcript.update(tool_call), *self.transcript.begin(tool_call.tool_call_id))
+        call = self.transcript.call(tool_call.tool_call_id).described(self._host.worktree)
+        allowed = await self._permitted(call)
+        if allowed and call.kind == pb.TOOL_KIND_COMMAND:
+            self._granted.add(call.target)
+        option = None if allowed is None else choose(options, YES if allowed else NO)
+        if option is None:
+            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        return RequestPermissionResponse(
+            outcome=AllowedOutcome(outcome="selected", option_id=option.option_id)
+        )
+
+    async def read_text_file(
+        self, session_id: str, path: str, line: int | None = None, limit: int | None = None, **_: Any
+    ) -> ReadTextFileResponse:
+        await self._require(path, "Read", pb.TOOL_KIND_READ)
+        try:
+            text = await asyncio.to_thread(Path(path).read_text, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise _failed(path, error) from error
+        begin = (line or 1) - 1
+        lines = text.splitlines(keepends=True)[begin:] if line or limit else [text]
+        return ReadTextFileResponse(content="".join(lines if limit is None else lines[:limit]))
+
+    async def write_text_file(
+        self, session_id: str, path: str, content: str, **_: Any
+    ) -> WriteTextFileResponse:
+        call = await self._require(path, "Write", pb.TOOL_KIND_EDIT)
+        if not call.writes_inside:
+            raise RequestError(-32600, f"{path} cannot be written from here: it lies outside the worktree")
+        try:
+            await asyncio.to_thread(_write, self._host.worktree / call.target, content)
+        except OSError as error:
+            raise _failed(path, error) from error
+        return WriteTextFileResponse()
+
+    async def create_terminal(  # noqa: PLR0917 (the protocol has so many)
+        self,
+        session_id: str,
+        command: str,
+        args: list[str] | None = None,
+        env: list[EnvVariable] | None = None,
+        cwd: str | None = None,
+        output_byte_limit: int | None = None,
+        **_: Any,
+    ) -> CreateTerminalResponse:
+        line = command_line(command, args or [])
+        if line in self._granted:
+            self._granted.discard(line)
+        elif not await self._permitted(ToolCall("", "Bash", line, pb.TOOL_KIND_COMMAND, line)):
+            raise RequestError(-32600, f"not permitted: {line}")
+        name = f"terminal-{len(self._terminals) + 1}"
+
+        def tell(text: str) -> None:
+            call_id = self.transcript.call_of_terminal(name)
+            output = pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=text, tool_call_id=call_id)
+            self._host.emit(pb.Event(output=output))
+
+        environment = {variable.name: variable.value for variable in env or []}
+        folder = self._host.worktree / (cwd or "")
+        try:
+            terminal = await open_terminal(line, folder, environment, output_byte_limit, tell)
+        except (OSError, ValueError) as error:
+            raise RequestError(-32603, f"the command could not be started: {error}") from error
+        self._terminals[name] = terminal
+        return CreateTerminalResponse(terminal_id=name)
+
+    async def terminal_output(self, session_id: str, terminal_id: str, **_: Any) -> TerminalOutputResponse:
+        return self._terminal(terminal_id).output()
+
+    async def wait_for_terminal_exit(
+        self, session_id: str, terminal_id: str, **_: Any
+    ) -> WaitForTerminalExitResponse:
+        ended = await self._terminal(terminal_id).wait()
+        return WaitForTerminalExitResponse(exit_code=ended.exit_code, signal=ended.signal)
+
+    async def kill_terminal(self, session_id: str, terminal_id: str, **_: Any) -> KillTerminalResponse:
+        self._terminal(terminal_id).kill()
+        return KillTerminalResponse()
+
+    async def release_terminal(self, session_id: str, terminal_id: str, **_: Any) -> ReleaseTerminalResponse:
+        # It stays in the table, so that no other one gets its name.
+        self._terminal(terminal_id).kill()
+        return ReleaseTerminalResponse()
+
+    def _terminal(self, terminal_id: str) -> Terminal:
+        if terminal_id not in self._terminals:
+            raise RequestError.resource_not_found(terminal_id)
+        return self._terminals[terminal_id]
+
+    async def _require(self, path: str, tool: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
+        target = relative_target(self._host.worktree, path)
+        call = ToolCall("", tool, target, kind, "")
+        if not await self._permitted(call):
+            raise RequestError(-32600, f"not permitted: {tool} {target}")
+        return call
+
+    async def _permitted(self, call: ToolCall) -> bool | None:
+        """Returns whether `call` may happen; None where the session ends before anybody says so."""
+        asking = asyncio.ensure_future(permit(self._host, call))
+        stopping = asyncio.ensure_future(self._host.stopping.wait())
+        try:
+            await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                return None
+            permission = asking.result()
+        finally:
+            asking.cancel()
+            stopping.cancel()
+        if not permission.allowed:
+            self._host.note(f"{call.name} {call.target} was not permitted: {permission.reason}")
+        return permission.allowed
+
+    def _keep(self, picture: ImageContentBlock) -> None:
+        """Leaves a picture where pictures of a session are found. Twice the same is kept once."""
+        try:
+            data = base64.b64decode(picture.data, validate=True)
+        except (binascii.Error, ValueError):
+            return
+        suffix = SUFFIXES.get(picture.mime_type)
+        path = self._host.worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+        if suffix and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:
+    """Returns the option of the first kind that is offered; None where none is."""
+    offered = list(options)
+    return next((option for kind in kinds for option in offered if option.kind == kind), None)
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def _failed(path: str, error: OSError) -> RequestError:
+    if isinstance(error, FileNotFoundError):
+        return RequestError.resource_not_found(path)
+    return RequestError(-32603, f"{path}: {error.strerror or error}")

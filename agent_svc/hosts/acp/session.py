@@ -1,0 +1,234 @@
+"""One session of an ACP agent: opened or resumed, prompted turn by turn, ended politely."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from acp import PROTOCOL_VERSION, RequestError, text_block
+from acp.client.connection import ClientSideConnection
+from acp.schema import (
+    AgentCapabilities,
+    ClientCapabilities,
+    FileSystemCapabilities,
+    Implementation,
+    LoadSessionResponse,
+    NewSessionResponse,
+    PromptResponse,
+    ResumeSessionResponse,
+    SessionConfigOptionSelect,
+    SessionConfigSelectGroup,
+)
+
+from agent_svc.drivers.acp import Agent
+from agent_svc.hosts.acp.client import Client
+from agent_svc.hosts.acp.failures import Unanswered, reason, stopped_early
+from agent_svc.hosts.hosting import AgentFailedError, Host
+from heddle import __version__
+
+T = TypeVar("T")
+
+# Seconds that an agent has to say who it is, and to open a session.
+OPENING: Final = 120.0
+
+# Seconds that an interrupted agent has to end its turn.
+INTERRUPTING: Final = 2.0
+
+GO_ON: Final = """\
+Your session was interrupted and goes on now. Files that you changed may be back as they were: \
+look before you rely on them. The task was:
+
+{prompt}"""
+
+
+class Stopped(Exception):  # noqa: N818 (nothing went wrong)
+    """The session is to end before it has begun."""
+
+
+Opened = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse
+
+
+class Session:
+    """Holds the conversation. Failures of the agent are raised as AgentFailedError."""
+
+    def __init__(self, host: Host, agent: Agent, client: Client, connection: ClientSideConnection) -> None:
+        self._host = host
+        self._agent = agent
+        self._client = client
+        self._connection = connection
+        self._id = ""
+        self._resumed = False
+
+    async def open(self) -> None:
+        """Opens the session, or goes on with the earlier one, in the plan's mode and model."""
+        said = await self._answer(
+            self._connection.initialize(
+                protocol_version=PROTOCOL_VERSION,
+                client_capabilities=ClientCapabilities(
+                    fs=FileSystemCapabilities(read_text_file=True, write_text_file=True), terminal=True
+                ),
+                client_info=Implementation(name="heddle", title="Heddle", version=__version__),
+            )
+        )
+        if said.protocol_version != PROTOCOL_VERSION:
+            raise AgentFailedError(
+                f"{self._agent.name} speaks version {said.protocol_version} of the Agent Client Protocol; "
+                f"Heddle speaks {PROTOCOL_VERSION}: update {self._agent.name}"
+            )
+        opened = await self._resume(said.agent_capabilities or AgentCapabilities()) or await self._begin()
+        self._host.remember(self._id)
+        await self._choose_mode(opened)
+        await self._choose_model(opened)
+
+    async def work(self) -> None:
+        """Prompts the agent, then tells it what the operator says, until neither is left or it must stop."""
+        prompt = self._host.session.prompt
+        text = GO_ON.format(prompt=prompt) if self._resumed else prompt
+        while text and not self._host.stopping.is_set():
+            response = await self._turn(text)
+            if response is not None and (why := stopped_early(response.stop_reason)):
+                raise AgentFailedError(why)
+            text = self._heard()
+
+    async def _begin(self) -> NewSessionResponse:
+        if self._host.session.HasField("max_turns") and not self._agent.claude:
+            self._host.note(f"{self._agent.name} cannot be held to max_turns; its turns are not limited.")
+        opened = await self._answer(
+            self._connection.new_session(cwd=str(self._host.worktree), **self._options())
+        )
+        self._id = opened.session_id
+        return opened
+
+    async def _resume(self, can: AgentCapabilities) -> Opened | None:
+        """Goes on with the earlier session; None where there is none, or where it cannot be had."""
+        if not self._host.resume:
+            return None
+        resumes = can.session_capabilities is not None and can.session_capabilities.resume is not None
+        if not resumes and not can.load_session:
+            self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
+            return None
+        self._id = self._host.resume
+        self._client.replaying = True
+        try:
+            opened = await self._reopen(loads=not resumes)
+        except Unanswered:
+            raise
+        except AgentFailedError as error:
+            self._host.note(f"The earlier session could not be resumed ({error}); this one begins anew.")
+            return None
+        finally:
+            self._client.replaying = False
+        self._resumed = True
+        return opened
+
+    async def _reopen(self, *, loads: bool) -> Opened:
+        if loads:
+            return await self._answer(
+                self._connection.load_session(
+                    cwd=str(self._host.worktree), session_id=self._id, **self._options()
+                )
+            )
+        return await self._answer(
+            self._connection.resume_session(
+                session_id=self._id, cwd=str(self._host.worktree), **self._options()
+            )
+        )
+
+    def _options(self) -> dict[str, Any]:
+        """Returns what only Claude's adapter understands."""
+        if not self._agent.claude:
+            return {}
+        # The user's own settings might allow what the plan does not.
+        options: dict[str, Any] = {"settingSources": ["project"]}
+        if self._host.session.HasField("max_turns"):
+            options["maxTurns"] = self._host.session.max_turns
+        return {"claudeCode": {"options": options}}
+
+    async def _choose_mode(self, opened: Opened) -> None:
+        offered = {mode.id for mode in opened.modes.available_modes} if opened.modes else set()
+        if self._agent.mode in offered:
+            await self._answer(
+                self._connection.set_session_mode(session_id=self._id, mode_id=self._agent.mode)
+            )
+
+    async def _choose_model(self, opened: Opened) -> None:
+        option = next(
+            (
+                each
+                for each in opened.config_options or []
+                if isinstance(each, SessionConfigOptionSelect) and "model" in {each.id, each.category}
+            ),
+            None,
+        )
+        wanted = self._host.session.model
+        if wanted and option is None:
+            self._host.note(f"{self._agent.name} does not let its model be chosen; it uses its own.")
+        elif wanted and option is not None:
+            try:
+                await self._answer(
+                    self._connection.set_config_option(config_id=option.id, session_id=self._id, value=wanted)
+                )
+            except AgentFailedError as error:
+                names = ", ".join(values(option))
+                raise AgentFailedError(
+                    f"{self._agent.name} has no model {wanted!r}; it has: {names} ({error})"
+                ) from error
+        self._client.transcript.spending.model = wanted or (option.current_value if option else "")
+
+    async def _turn(self, text: str) -> PromptResponse | None:
+        """Returns how one turn ended; None where it was interrupted."""
+        prompting = asyncio.ensure_future(
+            self._connection.prompt(session_id=self._id, prompt=[text_block(text)])
+        )
+        stopping = asyncio.ensure_future(self._host.stopping.wait())
+        response = None
+        try:
+            await asyncio.wait([prompting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not prompting.done():
+                await self._interrupt(prompting)
+            else:
+                response = prompting.result()
+        except RequestError as error:
+            raise AgentFailedError(reason(error, self._agent)) from error
+        finally:
+            prompting.cancel()
+            stopping.cancel()
+            self._host.emit(*self._client.transcript.end_turn(response))
+        return response
+
+    async def _interrupt(self, prompting: "asyncio.Future[PromptResponse]") -> None:
+        with suppress(RequestError, ConnectionError):
+            await self._connection.cancel(session_id=self._id)
+        await asyncio.wait([prompting], timeout=INTERRUPTING)
+
+    def _heard(self) -> str:
+        """Returns what the operator has said since; empty where nothing was said."""
+        texts = []
+        while not self._host.heard.empty():
+            texts.append(self._host.heard.get_nowait())
+        return "\n\n".join(texts)
+
+    async def _answer(self, asked: Coroutine[Any, Any, T]) -> T:
+        answering = asyncio.create_task(asked)
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        try:
+            await asyncio.wait([answering, stopping], timeout=OPENING, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+        except RequestError as error:
+            raise AgentFailedError(reason(error, self._agent)) from error
+        finally:
+            answering.cancel()
+            stopping.cancel()
+        if self._host.stopping.is_set():
+            raise Stopped
+        raise Unanswered(f"{self._agent.name} did not answer within {OPENING:g} s")
+
+
+def values(option: SessionConfigOptionSelect) -> list[str]:
+    """Returns what may be chosen."""
+    return [
+        each.value
+        for entry in option.options
+        for each in (entry.options if isinstance(entry, SessionConfigSelectGroup) else [entry])
+    ]
