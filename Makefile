@@ -27,6 +27,7 @@ run: $(RUN_STAMP) ## Start Heddle, run the sample plan on a sample repository, s
 .PHONY: test
 test: check manifests ## Lint, types and every test, the browser tests included
 	$(BIN)/python -m tests.browser_setup
+	$(BIN)/python -m tests.agents_setup
 	$(BIN)/pytest
 
 .PHONY: unit
@@ -74,6 +75,7 @@ pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.tom
 	$(call compile,run.txt,)
 	$(call compile,test.txt,--group dev)
 	$(call compile,bench.txt,--group dev --group bench)
+	$(call compile,agents.txt,--extra claude --extra acp --constraints requirements/test.txt)
 
 define compile
 $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes \

@@ -33,11 +33,13 @@ def test_pins_are_complete(pins: Path) -> None:
 def test_pins_cover_what_the_project_asks_for() -> None:
     """Every dependency of pyproject.toml is pinned, for users, tests and benchmarks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["postgres"]
+    extras = project["project"]["optional-dependencies"]
+    asked = project["project"]["dependencies"] + extras["postgres"]
     wanted = {
         "run.txt": asked,
         "test.txt": asked + project["dependency-groups"]["dev"],
         "bench.txt": asked + project["dependency-groups"]["dev"] + project["dependency-groups"]["bench"],
+        "agents.txt": asked + extras["claude"] + extras["acp"],
     }
     for file, requirements in wanted.items():
         text = (ROOT / "requirements" / file).read_text()

@@ -1,0 +1,101 @@
+"""Gets the real agents that the tests run: `python -m tests.agents_setup`.
+
+What pip has goes into this environment, what npm has into its folder `agents`. A part
+whose pins have not changed since is not touched again. What cannot be had is said,
+and is no failure here: its tests say the same, and fail only where CI=true.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = Path(sys.prefix) / "agents"
+NODE_PACKAGES: Final = ("package.json", "package-lock.json")
+
+# Seconds: Claude alone has 170 MB.
+TIMEOUT: Final = 900
+
+# Runs a command in a folder; returns why it failed, or nothing.
+Run = Callable[[Sequence[str], Path], str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Agents that one package manager brings."""
+
+    name: str
+    agents: str
+    # What they are pinned in: another content means another installation.
+    pins: Path
+    install: Callable[[Run], str]
+
+
+def main() -> int:
+    """Gets what is missing; returns the exit code, which is always 0."""
+    FOLDER.mkdir(exist_ok=True)
+    for part in (
+        Part("pip", "Claude Code and the ACP library", ROOT / "requirements" / "agents.txt", with_pip),
+        Part("npm", "an ACP adapter and Codex", ROOT / "tests" / "agents" / "package-lock.json", with_npm),
+    ):
+        print(get(part, FOLDER, run))
+    return 0
+
+
+def get(part: Part, folder: Path, runs: Run) -> str:
+    """Installs a part unless its stamp in `folder` says that it is there; returns what to tell people."""
+    stamp = folder / f"{part.name}.stamp"
+    wanted = hashlib.sha256(part.pins.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return f"The agent tests use {part.agents} (by {part.name})"
+    print(f"Getting {part.agents} by {part.name} …", flush=True)
+    if problem := part.install(runs):
+        return f"Could not get {part.agents}: {problem}. Their tests are skipped."
+    stamp.write_text(wanted)
+    return f"Got {part.agents} (by {part.name})"
+
+
+def with_pip(runs: Run) -> str:
+    """Installs the optional extras into this environment; returns why it failed, or nothing."""
+    pins = str(ROOT / "requirements" / "agents.txt")
+    options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
+    return runs([sys.executable, "-m", "pip", "install", *options, "--requirement", pins], ROOT)
+
+
+def with_npm(runs: Run) -> str:
+    """Installs npm's packages into FOLDER; returns why it failed, or nothing."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return "Node.js and npm are not installed"
+    for name in NODE_PACKAGES:
+        shutil.copy(ROOT / "tests" / "agents" / name, FOLDER)
+    # No scripts: what is installed brings its programs as they are.
+    return runs(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], FOLDER)
+
+
+def run(command: Sequence[str], folder: Path) -> str:
+    """Runs a command; returns the last line of why it failed, or nothing."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+            env={**os.environ, "PIP_NO_INPUT": "1"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    return ((done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
