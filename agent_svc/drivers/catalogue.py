@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from agent_svc.drivers.acp import acp_drivers
 from agent_svc.drivers.claude import ClaudeDriver
+from agent_svc.drivers.codex import CodexDriver
 from agent_svc.drivers.command import CommandDriver
 from agent_svc.drivers.driver import Driver
 from agent_svc.drivers.scripted import ScriptedDriver
@@ -35,4 +36,4 @@ class Catalogue:
 
 def default_catalogue() -> Catalogue:
     """Returns the agents that come with Heddle."""
-    return Catalogue((ScriptedDriver(), ClaudeDriver(), *acp_drivers(), CommandDriver()))
+    return Catalogue((ScriptedDriver(), ClaudeDriver(), CodexDriver(), *acp_drivers(), CommandDriver()))

@@ -1,0 +1,54 @@
+"""The `codex` agent: OpenAI's Codex CLI, driven by a host of ours through `codex exec --json`."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent_svc.drivers import protocol
+from agent_svc.drivers.acp import npm_version
+from agent_svc.drivers.driver import Launch
+from agent_svc.drivers.host import HostTranslator
+from agent_svc.hosts.codex.home import HOME, PATIENCE, CodexHome
+from heddle import pb
+
+NAME: Final = "codex"
+
+# How it reaches the model's API.
+ROUTES: Final = (HOME, "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
+
+INSTALL: Final = "run: npm install -g @openai/codex"
+LOG_IN: Final = "run: codex login, or set CODEX_API_KEY for the agent service"
+
+
+class CodexDriver:
+    """Starts `python -m agent_svc.hosts.codex`."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+
+    def accepts(self, agent: str) -> bool:
+        return agent == NAME
+
+    def program(self) -> pb.AgentProgram:
+        path = shutil.which("codex", path=self._environ.get("PATH"))
+        if path is None:
+            return pb.AgentProgram(name=NAME, available=False, detail=f"not found on PATH; {INSTALL}")
+        detail = path if CodexHome(self._environ).ready else f"{path}; no login found: {LOG_IN}"
+        return pb.AgentProgram(name=NAME, available=True, version=npm_version(Path(path)), detail=detail)
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        patience = self._environ.get(PATIENCE)
+        return Launch(
+            # -P: a module of the worktree must not stand in for one of ours.
+            arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.codex"),
+            stdin=protocol.opening(request, resume),
+            controlled=True,
+            environment={PATIENCE: patience} if patience else {},
+            credentials=(*ROUTES, *CodexHome(self._environ).keys),
+        )
+
+    def translator(self) -> HostTranslator:
+        return HostTranslator()

@@ -1,0 +1,1 @@
+"""Drives OpenAI's Codex CLI by `codex exec --json`."""

@@ -1,0 +1,55 @@
+"""The user's codex: its settings and login below CODEX_HOME. Only read, never written."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+HOME: Final = "CODEX_HOME"
+
+# Seconds that codex may be without a connection to the model's API.
+PATIENCE: Final = "HEDDLE_CODEX_PATIENCE"
+
+API_KEY: Final = "CODEX_API_KEY"
+
+# OpenAI's own keys; a provider in config.toml names another by env_key.
+KEYS: Final = (API_KEY, "OPENAI_API_KEY")
+
+
+class CodexHome:
+    """What config.toml says. A file that is missing or broken says nothing: codex itself will complain."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.path = Path(environ.get(HOME) or Path(environ.get("HOME") or Path.home()) / ".codex")
+        try:
+            self._config: dict[str, Any] = tomllib.loads((self.path / "config.toml").read_text())
+        except (OSError, ValueError):
+            self._config = {}
+
+    @property
+    def model(self) -> str:
+        """The model that codex takes where nobody names one. Empty: codex's own choice."""
+        return _text(self._config.get("model"))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the variables that hold keys for a model's API."""
+        named = [_text(provider.get("env_key")) for provider in self._providers()]
+        return tuple(dict.fromkeys((*KEYS, *filter(None, named))))
+
+    @property
+    def ready(self) -> bool:
+        """True where there is a login, a key, or a provider of the user's own."""
+        if self._config.get("model_provider", "openai") != "openai":
+            return True
+        return bool(self._environ.get(API_KEY)) or (self.path / "auth.json").is_file()
+
+    def _providers(self) -> list[dict[str, Any]]:
+        providers = self._config.get("model_providers")
+        found = providers.values() if isinstance(providers, dict) else ()
+        return [provider for provider in found if isinstance(provider, dict)]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,156 @@
+"""One process of codex: `codex exec`, from the prompt to the last word."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+from agent_svc.drivers.host import limited
+from agent_svc.drivers.text import clip
+from agent_svc.hosts.codex.failures import is_refusal
+from agent_svc.hosts.codex.transcript import Transcript
+from agent_svc.hosts.hosting import AgentFailedError, Host
+
+# A command's output has at most 1 MiB, in JSON up to six times that; a model's text is shorter.
+MAX_LINE_BYTES: Final = 64 << 20
+
+# Seconds that codex gets to write its session down once it is interrupted.
+GRACE: Final = 2.0
+
+MAX_WORDS_BYTES: Final = 1 << 10
+
+
+class Heard(Enum):
+    """How listening to codex ended."""
+
+    ALL = "all that it had to say"
+    HOPELESS = "nothing good could come any more"
+    NO_CONNECTION = "it was without a connection for too long"
+
+
+class Ended(NamedTuple):
+    """How the process ended. What codex itself said of it is in the transcript."""
+
+    code: int
+    # The last line on standard error.
+    last_words: str
+    # Somebody wanted the end of the session.
+    stopped: bool = False
+    # It was without a connection for too long.
+    unreachable: bool = False
+
+
+class Turn:
+    """Runs the turns of one session, one after the other."""
+
+    def __init__(self, host: Host, transcript: Transcript, arguments: Sequence[str], patience: float) -> None:
+        self._host = host
+        self._transcript = transcript
+        self._arguments = arguments
+        self._last_words = ""
+        # Seconds that codex may be without a connection.
+        self.patience = patience
+
+    async def run(self, prompt: str, thread_id: str = "") -> Ended:
+        """Runs codex on `prompt`, in its session `thread_id` or a new one, until it is gone."""
+        self._transcript.begin_turn()
+        self._last_words = ""
+        process = await self._start(thread_id)
+        asking = asyncio.create_task(self._ask(process, prompt))
+        overhearing = asyncio.create_task(self._overhear(process))
+        listening = asyncio.create_task(self._listen(process))
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        try:
+            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopped = not listening.done()
+            heard = Heard.ALL if stopped else listening.result()
+            code = await _end(process, hurry=stopped or heard is not Heard.ALL)
+            # What a command left running may hold standard error open.
+            await asyncio.wait({overhearing}, timeout=GRACE)
+            return Ended(code, self._last_words, stopped, heard is Heard.NO_CONNECTION)
+        finally:
+            for task in (asking, overhearing, listening, stopping):
+                task.cancel()
+            await asyncio.gather(asking, overhearing, listening, stopping, return_exceptions=True)
+            self._host.emit(*self._transcript.end_turn())
+
+    async def _start(self, thread_id: str) -> Process:
+        resume = ("resume",) if thread_id else ()
+        session = (thread_id,) if thread_id else ()
+        try:
+            return await asyncio.create_subprocess_exec(
+                "codex",
+                "exec",
+                *resume,
+                *self._arguments,
+                *session,
+                "-",
+                cwd=self._host.worktree,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                limit=MAX_LINE_BYTES,
+            )
+        except OSError as error:
+            raise AgentFailedError(
+                f"codex could not be started ({error.strerror}): npm install -g @openai/codex"
+            ) from error
+
+    async def _ask(self, process: Process, prompt: str) -> None:
+        assert process.stdin is not None  # noqa: S101 (a pipe)
+        process.stdin.write(prompt.encode())
+        # A codex that ends early reads no prompt; its own words say why.
+        with contextlib.suppress(ConnectionError):
+            await process.stdin.drain()
+        process.stdin.close()
+
+    async def _listen(self, process: Process) -> Heard:
+        """Tells what codex says, until it says no more or nothing good can come."""
+        assert process.stdout is not None  # noqa: S101 (a pipe)
+        try:
+            async with asyncio.timeout(None) as patience:
+                while line := await process.stdout.readline():
+                    self._tell(line)
+                    if self._transcript.sandbox_trouble or is_refusal(self._transcript.reconnecting):
+                        return Heard.HOPELESS
+                    if not self._transcript.reconnecting:
+                        patience.reschedule(None)
+                    elif patience.when() is None:
+                        patience.reschedule(asyncio.get_running_loop().time() + self.patience)
+        except TimeoutError:
+            return Heard.NO_CONNECTION
+        return Heard.ALL
+
+    def _tell(self, line: bytes) -> None:
+        known = self._transcript.thread_id
+        for event in self._transcript.line(line):
+            self._host.emit(*limited(event))
+        if self._transcript.thread_id != known:
+            self._host.remember(self._transcript.thread_id)
+
+    async def _overhear(self, process: Process) -> None:
+        """Passes standard error on."""
+        assert process.stderr is not None  # noqa: S101 (a pipe)
+        while line := await process.stderr.readline():
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+            if words := line.decode(errors="replace").strip():
+                self._last_words = clip(words, MAX_WORDS_BYTES)
+
+
+async def _end(process: Process, *, hurry: bool) -> int:
+    """Returns the exit code; interrupts a codex that still runs, with `hurry` at once."""
+    if not hurry:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(process.wait(), GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()

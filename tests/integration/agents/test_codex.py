@@ -1,0 +1,214 @@
+"""The real codex against a scripted model."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from heddle import pb
+from tests.support.agents import DEADLINE, all_gone, ending, output, payloads
+from tests.support.codex import KEY, codex
+from tests.support.models.turns import Call, Failure, Turn
+
+
+def bash(command: str) -> Call:
+    return Call("Bash", {"command": command})
+
+
+def said(events: list[pb.Event]) -> list[str]:
+    return [event.message.text for event in payloads(events, "message")]
+
+
+def results(events: list[pb.Event]) -> list[tuple[bool, str]]:
+    return [
+        (event.tool_finished.ok, event.tool_finished.result) for event in payloads(events, "tool_finished")
+    ]
+
+
+def kill_codex() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "codex":
+                process.kill()
+
+
+async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
+    """Thinking, text, tool calls with their results, files, and usage without a price come as events."""
+    async with codex(tmp_path) as it:
+        answers = [
+            Turn("I will look.", thinking="What is here?", calls=[bash('echo "it\'s $HOME"; exit 3')]),
+            Turn(calls=[Call("Write", {"file_path": "docs/a.txt", "content": "one\ntwo"})]),
+            Turn("All **done**."),
+        ]
+        it.model.play(answers, "Do it")
+        events = await it.worker.run("codex", environment=it.environment)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert said(events) == ["What is here?", "I will look.", "All **done**."]
+    started = [event.tool_started for event in payloads(events, "tool_started")]
+    assert [(tool.name, tool.target, tool.kind) for tool in started] == [
+        ("Bash", 'echo "it\'s $HOME"; exit 3', pb.TOOL_KIND_COMMAND),
+        ("Write", "docs/a.txt", pb.TOOL_KIND_EDIT),
+    ]
+    assert results(events) == [(False, f"exit code 3\nit's {tmp_path}\n"), (True, "")]
+    assert output(events) == f"it's {tmp_path}\n"
+    assert (it.worker.worktree / "docs/a.txt").read_text() == "one\ntwo\n"
+    (usage,) = [event.usage for event in payloads(events, "usage")]
+    assert (usage.model, usage.input_tokens, usage.output_tokens) == ("gpt-5.5", 3000, 300)
+    assert not usage.HasField("cost_usd_micros")
+
+
+async def test_sandbox_holds(tmp_path: Path) -> None:
+    """A command reaches neither the network, nor files outside of the worktree, nor the model's key."""
+    outside = tmp_path / "outside"
+    async with codex(tmp_path) as it:
+        probe = f"(echo x > {shlex.quote(str(outside))}) 2>/dev/null; curl -s {it.model.url} || echo cut off"
+        it.model.play([Turn(calls=[bash(f"{probe}; echo key=${KEY}")])], "Do it")
+        events = await it.worker.run("codex", environment=it.environment)
+        assert len(it.model.requests) == 2
+        assert it.model.headers[0]["Authorization"] == "Bearer scripted"
+    assert ending(events) == ("SUCCEEDED", "")
+    assert output(events) == "cut off\nkey=\n"
+    assert not outside.exists()
+
+
+async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
+    """Where the plan denies writing, codex writes nothing; what it cannot keep it says."""
+    async with codex(tmp_path) as it:
+        it.model.play([Turn(calls=[bash("echo x > file; echo went on")])], "Do it")
+        permissions = pb.Permissions(deny=["Edit", "Bash(git push:*)"])
+        events = await it.worker.run("codex", environment=it.environment, permissions=permissions)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "went on" in output(events)
+    assert list(it.worker.worktree.iterdir()) == []
+    assert "does not keep: deny Bash(git push:*)" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+
+
+async def test_long_and_broken_output(tmp_path: Path) -> None:
+    """A line of 5 MB and bytes that are no UTF-8 go through; codex itself keeps 1 MiB of a line."""
+    async with codex(tmp_path) as it:
+        commands = [r"printf 'a\377b\n'", r"head -c 5000000 /dev/zero | tr '\0' x"]
+        it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")
+        events = await it.worker.run("codex", environment=it.environment)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert output(events).startswith("a\ufffdb\nxxxx")
+    assert len(output(events)) >= 1 << 20
+    assert all(event.ByteSize() < 256 << 10 for event in events)
+
+
+async def test_stop_ends_the_tree(tmp_path: Path) -> None:
+    """Stopped in the middle of a command, codex and all that it started are gone."""
+    async with codex(tmp_path) as it:
+        it.model.play([Turn(calls=[bash("sleep 7301")])], "Do it")
+        attempt = await it.worker.start("codex", environment=it.environment)
+        await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
+        session = await it.worker.stop(attempt, grace=5)
+        await all_gone("sleep 7301")
+        events = await it.worker.events(attempt)
+    assert session.result.outcome == pb.OUTCOME_STOPPED
+    assert ending(events) == ("STOPPED", "the test says so")
+
+
+async def test_crash_is_told_and_resumed(tmp_path: Path) -> None:
+    """A codex that is killed fails the session; the next attempt goes on with codex's own session."""
+    async with codex(tmp_path) as it:
+        it.model.play([Turn(calls=[bash("sleep 7302")]), Turn("On we go.")], "Do it")
+        attempt = await it.worker.start("codex", environment=it.environment)
+        await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
+        kill_codex()
+        first = await it.worker.events(attempt)
+        second = await it.worker.run("codex", number=2, environment=it.environment, resume=attempt)
+        told = str(it.model.requests[-1]["input"])
+    outcome, reason = ending(first)
+    assert outcome == "FAILED"
+    assert "by signal 9" in reason
+    assert results(first) == [(False, "the turn ended before it did")]
+    assert ending(second) == ("SUCCEEDED", "")
+    assert said(second) == ["On we go."]
+    assert "sleep 7302" in told
+    assert "You were interrupted" in told
+
+
+async def test_lost_session_begins_anew(tmp_path: Path) -> None:
+    """Where codex no longer has the session that is to go on, a fresh one does the work."""
+    async with codex(tmp_path) as it:
+        first = await it.worker.start("codex", environment=it.environment)
+        await it.worker.events(first)
+        shutil.rmtree(tmp_path / "codex-home" / "sessions")
+        for database in (tmp_path / "codex-home").glob("*.sqlite*"):
+            database.unlink()
+        events = await it.worker.run("codex", number=2, environment=it.environment, resume=first)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "a fresh one begins" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert said(events) == ["Done."]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (Failure(401, "bad key"), "refused the login (HTTP 401): run `codex login`"),
+        (Failure(429, headers={"retry-after": "0"}), "limits the rate (HTTP 429)"),
+        (Failure(529, "overloaded"), "overloaded or down (HTTP 529)"),
+        (Failure(400, "no such thing"), "codex failed: no such thing"),
+    ],
+)
+async def test_failures_of_the_api_are_plain(tmp_path: Path, failure: Failure, reason: str) -> None:
+    """Where the model's API fails, the session fails and says what to do."""
+    async with codex(tmp_path, [failure]) as it:
+        events = await it.worker.run("codex", environment=it.environment)
+    outcome, why = ending(events)
+    assert outcome == "FAILED"
+    assert reason in why
+
+
+async def test_nobody_answers(tmp_path: Path) -> None:
+    """Where the model's API is not there, codex does not try for ever."""
+    async with codex(tmp_path) as it:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        config = tmp_path / "codex-home" / "config.toml"
+        config.write_text(config.read_text().replace(it.model.url, f"http://127.0.0.1:{port}/v1"))
+        events = await it.worker.run("codex", environment={**it.environment, "HEDDLE_CODEX_PATIENCE": "0.2"})
+    outcome, why = ending(events)
+    assert outcome == "FAILED"
+    assert "could not reach the model's API for 0.2 s" in why
+
+
+def _user_namespaces_nest() -> bool:
+    return subprocess.run(["unshare", "-Ur", "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare")
+async def test_sandbox_that_cannot_start(tmp_path: Path) -> None:
+    """Where codex's sandbox cannot start, the session fails with what to allow."""
+    if not _user_namespaces_nest():
+        pytest.skip("user namespaces are not allowed here")
+    async with codex(tmp_path, [Turn(calls=[bash("echo hi")])]) as it:
+        # A namespace of its own in which no other can be made.
+        real = it.environment["PATH"].split(os.pathsep, maxsplit=1)[0]
+        wrapper = tmp_path / "bin" / "codex"
+        wrapper.parent.mkdir()
+        closed = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+        wrapper.write_text(f"#!/bin/sh\nexec unshare -Ur sh -c '{closed}' sh {real}/codex \"$@\"\n")
+        wrapper.chmod(0o755)
+        path = f"{wrapper.parent}{os.pathsep}{it.environment['PATH']}"
+        async with asyncio.timeout(DEADLINE):
+            events = await it.worker.run("codex", environment={**it.environment, "PATH": path})
+    outcome, why = ending(events)
+    assert outcome == "FAILED"
+    assert "sandbox cannot start" in why
+    assert "user.max_user_namespaces" in why
+
+
+async def test_missing_program(tmp_path: Path) -> None:
+    """Without codex the session says how to get it."""
+    async with codex(tmp_path) as it:
+        events = await it.worker.run("codex", environment={**it.environment, "PATH": "/usr/bin:/bin"})
+    assert ending(events)[0] == "FAILED"
+    assert "npm install -g @openai/codex" in ending(events)[1]

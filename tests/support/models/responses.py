@@ -1,0 +1,144 @@
+"""A model that speaks OpenAI's Responses API on loopback and says what a test wrote down.
+
+async with responses_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn("Done.")]) as model:
+    … an agent whose model provider has base_url=model.url …
+    assert model.requests[0]["model"] == "…"
+
+Calls are written as for other models: Bash becomes codex's exec_command, Write its
+apply_patch; any other name is called as it is.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from tests.support.models.turns import Answer, Call, Failure, Play, Turn
+
+Json: TypeAlias = dict[str, Any]
+
+
+class ResponsesModel:
+    """The endpoint. `requests` holds the bodies of what it was asked, in order."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self._plays = [Play(answers)]
+        self._numbers = count(1)
+        self._closing = asyncio.Event()
+        self.url = ""
+        self.requests: list[Json] = []
+        # Of each request.
+        self.headers: list[dict[str, str]] = []
+
+    def play(self, answers: Sequence[Answer], marker: str) -> None:
+        """Answers sessions whose prompt holds `marker` by these answers instead."""
+        self._plays.insert(0, Play(answers, marker))
+
+    def close(self) -> None:
+        """Lets go of answers that are held open."""
+        self._closing.set()
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        answer = next(play for play in self._plays if play.concerns(body)).next()
+        if isinstance(answer, Failure):
+            error = {"error": {"message": answer.message, "type": "scripted", "code": None}}
+            return web.json_response(error, status=answer.status, headers=dict(answer.headers))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            for event in stream(answer, next(self._numbers)):
+                if answer.holds and event["type"] == "response.completed":
+                    await self._closing.wait()
+                    break
+                await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the agent was stopped; nobody listens any more
+        return response
+
+
+def items(turn: Turn, number: int) -> list[Json]:
+    """Returns the output items of an answer."""
+    found: list[Json] = []
+    if turn.thinking:
+        summary = [{"type": "summary_text", "text": turn.thinking}]
+        found.append({"type": "reasoning", "id": f"rs_{number:08}", "summary": summary})
+    if turn.text:
+        content = [{"type": "output_text", "text": turn.text}]
+        found.append({"type": "message", "id": f"msg_{number:08}", "role": "assistant", "content": content})
+    found += [_call(call, f"call_{number:04}{place:04}") for place, call in enumerate(turn.calls)]
+    return found
+
+
+def _call(call: Call, call_id: str) -> Json:
+    if call.name == "Write":
+        lines = str(call.input["content"]).splitlines()
+        patch = [
+            "*** Begin Patch",
+            f"*** Add File: {call.input['file_path']}",
+            *(f"+{line}" for line in lines),
+            "*** End Patch",
+        ]
+        return {
+            "type": "custom_tool_call",
+            "id": f"ctc_{call_id}",
+            "call_id": call_id,
+            "name": "apply_patch",
+            "input": "\n".join(patch),
+        }
+    name, arguments = call.name, dict(call.input)
+    if name == "Bash":
+        name, arguments = "exec_command", {"cmd": call.input["command"]}
+    return {
+        "type": "function_call",
+        "id": f"fc_{call_id}",
+        "call_id": call_id,
+        "name": name,
+        "arguments": json.dumps(arguments),
+    }
+
+
+def stream(turn: Turn, number: int) -> Iterator[Json]:
+    """Yields the server-sent events of an answer."""
+    response: Json = {"id": f"resp_{number:08}"}
+    yield {"type": "response.created", "response": response}
+    for index, item in enumerate(items(turn, number)):
+        yield {"type": "response.output_item.added", "output_index": index, "item": item}
+        if item["type"] == "message":
+            text = item["content"][0]["text"]
+            yield {"type": "response.output_text.delta", "output_index": index, "delta": text}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    usage = {
+        "input_tokens": turn.input_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": turn.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": turn.input_tokens + turn.output_tokens,
+    }
+    yield {"type": "response.completed", "response": {**response, "usage": usage}}
+
+
+@asynccontextmanager
+async def responses_model(answers: Sequence[Answer] = ()) -> AsyncIterator[ResponsesModel]:
+    """Serves a scripted model on a free loopback port."""
+    model = ResponsesModel(answers)
+    app = web.Application(client_max_size=64 << 20)
+    app.router.add_post("/v1/responses", model.respond)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        model.url = f"http://{host}:{port}/v1"
+        yield model
+    finally:
+        model.close()
+        await runner.cleanup()
