@@ -118,7 +118,11 @@ export const Current = {
       lastTop = box.value.scrollTop;
     }
     // Text that comes and pictures that load make the content grow.
-    const growth = new ResizeObserver(() => following.value && box.value && follow());
+    const growth = new ResizeObserver(() => {
+      // A reader may have scrolled up just now, before the browser told.
+      onScroll();
+      if (following.value && box.value) follow();
+    });
     onMounted(() => {
       growth.observe(content.value);
       follow();

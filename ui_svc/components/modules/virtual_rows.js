@@ -48,6 +48,11 @@ export function useRows(list, height) {
     box.value.scrollTop = position;
     top.value = box.value.scrollTop;
   }
+  function keepEnd() {
+    // A reader may have scrolled up just now, before the browser told.
+    onScroll();
+    if (following.value) scrollTo(list.value.length * height);
+  }
   function toEnd() {
     following.value = true;
     nextTick(() => scrollTo(list.value.length * height));
@@ -59,7 +64,7 @@ export function useRows(list, height) {
   }
 
   watch(list, (now, before) => {
-    if (following.value) return toEnd();
+    if (following.value) return nextTick(keepEnd);
     // The row at the top stays there, whatever was added above or taken away.
     const anchor = before[Math.floor(top.value / height)];
     const within = top.value % height;
@@ -74,7 +79,7 @@ export function useRows(list, height) {
   onMounted(() => {
     observer = new ResizeObserver(() => {
       view.value = box.value?.clientHeight ?? view.value;
-      if (following.value) toEnd();
+      if (following.value) keepEnd();
     });
     observer.observe(box.value);
     toEnd();
