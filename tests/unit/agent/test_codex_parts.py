@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from agent_svc.drivers.codex import CodexDriver
+from agent_svc.hosts.codex.failures import cause_of, is_refusal, plain_reason, status_of
+from agent_svc.hosts.codex.home import CodexHome
+from agent_svc.hosts.codex.policy import confine
+from heddle import pb
+
+UNAUTHORIZED = "unexpected status 401 Unauthorized: bad key, url: http://h/v1/responses"
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        (UNAUTHORIZED, 401),
+        ("exceeded retry limit, last status: 429 Too Many Requests", 429),
+        ("rate limit exceeded: Rate limit reached. Please try again in 1s.", 429),
+        ("unexpected status 529 <unknown status code>: overloaded, url: …", 529),
+        ("You've hit your usage limit.", None),
+    ],
+)
+def test_status_is_found(message: str, status: int | None) -> None:
+    """The HTTP status is read from codex's words."""
+    assert status_of(message) == status
+
+
+def test_causes_are_plain() -> None:
+    """Words about trying again, and the JSON around an API's own words, are taken off."""
+    assert cause_of(f"Reconnecting... 1/5 ({UNAUTHORIZED})") == UNAUTHORIZED
+    assert cause_of('{"error": {"message": "bad request"}}') == "bad request"
+    assert cause_of('{"error": null}') == '{"error": null}'
+    assert plain_reason("boom") == "codex failed: boom"
+
+
+def test_only_refusals_are_hopeless() -> None:
+    """A refused login is not tried again; an overloaded or silent API is."""
+    assert is_refusal(f"Reconnecting... 1/5 ({UNAUTHORIZED})")
+    assert not is_refusal("Reconnecting... 1/5 (unexpected status 529 <unknown status code>: overloaded)")
+    assert not is_refusal("Reconnecting... waiting for network (Connection failed: error sending request)")
+    assert not is_refusal("")
+
+
+def mode(permissions: pb.Permissions) -> str:
+    return next(each for each in confine(permissions).arguments if each.startswith("sandbox_mode"))
+
+
+@pytest.mark.parametrize("decision", [0, pb.PERMISSION_DECISION_ALLOW, pb.PERMISSION_DECISION_DENY])
+def test_defaults_keep_to_the_worktree(decision: "pb.PermissionDecision.ValueType") -> None:
+    """Whatever the default is, codex may write in the worktree and asks nobody."""
+    confined = confine(pb.Permissions(default=decision, allow=["Bash(*)"]))
+    assert 'sandbox_mode="workspace-write"' in confined.arguments
+    assert 'approval_policy="never"' in confined.arguments
+    assert confined.unkept == ()
+
+
+@pytest.mark.parametrize("deny", ["Write", "Edit", "Write(*)", "*", "(broken"])
+def test_denied_writing_is_read_only(deny: str) -> None:
+    """A plan that denies writing as a whole gets the read-only sandbox; so does a broken pattern."""
+    assert mode(pb.Permissions(deny=[deny])) == 'sandbox_mode="read-only"'
+
+
+def test_denied_tools_are_switched_off() -> None:
+    """The shell and the search go where the plan denies them; what cannot be kept is named."""
+    confined = confine(pb.Permissions(deny=["Bash", "WebSearch", "Bash(rm:*)", "Edit(src/**)", "mcp__x__*"]))
+    assert "shell_tool" in confined.arguments
+    assert 'web_search="disabled"' in confined.arguments
+    assert 'sandbox_mode="workspace-write"' in confined.arguments
+    assert confined.unkept == ("Bash(rm:*)", "Edit(src/**)", "mcp__x__*")
+
+
+CONFIG = """
+model = "gpt-5.5"
+model_provider = "mine"
+[model_providers.mine]
+env_key = "MY_KEY"
+[model_providers.other]
+base_url = "http://127.0.0.1"
+"""
+
+
+def home(folder: Path, config: str, **environ: str) -> CodexHome:
+    (folder / "config.toml").write_text(config)
+    return CodexHome({"CODEX_HOME": str(folder), **environ})
+
+
+def test_home_is_read(tmp_path: Path) -> None:
+    """The model, the names of keys and whether there is a login are read from the user's own files."""
+    mine = home(tmp_path, CONFIG)
+    assert (mine.model, mine.keys) == ("gpt-5.5", ("CODEX_API_KEY", "OPENAI_API_KEY", "MY_KEY"))
+    assert mine.ready
+    assert not home(tmp_path, "model = 5").ready
+    assert home(tmp_path, "", CODEX_API_KEY="k").ready
+    (tmp_path / "auth.json").touch()
+    assert home(tmp_path, "not toml at all [").ready
+
+
+def test_home_without_a_file(tmp_path: Path) -> None:
+    """Without CODEX_HOME it lies below the user's home; without files nothing is known."""
+    found = CodexHome({"HOME": str(tmp_path)})
+    assert (found.path, found.model, found.ready) == (tmp_path / ".codex", "", False)
+
+
+def test_driver_says_what_is_missing(tmp_path: Path) -> None:
+    """Each lack comes with the line that mends it; only its own credentials reach the agent."""
+    environ = {"PATH": str(tmp_path), "CODEX_HOME": str(tmp_path), "SECRET": "s"}
+    driver = CodexDriver(environ)
+    assert driver.program().detail == "not found on PATH; run: npm install -g @openai/codex"
+    assert not driver.program().available
+    (tmp_path / "codex").write_text("#!/bin/sh\n")
+    (tmp_path / "codex").chmod(0o755)
+    assert driver.program().available
+    assert "no login found: run: codex login" in driver.program().detail
+    (tmp_path / "auth.json").touch()
+    assert driver.program().detail == str(tmp_path / "codex")
+    (tmp_path / "config.toml").write_text(CONFIG)
+    launch = driver.launch(pb.StartSessionRequest(agent="codex"), "")
+    assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(launch.credentials)
+    assert "SECRET" not in launch.credentials

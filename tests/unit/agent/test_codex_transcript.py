@@ -1,0 +1,208 @@
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_svc.hosts.codex.transcript import Transcript, plain_command
+from heddle import pb
+
+WORKTREE = Path("/work/tree")
+
+
+@pytest.fixture
+def transcript() -> Transcript:
+    ticks: Iterator[int] = count()
+    made = Transcript(WORKTREE, "gpt-5.5", lambda: float(next(ticks)))
+    made.begin_turn()
+    return made
+
+
+def line(**said: Any) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+def item(phase: str, kind: str, item_id: str = "item_0", **fields: Any) -> bytes:
+    return line(type=f"item.{phase}", item={"id": item_id, "type": kind, **fields})
+
+
+def tools(events: list[pb.Event]) -> list[tuple[str, str, str]]:
+    started = [event.tool_started for event in events if event.HasField("tool_started")]
+    return [(tool.tool_call_id, tool.name, tool.target) for tool in started]
+
+
+def test_recorded_command(transcript: Transcript) -> None:
+    """A command is a Bash call with its output and its exit code, without the shell around it."""
+    command = "/bin/bash -lc 'echo hi; exit 3'"
+    begun = transcript.line(
+        item("started", "command_execution", command=command, aggregated_output="", exit_code=None)
+    )
+    done = transcript.line(
+        item(
+            "completed",
+            "command_execution",
+            command=command,
+            aggregated_output="hi\n",
+            exit_code=3,
+            status="failed",
+        )
+    )
+    assert tools(begun) == [("1.item_0", "Bash", "echo hi; exit 3")]
+    shown, finished = done
+    assert (shown.output.text, shown.output.tool_call_id) == ("hi\n", "1.item_0")
+    assert not finished.tool_finished.ok
+    assert finished.tool_finished.result == "exit code 3\nhi\n"
+    assert finished.tool_finished.duration.seconds == 1
+    assert transcript.end_turn() == []
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "plain"),
+    [
+        ("/bin/bash -lc 'echo $HOME'", "echo $HOME"),
+        ("/bin/bash -lc ls", "ls"),
+        ('/bin/bash -lc "echo \\"it\'s "\'$HOME `id`" !x\'', 'echo "it\'s $HOME `id`" !x'),
+        ("/bin/bash -lc \"printf 'a\\\\377b\\\\n'\"", "printf 'a\\377b\\n'"),
+        ("/usr/bin/zsh -lc 'a\nb'", "a\nb"),
+        ("git status", "git status"),
+        ("/bin/bash -lc 'never closed", "/bin/bash -lc 'never closed"),
+    ],
+)
+def test_shell_is_taken_off(wrapped: str, plain: str) -> None:
+    """A command is shown as the model wrote it; what is not wrapped so stays as it is."""
+    assert plain_command(wrapped) == plain
+
+
+def test_changed_files_are_a_call_each(transcript: Transcript) -> None:
+    """Each file of a change is its own call, relative to the worktree where it lies within."""
+    changes = [
+        {"path": "/work/tree/a.txt", "kind": "add"},
+        {"path": "/work/tree/src/b.py", "kind": "update"},
+        {"path": "/etc/c", "kind": "delete"},
+    ]
+    events = transcript.line(item("completed", "file_change", changes=changes, status="failed"))
+    assert tools(events) == [
+        ("1.item_0", "Write", "a.txt"),
+        ("1.item_0.1", "Edit", "src/b.py"),
+        ("1.item_0.2", "Delete", "/etc/c"),
+    ]
+    ends = [event.tool_finished for event in events if event.HasField("tool_finished")]
+    assert [(end.tool_call_id, end.ok) for end in ends] == [
+        ("1.item_0", False),
+        ("1.item_0.1", False),
+        ("1.item_0.2", False),
+    ]
+
+
+def test_other_tools(transcript: Transcript) -> None:
+    """Calls of MCP servers, searches and to-do lists are told as other agents' are."""
+    result = {"content": [{"type": "text", "text": "42"}, {"type": "image", "data": "…"}]}
+    events = transcript.line(
+        item("completed", "mcp_tool_call", server="s", tool="t", arguments={"x": 1}, result=result)
+    )
+    assert tools(events) == [("1.item_0", "mcp__s__t", "")]
+    assert events[1].tool_finished.result.startswith("42\n{")
+    broken = item("completed", "mcp_tool_call", "item_1", server="s", tool="t", status="failed")
+    assert not transcript.line(broken)[1].tool_finished.ok
+    search = transcript.line(item("completed", "web_search", "item_2", query="heddle"))
+    assert tools(search) == [("1.item_2", "WebSearch", "heddle")]
+    todo = [{"text": "a", "completed": True}, {"text": "b", "completed": False}]
+    lists = [
+        transcript.line(item(phase, "todo_list", "item_3", items=todo)) for phase in ("started", "updated")
+    ]
+    assert [tools(events)[0][0] for events in lists] == ["plan-1", "plan-2"]
+    assert lists[0][0].tool_started.input == "- [x] a\n- [ ] b"
+
+
+def test_calls_that_codex_never_ends(transcript: Transcript) -> None:
+    """A call that still runs when the turn ends is ended then; the next turn numbers its own."""
+    started = item("started", "command_execution", command="sleep 9")
+    transcript.line(started)
+    (ended,) = transcript.end_turn()
+    assert (ended.tool_finished.tool_call_id, ended.tool_finished.ok) == ("1.item_0", False)
+    transcript.begin_turn()
+    assert tools(transcript.line(started)) == [("2.item_0", "Bash", "sleep 9")]
+
+
+def test_usage_is_a_difference(transcript: Transcript) -> None:
+    """Codex counts from the session's beginning and cached tokens twice; told is what each turn added."""
+    first = {"input_tokens": 300, "cached_input_tokens": 120, "output_tokens": 30}
+    second = {"input_tokens": 400, "cached_input_tokens": 160, "output_tokens": 40}
+    (one,) = transcript.line(line(type="turn.completed", usage=first))
+    (two,) = transcript.line(line(type="turn.completed", usage=second))
+    (anew,) = transcript.line(line(type="turn.completed", usage={"input_tokens": 9, "output_tokens": 2}))
+    model = {"model": "gpt-5.5"}
+    assert one.usage == pb.Usage(input_tokens=180, cache_read_tokens=120, output_tokens=30, **model)
+    assert two.usage == pb.Usage(input_tokens=60, cache_read_tokens=40, output_tokens=10, **model)
+    assert anew.usage == pb.Usage(input_tokens=9, output_tokens=2, **model)
+
+
+def test_life_of_a_thread(transcript: Transcript) -> None:
+    """The thread's id, the end of its turns and their failures are kept."""
+    assert transcript.line(line(type="thread.started", thread_id="01a2")) == []
+    assert transcript.thread_id == "01a2"
+    (told,) = transcript.line(line(type="error", message="Reconnecting... 1/5 (no network)"))
+    assert told.output.stream == pb.OUTPUT_STREAM_SYSTEM
+    assert transcript.reconnecting
+    transcript.line(line(type="turn.failed", error={"message": "it broke"}))
+    assert (transcript.failure, transcript.reconnecting) == ("it broke", "")
+    transcript.begin_turn()
+    assert (transcript.failure, transcript.completed) == ("", False)
+
+
+def test_sandbox_that_cannot_start(transcript: Transcript) -> None:
+    """A sandbox's own complaint is told apart from a command that calls bwrap by itself."""
+    said = {
+        "aggregated_output": "bwrap: Creating new namespace failed\n",
+        "exit_code": 1,
+        "status": "failed",
+    }
+    transcript.line(item("completed", "command_execution", command="bwrap ls", **said))
+    assert not transcript.sandbox_trouble
+    transcript.line(item("completed", "command_execution", "item_1", command="ls", **said))
+    assert transcript.sandbox_trouble == "bwrap: Creating new namespace failed\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        item("completed", "collab_tool_call", what="new"),
+        item("completed", "error", message="a warning"),
+        line(type="thread.compacted"),
+        item("completed", "agent_message"),
+        item("started", "file_change", changes="all"),
+        b"panicked at codex.rs\n",
+        b'"text"\n',
+        b"[" * 5000 + b"\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_unknown_lines_are_output(transcript: Transcript, said: bytes) -> None:
+    """A line of no known kind or shape becomes output of Heddle's own stream."""
+    (event,) = transcript.line(said)
+    assert event.output.stream == pb.OUTPUT_STREAM_SYSTEM
+    assert event.output.text.endswith("\n")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = ("id", "text", "command", "changes", "server", "tool", "result", "items", "exit_code", "message")
+KINDS = ("agent_message", "command_execution", "file_change", "mcp_tool_call", "web_search", "todo_list")
+
+
+@given(
+    st.sampled_from(("item.started", "item.completed", "turn.completed", "turn.failed", "error")),
+    st.fixed_dictionaries({"type": st.sampled_from(KINDS)}, optional=dict.fromkeys(FIELDS, JSON)),
+)
+def test_no_shape_breaks_it(kind: str, inner: dict[str, Any]) -> None:
+    """Whatever stands in the fields, a line is events or output, never an exception."""
+    transcript = Transcript(WORKTREE, "", lambda: 0.0)
+    transcript.line(line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message")))
+    transcript.end_turn()
