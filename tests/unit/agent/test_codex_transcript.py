@@ -135,10 +135,9 @@ def test_usage_is_a_difference(transcript: Transcript) -> None:
     (one,) = transcript.line(line(type="turn.completed", usage=first))
     (two,) = transcript.line(line(type="turn.completed", usage=second))
     (anew,) = transcript.line(line(type="turn.completed", usage={"input_tokens": 9, "output_tokens": 2}))
-    model = {"model": "gpt-5.5"}
-    assert one.usage == pb.Usage(input_tokens=180, cache_read_tokens=120, output_tokens=30, **model)
-    assert two.usage == pb.Usage(input_tokens=60, cache_read_tokens=40, output_tokens=10, **model)
-    assert anew.usage == pb.Usage(input_tokens=9, output_tokens=2, **model)
+    assert one.usage == pb.Usage(input_tokens=180, cache_read_tokens=120, output_tokens=30, model="gpt-5.5")
+    assert two.usage == pb.Usage(input_tokens=60, cache_read_tokens=40, output_tokens=10, model="gpt-5.5")
+    assert anew.usage == pb.Usage(input_tokens=9, output_tokens=2, model="gpt-5.5")
 
 
 def test_life_of_a_thread(transcript: Transcript) -> None:
@@ -156,15 +155,15 @@ def test_life_of_a_thread(transcript: Transcript) -> None:
 
 def test_sandbox_that_cannot_start(transcript: Transcript) -> None:
     """A sandbox's own complaint is told apart from a command that calls bwrap by itself."""
-    said = {
+    said: dict[str, Any] = {
         "aggregated_output": "bwrap: Creating new namespace failed\n",
         "exit_code": 1,
         "status": "failed",
     }
     transcript.line(item("completed", "command_execution", command="bwrap ls", **said))
-    assert not transcript.sandbox_trouble
+    before = transcript.sandbox_trouble
     transcript.line(item("completed", "command_execution", "item_1", command="ls", **said))
-    assert transcript.sandbox_trouble == "bwrap: Creating new namespace failed\n"
+    assert (before, transcript.sandbox_trouble) == ("", "bwrap: Creating new namespace failed\n")
 
 
 @pytest.mark.parametrize(
