@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from agent_svc.drivers import protocol
+from agent_svc.drivers.host import limited
 from heddle import pb
 
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
+
+# How the message of an answer begins that no operator gave.
+UNANSWERED: Final = "nobody answered within"
 
 
 class AgentFailedError(Exception):
@@ -44,9 +48,13 @@ class Host:
         self._asked = 0
 
     def emit(self, *events: pb.Event) -> None:
-        """Tells agent_svc; each event has only its payload. Waits where it reads slowly."""
+        """Tells agent_svc, long texts cut or split; each event has only its payload.
+
+        Waits where agent_svc reads slowly.
+        """
         for event in events:
-            self._outgoing.write(protocol.line_of(event))
+            for part in limited(event):
+                self._outgoing.write(protocol.line_of(part))
         self._outgoing.flush()
 
     def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
@@ -67,18 +75,14 @@ class Host:
         approval = f"approval-{self._asked}"
         answer = asyncio.get_running_loop().create_future()
         self._waiting[approval] = answer
-        self.emit(
-            pb.Event(
-                approval_requested=pb.ApprovalRequested(
-                    approval_id=approval, question=question, tool=tool, target=target
-                )
-            )
-        )
+        asked = pb.ApprovalRequested(approval_id=approval, question=question, tool=tool, target=target)
+        asked.wait.FromNanoseconds(round(wait * 1e9))
+        self.emit(pb.Event(approval_requested=asked))
         try:
             return await asyncio.wait_for(answer, wait)
         except TimeoutError:
             resolved = pb.ApprovalResolved(
-                approval_id=approval, approved=False, message=f"nobody answered within {wait:g} s"
+                approval_id=approval, approved=False, message=f"{UNANSWERED} {wait:g} s"
             )
             self.emit(pb.Event(approval_resolved=resolved))
             return resolved

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from agent_svc.hosts.hosting import Host
+from agent_svc.hosts.hosting import UNANSWERED, Host
 from agent_svc.hosts.vocabulary import ToolCall
 from agent_svc.permissions import Verdict, decide
 
@@ -15,6 +15,8 @@ class Permission(NamedTuple):
 
     allowed: bool
     reason: str
+    # What the operator had to say about it. Empty: nothing, or nobody was asked.
+    words: str = ""
 
 
 async def permit(host: Host, call: ToolCall, question: str = "") -> Permission:
@@ -29,5 +31,8 @@ async def permit(host: Host, call: ToolCall, question: str = "") -> Permission:
     wait = policy.wait.ToNanoseconds() / 1e9 if policy.HasField("wait") else DEFAULT_WAIT
     asked = question or f"May the agent use {call.name}{f' on {call.target}' if call.target else ''}?"
     answer = await host.ask(asked, tool=call.name, target=call.target, wait=wait)
+    if answer.message.startswith(UNANSWERED):
+        return Permission(answer.approved, answer.message)
     said = f": {answer.message}" if answer.message else ""
-    return Permission(answer.approved, f"the operator said {'yes' if answer.approved else 'no'}{said}")
+    reason = f"the operator said {'yes' if answer.approved else 'no'}{said}"
+    return Permission(answer.approved, reason, answer.message)

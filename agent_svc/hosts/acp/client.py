@@ -178,6 +178,11 @@ class Client:
             stopping.cancel()
         if not permission.allowed:
             self._host.note(f"{call.name} {call.target} was not permitted: {permission.reason}")
+            if permission.words:
+                # The protocol's answer has no room for words.
+                self._host.heard.put_nowait(
+                    f"The operator denied {call.name} {call.target}: {permission.words}"
+                )
         return permission.allowed
 
     def _keep(self, picture: ImageContentBlock) -> None:

@@ -1,0 +1,295 @@
+"""The ACP host with an agent of ours that does what a real one can hardly be made to do."""
+
+import base64
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from agent_svc.scripted.picture import draw
+from heddle import pb
+from tests.support.agents import Agents, agents, attempt_name, ending, output, payloads, seconds
+from tests.support.programs import need_package
+
+AGENT = f"acp:{sys.executable} {Path(__file__).parents[2] / 'support' / 'acp_agent.py'}"
+
+
+@pytest_asyncio.fixture(name="worker")
+async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
+    need_package("acp")
+    async with agents(tmp_path) as worker:
+        yield worker
+
+
+async def begin(worker: Agents, *steps: str, flags: str = "", number: int = 1, **asked: Any) -> str:
+    """Starts a session that plays `steps`; returns the attempt's name."""
+    request = pb.StartSessionRequest(
+        attempt=attempt_name(number=number),
+        epoch=1,
+        worktree_path=str(worker.worktree),
+        agent=f"{AGENT} {flags}",
+        prompt="\n".join(steps),
+        **asked,
+    )
+    await worker.stub.StartSession(request)
+    return request.attempt
+
+
+async def play(worker: Agents, *steps: str, **asked: Any) -> list[pb.Event]:
+    return await worker.events(await begin(worker, *steps, **asked))
+
+
+def said(events: list[pb.Event]) -> str:
+    return "".join(event.message.text for event in events if event.message.kind == pb.MESSAGE_KIND_TEXT)
+
+
+def notes(events: list[pb.Event]) -> str:
+    return output(events, pb.OUTPUT_STREAM_SYSTEM)
+
+
+async def test_words_and_usage(worker: Agents) -> None:
+    """What the agent says is a message that ends; its cost is told as differences, its tokens by turn."""
+    events = await play(worker, "say Hello", "spend 0.01", "spend 0.005")
+    assert said(events) == "Hello"
+    assert [event.message.last for event in payloads(events, "message")][-1]
+    usage = [event.usage for event in payloads(events, "usage")]
+    assert [used.cost_usd_micros for used in usage] == [10_000, 5_000, 0]
+    assert (usage[-1].model, usage[-1].input_tokens, usage[-1].output_tokens) == ("small", 10, 20)
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+@pytest.mark.parametrize(("approved", "answer"), [(True, "yes"), (False, "no")])
+async def test_the_operator_is_asked(worker: Agents, approved: bool, answer: str) -> None:
+    """A request that the policy does not decide waits for the operator, whose answer reaches the agent."""
+    attempt = await begin(worker, "ask make deploy")
+    asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+    assert (asked.approval_requested.tool, asked.approval_requested.target) == ("Bash", "make deploy")
+    await worker.answer(attempt, asked.approval_requested.approval_id, approved=approved)
+    events = await worker.events(attempt)
+    assert said(events) == f"answer: {answer}\n"
+    assert payloads(events, "tool_started")[0].tool_started.target == "make deploy"
+
+
+async def test_the_plan_decides(worker: Agents) -> None:
+    """What the plan allows or denies is answered without the operator."""
+    permissions = pb.Permissions(allow=["Bash(make:*)"], deny=["Bash(rm:*)"])
+    events = await play(worker, "ask make test", "ask rm -rf /", permissions=permissions)
+    assert said(events) == "answer: yes\nanswer: no\n"
+    assert not payloads(events, "approval_requested")
+    assert "Bash rm -rf / was not permitted: the plan denies Bash(rm:*)" in notes(events)
+
+
+async def test_nobody_answers(worker: Agents) -> None:
+    """A question that nobody answers in time counts as denied."""
+    permissions = pb.Permissions(wait=seconds(0.2))
+    events = await play(worker, "ask make deploy", permissions=permissions)
+    assert said(events) == "answer: no\n"
+    assert not payloads(events, "approval_resolved")[0].approval_resolved.approved
+
+
+async def test_files_of_the_worktree(worker: Agents) -> None:
+    """The agent may write files inside the worktree and read them, some lines of them too."""
+    path = worker.worktree / "new" / "a.txt"
+    (worker.worktree / "lines").write_text("one\ntwo\nthree\n")
+    events = await play(worker, f"write {path}", f"read {worker.worktree / 'lines'}", "read /no/such/file")
+    assert path.read_text() == "from the agent\n"
+    assert said(events) == f"wrote {path}\nread: two\nrefused: Resource not found\n"
+
+
+@pytest.mark.parametrize("place", ["../outside", ".git", "sub/.git/hooks/pre-commit", "link/outside"])
+async def test_no_file_outside(worker: Agents, tmp_path: Path, place: str) -> None:
+    """No file outside of the worktree is written, by no path and no link, nor one that git obeys."""
+    (worker.worktree / "link").symlink_to(tmp_path)
+    permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
+    events = await play(worker, f"write {worker.worktree / place}", permissions=permissions)
+    assert "refused" in said(events)
+    assert not (worker.worktree / place).exists()
+
+
+async def test_terminals(worker: Agents) -> None:
+    """A terminal runs its command in the worktree; its output is the call's, the agent gets its end."""
+    permissions = pb.Permissions(allow=["Bash(*)"])
+    events = await play(worker, "run seq 1 200; pwd; exit 3", permissions=permissions)
+    started = payloads(events, "tool_started")[0].tool_started
+    assert (started.name, started.target) == ("Bash", "seq 1 200; pwd; exit 3")
+    finished = payloads(events, "tool_finished")[0].tool_finished
+    assert not finished.ok
+    assert finished.result.endswith(f"200\n{worker.worktree}\n")
+    assert len(finished.result) <= 100
+    assert "".join(event.output.text for event in payloads(events, "output")).startswith("1\n2\n")
+
+
+async def test_a_terminal_needs_permission(worker: Agents) -> None:
+    """A command that the plan denies does not run; one that was granted is not asked for again."""
+    permissions = pb.Permissions(deny=["Bash(touch no:*)"])
+    attempt = await begin(worker, "run touch no", "ask touch yes", "run touch yes", permissions=permissions)
+    asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+    await worker.answer(attempt, asked.approval_requested.approval_id, approved=True)
+    events = await worker.events(attempt)
+    assert said(events) == "refused: not permitted: touch no\nanswer: yes\n"
+    assert len(payloads(events, "approval_requested")) == 1
+    assert [path.name for path in worker.worktree.iterdir()] == ["yes"]
+
+
+async def test_a_process_left_behind_does_not_hold_a_terminal(worker: Agents) -> None:
+    """A command has ended when it has, though what it started lives on."""
+    permissions = pb.Permissions(allow=["Bash(*)"])
+    events = await play(worker, "run sleep 300 & echo up", permissions=permissions)
+    assert payloads(events, "tool_finished")[0].tool_finished.result == "up\n"
+
+
+async def test_pictures_are_screenshots(worker: Agents) -> None:
+    """A picture in a tool's result becomes a screenshot of the session."""
+    picture = draw("Login page")
+    attempt = await begin(worker, f"picture {base64.b64encode(picture).decode()}")
+    (found,) = payloads(await worker.events(attempt), "screenshot")
+    assert await worker.fetch(attempt, found.screenshot.artifact) == picture
+
+
+async def test_stop_is_told_to_the_agent(worker: Agents) -> None:
+    """A stop first cancels the turn: the agent may say its last words."""
+    attempt = await begin(worker, "hang")
+    await worker.until(attempt, lambda event: "hanging" in event.message.text)
+    await worker.stop(attempt, grace=10)
+    events = await worker.events(attempt)
+    assert said(events) == "hanging\ncancelled\n"
+    assert ending(events) == ("STOPPED", "the test says so")
+
+
+async def test_stop_ends_a_question(worker: Agents) -> None:
+    """A stop while the operator is asked ends the session; the tool call does not stay open."""
+    attempt = await begin(worker, "ask make deploy")
+    await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+    await worker.stop(attempt, grace=10)
+    events = await worker.events(attempt)
+    assert payloads(events, "tool_finished")
+    assert ending(events)[0] == "STOPPED"
+
+
+async def test_an_agent_that_hears_nothing_is_ended(worker: Agents) -> None:
+    """An agent that ignores all politeness is gone after the grace period."""
+    attempt = await begin(worker, "wedge")
+    await worker.until(attempt, lambda event: "wedged" in event.message.text)
+    await worker.stop(attempt, grace=0.5)
+    assert ending(await worker.events(attempt))[0] == "STOPPED"
+
+
+async def test_the_operator_is_heard_in_the_next_turn(worker: Agents) -> None:
+    """What the operator says while the agent works is its next prompt."""
+    attempt = await begin(worker, "ask make deploy")
+    asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+    await worker.answer(
+        attempt, asked.approval_requested.approval_id, approved=False, message="use make ship"
+    )
+    events = await worker.events(attempt)
+    assert said(events) == "answer: no\nYou said: The operator denied Bash make deploy: use make ship\n"
+
+
+async def test_a_crash_has_a_reason(worker: Agents) -> None:
+    """An agent that ends amid its work fails the session with how it ended."""
+    outcome, reason = ending(await play(worker, "say I am", "crash 3"))
+    assert outcome == "FAILED"
+    assert "exited with code 3 before its work was done" in reason
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ("stop refusal", "the model refused"),
+        ("stop max_tokens", "limit of tokens"),
+        ("stop max_turn_requests", "limit of turns"),
+        ("fail API Error: 401 invalid x-api-key", "refused the login (401)"),
+        ("fail API Error: 429 slow down", "rate limited; wait for the limit to pass"),
+        ("fail API Error: 529 busy", "overloaded; try again later"),
+        ("fail the disk is on fire", "failed: the disk is on fire"),
+    ],
+)
+async def test_failures_say_what_to_do(worker: Agents, steps: str, told: str) -> None:
+    """A turn that ends badly fails the session with a plain reason."""
+    outcome, reason = ending(await play(worker, steps))
+    assert outcome == "FAILED"
+    assert told in reason
+
+
+async def test_a_login_is_wanted(worker: Agents) -> None:
+    """An agent that nobody logged in says how to."""
+    outcome, reason = ending(await play(worker, "say Hi", flags="--auth"))
+    assert outcome == "FAILED"
+    assert "is not logged in: log in with" in reason
+
+
+async def test_what_is_no_message_is_output(worker: Agents) -> None:
+    """A library that prints, broken bytes and unknown updates do no harm."""
+    events = await play(worker, "mutter careless", "invent", "say Hi")
+    assert "careless \ufffd\ufffd\n[1, 2]\n" in output(events)
+    assert said(events) == "Hi"
+    assert "Traceback" not in output(events, pb.OUTPUT_STREAM_STDERR)
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_a_line_of_five_megabytes(worker: Agents) -> None:
+    """A message of 5 MB arrives whole, in pieces."""
+    events = await play(worker, "flood 5000000")
+    assert len(said(events)) == 5_000_000
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("acp:no-such-agent-here --flag", "no-such-agent-here could not be started: No such file"),
+        ("acp:true", "true exited with code 0 before its work was done"),
+    ],
+)
+async def test_what_is_no_agent_has_a_reason(worker: Agents, agent: str, told: str) -> None:
+    """A command line that is no agent fails the session and says so."""
+    outcome, reason = ending(await worker.run(agent))
+    assert outcome == "FAILED"
+    assert told in reason
+
+
+async def test_models_are_chosen(worker: Agents) -> None:
+    """The plan's model is chosen; one that the agent has not is refused with those that it has."""
+    events = await play(worker, "say Hi", model="large")
+    assert payloads(events, "usage")[-1].usage.model == "large"
+    outcome, reason = ending(await play(worker, "say Hi", model="huge", number=2))
+    assert outcome == "FAILED"
+    assert "has no model 'huge'; it has: small, large" in reason
+
+
+async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent sees none of the service's variables that nobody named."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    monkeypatch.setenv("SECRET", "canary")
+    events = await play(worker, "environment SECRET", "environment ANTHROPIC_API_KEY")
+    assert said(events) == "SECRET=None\nANTHROPIC_API_KEY=None\n"
+
+
+async def resumed(worker: Agents, *steps: str, flags: str) -> list[pb.Event]:
+    """Returns the events of an attempt that goes on with the session of an earlier one."""
+    earlier = await begin(worker, "say Hi", flags=flags)
+    await worker.events(earlier)
+    return await play(worker, *steps, flags=flags, number=2, resume_attempt=earlier)
+
+
+async def test_a_session_goes_on(worker: Agents) -> None:
+    """A resumed session is loaded without telling again what was said, and told to go on with its task."""
+    told = said(await resumed(worker, "Improve the docs", flags="--load"))
+    assert "what was said before" not in told
+    assert told.startswith("You said: Your session was interrupted and goes on now.")
+    assert "Improve the docs" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "note"),
+    [("", "cannot resume a session"), ("--forgetful", "could not be resumed (")],
+)
+async def test_a_session_that_cannot_go_on_begins_anew(worker: Agents, flags: str, note: str) -> None:
+    """Where the earlier session cannot be had, a fresh one does the task and says so."""
+    events = await resumed(worker, "say Hello", flags=flags)
+    assert note in notes(events)
+    assert said(events) == "Hello"
+    assert ending(events) == ("SUCCEEDED", "")
