@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
@@ -40,7 +41,7 @@ async def create_run(
     """Returns the new run, or the one that this request_id made before."""
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
-        return await database.read(lambda connection: get_run(connection, RunName.parse(before)))
+        return await _read(database, before)
     _check_request(request)
     worker = workers.most_free()
     _check_agents(request, worker.state.agents)
@@ -49,15 +50,19 @@ async def create_run(
         return _planned(request, ground)
     name = RunName(run_id(request.plan.name, suffix))
 
-    def write(connection: sa.Connection) -> pb.Run:
+    def write(connection: sa.Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
         if made:
-            return get_run(connection, RunName.parse(made))
+            return made
         _write(connection, name, request, ground, now)
         requests.remember(connection, request.request_id, request, name, now)
-        return get_run(connection, name)
+        return str(name)
 
-    return await database.submit(write, LOOP, str(name))
+    return await _read(database, await database.submit(write, LOOP, str(name)))
+
+
+async def _read(database: Database, name: str) -> pb.Run:
+    return await database.read(partial(get_run, name=RunName.parse(name)))
 
 
 def _check_request(request: pb.CreateRunRequest) -> None:

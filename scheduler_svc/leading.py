@@ -1,9 +1,8 @@
 """What a leader may do: read, and write under its epoch."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from heddle import pb
 from heddle.clock import Clock
@@ -20,13 +19,22 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 
-async def tries() -> AsyncIterator[None]:
-    """Yields without end: at once, then after pauses that grow to two seconds."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
+    """Yields without end: at once, then after pauses that grow to two seconds.
+
+    Not a generator: one that is left early costs the event loop a task to close it.
+    """
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        if self._pause:
+            await asyncio.sleep(self._pause)
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
 
 
 class Lead:

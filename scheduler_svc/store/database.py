@@ -19,6 +19,7 @@ import structlog
 from heddle import errors, pb
 from scheduler_svc.store.doorbell import Doorbell
 from scheduler_svc.store.engine import WRITES, is_sqlite, open_engine
+from scheduler_svc.store.events import collecting
 from scheduler_svc.store.migrate import migrate
 from scheduler_svc.store.remote_doorbell import RemoteDoorbell
 
@@ -183,7 +184,8 @@ class Database:
 def _run_bare(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
     for guard in {job.guard for job in group if job.guard}:
         guard(connection)
-    return [job.work(connection) for job in group]
+    with collecting(connection):
+        return [job.work(connection) for job in group]
 
 
 def _run_apart(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:

@@ -1,7 +1,9 @@
 """A run's log: appending facts, reading pages of them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -10,6 +12,9 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.statements import INSERT_EVENTS, TAKE_NUMBERS
 from scheduler_svc.store.tables import run_events
 from scheduler_svc.store.times import timestamp
+
+# Where a connection keeps the events of its transaction.
+_APPENDED: Final = "heddle_appended"
 
 
 def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **payload: Any) -> pb.Event:
@@ -24,21 +29,45 @@ def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **paylo
     return made
 
 
-def append(connection: sa.Connection, events: Sequence[pb.Event], now: int) -> None:
-    """Numbers events of one run and writes them; those without a time get `now` (microseconds).
+@contextmanager
+def collecting(connection: sa.Connection) -> Iterator[None]:
+    """Lets `append` be called inside; what it was given is written at the end, each run's at once.
+
+    Where the block raises nothing is written.
+    """
+    appended: defaultdict[str, list[pb.Event]] = defaultdict(list)
+    connection.info[_APPENDED] = appended
+    try:
+        yield
+        # In one order everywhere, so that transactions that meet on two runs cannot block each other.
+        for run in sorted(appended):
+            _write(connection, run, appended[run])
+    finally:
+        del connection.info[_APPENDED]
+
+
+def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> None:
+    """Adds events to the logs of their runs; those without a time get `now` (microseconds).
+
+    They are numbered and written at the end of the transaction.
+    """
+    for each in events:
+        if not each.HasField("time"):
+            each.time.CopyFrom(timestamp(now))
+        connection.info[_APPENDED][each.run].append(each)
+
+
+def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
+    """Numbers events of one run and writes them.
 
     The counter is the run's row, so numbers are taken in the order of commits,
     and a transaction that fails takes none.
     """
-    if not events:
-        return
-    run = events[0].run.removeprefix("runs/")
+    run = RunName.parse(name).run
     last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
     rows = []
     for sequence, each in enumerate(events, last - len(events) + 1):
         each.sequence = sequence
-        if not each.HasField("time"):
-            each.time.CopyFrom(timestamp(now))
         rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
     connection.execute(INSERT_EVENTS, rows)
 
