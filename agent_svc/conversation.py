@@ -93,7 +93,7 @@ class Conversation:
                 found = await asyncio.to_thread(self._screenshots.collect, final=final)
                 await self._journal.tell(self._actor, *found)
 
-    async def answer(self, resolved: pb.ApprovalResolved) -> None:
+    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
         answered = self._approvals.get(resolved.approval_id)
         if answered is None:
@@ -107,4 +107,4 @@ class Conversation:
         self._approvals[resolved.approval_id] = True
         event = pb.Event(approval_resolved=resolved)
         self._host.write(protocol.line_of(event))
-        await self._journal.tell("scheduler", event)
+        await self._journal.tell(actor or "user", event)

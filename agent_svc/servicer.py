@@ -57,7 +57,9 @@ class AgentServicer(stubs.AgentServiceServicer):
         resolved = pb.ApprovalResolved(
             approval_id=request.approval_id, approved=request.approved, message=request.message
         )
-        await self._sessions.answer(AttemptName.parse(request.attempt), request.epoch, resolved)
+        await self._sessions.answer(
+            AttemptName.parse(request.attempt), request.epoch, resolved, request.actor
+        )
         return pb.AnswerApprovalResponse()
 
     async def FetchArtifact(

@@ -102,11 +102,11 @@ class Session:
         if self._process is not None:
             self._process.stop(self._stop_grace)
 
-    async def answer(self, resolved: pb.ApprovalResolved) -> None:
+    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands the operator's answer to the agent. Idempotent."""
         if self._conversation is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
-        await self._conversation.answer(resolved)
+        await self._conversation.answer(resolved, actor)
 
     async def run(self, driver: Driver) -> None:
         """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""

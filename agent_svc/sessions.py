@@ -204,11 +204,11 @@ class Sessions:
             await session.wait()
         return await self.get(name)
 
-    async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved) -> None:
+    async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands an answer to the agent that asked."""
         self._fence.check(epoch)
         if session := self._running.get(name):
-            await session.answer(resolved)
+            await session.answer(resolved, actor)
             return
         await self.get(name)
         raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")

@@ -152,6 +152,17 @@ class HeddleClient:
         request = pb.StopAttemptRequest(name=name)
         return (await self._mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
 
+    async def list_approvals(self) -> list[pb.Approval]:
+        """Returns what sessions of all runs ask the operator now, the oldest question first."""
+        approvals: list[pb.Approval] = []
+        request = pb.ListApprovalsRequest()
+        while True:
+            page = await self._call(self._stub.ListApprovals, request)
+            approvals += page.approvals
+            if not page.next_page_token:
+                return approvals
+            request.page_token = page.next_page_token
+
     async def resolve_approval(
         self, attempt: str, approval_id: str, *, approved: bool, message: str = ""
     ) -> None:

@@ -1,6 +1,7 @@
 """Every message and enum of heddle.v1 under one name: `from heddle import pb`."""
 
 from heddle.v1.agent_service_pb2 import *
+from heddle.v1.approval_pb2 import *
 from heddle.v1.attempt_pb2 import *
 from heddle.v1.epic_pb2 import *
 from heddle.v1.error_reason_pb2 import *

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from heddle import pb
 from scheduler_svc.usage import add_report
 
@@ -14,9 +16,9 @@ _INPUT_CHARACTERS: Final = 200
 
 
 def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
-    """Returns `attempt` with the events taken in: state, summary, usage, checks, session_sequence.
+    """Returns `attempt` with the events taken in.
 
-    In `summary.last_lines` an empty last one says that the line before it is
+    That is its state, summary, usage, checks, approvals and session_sequence. In `summary.last_lines` an empty last one says that the line before it is
     complete; `closed_lines` takes it off again.
     """
     folded = pb.Attempt()
@@ -72,18 +74,45 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             attempt.state = pb.ATTEMPT_STATE_CHECKING
             summary.ClearField("current_tool")
             summary.ClearField("waiting_for")
+            attempt.ClearField("approvals")
         case _:
             pass
 
 
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
-    summary = attempt.summary
-    if event.HasField("approval_requested"):
-        attempt.state = pb.ATTEMPT_STATE_WAITING
-        summary.waiting_for.CopyFrom(event.approval_requested)
-    elif summary.waiting_for.approval_id == event.approval_resolved.approval_id:
-        attempt.state = pb.ATTEMPT_STATE_RUNNING
-        summary.ClearField("waiting_for")
+    """Keeps the list of open questions; an agent may ask several at once."""
+    asked, resolved = event.approval_requested, event.approval_resolved.approval_id
+    known = [each for each in attempt.approvals if each.approval_id != resolved]
+    if event.HasField("approval_requested") and asked.approval_id not in {each.approval_id for each in known}:
+        known.append(_approval(asked, event.time))
+    attempt.ClearField("approvals")
+    attempt.approvals.extend(known)
+    if not known:
+        attempt.summary.ClearField("waiting_for")
+        if attempt.state == pb.ATTEMPT_STATE_WAITING:
+            attempt.state = pb.ATTEMPT_STATE_RUNNING
+        return
+    attempt.state = pb.ATTEMPT_STATE_WAITING
+    oldest = known[0]
+    attempt.summary.waiting_for.CopyFrom(
+        pb.ApprovalRequested(
+            approval_id=oldest.approval_id, question=oldest.question, tool=oldest.tool, target=oldest.target
+        )
+    )
+
+
+def _approval(asked: pb.ApprovalRequested, time: Timestamp) -> pb.Approval:
+    """Returns the open question, without its attempt's name."""
+    approval = pb.Approval(
+        approval_id=asked.approval_id,
+        question=asked.question,
+        tool=asked.tool,
+        target=asked.target,
+        request_time=time,
+    )
+    if asked.HasField("wait"):
+        approval.deny_time.FromNanoseconds(time.ToNanoseconds() + asked.wait.ToNanoseconds())
+    return approval
 
 
 def _write(summary: pb.SessionSummary, text: str) -> None:

@@ -21,7 +21,9 @@ from scheduler_svc.workers import Workers, call, from_worker
 _ANSWER_TIMEOUT: Final = 30.0
 
 
-async def answer_approval(database: Database, workers: Workers, request: pb.ResolveApprovalRequest) -> None:
+async def answer_approval(
+    database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str
+) -> None:
     """Hands the operator's answer to the worker; raises NOT_FOUND or WRONG_STATE."""
     name = AttemptName.parse(request.attempt)
     attempt, epoch = await database.read(
@@ -36,6 +38,7 @@ async def answer_approval(database: Database, workers: Workers, request: pb.Reso
         approval_id=request.approval_id,
         approved=request.approved,
         message=request.message,
+        actor=actor,
     )
     worker = workers.get(attempt.worker)
     await call(worker.name, worker.agent.AnswerApproval, answer, _ANSWER_TIMEOUT)

@@ -109,10 +109,15 @@ class SchedulerServicer(SchedulerServiceServicer):
         ended = await self._wait(name, read, lambda attempt: attempt.HasField("end_time"))
         return pb.StopAttemptResponse(attempt=ended)
 
+    async def ListApprovals(
+        self, request: pb.ListApprovalsRequest, context: Context
+    ) -> pb.ListApprovalsResponse:
+        return await self._database.read(partial(listing.list_approvals, request=request))
+
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
     ) -> pb.ResolveApprovalResponse:
-        await relaying.answer_approval(self._database, self._workers, request)
+        await relaying.answer_approval(self._database, self._workers, request, _actor(request))
         return pb.ResolveApprovalResponse()
 
     # Events and sessions.

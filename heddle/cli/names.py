@@ -1,6 +1,7 @@
 """How people name things on the command line: in full, or as RUN/EPIC/TASK/N."""
 
 from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
 
@@ -32,6 +33,17 @@ def attempt_number(text: str) -> int | None:
         raise Failure(
             f"{text!r} names no attempt; write RUN/EPIC/TASK/N, or RUN/EPIC/TASK for the newest", BAD_INPUT
         ) from None
+
+
+async def attempt_name(client: HeddleClient, text: str) -> str:
+    """Returns the attempt's full name, of the task's newest attempt where `text` names only the task."""
+    task, number = task_name(text), attempt_number(text)
+    if number is not None:
+        return str(task.attempt(number))
+    attempts = await client.list_attempts(str(task))
+    if not attempts:
+        raise Failure(f"{text} has had no attempt yet", BAD_INPUT)
+    return attempts[-1].name
 
 
 def _ids(text: str) -> list[str]:

@@ -5,7 +5,7 @@ import getpass
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -49,6 +49,12 @@ def connect(patience: float = PATIENCE) -> HeddleClient:
     """Returns a client of the server that HEDDLE_SCHEDULER names."""
     settings = Settings.read()
     return HeddleClient(settings.scheduler, settings.tls, actor=_actor(), patience=patience)
+
+
+async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
+    """Returns what `call` returns, given a client that it alone uses."""
+    async with connect() as client:
+        return await call(client)
 
 
 def run_async(main: Coroutine[Any, Any, Result]) -> Result:

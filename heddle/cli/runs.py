@@ -1,30 +1,23 @@
-"""Commands that start, show and steer runs."""
+"""Commands that start and show runs, and that pause, resume and cancel them."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from heddle import pb
 from heddle.cli import events, names, output, plan_file, tables, words
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.arguments import AttemptArgument, RunArgument
+from heddle.cli.failure import Failure
 from heddle.cli.follow import exit_code, follow_run
 from heddle.cli.main import INTERRUPTED
-from heddle.cli.output import Json
+from heddle.cli.output import Json, with_client
 from heddle.cli.transcript import Transcript
-from heddle.client import HeddleClient
 from heddle.clock import utc_now
 
 app = typer.Typer()
-Result = TypeVar("Result")
-
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="As `heddle ls` shows it.")]
-AttemptArgument = Annotated[
-    str, typer.Argument(metavar="ATTEMPT", help="RUN/EPIC/TASK/N; without N, the newest of the task.")
-]
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="RUN/EPIC/TASK.")]
 
 
 @app.command()
@@ -165,7 +158,7 @@ def logs(
 
     async def printed() -> None:
         async with output.connect() as client:
-            name = await _attempt_name(client, attempt)
+            name = await names.attempt_name(client, attempt)
             after, more = 0, True
             while more:
                 page = await client.list_session_events(name, after=after)
@@ -185,71 +178,29 @@ def logs(
 def pause(run: RunArgument, as_json: Json = False) -> None:
     """Starts no new task of a run; running sessions go on."""
     name = names.run_name(run)
-    _tell_run(output.run_async(_with_client(lambda client: client.pause_run(name))), as_json)
+    _tell_run(output.run_async(with_client(lambda client: client.pause_run(name))), as_json)
 
 
 @app.command()
 def resume(run: RunArgument, as_json: Json = False) -> None:
     """Lets a paused run go on."""
     name = names.run_name(run)
-    _tell_run(output.run_async(_with_client(lambda client: client.resume_run(name))), as_json)
+    _tell_run(output.run_async(with_client(lambda client: client.resume_run(name))), as_json)
 
 
 @app.command()
 def cancel(run: RunArgument, as_json: Json = False) -> None:
     """Ends a run and all of its sessions. What was accepted stays on its branches."""
     name = names.run_name(run)
-    _tell_run(output.run_async(_with_client(lambda client: client.cancel_run(name))), as_json)
-
-
-@app.command()
-def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
-    """Ends a session; returns when its agent and all that it started are gone."""
-
-    async def stopped() -> pb.Attempt:
-        async with output.connect() as client:
-            return await client.stop_attempt(await _attempt_name(client, attempt))
-
-    ended = output.run_async(stopped())
-    if as_json:
-        output.print_json(ended)
-    else:
-        output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
-
-
-@app.command()
-def retry(task: TaskArgument, as_json: Json = False) -> None:
-    """Gives a failed or skipped task a new attempt."""
-    name = str(names.task_name(task))
-    again = output.run_async(_with_client(lambda client: client.retry_task(name)))
-    if as_json:
-        output.print_json(again)
-    else:
-        output.line(f"{again.name.removeprefix('runs/')} {words.state(again)}")
-
-
-async def _with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
-    async with output.connect() as client:
-        return await call(client)
+    _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
 
 async def _create(request: pb.CreateRunRequest) -> pb.Run:
-    return await _with_client(lambda client: client.create_run(request))
+    return await with_client(lambda client: client.create_run(request))
 
 
 async def _follow(name: str, after: int, as_json: bool) -> pb.Run:
-    return await _with_client(lambda client: follow_run(client, name, after=after, as_json=as_json))
-
-
-async def _attempt_name(client: HeddleClient, text: str) -> str:
-    """Returns the attempt's full name, of the task's newest attempt where `text` names only the task."""
-    task, number = names.task_name(text), names.attempt_number(text)
-    if number is not None:
-        return str(task.attempt(number))
-    attempts = await client.list_attempts(str(task))
-    if not attempts:
-        raise Failure(f"{text} has had no attempt yet", BAD_INPUT)
-    return attempts[-1].name
+    return await with_client(lambda client: follow_run(client, name, after=after, as_json=as_json))
 
 
 def _tell_run(run: pb.Run, as_json: bool) -> None:

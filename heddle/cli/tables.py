@@ -1,8 +1,9 @@
-"""Runs, epics and tasks as tables."""
+"""Runs, epics, tasks and open questions as tables."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
@@ -51,6 +52,25 @@ def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) ->
     return table
 
 
+def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
+    """Returns a row for each open question."""
+    table = _table("ATTEMPT", "ID", "WAITS", "DENIED IN", "QUESTION")
+    for each in asked:
+        table.add_row(
+            short_attempt(each.attempt),
+            Text(each.approval_id),
+            words.elapsed(each.request_time, Timestamp(), now),
+            words.remaining(each.deny_time, now),
+            Text(words.plain(each.question)),
+        )
+    return table
+
+
+def short_attempt(name: str) -> str:
+    """Returns RUN/EPIC/TASK/N."""
+    return "/".join(name.split("/")[1::2])
+
+
 def _task(task: pb.Task, now: datetime) -> list[str | Text]:
     newest = task.latest_attempt
     return [
@@ -68,7 +88,7 @@ def _task(task: pb.Task, now: datetime) -> list[str | Text]:
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
-        table.add_column(heading, no_wrap=heading not in {"WHY", "PROJECT"})
+        table.add_column(heading, no_wrap=heading not in {"WHY", "PROJECT", "QUESTION"})
     return table
 
 

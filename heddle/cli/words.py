@@ -60,6 +60,13 @@ def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
     return span(max(0.0, (until - start.ToDatetime(UTC)).total_seconds()))
 
 
+def remaining(end: Timestamp, now: datetime) -> str:
+    """Returns how long it is until `end`; nothing where there is no end."""
+    if not end.seconds:
+        return ""
+    return span(max(0.0, (end.ToDatetime(UTC) - now).total_seconds()))
+
+
 def clock(time: Timestamp) -> str:
     """Returns the local time of day."""
     return f"{time.ToDatetime(UTC).astimezone():%H:%M:%S}"

@@ -394,11 +394,14 @@ class AnswerApprovalRequest(_message.Message):
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     APPROVED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     epoch: _builtins.int
     approval_id: _builtins.str
     approved: _builtins.bool
     message: _builtins.str
+    actor: _builtins.str
+    """Who answers, for the event's actor. Absent: "user"."""
     def __init__(
         self,
         *,
@@ -407,10 +410,11 @@ class AnswerApprovalRequest(_message.Message):
         approval_id: _builtins.str = ...,
         approved: _builtins.bool = ...,
         message: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "epoch", b"epoch", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "epoch", b"epoch", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,21 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from heddle.v1 import approval_pb2 as heddle_dot_v1_dot_approval__pb2
 from heddle.v1 import event_pb2 as heddle_dot_v1_dot_event__pb2
 from heddle.v1 import usage_pb2 as heddle_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17heddle/v1/attempt.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heddle/v1/event.proto\x1a\x15heddle/v1/usage.proto\"\xad\x03\n\x07\x41ttempt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.AttemptState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06worker\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\t\x12\x10\n\x08kept_ref\x18\t \x01(\t\x12&\n\tdiff_stat\x18\n \x01(\x0b\x32\x13.heddle.v1.DiffStat\x12*\n\x07summary\x18\x0b \x01(\x0b\x32\x19.heddle.v1.SessionSummary\x12%\n\x05usage\x18\x0c \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12(\n\x06\x63hecks\x18\r \x03(\x0b\x32\x18.heddle.v1.CheckFinished\x12\x18\n\x10session_sequence\x18\x0e \x01(\x03\"\xdb\x02\n\x0eSessionSummary\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.AttemptState\x12,\n\x0c\x63urrent_tool\x18\x03 \x01(\x0b\x32\x16.heddle.v1.ToolStarted\x12\x12\n\nlast_lines\x18\x04 \x03(\t\x12\x12\n\ntool_calls\x18\x05 \x01(\x05\x12\x13\n\x0btool_errors\x18\x06 \x01(\x05\x12\x13\n\x0bscreenshots\x18\x07 \x01(\x05\x12%\n\x05usage\x18\x08 \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12\x31\n\x0bwaiting_for\x18\t \x01(\x0b\x32\x1c.heddle.v1.ApprovalRequested\x12\x36\n\x12last_activity_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x02\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_STATE_STARTING\x10\x01\x12\x19\n\x15\x41TTEMPT_STATE_RUNNING\x10\x02\x12\x19\n\x15\x41TTEMPT_STATE_WAITING\x10\x03\x12\x1a\n\x16\x41TTEMPT_STATE_CHECKING\x10\x04\x12\x1a\n\x16\x41TTEMPT_STATE_ACCEPTED\x10\x05\x12\x18\n\x14\x41TTEMPT_STATE_FAILED\x10\x06\x12\x19\n\x15\x41TTEMPT_STATE_STOPPED\x10\x07\x12\x16\n\x12\x41TTEMPT_STATE_LOST\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17heddle/v1/attempt.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18heddle/v1/approval.proto\x1a\x15heddle/v1/event.proto\x1a\x15heddle/v1/usage.proto\"\xd5\x03\n\x07\x41ttempt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.AttemptState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06worker\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\t\x12\x10\n\x08kept_ref\x18\t \x01(\t\x12&\n\tdiff_stat\x18\n \x01(\x0b\x32\x13.heddle.v1.DiffStat\x12*\n\x07summary\x18\x0b \x01(\x0b\x32\x19.heddle.v1.SessionSummary\x12%\n\x05usage\x18\x0c \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12(\n\x06\x63hecks\x18\r \x03(\x0b\x32\x18.heddle.v1.CheckFinished\x12\x18\n\x10session_sequence\x18\x0e \x01(\x03\x12&\n\tapprovals\x18\x0f \x03(\x0b\x32\x13.heddle.v1.Approval\"\xdb\x02\n\x0eSessionSummary\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.AttemptState\x12,\n\x0c\x63urrent_tool\x18\x03 \x01(\x0b\x32\x16.heddle.v1.ToolStarted\x12\x12\n\nlast_lines\x18\x04 \x03(\t\x12\x12\n\ntool_calls\x18\x05 \x01(\x05\x12\x13\n\x0btool_errors\x18\x06 \x01(\x05\x12\x13\n\x0bscreenshots\x18\x07 \x01(\x05\x12%\n\x05usage\x18\x08 \x01(\x0b\x32\x16.heddle.v1.UsageTotals\x12\x31\n\x0bwaiting_for\x18\t \x01(\x0b\x32\x1c.heddle.v1.ApprovalRequested\x12\x36\n\x12last_activity_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x02\n\x0c\x41ttemptState\x12\x1d\n\x19\x41TTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41TTEMPT_STATE_STARTING\x10\x01\x12\x19\n\x15\x41TTEMPT_STATE_RUNNING\x10\x02\x12\x19\n\x15\x41TTEMPT_STATE_WAITING\x10\x03\x12\x1a\n\x16\x41TTEMPT_STATE_CHECKING\x10\x04\x12\x1a\n\x16\x41TTEMPT_STATE_ACCEPTED\x10\x05\x12\x18\n\x14\x41TTEMPT_STATE_FAILED\x10\x06\x12\x19\n\x15\x41TTEMPT_STATE_STOPPED\x10\x07\x12\x16\n\x12\x41TTEMPT_STATE_LOST\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.attempt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTEMPTSTATE']._serialized_start=900
-  _globals['_ATTEMPTSTATE']._serialized_end=1160
-  _globals['_ATTEMPT']._serialized_start=118
-  _globals['_ATTEMPT']._serialized_end=547
-  _globals['_SESSIONSUMMARY']._serialized_start=550
-  _globals['_SESSIONSUMMARY']._serialized_end=897
+  _globals['_ATTEMPTSTATE']._serialized_start=966
+  _globals['_ATTEMPTSTATE']._serialized_end=1226
+  _globals['_ATTEMPT']._serialized_start=144
+  _globals['_ATTEMPT']._serialized_end=613
+  _globals['_SESSIONSUMMARY']._serialized_start=616
+  _globals['_SESSIONSUMMARY']._serialized_end=963
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -83,6 +84,7 @@ class Attempt(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     SESSION_SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -119,6 +121,10 @@ class Attempt(_message.Message):
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.CheckFinished]:
         """In the order in which they ran."""
 
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.Approval]:
+        """What it asks the operator now, the oldest question first."""
+
     def __init__(
         self,
         *,
@@ -136,10 +142,11 @@ class Attempt(_message.Message):
         usage: _usage_pb2.UsageTotals | None = ...,
         checks: _abc.Iterable[_event_pb2.CheckFinished] | None = ...,
         session_sequence: _builtins.int = ...,
+        approvals: _abc.Iterable[_approval_pb2.Approval] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "approvals", b"approvals", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -181,7 +188,9 @@ class SessionSummary(_message.Message):
     def usage(self) -> _usage_pb2.UsageTotals: ...
     @_builtins.property
     def waiting_for(self) -> _event_pb2.ApprovalRequested:
-        """What the agent waits for. Absent unless the state is WAITING."""
+        """What the agent waits for; of several questions the oldest. Absent unless the
+        state is WAITING.
+        """
 
     @_builtins.property
     def last_activity_time(self) -> _timestamp_pb2.Timestamp:

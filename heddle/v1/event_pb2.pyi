@@ -986,12 +986,19 @@ class ApprovalRequested(_message.Message):
     QUESTION_FIELD_NUMBER: _builtins.int
     TOOL_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     approval_id: _builtins.str
     """Unique within the session."""
     question: _builtins.str
     tool: _builtins.str
     """The tool that it wants to use. Absent: a plain question."""
     target: _builtins.str
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long it waits for an answer before it counts as denied. Absent: without
+        end.
+        """
+
     def __init__(
         self,
         *,
@@ -999,10 +1006,11 @@ class ApprovalRequested(_message.Message):
         question: _builtins.str = ...,
         tool: _builtins.str = ...,
         target: _builtins.str = ...,
+        wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "question", b"question", "target", b"target", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "question", b"question", "target", b"target", "tool", b"tool", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

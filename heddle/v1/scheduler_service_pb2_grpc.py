@@ -109,6 +109,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptResponse.FromString,
                 _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListApprovals',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
         self.ResolveApproval = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ResolveApproval',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.SerializeToString,
@@ -287,8 +292,18 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListApprovals(self, request, context):
+        """The attention queue: what sessions of all runs ask the operator now, the
+        oldest question first. Cheap enough to ask every second; a watch of a run
+        tells of its questions at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResolveApproval(self, request, context):
-        """Answers what a session asked the operator. Idempotent.
+        """Answers what a session asked the operator. Idempotent: the first answer
+        stays.
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -428,6 +443,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.StopAttempt,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsResponse.SerializeToString,
             ),
             'ResolveApproval': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveApproval,
@@ -809,6 +829,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/StopAttempt',
             heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.StopAttemptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListApprovals',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListApprovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -115,8 +115,14 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such attempt.
     """
+    ListApprovals: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListApprovalsRequest, _scheduler_service_pb2.ListApprovalsResponse]
+    """The attention queue: what sessions of all runs ask the operator now, the
+    oldest question first. Cheap enough to ask every second; a watch of a run
+    tells of its questions at once.
+    """
     ResolveApproval: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveApprovalRequest, _scheduler_service_pb2.ResolveApprovalResponse]
-    """Answers what a session asked the operator. Idempotent.
+    """Answers what a session asked the operator. Idempotent: the first answer
+    stays.
 
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -249,8 +255,14 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such attempt.
     """
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListApprovalsRequest, _scheduler_service_pb2.ListApprovalsResponse]  # type: ignore[assignment]
+    """The attention queue: what sessions of all runs ask the operator now, the
+    oldest question first. Cheap enough to ask every second; a watch of a run
+    tells of its questions at once.
+    """
     ResolveApproval: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveApprovalRequest, _scheduler_service_pb2.ResolveApprovalResponse]  # type: ignore[assignment]
-    """Answers what a session asked the operator. Idempotent.
+    """Answers what a session asked the operator. Idempotent: the first answer
+    stays.
 
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -454,12 +466,24 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _scheduler_service_pb2.ListApprovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListApprovalsResponse, _abc.Awaitable[_scheduler_service_pb2.ListApprovalsResponse]]:
+        """The attention queue: what sessions of all runs ask the operator now, the
+        oldest question first. Cheap enough to ask every second; a watch of a run
+        tells of its questions at once.
+        """
+
+    @_abc_1.abstractmethod
     def ResolveApproval(
         self,
         request: _scheduler_service_pb2.ResolveApprovalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ResolveApprovalResponse, _abc.Awaitable[_scheduler_service_pb2.ResolveApprovalResponse]]:
-        """Answers what a session asked the operator. Idempotent.
+        """Answers what a session asked the operator. Idempotent: the first answer
+        stays.
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.

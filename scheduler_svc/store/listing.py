@@ -1,4 +1,4 @@
-"""Pages of runs, epics, tasks and attempts."""
+"""Pages of runs, epics, tasks, attempts and open questions."""
 
 from typing import Any
 
@@ -92,6 +92,25 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
         last = rows[size - 1]
         more = paging.token(last.place, last.position, last.number)
     return pb.ListAttemptsResponse(attempts=map(attempt_of, rows[:size]), next_page_token=more)
+
+
+def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
+    """Returns a page of what live attempts of all runs ask, the oldest question first."""
+    size = paging.page_size(request.page_size, 100, 500)
+    waiting = sa.select(attempts).where(
+        attempts.c.ended_at.is_(None), attempts.c.state == pb.ATTEMPT_STATE_WAITING
+    )
+    asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
+    asked.sort(key=_age)
+    if after := paging.texts(request.page_token, 3):
+        [asked_at] = paging.numbers(paging.token(after[0]), 1) or [0]
+        asked = [each for each in asked if _age(each) > (asked_at, after[1], after[2])]
+    more = paging.token(*_age(asked[size - 1])) if len(asked) > size else ""
+    return pb.ListApprovalsResponse(approvals=asked[:size], next_page_token=more)
+
+
+def _age(approval: pb.Approval) -> tuple[int, str, str]:
+    return (approval.request_time.ToNanoseconds(), approval.attempt, approval.approval_id)
 
 
 def _select_attempts() -> sa.Select[Any]:

@@ -129,7 +129,8 @@ def ingest(
     after = fold(before, fresh)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
     _save(connection, attempt, after, result)
-    _promote(connection, attempt, fresh, was_waiting=row.state == pb.ATTEMPT_STATE_WAITING, now=now)
+    _promote(connection, attempt, fresh, now)
+    _set_waiting(connection, attempt, was=row.state, now_is=after.state)
     return result
 
 
@@ -153,25 +154,16 @@ def _save(
         "session_sequence": folded.session_sequence,
         "summary": folded.summary.SerializeToString(),
         "usage": folded.usage.SerializeToString(),
-        "record": pb.Attempt(checks=folded.checks).SerializeToString(),
+        "record": pb.Attempt(checks=folded.checks, approvals=folded.approvals).SerializeToString(),
     }
     if result is not None:
         values["session_result"] = result.SerializeToString()
     connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
 
 
-def _promote(
-    connection: sa.Connection,
-    attempt: AttemptName,
-    fresh: Sequence[pb.Event],
-    *,
-    was_waiting: bool,
-    now: int,
-) -> None:
-    """Copies into the run's log what the run is judged by; keeps the task's state in step."""
+def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
+    """Copies into the run's log what the run is judged by."""
     promoted: list[pb.Event] = []
-    # Set where the task's state changes.
-    waiting = None
     for each in fresh:
         kind = each.WhichOneof("payload")
         if kind not in PROMOTED:
@@ -180,15 +172,23 @@ def _promote(
         copy.CopyFrom(each)
         promoted.append(copy)
         if kind == "approval_requested":
-            waiting = True
             asked = pb.TaskWaiting(reason=each.approval_requested.question)
             promoted.append(event(attempt, each.actor, task_waiting=asked))
-        elif kind == "approval_resolved" or (kind == "session_finished" and was_waiting):
-            waiting = False
-    if waiting is not None:
+    append(connection, promoted, now)
+
+
+def _set_waiting(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    *,
+    was: "pb.AttemptState.ValueType",
+    now_is: "pb.AttemptState.ValueType",
+) -> None:
+    """Keeps the task's state in step with its attempt's."""
+    waiting = now_is == pb.ATTEMPT_STATE_WAITING
+    if waiting != (was == pb.ATTEMPT_STATE_WAITING):
         state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING
         connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state})
-    append(connection, promoted, now)
 
 
 def accept(
@@ -247,6 +247,8 @@ def _end(
     record: pb.Attempt,
     now: int,
 ) -> None:
+    # Nobody waits for an answer any more, also where the session's own end is not known.
+    record.ClearField("approvals")
     values: dict[str, object] = {
         "state": state,
         "reason": reason,

@@ -222,6 +222,8 @@ def attempt_of(row: Row) -> pb.Attempt:
     attempt.summary.CopyFrom(summary_of(row))
     attempt.usage.ParseFromString(row.usage)
     attempt.session_sequence = row.session_sequence
+    for approval in attempt.approvals:
+        approval.attempt = attempt.name
     return attempt
 
 

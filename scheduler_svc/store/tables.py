@@ -112,7 +112,7 @@ attempts = sa.Table(
     sa.Column("summary", sa.LargeBinary, nullable=False),
     # pb.UsageTotals
     sa.Column("usage", sa.LargeBinary, nullable=False),
-    # pb.Attempt with the fields that nothing asks for: commit, kept_ref, diff_stat, checks.
+    # pb.Attempt with the fields that no query asks for: commit, kept_ref, diff_stat, checks, approvals.
     sa.Column("record", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", parent="tasks"),
     sa.Index("attempts_by_end", "ended_at"),

@@ -39,6 +39,7 @@ class Agents:
     """A client of one agent_svc, with a worktree."""
 
     def __init__(self, channel: grpc.aio.Channel, worktree: Path) -> None:
+        self.channel = channel
         self.stub = AgentServiceStub(channel)
         self.worktree = worktree
 
@@ -144,7 +145,12 @@ class Agents:
     async def answer(self, attempt: str, approval: str, *, approved: bool, message: str = "") -> None:
         await self.stub.AnswerApproval(
             pb.AnswerApprovalRequest(
-                attempt=attempt, epoch=1, approval_id=approval, approved=approved, message=message
+                attempt=attempt,
+                epoch=1,
+                approval_id=approval,
+                approved=approved,
+                message=message,
+                actor="user:ada",
             )
         )
 

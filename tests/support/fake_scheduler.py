@@ -99,6 +99,13 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.StopAttemptResponse(attempt=pb.Attempt(name=request.name, state=pb.ATTEMPT_STATE_STOPPED))
 
+    async def ListApprovals(self, request: pb.ListApprovalsRequest, context: Any) -> pb.ListApprovalsResponse:
+        self._note(request)
+        place = int(request.page_token or 1)
+        approval = pb.Approval(attempt=ATTEMPT, approval_id=f"approval-{place}")
+        token = str(place + 1) if place < 3 else ""
+        return pb.ListApprovalsResponse(approvals=[approval], next_page_token=token)
+
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Any
     ) -> pb.ResolveApprovalResponse:

@@ -134,6 +134,7 @@ async def test_ask_waits_for_yes(worker: Agents) -> None:
     events = await worker.events(attempt)
     (resolved,) = payloads(events, "approval_resolved")
     assert (resolved.approval_resolved.approved, resolved.approval_resolved.message) == (True, "Go")
+    assert resolved.actor == "user:ada"
     assert payloads(events, "message")[-1].message.text == "Thanks"
     assert ending(events) == ("SUCCEEDED", "")
 

@@ -225,6 +225,8 @@ async def test_lists_join_their_pages(client: HeddleClient) -> None:
     """A list that comes in pages is returned whole."""
     tasks = await client.list_tasks(f"{RUN}/epics/-")
     assert [task.key for task in tasks] == ["task-1", "task-2", "task-3"]
+    approvals = await client.list_approvals()
+    assert [each.approval_id for each in approvals] == ["approval-1", "approval-2", "approval-3"]
 
 
 async def test_diff_joins_its_parts(client: HeddleClient) -> None:

@@ -4,10 +4,11 @@ import asyncio
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.errors import from_rpc
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_worker import FakeSession, FakeWorker, Play
 from tests.support.scheduler import Scheduler, eventually, make_plan
 
 
@@ -171,17 +172,26 @@ async def test_retry_reopens_an_ended_run_and_merges_again(worker: FakeWorker, s
     assert epic.state == pb.EPIC_STATE_SUCCEEDED
 
 
-async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A question makes the task wait; the answer reaches the agent and lets it go on."""
+def asking(*questions: pb.ApprovalRequested) -> Play:
+    """Returns a session that asks all questions at once and ends when each was answered."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
-        session.emit(approval_requested=pb.ApprovalRequested(approval_id="q1", question="Drop the table?"))
-        while "q1" not in session.answers:
-            await session.news()
-        session.emit(approval_resolved=pb.ApprovalResolved(approval_id="q1", approved=session.answers["q1"]))
+        for question in questions:
+            session.emit(approval_requested=question)
+        for question in questions:
+            approval = question.approval_id
+            while approval not in session.answers:
+                await session.news()
+            resolved = pb.ApprovalResolved(approval_id=approval, approved=session.answers[approval])
+            session.emit(approval_resolved=resolved)
         return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
-    worker.play = play
+    return play
+
+
+async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A question makes the task wait; the answer reaches the agent with its sender and lets it go on."""
+    worker.play = asking(pb.ApprovalRequested(approval_id="q1", question="Drop the table?"))
     run = await scheduler.create(make_plan({"a": ["one"]}))
     events = await scheduler.until(run, lambda event: event.HasField("task_waiting"))
     assert events[-1].task_waiting.reason == "Drop the table?"
@@ -190,9 +200,57 @@ async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, sche
     assert task.latest_attempt.state == pb.ATTEMPT_STATE_WAITING
     assert task.latest_attempt.summary.waiting_for.question == "Drop the table?"
 
-    answer = pb.ResolveApprovalRequest(attempt=task.latest_attempt.name, approval_id="q1", approved=True)
+    answer = pb.ResolveApprovalRequest(
+        attempt=task.latest_attempt.name, approval_id="q1", approved=True, actor="user:ada"
+    )
     await scheduler.api.ResolveApproval(answer)
     await scheduler.finished(run)
 
+    (handed_on,) = worker.called("AnswerApproval")
+    assert (handed_on.approved, handed_on.actor) == (True, "user:ada")
     assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_ACCEPTED
     assert await reason_of(scheduler.api.ResolveApproval(answer)) == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_attention_queue_holds_every_open_question(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Open questions of all runs are listed in pages, oldest first, and leave when answered or over."""
+    wait = Duration(seconds=60)
+    questions = [
+        pb.ApprovalRequested(approval_id=each, question=f"{each}?", wait=wait) for each in ("x", "y")
+    ]
+    worker.play = asking(*questions)
+    asked = []
+    for _ in range(2):
+        run = await scheduler.create(make_plan({"a": ["one"]}))
+        await scheduler.until(run, lambda event: event.task_waiting.reason == "y?")
+        asked += [(f"{run}/epics/a/tasks/one/attempts/1", each) for each in ("x", "y")]
+
+    assert await queue(scheduler, page_size=3) == asked
+    (first, *_) = (await scheduler.api.ListApprovals(pb.ListApprovalsRequest())).approvals
+    assert first.question == "x?"
+    assert first.deny_time.ToNanoseconds() - first.request_time.ToNanoseconds() == 60 * 10**9
+
+    attempt, approval = asked[0]
+    answer = pb.ResolveApprovalRequest(attempt=attempt, approval_id=approval, approved=False)
+    await scheduler.api.ResolveApproval(answer)
+    await scheduler.until(attempt.partition("/epics")[0], lambda event: event.HasField("approval_resolved"))
+    assert await queue(scheduler) == asked[1:]
+    task = (await scheduler.tasks(attempt.partition("/epics")[0]))["a/one"]
+    assert task.state == pb.TASK_STATE_WAITING, "the other question is still open"
+
+    await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=attempt))
+    assert await queue(scheduler) == asked[2:]
+    ended = (await scheduler.api.GetAttempt(pb.GetAttemptRequest(name=attempt))).attempt
+    assert not ended.approvals
+
+
+async def queue(scheduler: Scheduler, page_size: int = 0) -> list[tuple[str, str]]:
+    """Returns (attempt, approval) of every open question."""
+    found: list[tuple[str, str]] = []
+    request = pb.ListApprovalsRequest(page_size=page_size)
+    while True:
+        page = await scheduler.api.ListApprovals(request)
+        found += [(each.attempt, each.approval_id) for each in page.approvals]
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token

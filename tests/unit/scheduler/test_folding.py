@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,6 +136,27 @@ def test_question_makes_it_wait_until_it_is_answered() -> None:
         done = fold(pb.Attempt(), events(asked, end))
         assert done.state != pb.ATTEMPT_STATE_WAITING
         assert not done.summary.HasField("waiting_for")
+
+
+def test_open_questions_are_kept_until_each_is_answered() -> None:
+    """Of several questions the oldest is shown first, and the session waits until none is open."""
+    first = {
+        "approval_requested": pb.ApprovalRequested(
+            approval_id="1", question="One?", tool="Bash", target="make", wait=Duration(seconds=60)
+        )
+    }
+    second = {"approval_requested": pb.ApprovalRequested(approval_id="2", question="Two?")}
+    answers = [{"approval_resolved": pb.ApprovalResolved(approval_id=each)} for each in ("1", "2")]
+    both = fold(pb.Attempt(), events(first, second, second))
+    assert [each.approval_id for each in both.approvals] == ["1", "2"]
+    assert both.summary.waiting_for.question == "One?"
+    oldest, newest = both.approvals
+    assert (oldest.tool, oldest.target, oldest.request_time.seconds) == ("Bash", "make", 1)
+    assert oldest.deny_time.seconds == 61
+    assert not newest.HasField("deny_time")
+    one = fold(both, events(answers[0]))
+    assert (one.state, one.summary.waiting_for.question) == (pb.ATTEMPT_STATE_WAITING, "Two?")
+    assert fold(one, events(answers[1])).state == pb.ATTEMPT_STATE_RUNNING
 
 
 def test_checks_are_kept_in_order() -> None:

@@ -1,0 +1,117 @@
+"""Commands that answer what agents ask, and that change the course of one task."""
+
+from typing import Annotated
+
+import typer
+
+from heddle import pb
+from heddle.cli import names, output, tables, words
+from heddle.cli.arguments import AttemptArgument, TaskArgument
+from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.output import Json, with_client
+from heddle.client import HeddleClient
+from heddle.clock import utc_now
+
+app = typer.Typer()
+
+IdArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[ID]",
+        help="Of the question, as `heddle approvals` shows it; may be left out for the only one.",
+    ),
+]
+MessageOption = Annotated[str, typer.Option("--message", "-m", help="For the agent to read.")]
+
+
+@app.command()
+def approvals(as_json: Json = False) -> None:
+    """Lists what agents of all runs ask you now, the oldest question first."""
+    asked = output.run_async(with_client(lambda client: client.list_approvals()))
+    if as_json:
+        for each in asked:
+            output.print_json(each)
+    elif asked:
+        output.out.print(tables.approvals(asked, utc_now()))
+    else:
+        output.say("no agent asks anything now")
+
+
+@app.command()
+def approve(
+    attempt: AttemptArgument,
+    approval_id: IdArgument = "",
+    message: MessageOption = "",
+    as_json: Json = False,
+) -> None:
+    """Says yes to what an agent asks."""
+    _answer(attempt, approval_id, approved=True, message=message, as_json=as_json)
+
+
+@app.command()
+def deny(
+    attempt: AttemptArgument,
+    approval_id: IdArgument = "",
+    message: MessageOption = "",
+    as_json: Json = False,
+) -> None:
+    """Says no to what an agent asks."""
+    _answer(attempt, approval_id, approved=False, message=message, as_json=as_json)
+
+
+@app.command()
+def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
+    """Ends a session; returns when its agent and all that it started are gone."""
+
+    async def stopped(client: HeddleClient) -> pb.Attempt:
+        return await client.stop_attempt(await names.attempt_name(client, attempt))
+
+    ended = output.run_async(with_client(stopped))
+    if as_json:
+        output.print_json(ended)
+    else:
+        output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
+
+
+@app.command()
+def retry(task: TaskArgument, as_json: Json = False) -> None:
+    """Gives a failed or skipped task a new attempt."""
+    name = str(names.task_name(task))
+    _tell_task(output.run_async(with_client(lambda client: client.retry_task(name))), as_json)
+
+
+def _answer(attempt: str, approval_id: str, *, approved: bool, message: str, as_json: bool) -> None:
+    async def answered(client: HeddleClient) -> pb.Approval:
+        name = await names.attempt_name(client, attempt)
+        asked = list((await client.get_attempt(name)).approvals)
+        approval = _chosen(name, asked, approval_id)
+        await client.resolve_approval(name, approval.approval_id, approved=approved, message=message)
+        return approval
+
+    approval = output.run_async(with_client(answered))
+    if as_json:
+        output.print_json(approval)
+    else:
+        verdict = "approved" if approved else "denied"
+        output.line(f"{approval.attempt.removeprefix('runs/')} {approval.approval_id} {verdict}")
+
+
+def _chosen(attempt: str, asked: list[pb.Approval], approval_id: str) -> pb.Approval:
+    """Returns the question to answer; one that is no longer open too, since its answer may be repeated."""
+    if approval_id:
+        named = [each for each in asked if each.approval_id == approval_id]
+        return named[0] if named else pb.Approval(attempt=attempt, approval_id=approval_id)
+    short = attempt.removeprefix("runs/")
+    if not asked:
+        raise Failure(f"{short} asks nothing now; `heddle approvals` lists what is asked")
+    if len(asked) > 1:
+        listed = "".join(f"\n  {each.approval_id}  {words.plain(each.question)}" for each in asked)
+        raise Failure(f"{short} asks {len(asked)} questions; name the ID of one:{listed}", BAD_INPUT)
+    return asked[0]
+
+
+def _tell_task(task: pb.Task, as_json: bool) -> None:
+    if as_json:
+        output.print_json(task)
+    else:
+        output.line(f"{task.name.removeprefix('runs/')} {words.state(task)}")

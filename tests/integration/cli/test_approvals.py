@@ -1,0 +1,63 @@
+"""Answering agents with the command, against the real services."""
+
+import json
+
+import pytest
+from google.protobuf.json_format import Parse
+
+from heddle import pb
+from tests.integration.cli.server import Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKING = """
+name: Asking
+epics:
+  - key: api
+    tasks:
+      - {key: one, script: [{ask: May I drop the table?}, {say: Thank you}]}
+"""
+
+
+async def test_question_is_listed_and_approved(server: Server) -> None:
+    """A question stands in the queue until it is answered; then its agent goes on, and the log says who answered."""
+    name = await server.begin(ASKING)
+    await server.until(name, "waits for you: May I drop the table?")
+    code, out, err = await server.heddle("approvals")
+    assert code == 0, err
+    assert f"{name}/api/one/1" in out
+    assert "May I drop the table?" in out
+    _, out, _ = await server.heddle("approvals", "--json")
+    (approval,) = [Parse(line, pb.Approval()) for line in out.splitlines() if name in line]
+    assert approval.request_time.seconds
+
+    code, out, err = await server.heddle("approve", f"{name}/api/one", "-m", "Go on")
+    assert code == 0, err
+    assert out == f"{name}/epics/api/tasks/one/attempts/1 approval-1 approved\n"
+    assert (await server.heddle("watch", name))[0] == 0
+    _, out, _ = await server.heddle("events", name, "--json")
+    (resolved,) = [event for line in out.splitlines() if "approvalResolved" in (event := json.loads(line))]
+    assert resolved["approvalResolved"]["message"] == "Go on"
+    assert resolved["actor"].startswith("user")
+    _, out, _ = await server.heddle("approvals", "--json")
+    assert name not in out
+
+
+async def test_denied_question_ends_the_session(server: Server) -> None:
+    """A no reaches the agent with the operator's words; what is not asked cannot be answered."""
+    name = await server.begin(ASKING)
+    await server.until(name, "waits for you")
+    code, out, err = await server.heddle(
+        "deny", f"{name}/api/one/1", "approval-1", "-m", "Too risky", "--json"
+    )
+    assert code == 0, err
+    assert Parse(out, pb.Approval()).question == "May I drop the table?"
+    assert (await server.heddle("watch", name))[0] == 1
+    _, out, _ = await server.heddle("show", name)
+    assert "Too risky" in out
+    code, out, err = await server.heddle("approve", f"{name}/api/one")
+    assert (code, out) == (1, "")
+    assert "asks nothing now" in err
+    code, _, err = await server.heddle("approve", f"{name}/api/one", "approval-1")
+    assert code == 1
+    assert "has ended" in err
