@@ -1,0 +1,105 @@
+"""What the driver suite does with one agent_svc: start sessions, read them, answer them, end them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import grpc
+import psutil
+
+from heddle import pb
+from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
+
+# Seconds after which something that should have happened has not.
+DEADLINE: Final = 60.0
+
+
+class Stage:
+    """One agent_svc behind `channel`, and a worktree on its disk."""
+
+    def __init__(self, channel: grpc.aio.Channel, worktree: Path) -> None:
+        self._stub = AgentServiceStub(channel)
+        self.worktree = worktree
+        self._attempts = 0
+
+    async def start(self, request: pb.StartSessionRequest, *, resume: str = "") -> str:
+        """Starts `request` as the next attempt of a task; returns the attempt's name."""
+        self._attempts += 1
+        started = pb.StartSessionRequest()
+        started.CopyFrom(request)
+        started.attempt = f"runs/suite/epics/e/tasks/t/attempts/{self._attempts}"
+        started.epoch = 1
+        started.worktree_path = str(self.worktree)
+        started.resume_attempt = resume
+        await self._stub.StartSession(started)
+        return started.attempt
+
+    async def watch(self, attempt: str) -> AsyncIterator[pb.Event]:
+        """Yields a session's events from the first one; fails after the deadline."""
+        request = pb.AgentServiceWatchSessionRequest(attempt=attempt)
+        async with asyncio.timeout(DEADLINE):
+            async for response in self._stub.WatchSession(request):
+                for event in response.events:
+                    yield event
+
+    async def events(self, attempt: str) -> list[pb.Event]:
+        """Returns all events, once the session has ended."""
+        return [event async for event in self.watch(attempt)]
+
+    async def until(self, attempt: str, seen: Callable[[pb.Event], bool]) -> pb.Event:
+        """Returns the first event that `seen` accepts."""
+        last = None
+        async for event in self.watch(attempt):
+            if seen(event):
+                return event
+            last = event
+        raise AssertionError(f"the session ended before that: {last}")
+
+    async def stop(self, attempt: str) -> None:
+        """Stops a session; returns when it is gone."""
+        request = pb.StopSessionRequest(attempt=attempt, epoch=1, reason="the suite says so")
+        await self._stub.StopSession(request, timeout=DEADLINE)
+
+    async def answer(self, attempt: str, asked: pb.Event, *, approved: bool, message: str) -> None:
+        """Answers a question of the agent."""
+        request = pb.AnswerApprovalRequest(
+            attempt=attempt,
+            epoch=1,
+            approval_id=asked.approval_requested.approval_id,
+            approved=approved,
+            message=message,
+        )
+        await self._stub.AnswerApproval(request)
+
+
+def said(events: Sequence[pb.Event]) -> str:
+    """Returns what the agent said, be it as a model or on its standard output."""
+    return "".join(
+        event.message.text if event.message.kind == pb.MESSAGE_KIND_TEXT else event.output.text
+        for event in events
+        if event.message.kind == pb.MESSAGE_KIND_TEXT or event.output.stream == pb.OUTPUT_STREAM_STDOUT
+    )
+
+
+def told(events: Sequence[pb.Event]) -> str:
+    """Returns all text that is in the log: what was said, written and answered by tools."""
+    return "".join(event.message.text + event.output.text + event.tool_finished.result for event in events)
+
+
+def payloads(events: Sequence[pb.Event], kind: str) -> list[pb.Event]:
+    """Returns the events whose payload is `kind`."""
+    return [event for event in events if event.WhichOneof("payload") == kind]
+
+
+def ending(events: Sequence[pb.Event]) -> pb.SessionFinished:
+    """Returns how the session ended; its log has no other end than one."""
+    assert [event.HasField("session_finished") for event in events] == [False] * (len(events) - 1) + [True]
+    return events[-1].session_finished
+
+
+def tree(events: Sequence[pb.Event]) -> list[psutil.Process]:
+    """Returns the session's processes: first the one that agent_svc started, then all below it."""
+    started = next(event.session_started for event in events if event.HasField("session_started"))
+    root = psutil.Process(started.process_id)
+    return [root, *root.children(recursive=True)]

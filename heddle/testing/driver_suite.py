@@ -1,0 +1,297 @@
+"""The conformance suite of drivers: what Heddle promises of every agent, whichever it is.
+
+Whoever writes a driver runs it over theirs:
+
+    class TestMyAgent(DriverSuite):
+        subject = MySubject()
+
+where MySubject is a Subject: it makes its agent do what a Scenario says. Needs pytest
+with pytest-asyncio. A scenario that the agent cannot have is declared in `unsupported`
+with its reason, and is listed as skipped.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import ClassVar, Final, Protocol
+
+import grpc
+import psutil
+import pytest
+
+from heddle import pb
+from heddle.testing.driver_stage import Stage, ending, payloads, said, told, tree
+
+TEXT: Final = "Hello from the suite: naïve ünïcode 🎉."
+WORKING: Final = "Working on it."
+RECOVERED: Final = "That failed; I went on."
+FILE: Final = "notes/hello.txt"
+CONTENT: Final = "Hello\n"
+COMMAND: Final = "echo from-the-command"
+APPROVED_FILE: Final = "approved.txt"
+APPROVED_COMMAND: Final = f"touch {APPROVED_FILE}"
+OTHER_BYTES: Final = r"printf 'caf\351 \377\376 end'"
+LONG_OUTPUT: Final = "".join(f"line {number}: all of it has to arrive\n" for number in range(10_000))
+LONG_LINE: Final = "0123456789" * 500_000
+
+
+class Scenario(Enum):
+    """What a subject makes its agent do."""
+
+    # Says TEXT and ends.
+    TEXT = "text"
+    # Writes CONTENT to FILE by a tool for files, runs COMMAND by one for commands, ends.
+    TOOLS = "tools"
+    # Runs a command that exits with 3, says RECOVERED, ends.
+    FAILING_TOOL = "failing tool"
+    # Says LONG_OUTPUT and ends.
+    LONG_OUTPUT = "long output"
+    # Says LONG_LINE, which is 5 MB, and ends.
+    LONG_LINE = "long line"
+    # Runs OTHER_BYTES, whose output is no UTF-8, and ends.
+    OTHER_BYTES = "other bytes"
+    # Wants to run APPROVED_COMMAND, which the request's permissions make a question.
+    APPROVAL_GRANTED = "approval granted"
+    APPROVAL_DENIED = "approval denied"
+    # The same with a wait of half a second.
+    APPROVAL_UNANSWERED = "approval unanswered"
+    # Wants to run APPROVED_COMMAND, which the request's permissions deny.
+    DENIED = "denied"
+    # Says WORKING and then works for ever.
+    STOP = "stop"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    # Its model answers 401, 429 with a retry-after of 1 second, 529, or cannot be reached.
+    UNAUTHORISED = "401"
+    RATE_LIMITED = "429"
+    OVERLOADED = "529"
+    UNREACHABLE = "unreachable"
+    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` tells.
+    RESUME = "resume"
+    # Is to resume a session that its agent does not know; says TEXT and ends.
+    RESUME_UNKNOWN = "resume unknown"
+
+
+# What the reason of each failure has to name: the status, and what is wrong.
+REASONS: Final = {
+    Scenario.UNAUTHORISED: ("401", "log in"),
+    Scenario.RATE_LIMITED: ("429", "rate limit"),
+    Scenario.OVERLOADED: ("529", "overloaded"),
+    Scenario.UNREACHABLE: ("connect",),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scenario that is set: an agent_svc with the driver, and the session to start on it."""
+
+    channel: grpc.aio.Channel
+    # An empty folder on the disk of the agent_svc.
+    worktree: Path
+    # Without attempt, epoch and worktree, which the suite fills in.
+    request: pb.StartSessionRequest
+    # For RESUME: says whether the agent's second session knew of the first.
+    went_on: Callable[[], bool] = lambda: False
+    # For RESUME_UNKNOWN: makes the agent forget its sessions.
+    forget: Callable[[], None] = lambda: None
+
+
+class Subject(Protocol):
+    """A driver with its agent, set up so that it can be told what to do."""
+
+    # By scenario: why the agent cannot have it.
+    unsupported: Mapping[Scenario, str]
+
+    def scene(self, scenario: Scenario, folder: Path) -> AbstractAsyncContextManager[Scene]:
+        """Sets a scenario up in an empty folder; skips the test where the agent is not installed."""
+        ...
+
+
+@pytest.mark.asyncio
+class DriverSuite:
+    """One test for each promise."""
+
+    subject: ClassVar[Subject]
+
+    async def test_says_what_the_agent_says(self, tmp_path: Path) -> None:
+        """Text arrives whole, and an agent that ends well has succeeded."""
+        events = await self._play(Scenario.TEXT, tmp_path)
+        assert said(events).strip() == TEXT
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+        messages = [event.message for event in payloads(events, "message")]
+        assert all(message.last for message in messages[-1:])
+
+    async def test_tells_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
+        """Each call names its tool, its kind, and the file in the worktree or the command; then its end."""
+        async with self._set(Scenario.TOOLS, tmp_path) as (stage, scene):
+            events = await stage.events(await stage.start(scene.request))
+            assert (stage.worktree / FILE).read_text() == CONTENT
+        started = {
+            event.tool_started.tool_call_id: event.tool_started for event in payloads(events, "tool_started")
+        }
+        finished = [event.tool_finished for event in payloads(events, "tool_finished")]
+        assert sorted(tool.tool_call_id for tool in finished) == sorted(started)
+        assert all(tool.ok for tool in finished)
+        file, command = (
+            next(tool for tool in started.values() if tool.kind == kind)
+            for kind in (pb.TOOL_KIND_EDIT, pb.TOOL_KIND_COMMAND)
+        )
+        assert (file.target, file.name in {"Write", "Edit"}) == (FILE, True)
+        assert (command.target, command.name) == (COMMAND, "Bash")
+        assert "from-the-command" in told(events)
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    async def test_a_failed_tool_is_no_failed_session(self, tmp_path: Path) -> None:
+        """A call that fails says so, and the agent goes on."""
+        events = await self._play(Scenario.FAILING_TOOL, tmp_path)
+        (finished,) = (event.tool_finished for event in payloads(events, "tool_finished"))
+        assert not finished.ok
+        assert finished.result
+        assert RECOVERED in said(events)
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    @pytest.mark.parametrize(
+        ("scenario", "text"),
+        [(Scenario.LONG_OUTPUT, LONG_OUTPUT), (Scenario.LONG_LINE, LONG_LINE)],
+        ids=["lines", "one-line-of-5-MB"],
+    )
+    async def test_nothing_is_too_long(self, scenario: Scenario, text: str, tmp_path: Path) -> None:
+        """A long text arrives whole and in order, in events of bounded size."""
+        events = await self._play(scenario, tmp_path)
+        # Not compared by assert: its explanation of two such texts takes minutes.
+        whole = said(events).strip() == text.strip()
+        assert whole
+        assert max(event.ByteSize() for event in events) <= 64 << 10
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    async def test_other_bytes_are_replaced(self, tmp_path: Path) -> None:
+        """Output that is no UTF-8 neither breaks the session nor hides what is around it."""
+        events = await self._play(Scenario.OTHER_BYTES, tmp_path)
+        assert "caf" in told(events)
+        assert " end" in told(events)
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    @pytest.mark.parametrize("approved", [True, False], ids=["granted", "denied"])
+    async def test_waits_for_the_operator(self, approved: bool, tmp_path: Path) -> None:
+        """What needs an approval happens after a yes, and never after a no."""
+        scenario = Scenario.APPROVAL_GRANTED if approved else Scenario.APPROVAL_DENIED
+        async with self._set(scenario, tmp_path) as (stage, scene):
+            attempt = await stage.start(scene.request)
+            asked = await stage.until(attempt, lambda event: event.HasField("approval_requested"))
+            assert not (stage.worktree / APPROVED_FILE).exists()
+            await stage.answer(attempt, asked, approved=approved, message="Says the suite")
+            events = await stage.events(attempt)
+            assert (stage.worktree / APPROVED_FILE).exists() is approved
+        (resolved,) = payloads(events, "approval_resolved")
+        assert resolved.approval_resolved.approved is approved
+        outcomes = {pb.OUTCOME_SUCCEEDED} if approved else {pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED}
+        assert ending(events).outcome in outcomes
+
+    async def test_nobody_answers(self, tmp_path: Path) -> None:
+        """A question that waits longer than the plan allows counts as denied, and the log says so."""
+        async with self._set(Scenario.APPROVAL_UNANSWERED, tmp_path) as (stage, scene):
+            events = await stage.events(await stage.start(scene.request))
+            assert not (stage.worktree / APPROVED_FILE).exists()
+        assert len(payloads(events, "approval_requested")) == 1
+        (resolved,) = payloads(events, "approval_resolved")
+        assert not resolved.approval_resolved.approved
+        assert resolved.approval_resolved.message
+
+    async def test_what_the_plan_denies_never_happens(self, tmp_path: Path) -> None:
+        """A denied call fails without a question."""
+        async with self._set(Scenario.DENIED, tmp_path) as (stage, scene):
+            events = await stage.events(await stage.start(scene.request))
+            assert not (stage.worktree / APPROVED_FILE).exists()
+        assert not payloads(events, "approval_requested")
+        assert not any(event.tool_finished.ok for event in payloads(events, "tool_finished"))
+
+    async def test_stops_amid_a_turn(self, tmp_path: Path) -> None:
+        """A stopped agent is gone with all of its processes."""
+        async with self._set(Scenario.STOP, tmp_path) as (stage, scene):
+            attempt, processes = await self._until_it_works(stage, scene)
+            await stage.stop(attempt)
+            events = await stage.events(attempt)
+        assert ending(events).outcome == pb.OUTCOME_STOPPED
+        assert not _alive(processes)
+
+    async def test_takes_no_longer_than_allowed(self, tmp_path: Path) -> None:
+        """An agent over its time limit is ended, with all of its processes."""
+        async with self._set(Scenario.TIMEOUT, tmp_path) as (stage, scene):
+            scene.request.timeout.FromMilliseconds(2500)
+            attempt, processes = await self._until_it_works(stage, scene)
+            events = await stage.events(attempt)
+        assert ending(events).outcome == pb.OUTCOME_TIMED_OUT
+        assert not _alive(processes)
+
+    async def test_a_killed_agent_is_no_hanging_session(self, tmp_path: Path) -> None:
+        """An agent whose program is killed fails with a reason, or goes on by itself."""
+        async with self._set(Scenario.CRASH, tmp_path) as (stage, scene):
+            attempt, processes = await self._until_it_works(stage, scene)
+            # A host of ours lives on; it is the program below it that breaks.
+            for process in processes[1:] or processes:
+                process.kill()
+            events = await stage.events(attempt)
+        finished = ending(events)
+        assert finished.outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_SUCCEEDED}
+        assert bool(finished.reason) is (finished.outcome == pb.OUTCOME_FAILED)
+        assert not _alive(processes)
+
+    @pytest.mark.parametrize("scenario", list(REASONS), ids=lambda scenario: scenario.value)
+    async def test_says_why_the_model_does_not_answer(self, scenario: Scenario, tmp_path: Path) -> None:
+        """A model that refuses or is away ends the session with a reason that says what it is."""
+        events = await self._play(scenario, tmp_path)
+        finished = ending(events)
+        assert finished.outcome == pb.OUTCOME_FAILED
+        for part in REASONS[scenario]:
+            assert part in finished.reason.lower()
+
+    async def test_goes_on_with_an_earlier_session(self, tmp_path: Path) -> None:
+        """A resumed agent knows what it did before."""
+        async with self._set(Scenario.RESUME, tmp_path) as (stage, scene):
+            first = await stage.start(scene.request)
+            assert ending(await stage.events(first)).outcome == pb.OUTCOME_SUCCEEDED
+            events = await stage.events(await stage.start(scene.request, resume=first))
+            assert scene.went_on()
+        assert said(events).strip() == TEXT
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    async def test_begins_anew_where_it_cannot_go_on(self, tmp_path: Path) -> None:
+        """A session that the agent no longer knows is begun anew, and the log says so."""
+        async with self._set(Scenario.RESUME_UNKNOWN, tmp_path) as (stage, scene):
+            first = await stage.start(scene.request)
+            await stage.events(first)
+            scene.forget()
+            events = await stage.events(await stage.start(scene.request, resume=first))
+        assert "anew" in "".join(
+            event.output.text for event in events if event.output.stream == pb.OUTPUT_STREAM_SYSTEM
+        )
+        assert said(events).strip() == TEXT
+        assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
+
+    async def _until_it_works(self, stage: Stage, scene: Scene) -> tuple[str, list[psutil.Process]]:
+        attempt = await stage.start(scene.request)
+        seen: list[pb.Event] = []
+
+        def works(event: pb.Event) -> bool:
+            seen.append(event)
+            return WORKING in said(seen)
+
+        await stage.until(attempt, works)
+        return attempt, tree(seen)
+
+    async def _play(self, scenario: Scenario, folder: Path) -> list[pb.Event]:
+        async with self._set(scenario, folder) as (stage, scene):
+            return await stage.events(await stage.start(scene.request))
+
+    @asynccontextmanager
+    async def _set(self, scenario: Scenario, folder: Path) -> AsyncIterator[tuple[Stage, Scene]]:
+        if reason := self.subject.unsupported.get(scenario):
+            pytest.skip(f"{scenario.value}: {reason}")
+        async with self.subject.scene(scenario, folder) as scene:
+            yield Stage(scene.channel, scene.worktree), scene
+
+
+def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

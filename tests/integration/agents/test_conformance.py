@@ -1,0 +1,17 @@
+"""The driver suite over the agents that come with Heddle."""
+
+from heddle.testing.driver_suite import DriverSuite
+from tests.support.claude import ClaudeSubject
+from tests.support.subjects import CommandSubject, ScriptedSubject
+
+
+class TestScripted(DriverSuite):
+    subject = ScriptedSubject()
+
+
+class TestCommand(DriverSuite):
+    subject = CommandSubject()
+
+
+class TestClaude(DriverSuite):
+    subject = ClaudeSubject()
