@@ -28,7 +28,7 @@ async def drive(host: Host) -> None:
     if host.resume:
         ended = await turn.run(f"You were interrupted; go on. Your task is:\n\n{prompt}", host.resume)
         if not transcript.thread_id and UNKNOWN_THREAD in ended.last_words:
-            host.note(f"codex no longer has the session {host.resume}; a fresh one begins.")
+            host.note(f"codex no longer has its session {host.resume}; it begins anew.")
             ended = await turn.run(prompt)
     else:
         ended = await turn.run(prompt)

@@ -49,8 +49,8 @@ def _advice(status: int | None) -> str:
     match status:
         case 401 | 403:
             return (
-                f"the model's API refused the login (HTTP {status}): run `codex login` as the user that runs"
-                " agent_svc, or give the service a CODEX_API_KEY that is valid"
+                f"the model's API refused codex (HTTP {status}): log in with `codex login` as the user that runs"
+                " agent_svc, or give the service a valid CODEX_API_KEY"
             )
         case 404:
             return (
@@ -59,7 +59,8 @@ def _advice(status: int | None) -> str:
             )
         case 429:
             return (
-                "the model's API limits the rate (HTTP 429): try again later, or run fewer sessions at once"
+                "the rate limit of the model's API is reached (HTTP 429): try again later, or run fewer"
+                " sessions at once"
             )
         case int() if status >= 500:
             return f"the model's API is overloaded or down (HTTP {status}): try again later"
@@ -70,7 +71,7 @@ def _advice(status: int | None) -> str:
 def unreachable(message: str, seconds: float) -> str:
     """Returns the reason where codex was not connected for `seconds`."""
     return (
-        f"codex could not reach the model's API for {seconds:g} s: see the network, a proxy's variables"
+        f"codex could not connect to the model's API for {seconds:g} s: see the network, a proxy's variables"
         f" in HEDDLE_AGENT_ENV, and the base_url in codex's config.toml. codex says: {cause_of(message)}"
     )
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from agent_svc.drivers import protocol
+from agent_svc.drivers.host import HostTranslator
 from heddle import pb
-from tests.support.agents import DEADLINE, all_gone, ending, output, payloads
+from tests.support.agents import DEADLINE, all_gone, attempt_name, ending, output, payloads
 from tests.support.codex import KEY, codex
 from tests.support.models.turns import Call, Failure, Turn
 
@@ -145,15 +149,15 @@ async def test_lost_session_begins_anew(tmp_path: Path) -> None:
             database.unlink()
         events = await it.worker.run("codex", number=2, environment=it.environment, resume=first)
     assert ending(events) == ("SUCCEEDED", "")
-    assert "a fresh one begins" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert "begins anew" in output(events, pb.OUTPUT_STREAM_SYSTEM)
     assert said(events) == ["Done."]
 
 
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
-        (Failure(401, "bad key"), "refused the login (HTTP 401): run `codex login`"),
-        (Failure(429, headers={"retry-after": "0"}), "limits the rate (HTTP 429)"),
+        (Failure(401, "bad key"), "refused codex (HTTP 401): log in with `codex login`"),
+        (Failure(429, headers={"retry-after": "0"}), "rate limit of the model's API is reached (HTTP 429)"),
         (Failure(529, "overloaded"), "overloaded or down (HTTP 529)"),
         (Failure(400, "no such thing"), "codex failed: no such thing"),
     ],
@@ -177,7 +181,7 @@ async def test_nobody_answers(tmp_path: Path) -> None:
         events = await it.worker.run("codex", environment={**it.environment, "HEDDLE_CODEX_PATIENCE": "0.2"})
     outcome, why = ending(events)
     assert outcome == "FAILED"
-    assert "could not reach the model's API for 0.2 s" in why
+    assert "could not connect to the model's API for 0.2 s" in why
 
 
 def _user_namespaces_nest() -> bool:
@@ -212,3 +216,41 @@ async def test_missing_program(tmp_path: Path) -> None:
         events = await it.worker.run("codex", environment={**it.environment, "PATH": "/usr/bin:/bin"})
     assert ending(events)[0] == "FAILED"
     assert "npm install -g @openai/codex" in ending(events)[1]
+
+
+async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
+    """What the operator says while codex works reaches it as its next turn, in the same session."""
+    async with codex(tmp_path) as it:
+        answers = [Turn(calls=[bash("while [ ! -e go ]; do sleep 0.05; done")]), Turn("One."), Turn("Two.")]
+        it.model.play(answers, "Do it")
+        request = pb.StartSessionRequest(
+            attempt=attempt_name(), worktree_path=str(it.worker.worktree), agent="codex", prompt="Do it"
+        )
+        host = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "agent_svc.hosts.codex",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**it.environment, "TMPDIR": str(tmp_path)},
+        )
+        assert host.stdin is not None
+        assert host.stdout is not None
+        host.stdin.write(protocol.opening(request))
+        told = HostTranslator()
+        events: list[pb.Event] = []
+        async with asyncio.timeout(DEADLINE):
+            while data := await host.stdout.read(1 << 16):
+                found = told.stdout(data)
+                events += found
+                if payloads(found, "tool_started"):
+                    for words in ("Use tabs.", "And be quick."):
+                        said_so = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=words)
+                        host.stdin.write(protocol.line_of(pb.Event(message=said_so)))
+                    await host.stdin.drain()
+                    (it.worker.worktree / "go").touch()
+            assert await host.wait() == 0
+        host.stdin.close()
+    assert said(events) == ["One.", "Two."]
+    assert "Use tabs.\\n\\nAnd be quick." in json.dumps(it.model.requests[2]["input"][-1])
+    assert [event.usage.input_tokens for event in payloads(events, "usage")] == [2000, 1000]
