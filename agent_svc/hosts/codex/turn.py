@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from agent_svc.drivers.host import limited
 from agent_svc.drivers.text import clip
 from agent_svc.hosts.codex.failures import is_refusal
 from agent_svc.hosts.codex.transcript import Transcript
@@ -127,8 +126,7 @@ class Turn:
 
     def _tell(self, line: bytes) -> None:
         known = self._transcript.thread_id
-        for event in self._transcript.line(line):
-            self._host.emit(*limited(event))
+        self._host.emit(*self._transcript.line(line))
         if self._transcript.thread_id != known:
             self._host.remember(self._transcript.thread_id)
 

@@ -144,9 +144,7 @@ async def test_lost_session_begins_anew(tmp_path: Path) -> None:
     async with codex(tmp_path) as it:
         first = await it.worker.start("codex", environment=it.environment)
         await it.worker.events(first)
-        shutil.rmtree(tmp_path / "codex-home" / "sessions")
-        for database in (tmp_path / "codex-home").glob("*.sqlite*"):
-            database.unlink()
+        it.forget()
         events = await it.worker.run("codex", number=2, environment=it.environment, resume=first)
     assert ending(events) == ("SUCCEEDED", "")
     assert "begins anew" in output(events, pb.OUTPUT_STREAM_SYSTEM)
@@ -176,8 +174,7 @@ async def test_nobody_answers(tmp_path: Path) -> None:
     async with codex(tmp_path) as it:
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
-        config = tmp_path / "codex-home" / "config.toml"
-        config.write_text(config.read_text().replace(it.model.url, f"http://127.0.0.1:{port}/v1"))
+        it.configure(f"http://127.0.0.1:{port}/v1")
         events = await it.worker.run("codex", environment={**it.environment, "HEDDLE_CODEX_PATIENCE": "0.2"})
     outcome, why = ending(events)
     assert outcome == "FAILED"

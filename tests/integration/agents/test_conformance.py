@@ -2,6 +2,7 @@
 
 from heddle.testing.driver_suite import DriverSuite
 from tests.support.claude import ClaudeSubject
+from tests.support.codex import CodexSubject
 from tests.support.subjects import CommandSubject, ScriptedSubject
 
 
@@ -15,3 +16,7 @@ class TestCommand(DriverSuite):
 
 class TestClaude(DriverSuite):
     subject = ClaudeSubject()
+
+
+class TestCodex(DriverSuite):
+    subject = CodexSubject()
