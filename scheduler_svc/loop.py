@@ -132,7 +132,7 @@ class Loop:
             return [action for action in chosen if act(connection, action, lead.now())]
 
         try:
-            return await lead.write(partial(write, chosen=actions), LOOP, *_topics(actions))
+            return await lead.write(partial(write, chosen=actions), *_topics(actions))
         except HeddleError:
             raise
         except Exception:
@@ -141,7 +141,7 @@ class Loop:
         held = []
         for action in actions:
             try:
-                held += await lead.write(partial(write, chosen=[action]), LOOP, *_topics([action]))
+                held += await lead.write(partial(write, chosen=[action]), *_topics([action]))
             except HeddleError:
                 raise
             except Exception:
@@ -187,15 +187,13 @@ def _begin(crew: Crew, action: Action) -> None:
 
 
 def _topics(actions: Sequence[Action]) -> set[str]:
-    """Returns the names of the runs that actions change."""
+    """Returns the names of the runs that actions change, and LOOP where more can be decided at once."""
     topics = set()
     for action in actions:
         match action:
-            case StartTask(name) | StopAttempt(name):
-                run = name.run
-            case ReadyEpic(name) | MergeEpic(name) | FinishEpic(name) | SkipTask(name):
-                run = name.run
-            case MergeRun(name) | FinishRun(name):
-                run = name.run
-        topics.add(f"runs/{run}")
+            case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
+                # Whatever these begin rings when it ends.
+                topics.add(f"runs/{name.run}")
+            case ReadyEpic(name) | SkipTask(name) | FinishEpic(name) | FinishRun(name):
+                topics |= {f"runs/{name.run}", LOOP}
     return topics

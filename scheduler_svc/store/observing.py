@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import AttemptName, EpicName, RunName, TaskName
+from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
@@ -44,17 +44,30 @@ _EPICS = (
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
 )
+# Each task with its newest attempt, which is the only one that can be live or accepted.
 _TASKS = (
-    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.state, tasks.c.attempt_count, tasks.c.estimate)
+    sa.select(
+        tasks.c.run,
+        tasks.c.epic,
+        tasks.c.task,
+        tasks.c.state,
+        tasks.c.attempt_count,
+        tasks.c.estimate,
+        attempts.c.started_at,
+        attempts.c.ended_at,
+        attempts.c.stop_reason,
+    )
+    .outerjoin(
+        attempts,
+        sa.and_(
+            attempts.c.run == tasks.c.run,
+            attempts.c.epic == tasks.c.epic,
+            attempts.c.task == tasks.c.task,
+            attempts.c.number == tasks.c.attempt_count,
+        ),
+    )
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
-)
-_LIVE = sa.select(
-    attempts.c.run, attempts.c.epic, attempts.c.task, attempts.c.number, attempts.c.stop_reason
-).where(attempts.c.ended_at.is_(None))
-
-_TYPICAL = sa.select(sa.func.avg(attempts.c.ended_at - attempts.c.started_at)).where(
-    attempts.c.run.in_(_GOING_ON), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
 )
 
 
@@ -63,18 +76,19 @@ def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapsho
     going_on = connection.execute(_RUNS).all()
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
-    live = {(row.run, row.epic, row.task): row for row in connection.execute(_LIVE).all()}
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    seconds: list[float] = []
     for row in connection.execute(_TASKS).all():
-        of_epic[row.run, row.epic].append(_task(row, live.get((row.run, row.epic, row.task))))
+        of_epic[row.run, row.epic].append(_task(row))
+        if row.state == pb.TASK_STATE_ACCEPTED:
+            seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
     for each in connection.execute(_EPICS).all():
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
-    typical = connection.execute(_TYPICAL).scalar_one()
     return Snapshot(
         runs=tuple(_run(row, of_run[row.run]) for row in going_on),
         workers=tuple(workers),
-        typical_seconds=None if typical is None else float(typical) / 1_000_000,
+        typical_seconds=sum(seconds) / len(seconds) if seconds else None,
     )
 
 
@@ -111,13 +125,14 @@ def _depends_on(spec: bytes) -> tuple[str, ...]:
     return tuple(pb.PlanEpic.FromString(spec).depends_on)
 
 
-def _task(row: Row, live: Row | None) -> TaskView:
+def _task(row: Row) -> TaskView:
     name = TaskName(row.run, row.epic, row.task)
+    live = row.started_at is not None and row.ended_at is None
     return TaskView(
         name=name,
         state=row.state,
         attempts=row.attempt_count,
         estimate=row.estimate,
-        live_attempt=AttemptName(*name, live.number) if live else None,
-        stopping=live is not None and live.stop_reason is not None,
+        live_attempt=name.attempt(row.attempt_count) if live else None,
+        stopping=live and row.stop_reason is not None,
     )
