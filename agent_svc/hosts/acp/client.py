@@ -25,10 +25,12 @@ from acp.schema import (
     ToolCallProgress,
     ToolCallStart,
     ToolCallUpdate,
+    UsageUpdate,
     WaitForTerminalExitResponse,
     WriteTextFileResponse,
 )
 
+from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.hosts.acp.transcript import Transcript
 from agent_svc.hosts.hosting import Host
@@ -60,6 +62,8 @@ class Client:
         if self.replaying:
             return
         self._host.emit(*self.transcript.update(update))
+        if isinstance(update, UsageUpdate):
+            self._host.remember(str(Memory(session_id, self.transcript.spending.total)))
         if isinstance(update, ToolCallStart | ToolCallProgress):
             for picture in self.transcript.call(update.tool_call_id).pictures():
                 self._keep(picture)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from acp import PROTOCOL_VERSION, RequestError, text_block
 from acp.client.connection import ClientSideConnection
@@ -23,6 +23,7 @@ from acp.schema import (
 from agent_svc.drivers.acp import Agent
 from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, reason, stopped_early
+from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.hosting import AgentFailedError, Host
 from heddle import __version__
 
@@ -45,7 +46,7 @@ class Stopped(Exception):  # noqa: N818 (nothing went wrong)
     """The session is to end before it has begun."""
 
 
-Opened = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse
+Opened: TypeAlias = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse
 
 
 class Session:
@@ -76,7 +77,7 @@ class Session:
                 f"Heddle speaks {PROTOCOL_VERSION}: update {self._agent.name}"
             )
         opened = await self._resume(said.agent_capabilities or AgentCapabilities()) or await self._begin()
-        self._host.remember(self._id)
+        self._host.remember(str(Memory(self._id, self._client.transcript.spending.total)))
         await self._choose_mode(opened)
         await self._choose_model(opened)
 
@@ -107,7 +108,8 @@ class Session:
         if not resumes and not can.load_session:
             self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
             return None
-        self._id = self._host.resume
+        earlier = Memory.parse(self._host.resume)
+        self._id = earlier.session_id
         self._client.replaying = True
         try:
             opened = await self._reopen(loads=not resumes)
@@ -119,6 +121,7 @@ class Session:
         finally:
             self._client.replaying = False
         self._resumed = True
+        self._client.transcript.spending.total = earlier.spent
         return opened
 
     async def _reopen(self, *, loads: bool) -> Opened:

@@ -18,13 +18,15 @@ class Spending:
     def __init__(self) -> None:
         # As the agent names it. Empty: it does not say.
         self.model = ""
-        # In micros. None: this agent has reported none.
-        self._total: int | None = None
+        # In micros, since the session began, also in an earlier attempt.
+        self.total = 0
+        self._reports = False
 
     def cost(self, cost: Cost | None) -> list[pb.Event]:
         """Returns the usage for a report of what the session cost so far."""
         if cost is None or cost.currency.upper() != "USD":
             return []
+        self._reports = True
         spent = self._take(cost)
         return [pb.Event(usage=pb.Usage(model=self.model, cost_usd_micros=spent))] if spent else []
 
@@ -42,13 +44,12 @@ class Spending:
             cache_read_tokens=read,
             cache_write_tokens=write,
         )
-        if self._total is not None:
+        if self._reports:
             told.cost_usd_micros = 0
         return [pb.Event(usage=told)]
 
     def _take(self, cost: Cost) -> int:
         total = round(cost.amount * MICROS)
-        spent = total - (self._total or 0)
+        spent, self.total = total - self.total, total
         # It counts from zero again where the agent began anew.
-        self._total = total
         return spent if spent >= 0 else total

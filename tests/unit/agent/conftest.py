@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-collect_ignore_glob = [] if find_spec("acp") else ["test_acp_*.py"]
+collect_ignore_glob = [] if find_spec("acp") else ["test_acp_[!d]*.py"]
 
 
 def pytest_report_header() -> str:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from acp.schema import PromptResponse, SessionNotification
 
+from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.acp.transcript import Transcript
 from heddle import pb
 
@@ -154,3 +155,13 @@ def test_what_is_not_shown_is_passed_over(session: Session) -> None:
     assert session.say("agent_message_chunk", content={"type": "image", "data": "", "mimeType": "x"}) == []
     assert session.text("prompt", "user_message_chunk") == []
     assert session.say("available_commands_update", availableCommands=[]) == []
+
+
+def test_a_resumed_session_pays_for_nothing_twice(session: Session) -> None:
+    """A later attempt remembers what an earlier one told of the session's cost."""
+    cost(session, 0.01)
+    memory = Memory.parse(str(Memory("id:with:colons", session.transcript.spending.total)))
+    assert memory == ("id:with:colons", 10_000)
+    later = Session()
+    later.transcript.spending.total = memory.spent
+    assert cost(later, 0.015) == [5_000]

@@ -1,6 +1,7 @@
 import io
 from pathlib import Path
 
+from agent_svc.scripted.incoming import Incoming
 from agent_svc.scripted.player import Player
 from agent_svc.scripted.rehearsal import rehearsal
 from agent_svc.scripted.stage import Stage
@@ -9,7 +10,7 @@ from heddle import pb
 
 def test_player_knows_every_step() -> None:
     """The scripted agent plays every step that a plan can hold."""
-    player = Player(Stage(io.BytesIO(), io.BytesIO(), speed=0), Path(), attempt=1)
+    player = Player(Stage(Incoming(-1), io.BytesIO(), speed=0), Path(), attempt=1)
     assert set(player._acts) == {
         field.name for field in pb.ScriptStep.DESCRIPTOR.oneofs_by_name["step"].fields
     }

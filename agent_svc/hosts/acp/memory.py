@@ -1,0 +1,22 @@
+"""What a later attempt needs to go on with a session: kept by agent_svc as the session's id. Pure."""
+
+from typing import NamedTuple
+
+
+class Memory(NamedTuple):
+    """The agent's own id of its session, and what of its cost is told already, in micros of a dollar.
+
+    Agents count a session's cost from its beginning, also after it was resumed.
+    """
+
+    session_id: str
+    spent: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.spent}:{self.session_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Memory":
+        """Returns what `str` gave; raises ValueError for another text."""
+        spent, _, session_id = text.partition(":")
+        return cls(session_id, int(spent))

@@ -1,0 +1,130 @@
+"""A real ACP agent, Claude Code behind its adapter, against a scripted model."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support.agents import ending, living, payloads
+from tests.support.claude import Claude, claude
+from tests.support.models.turns import Answer, Call, Failure, Turn
+from tests.support.programs import NODE_PROGRAMS, need_package, need_program
+
+AGENT = "acp:claude-agent-acp"
+
+
+@asynccontextmanager
+async def adapter(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
+    """Serves a worker and a model; the adapter uses the Claude Code that claude-agent-sdk brings."""
+    need_package("acp")
+    need_program("claude-agent-acp")
+    async with claude(folder, answers) as it:
+        it.environment |= {
+            "PATH": f"{NODE_PROGRAMS}:{os.environ['PATH']}",
+            "CLAUDE_CODE_EXECUTABLE": str(bundled_claude()),
+        }
+        yield it
+
+
+def bundled_claude() -> Path:
+    spec = find_spec("claude_agent_sdk")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "_bundled" / "claude"
+
+
+async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
+    """Thinking, text, tool calls with their results, and usage with its cost come as events."""
+    async with adapter(tmp_path) as it:
+        target = it.worker.worktree / "docs" / "a.txt"
+        answers = [
+            Turn("I will look.", thinking="What is here?", calls=[Call("Bash", {"command": "echo hi"})]),
+            Turn(calls=[Call("Bash", {"command": "cat /no/such/file"})]),
+            Turn(calls=[Call("Write", {"file_path": str(target), "content": "one\n"})]),
+            Turn("All **done**."),
+        ]
+        it.model.play(answers, "Do it")
+        permissions = pb.Permissions(allow=["Bash(*)"])
+        events = await it.worker.run(AGENT, environment=it.environment, permissions=permissions)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert spoken(events, pb.MESSAGE_KIND_THINKING) == "What is here?"
+    assert spoken(events, pb.MESSAGE_KIND_TEXT) == "I will look.All **done**."
+    started = [event.tool_started for event in payloads(events, "tool_started")]
+    assert [(tool.name, tool.target, tool.input) for tool in started] == [
+        ("Bash", "echo hi", "echo hi"),
+        ("Bash", "cat /no/such/file", "cat /no/such/file"),
+        ("Write", "docs/a.txt", "one\n"),
+    ]
+    finished = [event.tool_finished for event in payloads(events, "tool_finished")]
+    assert [tool.tool_call_id for tool in finished] == [tool.tool_call_id for tool in started]
+    assert [tool.ok for tool in finished] == [True, False, True]
+    assert finished[0].result == "hi"
+    assert target.read_text() == "one\n"
+    usage = [event.usage for event in payloads(events, "usage")]
+    assert sum(each.input_tokens for each in usage) == 4000
+    assert sum(each.output_tokens for each in usage) == 400
+    assert all(each.HasField("cost_usd_micros") for each in usage)
+    assert sum(each.cost_usd_micros for each in usage) > 0
+
+
+async def test_the_operator_decides(tmp_path: Path) -> None:
+    """A command waits for the operator; denied, it does not run, and the agent hears why in its next turn."""
+    answers = [Turn(calls=[Call("Bash", {"command": "touch deployed"})]), Turn("A pity."), Turn("I see.")]
+    async with adapter(tmp_path, answers) as it:
+        attempt = await it.worker.start(AGENT, environment=it.environment)
+        asked = await it.worker.until(attempt, lambda event: event.HasField("approval_requested"))
+        question = asked.approval_requested
+        assert (question.tool, question.target) == ("Bash", "touch deployed")
+        await it.worker.answer(attempt, question.approval_id, approved=False, message="not on Fridays")
+        events = await it.worker.events(attempt)
+        assert not (it.worker.worktree / "deployed").exists()
+        assert "not on Fridays" in str(it.model.requests[-1]["messages"][-1])
+    assert not payloads(events, "tool_finished")[0].tool_finished.ok
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_stop_ends_it_mid_turn(tmp_path: Path) -> None:
+    """A stop while the model speaks ends the agent and all of its processes."""
+    async with adapter(tmp_path, [Turn("Well, let me think about", holds=True)]) as it:
+        attempt = await it.worker.start(AGENT, environment=it.environment)
+        await it.worker.until(attempt, lambda event: "let me" in event.message.text)
+        await it.worker.stop(attempt, grace=10)
+        events = await it.worker.events(attempt)
+        assert not living(str(it.worker.worktree))
+    assert ending(events) == ("STOPPED", "the test says so")
+    assert payloads(events, "message")[-1].message.last
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, "the model's API refused the login (401)"), (429, "rate limited")]
+)
+async def test_failures_of_the_api_have_a_reason(tmp_path: Path, status: int, told: str) -> None:
+    """What the model's API refuses ends the session with what it was and what to do."""
+    async with adapter(tmp_path, [Failure(status, headers={"retry-after": "0"})]) as it:
+        outcome, reason = ending(await it.worker.run(AGENT, environment=it.environment))
+    assert outcome == "FAILED"
+    assert told in reason
+
+
+async def test_a_session_goes_on(tmp_path: Path) -> None:
+    """A later attempt goes on with what was said before, and pays for none of it again."""
+    async with adapter(tmp_path, [Turn("The password is sesame."), Turn("Done.")]) as it:
+        earlier = await it.worker.start(AGENT, environment=it.environment)
+        first = await it.worker.events(earlier)
+        later = await it.worker.start(AGENT, environment=it.environment, number=2, resume=earlier)
+        second = await it.worker.events(later)
+        assert "The password is sesame." in str(it.model.requests[-1]["messages"])
+    assert spoken(second, pb.MESSAGE_KIND_TEXT) == "Done."
+    assert cost(second) == cost(first)
+
+
+def spoken(events: list[pb.Event], kind: "pb.MessageKind.ValueType") -> str:
+    return "".join(event.message.text for event in events if event.message.kind == kind)
+
+
+def cost(events: list[pb.Event]) -> int:
+    return sum(event.usage.cost_usd_micros for event in events)

@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from agent_svc.drivers.acp import PRESETS, AcpCommandDriver, AcpDriver, acp_drivers, find, npm_version
+from heddle import pb
+
+CLAUDE = PRESETS[0]
+
+
+@pytest.fixture(name="program")
+def _program(tmp_path: Path) -> Path:
+    """An adapter as npm installs it: a link to a script of a package."""
+    package = tmp_path / "node_modules" / "@agentclientprotocol" / "claude-agent-acp"
+    (package / "dist").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"version": "1.2.3"}))
+    script = package / "dist" / "index.js"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    link = tmp_path / "bin" / "claude-agent-acp"
+    link.parent.mkdir()
+    link.symlink_to(script)
+    return link
+
+
+def told(program: Path | None = None, **environ: str) -> pb.AgentProgram:
+    path = str(program.parent) if program else "/nowhere"
+    return AcpDriver(CLAUDE, {"PATH": path, "HOME": "/nowhere", **environ}, lambda: True).program()
+
+
+def test_presets_are_found_by_name() -> None:
+    """Each preset has its driver, which leaves every other agent alone."""
+    assert [preset.name for preset in PRESETS] == [
+        "claude-agent-acp",
+        "gemini",
+        "opencode",
+        "codex-acp",
+        "goose",
+    ]
+    driver = AcpDriver(CLAUDE)
+    assert driver.accepts("acp:claude-agent-acp")
+    assert not any(driver.accepts(agent) for agent in ("acp:gemini", "claude-agent-acp", "acp:", "claude"))
+
+
+@pytest.mark.parametrize(
+    ("agent", "command"),
+    [
+        ("acp:gemini", ("gemini", "--acp")),
+        ("acp:my-agent --flag 'two words'", ("my-agent", "--flag", "two words")),
+        ("acp:/opt/my agent", ("/opt/my", "agent")),
+    ],
+)
+def test_other_names_are_command_lines(agent: str, command: tuple[str, ...]) -> None:
+    """What is no preset is a command line."""
+    assert find(agent).command == command
+    assert sum(driver.accepts(agent) for driver in acp_drivers()) >= 1
+
+
+@pytest.mark.parametrize("agent", ["acp:", "acp:   ", "acp:'open", "claude", "command:acp:x"])
+def test_what_names_no_agent_is_refused(agent: str) -> None:
+    """An empty or broken command line, and an agent of another kind, are not taken."""
+    assert not any(driver.accepts(agent) for driver in acp_drivers())
+
+
+def test_what_is_missing_is_said(program: Path) -> None:
+    """A program that is not there is told with the line that brings it, one without a login with how to."""
+    assert not told().available
+    assert told().detail == "not found on PATH; run: npm install -g @agentclientprotocol/claude-agent-acp"
+    found = told(program)
+    assert (found.available, found.version) == (True, "1.2.3")
+    assert found.detail == f"{program}; no login found: {CLAUDE.login}"
+    assert told(program, ANTHROPIC_API_KEY="x").detail == str(program)
+    assert "pip install" in AcpDriver(CLAUDE, {}, lambda: False).program().detail
+
+
+def test_a_login_is_found_in_the_home(program: Path, tmp_path: Path) -> None:
+    """The file that a login leaves counts as one."""
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / ".credentials.json").write_text("{}")
+    assert told(program, HOME=str(tmp_path)).detail == str(program)
+
+
+def test_versions_come_from_npm_alone(tmp_path: Path) -> None:
+    """A package file that merely lies above a program says nothing about it."""
+    (tmp_path / "package.json").write_text(json.dumps({"version": "9"}))
+    assert npm_version(tmp_path / "goose") == ""
+
+
+def test_only_a_preset_gets_credentials() -> None:
+    """A preset's agent is given the variables that it needs; a command line gets none."""
+    request = pb.StartSessionRequest(agent="acp:my-agent")
+    assert AcpCommandDriver().launch(request, "").credentials == ()
+    assert "ANTHROPIC_API_KEY" in AcpDriver(CLAUDE).launch(request, "").credentials
+    assert "OPENAI_API_KEY" not in AcpDriver(CLAUDE).launch(request, "").credentials

@@ -1,0 +1,39 @@
+"""How the scripted agent waits for lines."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent_svc.scripted.incoming import Incoming
+
+
+@pytest.fixture(name="pipe")
+def _pipe() -> Iterator[tuple[Incoming, int]]:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb", buffering=0) as end:
+        yield Incoming(reader), end.fileno()
+    os.close(reader)
+
+
+def test_lines_come_one_by_one(pipe: tuple[Incoming, int]) -> None:
+    """Lines that came at once are given one after the other; a piece waits for its end."""
+    incoming, writer = pipe
+    os.write(writer, b"one\ntwo\nthr")
+    assert [incoming.line(), incoming.line()] == [b"one", b"two"]
+    assert incoming.line(0) is None
+    os.write(writer, b"ee\n")
+    assert incoming.line() == b"three"
+
+
+def test_wait_takes_all_of_its_time_after_the_end(pipe: tuple[Incoming, int]) -> None:
+    """Where the other end has gone, a wait is no shorter, and a wait without limit ends."""
+    incoming, writer = pipe
+    os.write(writer, b"last\nhalf")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+    assert incoming.line() == b"last"
+    assert incoming.line() is None
+    begun = time.monotonic()
+    assert incoming.line(0.05) is None
+    assert time.monotonic() - begun >= 0.05
