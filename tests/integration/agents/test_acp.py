@@ -12,7 +12,7 @@ from heddle import pb
 from tests.support.agents import ending, living, payloads
 from tests.support.claude import Claude, claude
 from tests.support.models.turns import Answer, Call, Failure, Turn
-from tests.support.programs import NODE_PROGRAMS, need_package, need_program
+from tests.support.programs import NODE_PROGRAMS, need_program
 
 AGENT = "acp:claude-agent-acp"
 
@@ -20,7 +20,6 @@ AGENT = "acp:claude-agent-acp"
 @asynccontextmanager
 async def adapter(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
     """Serves a worker and a model; the adapter uses the Claude Code that claude-agent-sdk brings."""
-    need_package("acp")
     need_program("claude-agent-acp")
     async with claude(folder, answers) as it:
         it.environment |= {

@@ -12,14 +12,12 @@ import pytest_asyncio
 from agent_svc.scripted.picture import draw
 from heddle import pb
 from tests.support.agents import Agents, agents, attempt_name, ending, output, payloads, seconds
-from tests.support.programs import need_package
 
 AGENT = f"acp:{sys.executable} {Path(__file__).parents[2] / 'support' / 'acp_agent.py'}"
 
 
 @pytest_asyncio.fixture(name="worker")
 async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
-    need_package("acp")
     async with agents(tmp_path) as worker:
         yield worker
 
