@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent_svc.hosts.codex.transcript import Transcript, plain_command
 from heddle import pb
 
-WORKTREE = Path("/work/tree")
+WORKTREE = Path("/srv/tree")
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def test_shell_is_taken_off(wrapped: str, plain: str) -> None:
 def test_changed_files_are_a_call_each(transcript: Transcript) -> None:
     """Each file of a change is its own call, relative to the worktree where it lies within."""
     changes = [
-        {"path": "/work/tree/a.txt", "kind": "add"},
-        {"path": "/work/tree/src/b.py", "kind": "update"},
+        {"path": "/srv/tree/a.txt", "kind": "add"},
+        {"path": "/srv/tree/src/b.py", "kind": "update"},
         {"path": "/etc/c", "kind": "delete"},
     ]
     events = transcript.line(item("completed", "file_change", changes=changes, status="failed"))
