@@ -33,7 +33,8 @@ class Conversation:
         remember: Callable[[str], None],
     ) -> None:
         self._journal = journal
-        self._actor = f"agent:{agent.partition(':')[0]}"
+        self._agent = agent.partition(":")[0]
+        self._actor = f"agent:{self._agent}"
         self._translator = translator
         self._screenshots = screenshots
         self._on_defect = on_defect
@@ -43,6 +44,10 @@ class Conversation:
         self._looked = 0.0
         # Set while the agent listens to control lines.
         self._host: Supervised | None = None
+        # True once it was seen that it never does.
+        self._deaf = False
+        # Ids of what the operator said.
+        self._sent: set[str] = set()
         # By id: whether it was answered.
         self._approvals: dict[str, bool] = {}
 
@@ -52,6 +57,7 @@ class Conversation:
             asyncio.create_task(self._read(process.stdout, self._translator.stdout)),
             asyncio.create_task(self._read(process.stderr, self._translator.stderr)),
         ]
+        self._deaf = not launch.controlled
         if launch.controlled:
             self._host = process
             process.write(launch.stdin)
@@ -108,3 +114,24 @@ class Conversation:
         event = pb.Event(approval_resolved=resolved)
         self._host.write(protocol.line_of(event))
         await self._journal.tell(actor or "user", event)
+
+    async def send(self, text: str, message_id: str, actor: str) -> None:
+        """Tells the agent what the operator says. Idempotent by `message_id`, where it has one."""
+        if message_id in self._sent:
+            return
+        if self._deaf:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_CANNOT_LISTEN,
+                f"an agent of the kind {self._agent!r} takes no messages while it works;"
+                " wait for its end, or stop it",
+                agent=self._agent,
+            )
+        if self._host is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
+            )
+        if message_id:
+            self._sent.add(message_id)
+        said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
+        self._host.write(protocol.line_of(pb.Event(message=said)))
+        await self._journal.tell(actor or "user", pb.Event(message=said))

@@ -62,6 +62,12 @@ class AgentServicer(stubs.AgentServiceServicer):
         )
         return pb.AnswerApprovalResponse()
 
+    async def SendMessage(
+        self, request: pb.AgentServiceSendMessageRequest, context: Context
+    ) -> pb.AgentServiceSendMessageResponse:
+        await self._sessions.send(AttemptName.parse(request.attempt), request)
+        return pb.AgentServiceSendMessageResponse()
+
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactResponse]:

@@ -108,6 +108,16 @@ class Session:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
         await self._conversation.answer(resolved, actor)
 
+    async def send(self, text: str, message_id: str, actor: str) -> None:
+        """Tells the agent what the operator says. Idempotent by `message_id`."""
+        if self._conversation is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE,
+                "the agent is about to start; say it again in a moment",
+                state="starting",
+            )
+        await self._conversation.send(text, message_id, actor)
+
     async def run(self, driver: Driver) -> None:
         """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from agent_svc.drivers.catalogue import Catalogue
+from agent_svc.drivers.text import MAX_TEXT_BYTES
 from agent_svc.ending import Ending
 from agent_svc.event_log import EventLog
 from agent_svc.recorder import Recorder
@@ -207,9 +208,21 @@ class Sessions:
     async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands an answer to the agent that asked."""
         self._fence.check(epoch)
+        await (await self._live_session(name)).answer(resolved, actor)
+
+    async def send(self, name: AttemptName, request: pb.AgentServiceSendMessageRequest) -> None:
+        """Tells the agent what the operator says."""
+        self._fence.check(request.epoch)
+        if not request.text.strip():
+            raise errors.invalid_field("text", "there is nothing to say in it")
+        if len(request.text.encode()) > MAX_TEXT_BYTES:
+            raise errors.invalid_field("text", f"at most {MAX_TEXT_BYTES} bytes can be said at once")
+        session = await self._live_session(name)
+        await session.send(request.text, request.message_id, request.actor)
+
+    async def _live_session(self, name: AttemptName) -> Session:
         if session := self._running.get(name):
-            await session.answer(resolved, actor)
-            return
+            return session
         await self.get(name)
         raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
 

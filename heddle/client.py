@@ -171,6 +171,13 @@ class HeddleClient:
         )
         await self._mutate(self._stub.ResolveApproval, request)
 
+    async def send_message(self, attempt: str, text: str, *, message_id: str = "") -> None:
+        """Tells the agent of a session something; one that works on reads it as soon as it can."""
+        request = pb.SendMessageRequest(
+            attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex, actor=self._actor
+        )
+        await self._call(self._stub.SendMessage, request)
+
     async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:
         """Yields the run's events behind `after` up to the newest."""
         while True:

@@ -31,7 +31,7 @@ def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
         if kind == "output":
             _write(summary, event.output.text)
         elif kind == "message":
-            _write(summary, event.message.text + "\n" if event.message.last else event.message.text)
+            _write(summary, _spoken(event.message))
         else:
             _take(folded, kind, event)
     if newest is not None:
@@ -46,6 +46,13 @@ def closed_lines(summary: pb.SessionSummary) -> None:
     """Takes off the mark of a complete line, and keeps the newest lines."""
     lines = [line for line in summary.last_lines if line]
     summary.last_lines[:] = lines[-_LINES:]
+
+
+def _spoken(message: pb.Message) -> str:
+    if message.kind == pb.MESSAGE_KIND_OPERATOR:
+        # On a line of its own, wherever the agent is in its own words.
+        return f"\nOperator: {message.text}\n"
+    return message.text + "\n" if message.last else message.text
 
 
 def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:

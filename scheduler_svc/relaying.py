@@ -25,15 +25,11 @@ async def answer_approval(
     database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str
 ) -> None:
     """Hands the operator's answer to the worker; raises NOT_FOUND or WRONG_STATE."""
-    name = AttemptName.parse(request.attempt)
-    attempt, epoch = await database.read(
-        lambda connection: (get_attempt(connection, name), read_epoch(connection))
+    attempt, epoch = await _live(
+        database, request.attempt, "its session has ended, so nobody waits for an answer"
     )
-    if attempt.HasField("end_time"):
-        advice = "its session has ended, so nobody waits for an answer"
-        raise wrong_state(name, pb.AttemptState.Name(attempt.state), advice)
     answer = pb.AnswerApprovalRequest(
-        attempt=str(name),
+        attempt=attempt.name,
         epoch=epoch,
         approval_id=request.approval_id,
         approved=request.approved,
@@ -42,6 +38,35 @@ async def answer_approval(
     )
     worker = workers.get(attempt.worker)
     await call(worker.name, worker.agent.AnswerApproval, answer, _ANSWER_TIMEOUT)
+
+
+async def send_message(
+    database: Database, workers: Workers, request: pb.SendMessageRequest, actor: str
+) -> None:
+    """Hands the operator's words to the worker; raises NOT_FOUND, WRONG_STATE or CANNOT_LISTEN."""
+    attempt, epoch = await _live(database, request.attempt, "its session has ended, so nobody listens")
+    if attempt.state == pb.ATTEMPT_STATE_STARTING:
+        raise wrong_state(attempt.name, pb.AttemptState.Name(attempt.state), "say it again in a moment")
+    message = pb.AgentServiceSendMessageRequest(
+        attempt=attempt.name,
+        epoch=epoch,
+        text=request.text,
+        message_id=request.message_id,
+        actor=actor,
+    )
+    worker = workers.get(attempt.worker)
+    await call(worker.name, worker.agent.SendMessage, message, _ANSWER_TIMEOUT)
+
+
+async def _live(database: Database, attempt: str, advice: str) -> tuple[pb.Attempt, int]:
+    """Returns a live attempt and the leader's epoch; raises NOT_FOUND, or WRONG_STATE with `advice`."""
+    name = AttemptName.parse(attempt)
+    found, epoch = await database.read(
+        lambda connection: (get_attempt(connection, name), read_epoch(connection))
+    )
+    if found.HasField("end_time"):
+        raise wrong_state(name, pb.AttemptState.Name(found.state), advice)
+    return found, epoch
 
 
 async def read_artifact(

@@ -120,6 +120,10 @@ class SchedulerServicer(SchedulerServiceServicer):
         await relaying.answer_approval(self._database, self._workers, request, _actor(request))
         return pb.ResolveApprovalResponse()
 
+    async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
+        await relaying.send_message(self._database, self._workers, request, _actor(request))
+        return pb.SendMessageResponse()
+
     # Events and sessions.
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent_svc.drivers import protocol
 from agent_svc.drivers.scripted import SPEED
+from agent_svc.scripted.incoming import Incoming
 from agent_svc.scripted.player import Player, ScriptFailedError
 from agent_svc.scripted.rehearsal import rehearsal
 from agent_svc.scripted.stage import Stage
@@ -14,8 +15,9 @@ from heddle import pb
 
 def main() -> int:
     """Returns the exit code: 1 where the script says that the session fails."""
-    stage = Stage(sys.stdin.buffer, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
-    request = protocol.parse_opening(sys.stdin.buffer.readline()).session
+    incoming = Incoming(sys.stdin.fileno())
+    stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
+    request = protocol.parse_opening(incoming.line() or b"").session
     stage.greet()
     player = Player(stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]))
     try:

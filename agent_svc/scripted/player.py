@@ -71,7 +71,7 @@ class Player:
         self._stage.send(pb.Event(usage=usage(step)))
 
     def _wait(self, step: pb.ScriptStep.Wait) -> None:
-        time.sleep(step.duration.ToTimedelta().total_seconds())
+        self._stage.wait(step.duration.ToTimedelta().total_seconds())
 
     def _ignore_sigterm(self, _: pb.ScriptStep.IgnoreSigterm) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import time
 from typing import BinaryIO, Final
 
 from agent_svc.drivers import protocol
+from agent_svc.scripted.incoming import Incoming
 from heddle import pb
 
 # Seconds between two pieces of text at speed factor 1, about as fast as a model.
@@ -16,7 +17,7 @@ PIECE_LENGTH: Final = 12
 class Stage:
     """Sends events, and waits for answers. `speed` is a factor on every natural pause; 0: none."""
 
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, speed: float) -> None:
+    def __init__(self, incoming: Incoming, outgoing: BinaryIO, speed: float) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._speed = speed
@@ -47,8 +48,20 @@ class Stage:
 
     def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
         """Returns the operator's answer; None where agent_svc went away."""
-        for line in self._incoming:
+        while line := self._incoming.line():
             event = protocol.parse_event(line)
             if event.approval_resolved.approval_id == approval_id:
                 return event.approval_resolved
+            self._echo(event)
         return None
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, and repeats what the operator says meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if line := self._incoming.line(left):
+                self._echo(protocol.parse_event(line))
+
+    def _echo(self, event: pb.Event) -> None:
+        if event.message.kind == pb.MESSAGE_KIND_OPERATOR:
+            self.speak(f"The operator says: {event.message.text}", pb.MESSAGE_KIND_TEXT)

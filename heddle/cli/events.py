@@ -68,6 +68,11 @@ def _usage(event: pb.Usage) -> str:
     return f"usage: {event.model}: {event.input_tokens} in, {event.output_tokens} out{price}"
 
 
+def _message(event: pb.Message) -> str:
+    text = event.text.rstrip("\n")
+    return f"operator: {text}" if event.kind == pb.MESSAGE_KIND_OPERATOR else text
+
+
 def _approval(event: pb.ApprovalRequested) -> str:
     tool = f" ({event.tool} {event.target})" if event.tool else ""
     return f"asks: {event.question}{tool}"
@@ -112,7 +117,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "output": lambda e: e.text.rstrip("\n"),
     "tool_started": _tool,
     "tool_finished": _tool_finished,
-    "message": lambda e: e.text.rstrip("\n"),
+    "message": _message,
     "screenshot": lambda e: f"screenshot: {e.caption} ({e.size_bytes} bytes)",
     "usage": _usage,
     "check_finished": _check,

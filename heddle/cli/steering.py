@@ -60,6 +60,26 @@ def deny(
 
 
 @app.command()
+def say(
+    attempt: AttemptArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is to know.")],
+    as_json: Json = False,
+) -> None:
+    """Tells a running agent something; it reads it at once, or before its next turn."""
+
+    async def said(client: HeddleClient) -> str:
+        name = await names.attempt_name(client, attempt)
+        await client.send_message(name, text)
+        return name
+
+    name = output.run_async(with_client(said))
+    if as_json:
+        output.print_json(pb.SendMessageResponse())
+    else:
+        output.line(f"{name.removeprefix('runs/')} told")
+
+
+@app.command()
 def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
     """Ends a session; returns when its agent and all that it started are gone."""
 

@@ -16,7 +16,7 @@ class Transcript:
     def text(self, event: pb.Event) -> str:
         """Returns what `event` adds."""
         kind = event.WhichOneof("payload")
-        if kind in _TEXT:
+        if kind in _TEXT and event.message.kind != pb.MESSAGE_KIND_OPERATOR:
             text = words.plain(getattr(event, kind).text)
             if kind == "message" and event.message.last and not text.endswith("\n"):
                 text += "\n" if text or self._open_line else ""

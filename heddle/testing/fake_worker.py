@@ -41,6 +41,8 @@ class FakeSession:
         self.ended = asyncio.Event()
         # By approval_id: True if the operator said yes.
         self.answers: dict[str, bool] = {}
+        # What the operator said, by message_id.
+        self.heard: dict[str, str] = {}
         self._news = asyncio.Event()
 
     def emit(self, **payload: Any) -> None:
@@ -226,6 +228,15 @@ class _Agent(AgentServiceServicer):
         session.answers[request.approval_id] = request.approved
         session.ring()
         return pb.AnswerApprovalResponse()
+
+    async def SendMessage(
+        self, request: pb.AgentServiceSendMessageRequest, context: Context
+    ) -> pb.AgentServiceSendMessageResponse:
+        self._worker.changing("SendMessage", request)
+        session = self._session(request.attempt)
+        session.heard.setdefault(request.message_id, request.text)
+        session.ring()
+        return pb.AgentServiceSendMessageResponse()
 
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context

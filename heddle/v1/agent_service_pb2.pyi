@@ -436,6 +436,55 @@ class AnswerApprovalResponse(_message.Message):
 Global___AnswerApprovalResponse: _TypeAlias = AnswerApprovalResponse  # noqa: Y015
 
 @_typing.final
+class AgentServiceSendMessageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.str
+    epoch: _builtins.int
+    text: _builtins.str
+    """At most 32 KiB of UTF-8."""
+    message_id: _builtins.str
+    """The same one again is told once. Absent: not idempotent."""
+    actor: _builtins.str
+    """Who says it, for the event's actor. Absent: "user"."""
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        text: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attempt", b"attempt", "epoch", b"epoch", "message_id", b"message_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentServiceSendMessageRequest: _TypeAlias = AgentServiceSendMessageRequest  # noqa: Y015
+
+@_typing.final
+class AgentServiceSendMessageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentServiceSendMessageResponse: _TypeAlias = AgentServiceSendMessageResponse  # noqa: Y015
+
+@_typing.final
 class FetchArtifactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

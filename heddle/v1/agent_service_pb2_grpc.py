@@ -71,6 +71,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalResponse.FromString,
                 _registered_method=True)
+        self.SendMessage = channel.unary_unary(
+                '/heddle.v1.AgentService/SendMessage',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.FromString,
+                _registered_method=True)
         self.FetchArtifact = channel.unary_stream(
                 '/heddle.v1.AgentService/FetchArtifact',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
@@ -152,6 +157,18 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendMessage(self, request, context):
+        """Tells the agent what the operator says: in the midst of its turn where it can
+        take that, else before its next one. Idempotent by message_id.
+
+        - NOT_FOUND: no such session.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+        - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchArtifact(self, request, context):
         """The bytes of a screenshot.
 
@@ -200,6 +217,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.AnswerApproval,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalResponse.SerializeToString,
+            ),
+            'SendMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendMessage,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.SerializeToString,
             ),
             'FetchArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifact,
@@ -381,6 +403,33 @@ class AgentService:
             '/heddle.v1.AgentService/AnswerApproval',
             heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.AgentService/SendMessage',
+            heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

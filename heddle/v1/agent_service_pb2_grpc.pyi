@@ -73,6 +73,14 @@ class AgentServiceStub:
     - NOT_FOUND: no such session or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
     """
+    SendMessage: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]
+    """Tells the agent what the operator says: in the midst of its turn where it can
+    take that, else before its next one. Idempotent by message_id.
+
+    - NOT_FOUND: no such session.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+    - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
+    """
     FetchArtifact: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]
     """The bytes of a screenshot.
 
@@ -125,6 +133,14 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     - NOT_FOUND: no such session or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+    """
+    SendMessage: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]  # type: ignore[assignment]
+    """Tells the agent what the operator says: in the midst of its turn where it can
+    take that, else before its next one. Idempotent by message_id.
+
+    - NOT_FOUND: no such session.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+    - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
     FetchArtifact: _aio.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]  # type: ignore[assignment]
     """The bytes of a screenshot.
@@ -211,6 +227,20 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - NOT_FOUND: no such session or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def SendMessage(
+        self,
+        request: _agent_service_pb2.AgentServiceSendMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.AgentServiceSendMessageResponse, _abc.Awaitable[_agent_service_pb2.AgentServiceSendMessageResponse]]:
+        """Tells the agent what the operator says: in the midst of its turn where it can
+        take that, else before its next one. Idempotent by message_id.
+
+        - NOT_FOUND: no such session.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+        - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
         """
 
     @_abc_1.abstractmethod

@@ -57,6 +57,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
     (moved, replaced, another branch checked out). Metadata: path.
     """
+    ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
+    agent.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 50
     """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
     ERROR_REASON_DISK_FULL: _ErrorReason.ValueType  # 60
@@ -116,6 +120,10 @@ ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 38
 ERROR_REASON_WORKTREE_DAMAGED: ErrorReason.ValueType  # 39
 """FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
 (moved, replaced, another branch checked out). Metadata: path.
+"""
+ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
+agent.
 """
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 50
 """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""

@@ -119,6 +119,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.FromString,
                 _registered_method=True)
+        self.SendMessage = channel.unary_unary(
+                '/heddle.v1.SchedulerService/SendMessage',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SendMessageRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SendMessageResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListEvents',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEventsRequest.SerializeToString,
@@ -312,6 +317,21 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendMessage(self, request, context):
+        """Tells the agent of a session what the operator says: in the midst of its turn
+        where it can take that, else before its next one. Idempotent by message_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
+        - NOT_FOUND: no such attempt.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages;
+        stop the attempt, or wait for its end.
+        - FAILED_PRECONDITION / WRONG_STATE: the agent has ended; or it is about to
+        start, then say it again in a moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEvents(self, request, context):
         """One page of a run's log.
 
@@ -453,6 +473,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ResolveApproval,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.SerializeToString,
+            ),
+            'SendMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendMessage,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SendMessageRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SendMessageResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -883,6 +908,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ResolveApproval',
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ResolveApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/SendMessage',
+            heddle_dot_v1_dot_scheduler__service__pb2.SendMessageRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.SendMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

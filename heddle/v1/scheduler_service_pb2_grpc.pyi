@@ -127,6 +127,17 @@ class SchedulerServiceStub:
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
     """
+    SendMessage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]
+    """Tells the agent of a session what the operator says: in the midst of its turn
+    where it can take that, else before its next one. Idempotent by message_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
+    - NOT_FOUND: no such attempt.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages;
+      stop the attempt, or wait for its end.
+    - FAILED_PRECONDITION / WRONG_STATE: the agent has ended; or it is about to
+      start, then say it again in a moment.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEventsRequest, _scheduler_service_pb2.ListEventsResponse]
     """One page of a run's log.
 
@@ -266,6 +277,17 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+    """
+    SendMessage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]  # type: ignore[assignment]
+    """Tells the agent of a session what the operator says: in the midst of its turn
+    where it can take that, else before its next one. Idempotent by message_id.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
+    - NOT_FOUND: no such attempt.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages;
+      stop the attempt, or wait for its end.
+    - FAILED_PRECONDITION / WRONG_STATE: the agent has ended; or it is about to
+      start, then say it again in a moment.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEventsRequest, _scheduler_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """One page of a run's log.
@@ -487,6 +509,23 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def SendMessage(
+        self,
+        request: _scheduler_service_pb2.SendMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SendMessageResponse, _abc.Awaitable[_scheduler_service_pb2.SendMessageResponse]]:
+        """Tells the agent of a session what the operator says: in the midst of its turn
+        where it can take that, else before its next one. Idempotent by message_id.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
+        - NOT_FOUND: no such attempt.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages;
+          stop the attempt, or wait for its end.
+        - FAILED_PRECONDITION / WRONG_STATE: the agent has ended; or it is about to
+          start, then say it again in a moment.
         """
 
     @_abc_1.abstractmethod

@@ -112,6 +112,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ResolveApprovalResponse()
 
+    async def SendMessage(self, request: pb.SendMessageRequest, context: Any) -> pb.SendMessageResponse:
+        self._note(request)
+        return pb.SendMessageResponse()
+
     async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:
         self._note(request)
         last = min(request.after_sequence + 7, self.length)

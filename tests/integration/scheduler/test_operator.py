@@ -254,3 +254,34 @@ async def queue(scheduler: Scheduler, page_size: int = 0) -> list[tuple[str, str
         if not page.next_page_token:
             return found
         request.page_token = page.next_page_token
+
+
+async def test_message_reaches_the_agent(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """What the operator says goes to the attempt's session, with its sender; an ended one is told no more."""
+
+    async def listen(session: FakeSession) -> pb.SessionFinished:
+        while not session.heard:
+            await session.news()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = listen
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.until(run, started)
+    message = pb.SendMessageRequest(
+        attempt=f"{run}/epics/a/tasks/one/attempts/1", text="Use tabs", message_id="m1", actor="user:ada"
+    )
+    await scheduler.api.SendMessage(message)
+    await scheduler.finished(run)
+
+    (told,) = worker.called("SendMessage")
+    assert (told.text, told.message_id, told.actor) == ("Use tabs", "m1", "user:ada")
+    assert await reason_of(scheduler.api.SendMessage(message)) == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_message_before_the_start_is_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An attempt without a session yet cannot be told anything."""
+    worker.slots = 0
+    run = await scheduler.create(make_plan({"a": ["one"]}), max_parallel=1)
+    await eventually(lambda: bool(worker.called("StartSession")))
+    message = pb.SendMessageRequest(attempt=f"{run}/epics/a/tasks/one/attempts/1", text="Hello?")
+    assert await reason_of(scheduler.api.SendMessage(message)) == pb.ERROR_REASON_WRONG_STATE

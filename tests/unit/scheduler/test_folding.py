@@ -28,6 +28,10 @@ def say(text: str, last: bool = False) -> dict[str, Any]:
     return {"message": pb.Message(kind=pb.MESSAGE_KIND_TEXT, text=text, last=last)}
 
 
+def told(text: str) -> dict[str, Any]:
+    return {"message": pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)}
+
+
 def lines(*payloads: dict[str, Any]) -> list[str]:
     summary = fold(pb.Attempt(), events(*payloads)).summary
     closed_lines(summary)
@@ -53,6 +57,7 @@ def test_nothing_is_changed_in_place() -> None:
         ([out("a\r\nb\r\n")], ["a", "b"]),
         ([out("\n\n\na\n\n")], ["a"]),
         ([say("Hel"), say("lo", last=True), out("x\n")], ["Hello", "x"]),
+        ([say("Hel"), told("Stop"), say("lo")], ["Hel", "Operator: Stop", "lo"]),
         ([out("1\n2\n3\n4\n5\n6\n7\n")], ["3", "4", "5", "6", "7"]),
         ([out("1\n2\n3\n4\n5\n6\n7")], ["3", "4", "5", "6", "7"]),
         ([out("")], []),

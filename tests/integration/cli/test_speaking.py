@@ -1,4 +1,4 @@
-"""Answering agents with the command, against the real services."""
+"""Speaking with agents by the command, against the real services."""
 
 import json
 
@@ -7,6 +7,7 @@ from google.protobuf.json_format import Parse
 
 from heddle import pb
 from tests.integration.cli.server import Server
+from tests.support.commands import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,6 +17,14 @@ epics:
   - key: api
     tasks:
       - {key: one, script: [{ask: May I drop the table?}, {say: Thank you}]}
+"""
+
+LISTENING = """
+name: Listening
+epics:
+  - key: api
+    tasks:
+      - {key: one, script: [{say: begun}, {wait: 600s}]}
 """
 
 
@@ -61,3 +70,17 @@ async def test_denied_question_ends_the_session(server: Server) -> None:
     code, _, err = await server.heddle("approve", f"{name}/api/one", "approval-1")
     assert code == 1
     assert "has ended" in err
+
+
+async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
+    """What is said to a running agent reaches it, and stands in its log with its answer."""
+    name = await server.begin(LISTENING)
+    await server.until(name, "api/one/1: session started")
+    code, out, err = await server.heddle("say", f"{name}/api/one", "Use the old table")
+    assert (code, out) == (0, f"{name}/epics/api/tasks/one/attempts/1 told\n"), err
+    async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
+        await logs.says("[operator: Use the old table]\nThe operator says: Use the old table\n")
+    await server.heddle("cancel", name)
+    code, _, err = await server.heddle("say", f"{name}/api/one", "Too late")
+    assert code == 1
+    assert "nobody listens" in err
