@@ -7,6 +7,7 @@ from typing import Final
 from agent_svc.hosts.codex.failures import plain_reason, sandbox_broken, unreachable
 from agent_svc.hosts.codex.home import PATIENCE, CodexHome
 from agent_svc.hosts.codex.policy import confine
+from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.codex.turn import Ended, Turn
 from agent_svc.hosts.hosting import AgentFailedError, Host
@@ -23,7 +24,8 @@ async def drive(host: Host) -> None:
     home = CodexHome(os.environ)
     transcript = Transcript(host.worktree, host.session.model or home.model, time.monotonic)
     _tell_limits(host)
-    turn = Turn(host, transcript, arguments(host, home), float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE))
+    patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
+    turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)
     prompt = host.session.prompt
     if host.resume:
         ended = await turn.run(f"You were interrupted; go on. Your task is:\n\n{prompt}", host.resume)

@@ -13,7 +13,7 @@ class Spending:
     """
 
     def __init__(self, model: str) -> None:
-        self._model = model
+        self.model = model
         self._total = pb.Usage()
 
     def report(self, counts: Mapping[str, int]) -> list[pb.Event]:
@@ -31,7 +31,7 @@ class Spending:
         if total.output_tokens < before.output_tokens:
             before = pb.Usage()
         used = pb.Usage(
-            model=self._model,
+            model=self.model,
             input_tokens=max(0, total.input_tokens - before.input_tokens),
             output_tokens=total.output_tokens - before.output_tokens,
             cache_read_tokens=max(0, total.cache_read_tokens - before.cache_read_tokens),

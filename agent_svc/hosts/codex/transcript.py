@@ -34,9 +34,10 @@ class Transcript:
     def __init__(self, worktree: Path, model: str, clock: Callable[[], float]) -> None:
         self._worktree = worktree
         self._clock = clock
-        self._spending = Spending(model)
+        self.spending = Spending(model)
         self._turn = 0
         self._lists = 0
+        self._untold = 0
         # The calls that have begun and not ended, by codex's item: when, and the calls.
         self._running: dict[str, tuple[float, list[ToolCall]]] = {}
         # What codex calls the session. Empty: it has not said.
@@ -63,6 +64,12 @@ class Transcript:
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return [_system(text)] if text.strip() else []
 
+    def refused(self, command: str, code: int, output: str) -> list[pb.Event]:
+        """Returns the events of a command that the sandbox refused and codex did not tell."""
+        self._untold += 1
+        item = {"id": f"refused_{self._untold}", "command": command}
+        return self._command({**item, "aggregated_output": output, "exit_code": code}, done=True)
+
     def end_turn(self) -> list[pb.Event]:
         """Returns the ends of calls that codex never told: what they run in is gone now."""
         events: list[pb.Event] = []
@@ -82,7 +89,7 @@ class Transcript:
                 pass
             case "turn.completed":
                 self.completed = True
-                return self._spending.report(said["usage"])
+                return self.spending.report(said["usage"])
             case "turn.failed":
                 self.failure = str(said["error"]["message"])
             case "item.started" | "item.updated" | "item.completed":

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from agent_svc.drivers.text import clip
 from agent_svc.hosts.codex.failures import is_refusal
+from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host
 
@@ -46,9 +47,12 @@ class Ended(NamedTuple):
 class Turn:
     """Runs the turns of one session, one after the other."""
 
-    def __init__(self, host: Host, transcript: Transcript, arguments: Sequence[str], patience: float) -> None:
+    def __init__(
+        self, host: Host, transcript: Transcript, record: Record, arguments: Sequence[str], patience: float
+    ) -> None:
         self._host = host
         self._transcript = transcript
+        self._record = record
         self._arguments = arguments
         self._last_words = ""
         # Seconds that codex may be without a connection.
@@ -58,6 +62,8 @@ class Turn:
         """Runs codex on `prompt`, in its session `thread_id` or a new one, until it is gone."""
         self._transcript.begin_turn()
         self._last_words = ""
+        if thread_id:
+            self._record.follow(thread_id, skip=True)
         process = await self._start(thread_id)
         asking = asyncio.create_task(self._ask(process, prompt))
         overhearing = asyncio.create_task(self._overhear(process))
@@ -125,10 +131,15 @@ class Turn:
         return Heard.ALL
 
     def _tell(self, line: bytes) -> None:
+        # What was refused came before what is told now.
+        for refused in self._record.read():
+            self._host.emit(*self._transcript.refused(*refused))
+        self._transcript.spending.model = self._record.model or self._transcript.spending.model
         known = self._transcript.thread_id
         self._host.emit(*self._transcript.line(line))
         if self._transcript.thread_id != known:
             self._host.remember(self._transcript.thread_id)
+            self._record.follow(self._transcript.thread_id, skip=False)
 
     async def _overhear(self, process: Process) -> None:
         """Passes standard error on."""

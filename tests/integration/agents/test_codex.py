@@ -85,10 +85,16 @@ async def test_sandbox_holds(tmp_path: Path) -> None:
 async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
     """Where the plan denies writing, codex writes nothing; what it cannot keep it says."""
     async with codex(tmp_path) as it:
-        it.model.play([Turn(calls=[bash("echo x > file; echo went on")])], "Do it")
+        commands = ["echo x > file; echo went on", "touch other", "echo and on"]
+        it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")
         permissions = pb.Permissions(deny=["Edit", "Bash(git push:*)"])
         events = await it.worker.run("codex", environment=it.environment, permissions=permissions)
     assert ending(events) == ("SUCCEEDED", "")
+    # The second command is one that codex itself does not tell: its sandbox refused it at once.
+    started = [event.tool_started.target for event in payloads(events, "tool_started")]
+    assert started == commands
+    assert [ok for ok, _ in results(events)] == [True, False, True]
+    assert "Read-only file system" in results(events)[1][1]
     assert "went on" in output(events)
     assert list(it.worker.worktree.iterdir()) == []
     assert "does not keep: deny Bash(git push:*)" in output(events, pb.OUTPUT_STREAM_SYSTEM)
