@@ -4,12 +4,13 @@ import os
 import time
 from typing import Final
 
+from agent_svc.ending import signal_name
 from agent_svc.hosts.codex.failures import plain_reason, sandbox_broken, unreachable
 from agent_svc.hosts.codex.home import PATIENCE, CodexHome
 from agent_svc.hosts.codex.policy import confine
 from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
-from agent_svc.hosts.codex.turn import Ended, Turn
+from agent_svc.hosts.codex.turn import Ended, Heard, Turn
 from agent_svc.hosts.hosting import AgentFailedError, Host
 
 # Seconds without a connection to the model's API: codex itself would try again for ever.
@@ -17,6 +18,12 @@ DEFAULT_PATIENCE: Final = 60.0
 
 # Words of codex where it does not have the session that is to go on.
 UNKNOWN_THREAD: Final = "thread/resume"
+
+# What codex is told where it was cut off.
+GO_ON: Final = "You were interrupted; go on. Your task is:\n\n{prompt}"
+
+# How often a codex that is killed is started again in one turn.
+RESTARTS: Final = 2
 
 
 async def drive(host: Host) -> None:
@@ -26,18 +33,35 @@ async def drive(host: Host) -> None:
     _tell_limits(host)
     patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
     turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)
-    prompt = host.session.prompt
-    if host.resume:
-        ended = await turn.run(f"You were interrupted; go on. Your task is:\n\n{prompt}", host.resume)
-        if not transcript.thread_id and UNKNOWN_THREAD in ended.last_words:
-            host.note(f"codex no longer has its session {host.resume}; it begins anew.")
-            ended = await turn.run(prompt)
-    else:
-        ended = await turn.run(prompt)
-    judge(transcript, ended, turn.patience)
+    ended = await _first(host, transcript, turn)
+    judge(transcript, ended, patience)
     while not host.heard.empty():
         said = [host.heard.get_nowait() for _ in range(host.heard.qsize())]
-        judge(transcript, await turn.run("\n\n".join(said), transcript.thread_id), turn.patience)
+        ended = await _whole(host, transcript, turn, "\n\n".join(said), transcript.thread_id)
+        judge(transcript, ended, patience)
+
+
+async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
+    """Runs the turn for the task, in the session that is to go on where codex still has it."""
+    prompt = host.session.prompt
+    if not host.resume:
+        return await _whole(host, transcript, turn, prompt)
+    ended = await _whole(host, transcript, turn, GO_ON.format(prompt=prompt), host.resume)
+    if transcript.thread_id or UNKNOWN_THREAD not in ended.last_words:
+        return ended
+    host.note(f"codex no longer has its session {host.resume}; it begins anew.")
+    return await _whole(host, transcript, turn, prompt)
+
+
+async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, thread_id: str = "") -> Ended:
+    """Runs a turn; a codex that is killed goes on with its session, a few times."""
+    ended = await turn.run(prompt, thread_id)
+    for _ in range(RESTARTS):
+        if not ended.crashed or not transcript.thread_id:
+            break
+        host.note(f"codex was ended by {signal_name(-ended.code)}; it is started again and goes on.")
+        ended = await turn.run(GO_ON.format(prompt=prompt), transcript.thread_id)
+    return ended
 
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
@@ -58,16 +82,16 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
     """Raises AgentFailedError where the turn that has ended failed."""
-    if ended.stopped:
+    if ended.heard is Heard.STOPPED:
         raise AgentFailedError("the session was stopped")
     if transcript.sandbox_trouble:
         raise AgentFailedError(sandbox_broken(transcript.sandbox_trouble))
-    if ended.unreachable:
+    if ended.heard is Heard.NO_CONNECTION:
         raise AgentFailedError(unreachable(transcript.reconnecting, patience))
     if transcript.failure or transcript.reconnecting:
         raise AgentFailedError(plain_reason(transcript.failure or transcript.reconnecting))
     if not transcript.completed or ended.code:
-        how = f"with code {ended.code}" if ended.code >= 0 else f"by signal {-ended.code}"
+        how = f"with code {ended.code}" if ended.code >= 0 else f"by {signal_name(-ended.code)}"
         words = f": {ended.last_words}" if ended.last_words else ""
         raise AgentFailedError(f"codex ended {how} before its turn was over{words}")
 

@@ -30,6 +30,7 @@ class Heard(Enum):
     ALL = "all that it had to say"
     HOPELESS = "nothing good could come any more"
     NO_CONNECTION = "it was without a connection for too long"
+    STOPPED = "somebody wanted the end of the session"
 
 
 class Ended(NamedTuple):
@@ -38,10 +39,12 @@ class Ended(NamedTuple):
     code: int
     # The last line on standard error.
     last_words: str
-    # Somebody wanted the end of the session.
-    stopped: bool = False
-    # It was without a connection for too long.
-    unreachable: bool = False
+    heard: Heard
+
+    @property
+    def crashed(self) -> bool:
+        """True where a signal ended it that nobody of Heddle sent."""
+        return self.heard is Heard.ALL and self.code < 0
 
 
 class Turn:
@@ -71,12 +74,12 @@ class Turn:
         stopping = asyncio.create_task(self._host.stopping.wait())
         try:
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopped = not listening.done()
-            heard = Heard.ALL if stopped else listening.result()
-            code = await _end(process, hurry=stopped or heard is not Heard.ALL)
+            heard = listening.result() if listening.done() else Heard.STOPPED
+            code = await _end(process, hurry=heard is not Heard.ALL)
             # What a command left running may hold standard error open.
             await asyncio.wait({overhearing}, timeout=GRACE)
-            return Ended(code, self._last_words, stopped, heard is Heard.NO_CONNECTION)
+            # A stop reaches codex too, which may be faster to end than this to hear of it.
+            return Ended(code, self._last_words, Heard.STOPPED if self._host.stopping.is_set() else heard)
         finally:
             for task in (asking, overhearing, listening, stopping):
                 task.cancel()

@@ -125,24 +125,49 @@ async def test_stop_ends_the_tree(tmp_path: Path) -> None:
     assert ending(events) == ("STOPPED", "the test says so")
 
 
-async def test_crash_is_told_and_resumed(tmp_path: Path) -> None:
-    """A codex that is killed fails the session; the next attempt goes on with codex's own session."""
+async def test_killed_codex_goes_on(tmp_path: Path) -> None:
+    """A codex that is killed is started again and goes on with its own session."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7302")]), Turn("On we go.")], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
         await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
         kill_codex()
-        first = await it.worker.events(attempt)
-        second = await it.worker.run("codex", number=2, environment=it.environment, resume=attempt)
+        events = await it.worker.events(attempt)
         told = str(it.model.requests[-1]["input"])
-    outcome, reason = ending(first)
-    assert outcome == "FAILED"
-    assert "by signal 9" in reason
-    assert results(first) == [(False, "the turn ended before it did")]
-    assert ending(second) == ("SUCCEEDED", "")
-    assert said(second) == ["On we go."]
+    assert ending(events) == ("SUCCEEDED", "")
+    assert results(events) == [(False, "the turn ended before it did")]
+    assert said(events) == ["On we go."]
+    assert "ended by SIGKILL" in output(events, pb.OUTPUT_STREAM_SYSTEM)
     assert "sleep 7302" in told
     assert "You were interrupted" in told
+
+
+async def test_codex_that_is_killed_again_and_again(tmp_path: Path) -> None:
+    """A codex that does not stay alive fails the session."""
+    async with codex(tmp_path, [Turn(calls=[bash("sleep 7303")])] * 9) as it:
+        attempt = await it.worker.start("codex", environment=it.environment)
+        events = []
+        async for event in it.worker.watch(attempt):
+            events.append(event)
+            if event.HasField("tool_started"):
+                kill_codex()
+    assert ending(events)[0] == "FAILED"
+    assert "codex ended by SIGKILL before its turn was over" in ending(events)[1]
+    assert [result for result, _ in results(events)] == [False] * 3
+
+
+async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
+    """The next attempt goes on with what codex did before it was stopped."""
+    async with codex(tmp_path) as it:
+        it.model.play([Turn(calls=[bash("sleep 7304")]), Turn("On we go.")], "Do it")
+        attempt = await it.worker.start("codex", environment=it.environment)
+        await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
+        await it.worker.stop(attempt, grace=5)
+        events = await it.worker.run("codex", number=2, environment=it.environment, resume=attempt)
+        told = str(it.model.requests[-1]["input"])
+    assert ending(events) == ("SUCCEEDED", "")
+    assert said(events) == ["On we go."]
+    assert "sleep 7304" in told
 
 
 async def test_lost_session_begins_anew(tmp_path: Path) -> None:
