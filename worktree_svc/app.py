@@ -10,6 +10,7 @@ from worktree_svc import disk, git, leadership, recovery
 from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
+from worktree_svc.private import PrivateFolders
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.states import States
 from worktree_svc.worktrees import Worktrees
@@ -24,10 +25,14 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     lock = HomeLock(settings.home / "worktree.lock")
     jobs = Jobs()
     states = States(settings.home / "worktrees")
-    recovery.break_locks(states)
+    folders = PrivateFolders(settings.home / "repositories")
+    recovery.break_locks(states, folders)
     still_leads = leadership.fence(settings.home / "worktree_epoch")
-    worktrees = Worktrees(states, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads)
-    servicer = WorktreeServicer(jobs, worktrees, Commits(states, still_leads), Merges(still_leads))
+    worktrees = Worktrees(
+        states, folders, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads
+    )
+    commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
+    servicer = WorktreeServicer(jobs, worktrees, commits, merges)
 
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)

@@ -35,6 +35,8 @@ def find(project: Project, place: Place) -> Path | None:
     """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
     pointer = str(place.path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
+        if entry.parent.is_symlink() or not entry.is_file():
+            continue
         with suppress(FileNotFoundError):  # that worktree is being removed right now
             if entry.read_text(errors="surrogateescape").strip() == pointer:
                 return entry.parent
@@ -74,7 +76,7 @@ def create(project: Project, place: Place, commit: str) -> None:
     place.path.parent.mkdir(parents=True, exist_ok=True)
     # Without a branch, as git would guess at a name's meaning: HEAD is set when the worktree is settled.
     options = ("--quiet", "--detach", "--no-checkout")
-    project.git.text("worktree", "add", *options, str(place.path), commit)
+    project.exposed_git.text("worktree", "add", *options, str(place.path), commit)
 
 
 def forget(project: Project, place: Place) -> None:
@@ -120,9 +122,9 @@ def damaged(place: Place) -> errors.HeddleError:
 def head_commit(project: Project, place: Place) -> str | None:
     """Returns the commit on which the worktree stands; None if it stands on none."""
     folder = find(project, place)
-    if folder is None or not (folder / "HEAD").is_file():
+    if folder is None:
         return None
-    return refs.resolve(_inside(project, place, folder), "HEAD")
+    return refs.head_of(project.git, folder)
 
 
 def stands_on_branch(project: Project, place: Place) -> bool:
@@ -139,25 +141,25 @@ def settle(place: Place, folder: Path) -> None:
     for pattern in _LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
-    (folder / "HEAD").write_text(f"ref: {refs.branch_ref(place.epic.branch)}\n")
+    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(place.epic.branch)}\n")
     if place.index.exists():
         files.copy_atomically(place.index, folder / "index")
     else:
-        (folder / "index").unlink(missing_ok=True)
+        files.remove(folder / "index")
 
 
 def reset(project: Project, place: Place, head: str) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay."""
     folder = mend(project, place)
-    settle(place, folder)
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
-    git = _inside(project, place, folder)
+    git = project.git.at(place.path, index=place.index)
+    files.remove(place.index.with_name(f"{place.index.name}.lock"))
     # Former screenshots, also where the project ignores them; what it tracks there comes back.
     files.remove(place.path / ARTIFACTS)
-    insist(git, "reset", "--quiet", "--hard", head)
+    insist(git, "read-tree", "--reset", "-u", head)
     # Twice forced: a folder that is a repository of its own goes too.
     insist(git, "clean", "--quiet", "-d", "--force", "--force")
-    files.copy_atomically(folder / "index", place.index)
+    settle(place, folder)
 
 
 def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
@@ -165,7 +167,3 @@ def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
     if git.attempt(*arguments, stdin=stdin).code:
         files.unlock(git.folder)
         git.text(*arguments, stdin=stdin)
-
-
-def _inside(project: Project, place: Place, folder: Path) -> Git:
-    return project.git.at(place.path, git_dir=folder)

@@ -10,6 +10,7 @@ from heddle.names import AttemptName
 from worktree_svc import checkouts, history, messages, projects, refs, snapshots
 from worktree_svc.git import Git
 from worktree_svc.leadership import StillLeads
+from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 from worktree_svc.states import Place, States
 
@@ -28,12 +29,13 @@ class Commits:
     """Commits what attempts left in their worktrees. Calls about one epic must not overlap."""
 
     states: States
+    folders: PrivateFolders
     still_leads: StillLeads
 
     def commit_task(self, path: str, attempt: AttemptName, epoch: int, subject: str, body: str) -> Committed:
         """Commits what the attempt left as one commit on the epic's branch. Idempotent."""
         self.still_leads(epoch)
-        project = projects.find(path)
+        project = projects.find(self.folders, path)
         epic = attempt.parent.parent
         place = self.states.place(epic)
         state = self.states.load(place)
@@ -43,7 +45,7 @@ class Commits:
             return Committed(project.git, head)
         if state is None:
             raise checkouts.damaged(place)
-        projects.check_same(project, state.project)
+        projects.check_same(self.folders, project, state.project)
         if state.owner != attempt:
             earlier = history.commit_of(project.git, state, attempt)
             if earlier:
@@ -56,6 +58,7 @@ class Commits:
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         author = project.git.by(project.author())
         commit = author.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
+        snapshots.own(project, head, commit)
         self.still_leads(epoch)
         refs.move(
             project.git,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc import projects, refs
+from worktree_svc import projects
+from worktree_svc.projects import Project
 
 DEFAULT_MAX_BYTES: Final = 1 << 20
 
@@ -21,14 +22,15 @@ class Piece(NamedTuple):
     truncated: bool
 
 
-def diff(path: str, older: str, newer: str, *, from_merge_base: bool, max_bytes: int) -> Iterator[Piece]:
+def diff(
+    project: Project, older: str, newer: str, *, from_merge_base: bool, max_bytes: int
+) -> Iterator[Piece]:
     """Yields the diff between two revisions, at least one piece; raises UNKNOWN_REVISION."""
     if max_bytes < 0:
         raise errors.invalid_field("max_bytes", "takes a number of bytes; leave it out for 1 MiB")
-    project = projects.find(path)
     commits = []
     for revision in (older, newer):
-        commit = refs.resolve(project.git, revision) if revision else None
+        commit = projects.resolve(project, revision) if revision else None
         if commit is None:
             raise projects.unknown_revision(project, revision)
         commits.append(commit)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes `path` so that it holds the old text or the new, whenever power fails."""
-    scratch = path.with_name(f"{path.name}.new")
-    with scratch.open("w", encoding="utf-8") as file:
+    scratch = _scratch(path)
+    with scratch.open("x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -26,19 +26,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Copies a file so that `target` is never half."""
-    scratch = target.with_name(f"{target.name}.new")
+    """Copies a file so that `target` is never half, and nothing behind a link is written."""
+    scratch = _scratch(target)
     shutil.copyfile(source, scratch)
     scratch.replace(target)
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a whole folder. Idempotent; never follows a link."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    elif path.exists():
+    """Removes a file, a link, a pipe or a whole folder. Idempotent; never follows a link."""
+    if path.is_dir() and not path.is_symlink():
         unlock(path)
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def unlock(folder: Path) -> None:
@@ -49,3 +49,10 @@ def unlock(folder: Path) -> None:
         for path in (Path(parent, name) for name in names):
             if not path.is_symlink() and not os.access(path, os.R_OK):
                 path.chmod(path.stat().st_mode | 0o400)
+
+
+def _scratch(path: Path) -> Path:
+    """Returns the name under which `path` is written; whatever lies there, a link perhaps, is gone."""
+    scratch = path.with_name(f"{path.name}.new")
+    remove(scratch)
+    return scratch

@@ -7,12 +7,14 @@ another one by walking upwards from a folder that an agent has changed.
 """
 
 import os
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Self
+from typing import IO, Any, BinaryIO, Final, NamedTuple, Self
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it better than an ImportError
 
@@ -67,6 +69,8 @@ _ENVIRONMENT: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     # Looking at a user's checkout must not rewrite its index.
     "GIT_OPTIONAL_LOCKS": "0",
+    # refs/replace/ would show another commit in a commit's place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_PAGER": "cat",
     "GIT_EDITOR": "false",
     "GIT_AUTHOR_NAME": NAME,
@@ -77,6 +81,9 @@ _ENVIRONMENT: Final = {
     **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_CONFIG)},
     **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
 }
+
+# After so many seconds a git is ended: a filter or a pipe of an agent's may never end by itself.
+LONGEST_SECONDS = 600.0
 
 # Open files that every git of this process inherits; see locks.HomeLock.
 _shared_descriptors: Final[set[int]] = set()
@@ -134,44 +141,47 @@ class Git:
         return output.stdout
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> Output:
-        """Returns what git prints and its exit code, whatever it is; raises DISK_FULL."""
+        """Returns what git prints and its exit code, whatever it is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
         with tempfile.TemporaryFile() as file:
             if stdin:
                 file.write(stdin)
                 file.seek(0)
-            code, stdout, stderr = git.cmd.Git(self.folder).execute(
-                self._command(arguments),
-                istream=file,
-                env=self._environment(),
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                pass_fds=tuple(_shared_descriptors),
-            )
-        output = Output(code, stdout, stderr)
-        if code and any(sign in stderr for sign in _NO_SPACE):
+            process = self._start(arguments, file)
+            try:
+                stdout, stderr = process.communicate(timeout=LONGEST_SECONDS)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                raise _took_too_long(arguments) from None
+        output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
+        if output.code and any(sign in output.stderr for sign in _NO_SPACE):
             raise failure(arguments, output)
         return output
 
     @contextmanager
     def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
         """Yields what git prints while it prints it; ends git when the block is left."""
-        process = git.cmd.Git(self.folder).execute(
+        process = self._start(arguments)
+        try:
+            if process.stdout is None:
+                raise RuntimeError("git has no output")
+            yield process.stdout
+        finally:
+            _end(process)
+
+    def _start(self, arguments: Sequence[str], stdin: BinaryIO | None = None) -> "subprocess.Popen[bytes]":
+        started: Any = git.cmd.Git(self.folder).execute(
             self._command(arguments),
+            istream=stdin,
             env=self._environment(),
             as_process=True,
             pass_fds=tuple(_shared_descriptors),
+            # A group of its own, so that what it starts can be ended with it.
+            start_new_session=True,
         )
-        pipe = process.proc.stdout if process.proc else None
-        try:
-            if pipe is None:
-                raise RuntimeError("git has no output")
-            yield pipe
-        finally:
-            if process.proc:
-                process.proc.terminate()
-                process.proc.communicate()
+        process: subprocess.Popen[bytes] = started.proc
+        # Else the process would be ended together with the runner's own object.
+        started.proc = None
+        return process
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         # -C, though the runner changes folder too: where the folder is gone, the runner would
@@ -190,6 +200,26 @@ class Git:
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends git and all that it started."""
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
+
+
+def _took_too_long(arguments: Sequence[str]) -> errors.HeddleError:
+    return errors.HeddleError(
+        pb.ERROR_REASON_GIT_FAILED,
+        f"git {arguments[0]} took longer than {LONGEST_SECONDS:g} s and was ended. Perhaps a filter of your"
+        " git configuration waits for something (git config --list --show-origin shows them), or the disk is"
+        " very slow. Then try again; nothing was lost.",
+        command=readable(" ".join(["git", *arguments])),
+    )
 
 
 def share(descriptor: int) -> None:

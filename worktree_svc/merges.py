@@ -11,6 +11,7 @@ from heddle.names import EpicName, RunName
 from worktree_svc import messages, projects, refs
 from worktree_svc.git import decode, failure, readable
 from worktree_svc.leadership import StillLeads
+from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -48,11 +49,12 @@ class Request:
 class Merges:
     """Merges branches. Calls about one target should not overlap; if they do, the loser tries again."""
 
+    folders: PrivateFolders
     still_leads: StillLeads
 
     def merge(self, path: str, epoch: int, request: Request) -> Merged | Conflict:
         """Merges the source into the target, or says why not. Idempotent."""
-        project = projects.find(path)
+        project = projects.find(self.folders, path)
         for field, branch in (("source_branch", request.source), ("target_branch", request.target)):
             projects.check_branch_name(project, field, branch)
         for _ in range(MOST_TRIES):
@@ -109,7 +111,7 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
 def _start(project: Project, request: Request) -> str:
     if not request.create_at:
         raise projects.unknown_revision(project, request.target)
-    commit = refs.resolve(project.git, request.create_at)
+    commit = projects.resolve(project, request.create_at)
     if commit is None:
         raise projects.unknown_revision(project, request.create_at)
     return commit

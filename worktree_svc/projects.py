@@ -1,14 +1,17 @@
 """A project: a git repository on this disk, and what must hold before work on it begins."""
 
 import difflib
+import re
 import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb
-from worktree_svc import refs
+from worktree_svc import files, refs
 from worktree_svc.git import EMAIL, NAME, Git, decode, readable
+from worktree_svc.private import PrivateFolders
 
 # Dirty files that a reader is shown.
 MOST_DIRTY_FILES: Final = 20
@@ -20,6 +23,10 @@ class Project:
 
     top: Path
     common: Path
+    # The git folder of the checkout at `top`; `common`, but in a linked worktree.
+    git_dir: Path
+    # The service's own git folder, over the same objects and refs.
+    private: Path
 
     @property
     def bare(self) -> bool:
@@ -27,12 +34,17 @@ class Project:
 
     @property
     def git(self) -> Git:
-        """Git over the repository alone, without files."""
+        """Git over the repository alone, without files. Runs no program that the repository names."""
+        return Git(self.private, git_dir=self.private)
+
+    @property
+    def exposed_git(self) -> Git:
+        """Git under the repository's own configuration: only for the list of its worktrees, and for reading that."""
         return Git(self.common, git_dir=self.common)
 
     def author(self) -> tuple[str, str]:
         """Returns the name and email that the repository or its user has set, or Heddle's own."""
-        pairs = self.git.attempt("config", "--null", "--get-regexp", r"^user\.(name|email)$")
+        pairs = self.exposed_git.attempt("config", "--null", "--get-regexp", r"^user\.(name|email)$")
         found = dict(
             entry.split("\n", 1)
             for entry in pairs.stdout.decode(errors="replace").split("\0")
@@ -51,7 +63,7 @@ class Inspection:
     dirty_files: tuple[str, ...]
 
 
-def find(path: str) -> Project:
+def find(folders: PrivateFolders, path: str) -> Project:
     """Returns the repository that holds `path`; raises INVALID_FIELD or NOT_A_REPOSITORY."""
     folder = Path(path)
     if not folder.is_absolute():
@@ -75,18 +87,19 @@ def find(path: str) -> Project:
         raise _not_found_by_git(path, output.stderr)
     if not top and bare == "false":
         raise _not_a_repository(path, f"{path} is inside a .git folder. Name the folder that holds it.")
-    return Project(Path(top or git_dir), Path(common).resolve())
+    shared = Path(common).resolve()
+    return Project(Path(top or git_dir), shared, Path(git_dir), folders.of(shared))
 
 
-def check_same(project: Project, top: Path) -> None:
+def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
     """Raises INVALID_FIELD unless `top` lies in the same repository."""
-    if top != project.top and find(str(top)).common != project.common:
+    if top != project.top and find(folders, str(top)).common != project.common:
         raise errors.invalid_field("project", f"the epic's worktree belongs to {top}, not to {project.top}")
 
 
-def inspect(path: str, base_ref: str, merge_into: str) -> Inspection:
+def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
     """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
-    project = find(path)
+    project = find(folders, path)
     base = base_commit(project, base_ref)
     _check_name_is_free(project)
     if merge_into:
@@ -96,13 +109,10 @@ def inspect(path: str, base_ref: str, merge_into: str) -> Inspection:
 
 def base_commit(project: Project, base_ref: str) -> str:
     """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
-    git = project.git
-    # HEAD of the worktree that was named, which need not be the main one.
-    head = Git(project.top) if not base_ref or base_ref == "HEAD" else git
-    commit = refs.resolve(head, base_ref or "HEAD")
+    commit = resolve(project, base_ref or "HEAD")
     if commit:
         return commit
-    if not git.text("for-each-ref", "--count=1"):
+    if not project.git.text("for-each-ref", "--count=1"):
         folder = shlex.quote(str(project.top))
         raise errors.HeddleError(
             pb.ERROR_REASON_EMPTY_REPOSITORY,
@@ -111,6 +121,20 @@ def base_commit(project: Project, base_ref: str) -> str:
             project=project.top,
         )
     raise unknown_revision(project, base_ref or "HEAD")
+
+
+def resolve(project: Project, revision: str) -> str | None:
+    """Returns the commit that `revision` names, in any of git's notations; None if there is none.
+
+    HEAD is that of the checkout that was named, which need not be the main one.
+    """
+    found = re.match(r"(HEAD|@)(?![\w./{-])", revision)
+    if found:
+        head = refs.head_of(project.git, project.git_dir)
+        if head is None:
+            return None
+        revision = head + revision[found.end() :]
+    return refs.resolve(project.git, revision)
 
 
 def check_target(project: Project, branch: str) -> None:
@@ -124,14 +148,18 @@ def check_target(project: Project, branch: str) -> None:
 
 def check_branch_name(project: Project, field: str, branch: str) -> None:
     """Raises INVALID_FIELD if git takes no such name for a branch."""
-    if not branch or project.git.attempt("check-ref-format", refs.branch_ref(branch)).code:
+    if (
+        not branch
+        or branch.startswith("-")
+        or project.git.attempt("check-ref-format", refs.branch_ref(branch)).code
+    ):
         raise errors.invalid_field(field, f"{readable(branch)!r} is no name for a branch")
 
 
 def check_not_checked_out(project: Project, branch: str) -> None:
     """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
     path = None
-    for line in project.git.items("worktree", "list", "--porcelain", "-z"):
+    for line in project.exposed_git.items("worktree", "list", "--porcelain", "-z"):
         key, _, value = line.partition(" ")
         if key == "worktree":
             path = value
@@ -182,12 +210,16 @@ def _check_name_is_free(project: Project) -> None:
 def _dirty_files(project: Project) -> list[str]:
     if project.bare:
         return []
-    status = Git(project.top).items(
-        "status", "--porcelain=v2", "-z", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames"
-    )
-    # Ordinary entries have 8 fields before the path, unmerged ones 10.
-    paths = [entry.split(" ", 8 if entry[0] == "1" else 10)[-1] for entry in status if entry[0] in "1u"]
-    return [readable(path) for path in paths[:MOST_DIRTY_FILES]]
+    head = refs.head_of(project.git, project.git_dir)
+    if head is None or not (project.git_dir / "index").is_file():
+        return []
+    options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy, as git refreshes the index that it compares with.
+        index = Path(folder, "index")
+        files.copy_atomically(project.git_dir / "index", index)
+        paths = project.git.at(project.top, index=index).items("diff", *options, head, "--")
+    return [readable(path) for path in dict.fromkeys(paths)][:MOST_DIRTY_FILES]
 
 
 def _not_found_by_git(path: str, said: str) -> errors.HeddleError:

@@ -6,17 +6,18 @@ import structlog
 
 from heddle.errors import HeddleError
 from worktree_svc import projects
+from worktree_svc.private import PrivateFolders
 from worktree_svc.states import States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def break_locks(states: States) -> None:
+def break_locks(states: States, folders: PrivateFolders) -> None:
     """Removes the locks on refs of this data folder's runs: they outlive a machine that stops."""
     runs = {(state.project, state.epic.run) for _, state in states.all()}
     for top, run in sorted(runs):
         try:
-            common = projects.find(str(top)).common
+            common = projects.find(folders, str(top)).common
         except HeddleError as error:
             log.warning("project_unreachable", project=str(top), error=error.message)
             continue

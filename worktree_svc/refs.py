@@ -1,6 +1,8 @@
 """Heddle's refs in a project's repository, and moves of several at once."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle.names import AttemptName, EpicName
@@ -46,6 +48,20 @@ def resolve(git: Git, revision: str) -> str | None:
     return output.stdout.decode().strip() if output.code == 0 else None
 
 
+def head_of(git: Git, folder: Path) -> str | None:
+    """Returns the commit that the file HEAD in a git folder names; None if it names none.
+
+    Asked itself, git would read a configuration there, perhaps of an agent.
+    """
+    head = folder / "HEAD"
+    if head.is_symlink() or not head.is_file():
+        return None
+    text = head.read_text(errors="surrogateescape").strip()
+    if text.startswith("ref: "):
+        return read(git, text.removeprefix("ref: "))[0]
+    return resolve(git, text) if re.fullmatch(r"[0-9a-f]{40,64}", text) else None
+
+
 def move(git: Git, moves: Iterable[Move]) -> None:
     """Moves all refs or none; raises GIT_FAILED if one is not at its old value."""
     output = try_move(git, moves)
@@ -59,7 +75,8 @@ def try_move(git: Git, moves: Iterable[Move]) -> Output:
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
         for ref, new, old in moves
     ]
-    return git.attempt("update-ref", "-z", "--stdin", stdin="".join(lines).encode())
+    # A ref that an agent made an alias of another is replaced, and the other stays where it is.
+    return git.attempt("update-ref", "--no-deref", "-z", "--stdin", stdin="".join(lines).encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:

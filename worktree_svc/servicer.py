@@ -33,7 +33,9 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.InspectProjectResponse:
         def job() -> pb.InspectProjectResponse:
-            found = projects.inspect(request.project, request.base_ref, request.merge_into)
+            found = projects.inspect(
+                self._worktrees.folders, request.project, request.base_ref, request.merge_into
+            )
             return pb.InspectProjectResponse(
                 project=str(found.project.top), base_commit=found.base_commit, dirty_files=found.dirty_files
             )
@@ -133,13 +135,16 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     async def DiffRevisions(
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
-        pieces = diffs.diff(
-            request.project,
-            request.from_revision,
-            request.to_revision,
-            from_merge_base=request.from_merge_base,
-            max_bytes=request.max_bytes,
-        )
+        def job() -> Iterator[Piece]:
+            return diffs.diff(
+                projects.find(self._worktrees.folders, request.project),
+                request.from_revision,
+                request.to_revision,
+                from_merge_base=request.from_merge_base,
+                max_bytes=request.max_bytes,
+            )
+
+        pieces = await self._jobs.run(job)
         # Dropped before its end, when the caller goes away, the iterator ends its git.
         while piece := await self._jobs.run(_next(pieces)):
             yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)

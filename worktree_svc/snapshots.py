@@ -36,12 +36,12 @@ def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> 
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
     if not place.index.exists():
         git.text("read-tree", head)
-    checkouts.insist(git, "add", "--update")
+    _take_changes(git)
     skipped = project.common if own_files_only else None
     untracked = _untracked(git, skipped, f"--exclude=/{checkouts.ARTIFACTS}/")
     if untracked:
-        paths = "".join(f"{path}\0" for path in untracked)
-        checkouts.insist(git, "update-index", "--add", "--replace", "-z", "--stdin", stdin=encode(paths))
+        arguments = ("update-index", "--add", "--replace", "-z", "--stdin")
+        checkouts.insist(git, *arguments, stdin=_paths(untracked))
     return git.text("write-tree")
 
 
@@ -69,12 +69,51 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     )
     parents = [argument for tip in tips for argument in ("-p", tip)]
     commit = git.by(project.author()).text("commit-tree", *parents, tree, stdin=message.encode())
+    own(project, head, commit)
     refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
     return Kept(ref, commit)
 
 
+def own(project: Project, older: str, newer: str) -> None:
+    """Makes sure that the project itself holds what `newer` has beyond `older`.
+
+    git writes no object that it finds in another repository, to which an agent
+    may have pointed it; there, the object is gone some day.
+    """
+    if (project.common / "objects" / "info" / "alternates").exists():
+        pack = str(project.common / "objects" / "pack" / "pack")
+        wanted = f"{newer}\n^{older}\n"
+        project.git.text("pack-objects", "--quiet", "--revs", pack, stdin=wanted.encode())
+
+
 def _tree_of(git: Git, commit: str) -> str:
     return git.text("rev-parse", f"{commit}^{{tree}}")
+
+
+def _take_changes(git: Git) -> None:
+    """Brings tracked files up to date in the index.
+
+    Not by `git add`: for a submodule, that starts a git under the submodule's own
+    configuration, which may name a program. A pipe in a file's place is a deletion.
+    """
+    fields = git.items("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
+    changed = dict(zip(fields[1::2], fields[::2], strict=True))
+    gone = [path for path, how in changed.items() if how == "D" or _is_special(git.folder / path)]
+    if gone:
+        git.text("update-index", "--force-remove", "-z", "--stdin", stdin=_paths(gone))
+    there = [path for path in changed if path not in set(gone)]
+    if there:
+        arguments = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        checkouts.insist(git, *arguments, stdin=_paths(there))
+
+
+def _is_special(path: Path) -> bool:
+    """Returns whether something lies at `path` of which git keeps nothing: a pipe, a socket, a device."""
+    return path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
+
+
+def _paths(paths: list[str]) -> bytes:
+    return encode("".join(f"{path}\0" for path in paths))
 
 
 def _untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
@@ -99,7 +138,8 @@ def _untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
 
 def _submodules(git: Git) -> set[str]:
     """Returns the paths that .gitmodules names."""
-    if not (git.folder / ".gitmodules").is_file():
+    modules = git.folder / ".gitmodules"
+    if modules.is_symlink() or not modules.is_file():
         return set()
     pattern = r"^submodule\..*\.path$"
     arguments = ("--file", ".gitmodules", "--no-includes", "--null", "--get-regexp", pattern)

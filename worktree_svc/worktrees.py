@@ -12,6 +12,7 @@ from heddle.names import AttemptName, EpicName
 from worktree_svc import checkouts, disk, files, history, projects, refs, snapshots
 from worktree_svc.leadership import StillLeads
 from worktree_svc.locks import RepositoryLocks
+from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 from worktree_svc.snapshots import Kept
 from worktree_svc.states import Place, State, States
@@ -40,6 +41,7 @@ class Worktrees:
     """The worktrees below one data folder. Calls about one epic must not overlap."""
 
     states: States
+    folders: PrivateFolders
     repositories: RepositoryLocks
     min_free_bytes: int
     free_bytes: disk.FreeBytes
@@ -52,12 +54,12 @@ class Worktrees:
         alone.
         """
         self.still_leads(epoch)
-        project = projects.find(path)
+        project = projects.find(self.folders, path)
         epic = attempt.parent.parent
         place = self.states.place(epic)
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
-        projects.check_same(project, state.project)
+        projects.check_same(self.folders, project, state.project)
         ready = state.owner == attempt and not state.cleaning
         if ready and checkouts.is_whole(project, place):
             checkouts.mend(project, place)
@@ -75,12 +77,12 @@ class Worktrees:
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
         """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
         self.still_leads(epoch)
-        project = projects.find(path)
+        project = projects.find(self.folders, path)
         place = self.states.place(attempt.parent.parent)
         state = self.states.load(place)
         if state is None or state.never_had(attempt):
             return None
-        projects.check_same(project, state.project)
+        projects.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = history.accepted(project, state)
         created = self._make_ready(project, place, state, head)
@@ -93,12 +95,12 @@ class Worktrees:
     def remove(self, path: str, epic: EpicName, epoch: int) -> tuple[bool, Path]:
         """Removes the worktree of an epic, after keeping what lay in it; whether it was there, and where."""
         self.still_leads(epoch)
-        project = projects.find(path)
+        project = projects.find(self.folders, path)
         place = self.states.place(epic)
         state = self.states.load(place)
         there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
         if state:
-            projects.check_same(project, state.project)
+            projects.check_same(self.folders, project, state.project)
             head = history.accepted(project, state)
             self._keep(project, place, state, head)
             refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
@@ -116,7 +118,7 @@ class Worktrees:
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
         """Returns the first state of an epic; raises if its branch belongs to somebody else."""
-        start = refs.resolve(project.git, base_commit)
+        start = projects.resolve(project, base_commit)
         branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
         if branch and not accepted:
             raise errors.HeddleError(

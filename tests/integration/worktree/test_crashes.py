@@ -132,9 +132,10 @@ async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, pro
     """A checkout that goes on after its service was killed ends before the next service serves."""
     begun, allowed = tmp_path / "begun", tmp_path / "allowed"
     slow = f"touch {begun}; while ! test -e {allowed}; do sleep 0.02; done; cat"
-    git(project, "config", "filter.slow.smudge", slow)
+    config = tmp_path / "gitconfig"
+    git(project, "config", "--file", str(config), "filter.slow.smudge", slow)
     (project / ".git" / "info" / "attributes").write_text("README.md filter=slow\n")
-    fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
+    fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": str(config)})
     try:
         await fleet.start(SERVICE)
         async with open_channel(fleet.worktree) as channel:

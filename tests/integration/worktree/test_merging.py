@@ -128,7 +128,7 @@ async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
         ("nowhere", "target", "main", pb.ERROR_REASON_UNKNOWN_REVISION),
         ("side", "target", "", pb.ERROR_REASON_UNKNOWN_REVISION),
         ("side", "target", "nowhere", pb.ERROR_REASON_UNKNOWN_REVISION),
-        ("--all", "target", "main", pb.ERROR_REASON_UNKNOWN_REVISION),
+        ("--all", "target", "main", pb.ERROR_REASON_INVALID_FIELD),
         ("side", "a..b", "main", pb.ERROR_REASON_INVALID_FIELD),
         ("side", "", "main", pb.ERROR_REASON_INVALID_FIELD),
         ("", "target", "main", pb.ERROR_REASON_INVALID_FIELD),

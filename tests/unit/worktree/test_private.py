@@ -1,0 +1,40 @@
+"""The service's own git folders: which settings of a project they take over."""
+
+from pathlib import Path
+
+from tests.support.repositories import git, make_repository
+from worktree_svc.git import Git
+from worktree_svc.private import PrivateFolders
+
+
+def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
+    """How files are written is taken over, whatever characters it holds; programs are not."""
+    project = make_repository(tmp_path / "project")
+    odd = 'https://example.com/a "b" \\c;#d\ne'
+    for key, value in (
+        ("core.autocrlf", "input"),
+        ('remote.my "odd\\name.url', odd),
+        ("filter.evil.clean", "evil"),
+        ("remote.origin.uploadpack", "evil"),
+        ("include.path", "/evil"),
+    ):
+        git(project, "config", key, value)
+    private = PrivateFolders(tmp_path / "repositories").of(project / ".git")
+    listed = Git(private, git_dir=private).items(
+        "config", "--file", str(private / "config"), "--null", "--list"
+    )
+    settings = dict(entry.split("\n", 1) for entry in listed)
+    assert settings["core.autocrlf"] == "input"
+    assert settings['remote.my "odd\\name.url'] == odd
+    assert not [key for key, value in settings.items() if "evil" in value]
+
+
+def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
+    """The folder of a project stays the same, and follows what its user sets."""
+    project = make_repository(tmp_path / "project")
+    folders = PrivateFolders(tmp_path / "repositories")
+    first = folders.of(project / ".git")
+    git(project, "config", "core.eol", "crlf")
+    assert folders.of(project / ".git") == first
+    assert 'eol = "crlf"' in (first / "config").read_text()
+    assert Git(first, git_dir=first).text("rev-parse", "main") == git(project, "rev-parse", "HEAD")
