@@ -47,7 +47,7 @@ def reason(error: RequestError, agent: Agent) -> str:
     said = _said(error)
     status = _status(error, said)
     if status in LOGIN_HELPS:
-        return f"{ADVICE[status]} ({status}): {agent.login}. {agent.name} said: {said}"
+        return f"{ADVICE[status]} ({status}); log in: {agent.login}. {agent.name} said: {said}"
     if status in ADVICE:
         return f"{ADVICE[status]} ({status}). {agent.name} said: {said}"
     return f"{agent.name} failed: {said}"

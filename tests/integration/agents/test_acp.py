@@ -1,39 +1,11 @@
 """A real ACP agent, Claude Code behind its adapter, against a scripted model."""
 
-import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from heddle import pb
-from tests.support.agents import ending, living, payloads
-from tests.support.claude import Claude, claude
-from tests.support.models.turns import Answer, Call, Failure, Turn
-from tests.support.programs import NODE_PROGRAMS, need_program
-
-AGENT = "acp:claude-agent-acp"
-
-
-@asynccontextmanager
-async def adapter(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
-    """Serves a worker and a model; the adapter uses the Claude Code that claude-agent-sdk brings."""
-    need_program("claude-agent-acp")
-    async with claude(folder, answers) as it:
-        it.environment |= {
-            "PATH": f"{NODE_PROGRAMS}:{os.environ['PATH']}",
-            "CLAUDE_CODE_EXECUTABLE": str(bundled_claude()),
-        }
-        yield it
-
-
-def bundled_claude() -> Path:
-    spec = find_spec("claude_agent_sdk")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "_bundled" / "claude"
+from tests.support.acp_adapter import AGENT, adapter
+from tests.support.agents import ending, payloads
+from tests.support.models.turns import Call, Turn
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
@@ -84,29 +56,6 @@ async def test_the_operator_decides(tmp_path: Path) -> None:
         assert "not on Fridays" in str(it.model.requests[-1]["messages"][-1])
     assert not payloads(events, "tool_finished")[0].tool_finished.ok
     assert ending(events) == ("SUCCEEDED", "")
-
-
-async def test_stop_ends_it_mid_turn(tmp_path: Path) -> None:
-    """A stop while the model speaks ends the agent and all of its processes."""
-    async with adapter(tmp_path, [Turn("Well, let me think about", holds=True)]) as it:
-        attempt = await it.worker.start(AGENT, environment=it.environment)
-        await it.worker.until(attempt, lambda event: "let me" in event.message.text)
-        await it.worker.stop(attempt, grace=10)
-        events = await it.worker.events(attempt)
-        assert not living(str(it.worker.worktree))
-    assert ending(events) == ("STOPPED", "the test says so")
-    assert payloads(events, "message")[-1].message.last
-
-
-@pytest.mark.parametrize(
-    ("status", "told"), [(401, "the model's API refused the login (401)"), (429, "rate limited")]
-)
-async def test_failures_of_the_api_have_a_reason(tmp_path: Path, status: int, told: str) -> None:
-    """What the model's API refuses ends the session with what it was and what to do."""
-    async with adapter(tmp_path, [Failure(status, headers={"retry-after": "0"})]) as it:
-        outcome, reason = ending(await it.worker.run(AGENT, environment=it.environment))
-    assert outcome == "FAILED"
-    assert told in reason
 
 
 async def test_a_session_goes_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from agent_svc.scripted.picture import draw
 from heddle import pb
 from tests.support.agents import Agents, agents, attempt_name, ending, output, payloads, seconds
 
-AGENT = f"acp:{sys.executable} {Path(__file__).parents[2] / 'support' / 'acp_agent.py'}"
+AGENT = f"acp:{sys.executable} -P {Path(__file__).parents[2] / 'support' / 'acp_agent.py'}"
 
 
 @pytest_asyncio.fixture(name="worker")
@@ -97,14 +97,15 @@ async def test_files_of_the_worktree(worker: Agents) -> None:
     assert said(events) == f"wrote {path}\nread: two\nrefused: Resource not found\n"
 
 
-@pytest.mark.parametrize("place", ["../outside", ".git", "sub/.git/hooks/pre-commit", "link/outside"])
-async def test_no_file_outside(worker: Agents, tmp_path: Path, place: str) -> None:
+async def test_no_file_outside(worker: Agents, tmp_path: Path) -> None:
     """No file outside of the worktree is written, by no path and no link, nor one that git obeys."""
     (worker.worktree / "link").symlink_to(tmp_path)
+    places = ["../outside", ".git", "sub/.git/hooks/pre-commit", "link/outside"]
     permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
-    events = await play(worker, f"write {worker.worktree / place}", permissions=permissions)
-    assert "refused" in said(events)
-    assert not (worker.worktree / place).exists()
+    steps = [f"write {worker.worktree / place}" for place in places]
+    events = await play(worker, *steps, permissions=permissions)
+    assert said(events).count("refused") == len(places)
+    assert not any((worker.worktree / place).exists() for place in places)
 
 
 async def test_terminals(worker: Agents) -> None:
@@ -197,11 +198,7 @@ async def test_a_crash_has_a_reason(worker: Agents) -> None:
     ("steps", "told"),
     [
         ("stop refusal", "the model refused"),
-        ("stop max_tokens", "limit of tokens"),
-        ("stop max_turn_requests", "limit of turns"),
         ("fail API Error: 401 invalid x-api-key", "refused the login (401)"),
-        ("fail API Error: 429 slow down", "rate limited; wait for the limit to pass"),
-        ("fail API Error: 529 busy", "overloaded; try again later"),
         ("fail the disk is on fire", "failed: the disk is on fire"),
     ],
 )

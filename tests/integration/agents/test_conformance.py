@@ -1,6 +1,7 @@
 """The driver suite over the agents that come with Heddle."""
 
 from heddle.testing.driver_suite import DriverSuite
+from tests.support.acp_adapter import AcpSubject
 from tests.support.claude import ClaudeSubject
 from tests.support.codex import CodexSubject
 from tests.support.subjects import CommandSubject, ScriptedSubject
@@ -20,3 +21,7 @@ class TestClaude(DriverSuite):
 
 class TestCodex(DriverSuite):
     subject = CodexSubject()
+
+
+class TestAcp(DriverSuite):
+    subject = AcpSubject()

@@ -12,7 +12,11 @@ AGENT = find("acp:claude-agent-acp")
 @pytest.mark.parametrize(
     ("message", "data", "told"),
     [
-        ("Internal error: API Error: 401 bad key", None, "refused the login (401): run `claude` and /login"),
+        (
+            "Internal error: API Error: 401 bad key",
+            None,
+            "refused the login (401); log in: run `claude` and /login",
+        ),
         ("HTTP 429: slow down", None, "rate limited"),
         ("Internal error", {"details": "request failed with status code 529"}, "overloaded"),
         ("Internal error", {"errorKind": "billing_error"}, "no credit left (402)"),
