@@ -32,8 +32,11 @@ class Record:
         self._offset = 0
         # By call: the command.
         self._called: dict[str, str] = {}
+        self._counted: dict[str, int] = {}
         # The model that codex took. Empty: not known yet.
         self.model = ""
+        # What the session had used when its newest whole turn ended, as that turn reported it.
+        self.reported: dict[str, int] = {}
 
     def follow(self, thread_id: str, *, skip: bool) -> None:
         """Begins to read the record of a session; with `skip` behind what is there already.
@@ -44,7 +47,9 @@ class Record:
             return
         self._thread_id = thread_id
         self._path = self._find()
-        self._offset = self._path.stat().st_size if skip and self._path else 0
+        self._offset = 0
+        if skip:
+            self.read()
         self._called = {}
 
     def _find(self) -> Path | None:
@@ -82,6 +87,10 @@ class Record:
         match kind, payload.get("type"):
             case "turn_context", _:
                 self.model = str(payload["model"])
+            case "event_msg", "token_count":
+                self._counted = dict(payload["info"]["total_token_usage"])
+            case "event_msg", "task_complete":
+                self.reported = self._counted
             case "response_item", "function_call" if payload["name"] == "exec_command":
                 self._called[payload["call_id"]] = str(json.loads(payload["arguments"])["cmd"])
             case "event_msg", "item_completed" if payload["item"]["type"] == "CommandExecution":

@@ -6,27 +6,20 @@ from heddle import pb
 
 
 class Spending:
-    """Turns cumulative counts into what was used since the last report. codex reports no cost.
-
-    A resumed session's first report holds all that it ever used: what the lost attempt
-    used was not reported, since codex tells of usage only at the end of a turn.
-    """
+    """Turns cumulative counts into what was used since the last report. codex reports no cost."""
 
     def __init__(self, model: str) -> None:
         self.model = model
         self._total = pb.Usage()
 
+    def begin(self, counts: Mapping[str, int]) -> None:
+        """Begins with a session of which an earlier attempt has reported `counts`."""
+        self._total = _total(counts)
+
     def report(self, counts: Mapping[str, int]) -> list[pb.Event]:
         """Returns the usage of what codex calls `usage`; nothing where nothing was added."""
-        cached, written = counts.get("cached_input_tokens", 0), counts.get("cache_write_input_tokens", 0)
-        total = pb.Usage(
-            # codex counts what came from a cache within the input.
-            input_tokens=max(0, counts.get("input_tokens", 0) - cached - written),
-            output_tokens=counts.get("output_tokens", 0),
-            cache_read_tokens=cached,
-            cache_write_tokens=written,
-        )
-        before, self._total = self._total, total
+        before, self._total = self._total, _total(counts)
+        total = self._total
         # It counts from zero again where codex began anew.
         if total.output_tokens < before.output_tokens:
             before = pb.Usage()
@@ -38,3 +31,14 @@ class Spending:
             cache_write_tokens=max(0, total.cache_write_tokens - before.cache_write_tokens),
         )
         return [pb.Event(usage=used)]
+
+
+def _total(counts: Mapping[str, int]) -> pb.Usage:
+    cached, written = counts.get("cached_input_tokens", 0), counts.get("cache_write_input_tokens", 0)
+    return pb.Usage(
+        # codex counts what came from a cache within the input.
+        input_tokens=max(0, counts.get("input_tokens", 0) - cached - written),
+        output_tokens=counts.get("output_tokens", 0),
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+    )

@@ -65,8 +65,9 @@ class Turn:
         """Runs codex on `prompt`, in its session `thread_id` or a new one, until it is gone."""
         self._transcript.begin_turn()
         self._last_words = ""
-        if thread_id:
+        if thread_id and thread_id != self._transcript.thread_id:
             self._record.follow(thread_id, skip=True)
+            self._transcript.spending.begin(self._record.reported)
         process = await self._start(thread_id)
         asking = asyncio.create_task(self._ask(process, prompt))
         overhearing = asyncio.create_task(self._overhear(process))

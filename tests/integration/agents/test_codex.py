@@ -170,6 +170,15 @@ async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
     assert "sleep 7304" in told
 
 
+async def test_usage_is_reported_once(tmp_path: Path) -> None:
+    """An attempt that goes on with a session reports only what the earlier one has not."""
+    async with codex(tmp_path) as it:
+        first = await it.worker.start("codex", environment=it.environment)
+        events = await it.worker.events(first)
+        events += await it.worker.run("codex", number=2, environment=it.environment, resume=first)
+    assert [event.usage.input_tokens for event in payloads(events, "usage")] == [1000, 1000]
+
+
 async def test_lost_session_begins_anew(tmp_path: Path) -> None:
     """Where codex no longer has the session that is to go on, a fresh one does the work."""
     async with codex(tmp_path) as it:

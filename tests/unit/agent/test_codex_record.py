@@ -84,3 +84,18 @@ def test_other_forms_say_nothing(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b'{"type": 1}\n[]\nnot json\n\xff\n{"type": "response_item", "payload": {"type": []}}\n')
     record.follow(THREAD, skip=False)
     assert record.read() == []
+
+
+def test_reported_usage_is_that_of_whole_turns(path: Path, tmp_path: Path) -> None:
+    """What a turn used that was cut off was never reported."""
+
+    def counted(tokens: int) -> dict[str, Any]:
+        info = {"total_token_usage": {"output_tokens": tokens}}
+        return {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
+
+    write(
+        path, counted(3), counted(5), {"type": "event_msg", "payload": {"type": "task_complete"}}, counted(9)
+    )
+    record = Record(tmp_path)
+    record.follow(THREAD, skip=True)
+    assert record.reported == {"output_tokens": 5}
