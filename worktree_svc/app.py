@@ -11,6 +11,7 @@ from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
 from worktree_svc.private import PrivateFolders
+from worktree_svc.radar import Radar
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.states import States
 from worktree_svc.worktrees import Worktrees
@@ -32,7 +33,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         states, folders, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads
     )
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
-    servicer = WorktreeServicer(jobs, worktrees, commits, merges)
+    servicer = WorktreeServicer(jobs, worktrees, commits, merges, Radar(folders))
 
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)

@@ -22,8 +22,8 @@ import git.cmd
 
 from heddle import errors, pb
 
-# merge-tree --write-tree appeared here.
-OLDEST_GIT: Final = (2, 38)
+# merge-tree --stdin appeared here.
+OLDEST_GIT: Final = (2, 39)
 
 # Who commits where the repository's user has not said who they are.
 NAME: Final = "Heddle"
@@ -114,6 +114,8 @@ class Git:
     # None: the repository's own.
     index: Path | None = None
     author: tuple[str, str] | None = None
+    # Where new objects go. None: into the repository.
+    objects: Path | None = None
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
         """Returns the same git, over the files of `work_tree`."""
@@ -124,6 +126,16 @@ class Git:
     def by(self, author: tuple[str, str]) -> Self:
         """Returns the same git, whose commits name `author` (name, email)."""
         return replace(self, author=author)
+
+    @contextmanager
+    def trying(self) -> Iterator[Self]:
+        """Yields the same git, whose new objects are gone when the block is left."""
+        with tempfile.TemporaryDirectory(prefix="heddle-objects-") as name:
+            folder = Path(name)
+            (folder / "info").mkdir()
+            own = f"{self.git_dir}/objects\n"
+            (folder / "info" / "alternates").write_text(own, errors="surrogateescape")
+            yield replace(self, objects=folder)
 
     def text(self, *arguments: str, stdin: bytes = b"") -> str:
         """Returns what git prints, without the last newline; raises GIT_FAILED or DISK_FULL."""
@@ -191,12 +203,16 @@ class Git:
             command.append(f"--git-dir={self.git_dir}")
         if self.work_tree:
             command.append(f"--work-tree={self.work_tree}")
+        if self.objects:
+            command += ["-c", "core.fsync=none"]
         return [*command, *arguments]
 
     def _environment(self) -> dict[str, str]:
         environment = dict(_ENVIRONMENT)
         if self.index:
             environment["GIT_INDEX_FILE"] = str(self.index)
+        if self.objects:
+            environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment

@@ -9,7 +9,7 @@ import structlog
 from heddle import errors, pb
 from heddle.names import EpicName, RunName
 from worktree_svc import messages, projects, refs
-from worktree_svc.git import decode, failure, readable
+from worktree_svc.git import Git, decode, failure, readable
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -21,10 +21,11 @@ MOST_TRIES: Final = 10
 
 
 class Merged(NamedTuple):
-    """The target holds the source; `already` if it did before."""
+    """The target holds `tree`; `already` if it held the source before. Without a commit, it would hold it."""
 
     commit: str
     already: bool
+    tree: str
 
 
 class Conflict(NamedTuple):
@@ -36,13 +37,19 @@ class Conflict(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """A merge that was asked for. `create_at` is where a missing target begins; empty: it must be there."""
+    """A merge that was asked for.
+
+    `create_at` is where a missing target begins; empty: it must be there.
+    `squash`: without the source's own commits. `preview`: nothing is to move.
+    """
 
     source: str
     target: str
     create_at: str
     subject: str
     resource: RunName | EpicName
+    squash: bool = False
+    preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Merges:
         project = projects.find(self.folders, path)
         for field, branch in (("source_branch", request.source), ("target_branch", request.target)):
             projects.check_branch_name(project, field, branch)
+        if request.preview:
+            with project.git.trying() as git:
+                found = _look(project, git, request)
+            return found if isinstance(found, Conflict) else Merged(found.commit, found.already, found.tree)
         for _ in range(MOST_TRIES):
             self.still_leads(epoch)
             projects.check_not_checked_out(project, request.target)
@@ -71,18 +82,48 @@ class Merges:
         )
 
 
+class _Found(NamedTuple):
+    """A merge without a conflict: from `source` on top of `onto`, where the target is or would begin."""
+
+    source: str
+    target: str | None
+    onto: str
+    tree: str
+    already: bool
+
+    @property
+    def commit(self) -> str:
+        return self.onto if self.already else ""
+
+
 def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     """Merges once; None if the target moved meanwhile."""
     git = project.git
+    found = _look(project, git, request)
+    if isinstance(found, Conflict):
+        return found
     ref = refs.branch_ref(request.target)
-    source, target = refs.read(git, refs.branch_ref(request.source), ref)
+    commit = found.onto if found.already else _commit(project, request, found)
+    if commit == found.target:
+        return Merged(commit, found.already, found.tree)
+    moved = refs.try_move(git, [refs.Move(ref, commit, found.target or refs.ABSENT)])
+    if moved.code:
+        (now,) = refs.read(git, ref)
+        if now == found.target:
+            raise failure(("update-ref", "--stdin"), moved)
+        return None
+    log.info("merged", source=request.source, target=request.target, commit=commit)
+    return Merged(commit, found.already, found.tree)
+
+
+def _look(project: Project, git: Git, request: Request) -> _Found | Conflict:
+    """Merges in memory."""
+    source, target = refs.read(git, refs.branch_ref(request.source), refs.branch_ref(request.target))
     if source is None:
         raise projects.unknown_revision(project, request.source)
     onto = target or _start(project, request)
-    if refs.is_ancestor(git, source, onto):
-        if target is None and refs.try_move(git, [refs.Move(ref, onto, refs.ABSENT)]).code:
-            return None
-        return Merged(onto, already=True)
+    if refs.is_ancestor(git, source, onto) or _holds_squashed(git, source, onto):
+        return _Found(source, target, onto, git.text("rev-parse", f"{onto}^{{tree}}"), already=True)
     arguments = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", onto, source)
     output = git.attempt(*arguments)
     if output.code not in {0, 1}:
@@ -92,20 +133,25 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
         shown = sorted({readable(path) for path in files})
         log.info("merge_conflicted", source=request.source, target=request.target, files=shown)
         return Conflict(shown, _advice(project, request, onto if target is None else None))
+    return _Found(source, target, onto, tree, already=False)
+
+
+def _commit(project: Project, request: Request, found: _Found) -> str:
+    trailers = messages.merge_trailers(request.resource)
+    parents = ["-p", found.onto]
+    if request.squash:
+        trailers[messages.MERGED] = found.source
+    else:
+        parents += ["-p", found.source]
     subject = request.subject or f"Merge {request.source} into {request.target}"
-    message = messages.compose(subject, "", messages.merge_trailers(request.resource))
-    author = git.by(project.author())
-    commit = author.text(
-        "commit-tree", "-p", onto, "-p", source, tree, stdin=message.encode(errors="replace")
-    )
-    moved = refs.try_move(git, [refs.Move(ref, commit, target or refs.ABSENT)])
-    if moved.code:
-        (now,) = refs.read(git, ref)
-        if now == target:
-            raise failure(("update-ref", "--stdin"), moved)
-        return None
-    log.info("merged", source=request.source, target=request.target, commit=commit)
-    return Merged(commit, already=False)
+    message = messages.compose(subject, "", trailers).encode(errors="replace")
+    return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
+
+
+def _holds_squashed(git: Git, source: str, onto: str) -> bool:
+    """Returns whether a commit below `onto` is the squashed `source`."""
+    words = ("--fixed-strings", f"--grep={messages.MERGED}: {source}")
+    return bool(git.text("rev-list", "--first-parent", "--max-count=1", *words, f"{source}..{onto}"))
 
 
 def _start(project: Project, request: Request) -> str:
@@ -126,7 +172,7 @@ def _advice(project: Project, request: Request, create_at: str | None) -> str:
         *([f"git branch {target} {create_at}"] if create_at else []),
         f"git worktree add {folder} {target}",
         f"cd {folder}",
-        f"git merge --no-ff {source}",
+        f"git merge {'--squash' if request.squash else '--no-ff'} {source}",
         "# mend the files between <<<<<<< and >>>>>>>, then:",
         "git add --all",
         "git commit --no-edit",

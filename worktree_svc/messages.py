@@ -9,6 +9,8 @@ RUN = "Heddle-Run"
 EPIC = "Heddle-Epic"
 TASK = "Heddle-Task"
 ATTEMPT = "Heddle-Attempt"
+# In a squashed merge: the source's commit, which history does not tell.
+MERGED = "Heddle-Merged"
 
 # git refuses NUL; the others would garble a terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

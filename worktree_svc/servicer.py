@@ -11,23 +11,29 @@ from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import diffs, history, projects
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
+from worktree_svc.git import readable
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
+from worktree_svc.radar import Branch, Radar
 from worktree_svc.states import State
 from worktree_svc.worktrees import Worktrees
 
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
+MOST_CHANGED_PATHS: Final = 1000
 
 
 class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     """Translates; calls about one epic, or one merge target, run one after the other."""
 
-    def __init__(self, jobs: Jobs, worktrees: Worktrees, commits: Commits, merges: Merges) -> None:
+    def __init__(
+        self, jobs: Jobs, worktrees: Worktrees, commits: Commits, merges: Merges, radar: Radar
+    ) -> None:
         self._jobs = jobs
         self._worktrees = worktrees
         self._commits = commits
         self._merges = merges
+        self._radar = radar
 
     async def InspectProject(
         self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -91,6 +97,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             create_at=request.create_target_at,
             subject=request.subject,
             resource=_run_or_epic(request.resource),
+            squash=request.squash,
+            preview=request.preview,
         )
 
         def job() -> pb.MergeBranchResponse:
@@ -98,10 +106,25 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             if isinstance(result, Conflict):
                 conflict = pb.MergeBranchResponse.Conflict(files=result.files, advice=result.advice)
                 return pb.MergeBranchResponse(conflict=conflict)
-            merged = pb.MergeBranchResponse.Merged(commit=result.commit, already=result.already)
-            return pb.MergeBranchResponse(merged=merged)
+            return pb.MergeBranchResponse(merged=pb.MergeBranchResponse.Merged(**result._asdict()))
 
-        return await self._jobs.run(job, key=f"{request.project}\0{request.target_branch}")
+        key = None if request.preview else f"{request.project}\0{request.target_branch}"
+        return await self._jobs.run(job, key=key)
+
+    async def PredictConflicts(
+        self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.PredictConflictsResponse:
+        def job() -> pb.PredictConflictsResponse:
+            found = self._radar.predict(request.project, request.branches, request.base)
+            return pb.PredictConflictsResponse(
+                pairs=[
+                    pb.ConflictingPair(branch=one, with_branch=other, files=files)
+                    for one, other, files in found.pairs
+                ],
+                changes=[_changed_paths(branch) for branch in found.branches],
+            )
+
+        return await self._jobs.run(job, key=f"{request.project}\0{request.base}\0radar")
 
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -161,6 +184,13 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
 def _epic(attempt: AttemptName) -> EpicName:
     return attempt.parent.parent
+
+
+def _changed_paths(branch: Branch) -> pb.ChangedPaths:
+    paths = sorted(readable(path) for path in branch.changes.paths)
+    return pb.ChangedPaths(
+        branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)
+    )
 
 
 def _run_or_epic(resource: str) -> RunName | EpicName:

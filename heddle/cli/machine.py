@@ -16,7 +16,7 @@ from heddle.cli.failure import Failure
 from heddle.config import Settings
 
 # The first git that merges without a checkout (merge-tree --write-tree).
-NEEDED_GIT: Final = (2, 38)
+NEEDED_GIT: Final = (2, 39)
 
 # Seconds; with a commit this slow an operator should look for a better disk.
 SLOW_COMMIT: Final = 0.2

@@ -92,6 +92,8 @@ class FakeWorker:
     dirty_files: list[str] = field(default_factory=list)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
+    # What PredictConflicts answers, of the branches that it is asked about.
+    foreseen: list[pb.ConflictingPair] = field(default_factory=list)
     # Called with (method, request) before each call that changes something; may raise.
     before: Callable[[str, Any], None] = lambda _method, _request: None
     sessions: dict[str, FakeSession] = field(default_factory=dict)
@@ -321,6 +323,14 @@ class _Worktree(WorktreeServiceServicer):
         commit = _commit_id(f"{request.target_branch}+{request.source_branch}")
         merged = pb.MergeBranchResponse.Merged(commit=commit, already=already)
         return pb.MergeBranchResponse(merged=merged)
+
+    async def PredictConflicts(
+        self, request: pb.PredictConflictsRequest, context: Context
+    ) -> pb.PredictConflictsResponse:
+        self._worker.calls.append(("PredictConflicts", request))
+        asked = {"", *request.branches}
+        pairs = [pair for pair in self._worker.foreseen if {pair.branch, pair.with_branch} <= asked]
+        return pb.PredictConflictsResponse(pairs=pairs)
 
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: Context

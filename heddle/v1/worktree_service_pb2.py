@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from heddle.v1 import event_pb2 as heddle_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/worktree_service.proto\x12\theddle.v1\x1a\x15heddle/v1/event.proto\"N\n\x15InspectProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_ref\x18\x02 \x01(\t\x12\x12\n\nmerge_into\x18\x03 \x01(\t\"S\n\x16InspectProjectResponse\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x02 \x01(\t\x12\x13\n\x0b\x64irty_files\x18\x03 \x03(\t\"\\\n\x08Worktree\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x13\n\x0bhead_commit\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\"]\n\x15\x45nsureWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x61se_commit\x18\x04 \x01(\t\"P\n\x16\x45nsureWorktreeResponse\x12%\n\x08worktree\x18\x01 \x01(\x0b\x32\x13.heddle.v1.Worktree\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"c\n\x11\x43ommitTaskRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\t\"L\n\x12\x43ommitTaskResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"H\n\x15\x44iscardAttemptRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"R\n\x16\x44iscardAttemptResponse\x12\x10\n\x08kept_ref\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"\x9f\x01\n\x12MergeBranchRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x18\n\x10\x63reate_target_at\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\"\xeb\x01\n\x13MergeBranchResponse\x12\x37\n\x06merged\x18\x01 \x01(\x0b\x32%.heddle.v1.MergeBranchResponse.MergedH\x00\x12;\n\x08\x63onflict\x18\x02 \x01(\x0b\x32\'.heddle.v1.MergeBranchResponse.ConflictH\x00\x1a)\n\x06Merged\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\x1a)\n\x08\x43onflict\x12\r\n\x05\x66iles\x18\x01 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x02 \x01(\tB\x08\n\x06result\"E\n\x15RemoveWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04\x65pic\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"7\n\x16RemoveWorktreeResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\"=\n\x14ListWorktreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x15ListWorktreesResponse\x12&\n\tworktrees\x18\x01 \x03(\x0b\x32\x13.heddle.v1.Worktree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14\x44iffRevisionsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12\x13\n\x0bto_revision\x18\x03 \x01(\t\x12\x17\n\x0f\x66rom_merge_base\x18\x04 \x01(\x08\x12\x11\n\tmax_bytes\x18\x05 \x01(\x03\"8\n\x15\x44iffRevisionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x32\xb0\x05\n\x0fWorktreeService\x12U\n\x0eInspectProject\x12 .heddle.v1.InspectProjectRequest\x1a!.heddle.v1.InspectProjectResponse\x12U\n\x0e\x45nsureWorktree\x12 .heddle.v1.EnsureWorktreeRequest\x1a!.heddle.v1.EnsureWorktreeResponse\x12I\n\nCommitTask\x12\x1c.heddle.v1.CommitTaskRequest\x1a\x1d.heddle.v1.CommitTaskResponse\x12U\n\x0e\x44iscardAttempt\x12 .heddle.v1.DiscardAttemptRequest\x1a!.heddle.v1.DiscardAttemptResponse\x12L\n\x0bMergeBranch\x12\x1d.heddle.v1.MergeBranchRequest\x1a\x1e.heddle.v1.MergeBranchResponse\x12U\n\x0eRemoveWorktree\x12 .heddle.v1.RemoveWorktreeRequest\x1a!.heddle.v1.RemoveWorktreeResponse\x12R\n\rListWorktrees\x12\x1f.heddle.v1.ListWorktreesRequest\x1a .heddle.v1.ListWorktreesResponse\x12T\n\rDiffRevisions\x12\x1f.heddle.v1.DiffRevisionsRequest\x1a .heddle.v1.DiffRevisionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/worktree_service.proto\x12\theddle.v1\x1a\x15heddle/v1/event.proto\"N\n\x15InspectProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_ref\x18\x02 \x01(\t\x12\x12\n\nmerge_into\x18\x03 \x01(\t\"S\n\x16InspectProjectResponse\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x02 \x01(\t\x12\x13\n\x0b\x64irty_files\x18\x03 \x03(\t\"\\\n\x08Worktree\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x13\n\x0bhead_commit\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\"]\n\x15\x45nsureWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x61se_commit\x18\x04 \x01(\t\"P\n\x16\x45nsureWorktreeResponse\x12%\n\x08worktree\x18\x01 \x01(\x0b\x32\x13.heddle.v1.Worktree\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"c\n\x11\x43ommitTaskRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\t\"L\n\x12\x43ommitTaskResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"H\n\x15\x44iscardAttemptRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"R\n\x16\x44iscardAttemptResponse\x12\x10\n\x08kept_ref\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"\xc0\x01\n\x12MergeBranchRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x18\n\x10\x63reate_target_at\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\x0e\n\x06squash\x18\x08 \x01(\x08\x12\x0f\n\x07preview\x18\t \x01(\x08\"\xf9\x01\n\x13MergeBranchResponse\x12\x37\n\x06merged\x18\x01 \x01(\x0b\x32%.heddle.v1.MergeBranchResponse.MergedH\x00\x12;\n\x08\x63onflict\x18\x02 \x01(\x0b\x32\'.heddle.v1.MergeBranchResponse.ConflictH\x00\x1a\x37\n\x06Merged\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\x12\x0c\n\x04tree\x18\x03 \x01(\t\x1a)\n\x08\x43onflict\x12\r\n\x05\x66iles\x18\x01 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x02 \x01(\tB\x08\n\x06result\"J\n\x17PredictConflictsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62ranches\x18\x02 \x03(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\"o\n\x18PredictConflictsResponse\x12)\n\x05pairs\x18\x01 \x03(\x0b\x32\x1a.heddle.v1.ConflictingPair\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.heddle.v1.ChangedPaths\"E\n\x0f\x43onflictingPair\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x13\n\x0bwith_branch\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x03(\t\"Q\n\x0c\x43hangedPaths\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\"E\n\x15RemoveWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04\x65pic\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"7\n\x16RemoveWorktreeResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\"=\n\x14ListWorktreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x15ListWorktreesResponse\x12&\n\tworktrees\x18\x01 \x03(\x0b\x32\x13.heddle.v1.Worktree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14\x44iffRevisionsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12\x13\n\x0bto_revision\x18\x03 \x01(\t\x12\x17\n\x0f\x66rom_merge_base\x18\x04 \x01(\x08\x12\x11\n\tmax_bytes\x18\x05 \x01(\x03\"8\n\x15\x44iffRevisionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x32\x8d\x06\n\x0fWorktreeService\x12U\n\x0eInspectProject\x12 .heddle.v1.InspectProjectRequest\x1a!.heddle.v1.InspectProjectResponse\x12U\n\x0e\x45nsureWorktree\x12 .heddle.v1.EnsureWorktreeRequest\x1a!.heddle.v1.EnsureWorktreeResponse\x12I\n\nCommitTask\x12\x1c.heddle.v1.CommitTaskRequest\x1a\x1d.heddle.v1.CommitTaskResponse\x12U\n\x0e\x44iscardAttempt\x12 .heddle.v1.DiscardAttemptRequest\x1a!.heddle.v1.DiscardAttemptResponse\x12L\n\x0bMergeBranch\x12\x1d.heddle.v1.MergeBranchRequest\x1a\x1e.heddle.v1.MergeBranchResponse\x12[\n\x10PredictConflicts\x12\".heddle.v1.PredictConflictsRequest\x1a#.heddle.v1.PredictConflictsResponse\x12U\n\x0eRemoveWorktree\x12 .heddle.v1.RemoveWorktreeRequest\x1a!.heddle.v1.RemoveWorktreeResponse\x12R\n\rListWorktrees\x12\x1f.heddle.v1.ListWorktreesRequest\x1a .heddle.v1.ListWorktreesResponse\x12T\n\rDiffRevisions\x12\x1f.heddle.v1.DiffRevisionsRequest\x1a .heddle.v1.DiffRevisionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,25 +51,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISCARDATTEMPTRESPONSE']._serialized_start=759
   _globals['_DISCARDATTEMPTRESPONSE']._serialized_end=841
   _globals['_MERGEBRANCHREQUEST']._serialized_start=844
-  _globals['_MERGEBRANCHREQUEST']._serialized_end=1003
-  _globals['_MERGEBRANCHRESPONSE']._serialized_start=1006
-  _globals['_MERGEBRANCHRESPONSE']._serialized_end=1241
-  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_start=1147
-  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_end=1188
-  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_start=1190
-  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_end=1231
-  _globals['_REMOVEWORKTREEREQUEST']._serialized_start=1243
-  _globals['_REMOVEWORKTREEREQUEST']._serialized_end=1312
-  _globals['_REMOVEWORKTREERESPONSE']._serialized_start=1314
-  _globals['_REMOVEWORKTREERESPONSE']._serialized_end=1369
-  _globals['_LISTWORKTREESREQUEST']._serialized_start=1371
-  _globals['_LISTWORKTREESREQUEST']._serialized_end=1432
-  _globals['_LISTWORKTREESRESPONSE']._serialized_start=1434
-  _globals['_LISTWORKTREESRESPONSE']._serialized_end=1522
-  _globals['_DIFFREVISIONSREQUEST']._serialized_start=1524
-  _globals['_DIFFREVISIONSREQUEST']._serialized_end=1651
-  _globals['_DIFFREVISIONSRESPONSE']._serialized_start=1653
-  _globals['_DIFFREVISIONSRESPONSE']._serialized_end=1709
-  _globals['_WORKTREESERVICE']._serialized_start=1712
-  _globals['_WORKTREESERVICE']._serialized_end=2400
+  _globals['_MERGEBRANCHREQUEST']._serialized_end=1036
+  _globals['_MERGEBRANCHRESPONSE']._serialized_start=1039
+  _globals['_MERGEBRANCHRESPONSE']._serialized_end=1288
+  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_start=1180
+  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_end=1235
+  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_start=1237
+  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_end=1278
+  _globals['_PREDICTCONFLICTSREQUEST']._serialized_start=1290
+  _globals['_PREDICTCONFLICTSREQUEST']._serialized_end=1364
+  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_start=1366
+  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_end=1477
+  _globals['_CONFLICTINGPAIR']._serialized_start=1479
+  _globals['_CONFLICTINGPAIR']._serialized_end=1548
+  _globals['_CHANGEDPATHS']._serialized_start=1550
+  _globals['_CHANGEDPATHS']._serialized_end=1631
+  _globals['_REMOVEWORKTREEREQUEST']._serialized_start=1633
+  _globals['_REMOVEWORKTREEREQUEST']._serialized_end=1702
+  _globals['_REMOVEWORKTREERESPONSE']._serialized_start=1704
+  _globals['_REMOVEWORKTREERESPONSE']._serialized_end=1759
+  _globals['_LISTWORKTREESREQUEST']._serialized_start=1761
+  _globals['_LISTWORKTREESREQUEST']._serialized_end=1822
+  _globals['_LISTWORKTREESRESPONSE']._serialized_start=1824
+  _globals['_LISTWORKTREESRESPONSE']._serialized_end=1912
+  _globals['_DIFFREVISIONSREQUEST']._serialized_start=1914
+  _globals['_DIFFREVISIONSREQUEST']._serialized_end=2041
+  _globals['_DIFFREVISIONSRESPONSE']._serialized_start=2043
+  _globals['_DIFFREVISIONSRESPONSE']._serialized_end=2099
+  _globals['_WORKTREESERVICE']._serialized_start=2102
+  _globals['_WORKTREESERVICE']._serialized_end=2883
 # @@protoc_insertion_point(module_scope)

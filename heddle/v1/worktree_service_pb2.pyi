@@ -282,6 +282,8 @@ class MergeBranchRequest(_message.Message):
     CREATE_TARGET_AT_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
+    SQUASH_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     source_branch: _builtins.str
@@ -292,6 +294,14 @@ class MergeBranchRequest(_message.Message):
     subject: _builtins.str
     resource: _builtins.str
     """runs/RUN or runs/RUN/epics/EPIC, for the merge commit's trailers."""
+    squash: _builtins.bool
+    """True: one commit on the target with all that the source changed; the source's
+    own commits do not become part of the target's history.
+    """
+    preview: _builtins.bool
+    """True: nothing is made or moved; the answer says what would become. The epoch
+    is not looked at.
+    """
     def __init__(
         self,
         *,
@@ -302,10 +312,12 @@ class MergeBranchRequest(_message.Message):
         create_target_at: _builtins.str = ...,
         subject: _builtins.str = ...,
         resource: _builtins.str = ...,
+        squash: _builtins.bool = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "preview", b"preview", "project", b"project", "resource", b"resource", "source_branch", b"source_branch", "squash", b"squash", "subject", b"subject", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,19 +333,25 @@ class MergeBranchResponse(_message.Message):
 
         COMMIT_FIELD_NUMBER: _builtins.int
         ALREADY_FIELD_NUMBER: _builtins.int
+        TREE_FIELD_NUMBER: _builtins.int
         commit: _builtins.str
-        """The target's commit."""
+        """The target's commit. Absent in a preview, unless the target already holds
+        the source.
+        """
         already: _builtins.bool
         """True: the target already held the source."""
+        tree: _builtins.str
+        """The tree of the merge: what the target holds now, or would hold."""
         def __init__(
             self,
             *,
             commit: _builtins.str = ...,
             already: _builtins.bool = ...,
+            tree: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit", "tree", b"tree"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,6 +400,126 @@ class MergeBranchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___MergeBranchResponse: _TypeAlias = MergeBranchResponse  # noqa: Y015
+
+@_typing.final
+class PredictConflictsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    BRANCHES_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    base: _builtins.str
+    """The branch or commit from which they come and into which they will be merged."""
+    @_builtins.property
+    def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Short names."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        branches: _abc.Iterable[_builtins.str] | None = ...,
+        base: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictConflictsRequest: _TypeAlias = PredictConflictsRequest  # noqa: Y015
+
+@_typing.final
+class PredictConflictsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictingPair]: ...
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangedPaths]:
+        """Of every branch that is there, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        pairs: _abc.Iterable[Global___ConflictingPair] | None = ...,
+        changes: _abc.Iterable[Global___ChangedPaths] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictConflictsResponse: _TypeAlias = PredictConflictsResponse  # noqa: Y015
+
+@_typing.final
+class ConflictingPair(_message.Message):
+    """Two branches of which the second to be merged will conflict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    WITH_BRANCH_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """Of two branches, the one that stands first in the request."""
+    with_branch: _builtins.str
+    """Absent: the base."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        with_branch: _builtins.str = ...,
+        files: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "files", b"files", "with_branch", b"with_branch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictingPair: _TypeAlias = ConflictingPair  # noqa: Y015
+
+@_typing.final
+class ChangedPaths(_message.Message):
+    """What a branch has changed since it left the base."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    PATH_COUNT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    """The branch's commit that was looked at."""
+    path_count: _builtins.int
+    """Of all of them."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sorted; the first 1000. A file that was moved has both its paths here."""
+
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        path_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit", b"commit", "path_count", b"path_count", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangedPaths: _TypeAlias = ChangedPaths  # noqa: Y015
 
 @_typing.final
 class RemoveWorktreeRequest(_message.Message):

@@ -70,6 +70,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.FromString,
                 _registered_method=True)
+        self.PredictConflicts = channel.unary_unary(
+                '/heddle.v1.WorktreeService/PredictConflicts',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
+                _registered_method=True)
         self.RemoveWorktree = channel.unary_unary(
                 '/heddle.v1.WorktreeService/RemoveWorktree',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.SerializeToString,
@@ -151,10 +156,23 @@ class WorktreeServiceServicer:
     def MergeBranch(self, request, context):
         """Merges a branch into another without a checkout: merge-tree, commit-tree,
         compare-and-swap update-ref. One at a time per target. A source that the
-        target already holds is answered with the target's commit.
+        target already holds is answered with the target's commit. A preview says
+        what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictConflicts(self, request, context):
+        """Merges every two of some branches, and each with a base, in memory: which of
+        them will conflict once they are merged. Changes nothing, not even the
+        repository's objects. What was asked before costs nothing, so it can be asked
+        after each commit. Branches that are not there yet are left out.
+
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,6 +229,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.MergeBranch,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.SerializeToString,
+            ),
+            'PredictConflicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictConflicts,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.SerializeToString,
             ),
             'RemoveWorktree': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveWorktree,
@@ -374,6 +397,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/MergeBranch',
             heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictConflicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/PredictConflicts',
+            heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,10 +78,19 @@ class WorktreeServiceStub:
     MergeBranch: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.MergeBranchRequest, _worktree_service_pb2.MergeBranchResponse]
     """Merges a branch into another without a checkout: merge-tree, commit-tree,
     compare-and-swap update-ref. One at a time per target. A source that the
-    target already holds is answered with the target's commit.
+    target already holds is answered with the target's commit. A preview says
+    what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+    """
+    PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
+    """Merges every two of some branches, and each with a base, in memory: which of
+    them will conflict once they are merged. Changes nothing, not even the
+    repository's objects. What was asked before costs nothing, so it can be asked
+    after each commit. Branches that are not there yet are left out.
+
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
     """
     RemoveWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]
     """Removes an epic's worktree. Uncommitted work is kept under
@@ -145,10 +154,19 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     MergeBranch: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.MergeBranchRequest, _worktree_service_pb2.MergeBranchResponse]  # type: ignore[assignment]
     """Merges a branch into another without a checkout: merge-tree, commit-tree,
     compare-and-swap update-ref. One at a time per target. A source that the
-    target already holds is answered with the target's commit.
+    target already holds is answered with the target's commit. A preview says
+    what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+    """
+    PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
+    """Merges every two of some branches, and each with a base, in memory: which of
+    them will conflict once they are merged. Changes nothing, not even the
+    repository's objects. What was asked before costs nothing, so it can be asked
+    after each commit. Branches that are not there yet are left out.
+
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
     """
     RemoveWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]  # type: ignore[assignment]
     """Removes an epic's worktree. Uncommitted work is kept under
@@ -239,10 +257,25 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worktree_service_pb2.MergeBranchResponse, _abc.Awaitable[_worktree_service_pb2.MergeBranchResponse]]:
         """Merges a branch into another without a checkout: merge-tree, commit-tree,
         compare-and-swap update-ref. One at a time per target. A source that the
-        target already holds is answered with the target's commit.
+        target already holds is answered with the target's commit. A preview says
+        what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+        """
+
+    @_abc_1.abstractmethod
+    def PredictConflicts(
+        self,
+        request: _worktree_service_pb2.PredictConflictsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.PredictConflictsResponse, _abc.Awaitable[_worktree_service_pb2.PredictConflictsResponse]]:
+        """Merges every two of some branches, and each with a base, in memory: which of
+        them will conflict once they are merged. Changes nothing, not even the
+        repository's objects. What was asked before costs nothing, so it can be asked
+        after each commit. Branches that are not there yet are left out.
+
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
         """
 
     @_abc_1.abstractmethod

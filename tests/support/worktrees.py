@@ -53,7 +53,14 @@ class Worker:
         return await self.stub.DiscardAttempt(request)
 
     async def merge(
-        self, source: str, target: str, create_at: str = "", resource: str = "runs/r1"
+        self,
+        source: str,
+        target: str,
+        create_at: str = "",
+        resource: str = "runs/r1",
+        *,
+        squash: bool = False,
+        preview: bool = False,
     ) -> pb.MergeBranchResponse:
         request = pb.MergeBranchRequest(
             project=str(self.project),
@@ -62,8 +69,14 @@ class Worker:
             target_branch=target,
             create_target_at=create_at,
             resource=resource,
+            squash=squash,
+            preview=preview,
         )
         return await self.stub.MergeBranch(request)
+
+    async def predict(self, *branches: str, base: str = "main") -> pb.PredictConflictsResponse:
+        request = pb.PredictConflictsRequest(project=str(self.project), branches=branches, base=base)
+        return await self.stub.PredictConflicts(request)
 
     async def remove(self, epic: str) -> pb.RemoveWorktreeResponse:
         request = pb.RemoveWorktreeRequest(project=str(self.project), epic=epic, epoch=self.epoch)

@@ -23,7 +23,7 @@ def test_only_harmless_variables_of_git_are_inherited() -> None:
 def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says which git was found and which is needed."""
     monkeypatch.setattr(git.cmd.Git, "version_info", (2, 34, 1))
-    with pytest.raises(GitVersionError, match=r"2\.34\.1.*2\.38"):
+    with pytest.raises(GitVersionError, match=r"2\.34\.1.*2\.39"):
         check_version()
 
 
