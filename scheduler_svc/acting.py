@@ -59,20 +59,20 @@ def _ready_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
 
 def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
     epic, run = attempt.parent.parent, attempt.parent.parent.parent
-    state, worker, has_live = connection.execute(RUN_OF_EPIC, of(epic)).one()
-    if state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or has_live:
+    ground = connection.execute(RUN_OF_EPIC, of(epic)).one()
+    if ground.state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or ground.has_live_attempt:
         return False
     change = {"state": pb.TASK_STATE_RUNNING, "reason": "", "attempt_count": attempt.number}
-    row = connection.execute(START_TASK, of(attempt) | change).one_or_none()
-    if row is None:
+    task = connection.execute(START_TASK, of(attempt) | change).one_or_none()
+    if task is None:
         return False
-    spec = pb.PlanTask.FromString(row.spec)
+    spec = pb.PlanTask.FromString(task.spec)
     connection.execute(
         INSERT_ATTEMPT,
         {
             **attempt._asdict(),
             "state": pb.ATTEMPT_STATE_STARTING,
-            "worker": worker,
+            "worker": ground.worker,
             "agent": spec.agent,
             "started_at": now,
             "summary": b"",
@@ -80,20 +80,16 @@ def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bo
             "record": b"",
         },
     )
-    events = []
-    if state == pb.RUN_STATE_PENDING:
+    if ground.state == pb.RUN_STATE_PENDING:
         begun = {"state": pb.RUN_STATE_RUNNING, "started_at": sa.func.coalesce(runs.c.started_at, now)}
         connection.execute(sa.update(runs).where(runs.c.run == run.run).values(**begun))
-        events.append(event(run, _ACTOR, run_started=pb.RunStarted()))
-    row = connection.execute(
-        START_EPIC, of(epic) | {"state": pb.EPIC_STATE_RUNNING, "started_at": now}
-    ).one_or_none()
-    if row is not None:
-        title = pb.PlanEpic.FromString(row.spec).title
-        events.append(event(epic, _ACTOR, epic_started=pb.EpicStarted(title=title)))
-    started = pb.TaskStarted(title=spec.title, agent=spec.agent, worker=worker)
-    events.append(event(attempt, _ACTOR, task_started=started))
-    append(connection, events, now)
+        append(connection, [event(run, _ACTOR, run_started=pb.RunStarted())], now)
+    if ground.epic_state == pb.EPIC_STATE_READY:
+        begun = {"state": pb.EPIC_STATE_RUNNING, "started_at": now}
+        title = pb.PlanEpic.FromString(connection.execute(START_EPIC, of(epic) | begun).scalar_one()).title
+        append(connection, [event(epic, _ACTOR, epic_started=pb.EpicStarted(title=title))], now)
+    started = pb.TaskStarted(title=spec.title, agent=spec.agent, worker=ground.worker)
+    append(connection, [event(attempt, _ACTOR, task_started=started)], now)
     return True
 
 

@@ -43,17 +43,17 @@ class Conductor:
         self._attempt = attempt
         self._log = log.bind(attempt=str(attempt))
 
-    async def conduct(self, *, fresh: bool) -> None:
-        """Returns when the attempt has ended. `fresh`: it was started just now, by this leader.
+    async def conduct(self, started: Assignment | None = None) -> None:
+        """Returns when the attempt has ended. `started`: this leader started it just now.
 
         Whatever goes wrong ends this attempt and no other; only STALE_EPOCH is
         raised.
         """
-        assignment = await self._assignment()
+        assignment = started or await self._assignment()
         if assignment is None:
             return
         try:
-            result = assignment.result or await self._play(assignment, fresh=fresh)
+            result = assignment.result or await self._play(assignment, fresh=started is not None)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._accept(assignment)
                 return

@@ -13,6 +13,7 @@ from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc import cleaning, conductor, merging
 from scheduler_svc.leading import Lead
 from scheduler_svc.snapshot import FinishRun, Snapshot
+from scheduler_svc.store.recording import Assignment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -43,16 +44,17 @@ class Crew:
                     self.merge_epic(epic.name)
                 for task in epic.tasks:
                     if task.live_attempt:
-                        self.conduct(task.live_attempt, fresh=False)
+                        self.conduct(task.live_attempt)
                     if task.live_attempt and task.stopping:
                         self.stop(task.live_attempt)
 
-    def conduct(self, attempt: AttemptName, *, fresh: bool) -> None:
+    def conduct(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
             # A worktree must not go while a reopened run comes back to it.
-            await self._settled("finish", attempt.parent.parent.parent)
-            await self._settled("clean", attempt.parent.parent.parent)
-            await conductor.Conductor(self._lead, attempt).conduct(fresh=fresh)
+            waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
+            # The wait was for an end of its worktree, which the assignment still names.
+            assignment = None if any(waited) else started
+            await conductor.Conductor(self._lead, attempt).conduct(assignment)
 
         self._begin("conduct", attempt, begin)
 
@@ -82,11 +84,12 @@ class Crew:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _settled(self, kind: str, name: object) -> None:
-        """Waits for a task to end, if there is one."""
+    async def _settled(self, kind: str, name: object) -> bool:
+        """Waits for a task to end; returns False if there is none."""
         task = self._tasks.get((kind, str(name)))
         if task is not None:
             await asyncio.wait([task])
+        return task is not None
 
     def _begin(self, kind: str, name: object, work: Callable[[], Awaitable[None]]) -> None:
         key = (kind, str(name))

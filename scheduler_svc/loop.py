@@ -33,7 +33,7 @@ from scheduler_svc.store.doorbell import LOOP, Doorbell
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.leadership import Leadership, read_epoch
 from scheduler_svc.store.observing import observe
-from scheduler_svc.store.recording import ShouldRetry
+from scheduler_svc.store.recording import Assignment, ShouldRetry, read_assignment
 from scheduler_svc.store.tables import runs
 from scheduler_svc.workers import Workers
 
@@ -122,14 +122,20 @@ class Loop:
         rest = [action for action in actions if not isinstance(action, FinishRun)]
         if not rest:
             return
-        for action in await self._act(lead, rest):
-            _begin(crew, action)
+        for action, assignment in await self._act(lead, rest):
+            _begin(crew, action, assignment)
 
-    async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[Action]:
-        """Writes the actions in one transaction; returns those that held."""
+    async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
+        """Writes the actions in one transaction; returns those that held, each start with its assignment."""
 
-        def write(connection: sa.Connection, chosen: Sequence[Action]) -> list[Action]:
-            return [action for action in chosen if act(connection, action, lead.now())]
+        def write(
+            connection: sa.Connection, chosen: Sequence[Action]
+        ) -> list[tuple[Action, Assignment | None]]:
+            return [
+                (action, _assignment(connection, action))
+                for action in chosen
+                if act(connection, action, lead.now())
+            ]
 
         try:
             return await lead.write(partial(write, chosen=actions), *_topics(actions))
@@ -138,7 +144,7 @@ class Loop:
         except Exception:
             # One of them meets a defect; the others must not wait for its cure.
             log.exception("actions_failed", actions=len(actions))
-        held = []
+        held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
                 held += await lead.write(partial(write, chosen=[action]), *_topics([action]))
@@ -171,11 +177,15 @@ def _going_on(connection: sa.Connection) -> Sequence[str]:
     return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
 
 
-def _begin(crew: Crew, action: Action) -> None:
+def _assignment(connection: sa.Connection, action: Action) -> Assignment | None:
+    return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
+
+
+def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
     """Begins the work that an action stands for, where it stands for any."""
     match action:
         case StartTask(attempt):
-            crew.conduct(attempt, fresh=True)
+            crew.conduct(attempt, assignment)
         case StopAttempt(attempt):
             crew.stop(attempt)
         case MergeEpic(epic):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
@@ -15,6 +15,9 @@ from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
 # Columns are read by name.
 Row: TypeAlias = Any
+
+# Tasks and epics of which more than the row is kept in memory.
+_REMEMBERED: Final = 20_000
 
 _GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
 
@@ -79,7 +82,7 @@ def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapsho
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
     for row in connection.execute(_TASKS).all():
-        of_epic[row.run, row.epic].append(_task(row))
+        of_epic[row.run, row.epic].append(_task(tuple(row)))
         if row.state == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
@@ -120,19 +123,22 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
     )
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=_REMEMBERED)
 def _depends_on(spec: bytes) -> tuple[str, ...]:
     return tuple(pb.PlanEpic.FromString(spec).depends_on)
 
 
-def _task(row: Row) -> TaskView:
-    name = TaskName(row.run, row.epic, row.task)
-    live = row.started_at is not None and row.ended_at is None
+# From one look to the next hardly a task changes. Takes the columns of _TASKS: a tuple is compared faster.
+@lru_cache(maxsize=_REMEMBERED)
+def _task(columns: tuple[Any, ...]) -> TaskView:
+    run, epic, task, state, attempt_count, estimate, started_at, ended_at, stop_reason = columns
+    name = TaskName(run, epic, task)
+    live = started_at is not None and ended_at is None
     return TaskView(
         name=name,
-        state=row.state,
-        attempts=row.attempt_count,
-        estimate=row.estimate,
-        live_attempt=name.attempt(row.attempt_count) if live else None,
-        stopping=live and row.stop_reason is not None,
+        state=state,
+        attempts=attempt_count,
+        estimate=estimate,
+        live_attempt=name.attempt(attempt_count) if live else None,
+        stopping=live and stop_reason is not None,
     )

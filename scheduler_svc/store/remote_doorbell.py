@@ -14,6 +14,7 @@ from scheduler_svc.store.doorbell import Doorbell
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _CHANNEL: Final = "heddle"
+_NOTIFY: Final = sa.select(sa.func.pg_notify(_CHANNEL, sa.bindparam("payload")))
 
 # PostgreSQL takes less than 8000 bytes.
 _LARGEST_PAYLOAD: Final = 7000
@@ -53,9 +54,10 @@ class RemoteDoorbell:
     def ring(self, topics: Iterable[str]) -> None:
         """Sends `topics`; failure only logs, since watchers also look from time to time."""
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
                 for payload in self._payloads(topics):
-                    connection.execute(sa.select(sa.func.pg_notify(_CHANNEL, payload)))
+                    connection.execute(_NOTIFY, {"payload": payload})
         except sa.exc.DBAPIError as error:
             log.warning("ring_not_sent", error=str(error))
 

@@ -34,6 +34,18 @@ UPDATE_TASK: Final = sa.update(tasks).where(*_THIS_TASK)
 UPDATE_ATTEMPT: Final = sa.update(attempts).where(*_THIS_ATTEMPT)
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
 
+_EARLIER: Final = attempts.alias("earlier")
+_EARLIER_STATE: Final = (
+    sa.select(_EARLIER.c.state)
+    .where(
+        _EARLIER.c.run == _RUN,
+        _EARLIER.c.epic == _EPIC,
+        _EARLIER.c.task == _TASK,
+        _EARLIER.c.number == sa.bindparam("of_number", type_=sa.Integer) - 1,
+    )
+    .scalar_subquery()
+)
+
 # For the conductor of a live attempt.
 ASSIGNMENT: Final = sa.select(
     runs.c.project,
@@ -47,6 +59,7 @@ ASSIGNMENT: Final = sa.select(
     attempts.c.session_sequence,
     attempts.c.session_result,
     attempts.c.stop_reason,
+    _EARLIER_STATE.label("earlier_state"),
 ).where(
     *_THIS_ATTEMPT,
     attempts.c.ended_at.is_(None),
@@ -61,11 +74,12 @@ ASSIGNMENT: Final = sa.select(
 RUN_OF_EPIC: Final = sa.select(
     runs.c.state,
     runs.c.worker,
+    epics.c.state.label("epic_state"),
     sa.select(attempts.c.number)
     .where(attempts.c.run == _RUN, attempts.c.epic == _EPIC, attempts.c.ended_at.is_(None))
     .exists()
     .label("has_live_attempt"),
-).where(runs.c.run == _RUN)
+).where(*_THIS_EPIC, runs.c.run == epics.c.run)
 START_TASK: Final = (
     sa.update(tasks)
     .where(
