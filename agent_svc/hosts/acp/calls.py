@@ -44,7 +44,7 @@ KINDS: Final["Mapping[str, pb.ToolKind.ValueType]"] = {
 }
 
 # Where agents put what a call touches.
-PATH_KEYS: Final = ("file_path", "filePath", "abs_path", "path", "notebook_path")
+PATH_KEYS: Final = ("file_path", "filePath", "filepath", "abs_path", "path", "notebook_path")
 PATTERN_KEYS: Final = ("pattern", "query")
 
 # A shell that only wraps the command: ["bash", "-lc", COMMAND].
@@ -90,7 +90,11 @@ class Call:
 
     def known(self) -> bool:
         """Says whether enough is known to show it: agents begin a call before they know its input."""
-        return bool(self._input or self._locations or self._diffs) or self.status != "pending"
+        if self.status != "pending":
+            return True
+        if self._kind == "execute":
+            return isinstance(self._input, dict) and "command" in self._input
+        return bool(self._input or self._locations or self._diffs)
 
     def described(self, worktree: Path) -> ToolCall:
         """Returns it in the words that all agents share."""
@@ -100,7 +104,7 @@ class Call:
     def _name(self) -> str:
         if self._own_name:
             return self._own_name
-        if self._kind == "edit" and self._diffs and all(diff.old_text is None for diff in self._diffs):
+        if self._kind == "edit" and self._is_new_text():
             return "Write"
         return NAMES.get(self._kind) or self._title or "Tool"
 
@@ -131,7 +135,15 @@ class Call:
             return "\n".join(diff_text(diff, worktree) for diff in self._diffs)
         if self._kind == "execute":
             return self._command()
+        if self._kind == "edit" and self._is_new_text():
+            return self._field("content")
         return readable(self._input) if self._input else ""
+
+    def _is_new_text(self) -> bool:
+        """Says whether it gives a file a whole new text."""
+        if self._diffs:
+            return all(diff.old_text is None for diff in self._diffs)
+        return bool(self._field("content"))
 
     def result(self) -> str:
         """Returns what it answered, for people."""

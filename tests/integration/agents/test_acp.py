@@ -1,5 +1,6 @@
 """A real ACP agent, Claude Code behind its adapter, against a scripted model."""
 
+import json
 from pathlib import Path
 
 from heddle import pb
@@ -56,6 +57,19 @@ async def test_the_operator_decides(tmp_path: Path) -> None:
         assert "not on Fridays" in str(it.model.requests[-1]["messages"][-1])
     assert not payloads(events, "tool_finished")[0].tool_finished.ok
     assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_settings_do_not_stand_above_the_plan(tmp_path: Path) -> None:
+    """What the user's or the project's own settings allow is denied where the plan denies it."""
+    answers = [Turn(calls=[Call("Bash", {"command": "touch deployed"})]), Turn("A pity.")]
+    async with adapter(tmp_path, answers) as it:
+        for folder in (it.worker.worktree / ".claude", Path(it.environment["CLAUDE_CONFIG_DIR"])):
+            folder.mkdir()
+            (folder / "settings.json").write_text(json.dumps({"permissions": {"allow": ["Bash"]}}))
+        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_DENY)
+        events = await it.worker.run(AGENT, environment=it.environment, permissions=permissions)
+        assert not (it.worker.worktree / "deployed").exists()
+    assert not payloads(events, "tool_finished")[0].tool_finished.ok
 
 
 async def test_a_session_goes_on(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def diff(path: str, old: str | None, new: str) -> list[dict[str, Any]]:
         ({"kind": "edit", "content": diff("/w/a", None, "x")}, "Write", "a", pb.TOOL_KIND_EDIT),
         ({"kind": "edit", "content": diff("/w/a", "x", "y")}, "Edit", "a", pb.TOOL_KIND_EDIT),
         ({"kind": "edit", "rawInput": {"file_path": "a"}}, "Edit", "a", None),
+        ({"kind": "edit", "rawInput": {"filePath": "/w/a", "content": "x"}}, "Write", "a", None),
         ({"kind": "delete", "locations": [{"path": "/w/a"}]}, "Delete", "a", pb.TOOL_KIND_EDIT),
         ({"kind": "search", "rawInput": {"pattern": "x+"}}, "Grep", "x+", pb.TOOL_KIND_SEARCH),
         ({"kind": "fetch", "rawInput": {"url": "https://x/"}}, "WebFetch", "https://x/", pb.TOOL_KIND_OTHER),
@@ -64,7 +65,7 @@ def test_calls_have_the_usual_names(
 
 def test_later_words_complete_earlier_ones() -> None:
     """A call that begins without its input is shown once it is known."""
-    learned = call(kind="execute", title="Terminal", rawInput={}, status="pending")
+    learned = call(kind="execute", title="bash", rawInput={"cwd": "/w"}, locations=[{"path": "/w"}])
     assert not learned.known()
     learned.learn(
         ToolCallProgress.model_validate(
@@ -78,6 +79,7 @@ def test_later_words_complete_earlier_ones() -> None:
 def test_input_is_for_people() -> None:
     """A new file is shown whole, a changed one as a diff, a command as it is, anything else as JSON."""
     assert call(kind="edit", content=diff("/w/a", None, "new\n")).described(WORKTREE).input == "new\n"
+    assert call(kind="edit", rawInput={"content": "new\n"}).described(WORKTREE).input == "new\n"
     changed = call(kind="edit", content=diff("/w/a", "same\nold\n", "same\nnew\n")).described(WORKTREE).input
     assert changed.splitlines()[0] == "--- a"
     assert changed.splitlines()[-3:] == [" same", "-old", "+new"]
