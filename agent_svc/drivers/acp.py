@@ -24,6 +24,9 @@ PREFIX: Final = "acp:"
 LIBRARY: Final = "acp"
 NO_LIBRARY: Final = "not installed here; run: pip install 'heddle[acp]'"
 
+# OpenCode's tools that change nothing.
+OPENCODE_READS: Final = ("read", "list", "glob", "grep", "todowrite", "todoread")
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -106,7 +109,11 @@ PRESETS: Final = (
             "OPENCODE_CONFIG_CONTENT",
         ),
         login_file=".local/share/opencode/auth.json",
-        environment={"OPENCODE_DISABLE_AUTOUPDATE": "1"},
+        environment={
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            # Without it OpenCode does everything unasked.
+            "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
+        },
     ),
     Agent(
         "codex-acp",
@@ -115,7 +122,7 @@ PRESETS: Final = (
         login="run: codex login, or set OPENAI_API_KEY for the agent service",
         credentials=("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"),
         login_file=".codex/auth.json",
-        mode="auto",
+        mode="read-only",
     ),
     Agent(
         "goose",
