@@ -120,9 +120,16 @@ async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await server.start()
-    await ending.wait()
+    starting = asyncio.create_task(server.start())
+    ended = asyncio.create_task(ending.wait())
+    # A start may wait for long, as for a database that is away; a signal ends that too.
+    await asyncio.wait([starting, ended], return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        await starting
+        await ended
+    starting.cancel()
     log.info("draining")
+    await asyncio.wait([starting])
     await server.stop()
 
 
