@@ -128,6 +128,10 @@ class Conductor:
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
+            permissions=spec.permissions,
+            model=spec.model,
+            max_turns=spec.max_turns if spec.HasField("max_turns") else None,
+            resume_attempt=assignment.resume_attempt,
             environment={
                 "HEDDLE_RUN": name.run,
                 "HEDDLE_EPIC": name.epic,

@@ -78,12 +78,18 @@ def _check_request(request: pb.CreateRunRequest) -> None:
 def _check_agents(request: pb.CreateRunRequest, programs: Iterable[pb.AgentProgram]) -> None:
     if request.agent and (problem := rules.agent_problem(request.agent)):
         raise _unknown_agent(request.agent, problem, programs)
-    available = {program.name for program in programs if program.available}
+    by_name = {program.name: program for program in programs}
     for epic in request.plan.epics:
         for task in resolved_tasks(epic, request.plan.defaults, request.agent):
-            name = rules.COMMAND_PREFIX if task.agent.startswith(rules.COMMAND_PREFIX) else task.agent
-            if name not in available:
-                where = f"the worker cannot start agent {name!r}, which task {epic.key}/{task.key} needs"
+            # "acp:" and "command:" stand for what their agents are called after the colon.
+            kind = "".join(task.agent.partition(":")[:2])
+            program = by_name.get(task.agent) or by_name.get(kind) or pb.AgentProgram(name=kind)
+            if not program.available:
+                why = f" ({program.detail})" if program.detail else ""
+                where = (
+                    f"the worker cannot start agent {program.name!r}{why},"
+                    f" which task {epic.key}/{task.key} needs"
+                )
                 raise _unknown_agent(task.agent, where, programs)
 
 

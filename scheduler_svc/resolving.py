@@ -3,6 +3,7 @@
 from typing import Final
 
 from heddle import pb
+from heddle.plan import permission_rules
 from heddle.plan.rules import SCRIPTED
 
 # Of an epic or task that names none.
@@ -26,11 +27,14 @@ def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> 
 
     `agent` replaces the plan's default; empty leaves that.
     """
-    tasks = [_resolved_task(task, defaults, agent) for task in epic.tasks]
+    permissions = permission_rules.merged(epic.permissions, defaults.permissions)
+    tasks = [_resolved_task(task, defaults, agent, permissions) for task in epic.tasks]
     return sorted(tasks, key=lambda task: task.priority)
 
 
-def _resolved_task(task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> pb.PlanTask:
+def _resolved_task(
+    task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str, permissions: pb.Permissions
+) -> pb.PlanTask:
     resolved = pb.PlanTask()
     resolved.CopyFrom(task)
     resolved.title = task.title or task.key
@@ -43,4 +47,8 @@ def _resolved_task(task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> 
         resolved.timeout.CopyFrom(defaults.timeout)
     if not task.checks:
         resolved.checks.extend(defaults.checks)
+    if not task.HasField("max_turns") and defaults.HasField("max_turns"):
+        resolved.max_turns = defaults.max_turns
+    resolved.model = task.model or defaults.model
+    resolved.permissions.CopyFrom(permission_rules.merged(task.permissions, permissions))
     return resolved

@@ -35,6 +35,7 @@ def _message(field: str) -> PlainSerializer:
 Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{KEY.pattern}$"})]
 Priority = Annotated[int, Field(ge=-_INT32, le=_INT32)]
 Count = Annotated[int, Field(ge=0, le=_INT32)]
+Turns = Annotated[int, Field(ge=1, le=_INT32)]
 Tokens = Annotated[int, Field(ge=0, le=_INT64)]
 Duration = Annotated[
     float,
@@ -53,6 +54,13 @@ Duration = Annotated[
 OnFailure = Annotated[
     Literal["continue", "stop_epic", "stop_run"], PlainSerializer(lambda value: f"ON_FAILURE_{value.upper()}")
 ]
+
+
+PermissionDecision = Annotated[
+    Literal["ask", "allow", "deny"],
+    PlainSerializer(lambda value: f"PERMISSION_DECISION_{value.upper()}"),
+]
+AGENTS: Final = "claude, codex, acp:NAME, command:SHELL COMMAND or scripted."
 
 
 class Part(BaseModel):
@@ -187,18 +195,34 @@ class Step(Part):
         return self
 
 
+class Permissions(Part):
+    """What agents may do without asking: deny, allow, what is always allowed, default, in this order."""
+
+    default: PermissionDecision | None = Field(
+        default=None, description="For what no pattern names. Absent: ask."
+    )
+    allow: list[str] | None = Field(
+        default=None, description="Patterns, as Write, Bash(git status:*) or Edit(src/**)."
+    )
+    deny: list[str] | None = Field(default=None, description="Patterns; they win over all others.")
+    wait: Duration | None = Field(
+        default=None, description="After which a question counts as denied. Absent: 30m."
+    )
+
+
 class Defaults(Part):
     """What a task takes where it says nothing itself."""
 
-    agent: str | None = Field(
-        default=None, description="scripted, or command:SHELL COMMAND. Absent: scripted."
-    )
+    agent: str | None = Field(default=None, description=f"{AGENTS} Absent: scripted.")
     retries: Count | None = Field(default=None, description="More attempts after a failure. Absent: 0.")
     timeout: Duration | None = Field(default=None, description="Of a session. Absent: no limit.")
     checks: list[Check] | None = Field(default=None, description="For tasks that list none of their own.")
     on_failure: OnFailure | None = Field(
         default=None, description="For epics that say nothing. Absent: continue."
     )
+    permissions: Permissions | None = Field(default=None, description="What agents may do without asking.")
+    model: str | None = Field(default=None, description="As the agent names it. Absent: the agent's choice.")
+    max_turns: Turns | None = Field(default=None, description="Of the agent in a session. Absent: no limit.")
 
 
 class Task(Part):
@@ -216,12 +240,15 @@ class Task(Part):
     prompt: str | None = Field(default=None, description="What the agent is told.")
     priority: Priority | None = Field(default=None, description="Lower runs earlier. Absent: 999.")
     estimate: Duration | None = Field(default=None, description="How long you expect it to take.")
-    agent: str | None = Field(default=None, description="scripted, or command:SHELL COMMAND.")
+    agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."
     )
     timeout: Duration | None = Field(default=None, description="Of a session, checks included.")
     retries: Count | None = Field(default=None, description="More attempts after a failure.")
+    permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")
+    model: str | None = Field(default=None, description="As the agent names it.")
+    max_turns: Turns | None = Field(default=None, description="Of the agent in a session.")
     script: list[Step] | None = Field(default=None, description="What the scripted agent plays.")
 
 
@@ -236,6 +263,7 @@ class Epic(Part):
     depends_on: list[Key] | None = Field(default=None, description="Epics that must be merged before.")
     touches: list[str] | None = Field(default=None, description="Globs of the paths that it will write.")
     on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
+    permissions: Permissions | None = Field(default=None, description="Beside those of the defaults.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -259,6 +287,7 @@ class PlanFile(Part):
 PARTS: Final[dict[str, type[Part]]] = {
     "": PlanFile,
     "defaults": Defaults,
+    "permissions": Permissions,
     "epics": Epic,
     "tasks": Task,
     "checks": Check,

@@ -6,11 +6,13 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import Violation
-from heddle.plan import graph, script_rules, text_rules
+from heddle.plan import graph, permission_rules, script_rules, text_rules
 from heddle.plan.text_rules import at_most, did_you_mean, shown
 
 SCRIPTED: Final = "scripted"
 COMMAND_PREFIX: Final = "command:"
+ACP_PREFIX: Final = "acp:"
+AGENTS: Final = (SCRIPTED, "claude", "codex")
 
 MAX_EPICS: Final = 1_000
 MAX_TASKS: Final = 10_000
@@ -33,9 +35,13 @@ def agent_problem(agent: str) -> str | None:
     if agent.startswith(COMMAND_PREFIX):
         has_command = agent.removeprefix(COMMAND_PREFIX).strip()
         return None if has_command else 'needs a shell command after "command:"'
-    if agent == SCRIPTED:
+    if agent.startswith(ACP_PREFIX):
+        has_name = agent.removeprefix(ACP_PREFIX).strip()
+        return None if has_name else 'needs a name or a command line after "acp:"'
+    if agent in AGENTS:
         return None
-    hint = did_you_mean(agent, [SCRIPTED]) or "; use scripted or command:SHELL COMMAND"
+    others = "; use claude, codex, acp:NAME, command:SHELL COMMAND or scripted"
+    hint = did_you_mean(agent, AGENTS) or others
     return f"{shown(agent)} is no known agent{hint}"
 
 
@@ -74,6 +80,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
+    yield from permission_rules.violations(f"{path}.permissions", epic.permissions)
     if not epic.tasks:
         yield Violation(f"{path}.tasks", "needs at least one task")
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
@@ -116,6 +123,10 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
         yield Violation(f"{path}.retries", "must not be negative")
     if limits.HasField("timeout"):
         yield from text_rules.positive(f"{path}.timeout", limits.timeout)
+    if limits.HasField("max_turns") and limits.max_turns < 1:
+        yield Violation(f"{path}.max_turns", "must be at least 1")
+    yield from text_rules.title(f"{path}.model", limits.model)
+    yield from permission_rules.violations(f"{path}.permissions", limits.permissions)
     yield from _checks(f"{path}.checks", limits.checks)
 
 

@@ -59,6 +59,8 @@ class Assignment:
     # Set once the session has ended.
     result: pb.SessionFinished | None
     stop_reason: str | None
+    # The attempt before, where its session was lost: the agent may go on with it. Empty otherwise.
+    resume_attempt: str
 
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
@@ -77,6 +79,11 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
+        resume_attempt=(
+            str(attempt.parent.attempt(attempt.number - 1))
+            if row.earlier_state == pb.ATTEMPT_STATE_LOST
+            else ""
+        ),
     )
 
 

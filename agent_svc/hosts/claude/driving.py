@@ -135,7 +135,7 @@ class ClaudeSession:
     async def _take(self, message: Message) -> None:
         self._host.emit(*self._transcript.take(message))
         match message:
-            case SystemMessage(subtype="init") if message.data["session_id"] != self.id:
+            case SystemMessage(subtype="init"):
                 self.id = message.data["session_id"]
                 self._host.remember(self.id)
             case SystemMessage(subtype="api_retry") if message.data.get("error_status") in HOPELESS:

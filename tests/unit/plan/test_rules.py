@@ -129,14 +129,18 @@ def test_needs_a_prompt_or_a_script() -> None:
     assert found(plan).keys() == {"epics[0].tasks[0].prompt"}
 
 
-@pytest.mark.parametrize("agent", ["scripted", "command:make it so"])
+@pytest.mark.parametrize(
+    "agent", ["scripted", "claude", "codex", "acp:gemini", "acp:my-agent --flag", "command:make it so"]
+)
 def test_knows_its_agents(agent: str) -> None:
-    """The scripted agent, and any command."""
+    """The agents by name, and any command."""
     assert rules.agent_problem(agent) is None
     assert violations(a_plan(an_epic("a", a_task(agent=agent)))) == []
 
 
-@pytest.mark.parametrize("agent", ["command:", "command:  ", "cloud", "Scripted", "command", "command:a\0b"])
+@pytest.mark.parametrize(
+    "agent", ["command:", "command:  ", "acp:", "acp: ", "cloud", "Scripted", "command", "command:a\0b"]
+)
 def test_refuses_other_agents(agent: str) -> None:
     """A command needs something after the colon."""
     assert found(a_plan(an_epic("a", a_task(agent=agent)))).keys() == {"epics[0].tasks[0].agent"}
@@ -257,3 +261,20 @@ def test_refuses_an_unknown_on_failure() -> None:
 def test_refuses_globs_that_leave_the_worktree(glob: str) -> None:
     """What an epic touches lies in its worktree."""
     assert found(a_plan(an_epic("a", touches=[glob]))).keys() == {"epics[0].touches[0]"}
+
+
+def test_judges_permissions_of_every_level() -> None:
+    """A pattern that is none, a wait of nothing, a limit of nothing: each is found where it stands."""
+    bad = pb.Permissions(allow=["Write", "Bash("], deny=["no pattern"])
+    bad.wait.FromSeconds(0)
+    plan = a_plan(
+        an_epic("a", a_task(permissions=bad, max_turns=0, model="two\nlines"), permissions=bad),
+        defaults=pb.TaskDefaults(permissions=bad),
+    )
+    places = ("defaults", "epics[0]", "epics[0].tasks[0]")
+    fields = ("allow[1]", "deny[0]", "wait")
+    assert found(plan).keys() == {
+        *(f"{place}.permissions.{field}" for place in places for field in fields),
+        "epics[0].tasks[0].max_turns",
+        "epics[0].tasks[0].model",
+    }

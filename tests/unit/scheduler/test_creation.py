@@ -89,3 +89,30 @@ def test_random_suffixes_differ() -> None:
     made = {random_suffix() for _ in range(50)}
     assert len(made) == 50
     assert all(re.fullmatch("[a-z2-7]{5}", suffix) for suffix in made)
+
+
+def test_permissions_of_all_levels_come_together() -> None:
+    """The nearest default and wait win; the patterns of task, epic and defaults all apply."""
+    defaults = pb.TaskDefaults(
+        permissions=pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW, allow=["Read"], deny=["WebFetch"]),
+        model="small",
+        max_turns=9,
+    )
+    defaults.permissions.wait.FromSeconds(60)
+    own = pb.PlanTask(key="own", model="large", max_turns=3)
+    own.permissions.allow.append("Bash(make:*)")
+    own.permissions.default = pb.PERMISSION_DECISION_DENY
+    epic = pb.PlanEpic(key="e", tasks=[own, pb.PlanTask(key="bare")])
+    epic.permissions.allow.extend(["Read", "Write"])
+    epic.permissions.wait.FromSeconds(5)
+    mine, bare = resolved_tasks(epic, defaults, "")
+    assert (list(mine.permissions.allow), list(mine.permissions.deny)) == (
+        ["Bash(make:*)", "Read", "Write"],
+        ["WebFetch"],
+    )
+    assert (mine.permissions.default, bare.permissions.default) == (
+        pb.PERMISSION_DECISION_DENY,
+        pb.PERMISSION_DECISION_ALLOW,
+    )
+    assert mine.permissions.wait.seconds == bare.permissions.wait.seconds == 5
+    assert (mine.model, mine.max_turns, bare.model, bare.max_turns) == ("large", 3, "small", 9)

@@ -1,0 +1,41 @@
+"""What makes `permissions` good ones, and what those of several levels come to."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from heddle import pb
+from heddle.errors import Violation
+from heddle.plan import text_rules
+from heddle.plan.permission_patterns import Pattern
+from heddle.plan.text_rules import at_most
+
+# Of a level; each call of a tool is held against all of them.
+MAX_PATTERNS: Final = 200
+
+
+def violations(path: str, permissions: pb.Permissions) -> Iterator[Violation]:
+    """Yields every mistake of one level's permissions."""
+    if permissions.default not in pb.PermissionDecision.values():
+        yield Violation(f"{path}.default", "must be ask, allow or deny")
+    for name, texts in (("allow", permissions.allow), ("deny", permissions.deny)):
+        if len(texts) > MAX_PATTERNS:
+            yield Violation(f"{path}.{name}", f"has {len(texts):,} patterns; {at_most(MAX_PATTERNS)}")
+        for index, text in enumerate(texts):
+            try:
+                Pattern.parse(text)
+            except ValueError as error:
+                yield Violation(f"{path}.{name}[{index}]", str(error))
+    if permissions.HasField("wait"):
+        yield from text_rules.positive(f"{path}.wait", permissions.wait)
+
+
+def merged(*levels: pb.Permissions) -> pb.Permissions:
+    """Returns what `levels`, the nearest first, come to: the nearest default and wait, all patterns."""
+    whole = pb.Permissions()
+    for level in levels:
+        whole.default = whole.default or level.default
+        if not whole.HasField("wait") and level.HasField("wait"):
+            whole.wait.CopyFrom(level.wait)
+        whole.allow.extend(text for text in level.allow if text not in whole.allow)
+        whole.deny.extend(text for text in level.deny if text not in whole.deny)
+    return whole

