@@ -117,6 +117,7 @@ class StartSessionRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     RESUME_ATTEMPT_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -132,6 +133,10 @@ class StartSessionRequest(_message.Message):
     resume_attempt: _builtins.str
     """A lost attempt of the same task whose agent's own session is to go on where
     the agent can do that and its session is still known. Absent: begin anew.
+    """
+    budget_usd_micros: _builtins.int
+    """What the session may cost: what is left of the budgets above it. Agents that
+    can stop themselves there. Absent: no limit.
     """
     @_builtins.property
     def script(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.ScriptStep]:
@@ -167,13 +172,19 @@ class StartSessionRequest(_message.Message):
         model: _builtins.str = ...,
         max_turns: _builtins.int | None = ...,
         resume_attempt: _builtins.str = ...,
+        budget_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "max_turns", b"max_turns", "permissions", b"permissions", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
 
 Global___StartSessionRequest: _TypeAlias = StartSessionRequest  # noqa: Y015

@@ -41,6 +41,10 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """The merge would have conflicted."""
     OUTCOME_SKIPPED: _Outcome.ValueType  # 7
     OUTCOME_CANCELLED: _Outcome.ValueType  # 8
+    OUTCOME_OVER_BUDGET: _Outcome.ValueType  # 9
+    """The agent itself stopped at the budget that it was given."""
+    OUTCOME_RATE_LIMITED: _Outcome.ValueType  # 10
+    """The model's provider takes no more work for now."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How something ended."""
@@ -58,6 +62,10 @@ OUTCOME_CONFLICTED: Outcome.ValueType  # 6
 """The merge would have conflicted."""
 OUTCOME_SKIPPED: Outcome.ValueType  # 7
 OUTCOME_CANCELLED: Outcome.ValueType  # 8
+OUTCOME_OVER_BUDGET: Outcome.ValueType  # 9
+"""The agent itself stopped at the budget that it was given."""
+OUTCOME_RATE_LIMITED: Outcome.ValueType  # 10
+"""The model's provider takes no more work for now."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _OutputStream:
@@ -126,6 +134,29 @@ MESSAGE_KIND_THINKING: MessageKind.ValueType  # 2
 MESSAGE_KIND_OPERATOR: MessageKind.ValueType  # 3
 """What the operator said to the agent."""
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
+
+class _BudgetLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BudgetLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BudgetLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BUDGET_LEVEL_UNSPECIFIED: _BudgetLevel.ValueType  # 0
+    BUDGET_LEVEL_TASK: _BudgetLevel.ValueType  # 1
+    BUDGET_LEVEL_EPIC: _BudgetLevel.ValueType  # 2
+    BUDGET_LEVEL_RUN: _BudgetLevel.ValueType  # 3
+    BUDGET_LEVEL_PROJECT: _BudgetLevel.ValueType  # 4
+    """Of all runs on one repository; set for the scheduler."""
+
+class BudgetLevel(_BudgetLevel, metaclass=_BudgetLevelEnumTypeWrapper): ...
+
+BUDGET_LEVEL_UNSPECIFIED: BudgetLevel.ValueType  # 0
+BUDGET_LEVEL_TASK: BudgetLevel.ValueType  # 1
+BUDGET_LEVEL_EPIC: BudgetLevel.ValueType  # 2
+BUDGET_LEVEL_RUN: BudgetLevel.ValueType  # 3
+BUDGET_LEVEL_PROJECT: BudgetLevel.ValueType  # 4
+"""Of all runs on one repository; set for the scheduler."""
+Global___BudgetLevel: _TypeAlias = BudgetLevel  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
@@ -389,14 +420,23 @@ Global___RunPaused: _TypeAlias = RunPaused  # noqa: Y015
 class RunResumed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    budget_usd_micros: _builtins.int
+    """What the run, or the epic or task that the event names, may cost from now on.
+    Absent: as before.
+    """
     def __init__(
         self,
+        *,
+        budget_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___RunResumed: _TypeAlias = RunResumed  # noqa: Y015
 
@@ -572,20 +612,26 @@ Global___TaskStarted: _TypeAlias = TaskStarted  # noqa: Y015
 
 @_typing.final
 class TaskWaiting(_message.Message):
-    """The session waits for the operator."""
+    """The session waits for the operator, or the task for its model's provider."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it goes on by itself. Absent: once the operator has answered."""
+
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -881,6 +927,7 @@ class Usage(_message.Message):
     CACHE_READ_TOKENS_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -888,6 +935,8 @@ class Usage(_message.Message):
     cache_write_tokens: _builtins.int
     cost_usd_micros: _builtins.int
     """Millionths of a US dollar. Absent: unknown, which is not zero."""
+    estimated: _builtins.bool
+    """True: the agent told no cost; this one is by the worker's table of prices."""
     def __init__(
         self,
         *,
@@ -897,10 +946,11 @@ class Usage(_message.Message):
         cache_read_tokens: _builtins.int = ...,
         cache_write_tokens: _builtins.int = ...,
         cost_usd_micros: _builtins.int | None = ...,
+        estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "cost_usd_micros", b"cost_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015
@@ -1050,6 +1100,7 @@ class SessionFinished(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     reason: _builtins.str
     """Why, in plain words. Absent after success."""
@@ -1057,6 +1108,12 @@ class SessionFinished(_message.Message):
     """Absent where a signal ended it."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """Of a rate limit: how long its provider wants to be left alone. Absent: it did
+        not say.
+        """
+
     def __init__(
         self,
         *,
@@ -1064,10 +1121,11 @@ class SessionFinished(_message.Message):
         reason: _builtins.str = ...,
         exit_code: _builtins.int | None = ...,
         duration: _duration_pb2.Duration | None = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "outcome", b"outcome", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "outcome", b"outcome", "reason", b"reason", "retry_after", b"retry_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -1172,21 +1230,28 @@ Global___MergeConflicted: _TypeAlias = MergeConflicted  # noqa: Y015
 
 @_typing.final
 class BudgetReached(_message.Message):
+    """Sessions below it are stopped, and the run is paused. The event names the epic,
+    or epic and task, whose budget it is.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     SPENT_USD_MICROS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
     budget_usd_micros: _builtins.int
     spent_usd_micros: _builtins.int
+    level: Global___BudgetLevel.ValueType
     def __init__(
         self,
         *,
         budget_usd_micros: _builtins.int = ...,
         spent_usd_micros: _builtins.int = ...,
+        level: Global___BudgetLevel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_usd_micros", b"budget_usd_micros", "spent_usd_micros", b"spent_usd_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_usd_micros", b"budget_usd_micros", "level", b"level", "spent_usd_micros", b"spent_usd_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

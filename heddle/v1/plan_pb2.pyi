@@ -82,8 +82,14 @@ class Plan(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DEFAULTS_FIELD_NUMBER: _builtins.int
     EPICS_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Shown to people, and the stem of the run's id. Required."""
+    budget_usd_micros: _builtins.int
+    """What a run of it may cost, in millionths of a US dollar. At the budget of a
+    run, epic or task the sessions below it are stopped and the run is paused.
+    Absent: no limit.
+    """
     @_builtins.property
     def defaults(self) -> Global___TaskDefaults:
         """What a task takes where it says nothing itself."""
@@ -98,12 +104,15 @@ class Plan(_message.Message):
         name: _builtins.str = ...,
         defaults: Global___TaskDefaults | None = ...,
         epics: _abc.Iterable[Global___PlanEpic] | None = ...,
+        budget_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["defaults", b"defaults", "epics", b"epics", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
@@ -229,6 +238,7 @@ class PlanEpic(_message.Message):
     ON_FAILURE_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, in any case. Letters, digits, "-" and "_";
     at most 63 characters, the first a letter or digit.
@@ -238,6 +248,8 @@ class PlanEpic(_message.Message):
     priority: _builtins.int
     """Lower starts earlier. Absent: 999."""
     on_failure: Global___OnFailure.ValueType
+    budget_usd_micros: _builtins.int
+    """What all of its tasks may cost together. Absent: no limit but the run's."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics that must be merged before this one starts."""
@@ -265,13 +277,19 @@ class PlanEpic(_message.Message):
         on_failure: Global___OnFailure.ValueType = ...,
         tasks: _abc.Iterable[Global___PlanTask] | None = ...,
         permissions: Global___Permissions | None = ...,
+        budget_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "depends_on", b"depends_on", "key", b"key", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
 
 Global___PlanEpic: _TypeAlias = PlanEpic  # noqa: Y015
@@ -295,6 +313,7 @@ class PlanTask(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TURNS_FIELD_NUMBER: _builtins.int
+    BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -315,6 +334,8 @@ class PlanTask(_message.Message):
     """Absent: the default's."""
     max_turns: _builtins.int
     """Absent: the default's."""
+    budget_usd_micros: _builtins.int
+    """What all of its attempts may cost together. Absent: no limit but the epic's."""
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
         """How long the author expects it to take; only used to order epics and to
@@ -353,17 +374,22 @@ class PlanTask(_message.Message):
         permissions: Global___Permissions | None = ...,
         model: _builtins.str = ...,
         max_turns: _builtins.int | None = ...,
+        budget_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
     _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
     @_typing.overload
