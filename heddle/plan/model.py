@@ -51,6 +51,9 @@ Duration = Annotated[
         }
     ),
 ]
+Usd = Annotated[
+    float, Field(le=_MAX_USD), PlainSerializer(lambda usd: round(usd * 1_000_000), return_type=int)
+]
 OnFailure = Annotated[
     Literal["continue", "stop_epic", "stop_run"], PlainSerializer(lambda value: f"ON_FAILURE_{value.upper()}")
 ]
@@ -131,8 +134,8 @@ class ReportUsage(Part):
     output_tokens: Tokens = 0
     cache_read_tokens: Tokens = 0
     cache_write_tokens: Tokens = 0
-    cost_usd: Annotated[float, PlainSerializer(lambda usd: round(usd * 1_000_000))] | None = Field(
-        default=None, ge=0, le=_MAX_USD, serialization_alias="cost_usd_micros", description="Absent: unknown."
+    cost_usd: Usd | None = Field(
+        default=None, ge=0, serialization_alias="cost_usd_micros", description="Absent: unknown."
     )
 
 
@@ -195,6 +198,14 @@ class Step(Part):
         return self
 
 
+def _budget(description: str) -> Usd | None:
+    """Returns the field for what all below may cost together."""
+    field: Usd | None = Field(
+        default=None, gt=0, serialization_alias="budget_usd_micros", description=description
+    )
+    return field
+
+
 class Permissions(Part):
     """What agents may do without asking: deny, allow, what is always allowed, default, in this order."""
 
@@ -249,6 +260,7 @@ class Task(Part):
     permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")
     model: str | None = Field(default=None, description="As the agent names it.")
     max_turns: Turns | None = Field(default=None, description="Of the agent in a session.")
+    budget_usd: Usd | None = _budget("Of all its attempts, in US dollars. Absent: no limit but the epic's.")
     script: list[Step] | None = Field(default=None, description="What the scripted agent plays.")
 
 
@@ -264,6 +276,7 @@ class Epic(Part):
     touches: list[str] | None = Field(default=None, description="Globs of the paths that it will write.")
     on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
     permissions: Permissions | None = Field(default=None, description="Beside those of the defaults.")
+    budget_usd: Usd | None = _budget("Of all its tasks, in US dollars. Absent: no limit but the run's.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -279,6 +292,7 @@ class PlanFile(Part):
     )
 
     name: str = Field(default="", description="Shown to people, and the stem of the run's id.")
+    budget_usd: Usd | None = _budget("Of a run of it, in US dollars. Absent: no limit.")
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
 

@@ -52,6 +52,7 @@ def resolved_agent(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
 
 def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from text_rules.required_title("name", plan.name)
+    yield from _budget("budget_usd", plan)
     yield from _size(plan)
     yield from _agent("defaults.agent", plan.defaults.agent)
     yield from _limits("defaults", plan.defaults)
@@ -81,6 +82,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
     yield from permission_rules.violations(f"{path}.permissions", epic.permissions)
+    yield from _budget(f"{path}.budget_usd", epic)
     if not epic.tasks:
         yield Violation(f"{path}.tasks", "needs at least one task")
     yield from _keys(f"{path}.tasks", [task.key for task in epic.tasks])
@@ -95,6 +97,7 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
         yield from text_rules.positive(f"{path}.estimate", task.estimate)
     yield from _agent(f"{path}.agent", task.agent)
     yield from _limits(path, task)
+    yield from _budget(f"{path}.budget_usd", task)
     agent = resolved_agent(task, defaults)
     if task.script and agent != SCRIPTED:
         yield Violation(
@@ -128,6 +131,11 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
     yield from text_rules.title(f"{path}.model", limits.model)
     yield from permission_rules.violations(f"{path}.permissions", limits.permissions)
     yield from _checks(f"{path}.checks", limits.checks)
+
+
+def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Violation]:
+    if part.HasField("budget_usd_micros") and part.budget_usd_micros < 1:
+        yield Violation(path, "must be more than 0")
 
 
 def _checks(path: str, checks: Sequence[pb.Check]) -> Iterator[Violation]:

@@ -1,0 +1,43 @@
+"""Budgets of a plan, its epics and its tasks."""
+
+import pytest
+
+from heddle import pb
+from heddle.plan import rules
+from heddle.plan.file import parse
+
+
+def plan_file(budget: str) -> str:
+    return f"name: x\nepics:\n  - key: a\n    tasks:\n      - key: t\n        prompt: x\n        {budget}\n"
+
+
+def test_budgets_of_each_level_are_read_as_micros() -> None:
+    """US dollars of a file are millionths in the message; what says nothing has no budget."""
+    text = (
+        "name: x\nbudget_usd: 0.05\nepics:\n  - key: a\n    budget_usd: 2\n    tasks: [{key: t, prompt: x}]\n"
+    )
+
+    plan = parse(text, "plan.yaml").plan
+
+    assert plan.budget_usd_micros == 50_000
+    assert plan.epics[0].budget_usd_micros == 2_000_000
+    assert not plan.epics[0].tasks[0].HasField("budget_usd_micros")
+
+
+@pytest.mark.parametrize("budget", ["0", "-1", "0.0000001"])
+def test_a_budget_of_nothing_is_a_mistake(budget: str) -> None:
+    """A budget that no turn fits in would only pause the run."""
+    mistakes = parse(plan_file(f"budget_usd: {budget}"), "plan.yaml").describe()
+
+    assert "budget_usd" in mistakes
+    assert "must be more than 0" in mistakes
+
+
+def test_a_message_is_held_to_the_same_rule() -> None:
+    """A client's own plan is judged like a file."""
+    task = pb.PlanTask(key="t", prompt="x", budget_usd_micros=0)
+    plan = pb.Plan(name="x", budget_usd_micros=-5, epics=[pb.PlanEpic(key="a", tasks=[task])])
+
+    fields = [violation.field for violation in rules.violations(plan)]
+
+    assert fields == ["budget_usd", "epics[0].tasks[0].budget_usd"]
