@@ -1,5 +1,7 @@
 """Opens SQLite or PostgreSQL by URL."""
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,13 +57,10 @@ def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:
     def prepare(connection: Any, _record: object) -> None:
         # The driver's own BEGIN comes too late for savepoints and for reads; ours is below.
         connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout = {_BUSY}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY}")
+        _enter_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -70,3 +69,17 @@ def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Turns on write-ahead logging; SQLite's busy timeout does not cover this one change of a new file."""
+    deadline = time.monotonic() + _BUSY / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
