@@ -99,8 +99,6 @@ class Radar:
             raise projects.unknown_revision(project, base)
         git = project.git
         unique = list(dict.fromkeys(names))
-        for name in unique:
-            projects.check_branch_name(project, "branches", name)
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
         with self._mutex:
             old = self._memories.get((project.common, base), _Memory())

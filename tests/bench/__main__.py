@@ -17,7 +17,7 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import makespan_table, scheduling, streaming
+from tests.bench import makespan_table, scheduling, streaming, worktrees
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine.
@@ -27,6 +27,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
     "makespan": makespan_table.run,
     "streaming": streaming.run,
+    "worktrees": worktrees.run,
 }
 
 

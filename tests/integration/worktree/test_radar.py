@@ -87,8 +87,8 @@ async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pyt
 
 
 async def test_a_base_that_is_not_there(worker: Worker) -> None:
-    """An unknown base and a name that no branch can have are said."""
+    """An unknown base is said; a name that no branch can have is that of none."""
     assert (await refused(worker.predict("a", base="nowhere"))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
     assert (await refused(worker.predict("a", base=""))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
-    assert (await refused(worker.predict("--all"))).reason == pb.ERROR_REASON_INVALID_FIELD
-    assert await worker.predict() == pb.PredictConflictsResponse()
+    for names in ((), ("--all", "", "a..b", "*")):
+        assert await worker.predict(*names) == pb.PredictConflictsResponse()
