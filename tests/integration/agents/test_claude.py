@@ -1,11 +1,30 @@
 """The real Claude Code against a scripted model."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from heddle import pb
-from tests.support.agents import ending, payloads
-from tests.support.claude import claude
-from tests.support.models.turns import Call, Turn
+from tests.support.agents import AgentProcess, ending, output, payloads
+from tests.support.claude import claude, environment
+from tests.support.models.anthropic import anthropic_model
+from tests.support.models.turns import Call, Failure, Turn
+from tests.support.programs import need_package
+
+
+def messages(events: Sequence[pb.Event]) -> list[tuple["pb.MessageKind.ValueType", str]]:
+    """Returns kind and text of each message, its pieces joined."""
+    whole: list[tuple[pb.MessageKind.ValueType, str]] = []
+    text = ""
+    for event in payloads(events, "message"):
+        text += event.message.text
+        if event.message.last:
+            whole.append((event.message.kind, text))
+            text = ""
+    assert not text
+    return whole
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
@@ -21,8 +40,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
         permissions = pb.Permissions(allow=["Bash(*)"])
         events = await it.worker.run("claude", environment=it.environment, permissions=permissions)
     assert ending(events) == ("SUCCEEDED", "")
-    said = [(event.message.kind, event.message.text) for event in payloads(events, "message")]
-    assert said == [
+    assert messages(events) == [
         (pb.MESSAGE_KIND_THINKING, "What is here?"),
         (pb.MESSAGE_KIND_TEXT, "I will look."),
         (pb.MESSAGE_KIND_TEXT, "All **done**."),
@@ -39,3 +57,143 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     usage = [event.usage for event in payloads(events, "usage")]
     assert [(each.input_tokens, each.output_tokens) for each in usage] == [(1000, 100)] * 3
     assert all(each.cost_usd_micros > 0 for each in usage)
+
+
+async def test_the_projects_settings_grant_nothing(tmp_path: Path) -> None:
+    """CLAUDE.md is read; what the project's settings allow, even in a trusted folder, is denied by the plan."""
+    async with claude(tmp_path) as it:
+        worktree = it.worker.worktree
+        (worktree / "CLAUDE.md").write_text("The password of the door is swordfish.")
+        settings = {"permissions": {"allow": ["Bash(*)"], "defaultMode": "acceptEdits"}}
+        (worktree / ".claude").mkdir()
+        (worktree / ".claude" / "settings.json").write_text(json.dumps(settings))
+        config = Path(it.environment["CLAUDE_CONFIG_DIR"])
+        config.mkdir()
+        trusted = {"projects": {str(worktree): {"hasTrustDialogAccepted": True}}}
+        (config / ".claude.json").write_text(json.dumps(trusted))
+        call = Call("Bash", {"command": "touch granted.txt"})
+        it.model.play([Turn(calls=[call]), Turn("Well.")], "")
+        events = await it.worker.run(
+            "claude",
+            environment=it.environment,
+            permissions=pb.Permissions(default=pb.PERMISSION_DECISION_DENY),
+        )
+        assert not (worktree / "granted.txt").exists()
+        assert "swordfish" in json.dumps(it.model.requests)
+    (finished,) = payloads(events, "tool_finished")
+    assert not finished.tool_finished.ok
+    assert "the plan's default is to deny" in finished.tool_finished.result
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_secrets_of_the_service_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claude gets its own credentials from the service's environment and nothing else of it."""
+    monkeypatch.setenv("HEDDLE_CANARY", "canary-5f3a")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-the-service")
+    async with claude(tmp_path, [Turn(calls=[Call("Bash", {"command": "env"})]), Turn("Done.")]) as it:
+        del it.environment["ANTHROPIC_API_KEY"]
+        events = await it.worker.run(
+            "claude", environment=it.environment, permissions=pb.Permissions(allow=["Bash(env)"])
+        )
+        assert {headers["x-api-key"] for headers in it.model.headers} == {"key-of-the-service"}
+        assert "canary-5f3a" not in json.dumps(it.model.requests)
+    (finished,) = payloads(events, "tool_finished")
+    assert "HEDDLE_ATTEMPT=" in finished.tool_finished.result
+    assert "canary-5f3a" not in finished.tool_finished.result
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_waits_a_rate_limit_out(tmp_path: Path) -> None:
+    """A passing 429 is told and waited out; the session goes on by itself."""
+    limited = Failure(429, headers={"retry-after": "1"})
+    async with claude(tmp_path, [limited, Turn("Done.")]) as it:
+        events = await it.worker.run("claude", environment=it.environment)
+    assert "The API answered 429 (rate_limit)" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_takes_no_more_turns_than_the_plan_allows(tmp_path: Path) -> None:
+    """The plan's model and limit of turns reach Claude; over the limit the session fails and says so."""
+    answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
+    async with claude(tmp_path, answers) as it:
+        events = await it.worker.run(
+            "claude",
+            environment=it.environment,
+            permissions=pb.Permissions(allow=["Bash(true)"]),
+            model="claude-haiku-4-5",
+            max_turns=2,
+        )
+        assert [request["model"] for request in it.model.requests] == ["claude-haiku-4-5"] * 2
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert "max_turns" in reason
+
+
+async def test_asks_before_it_writes_what_agents_obey(tmp_path: Path) -> None:
+    """Claude's own settings are no file like others: one question, and after a yes they are written."""
+    async with claude(tmp_path) as it:
+        path = it.worker.worktree / ".claude" / "settings.json"
+        write = Call("Write", {"file_path": str(path), "content": "{}"})
+        it.model.play([Turn(calls=[write]), Turn("Done.")], "")
+        attempt = await it.worker.start("claude", environment=it.environment)
+        asked = await it.worker.until(attempt, lambda event: event.HasField("approval_requested"))
+        assert (asked.approval_requested.tool, asked.approval_requested.target) == (
+            "Write",
+            ".claude/settings.json",
+        )
+        await it.worker.answer(attempt, asked.approval_requested.approval_id, approved=True)
+        events = await it.worker.events(attempt)
+        assert path.read_text() == "{}"
+    assert len(payloads(events, "approval_requested")) == 1
+
+
+async def test_a_resumed_session_costs_what_it_adds(tmp_path: Path) -> None:
+    """What the earlier session used is not counted again."""
+    async with claude(tmp_path, [Turn("One."), Turn("Two.")]) as it:
+        first = await it.worker.start("claude", environment=it.environment)
+        (before,) = payloads(await it.worker.events(first), "usage")
+        events = await it.worker.run("claude", number=2, environment=it.environment, resume=first)
+        assert "One." in json.dumps(it.model.requests[-1]["messages"])
+    (after,) = payloads(events, "usage")
+    assert (after.usage.input_tokens, after.usage.cost_usd_micros) == (1000, before.usage.cost_usd_micros)
+
+
+async def test_goes_on_after_the_service_was_killed(tmp_path: Path) -> None:
+    """The agent's own session outlives the agent service that was killed amid it."""
+    need_package("claude_agent_sdk")
+    endless = Turn("Working.", calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])
+    async with anthropic_model([endless, Turn("Went on.")]) as model:
+        told = environment(tmp_path, model.url)
+        allowed = pb.Permissions(allow=["Bash(*)"])
+        worker = AgentProcess(tmp_path)
+        async with worker.serving() as agents:
+            first = await agents.start("claude", environment=told, permissions=allowed)
+            await agents.until(first, lambda event: event.HasField("tool_started"))
+            assert worker.process is not None
+            worker.process.kill()
+        async with worker.serving() as agents:
+            assert ending(await agents.events(first))[0] == "LOST"
+            events = await agents.run("claude", number=2, environment=told, permissions=allowed, resume=first)
+        assert "Working." in json.dumps(model.requests[-1]["messages"])
+    assert ending(events) == ("SUCCEEDED", "")
+    assert messages(events)[-1] == (pb.MESSAGE_KIND_TEXT, "Went on.")
+
+
+async def test_hears_the_operator_amid_its_work(tmp_path: Path) -> None:
+    """What the operator says reaches Claude before its session ends, and the log holds it."""
+    until_told = Call("Bash", {"command": "until [ -e told ]; do sleep 0.1; done"})
+    async with claude(
+        tmp_path, [Turn("Working.", calls=[until_told]), Turn("Tabs it is."), Turn("Done.")]
+    ) as it:
+        attempt = await it.worker.start(
+            "claude", environment=it.environment, permissions=pb.Permissions(allow=["Bash(*)"])
+        )
+        await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
+        await it.worker.stub.SendMessage(
+            pb.AgentServiceSendMessageRequest(attempt=attempt, epoch=1, text="Use tabs")
+        )
+        (it.worker.worktree / "told").touch()
+        events = await it.worker.events(attempt)
+        assert "Use tabs" in json.dumps(it.model.requests[-1]["messages"])
+    assert (pb.MESSAGE_KIND_OPERATOR, "Use tabs") in messages(events)
+    assert ending(events) == ("SUCCEEDED", "")

@@ -1,0 +1,216 @@
+"""What the host of Claude makes of what the SDK says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_svc.drivers.claude import ClaudeDriver
+from agent_svc.hosts.vocabulary import ToolCall
+from heddle import pb
+
+pytest.importorskip("claude_agent_sdk", reason="claude_agent_sdk is not installed")
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    Message,
+    ResultMessage,
+    StreamEvent,
+    SystemMessage,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from agent_svc.hosts.claude.calls import tool_call
+from agent_svc.hosts.claude.failures import api_failure, failure
+from agent_svc.hosts.claude.spending import Spending
+from agent_svc.hosts.claude.transcript import Transcript
+
+
+def piece(**event: Any) -> StreamEvent:
+    return StreamEvent(uuid="u", session_id="s", event=event)
+
+
+def take(*messages: Message, worktree: Path = Path("/tree")) -> list[pb.Event]:
+    times = iter(range(100))
+    transcript = Transcript(worktree, lambda: next(times))
+    events = [event for message in messages for event in transcript.take(message)]
+    return events + transcript.end()
+
+
+def test_a_text_that_came_in_pieces_comes_once() -> None:
+    """The whole message that follows its pieces adds nothing."""
+    events = take(
+        piece(type="message_start", message={"id": "m1"}),
+        piece(type="content_block_start", content_block={"type": "text"}),
+        piece(type="content_block_delta", delta={"type": "text_delta", "text": "Hel"}),
+        piece(type="content_block_delta", delta={"type": "text_delta", "text": "lo"}),
+        AssistantMessage([TextBlock("Hello")], model="m", message_id="m1"),
+        piece(type="content_block_stop"),
+    )
+    assert [(event.message.text, event.message.last) for event in events] == [
+        ("Hel", False),
+        ("lo", False),
+        ("", True),
+    ]
+
+
+def test_a_text_without_pieces_comes_whole() -> None:
+    """As from a subagent."""
+    (event,) = take(AssistantMessage([TextBlock("Hello")], model="m", message_id="m2"))
+    assert (event.message.text, event.message.last) == ("Hello", True)
+
+
+def test_claudes_own_word_of_an_error_is_no_message_of_the_model() -> None:
+    """The session's end says it; twice would be once too often."""
+    assert take(AssistantMessage([TextBlock("API Error: 529")], model="<synthetic>")) == []
+
+
+def test_a_call_ends_once_with_its_duration() -> None:
+    """A result belongs to its call; one that belongs to none is nothing."""
+    events = take(
+        AssistantMessage([ToolUseBlock("1", "Bash", {"command": "ls"})], model="m"),
+        UserMessage(
+            [ToolResultBlock("1", [{"type": "text", "text": "a"}, {"type": "image"}], is_error=None)]
+        ),
+        UserMessage([ToolResultBlock("1", "again"), ToolResultBlock("2", "another")]),
+    )
+    started, finished = events
+    assert started.tool_started == pb.ToolStarted(
+        tool_call_id="1", name="Bash", target="ls", kind=pb.TOOL_KIND_COMMAND, input="ls"
+    )
+    assert (finished.tool_finished.ok, finished.tool_finished.result) == (True, "a\n[image]")
+    assert finished.tool_finished.duration.seconds == 1
+
+
+def test_what_was_begun_is_ended() -> None:
+    """A message and a call that Claude's end cut off have an end nevertheless."""
+    message, call = take(
+        AssistantMessage([ToolUseBlock("1", "Bash", {"command": "ls"})], model="m"),
+        piece(type="content_block_start", content_block={"type": "thinking"}),
+    )[1:]
+    assert (message.message.last, message.message.kind) == (True, pb.MESSAGE_KIND_THINKING)
+    assert (call.tool_finished.ok, call.tool_finished.result) == (False, "interrupted")
+
+
+def test_waiting_for_the_api_is_told() -> None:
+    """A retry says what the API answered and when the next try comes."""
+    data = {
+        "error_status": 529,
+        "error": "overloaded",
+        "attempt": 1,
+        "max_retries": 5,
+        "retry_delay_ms": 1500,
+    }
+    (event,) = take(SystemMessage("api_retry", data))
+    assert event.output.text == "The API answered 529 (overloaded); try 1 of 5 follows in 1.5 s.\n"
+
+
+def call_of(name: str, **told: Any) -> ToolCall:
+    return tool_call(Path("/tree"), "1", name, told)
+
+
+@pytest.mark.parametrize(
+    ("call", "target", "shown"),
+    [
+        (call_of("Read", file_path="/tree/a.py"), "a.py", '"file_path": "/tree/a.py"'),
+        (call_of("Write", file_path="b/c.py", content="text"), "b/c.py", "text"),
+        (call_of("Edit", file_path="/etc/x", old_string="a\nb", new_string="c"), "/etc/x", "- a\n- b\n+ c"),
+        (call_of("Bash", command="ls -l", description="Lists"), "ls -l", "ls -l"),
+        (call_of("Grep", pattern="TODO", path="/tree/src"), "src", '"pattern": "TODO"'),
+        (call_of("Glob", pattern="**/*.py"), "**/*.py", '"pattern"'),
+        (call_of("WebFetch", url="https://example.com"), "https://example.com", '"url"'),
+        (call_of("mcp__x__y", number=3), "", '"number": 3'),
+    ],
+)
+def test_calls_say_what_they_touch(call: ToolCall, target: str, shown: str) -> None:
+    """A file is relative to the worktree; a command is itself; the input is for people."""
+    assert call.target == target
+    assert shown in call.input
+
+
+def used(tokens: int, cost: float) -> dict[str, Any]:
+    return {"inputTokens": tokens, "outputTokens": 1, "costUSD": cost}
+
+
+def test_usage_is_what_was_added() -> None:
+    """Each report is the difference to the one before, by model; nothing new is no report."""
+    spending = Spending()
+    (first,) = spending.report({"m": used(10, 0.001)})
+    assert (first.usage.input_tokens, first.usage.cost_usd_micros) == (10, 1000)
+    assert spending.report({"m": used(10, 0.001)}) == []
+    second, other = spending.report({"m": used(15, 0.003), "n": used(1, 0)})
+    assert (second.usage.input_tokens, second.usage.output_tokens, second.usage.cost_usd_micros) == (
+        5,
+        0,
+        2000,
+    )
+    assert (other.usage.model, other.usage.cost_usd_micros) == ("n", 0)
+
+
+def test_an_earlier_session_is_not_paid_again() -> None:
+    """What was used before the beginning is no usage of this session."""
+    spending = Spending()
+    spending.begin({"m": used(10, 0.001)})
+    (report,) = spending.report({"m": used(12, 0.002)})
+    assert (report.usage.input_tokens, report.usage.cost_usd_micros) == (2, 1000)
+
+
+def test_a_cost_that_is_not_told_stays_unknown() -> None:
+    """Unknown is not zero."""
+    (report,) = Spending().report({"m": {"inputTokens": 1}})
+    assert not report.usage.HasField("cost_usd_micros")
+
+
+def result(subtype: str = "success", *, is_error: bool = False, **fields: Any) -> ResultMessage:
+    return ResultMessage(
+        subtype=subtype,
+        duration_ms=1,
+        duration_api_ms=1,
+        is_error=is_error,
+        num_turns=3,
+        session_id="s",
+        **fields,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (result(), ""),
+        (result("error_max_turns", is_error=True), "max_turns"),
+        (result("error_max_budget_usd", is_error=True), "budget"),
+        (result(is_error=True, api_error_status=429, result="limit"), "rate limited (429)"),
+        (
+            result(is_error=True, api_error_status=503, result="down"),
+            "the API failed (503): try again later. down",
+        ),
+        (result(is_error=True, api_error_status=418, result="tea"), "the API answered 418. tea"),
+        (result(is_error=True, result="Connection refused"), "Connection refused"),
+        (result("error_during_execution", is_error=True, errors=["a", "b"]), "a; b"),
+    ],
+)
+def test_says_why_it_failed(ended: ResultMessage, expected: str) -> None:
+    """An error hides behind the subtype of a success; its reason says what to do."""
+    assert expected in failure(ended)
+    assert bool(failure(ended)) is ended.is_error
+
+
+def test_refused_credentials_say_how_to_log_in() -> None:
+    """The reason names the status and the way out."""
+    assert "log in with `claude`" in api_failure(401, "invalid x-api-key")
+
+
+def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
+    """By a variable, by a file, or not at all and then how to."""
+    home = {"HOME": str(tmp_path)}
+    assert "ANTHROPIC_API_KEY" in ClaudeDriver({**home, "ANTHROPIC_API_KEY": "k"}).program().detail
+    assert "log in" in ClaudeDriver(home).program().detail
+    (tmp_path / ".claude").mkdir()
+    credentials = tmp_path / ".claude" / ".credentials.json"
+    credentials.write_text("{}")
+    program = ClaudeDriver(home).program()
+    assert str(credentials) in program.detail
+    assert (program.available, program.version.startswith("claude-agent-sdk 0.2")) == (True, True)
