@@ -8,6 +8,7 @@ from agent_svc.spool import Spool
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.fencing import EpochFence
+from heddle.prices import Prices
 from heddle.serving import Service
 from heddle.v1 import agent_service_pb2
 from heddle.v1 import agent_service_pb2_grpc as stubs
@@ -15,7 +16,8 @@ from heddle.v1 import agent_service_pb2_grpc as stubs
 
 def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Clock = utc_now) -> Service:
     """Returns the service; one agent_svc at a time may use `settings.home`."""
-    place = Place(settings.worker_name, settings.stop_grace, settings.agent_env, clock)
+    prices = Prices.read(settings.home)
+    place = Place(settings.worker_name, settings.stop_grace, settings.agent_env, clock, prices)
     sessions = Sessions(
         Spool(settings.home),
         catalogue or default_catalogue(),

@@ -7,6 +7,7 @@ from typing import Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch, Translator
 from agent_svc.journal import Journal
+from agent_svc.pricing import Pricing
 from agent_svc.processes import READ_LIMIT, Exit, Supervised
 from agent_svc.screenshots import Screenshots
 from heddle import errors, pb
@@ -28,6 +29,7 @@ class Conversation:
         agent: str,
         translator: Translator,
         screenshots: Screenshots,
+        pricing: Pricing,
         *,
         on_defect: Callable[[Exception], None],
         remember: Callable[[str], None],
@@ -37,6 +39,7 @@ class Conversation:
         self._actor = f"agent:{self._agent}"
         self._translator = translator
         self._screenshots = screenshots
+        self._pricing = pricing
         self._on_defect = on_defect
         self._remember = remember
         self._remembered = ""
@@ -84,7 +87,7 @@ class Conversation:
             if event.HasField("approval_resolved"):
                 # It waits no longer.
                 self._approvals[event.approval_resolved.approval_id] = True
-        await self._journal.tell(self._actor, *events)
+        await self._journal.tell(self._actor, *self._pricing.priced(events))
 
     async def _remember_session(self) -> None:
         if self._translator.agent_session_id != self._remembered:

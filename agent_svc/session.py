@@ -19,12 +19,14 @@ from agent_svc.drivers.text import clip
 from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, timed_out
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
+from agent_svc.pricing import Pricing
 from agent_svc.recorder import Recorder
 from agent_svc.screenshots import Screenshots
 from agent_svc.spool import SessionFolder
 from heddle import errors, pb
 from heddle.clock import Clock
 from heddle.names import AttemptName
+from heddle.prices import Prices
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -43,6 +45,7 @@ class Place:
     # Names of variables that agents may inherit.
     inherited: tuple[str, ...]
     clock: Clock
+    prices: Prices
     supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
 
@@ -216,6 +219,7 @@ class Session:
             self._spec.agent,
             translator,
             screenshots,
+            Pricing(self._place.prices, has_budget=self._spec.HasField("budget_usd_micros")),
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
         )

@@ -40,7 +40,9 @@ class Spending:
 
 
 def _total(model: str, told: Mapping[str, Any]) -> pb.Usage:
-    total = pb.Usage(model=model, **{ours: int(told.get(theirs) or 0) for ours, theirs in _TOKENS.items()})
+    total = pb.Usage(model=model)
+    for ours, theirs in _TOKENS.items():
+        setattr(total, ours, int(told.get(theirs) or 0))
     if (cost := told.get("costUSD")) is not None:
         total.cost_usd_micros = round(cost * 1_000_000)
     return total

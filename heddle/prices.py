@@ -1,0 +1,85 @@
+"""What models cost, for agents that tell tokens and no money.
+
+prices.yaml beside this file has the form and says where its figures come from;
+HEDDLE_HOME/prices.yaml, in the same form, is the user's own.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import yaml
+
+from heddle import pb
+from heddle.config import ConfigError
+
+FILE: Final = "prices.yaml"
+KINDS: Final = ("input", "output", "cache_read", "cache_write")
+
+# Providers add the day of a model's release to its name.
+_DAY: Final = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+
+
+class Prices:
+    """A table: US dollars per million tokens, by model and kind of token."""
+
+    def __init__(self, models: Mapping[str, Mapping[str, float]]) -> None:
+        self._models = models
+
+    @classmethod
+    def read(cls, home: Path) -> Self:
+        """Returns the shipped table with the user's own laid over it; raises ConfigError."""
+        return cls({**_table(Path(__file__).with_name(FILE)), **_table(home / FILE)})
+
+    def cost(self, usage: pb.Usage) -> int | None:
+        """Returns what `usage` costs in micros; None where a price is unknown.
+
+        A model's name may begin with its provider's ("openai/") and end with a date.
+        """
+        name = usage.model.rpartition("/")[2]
+        prices = (
+            self._models.get(usage.model) or self._models.get(name) or self._models.get(_DAY.sub("", name))
+        )
+        if prices is None:
+            return None
+        cost = 0.0
+        for kind in KINDS:
+            if tokens := getattr(usage, f"{kind}_tokens"):
+                if kind not in prices:
+                    return None
+                # Dollars per million tokens are micros per token.
+                cost += tokens * prices[kind]
+        # Never less than it is, so that a budget holds.
+        return math.ceil(cost)
+
+
+def _table(path: Path) -> Mapping[str, Mapping[str, float]]:
+    """Returns what a file says; nothing where there is none."""
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if said is None:
+        return {}
+    if not isinstance(said, dict):
+        raise ConfigError(f"{path} takes models with their prices, as `gpt-5: {{input: 1.25, output: 10}}`")
+    for model, prices in said.items():
+        _check(path, model, prices)
+    return said
+
+
+def _check(path: Path, model: object, prices: object) -> None:
+    good = isinstance(model, str) and isinstance(prices, dict) and prices.keys() <= set(KINDS)
+    if not good or not all(_is_price(price) for price in prices.values()):  # type: ignore[attr-defined]  # a dict if good
+        raise ConfigError(
+            f"{path}: {model!r} takes US dollars per million tokens by kind ({', '.join(KINDS)}),"
+            " as {input: 1.25, output: 10}"
+        )
+
+
+def _is_price(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -1,0 +1,73 @@
+"""The table of what models cost."""
+
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from heddle.config import ConfigError
+from heddle.prices import Prices
+
+MILLION = 1_000_000
+
+
+def test_each_kind_of_token_has_its_price(tmp_path: Path) -> None:
+    """A cost is the sum over the kinds, in micros."""
+    used = pb.Usage(
+        model="claude-sonnet-4-5",
+        input_tokens=MILLION,
+        output_tokens=MILLION,
+        cache_read_tokens=MILLION,
+        cache_write_tokens=MILLION,
+    )
+
+    assert Prices.read(tmp_path).cost(used) == 22_050_000
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "openai/gpt-5", "gpt-5-2025-08-07", "gpt-5-20250807"])
+def test_a_model_is_known_by_its_longer_names(tmp_path: Path, name: str) -> None:
+    """A provider before the name and a date behind it do not hide a model."""
+    assert Prices.read(tmp_path).cost(pb.Usage(model=name, output_tokens=1)) == 10
+
+
+@pytest.mark.parametrize("name", ["", "gpt-6", "gpt-5-something"])
+def test_an_unknown_model_has_no_cost(tmp_path: Path, name: str) -> None:
+    """Unknown is not zero."""
+    assert Prices.read(tmp_path).cost(pb.Usage(model=name, output_tokens=1)) is None
+
+
+def test_a_kind_without_a_price_makes_the_cost_unknown() -> None:
+    """Only the kinds that were used have to be known."""
+    prices = Prices({"small": {"input": 1}})
+
+    assert prices.cost(pb.Usage(model="small", input_tokens=3)) == 3
+    assert prices.cost(pb.Usage(model="small", input_tokens=3, output_tokens=1)) is None
+
+
+def test_users_own_prices_win(tmp_path: Path) -> None:
+    """HEDDLE_HOME/prices.yaml adds models and replaces shipped ones; the others stay."""
+    (tmp_path / "prices.yaml").write_text("gpt-5: {output: 1}\nhouse/model: {output: 0.5}\n")
+    prices = Prices.read(tmp_path)
+
+    assert prices.cost(pb.Usage(model="gpt-5", output_tokens=MILLION)) == MILLION
+    assert prices.cost(pb.Usage(model="house/model", output_tokens=3)) == 2  # rounded up
+    assert prices.cost(pb.Usage(model="o3", output_tokens=MILLION)) == 8 * MILLION
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- gpt-5", "gpt-5: 3", "gpt-5: {output: much}", "gpt-5: {out: 1}", "gpt-5: {output: -1}", "a: [b"],
+)
+def test_a_malformed_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    """A service does not start with prices that it cannot read."""
+    (tmp_path / "prices.yaml").write_text(text)
+
+    with pytest.raises(ConfigError, match="prices.yaml"):
+        Prices.read(tmp_path)
+
+
+def test_an_empty_table_changes_nothing(tmp_path: Path) -> None:
+    """A file of comments is as good as none."""
+    (tmp_path / "prices.yaml").write_text("# none yet\n")
+
+    assert Prices.read(tmp_path).cost(pb.Usage(model="o3", output_tokens=1)) == 8
