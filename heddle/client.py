@@ -119,6 +119,10 @@ class HeddleClient:
                 return epics
             request.page_token = page.next_page_token
 
+    async def retry_merge(self, name: str) -> pb.Epic:
+        """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
+        return (await self._mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
+
     async def list_tasks(self, parent: str) -> list[pb.Task]:
         """Returns all tasks of an epic, or of a run as runs/RUN/epics/-, in planned order."""
         tasks: list[pb.Task] = []

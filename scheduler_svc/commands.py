@@ -92,9 +92,9 @@ def _epic(connection: sa.Connection, name: TaskName) -> Any:
 
 
 def _reopen_epic(connection: sa.Connection, name: TaskName) -> None:
-    """Lets an ended epic go on; what it will have then is merged again."""
+    """Lets an epic that ended, or is merged, go on; what it will have then is merged again."""
     epic = _epic(connection, name)
-    if epic.state not in ENDED_EPIC:
+    if epic.state not in ENDED_EPIC and epic.merge_state != MergeState.MERGED:
         return
     # One that never started may still wait for a dependency: the policy looks.
     state = pb.EPIC_STATE_BLOCKED if epic.started_at is None else pb.EPIC_STATE_RUNNING

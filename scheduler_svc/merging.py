@@ -135,7 +135,7 @@ def _epic_merged(connection: sa.Connection, epic: EpicName, answer: pb.MergeBran
         reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {target}"
         values = {
             "state": pb.EPIC_STATE_CONFLICTED,
-            "merge_state": MergeState.NONE,
+            "merge_state": MergeState.CONFLICTED,
             "reason": reason,
             "conflict": conflict.SerializeToString(),
             "ended_at": now,
@@ -158,7 +158,7 @@ def _epic_failed(connection: sa.Connection, epic: EpicName, reason: str, now: in
     change = sa.update(epics).where(*is_epic(epic), epics.c.merge_state == MergeState.MERGING)
     values = {
         "state": pb.EPIC_STATE_FAILED,
-        "merge_state": MergeState.NONE,
+        "merge_state": MergeState.CONFLICTED,
         "reason": reason,
         "ended_at": now,
     }

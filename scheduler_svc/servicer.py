@@ -8,10 +8,11 @@ import grpc
 
 from heddle import pb
 from heddle.clock import Clock
-from heddle.names import AttemptName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc import commands, relaying, watching
 from scheduler_svc.creating import create_run
+from scheduler_svc.merging_again import get_epic, retry_merge
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
 from scheduler_svc.store.database import Database, Work
@@ -84,6 +85,11 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ListEpics(self, request: pb.ListEpicsRequest, context: Context) -> pb.ListEpicsResponse:
         return await self._database.read(partial(listing.list_epics, request=request))
+
+    async def RetryMerge(self, request: pb.RetryMergeRequest, context: Context) -> pb.RetryMergeResponse:
+        name = EpicName.parse(request.name)
+        work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
+        return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._database.read(partial(listing.list_tasks, request=request))

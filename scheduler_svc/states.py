@@ -12,6 +12,7 @@ class MergeState(enum.IntEnum):
     NONE = 0
     MERGING = 1
     MERGED = 2
+    # Or failed in another way.
     CONFLICTED = 3
 
 

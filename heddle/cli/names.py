@@ -3,7 +3,7 @@
 from heddle.cli.failure import BAD_INPUT, Failure
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 
 
 def run_name(text: str) -> str:
@@ -12,6 +12,15 @@ def run_name(text: str) -> str:
         return str(RunName.parse(f"runs/{text.removeprefix('runs/')}"))
     except HeddleError:
         raise Failure(f"{text!r} names no run; write RUN, as `heddle ls` shows it", BAD_INPUT) from None
+
+
+def epic_name(text: str) -> str:
+    """Returns the full name of the epic that `text` names."""
+    ids = text.removeprefix("runs/").replace("/epics/", "/").split("/")
+    try:
+        return str(EpicName.parse(str(EpicName(*ids))))
+    except (HeddleError, TypeError):
+        raise Failure(f"{text!r} names no epic; write RUN/EPIC", BAD_INPUT) from None
 
 
 def task_name(text: str) -> TaskName:

@@ -84,6 +84,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsResponse.FromString,
                 _registered_method=True)
+        self.RetryMerge = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RetryMerge',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
+                _registered_method=True)
         self.ListTasks = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListTasks',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksRequest.SerializeToString,
@@ -244,6 +249,21 @@ class SchedulerServiceServicer:
         """The epics of a run in the order of the plan.
 
         - NOT_FOUND: no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryMerge(self, request, context):
+        """Merges an epic again whose merge conflicted or failed, once its cause is
+        mended; where epic or run had ended, they go on. It reads the branches as
+        they are then: what was merged by hand counts as merged. Epics that were
+        skipped on its account stay so: RetryTask each of their tasks. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
+        or its run is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -438,6 +458,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ListEpics,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsResponse.SerializeToString,
+            ),
+            'RetryMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryMerge,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.SerializeToString,
             ),
             'ListTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTasks,
@@ -719,6 +744,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListEpics',
             heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListEpicsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RetryMerge',
+            heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,17 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such run.
     """
+    RetryMerge: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryMergeRequest, _scheduler_service_pb2.RetryMergeResponse]
+    """Merges an epic again whose merge conflicted or failed, once its cause is
+    mended; where epic or run had ended, they go on. It reads the branches as
+    they are then: what was merged by hand counts as merged. Epics that were
+    skipped on its account stay so: RetryTask each of their tasks. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
+      or its run is being cancelled.
+    """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListTasksRequest, _scheduler_service_pb2.ListTasksResponse]
     """The tasks of an epic, or of every epic of a run, in planned order.
 
@@ -238,6 +249,17 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """The epics of a run in the order of the plan.
 
     - NOT_FOUND: no such run.
+    """
+    RetryMerge: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryMergeRequest, _scheduler_service_pb2.RetryMergeResponse]  # type: ignore[assignment]
+    """Merges an epic again whose merge conflicted or failed, once its cause is
+    mended; where epic or run had ended, they go on. It reads the branches as
+    they are then: what was merged by hand counts as merged. Epics that were
+    skipped on its account stay so: RetryTask each of their tasks. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
+      or its run is being cancelled.
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListTasksRequest, _scheduler_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """The tasks of an epic, or of every epic of a run, in planned order.
@@ -428,6 +450,23 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """The epics of a run in the order of the plan.
 
         - NOT_FOUND: no such run.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryMerge(
+        self,
+        request: _scheduler_service_pb2.RetryMergeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RetryMergeResponse, _abc.Awaitable[_scheduler_service_pb2.RetryMergeResponse]]:
+        """Merges an epic again whose merge conflicted or failed, once its cause is
+        mended; where epic or run had ended, they go on. It reads the branches as
+        they are then: what was merged by hand counts as merged. Epics that were
+        skipped on its account stay so: RetryTask each of their tasks. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
+          or its run is being cancelled.
         """
 
     @_abc_1.abstractmethod

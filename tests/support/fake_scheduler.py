@@ -87,6 +87,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ListEpicsResponse(epics=[pb.Epic(name=f"{RUN}/epics/api", key="api", title="Backend API")])
 
+    async def RetryMerge(self, request: pb.RetryMergeRequest, context: Any) -> pb.RetryMergeResponse:
+        self._note(request)
+        return pb.RetryMergeResponse(epic=pb.Epic(name=request.name))
+
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Any) -> pb.RetryTaskResponse:
         self._note(request)
         return pb.RetryTaskResponse(task=pb.Task(name=request.name))
