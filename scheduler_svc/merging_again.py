@@ -26,7 +26,9 @@ def retry_merge(connection: sa.Connection, name: EpicName, actor: str, now: int)
     """Reopens the epic, and its run where that had ended; the policy then merges it."""
     epic = _merge_of(connection, name)
     if epic.merge_state != MergeState.CONFLICTED:
-        advice = "only an epic whose merge conflicted or failed can be merged again; retry or skip tasks instead"
+        advice = (
+            "only an epic whose merge conflicted or failed can be merged again; retry or skip tasks instead"
+        )
         raise wrong_state(name, pb.EpicState.Name(epic.state), advice)
     if epic.run_state == pb.RUN_STATE_CANCELLING:
         advice = "wait until its processes are gone, then try again"
