@@ -103,6 +103,42 @@ async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Sc
 
     answer = await scheduler.api.ListAttempts(pb.ListAttemptsRequest(parent=f"{run}/epics/a/tasks/one"))
     assert [each.state for each in answer.attempts] == [pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_ACCEPTED]
+    first, second = (session.request for session in worker.sessions.values())
+    assert (first.resume_attempt, second.resume_attempt) == ("", first.attempt)
+
+
+async def test_failed_session_begins_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """The attempt after a failed one knows nothing of it: what it did was not good."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        return finishing(pb.OUTCOME_FAILED if session.name.number == 1 else pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"]})
+    plan.defaults.retries = 1
+    run = await scheduler.create(plan)
+
+    await scheduler.finished(run)
+
+    assert [session.request.resume_attempt for session in worker.sessions.values()] == ["", ""]
+
+
+async def test_sessions_get_what_the_plan_says_of_them(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Permissions of all levels, the model and the limit of turns reach the worker."""
+    plan = make_plan({"a": ["one"]})
+    plan.defaults.permissions.allow.append("Read")
+    plan.epics[0].permissions.deny.append("WebFetch")
+    task = plan.epics[0].tasks[0]
+    task.permissions.default = pb.PERMISSION_DECISION_DENY
+    task.model, task.max_turns = "small", 7
+    run = await scheduler.create(plan)
+
+    await scheduler.finished(run)
+
+    (session,) = worker.sessions.values()
+    expected = pb.Permissions(default=pb.PERMISSION_DECISION_DENY, allow=["Read"], deny=["WebFetch"])
+    assert session.request.permissions == expected
+    assert (session.request.model, session.request.max_turns) == ("small", 7)
 
 
 async def test_conflicting_epic_is_reported_with_its_files(worker: FakeWorker, scheduler: Scheduler) -> None:
