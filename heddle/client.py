@@ -134,8 +134,14 @@ class HeddleClient:
                 return tasks
             request.page_token = page.next_page_token
 
-    async def retry_task(self, name: str) -> pb.Task:
-        return (await self._mutate(self._stub.RetryTask, pb.RetryTaskRequest(name=name))).task
+    async def retry_task(self, name: str, *, agent: str = "") -> pb.Task:
+        """Gives a failed or skipped task a new attempt; `agent` does it in place of its own."""
+        request = pb.RetryTaskRequest(name=name, agent=agent)
+        return (await self._mutate(self._stub.RetryTask, request)).task
+
+    async def skip_task(self, name: str) -> pb.Task:
+        """Takes a pending or failed task out of its epic, which goes on without it."""
+        return (await self._mutate(self._stub.SkipTask, pb.SkipTaskRequest(name=name))).task
 
     async def get_attempt(self, name: str) -> pb.Attempt:
         return (await self._call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt

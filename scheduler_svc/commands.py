@@ -1,17 +1,30 @@
 """What an operator may ask of a run, a task or an attempt. Each is one function of a transaction."""
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.errors import HeddleError, not_found
+from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName, RunName, TaskName
+from heddle.plan.rules import SCRIPTED
 from scheduler_svc.acting import stop_attempt
 from scheduler_svc.states import ENDED_EPIC, ENDED_RUN, MergeState
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, is_epic, is_task
 from scheduler_svc.store.tables import epics, runs, tasks
+
+_NO_RETRY: Final = {
+    pb.TASK_STATE_PENDING: "it will run anyway",
+    pb.TASK_STATE_RUNNING: "stop its attempt first, or wait for its end",
+    pb.TASK_STATE_WAITING: "answer its question, or stop its attempt first",
+    pb.TASK_STATE_ACCEPTED: "later tasks build upon what is accepted; put what is missing into a new plan",
+}
+_NO_SKIP: Final = {
+    pb.TASK_STATE_RUNNING: "stop its attempt first, then skip it",
+    pb.TASK_STATE_WAITING: "stop its attempt first, then skip it",
+    pb.TASK_STATE_ACCEPTED: "its commit is made and stays",
+}
 
 
 def wrong_state(name: object, state: str, advice: str) -> HeddleError:
@@ -60,30 +73,98 @@ def stop(connection: sa.Connection, name: AttemptName, actor: str) -> pb.Attempt
     return get_attempt(connection, name)
 
 
-def retry_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -> pb.Task:
-    """Puts a failed or skipped task back; reopens its epic and its run where they had ended."""
+def retry_task(connection: sa.Connection, name: TaskName, actor: str, agent: str, now: int) -> pb.Task:
+    """Puts a failed or skipped task back; reopens its epic and its run where they had ended.
+
+    `agent` does it from now on; empty leaves the one that it has.
+    """
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
-        advice = "only a failed or skipped task can be retried"
-        raise wrong_state(name, pb.TaskState.Name(task.state), advice)
+        raise wrong_state(name, pb.TaskState.Name(task.state), _NO_RETRY[task.state])
+    _check_reopenable(connection, name)
+    _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="")
+    if agent:
+        _set_agent(connection, name, agent)
+    _reopen_run(connection, name, actor, now)
+    _reopen_epic(connection, name)
+    append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+    return get_task(connection, name)
+
+
+def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -> pb.Task:
+    """Takes a pending or failed task out; after a failed one the epic goes on without it."""
+    task = get_task(connection, name)
+    if task.state == pb.TASK_STATE_SKIPPED:
+        return task
+    if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED}:
+        raise wrong_state(name, pb.TaskState.Name(task.state), _NO_SKIP[task.state])
+    run_state = _check_reopenable(connection, name)
+    if run_state == pb.RUN_STATE_CANCELLED:
+        raise wrong_state(name.parent.parent, pb.RunState.Name(run_state), "nothing of it runs any more")
+    reason = f"skipped by {actor}"
+    _set_task(connection, task, state=pb.TASK_STATE_SKIPPED, reason=reason, skipped_by=actor)
+    append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
+    if task.state == pb.TASK_STATE_FAILED:
+        _put_back(connection, name)
+        if _epic(connection, name).state in ENDED_EPIC:
+            _reopen_run(connection, name, actor, now)
+            _reopen_epic(connection, name)
+            append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+    return get_task(connection, name)
+
+
+def _check_reopenable(connection: sa.Connection, name: TaskName) -> "pb.RunState.ValueType":
+    """Returns the run's state; raises WRONG_STATE while the run is cancelled or the epic merged."""
     state = _run_state(connection, name.parent.parent)
     if state == pb.RUN_STATE_CANCELLING:
-        advice = "wait until its processes are gone, then retry"
+        advice = "wait until its processes are gone, then try again"
         raise wrong_state(name.parent.parent, pb.RunState.Name(state), advice)
     if _epic(connection, name).merge_state == MergeState.MERGING:
-        advice = "wait until the merge is done, then retry"
+        advice = "wait until the merge is done, then try again"
         raise wrong_state(name.parent, pb.EpicState.Name(pb.EPIC_STATE_MERGING), advice)
-    pending = {"state": pb.TASK_STATE_PENDING, "reason": ""}
-    connection.execute(sa.update(tasks).where(*is_task(name)).values(**pending))
-    events = []
-    if state in ENDED_RUN:
+    return state
+
+
+def _set_task(connection: sa.Connection, task: pb.Task, **values: object) -> None:
+    """Changes a task unless it has begun to run meanwhile."""
+    name = TaskName.parse(task.name)
+    change = sa.update(tasks).where(*is_task(name), tasks.c.state == task.state)
+    if not connection.execute(change.values(**values)).rowcount:
+        state = get_task(connection, name).state
+        raise wrong_state(name, pb.TaskState.Name(state), "it has just changed; look again")
+
+
+def _set_agent(connection: sa.Connection, name: TaskName, agent: str) -> None:
+    spec = pb.PlanTask.FromString(
+        connection.execute(sa.select(tasks.c.spec).where(*is_task(name))).scalar_one()
+    )
+    if agent != SCRIPTED and not spec.prompt.strip():
+        raise invalid_field("agent", f"{name} has a script and no prompt, so only {SCRIPTED} can do it")
+    if agent.partition(":")[0] != spec.agent.partition(":")[0]:
+        # Each kind of agent has its own names for models.
+        spec.model = ""
+    spec.agent = agent
+    connection.execute(sa.update(tasks).where(*is_task(name)).values(spec=spec.SerializeToString()))
+
+
+def _put_back(connection: sa.Connection, name: TaskName) -> None:
+    """Makes those tasks of the epic pending that were skipped because another had failed."""
+    skipped = sa.update(tasks).where(
+        tasks.c.run == name.run,
+        tasks.c.epic == name.epic,
+        tasks.c.state == pb.TASK_STATE_SKIPPED,
+        tasks.c.skipped_by == "",
+    )
+    connection.execute(skipped.values(state=pb.TASK_STATE_PENDING, reason=""))
+
+
+def _reopen_run(connection: sa.Connection, name: TaskName, actor: str, now: int) -> None:
+    """Lets an ended run go on."""
+    run = name.parent.parent
+    if _run_state(connection, run) in ENDED_RUN:
         reopened = {"state": pb.RUN_STATE_RUNNING, "reason": "", "ended_at": None}
-        _set_run(connection, name.parent.parent, **reopened, merge_state=MergeState.NONE)
-        events.append(event(name.parent.parent, actor, run_resumed=pb.RunResumed()))
-    _reopen_epic(connection, name)
-    events.append(event(name, actor, epic_ready=pb.EpicReady()))
-    append(connection, events, now)
-    return get_task(connection, name)
+        _set_run(connection, run, **reopened, merge_state=MergeState.NONE)
+        append(connection, [event(run, actor, run_resumed=pb.RunResumed())], now)
 
 
 def _epic(connection: sa.Connection, name: TaskName) -> Any:

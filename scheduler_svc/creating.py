@@ -1,6 +1,6 @@
 """Creates a run: everything is checked first, then written in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ from heddle import pb
 from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
 from heddle.plan import rules
+from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.resolving import resolved_epic, resolved_tasks
 from scheduler_svc.run_ids import run_id
 from scheduler_svc.store import requests
@@ -75,27 +76,12 @@ def _check_request(request: pb.CreateRunRequest) -> None:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
 
-def _check_agents(request: pb.CreateRunRequest, programs: Iterable[pb.AgentProgram]) -> None:
-    if request.agent and (problem := rules.agent_problem(request.agent)):
-        raise _unknown_agent(request.agent, problem, programs)
-    by_name = {program.name: program for program in programs}
+def _check_agents(request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgram]) -> None:
+    if request.agent:
+        check_form(request.agent, programs)
     for epic in request.plan.epics:
         for task in resolved_tasks(epic, request.plan.defaults, request.agent):
-            # "acp:" and "command:" stand for what their agents are called after the colon.
-            kind = "".join(task.agent.partition(":")[:2])
-            program = by_name.get(task.agent) or by_name.get(kind) or pb.AgentProgram(name=kind)
-            if not program.available:
-                why = f" ({program.detail})" if program.detail else ""
-                where = (
-                    f"the worker cannot start agent {program.name!r}{why},"
-                    f" which task {epic.key}/{task.key} needs"
-                )
-                raise _unknown_agent(task.agent, where, programs)
-
-
-def _unknown_agent(agent: str, problem: str, programs: Iterable[pb.AgentProgram]) -> HeddleError:
-    known = ", ".join(program.name for program in programs if program.available) or "none"
-    return HeddleError(pb.ERROR_REASON_UNKNOWN_AGENT, f"{problem}; it can start: {known}", agent=agent)
+            check_available(task.agent, f"task {epic.key}/{task.key}", programs)
 
 
 async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:

@@ -173,7 +173,7 @@ def _closed(epic: EpicView, cause: _Cause | None, connected: bool) -> Iterator[A
 def _mergeable(epic: EpicView) -> bool:
     """Says whether the work of an epic whose tasks are over is wanted in the run's branch."""
     counts = _counts(epic)
-    if not counts[pb.TASK_STATE_ACCEPTED] or counts[pb.TASK_STATE_PENDING] or counts[pb.TASK_STATE_SKIPPED]:
+    if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic):
         return False
     stops = epic.on_failure in {pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN}
     return not (stops and counts[pb.TASK_STATE_FAILED])
@@ -181,15 +181,17 @@ def _mergeable(epic: EpicView) -> bool:
 
 def _finished(epic: EpicView, cause: _Cause | None) -> FinishEpic:
     counts = _counts(epic)
-    if counts[pb.TASK_STATE_ACCEPTED] == len(epic.tasks) and epic.merged:
+    if epic.merged and all(task.waived or task.state == pb.TASK_STATE_ACCEPTED for task in epic.tasks):
         return FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)
+    if all(task.waived for task in epic.tasks):
+        return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, "all of its tasks were skipped")
     reason = cause.reason if cause else ""
     if not any(task.attempts for task in epic.tasks):
         return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, reason or "none of its tasks was to run")
     if cause and cause.cancelled:
         return FinishEpic(epic.name, pb.EPIC_STATE_CANCELLED, reason)
     failed = counts[pb.TASK_STATE_FAILED]
-    skipped = counts[pb.TASK_STATE_PENDING] + counts[pb.TASK_STATE_SKIPPED]
+    skipped = _missing(epic)
     parts = [f"{failed} of {_plural(len(epic.tasks), 'task')} failed"] if failed else []
     if skipped:
         parts.append(f"{skipped} of {_plural(len(epic.tasks), 'task')} did not run")
@@ -200,6 +202,12 @@ def _finished(epic: EpicView, cause: _Cause | None) -> FinishEpic:
 
 def _counts(epic: EpicView) -> Counter["pb.TaskState.ValueType"]:
     return Counter(task.state for task in epic.tasks)
+
+
+def _missing(epic: EpicView) -> int:
+    """Returns how many tasks did not run although nobody said that the epic is whole without them."""
+    over = {pb.TASK_STATE_PENDING, pb.TASK_STATE_SKIPPED}
+    return sum(task.state in over and not task.waived for task in epic.tasks)
 
 
 def _startable(task: TaskView) -> bool:

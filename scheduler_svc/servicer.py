@@ -11,6 +11,7 @@ from heddle.clock import Clock
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc import commands, relaying, watching
+from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.creating import create_run
 from scheduler_svc.merging_again import get_epic, retry_merge
 from scheduler_svc.states import ENDED_RUN
@@ -19,7 +20,7 @@ from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.doorbell import LOOP, Doorbell
 from scheduler_svc.store.events import read_events
 from scheduler_svc.store.paging import page_size, texts, token
-from scheduler_svc.store.resources import get_attempt, get_run, get_task
+from scheduler_svc.store.resources import get_attempt, get_run, get_task, get_worker
 from scheduler_svc.store.sessions import check_sequence, list_session_events
 from scheduler_svc.store.times import micros
 from scheduler_svc.workers import POLL_INTERVAL, Workers
@@ -96,8 +97,21 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)
-        work = partial(commands.retry_task, name=name, actor=_actor(request), now=self._now())
-        return pb.RetryTaskResponse(task=await self._once(request, name, work, partial(get_task, name=name)))
+        read = partial(get_task, name=name)
+        if request.agent:
+            worker = await self._database.read(partial(get_worker, name=name.parent.parent))
+            agents = self._workers.get(worker).state.agents
+            check_form(request.agent, agents)
+            check_available(request.agent, str(name), agents)
+        work = partial(
+            commands.retry_task, name=name, actor=_actor(request), agent=request.agent, now=self._now()
+        )
+        return pb.RetryTaskResponse(task=await self._once(request, name, work, read))
+
+    async def SkipTask(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
+        name = TaskName.parse(request.name)
+        work = partial(commands.skip_task, name=name, actor=_actor(request), now=self._now())
+        return pb.SkipTaskResponse(task=await self._once(request, name, work, partial(get_task, name=name)))
 
     async def GetAttempt(self, request: pb.GetAttemptRequest, context: Context) -> pb.GetAttemptResponse:
         name = AttemptName.parse(request.name)

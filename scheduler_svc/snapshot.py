@@ -21,6 +21,8 @@ class TaskView:
     live_attempt: AttemptName | None = None
     # True: the live attempt was already told to stop.
     stopping: bool = False
+    # True: the operator skipped it, so its epic is whole without it.
+    waived: bool = False
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,21 @@ def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
 
 
 @app.command()
-def retry(task: TaskArgument, as_json: Json = False) -> None:
+def retry(
+    task: TaskArgument,
+    agent: Annotated[str, typer.Option(metavar="NAME", help="Does it in place of the task's agent.")] = "",
+    as_json: Json = False,
+) -> None:
     """Gives a failed or skipped task a new attempt."""
     name = str(names.task_name(task))
-    _tell_task(output.run_async(with_client(lambda client: client.retry_task(name))), as_json)
+    _tell_task(output.run_async(with_client(lambda client: client.retry_task(name, agent=agent))), as_json)
+
+
+@app.command()
+def skip(task: TaskArgument, as_json: Json = False) -> None:
+    """Takes a pending or failed task out; its epic goes on, and counts as done, without it."""
+    name = str(names.task_name(task))
+    _tell_task(output.run_async(with_client(lambda client: client.skip_task(name))), as_json)
 
 
 @app.command()

@@ -38,7 +38,7 @@ class _EpicStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EpicState.V
     EPIC_STATE_MERGING: _EpicState.ValueType  # 4
     """All tasks are over; waits for its merge or is being merged."""
     EPIC_STATE_SUCCEEDED: _EpicState.ValueType  # 5
-    """Every task accepted, and merged."""
+    """Every task accepted or skipped by the operator, and merged."""
     EPIC_STATE_FAILED: _EpicState.ValueType  # 6
     """Some task failed. What was accepted is merged where on_failure is CONTINUE."""
     EPIC_STATE_CONFLICTED: _EpicState.ValueType  # 7
@@ -59,7 +59,7 @@ EPIC_STATE_RUNNING: EpicState.ValueType  # 3
 EPIC_STATE_MERGING: EpicState.ValueType  # 4
 """All tasks are over; waits for its merge or is being merged."""
 EPIC_STATE_SUCCEEDED: EpicState.ValueType  # 5
-"""Every task accepted, and merged."""
+"""Every task accepted or skipped by the operator, and merged."""
 EPIC_STATE_FAILED: EpicState.ValueType  # 6
 """Some task failed. What was accepted is merged where on_failure is CONTINUE."""
 EPIC_STATE_CONFLICTED: EpicState.ValueType  # 7

@@ -99,6 +99,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskResponse.FromString,
                 _registered_method=True)
+        self.SkipTask = channel.unary_unary(
+                '/heddle.v1.SchedulerService/SkipTask',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.FromString,
+                _registered_method=True)
         self.GetAttempt = channel.unary_unary(
                 '/heddle.v1.SchedulerService/GetAttempt',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetAttemptRequest.SerializeToString,
@@ -279,11 +284,30 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryTask(self, request, context):
-        """Gives a failed, skipped or accepted-by-nobody task a new attempt; where its
-        epic or run had ended, they go on. Idempotent by request_id.
+        """Gives a failed or skipped task a new attempt, by another agent where one is
+        named; where its epic or run had ended, they go on. Idempotent by request_id.
 
         - NOT_FOUND: no such task.
-        - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted.
+        - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted; what
+        is accepted stays, since later tasks build upon it.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+        agent; the message says which it can.
+        - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
+        has a script and no prompt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SkipTask(self, request, context):
+        """Takes a pending or failed task out of its epic, which then counts as done
+        without it: its accepted work is merged. After a failed one the tasks of the
+        epic that were skipped on its account run; where epic or run had ended, they
+        go on. RetryTask undoes it. Idempotent.
+
+        - NOT_FOUND: no such task.
+        - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
+        accepted, or the run was cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -473,6 +497,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RetryTask,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
+            'SkipTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipTask,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.SerializeToString,
             ),
             'GetAttempt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAttempt,
@@ -825,6 +854,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RetryTask',
             heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/SkipTask',
+            heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.SkipTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

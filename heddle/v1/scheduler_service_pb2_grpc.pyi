@@ -105,11 +105,26 @@ class SchedulerServiceStub:
     - NOT_FOUND: no such run or epic.
     """
     RetryTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryTaskRequest, _scheduler_service_pb2.RetryTaskResponse]
-    """Gives a failed, skipped or accepted-by-nobody task a new attempt; where its
-    epic or run had ended, they go on. Idempotent by request_id.
+    """Gives a failed or skipped task a new attempt, by another agent where one is
+    named; where its epic or run had ended, they go on. Idempotent by request_id.
 
     - NOT_FOUND: no such task.
-    - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted.
+    - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted; what
+      is accepted stays, since later tasks build upon it.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+      agent; the message says which it can.
+    - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
+      has a script and no prompt.
+    """
+    SkipTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SkipTaskRequest, _scheduler_service_pb2.SkipTaskResponse]
+    """Takes a pending or failed task out of its epic, which then counts as done
+    without it: its accepted work is merged. After a failed one the tasks of the
+    epic that were skipped on its account run; where epic or run had ended, they
+    go on. RetryTask undoes it. Idempotent.
+
+    - NOT_FOUND: no such task.
+    - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
+      accepted, or the run was cancelled.
     """
     GetAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]
     """- NOT_FOUND: no such attempt."""
@@ -267,11 +282,26 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such run or epic.
     """
     RetryTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryTaskRequest, _scheduler_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
-    """Gives a failed, skipped or accepted-by-nobody task a new attempt; where its
-    epic or run had ended, they go on. Idempotent by request_id.
+    """Gives a failed or skipped task a new attempt, by another agent where one is
+    named; where its epic or run had ended, they go on. Idempotent by request_id.
 
     - NOT_FOUND: no such task.
-    - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted.
+    - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted; what
+      is accepted stays, since later tasks build upon it.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+      agent; the message says which it can.
+    - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
+      has a script and no prompt.
+    """
+    SkipTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SkipTaskRequest, _scheduler_service_pb2.SkipTaskResponse]  # type: ignore[assignment]
+    """Takes a pending or failed task out of its epic, which then counts as done
+    without it: its accepted work is merged. After a failed one the tasks of the
+    epic that were skipped on its account run; where epic or run had ended, they
+    go on. RetryTask undoes it. Idempotent.
+
+    - NOT_FOUND: no such task.
+    - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
+      accepted, or the run was cancelled.
     """
     GetAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such attempt."""
@@ -486,11 +516,32 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.RetryTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.RetryTaskResponse, _abc.Awaitable[_scheduler_service_pb2.RetryTaskResponse]]:
-        """Gives a failed, skipped or accepted-by-nobody task a new attempt; where its
-        epic or run had ended, they go on. Idempotent by request_id.
+        """Gives a failed or skipped task a new attempt, by another agent where one is
+        named; where its epic or run had ended, they go on. Idempotent by request_id.
 
         - NOT_FOUND: no such task.
-        - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted.
+        - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted; what
+          is accepted stays, since later tasks build upon it.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+          agent; the message says which it can.
+        - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
+          has a script and no prompt.
+        """
+
+    @_abc_1.abstractmethod
+    def SkipTask(
+        self,
+        request: _scheduler_service_pb2.SkipTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SkipTaskResponse, _abc.Awaitable[_scheduler_service_pb2.SkipTaskResponse]]:
+        """Takes a pending or failed task out of its epic, which then counts as done
+        without it: its accepted work is merged. After a failed one the tasks of the
+        epic that were skipped on its account run; where epic or run had ended, they
+        go on. RetryTask undoes it. Idempotent.
+
+        - NOT_FOUND: no such task.
+        - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
+          accepted, or the run was cancelled.
         """
 
     @_abc_1.abstractmethod

@@ -59,6 +59,7 @@ _TASKS = (
         attempts.c.started_at,
         attempts.c.ended_at,
         attempts.c.stop_reason,
+        tasks.c.skipped_by,
     )
     .outerjoin(
         attempts,
@@ -131,7 +132,7 @@ def _depends_on(spec: bytes) -> tuple[str, ...]:
 # From one look to the next hardly a task changes. Takes the columns of _TASKS: a tuple is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
-    run, epic, task, state, attempt_count, estimate, started_at, ended_at, stop_reason = columns
+    run, epic, task, state, attempt_count, estimate, started_at, ended_at, stop_reason, skipped_by = columns
     name = TaskName(run, epic, task)
     live = started_at is not None and ended_at is None
     return TaskView(
@@ -141,4 +142,5 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         estimate=estimate,
         live_attempt=name.attempt(attempt_count) if live else None,
         stopping=live and stop_reason is not None,
+        waived=bool(skipped_by),
     )

@@ -37,6 +37,14 @@ def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
     return runs_of(connection, [row])[0]
 
 
+def get_worker(connection: sa.Connection, name: RunName) -> str:
+    """Returns the worker that a run lives on; raises NOT_FOUND."""
+    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == name.run)).scalar_one_or_none()
+    if worker is None:
+        raise not_found(name)
+    return str(worker)
+
+
 def get_epics(connection: sa.Connection, run: str, keys: Iterable[str] | None = None) -> list[pb.Epic]:
     """Returns those epics of a run, or all, in the order of the plan."""
     chosen = sa.select(epics).where(epics.c.run == run)

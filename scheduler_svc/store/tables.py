@@ -86,6 +86,8 @@ tasks = sa.Table(
     sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
     # The accepted one.
     sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
+    # The operator who did, while it is skipped. Empty: none did; a skipped task then misses in its epic.
+    sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
     _key("run", "epic", parent="epics"),
 )
 

@@ -95,6 +95,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RetryTaskResponse(task=pb.Task(name=request.name))
 
+    async def SkipTask(self, request: pb.SkipTaskRequest, context: Any) -> pb.SkipTaskResponse:
+        self._note(request)
+        return pb.SkipTaskResponse(task=pb.Task(name=request.name, state=pb.TASK_STATE_SKIPPED))
+
     async def ListAttempts(self, request: pb.ListAttemptsRequest, context: Any) -> pb.ListAttemptsResponse:
         self._note(request)
         return pb.ListAttemptsResponse(attempts=[pb.Attempt(name=ATTEMPT)])

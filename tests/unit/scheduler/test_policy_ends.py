@@ -17,7 +17,7 @@ from scheduler_svc.snapshot import (
     StartTask,
     StopAttempt,
 )
-from tests.support.scheduling import RUN, Board, a_run, a_snapshot, an_epic
+from tests.support.scheduling import RUN, Board, a_run, a_snapshot, a_task, an_epic
 
 PENDING = pb.TASK_STATE_PENDING
 RUNNING = pb.TASK_STATE_RUNNING
@@ -279,3 +279,17 @@ def test_retries(
 ) -> None:
     """Failures are retried up to their limit, losses apart from it, stops never."""
     assert should_retry(outcome, attempts, retries, lost) is again
+
+
+def test_epic_succeeds_without_tasks_that_the_operator_skipped() -> None:
+    """A task that the operator took out keeps its epic neither from the merge nor from success."""
+    accepted, skipped = pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_SKIPPED
+    tasks = (a_task("one", accepted), a_task("two", skipped, waived=True))
+    epic = replace(an_epic("a"), tasks=tasks, state=pb.EPIC_STATE_RUNNING)
+    assert decide(a_snapshot(a_run(epic))) == [MergeEpic(epic.name)]
+    merged = replace(epic, state=pb.EPIC_STATE_MERGING, merged=True)
+    assert decide(a_snapshot(a_run(merged))) == [FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)]
+    missing = replace(epic, tasks=(tasks[0], a_task("two", skipped)))
+    (finished,) = decide(a_snapshot(a_run(missing)))
+    assert isinstance(finished, FinishEpic)
+    assert finished.state == pb.EPIC_STATE_FAILED
