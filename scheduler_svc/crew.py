@@ -12,6 +12,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc import cleaning, conductor, merging
 from scheduler_svc.leading import Lead
+from scheduler_svc.radar import Radar
 from scheduler_svc.snapshot import FinishRun, Snapshot
 from scheduler_svc.store.recording import Assignment
 
@@ -24,13 +25,14 @@ _Key: TypeAlias = tuple[str, str]
 
 
 class Crew:
-    """Conductors, stops, merges and ends of one leader's term, each at most once at a time."""
+    """Conductors, stops, looks ahead, merges and ends of one leader's term, each at most once at a time."""
 
     def __init__(self, lead: Lead) -> None:
         self._lead = lead
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database knows a newer leader.
         self.deposed = asyncio.Event()
+        self._radar = Radar(lead)
         # By run: merges are noted in the order in which they were made.
         self._merges: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -55,6 +57,7 @@ class Crew:
             # The wait was for an end of its worktree, which the assignment still names.
             assignment = None if any(waited) else started
             await conductor.Conductor(self._lead, attempt).conduct(assignment)
+            self._begin("radar", attempt, lambda: self._radar.look(attempt))
 
         self._begin("conduct", attempt, begin)
 

@@ -7,14 +7,21 @@ pairs of that branch are looked at.
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple, TypeVar
 
 from worktree_svc import projects, refs
 from worktree_svc.git import Git, decode, readable
 from worktree_svc.private import PrivateFolders
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+# What is remembered: more than a worker's runs have at the same time.
+MOST_BRANCHES: Final = 2_000
+MOST_PAIRS: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -73,23 +80,16 @@ class Prediction(NamedTuple):
     pairs: list[Pair]
 
 
-@dataclass
-class _Memory:
-    """What the last answer about one base was made of."""
-
-    # By base and branch.
-    changes: dict[tuple[str, str], Changes] = field(default_factory=dict)
-    # By the two commits: the files that conflict.
-    merges: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-
-
 class Radar:
-    """Predicts conflicts. Calls about one base must not overlap."""
+    """Predicts conflicts, and remembers what it found."""
 
     def __init__(self, folders: PrivateFolders) -> None:
         self._folders = folders
         self._mutex = threading.Lock()
-        self._memories: dict[tuple[Path, str], _Memory] = {}
+        # By base and branch.
+        self._changes: dict[tuple[str, str], Changes] = {}
+        # By the two commits: the files that conflict.
+        self._merges: dict[tuple[str, str], list[str]] = {}
 
     def predict(self, path: str, names: Sequence[str], base: str) -> Prediction:
         """Returns what will conflict; raises UNKNOWN_REVISION if the base is not there."""
@@ -100,28 +100,33 @@ class Radar:
         git = project.git
         unique = list(dict.fromkeys(names))
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
-        with self._mutex:
-            old = self._memories.get((project.common, base), _Memory())
-        new = _Memory()
         branches = []
         for name, commit in zip(unique, commits, strict=True):
             if commit:
-                known = old.changes.get((onto, commit))
-                changes = new.changes[onto, commit] = known or _changes(git, onto, commit)
+                changes = self._changes.get((onto, commit)) or _changes(git, onto, commit)
+                self._remember(self._changes, {(onto, commit): changes}, MOST_BRANCHES)
                 branches.append(Branch(name, commit, changes))
         pairs = _pairs(branches, onto)
-        self._merge(git, old, new, [(one.commit, commit) for one, _, commit in pairs])
-        with self._mutex:
-            self._memories[project.common, base] = new
-        found = (Pair(one.name, other, new.merges[one.commit, commit]) for one, other, commit in pairs)
+        files = self._conflicts(git, [(one.commit, commit) for one, _, commit in pairs])
+        found = (Pair(one.name, other, files[one.commit, commit]) for one, other, commit in pairs)
         return Prediction(branches, [pair for pair in found if pair.files])
 
-    @staticmethod
-    def _merge(git: Git, old: _Memory, new: _Memory, wanted: Sequence[tuple[str, str]]) -> None:
-        new.merges.update({pair: old.merges[pair] for pair in wanted if pair in old.merges})
-        missing = [pair for pair in dict.fromkeys(wanted) if pair not in new.merges]
+    def _conflicts(self, git: Git, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+        with self._mutex:
+            found = {pair: self._merges[pair] for pair in wanted if pair in self._merges}
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in found]
         if missing:
-            new.merges.update(zip(missing, _conflicts(git, missing), strict=True))
+            new = dict(zip(missing, _conflicts(git, missing), strict=True))
+            self._remember(self._merges, new, MOST_PAIRS)
+            found |= new
+        return found
+
+    def _remember(self, memory: dict[Key, Value], new: dict[Key, Value], most: int) -> None:
+        """Adds to what is remembered; forgets the oldest beyond `most`."""
+        with self._mutex:
+            memory.update(new)
+            while len(memory) > most:
+                del memory[next(iter(memory))]
 
 
 def _pairs(branches: Sequence[Branch], onto: str) -> list[tuple[Branch, str, str]]:

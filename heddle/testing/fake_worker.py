@@ -328,6 +328,7 @@ class _Worktree(WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: Context
     ) -> pb.PredictConflictsResponse:
         self._worker.calls.append(("PredictConflicts", request))
+        self._worker.before("PredictConflicts", request)
         asked = {"", *request.branches}
         pairs = [pair for pair in self._worker.foreseen if {pair.branch, pair.with_branch} <= asked]
         return pb.PredictConflictsResponse(pairs=pairs)

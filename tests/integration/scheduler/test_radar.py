@@ -1,0 +1,62 @@
+"""Conflicts are predicted while epics run: each once, with the task that caused it."""
+
+from typing import Any
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.testing.fake_worker import FakeWorker
+from tests.support.scheduler import Scheduler, eventually, make_plan
+
+
+def foresee(worker: FakeWorker, *files: str) -> None:
+    """Lets the two epics conflict whatever the run is called."""
+
+    def before(_: str, request: object) -> None:
+        if isinstance(request, pb.CommitTaskRequest):
+            run = request.attempt.split("/")[1]
+            one, other = f"heddle/{run}/epics/a", f"heddle/{run}/epics/b"
+            worker.foreseen = [pb.ConflictingPair(branch=one, with_branch=other, files=files)]
+
+    worker.before = before
+
+
+async def test_a_conflict_is_predicted_once(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Two epics of three tasks each that conflict all along have one event, that names both, the files and a task."""
+    foresee(worker, "x.py", "y.py")
+
+    async def play(session: Any) -> pb.SessionFinished:
+        if session.name.task == "three":
+            # Both epics are at work, with something accepted, until somebody has looked at both.
+            await eventually(
+                lambda: any(len(each.branches) == 2 for each in worker.called("PredictConflicts"))
+            )
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one", "two", "three"], "b": ["one", "two", "three"]}))
+
+    events = await scheduler.finished(run)
+
+    predicted = [event for event in events if event.HasField("conflict_predicted")]
+    assert len(predicted) == 1, predicted
+    told = predicted[0]
+    assert {told.epic, told.conflict_predicted.with_epic} == {"a", "b"}
+    assert told.task in {"one", "two", "three"}
+    assert list(told.conflict_predicted.files) == ["x.py", "y.py"]
+    assert events[-1].HasField("run_finished")
+    asked = worker.called("PredictConflicts")
+    assert asked[0].base == (await scheduler.run(run)).base_commit
+
+
+async def test_a_worker_that_cannot_predict_stops_nothing(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Without an answer the run goes on, and succeeds."""
+
+    def before(method: str, _: object) -> None:
+        if method == "PredictConflicts":
+            raise HeddleError(pb.ERROR_REASON_GIT_FAILED, "git merge-tree failed")
+
+    worker.before = before
+    run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}))
+    await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    assert worker.called("PredictConflicts")
