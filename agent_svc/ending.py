@@ -12,6 +12,9 @@ from heddle import pb
 
 MAX_REASON_BYTES: Final = 4 << 10
 
+# Failures that an agent may tell apart itself.
+OWN_OUTCOMES: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED})
+
 
 class Ending(NamedTuple):
     """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
@@ -19,6 +22,8 @@ class Ending(NamedTuple):
     outcome: "pb.Outcome.ValueType"
     reason: str = ""
     exit_code: int | None = None
+    # Seconds, of a rate limit. None: its provider did not say.
+    retry_after: float | None = None
 
     def message(self, seconds: float | None) -> pb.SessionFinished:
         """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
@@ -27,6 +32,8 @@ class Ending(NamedTuple):
             finished.exit_code = self.exit_code
         if seconds is not None:
             finished.duration.FromMilliseconds(round(seconds * 1000))
+        if self.retry_after is not None:
+            finished.retry_after.FromMilliseconds(round(self.retry_after * 1000))
         return finished
 
 
@@ -38,9 +45,10 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
         return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
     if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
         return Ending(
-            pb.OUTCOME_FAILED,
+            said.outcome if said.outcome in OWN_OUTCOMES else pb.OUTCOME_FAILED,
             clip(said.reason, MAX_REASON_BYTES) or "the agent says that it failed",
             ended.code,
+            said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
         )
     if ended.signal is not None:
         return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}")

@@ -12,8 +12,9 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
    waits no longer for an answer sends the approval_resolved itself. By session_started
    with agent_session_id it says how the agent calls its own session; that is kept for
    a later resume and is no event.
-4. The host may say how it ended by session_finished with outcome and reason, and
-   then exits. Without it, exit code 0 is success.
+4. The host may say how it ended by session_finished with outcome (failed, over
+   budget, rate limited and then also retry_after) and reason, and then exits. Without
+   it, exit code 0 is success.
 
 All messages are in protobuf's JSON form. A line that is none of this is the output
 of a careless library and becomes Output; so does standard error.

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
@@ -27,6 +27,26 @@ UNANSWERED: Final = "nobody answered within"
 
 class AgentFailedError(Exception):
     """The agent could not do its work; the message says why and what to do, in plain words."""
+
+    outcome: ClassVar["pb.Outcome.ValueType"] = pb.OUTCOME_FAILED
+    # Seconds that a provider wants to be left alone. None: it did not say.
+    retry_after: float | None = None
+
+
+class OverBudgetError(AgentFailedError):
+    """The agent stopped at the budget that it was given."""
+
+    outcome = pb.OUTCOME_OVER_BUDGET
+
+
+class RateLimitedError(AgentFailedError):
+    """The model's provider takes no more work for now."""
+
+    outcome = pb.OUTCOME_RATE_LIMITED
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class Host:
@@ -136,12 +156,14 @@ async def _drive(drive: Callable[[Host], Awaitable[None]], host: Host) -> int:
     try:
         await drive(host)
     except AgentFailedError as error:
-        reason = str(error)
+        finished = pb.SessionFinished(outcome=error.outcome, reason=str(error))
+        if error.retry_after is not None:
+            finished.retry_after.FromNanoseconds(round(error.retry_after * 1e9))
     except Exception as error:  # noqa: BLE001 (told as the session's end)
         traceback.print_exc()
         reason = f"the host of the agent has a defect: {error!r}; the session's log says more"
+        finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
     else:
         return 0
-    finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
     host.emit(pb.Event(session_finished=finished))
     return 1

@@ -59,6 +59,7 @@ class Agents:
         resume: str = "",
         model: str = "",
         max_turns: int | None = None,
+        budget: int | None = None,
     ) -> str:
         """Starts a session with no pauses in its speech; returns the attempt's name."""
         request = pb.StartSessionRequest(
@@ -75,6 +76,7 @@ class Agents:
             resume_attempt=resume,
             model=model,
             max_turns=max_turns,
+            budget_usd_micros=budget,
         )
         await self.stub.StartSession(request)
         return request.attempt
@@ -105,6 +107,7 @@ class Agents:
         resume: str = "",
         model: str = "",
         max_turns: int | None = None,
+        budget: int | None = None,
     ) -> list[pb.Event]:
         """Starts a session and returns all of its events."""
         attempt = await self.start(
@@ -120,6 +123,7 @@ class Agents:
             resume=resume,
             model=model,
             max_turns=max_turns,
+            budget=budget,
         )
         return await self.events(attempt)
 

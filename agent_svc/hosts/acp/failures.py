@@ -6,7 +6,7 @@ from typing import Final
 from acp import RequestError
 
 from agent_svc.drivers.acp import Agent
-from agent_svc.hosts.hosting import AgentFailedError
+from agent_svc.hosts.hosting import AgentFailedError, RateLimitedError
 
 # The protocol's code for "log in first".
 AUTH_REQUIRED: Final = -32000
@@ -34,6 +34,9 @@ ADVICE: Final = {
 
 LOGIN_HELPS: Final = frozenset({401, 403})
 
+# The provider takes no more work for now.
+BUSY: Final = frozenset({429, 529})
+
 STATUS: Final = re.compile(r"(?:API [Ee]rror|[Ss]tatus(?: code)?|HTTP)[: ]+(\d{3})\b")
 
 # What agents say instead of a status.
@@ -51,6 +54,12 @@ def reason(error: RequestError, agent: Agent) -> str:
     if status in ADVICE:
         return f"{ADVICE[status]} ({status}). {agent.name} said: {said}"
     return f"{agent.name} failed: {said}"
+
+
+def failed(error: RequestError, agent: Agent) -> AgentFailedError:
+    """Returns what an error of the agent's raises."""
+    busy = error.code != AUTH_REQUIRED and _status(error, _said(error)) in BUSY
+    return (RateLimitedError if busy else AgentFailedError)(reason(error, agent))
 
 
 def _said(error: RequestError) -> str:

@@ -22,7 +22,7 @@ from acp.schema import (
 
 from agent_svc.drivers.acp import Agent
 from agent_svc.hosts.acp.client import Client
-from agent_svc.hosts.acp.failures import Unanswered, reason, stopped_early
+from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.hosting import AgentFailedError, Host
 from heddle import __version__
@@ -192,7 +192,7 @@ class Session:
             else:
                 response = prompting.result()
         except RequestError as error:
-            raise AgentFailedError(reason(error, self._agent)) from error
+            raise failed(error, self._agent) from error
         finally:
             prompting.cancel()
             stopping.cancel()
@@ -219,7 +219,7 @@ class Session:
             if answering.done():
                 return answering.result()
         except RequestError as error:
-            raise AgentFailedError(reason(error, self._agent)) from error
+            raise failed(error, self._agent) from error
         finally:
             answering.cancel()
             stopping.cancel()

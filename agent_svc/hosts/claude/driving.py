@@ -18,7 +18,7 @@ from claude_agent_sdk import (
     SystemMessage,
 )
 
-from agent_svc.hosts.claude.failures import HOPELESS, api_failure, failure
+from agent_svc.hosts.claude.failures import HOPELESS, api_failure, error_of
 from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
@@ -79,6 +79,8 @@ class ClaudeSession:
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of what Claude was told and has not answered yet.
         self._open: set[str] = set()
+        # Seconds that the API last wanted Claude to wait.
+        self._retry_after: float | None = None
 
     async def hold(self) -> None:
         """Returns once everything that Claude was told is answered, or somebody wants the end."""
@@ -140,12 +142,15 @@ class ClaudeSession:
                 self._host.remember(self.id)
             case SystemMessage(subtype="api_retry") if message.data.get("error_status") in HOPELESS:
                 raise AgentFailedError(api_failure(message.data["error_status"], message.data["error"]))
+            case SystemMessage(subtype="api_retry"):
+                # As the API asked for by retry-after, where it did.
+                self._retry_after = (message.data.get("retry_delay_ms") or 0) / 1000 or None
             case StreamEvent() if message.event["type"] == "message_stop":
                 self._host.emit(*self._spending.report(await self._used()))
             case ResultMessage():
                 self._host.emit(*self._spending.report(message.model_usage or {}))
-                if reason := failure(message):
-                    raise AgentFailedError(reason)
+                if error := error_of(message, self._retry_after):
+                    raise error
                 self._open.difference_update(message.user_message_uuids or self._open.copy())
 
     async def _steer(self) -> None:

@@ -4,6 +4,8 @@ from typing import Final
 
 from claude_agent_sdk import ResultMessage
 
+from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError, RateLimitedError
+
 LOG_IN: Final = "log in with `claude` on the worker, or set ANTHROPIC_API_KEY for it"
 
 # By the status that the API answered.
@@ -21,6 +23,24 @@ _ADVICE: Final = {
 # After these, waiting does not help.
 HOPELESS: Final = frozenset({401, 402, 403, 404})
 
+_BUSY: Final = frozenset({429, 529})
+_OVER_BUDGET: Final = "error_max_budget_usd"
+
+
+def error_of(result: ResultMessage, retry_after: float | None) -> AgentFailedError | None:
+    """Returns what `result` raises; None where it is a success.
+
+    `retry_after` is how many seconds the API wanted Claude to wait last. None: none.
+    """
+    reason = failure(result)
+    if not reason:
+        return None
+    if result.subtype == _OVER_BUDGET:
+        return OverBudgetError(reason)
+    if result.api_error_status in _BUSY:
+        return RateLimitedError(reason, retry_after)
+    return AgentFailedError(reason)
+
 
 def failure(result: ResultMessage) -> str:
     """Returns why `result` is no success; empty where it is one."""
@@ -28,8 +48,8 @@ def failure(result: ResultMessage) -> str:
         return ""
     if result.subtype == "error_max_turns":
         return f"over its limit of {result.num_turns} turns: raise max_turns, or split the task"
-    if result.subtype == "error_max_budget_usd":
-        return "over its budget"
+    if result.subtype == _OVER_BUDGET:
+        return "it has used up what was left of its budget"
     told = result.result or "; ".join(result.errors or []) or result.subtype
     return api_failure(result.api_error_status, told)
 

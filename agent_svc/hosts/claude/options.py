@@ -46,6 +46,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         cwd=session.worktree_path,
         model=session.model or None,
         max_turns=session.max_turns if session.HasField("max_turns") else None,
+        max_budget_usd=session.budget_usd_micros / 1e6 if session.HasField("budget_usd_micros") else None,
         resume=resume or None,
         system_prompt={"type": "preset", "preset": "claude_code"},
         # The project's CLAUDE.md and settings; the user's own settings are about the user.

@@ -5,13 +5,20 @@ import time
 from typing import Final
 
 from agent_svc.ending import signal_name
-from agent_svc.hosts.codex.failures import plain_reason, sandbox_broken, unreachable
+from agent_svc.hosts.codex.failures import (
+    BUSY,
+    cause_of,
+    plain_reason,
+    sandbox_broken,
+    status_of,
+    unreachable,
+)
 from agent_svc.hosts.codex.home import PATIENCE, CodexHome
 from agent_svc.hosts.codex.policy import confine
 from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.codex.turn import Ended, Heard, Turn
-from agent_svc.hosts.hosting import AgentFailedError, Host
+from agent_svc.hosts.hosting import AgentFailedError, Host, RateLimitedError
 
 # Seconds without a connection to the model's API: codex itself would try again for ever.
 DEFAULT_PATIENCE: Final = 60.0
@@ -88,8 +95,9 @@ def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
         raise AgentFailedError(sandbox_broken(transcript.sandbox_trouble))
     if ended.heard is Heard.NO_CONNECTION:
         raise AgentFailedError(unreachable(transcript.reconnecting, patience))
-    if transcript.failure or transcript.reconnecting:
-        raise AgentFailedError(plain_reason(transcript.failure or transcript.reconnecting))
+    if words := transcript.failure or transcript.reconnecting:
+        busy = status_of(cause_of(words)) in BUSY
+        raise (RateLimitedError if busy else AgentFailedError)(plain_reason(words))
     if not transcript.completed or ended.code:
         how = f"with code {ended.code}" if ended.code >= 0 else f"by {signal_name(-ended.code)}"
         words = f": {ended.last_words}" if ended.last_words else ""

@@ -7,6 +7,9 @@ from typing import Final
 # How codex begins a line about a connection that it tries again.
 RECONNECTING: Final = "Reconnecting..."
 
+# The provider takes no more work for now.
+BUSY: Final = frozenset({429, 503, 529})
+
 # Trying these again never helps.
 REFUSED: Final = frozenset({401, 403})
 

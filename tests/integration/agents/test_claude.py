@@ -1,13 +1,15 @@
 """The real Claude Code against a scripted model."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from heddle import pb
-from tests.support.agents import AgentProcess, ending, output, payloads
+from tests.support.agents import DEADLINE, AgentProcess, ending, output, payloads
 from tests.support.claude import claude, environment
 from tests.support.models.anthropic import anthropic_model
 from tests.support.models.turns import Call, Failure, Turn
@@ -25,6 +27,13 @@ def messages(events: Sequence[pb.Event]) -> list[tuple["pb.MessageKind.ValueType
             text = ""
     assert not text
     return whole
+
+
+async def until_kept(text: str, config: Path) -> None:
+    """Returns once Claude's own log of a session holds `text`; fails after the deadline."""
+    async with asyncio.timeout(DEADLINE):
+        while not any(text in path.read_text() for path in config.glob("projects/*/*.jsonl")):  # noqa: ASYNC110 (another program's file rings no bell)
+            await asyncio.sleep(0.05)
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
@@ -112,6 +121,32 @@ async def test_waits_a_rate_limit_out(tmp_path: Path) -> None:
     assert ending(events) == ("SUCCEEDED", "")
 
 
+async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
+    """A 429 that does not pass ends the session as rate-limited, with how long the API wants to be left alone."""
+    limited = Failure(429, headers={"retry-after": "2"})
+    async with claude(tmp_path, [limited]) as it:
+        events = await it.worker.run("claude", environment=it.environment)
+    finished = events[-1].session_finished
+    assert finished.outcome == pb.OUTCOME_RATE_LIMITED
+    assert finished.retry_after.ToTimedelta().total_seconds() == pytest.approx(2, abs=1)
+
+
+async def test_stops_by_itself_at_its_budget(tmp_path: Path) -> None:
+    """Claude is told what the session may cost, and ends within the turn that reaches it."""
+    answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
+    async with claude(tmp_path, answers) as it:
+        events = await it.worker.run(
+            "claude",
+            environment=it.environment,
+            permissions=pb.Permissions(allow=["Bash(true)"]),
+            model="claude-haiku-4-5",
+            budget=1,
+        )
+        assert len(it.model.requests) == 1
+    assert events[-1].session_finished.outcome == pb.OUTCOME_OVER_BUDGET
+    assert sum(each.usage.cost_usd_micros for each in payloads(events, "usage")) >= 1
+
+
 async def test_takes_no_more_turns_than_the_plan_allows(tmp_path: Path) -> None:
     """The plan's model and limit of turns reach Claude; over the limit the session fails and says so."""
     answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
@@ -177,6 +212,26 @@ async def test_goes_on_after_the_service_was_killed(tmp_path: Path) -> None:
         assert "Working." in json.dumps(model.requests[-1]["messages"])
     assert ending(events) == ("SUCCEEDED", "")
     assert messages(events)[-1] == (pb.MESSAGE_KIND_TEXT, "Went on.")
+
+
+async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
+    """Its session goes on where it was, and the log says so."""
+    endless = Turn("Working.", calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])
+    async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
+        attempt = await it.worker.start(
+            "claude", environment=it.environment, permissions=pb.Permissions(allow=["Bash(*)"])
+        )
+        started = await it.worker.until(attempt, lambda event: event.HasField("session_started"))
+        await it.worker.until(attempt, lambda event: event.HasField("usage"))
+        await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
+        (program,) = psutil.Process(started.session_started.process_id).children()
+        program.kill()
+        events = await it.worker.events(attempt)
+        assert "Working." in json.dumps(it.model.requests[-1]["messages"])
+    assert "was killed (SIGKILL)" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert messages(events)[-1] == (pb.MESSAGE_KIND_TEXT, "Went on.")
+    assert sum(event.usage.input_tokens for event in payloads(events, "usage")) == 2000
+    assert ending(events) == ("SUCCEEDED", "")
 
 
 async def test_hears_the_operator_amid_its_work(tmp_path: Path) -> None:

@@ -192,20 +192,26 @@ async def test_lost_session_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    ("failure", "ended", "reason"),
     [
-        (Failure(401, "bad key"), "refused codex (HTTP 401): log in with `codex login`"),
-        (Failure(429, headers={"retry-after": "0"}), "rate limit of the model's API is reached (HTTP 429)"),
-        (Failure(529, "overloaded"), "overloaded or down (HTTP 529)"),
-        (Failure(400, "no such thing"), "codex failed: no such thing"),
+        (Failure(401, "bad key"), "FAILED", "refused codex (HTTP 401): log in with `codex login`"),
+        (
+            Failure(429, headers={"retry-after": "0"}),
+            "RATE_LIMITED",
+            "rate limit of the model's API is reached (HTTP 429)",
+        ),
+        (Failure(529, "overloaded"), "RATE_LIMITED", "overloaded or down (HTTP 529)"),
+        (Failure(400, "no such thing"), "FAILED", "codex failed: no such thing"),
     ],
 )
-async def test_failures_of_the_api_are_plain(tmp_path: Path, failure: Failure, reason: str) -> None:
+async def test_failures_of_the_api_are_plain(
+    tmp_path: Path, failure: Failure, ended: str, reason: str
+) -> None:
     """Where the model's API fails, the session fails and says what to do."""
     async with codex(tmp_path, [failure]) as it:
         events = await it.worker.run("codex", environment=it.environment)
     outcome, why = ending(events)
-    assert outcome == "FAILED"
+    assert outcome == ended
     assert reason in why
 
 

@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.hosts.claude.calls import tool_call
-from agent_svc.hosts.claude.failures import api_failure, failure
+from agent_svc.hosts.claude.failures import api_failure, error_of, failure
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 
@@ -196,6 +196,24 @@ def test_says_why_it_failed(ended: ResultMessage, expected: str) -> None:
     """An error hides behind the subtype of a success; its reason says what to do."""
     assert expected in failure(ended)
     assert bool(failure(ended)) is ended.is_error
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome", "retry_after"),
+    [
+        (result("error_max_budget_usd", is_error=True), pb.OUTCOME_OVER_BUDGET, None),
+        (result(is_error=True, api_error_status=429, result="limit"), pb.OUTCOME_RATE_LIMITED, 7),
+        (result(is_error=True, api_error_status=529, result="busy"), pb.OUTCOME_RATE_LIMITED, 7),
+        (result(is_error=True, api_error_status=500, result="down"), pb.OUTCOME_FAILED, None),
+    ],
+)
+def test_tells_limits_apart(
+    ended: ResultMessage, outcome: "pb.Outcome.ValueType", retry_after: float | None
+) -> None:
+    """A used-up budget and a busy provider are no failures of the task."""
+    error = error_of(ended, 7)
+    assert error is not None
+    assert (error.outcome, error.retry_after) == (outcome, retry_after)
 
 
 def test_refused_credentials_say_how_to_log_in() -> None:

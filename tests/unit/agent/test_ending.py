@@ -8,6 +8,12 @@ from agent_svc.processes import Exit
 from heddle import pb
 
 FAILED = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason="no credit")
+LIMITED = pb.SessionFinished(
+    outcome=pb.OUTCOME_RATE_LIMITED, reason="slow down", retry_after=Duration(seconds=7)
+)
+OVER_BUDGET = pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="all spent")
+# Only the scheduler says such a thing.
+STOPPED = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED, reason="no more")
 SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
 
@@ -21,6 +27,9 @@ SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
         (Exit(), None, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
         (Exit(error="gone"), None, Ending(pb.OUTCOME_FAILED, "the agent could not be started: gone")),
         (Exit(code=0), FAILED, Ending(pb.OUTCOME_FAILED, "no credit", 0)),
+        (Exit(code=1), LIMITED, Ending(pb.OUTCOME_RATE_LIMITED, "slow down", 1, 7)),
+        (Exit(code=1), OVER_BUDGET, Ending(pb.OUTCOME_OVER_BUDGET, "all spent", 1)),
+        (Exit(code=1), STOPPED, Ending(pb.OUTCOME_FAILED, "no more", 1)),
         (Exit(code=0), SUCCEEDED, Ending(pb.OUTCOME_SUCCEEDED, "", 0)),
         (Exit(code=1), SUCCEEDED, Ending(pb.OUTCOME_FAILED, "the agent exited with code 1", 1)),
         (Exit(), SUCCEEDED, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
@@ -48,4 +57,5 @@ def test_absent_stays_absent() -> None:
     message = Ending(pb.OUTCOME_LOST, "gone").message(None)
     assert not message.HasField("exit_code")
     assert not message.HasField("duration")
+    assert not message.HasField("retry_after")
     assert Ending(pb.OUTCOME_SUCCEEDED, exit_code=0).message(1.5).HasField("exit_code")
