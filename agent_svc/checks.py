@@ -8,7 +8,7 @@ from typing import Final
 
 from agent_svc import processes
 from agent_svc.drivers.text import clip, tail
-from agent_svc.junit import count_tests
+from agent_svc.reports.evidence import Evidence
 from heddle import pb
 
 MAX_OUTPUT_BYTES: Final = 64 << 10
@@ -25,7 +25,8 @@ async def run_check(
     `attach` gets the process as soon as it runs, to be able to stop it. Raises
     OSError or ValueError where it cannot start.
     """
-    begun, begun_ns = time.monotonic(), time.time_ns()
+    evidence = await asyncio.to_thread(Evidence, check, command.folder)
+    begun = time.monotonic()
     process = await supervisors.start(command, stdin=subprocess.DEVNULL, join_streams=True)
     attach(process)
     kept = bytearray()
@@ -37,11 +38,11 @@ async def run_check(
         command=clip(check.run, MAX_OUTPUT_BYTES),
         ok=ended.code == 0,
         output=ended.error or tail(bytes(kept), MAX_OUTPUT_BYTES),
-        tests=await asyncio.to_thread(count_tests, command.folder, begun_ns),
     )
     report.duration.FromMilliseconds(round((time.monotonic() - begun) * 1000))
     if ended.code is not None:
         report.exit_code = ended.code
+    await asyncio.to_thread(evidence.add_to, report)
     return report
 
 

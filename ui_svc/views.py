@@ -109,9 +109,8 @@ def attempt(message: pb.Attempt) -> View:
 
 
 def whole_attempt(message: pb.Attempt) -> View:
-    """Returns an attempt with what its checks printed."""
-    checks = [{**check(each), "output": each.output} for each in message.checks]
-    return {**attempt(message), "checks": checks}
+    """Returns an attempt with what its checks printed and reported."""
+    return {**attempt(message), "checks": [whole_check(each) for each in message.checks]}
 
 
 def summary(message: pb.SessionSummary) -> View:
@@ -165,8 +164,8 @@ def approval(message: pb.ApprovalRequested) -> View:
 
 
 def check(message: pb.CheckFinished) -> View:
-    """Returns a check without what it printed."""
-    tests = message.tests
+    """Returns a check as a card shows it: counts, no words."""
+    tests, found = message.tests, message.findings
     return {
         "name": message.name,
         "command": message.command,
@@ -176,6 +175,23 @@ def check(message: pb.CheckFinished) -> View:
         "tests": {"passed": tests.passed, "failed": tests.failed, "skipped": tests.skipped}
         if message.HasField("tests")
         else None,
+        "coverage": {"covered": message.coverage.lines_covered, "valid": message.coverage.lines_valid}
+        if message.HasField("coverage")
+        else None,
+        "findings": {"errors": found.errors, "warnings": found.warnings, "notes": found.notes}
+        if message.HasField("findings")
+        else None,
+    }
+
+
+def whole_check(message: pb.CheckFinished) -> View:
+    """Returns a check with what it printed and what its reports say one by one."""
+    return {
+        **check(message),
+        "output": message.output,
+        "failing": list(message.tests.failing),
+        "first_findings": [_payload(each) for each in message.findings.first],
+        "problems": list(message.report_problems),
     }
 
 
@@ -246,7 +262,7 @@ def _payload(message: Message) -> View:
         elif isinstance(value, Message):
             view[field.name] = _payload(value)
         elif field.is_repeated:
-            view[field.name] = list(value)
+            view[field.name] = [_payload(each) if isinstance(each, Message) else each for each in value]
         else:
             view[field.name] = value
     return view

@@ -66,6 +66,14 @@ PermissionDecision = Annotated[
 AGENTS: Final = "claude, codex, acp:NAME, command:SHELL COMMAND or scripted."
 
 
+# One glob, or a list of them.
+Globs = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
 class Part(BaseModel):
     """Any mapping of a plan file: unknown keys and loose types are mistakes."""
 
@@ -98,6 +106,9 @@ class Check(ShortPart):
 
     name: str = Field(default="", description="Shown to people; unique within the task.")
     run: str = Field(default="", description="Run by /bin/sh in the worktree; exit code 0 passes.")
+    junit: Globs | None = Field(default=None, description="JUnit XML that it writes. Absent: any .xml file.")
+    coverage: Globs | None = Field(default=None, description="Cobertura XML that it writes.")
+    sarif: Globs | None = Field(default=None, description="SARIF that it writes.")
 
     @model_validator(mode="before")
     @classmethod

@@ -17,9 +17,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
+
+from heddle.plan import globs
 
 COMMAND_TOOLS: Final = frozenset({"Bash"})
 
@@ -90,7 +91,7 @@ class Pattern:
             host = urlsplit(target).hostname or ""
             domain = self.argument.removeprefix(_DOMAIN).lower()
             return host == domain or host.endswith(f".{domain}")
-        return bool(_glob(self.argument).fullmatch(target))
+        return bool(globs.pattern(self.argument).fullmatch(target))
 
 
 def parts(command: str) -> list[str] | None:
@@ -106,17 +107,3 @@ def parts(command: str) -> list[str] | None:
 def _any_parts(command: str) -> Iterator[str]:
     for part in re.split(r"&&|\|\||[;|&\n`(){}]", command):
         yield part.strip().lstrip("$<> ")
-
-
-@lru_cache(maxsize=1_000)
-def _glob(glob: str) -> re.Pattern[str]:
-    parts = [part for part in glob.removeprefix("./").split("/") if part != "."]
-    pattern = ""
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        if part == "**":
-            pattern += ".*" if last else "(?:.*/)?"
-        else:
-            wild = re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-            pattern += wild + ("(?:/.*)?" if last else "/")
-    return re.compile(pattern, re.DOTALL)

@@ -17,6 +17,8 @@ AGENTS: Final = (SCRIPTED, "claude", "codex")
 MAX_EPICS: Final = 1_000
 MAX_TASKS: Final = 10_000
 MAX_PROMPT_BYTES: Final = 200_000
+# Of one kind of report of a check.
+MAX_GLOBS: Final = 20
 # A plan travels in one gRPC message, which takes 4 MiB.
 MAX_PLAN_BYTES: Final = 3_000_000
 # Nobody reads more, and a hostile plan could have millions.
@@ -148,6 +150,15 @@ def _checks(path: str, checks: Sequence[pb.Check]) -> Iterator[Violation]:
                 f"{path}[{index}].name", f"{shown(check.name)} is also the name of {path}[{place}]"
             )
         yield from text_rules.command(f"{path}[{index}].run", check.run)
+        yield from _reports(f"{path}[{index}]", check)
+
+
+def _reports(path: str, check: pb.Check) -> Iterator[Violation]:
+    for kind, globs in (("junit", check.junit), ("coverage", check.coverage), ("sarif", check.sarif)):
+        if len(globs) > MAX_GLOBS:
+            yield Violation(f"{path}.{kind}", f"has {len(globs):,} globs; {at_most(MAX_GLOBS)}")
+        for index, glob in enumerate(globs[:MAX_GLOBS]):
+            yield from text_rules.inside_worktree(f"{path}.{kind}[{index}]", glob)
 
 
 def _on_failure(path: str, value: "pb.OnFailure.ValueType") -> Iterator[Violation]:

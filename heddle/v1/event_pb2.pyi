@@ -135,6 +135,25 @@ MESSAGE_KIND_OPERATOR: MessageKind.ValueType  # 3
 """What the operator said to the agent."""
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
+class _FindingLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_LEVEL_UNSPECIFIED: _FindingLevel.ValueType  # 0
+    FINDING_LEVEL_ERROR: _FindingLevel.ValueType  # 1
+    FINDING_LEVEL_WARNING: _FindingLevel.ValueType  # 2
+    FINDING_LEVEL_NOTE: _FindingLevel.ValueType  # 3
+
+class FindingLevel(_FindingLevel, metaclass=_FindingLevelEnumTypeWrapper): ...
+
+FINDING_LEVEL_UNSPECIFIED: FindingLevel.ValueType  # 0
+FINDING_LEVEL_ERROR: FindingLevel.ValueType  # 1
+FINDING_LEVEL_WARNING: FindingLevel.ValueType  # 2
+FINDING_LEVEL_NOTE: FindingLevel.ValueType  # 3
+Global___FindingLevel: _TypeAlias = FindingLevel  # noqa: Y015
+
 class _BudgetLevel:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -969,6 +988,9 @@ class CheckFinished(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     TESTS_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    REPORT_PROBLEMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     command: _builtins.str
     ok: _builtins.bool
@@ -980,7 +1002,21 @@ class CheckFinished(_message.Message):
     def duration(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def tests(self) -> Global___TestCounts:
-        """From a JUnit XML file that the command wrote or changed. Absent: none found."""
+        """From the JUnit XML files that the command wrote or changed. Absent: none found."""
+
+    @_builtins.property
+    def coverage(self) -> Global___Coverage:
+        """From the coverage files that the check names. Absent: none found."""
+
+    @_builtins.property
+    def findings(self) -> Global___Findings:
+        """From the SARIF files that the check names. Absent: none found."""
+
+    @_builtins.property
+    def report_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why a report that the check names is not there or cannot be read, for people.
+        At most 20.
+        """
 
     def __init__(
         self,
@@ -992,10 +1028,13 @@ class CheckFinished(_message.Message):
         duration: _duration_pb2.Duration | None = ...,
         output: _builtins.str = ...,
         tests: Global___TestCounts | None = ...,
+        coverage: Global___Coverage | None = ...,
+        findings: Global___Findings | None = ...,
+        report_problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "tests", b"tests"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "coverage", b"coverage", "duration", b"duration", "exit_code", b"exit_code", "findings", b"findings", "tests", b"tests"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "command", b"command", "duration", b"duration", "exit_code", b"exit_code", "name", b"name", "ok", b"ok", "output", b"output", "tests", b"tests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "command", b"command", "coverage", b"coverage", "duration", b"duration", "exit_code", b"exit_code", "findings", b"findings", "name", b"name", "ok", b"ok", "output", b"output", "report_problems", b"report_problems", "tests", b"tests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -1010,23 +1049,119 @@ class TestCounts(_message.Message):
     PASSED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
+    FAILING_FIELD_NUMBER: _builtins.int
     passed: _builtins.int
     failed: _builtins.int
     skipped: _builtins.int
+    @_builtins.property
+    def failing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of those that failed, sorted, each at most 300 bytes: the first 200."""
+
     def __init__(
         self,
         *,
         passed: _builtins.int = ...,
         failed: _builtins.int = ...,
         skipped: _builtins.int = ...,
+        failing: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "passed", b"passed", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "failing", b"failing", "passed", b"passed", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TestCounts: _TypeAlias = TestCounts  # noqa: Y015
+
+@_typing.final
+class Coverage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_COVERED_FIELD_NUMBER: _builtins.int
+    LINES_VALID_FIELD_NUMBER: _builtins.int
+    lines_covered: _builtins.int
+    lines_valid: _builtins.int
+    """All that could be."""
+    def __init__(
+        self,
+        *,
+        lines_covered: _builtins.int = ...,
+        lines_valid: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines_covered", b"lines_covered", "lines_valid", b"lines_valid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
+
+@_typing.final
+class Findings(_message.Message):
+    """What an analyser found in the code. What is suppressed does not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERRORS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    errors: _builtins.int
+    warnings: _builtins.int
+    notes: _builtins.int
+    @_builtins.property
+    def first(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """The gravest first, at most 50."""
+
+    def __init__(
+        self,
+        *,
+        errors: _builtins.int = ...,
+        warnings: _builtins.int = ...,
+        notes: _builtins.int = ...,
+        first: _abc.Iterable[Global___Finding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "first", b"first", "notes", b"notes", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Findings: _TypeAlias = Findings  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    level: Global___FindingLevel.ValueType
+    rule: _builtins.str
+    """As the analyser calls it. Absent: it has no name."""
+    message: _builtins.str
+    file: _builtins.str
+    """Relative to the worktree. Absent: it is about no file."""
+    line: _builtins.int
+    """From 1. Absent: the whole file."""
+    def __init__(
+        self,
+        *,
+        level: Global___FindingLevel.ValueType = ...,
+        rule: _builtins.str = ...,
+        message: _builtins.str = ...,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "level", b"level", "line", b"line", "message", b"message", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
 
 @_typing.final
 class ApprovalRequested(_message.Message):
@@ -1140,7 +1275,7 @@ class ConflictPredicted(_message.Message):
     WITH_EPIC_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     with_epic: _builtins.str
-    """Key of the other epic."""
+    """Key of the other epic. Absent: what the run has merged already."""
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(

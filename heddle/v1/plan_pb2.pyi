@@ -407,19 +407,41 @@ class Check(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    JUNIT_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    SARIF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the task."""
     run: _builtins.str
     """Run by /bin/sh in the worktree; exit code 0 passes."""
+    @_builtins.property
+    def junit(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Globs, relative to the worktree, of the reports that it writes. Only what it
+        wrote or changed itself is read.
+
+        JUnit XML. Absent: every .xml file is looked at.
+        """
+
+    @_builtins.property
+    def coverage(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Cobertura XML. Absent: none."""
+
+    @_builtins.property
+    def sarif(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SARIF. Absent: none."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         run: _builtins.str = ...,
+        junit: _abc.Iterable[_builtins.str] | None = ...,
+        coverage: _abc.Iterable[_builtins.str] | None = ...,
+        sarif: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "junit", b"junit", "name", b"name", "run", b"run", "sarif", b"sarif"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,8 +110,7 @@ async def test_check_counts_tests(worker: Agents) -> None:
     events = await worker.run("command:sleep 0.1", checks=checks)
     first, second = (event.check_finished for event in payloads(events, "check_finished"))
     assert (first.tests.passed, first.tests.failed, first.tests.skipped) == (1, 2, 1)
-    assert first.HasField("tests")
-    assert not second.HasField("tests") or second.tests == first.tests
+    assert not second.HasField("tests")
 
 
 async def test_worktree_that_is_gone(worker: Agents) -> None:

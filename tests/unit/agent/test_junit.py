@@ -1,73 +1,52 @@
-import os
-from pathlib import Path
-
 import pytest
 
-from agent_svc.junit import count_tests
+from agent_svc.reports.files import UnreadableError
+from agent_svc.reports.junit import MAX_FAILING, MAX_NAME_BYTES, read_tests, total
+from heddle import pb
 
 REPORT = (
-    '<testsuite><testcase name="a"/><testcase name="b"><failure/></testcase>'
+    '<testsuite><testcase name="a"/><testcase classname="s" name="b"><failure/></testcase>'
     '<testcase name="c"><skipped/></testcase><testcase name="d"><error/><system-out/></testcase></testsuite>'
 )
 
 
-def counts(folder: Path, since_ns: int = 0) -> tuple[int, int, int] | None:
-    found = count_tests(folder, since_ns)
-    return (found.passed, found.failed, found.skipped) if found else None
+def test_counts_every_case() -> None:
+    """Cases are counted however suites are nested, and those that failed are named."""
+    nested = f"<testsuites><testsuite>{REPORT}</testsuite>{REPORT}</testsuites>"
+    assert read_tests(REPORT.encode()) == pb.TestCounts(passed=1, failed=2, skipped=1, failing=["s::b", "d"])
+    assert read_tests(nested.encode()).failed == 4
 
 
-def test_counts_every_case(tmp_path: Path) -> None:
-    """Cases are counted over all files and however suites are nested."""
-    (tmp_path / "one.xml").write_text(REPORT)
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep/two.xml").write_text(f"<testsuites><testsuite>{REPORT}</testsuite></testsuites>")
-    assert counts(tmp_path) == (2, 4, 2)
-
-
-def test_older_files_do_not_count(tmp_path: Path) -> None:
-    """Only files that were written since then count."""
-    path = tmp_path / "one.xml"
-    path.write_text(REPORT)
-    os.utime(path, ns=(10**18, 10**18))
-    assert counts(tmp_path, 10**18 + 10**9) is None
-    assert counts(tmp_path, 10**18) == (1, 2, 1)
-
-
-@pytest.mark.parametrize("folder", [".git", "node_modules", ".venv"])
-def test_some_folders_are_not_searched(tmp_path: Path, folder: str) -> None:
-    """Folders of tools hold no reports of the task."""
-    (tmp_path / "a" / folder).mkdir(parents=True)
-    (tmp_path / "a" / folder / "one.xml").write_text(REPORT)
-    assert counts(tmp_path) is None
+def test_a_foreign_document_type_is_not_fetched() -> None:
+    """A report may name a document type that lies elsewhere; nobody looks there."""
+    assert read_tests(f'<!DOCTYPE testsuite SYSTEM "http://127.0.0.1:1/x.dtd">{REPORT}'.encode()).passed == 1
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "why"),
     [
-        b"",
-        b"<testsuite>",
-        b"<project/>",
-        b"\xff\xfe\0",
-        b'<?xml version="1.0" encoding="nonsense"?><testsuite/>',
-        b'<!DOCTYPE t [<!ENTITY a "b">]><testsuite><testcase name="&a;"/></testsuite>',
+        (b"", "no XML"),
+        (b"<testsuite>", "no XML"),
+        (b"<project/>", "root is project"),
+        (b"\xff\xfe\0", "no XML"),
+        (b'<?xml version="1.0" encoding="nonsense"?><testsuite/>', "no XML"),
+        (b'<!DOCTYPE t [<!ENTITY a "b">]><testsuite><testcase name="&a;"/></testsuite>', "entities"),
+        ('<!DOCTYPE t [<!ENTITY a "b">]><testsuite/>'.encode("utf-16"), "entities"),
+        (b"<testsuite>" * 200 + b"</testsuite>" * 200, "too deeply"),
     ],
 )
-def test_other_files_do_not_count(tmp_path: Path, content: bytes) -> None:
-    """What is no JUnit report, or could be an attack, is left out without a fuss."""
-    (tmp_path / "one.xml").write_bytes(content)
-    assert counts(tmp_path) is None
+def test_other_files_are_refused(content: bytes, why: str) -> None:
+    """What is no JUnit report, or could be an attack, is refused with a reason."""
+    with pytest.raises(UnreadableError, match=why):
+        read_tests(content)
 
 
-def test_huge_files_do_not_count(tmp_path: Path) -> None:
-    """A file of more than 16 MiB is not read."""
-    with (tmp_path / "one.xml").open("wb") as file:
-        file.write(REPORT.encode())
-        file.truncate((16 << 20) + 1)
-    assert counts(tmp_path) is None
-
-
-def test_links_do_not_count(tmp_path: Path) -> None:
-    """A link is not followed: it could lead out of the worktree."""
-    (tmp_path / "real.txt").write_text(REPORT)
-    (tmp_path / "one.xml").symlink_to(tmp_path / "real.txt")
-    assert counts(tmp_path) is None
+def test_names_are_bounded() -> None:
+    """Of many failing tests the first names are kept, each cut, each once; the count is whole."""
+    cases = "".join(f'<testcase name="{n:04}{"x" * 400}"><failure/></testcase>' for n in range(300))
+    report = read_tests(f"<testsuite>{cases}</testsuite>".encode())
+    summed = total([report, report])
+    assert summed.failed == 600
+    assert len(summed.failing) == MAX_FAILING
+    assert summed.failing[-1].startswith("0199x")
+    assert max(map(len, summed.failing)) == MAX_NAME_BYTES

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from heddle.plan.globs import overlap
+from heddle.plan.globs import overlap, pattern
 
 # All paths of up to three parts of up to two letters: enough to tell the globs below apart.
 NAMES = ["".join(letters) for size in (1, 2, 3) for letters in itertools.product("ab", repeat=size)]
@@ -42,6 +42,16 @@ def test_agrees_with_trying_every_path(one: str, other: str) -> None:
     """On short globs over two letters it says what brute force finds."""
     found = any(matches(path, one.split("/")) and matches(path, other.split("/")) for path in PATHS)
     assert overlap(one, other) == found
+
+
+@given(small_globs)
+@example("**/a")
+@example("a/**/b")
+@example("*a*b")
+def test_a_pattern_matches_what_the_glob_names(glob: str) -> None:
+    """On short paths over two letters a pattern matches what brute force finds."""
+    for path in PATHS:
+        assert bool(pattern(glob).fullmatch("/".join(path))) is matches(path, glob.split("/")), path
 
 
 @given(small_globs, small_globs)
@@ -80,3 +90,6 @@ def test_long_globs_are_no_trouble() -> None:
     """Neither deep recursion nor a doubling of work for each star."""
     assert overlap("*a" * 500, "a*" * 500)
     assert overlap("/".join(["**", "a"] * 200), "/".join(["a"] * 1000))
+    path = "/".join(["a" * 250] * 8) + "/b"
+    assert not pattern("*a" * 100 + "c").fullmatch(path)
+    assert not pattern("/".join(["**", "*a*"] * 10) + "/c").fullmatch(path)

@@ -167,6 +167,16 @@ def test_judges_checks() -> None:
     }
 
 
+def test_judges_the_reports_of_checks() -> None:
+    """A check's reports lie in the worktree, and are few."""
+    check = pb.Check(name="x", run="true", junit=["out/*.xml", "../x"], coverage=["/c.xml"], sarif=["s"] * 21)
+    assert found(a_plan(an_epic("a", a_task(checks=[check])))).keys() == {
+        "epics[0].tasks[0].checks[0].junit[1]",
+        "epics[0].tasks[0].checks[0].coverage[0]",
+        "epics[0].tasks[0].checks[0].sarif",
+    }
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 366 * 24 * 3600])
 def test_refuses_lengths_that_are_none(seconds: int) -> None:
     """A timeout or estimate is more than nothing, and at most a year."""

@@ -43,6 +43,9 @@ def test_nested_payloads_become_plain_values() -> None:
     check = pb.CheckFinished(name="tests", duration=Duration(nanos=5_000_000), tests=pb.TestCounts(failed=2))
     view = views.event(pb.Event(check_finished=check))
     assert (view["duration"], view["tests"]) == (0.005, {"failed": 2})
+    found = pb.Findings(errors=1, first=[pb.Finding(level=pb.FINDING_LEVEL_ERROR, file="a.py")])
+    view = views.event(pb.Event(check_finished=pb.CheckFinished(findings=found)))
+    assert view["findings"] == {"errors": 1, "first": [{"level": "error", "file": "a.py"}]}
     conflict = views.event(pb.Event(merge_conflicted=pb.MergeConflicted(files=["a", "b"])))
     assert conflict["files"] == ["a", "b"]
 
@@ -65,3 +68,24 @@ def test_the_board_carries_no_output_of_checks() -> None:
     attempt = pb.Attempt(checks=[pb.CheckFinished(name="tests", output="long")])
     assert "output" not in views.attempt(attempt)["checks"][0]
     assert views.whole_attempt(attempt)["checks"][0]["output"] == "long"
+
+
+def test_only_a_single_attempt_names_what_its_checks_found() -> None:
+    """A card has the counts of a check's reports; names and findings come with the attempt alone."""
+    check = pb.CheckFinished(
+        tests=pb.TestCounts(failed=1, failing=["a"]),
+        coverage=pb.Coverage(lines_covered=1, lines_valid=2),
+        findings=pb.Findings(notes=1, first=[pb.Finding(level=pb.FINDING_LEVEL_NOTE, line=3)]),
+        report_problems=["junit: no"],
+    )
+    card, whole = views.check(check), views.whole_check(check)
+    assert card["coverage"] == {"covered": 1, "valid": 2}
+    assert card["findings"] == {"errors": 0, "warnings": 0, "notes": 1}
+    assert not {"failing", "first_findings", "problems"} & card.keys()
+    assert whole["failing"] == ["a"]
+    assert whole["first_findings"] == [{"level": "note", "line": 3}]
+    assert whole["problems"] == ["junit: no"]
+    assert (views.check(pb.CheckFinished())["coverage"], views.check(pb.CheckFinished())["findings"]) == (
+        None,
+        None,
+    )

@@ -1,0 +1,1 @@
+"""Reads the reports that a check writes: tests, coverage, findings."""

@@ -1,0 +1,48 @@
+"""Reads how much of the code the tests reached, from Cobertura XML. Pure."""
+
+from typing import Final
+
+from agent_svc.drivers.text import clip
+from agent_svc.reports.files import UnreadableError
+from agent_svc.reports.xml import walk
+from heddle import pb
+
+MAX_LINES: Final = 2**31
+
+
+def read_coverage(data: bytes) -> pb.Coverage:
+    """Returns the lines of one report; raises UnreadableError. Where it has no totals they are counted."""
+    told: dict[str, str] = {}
+    file = ""
+    # By file and line: whether it was reached.
+    lines: dict[tuple[str, str], bool] = {}
+
+    def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
+        nonlocal file
+        if path[0] != "coverage":
+            raise UnreadableError(f"is no Cobertura report: its root is {clip(path[0], 40)}")
+        if len(path) == 1:
+            told.update(attributes)
+        elif path[-1] == "class":
+            file = attributes.get("filename", "")
+        elif path[-1] == "line":
+            # A line stands in its class and again in its method.
+            place = file, attributes.get("number", "")
+            lines[place] = lines.get(place, False) or attributes.get("hits", "0") not in {"", "0"}
+
+    walk(data, begin, lambda _: None)
+    try:
+        covered, valid = int(told["lines-covered"]), int(told["lines-valid"])
+    except (KeyError, ValueError):
+        covered, valid = sum(lines.values()), len(lines)
+    if not 0 <= covered <= valid <= MAX_LINES:
+        raise UnreadableError(f"has impossible counts: {covered} of {valid} lines covered")
+    return pb.Coverage(lines_covered=covered, lines_valid=valid)
+
+
+def total(reports: list[pb.Coverage]) -> pb.Coverage:
+    """Returns the sum; the reports are about different files."""
+    return pb.Coverage(
+        lines_covered=sum(report.lines_covered for report in reports),
+        lines_valid=sum(report.lines_valid for report in reports),
+    )

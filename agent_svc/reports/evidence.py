@@ -1,0 +1,97 @@
+"""What the reports of one check say. Blocks on the disk."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from agent_svc.drivers.text import clip
+from agent_svc.reports import coverage, junit, sarif
+from agent_svc.reports.files import UnreadableError, changed, listing, read
+from heddle import pb
+from heddle.plan import globs
+
+Report = TypeVar("Report")
+
+# A check that names no JUnit files may have written them anywhere.
+ANY_XML: Final = re.compile(r".*\.xml", re.DOTALL)
+
+MAX_PROBLEMS: Final = 20
+MAX_PROBLEM_BYTES: Final = 500
+
+# All reports of one kind together.
+MAX_TOTAL_BYTES: Final = 64 << 20
+
+
+class Kind(NamedTuple):
+    """One kind of report, and where the check says it is."""
+
+    name: str
+    named: tuple[str, ...]
+    wanted: re.Pattern[str] | None
+
+    def finds(self, path: str) -> bool:
+        return self.wanted is not None and self.wanted.fullmatch(path) is not None
+
+
+class Evidence:
+    """Made before a check runs; what it wrote is known from what was there before."""
+
+    def __init__(self, check: pb.Check, worktree: Path) -> None:
+        self._worktree = worktree
+        self._tests = _kind("junit", check.junit)
+        self._coverage = _kind("coverage", check.coverage)
+        self._sarif = _kind("sarif", check.sarif)
+        if not check.junit:
+            self._tests = self._tests._replace(wanted=ANY_XML)
+        kinds = (self._tests, self._coverage, self._sarif)
+        self._wanted = re.compile(
+            "|".join(f"(?:{kind.wanted.pattern})" for kind in kinds if kind.wanted), re.DOTALL
+        )
+        self._before = listing(worktree, self._wanted)
+        self._problems: list[str] = []
+
+    def add_to(self, report: pb.CheckFinished) -> None:
+        """Puts what the check wrote into `report`, once the check has ended."""
+        written = changed(self._before, listing(self._worktree, self._wanted))
+        if tests := self._read(self._tests, written, junit.read_tests):
+            report.tests.CopyFrom(junit.total(tests))
+        if covered := self._read(self._coverage, written, coverage.read_coverage):
+            report.coverage.CopyFrom(coverage.total(covered))
+        worktree = str(self._worktree)
+        if found := self._read(self._sarif, written, lambda data: sarif.read_findings(data, worktree)):
+            report.findings.CopyFrom(sarif.total([finding for findings in found for finding in findings]))
+        report.report_problems.extend(self._problems[:MAX_PROBLEMS])
+
+    def _read(self, kind: Kind, written: Iterable[str], parse: Callable[[bytes], Report]) -> list[Report]:
+        paths = [path for path in written if kind.finds(path)]
+        if kind.named and not paths:
+            self._problem(f"{kind.name}: the check wrote no file {' or '.join(kind.named)}")
+        reports = []
+        left = MAX_TOTAL_BYTES
+        for path in paths:
+            try:
+                data = read(self._worktree / path)
+                left -= len(data)
+                if left < 0:
+                    self._problem(
+                        f"{kind.name}: only the first {MAX_TOTAL_BYTES >> 20} MiB of reports are read"
+                    )
+                    break
+                reports.append(parse(data))
+            except UnreadableError as error:
+                # Among the files that nobody named, most are something else.
+                if kind.named:
+                    self._problem(f"{kind.name}: {path} {error}")
+        return reports
+
+    def _problem(self, text: str) -> None:
+        # A name of a file may hold bytes that are no text.
+        self._problems.append(clip(text.encode(errors="replace").decode(), MAX_PROBLEM_BYTES))
+
+
+def _kind(name: str, named: Iterable[str]) -> Kind:
+    globs_named = tuple(named)
+    patterns = [globs.pattern(glob).pattern for glob in globs_named]
+    wanted = re.compile("|".join(f"(?:{each})" for each in patterns), re.DOTALL) if patterns else None
+    return Kind(name, globs_named, wanted)

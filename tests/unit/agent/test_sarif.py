@@ -1,0 +1,86 @@
+import json
+from typing import Any
+
+import pytest
+
+from agent_svc.reports.files import UnreadableError
+from agent_svc.reports.sarif import MAX_FINDINGS, read_findings, total
+from heddle import pb
+
+
+def findings(*results: object, rules: object = ()) -> list[pb.Finding]:
+    run = {"tool": {"driver": {"rules": rules}}, "results": results}
+    return read_findings(json.dumps({"runs": [run]}).encode(), "/w")
+
+
+def result(uri: str = "a.py", line: object = 3, **more: object) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": uri}, "region": {"startLine": line}}
+    return {"message": {"text": "Bad"}, "locations": [{"physicalLocation": place}], **more}
+
+
+def test_a_finding_has_its_place() -> None:
+    """A finding tells level, rule, message, file and line."""
+    assert findings(result(ruleId="E1", level="error")) == [
+        pb.Finding(level=pb.FINDING_LEVEL_ERROR, rule="E1", message="Bad", file="a.py", line=3)
+    ]
+
+
+@pytest.mark.parametrize("uri", ["src/a b.py", "./src/a%20b.py", "file:///w/src/a%20b.py", "/w/src/a b.py"])
+def test_files_are_relative_to_the_worktree(uri: str) -> None:
+    """However an analyser writes a path, it is shown as git would."""
+    assert findings(result(uri))[0].file == "src/a b.py"
+
+
+def test_the_rule_says_the_level() -> None:
+    """A result without a level has its rule's, by name or place, and else is a warning."""
+    rules = [{"id": "N", "defaultConfiguration": {"level": "note"}}]
+    levels = [each.level for each in findings(result(ruleId="N"), result(ruleIndex=0), result(), rules=rules)]
+    assert levels == [pb.FINDING_LEVEL_NOTE, pb.FINDING_LEVEL_NOTE, pb.FINDING_LEVEL_WARNING]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"suppressions": [{"kind": "inSource"}]},
+        {"baselineState": "absent"},
+        {"kind": "pass"},
+        {"level": "none"},
+    ],
+)
+def test_what_is_settled_does_not_count(more: dict[str, Any]) -> None:
+    """What is suppressed, gone, or no failure is left out."""
+    assert findings(result(**more)) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "text",
+        {"message": 3, "locations": {"x": 1}, "ruleId": [], "level": {}},
+        {"locations": [[]], "ruleIndex": 10**9},
+        result("http://[x", line=2**40),
+        result("\ud800", line="3"),
+    ],
+)
+def test_odd_values_are_passed_over(odd: object) -> None:
+    """A value of the wrong form costs that value, not the report."""
+    assert [each.line for each in findings(odd, result())] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"{", "no JSON"), (b"[" * 100_000, "no JSON"), (b"[]", "no SARIF"), (b"{}", "no SARIF")],
+)
+def test_other_files_are_refused(content: bytes, why: str) -> None:
+    """What is no SARIF is refused with a reason."""
+    with pytest.raises(UnreadableError, match=why):
+        read_findings(content, "/w")
+
+
+def test_the_gravest_come_first() -> None:
+    """All are counted; of many, the gravest are kept."""
+    many = findings(*[result(level="note")] * 60, result(level="error"), result())
+    summed = total(many)
+    assert (summed.errors, summed.warnings, summed.notes) == (1, 1, 60)
+    assert len(summed.first) == MAX_FINDINGS
+    assert [each.level for each in summed.first[:3]] == [1, 2, 3]
