@@ -14,10 +14,13 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
+from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leading import Lead, tries
+from scheduler_svc.reminding import prompt_after
 from scheduler_svc.store import recording
 from scheduler_svc.store.doorbell import LOOP, summaries
 from scheduler_svc.store.recording import PROMOTED, Assignment
+from scheduler_svc.store.resources import get_last_failed
 from scheduler_svc.workers import Worker, call, from_worker
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -124,7 +127,7 @@ class Conductor:
             epoch=self._lead.epoch,
             worktree_path=worktree.path,
             agent=spec.agent,
-            prompt=spec.prompt,
+            prompt=await self._prompt(spec),
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
@@ -140,6 +143,13 @@ class Conductor:
             },
         )
         await self._ask(assignment, lambda worker: worker.agent.StartSession, request, _SESSION_TIMEOUT)
+
+    async def _prompt(self, spec: pb.PlanTask) -> str:
+        """Returns what the agent is told: after a failure also what failed. A script heeds nothing."""
+        if self._attempt.number == 1 or spec.agent == SCRIPTED:
+            return spec.prompt
+        failed = await self._lead.read(partial(get_last_failed, name=self._attempt.parent))
+        return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
         """Takes the session's events in until its last; goes on after every break."""

@@ -80,6 +80,14 @@ def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
     return attempt_of(row)
 
 
+def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
+    """Returns the newest attempt of a task that failed; None where none did."""
+    of_task = (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
+    chosen = sa.select(attempts).where(*of_task, attempts.c.state == pb.ATTEMPT_STATE_FAILED)
+    row = connection.execute(chosen.order_by(attempts.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else attempt_of(row)
+
+
 def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the condition on the epics' table."""
     return (epics.c.run == name.run, epics.c.epic == name.epic)

@@ -1,0 +1,73 @@
+"""Tells the next attempt why the one before failed. Pure."""
+
+from typing import Final
+
+from heddle import pb
+
+# Of what is added to a prompt, and of the command and name of one check within.
+MAX_BYTES: Final = 4 << 10
+_MAX_LABEL_BYTES: Final = 200
+
+# Bytes of an empty quoted line.
+_SHORTEST: Final = 5
+
+_FAILED_BY_A_CHECK: Final = "Checks that must pass did not. The end of what each printed:"
+
+
+def prompt_after(prompt: str, failed: pb.Attempt) -> str:
+    """Returns the prompt with what failed in `failed` at its end, marked, in at most 4 KiB."""
+    number = failed.name.rpartition("/")[2]
+    reason = _head(failed.reason, _MAX_LABEL_BYTES * 2)
+    lines = [
+        "",
+        "",
+        "---",
+        f"[Heddle] Attempt {number} of this task failed: {reason}.",
+        "You begin anew from the last accepted commit, without its changes.",
+    ]
+    if failed.kept_ref:
+        lines.append(f"They are kept: `git diff HEAD...{failed.kept_ref}` shows them.")
+    text = "\n".join([*lines, ""])
+    checks = [check for check in failed.checks if not check.ok]
+    room = MAX_BYTES - len(text.encode())
+    return f"{prompt}{text}{_checks(checks, room) if checks else _last_words(failed, room)}"
+
+
+def _checks(checks: list[pb.CheckFinished], room: int) -> str:
+    """Returns every failed check with as many of its last lines as there is room for."""
+    text = f"{_FAILED_BY_A_CHECK}\n"
+    room -= len(text.encode())
+    for place, check in enumerate(checks):
+        name = _head(check.name, _MAX_LABEL_BYTES)
+        command = _head(check.command, _MAX_LABEL_BYTES)
+        code = f"exit code {check.exit_code}" if check.HasField("exit_code") else "ended by a signal"
+        part = _quoted(f"\n{name} (`{command}`), {code}:\n", check.output, room // (len(checks) - place))
+        text += part
+        room -= len(part.encode())
+    return text
+
+
+def _last_words(failed: pb.Attempt, room: int) -> str:
+    lines = "\n".join(line for line in failed.summary.last_lines if line)
+    return _quoted("Its last words:\n", lines, room) if lines else ""
+
+
+def _quoted(title: str, text: str, room: int) -> str:
+    """Returns the title and the end of `text`, set off from what the reader is told to do."""
+    ends = text.rstrip().splitlines()
+    kept: list[str] = []
+    left = room - len(title.encode())
+    for line in reversed(ends):
+        quoted = f"    {line}\n"
+        if len(quoted.encode()) > left:
+            if not kept and left > _SHORTEST:
+                end = line.encode()[_SHORTEST - left :].decode(errors="ignore")
+                kept.append(f"    {end}\n")
+            break
+        kept.append(quoted)
+        left -= len(quoted.encode())
+    return title + "".join(reversed(kept)) if left >= 0 else ""
+
+
+def _head(text: str, limit: int) -> str:
+    return " ".join(text.encode()[:limit].decode(errors="ignore").split())
