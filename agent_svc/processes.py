@@ -132,13 +132,14 @@ class Supervised:
         return self._exit
 
     async def close(self, *readers: asyncio.Task[None]) -> None:
-        """Waits for what reads the output; gives up on a pipe that a stranger holds open."""
-        _, late = await asyncio.wait(readers, timeout=DRAIN)
-        for reader in late:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        """Waits for what reads the output; a pipe that a stranger holds open is taken for ended.
+
+        What was read from it by then still reaches its reader, however slow that is.
+        """
+        await asyncio.wait(readers, timeout=DRAIN)
         for transport in self._transports:
             transport.close()
+        await asyncio.gather(*readers, return_exceptions=True)
 
     async def _report(self) -> bool:
         try:

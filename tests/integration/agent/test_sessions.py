@@ -283,15 +283,17 @@ async def test_worker_says_what_it_has(tmp_path: Path) -> None:
     async with agents(tmp_path, HEDDLE_WORKER_NAME="w1", HEDDLE_SLOTS="3") as worker:
         found = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
         assert (found.name, found.slots, found.running_sessions) == ("workers/w1", 3, 0)
-        assert [program.name for program in found.agents] == ["scripted", "command:"]
-        assert all(program.available and program.detail for program in found.agents)
+        available = {program.name for program in found.agents if program.available}
+        # Whether this machine has the others is its own affair.
+        assert available >= {"scripted", "command:"}
+        assert all(program.detail for program in found.agents)
 
 
 async def test_timeout_covers_checks(tmp_path: Path) -> None:
     """The time limit is of the whole session: a check that hangs meets it, later ones do not run."""
     async with agents(tmp_path) as worker:
-        events = await worker.run("command:true", checks={"hang": "sleep 60", "next": "true"}, timeout=0.7)
-        assert ending(events) == ("TIMED_OUT", "over its time limit of 0.7 s")
+        events = await worker.run("command:true", checks={"hang": "sleep 60", "next": "true"}, timeout=4)
+        assert ending(events) == ("TIMED_OUT", "over its time limit of 4 s")
         assert len(payloads(events, "check_finished")) == 1
 
 
