@@ -99,7 +99,13 @@ def ending(events: Sequence[pb.Event]) -> pb.SessionFinished:
 
 
 def tree(events: Sequence[pb.Event]) -> list[psutil.Process]:
-    """Returns the session's processes: first the one that agent_svc started, then all below it."""
+    """Returns the session's processes: first the one that agent_svc started, then all below it.
+
+    None are left of a session that is over, nor of one that could not start.
+    """
     started = next(event.session_started for event in events if event.HasField("session_started"))
-    root = psutil.Process(started.process_id)
-    return [root, *root.children(recursive=True)]
+    try:
+        root = psutil.Process(started.process_id)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
