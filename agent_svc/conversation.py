@@ -51,6 +51,8 @@ class Conversation:
         self._deaf = False
         # Ids of what the operator said.
         self._sent: set[str] = set()
+        # When the agent last said or did anything, or was spoken to.
+        self._stirred = asyncio.get_running_loop().time()
         # By id: whether it was answered.
         self._approvals: dict[str, bool] = {}
 
@@ -73,6 +75,7 @@ class Conversation:
 
     async def _read(self, stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
         while data := await stream.read(READ_LIMIT):
+            self._stirred = asyncio.get_running_loop().time()
             try:
                 await self._look()
                 await self._record(translate(data))
@@ -88,6 +91,14 @@ class Conversation:
                 # It waits no longer.
                 self._approvals[event.approval_resolved.approval_id] = True
         await self._journal.tell(self._actor, *self._pricing.priced(events))
+
+    async def silence(self, seconds: float) -> None:
+        """Returns once the agent has said and done nothing for `seconds`, in which nobody kept it waiting."""
+        loop = asyncio.get_running_loop()
+        while (left := self._stirred + seconds - loop.time()) > 0:
+            await asyncio.sleep(left)
+            if not all(self._approvals.values()):
+                self._stirred = loop.time()
 
     async def _remember_session(self) -> None:
         if self._translator.agent_session_id != self._remembered:
@@ -114,6 +125,7 @@ class Conversation:
                 pb.ERROR_REASON_WRONG_STATE, "the agent no longer waits for an answer", state="ended"
             )
         self._approvals[resolved.approval_id] = True
+        self._stirred = asyncio.get_running_loop().time()
         event = pb.Event(approval_resolved=resolved)
         self._host.write(protocol.line_of(event))
         await self._journal.tell(actor or "user", event)

@@ -70,6 +70,12 @@ def timed_out(limit: Duration) -> Ending:
     return Ending(pb.OUTCOME_TIMED_OUT, f"over its time limit of {seconds:g} s")
 
 
+def silent(limit: Duration) -> Ending:
+    """Returns the ending of a session whose agent said and did nothing for `limit`."""
+    seconds = limit.ToNanoseconds() / 1e9
+    return Ending(pb.OUTCOME_FAILED, f"the agent said and did nothing for {seconds:g} s")
+
+
 def disk_failed(error: OSError) -> Ending:
     """Returns the ending of a session whose events cannot be written down."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

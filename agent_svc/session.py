@@ -16,7 +16,7 @@ from agent_svc.checks import run_check
 from agent_svc.conversation import Conversation
 from agent_svc.drivers.driver import Driver, Launch
 from agent_svc.drivers.text import clip
-from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, timed_out
+from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, silent, timed_out
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
 from agent_svc.pricing import Pricing
@@ -224,9 +224,23 @@ class Session:
             remember=self._folder.remember_agent_session,
         )
         self._attach(process)
-        ended = await self._conversation.hold(process, launch)
+        watching = asyncio.create_task(self._end_silence(self._conversation))
+        try:
+            ended = await self._conversation.hold(process, launch)
+        finally:
+            watching.cancel()
         self._process = None
         return agent_ending(ended, translator.finished)
+
+    async def _end_silence(self, conversation: Conversation) -> None:
+        """Stops an agent that says and does nothing for as long as its task allows; reports it before."""
+        limit = self._spec.silence
+        if not self._spec.HasField("silence"):
+            return
+        await conversation.silence(limit.ToNanoseconds() / 1e9)
+        ending = silent(limit)
+        await self._journal.tell(self._actor, system(f"Stopping the session: {ending.reason}.\n"))
+        self.interrupt(ending)
 
     async def _start(self, launch: Launch) -> processes.Supervised:
         command = self._command(launch.arguments, self._environment(launch))

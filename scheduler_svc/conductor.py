@@ -131,6 +131,7 @@ class Conductor:
             script=spec.script,
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
+            silence=spec.silence if spec.HasField("silence") else None,
             permissions=spec.permissions,
             model=spec.model,
             max_turns=spec.max_turns if spec.HasField("max_turns") else None,

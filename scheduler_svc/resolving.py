@@ -45,6 +45,8 @@ def _resolved_task(
         resolved.retries = defaults.retries
     if not task.HasField("timeout") and defaults.HasField("timeout"):
         resolved.timeout.CopyFrom(defaults.timeout)
+    if not task.HasField("silence") and defaults.HasField("silence"):
+        resolved.silence.CopyFrom(defaults.silence)
     if not task.checks:
         resolved.checks.extend(defaults.checks)
     if not task.HasField("max_turns") and defaults.HasField("max_turns"):

@@ -238,6 +238,10 @@ class Defaults(Part):
     agent: str | None = Field(default=None, description=f"{AGENTS} Absent: scripted.")
     retries: Count | None = Field(default=None, description="More attempts after a failure. Absent: 0.")
     timeout: Duration | None = Field(default=None, description="Of a session. Absent: no limit.")
+    silence: Duration | None = Field(
+        default=None,
+        description="An agent that says and does nothing for so long is stopped. Absent: no limit.",
+    )
     checks: list[Check] | None = Field(default=None, description="For tasks that list none of their own.")
     on_failure: OnFailure | None = Field(
         default=None, description="For epics that say nothing. Absent: continue."
@@ -267,6 +271,9 @@ class Task(Part):
         default=None, description="All must pass before the task counts as done."
     )
     timeout: Duration | None = Field(default=None, description="Of a session, checks included.")
+    silence: Duration | None = Field(
+        default=None, description="Its agent is stopped after so long without a word."
+    )
     retries: Count | None = Field(default=None, description="More attempts after a failure.")
     permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")
     model: str | None = Field(default=None, description="As the agent names it.")

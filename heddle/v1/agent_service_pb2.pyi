@@ -118,6 +118,7 @@ class StartSessionRequest(_message.Message):
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     RESUME_ATTEMPT_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -156,6 +157,13 @@ class StartSessionRequest(_message.Message):
     def permissions(self) -> _plan_pb2.Permissions:
         """Resolved. Absent: ask for everything that is not always allowed."""
 
+    @_builtins.property
+    def silence(self) -> _duration_pb2.Duration:
+        """The agent is stopped, and the session has failed, once it has said and done
+        nothing for so long. Time in which it waits for the operator does not count.
+        Absent: no limit.
+        """
+
     def __init__(
         self,
         *,
@@ -173,10 +181,11 @@ class StartSessionRequest(_message.Message):
         max_turns: _builtins.int | None = ...,
         resume_attempt: _builtins.str = ...,
         budget_usd_micros: _builtins.int | None = ...,
+        silence: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

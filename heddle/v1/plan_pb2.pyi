@@ -130,6 +130,7 @@ class TaskDefaults(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TURNS_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
@@ -154,6 +155,12 @@ class TaskDefaults(_message.Message):
         patterns of all levels apply together.
         """
 
+    @_builtins.property
+    def silence(self) -> _duration_pb2.Duration:
+        """Of the agent: ended as failed once it has said and done nothing for so long,
+        unless it waits for the operator. Absent: no limit.
+        """
+
     def __init__(
         self,
         *,
@@ -165,10 +172,11 @@ class TaskDefaults(_message.Message):
         permissions: Global___Permissions | None = ...,
         model: _builtins.str = ...,
         max_turns: _builtins.int | None = ...,
+        silence: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -314,6 +322,7 @@ class PlanTask(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    SILENCE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -358,6 +367,10 @@ class PlanTask(_message.Message):
 
     @_builtins.property
     def permissions(self) -> Global___Permissions: ...
+    @_builtins.property
+    def silence(self) -> _duration_pb2.Duration:
+        """Absent: the default's."""
+
     def __init__(
         self,
         *,
@@ -375,10 +388,11 @@ class PlanTask(_message.Message):
         model: _builtins.str = ...,
         max_turns: _builtins.int | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
+        silence: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -215,6 +215,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
         agent=spec.agent,
         checks=spec.checks,
         timeout=spec.timeout if spec.HasField("timeout") else None,
+        silence=spec.silence if spec.HasField("silence") else None,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,

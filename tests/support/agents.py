@@ -59,6 +59,7 @@ class Agents:
         resume: str = "",
         model: str = "",
         max_turns: int | None = None,
+        silence: float | None = None,
         budget: int | None = None,
     ) -> str:
         """Starts a session with no pauses in its speech; returns the attempt's name."""
@@ -76,6 +77,7 @@ class Agents:
             resume_attempt=resume,
             model=model,
             max_turns=max_turns,
+            silence=None if silence is None else seconds(silence),
             budget_usd_micros=budget,
         )
         await self.stub.StartSession(request)

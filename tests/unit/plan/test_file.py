@@ -11,7 +11,7 @@ from heddle.plan.file import load, parse
 
 GOOD = """\
 name: Shelf
-defaults: {agent: scripted, retries: 1, timeout: 90s, on_failure: stop_epic, checks: [make test]}
+defaults: {agent: scripted, retries: 1, timeout: 90s, silence: 10m, on_failure: stop_epic, checks: [make test]}
 epics:
   - key: a
     title: First
@@ -104,6 +104,7 @@ def test_reads_every_key() -> None:
         ],
     )
     expected.defaults.timeout.FromSeconds(90)
+    expected.defaults.silence.FromSeconds(600)
     expected.epics[0].tasks[0].estimate.FromSeconds(5400)
     expected.epics[1].tasks[0].script[8].wait.duration.FromMilliseconds(1500)
     assert loaded.plan == expected

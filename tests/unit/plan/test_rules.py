@@ -179,13 +179,15 @@ def test_judges_the_reports_of_checks() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, 366 * 24 * 3600])
 def test_refuses_lengths_that_are_none(seconds: int) -> None:
-    """A timeout or estimate is more than nothing, and at most a year."""
+    """A timeout, silence or estimate is more than nothing, and at most a year."""
     task = a_task(retries=-1)
     task.timeout.seconds = seconds
+    task.silence.seconds = seconds
     task.estimate.seconds = seconds
     path = "epics[0].tasks[0]"
     assert found(a_plan(an_epic("a", task))).keys() == {
         f"{path}.timeout",
+        f"{path}.silence",
         f"{path}.estimate",
         f"{path}.retries",
     }

@@ -41,19 +41,24 @@ def test_tasks_are_ordered_by_priority_then_place() -> None:
 
 
 def test_defaults_fill_only_what_is_absent() -> None:
-    """Checks, timeout and retries come from the defaults where a task has none of its own, zero being one."""
+    """Checks, limits and retries come from the defaults where a task has none of its own, zero being one."""
     defaults = pb.TaskDefaults(
-        retries=3, timeout=Duration(seconds=60), checks=[pb.Check(name="lint", run="ruff")]
+        retries=3,
+        timeout=Duration(seconds=60),
+        silence=Duration(seconds=9),
+        checks=[pb.Check(name="lint", run="ruff")],
     )
     own = pb.PlanTask(
         key="own",
         title="Mine",
         retries=0,
         timeout=Duration(seconds=1),
+        silence=Duration(seconds=2),
         checks=[pb.Check(name="x", run="true")],
     )
     mine, bare = resolved_tasks(pb.PlanEpic(key="e", tasks=[own, pb.PlanTask(key="bare")]), defaults, "")
     assert (mine.title, mine.retries, mine.timeout.seconds, mine.checks[0].name) == ("Mine", 0, 1, "x")
+    assert (mine.silence.seconds, bare.silence.seconds) == (2, 9)
     assert (bare.title, bare.retries, bare.timeout.seconds, bare.checks[0].name) == ("bare", 3, 60, "lint")
 
 
