@@ -100,8 +100,12 @@ class HeddleClient:
     async def pause_run(self, name: str) -> pb.Run:
         return (await self._mutate(self._stub.PauseRun, pb.PauseRunRequest(name=name))).run
 
-    async def resume_run(self, name: str) -> pb.Run:
-        return (await self._mutate(self._stub.ResumeRun, pb.ResumeRunRequest(name=name))).run
+    async def resume_run(
+        self, name: str, *, budget_usd_micros: int | None = None, budget_of: str = ""
+    ) -> pb.Run:
+        """Lets a paused run go on; `budget_of` is the epic or task that gets the budget, else the run does."""
+        request = pb.ResumeRunRequest(name=name, budget_usd_micros=budget_usd_micros, budget_of=budget_of)
+        return (await self._mutate(self._stub.ResumeRun, request)).run
 
     async def cancel_run(self, name: str) -> pb.Run:
         """Returns the ended run once every process of it is gone."""

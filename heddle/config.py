@@ -54,6 +54,8 @@ class Settings:
     slots: int
     # HEDDLE_MIN_FREE_BYTES: a disk with less room takes no new work.
     min_free_bytes: int
+    # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
+    project_budget_usd: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
     stop_grace: float
     # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
@@ -79,6 +81,7 @@ class Settings:
             worker_name=environ.get("HEDDLE_WORKER_NAME") or "local",
             slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
+            project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
             agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
             log_format=_choice(environ, "HEDDLE_LOG_FORMAT", "console", "json"),

@@ -14,6 +14,7 @@ from scheduler_svc.snapshot import (
     FinishRun,
     MergeEpic,
     MergeRun,
+    PauseRun,
     ReadyEpic,
     SkipTask,
     StartTask,
@@ -35,8 +36,10 @@ def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: P
             return _ready_epic(connection, epic, now)
         case StartTask(attempt):
             return _start_task(connection, attempt, now)
-        case StopAttempt(attempt, reason):
-            return stop_attempt(connection, attempt, reason)
+        case StopAttempt(attempt, reason, counts):
+            return stop_attempt(connection, attempt, reason, counts=counts)
+        case PauseRun():
+            return _pause_run(connection, action, now)
         case SkipTask(task, reason):
             return _skip_task(connection, task, reason, now)
         case MergeEpic(epic):
@@ -93,12 +96,35 @@ def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bo
     return True
 
 
-def stop_attempt(connection: sa.Connection, attempt: AttemptName, reason: str) -> bool:
+def stop_attempt(
+    connection: sa.Connection, attempt: AttemptName, reason: str, *, counts: bool = True
+) -> bool:
     """Notes that a live attempt is to stop; whoever leads then stops it. False: it was told before."""
     change = sa.update(attempts).where(
         *is_attempt(attempt), attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None)
     )
-    return bool(connection.execute(change.values(stop_reason=reason)).rowcount)
+    return bool(connection.execute(change.values(stop_reason=reason, counts=counts)).rowcount)
+
+
+def _pause_run(connection: sa.Connection, pause: PauseRun, now: int) -> bool:
+    change = sa.update(runs).where(
+        runs.c.run == pause.run.run, runs.c.state.in_((pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING))
+    )
+    if not connection.execute(change.values(state=pb.RUN_STATE_PAUSED, reason=pause.reason)).rowcount:
+        return False
+    reached = [
+        event(
+            each.name,
+            _ACTOR,
+            budget_reached=pb.BudgetReached(
+                budget_usd_micros=each.budget, spent_usd_micros=each.spent, level=each.level
+            ),
+        )
+        for each in pause.spent
+    ]
+    paused = event(pause.run, _ACTOR, run_paused=pb.RunPaused(reason=pause.reason))
+    append(connection, [*reached, paused], now)
+    return True
 
 
 def _skip_task(connection: sa.Connection, task: TaskName, reason: str, now: int) -> bool:

@@ -84,6 +84,14 @@ def build(
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)
-    loop = Loop(database, doorbell, workers, decide=decide, should_retry=should_retry, clock=clock)
+    loop = Loop(
+        database,
+        doorbell,
+        workers,
+        decide=decide,
+        should_retry=should_retry,
+        clock=clock,
+        project_budget=round(settings.project_budget_usd * 1_000_000) or None,
+    )
     servicer = SchedulerServicer(database, doorbell, workers, clock, new_suffix)
     return App(database, workers, doorbell, loop, servicer)

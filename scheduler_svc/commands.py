@@ -9,6 +9,7 @@ from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName, RunName, TaskName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.acting import stop_attempt
+from scheduler_svc.new_budget import NewBudget, set_budget
 from scheduler_svc.states import ENDED_EPIC, ENDED_RUN, MergeState
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, is_epic, is_task
@@ -44,15 +45,24 @@ def pause_run(connection: sa.Connection, name: RunName, actor: str, now: int) ->
     return get_run(connection, name)
 
 
-def resume_run(connection: sa.Connection, name: RunName, actor: str, now: int) -> pb.Run:
-    """Undoes pause_run."""
+def resume_run(
+    connection: sa.Connection, name: RunName, actor: str, now: int, *, budget: NewBudget | None = None
+) -> pb.Run:
+    """Lets a paused run go on; `budget` is set before, also on a run that is not paused."""
     state = _run_state(connection, name)
+    if state not in {pb.RUN_STATE_PAUSED, pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
+        raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
+    if budget:
+        set_budget(connection, budget)
     if state == pb.RUN_STATE_PAUSED:
         started = get_run(connection, name).HasField("start_time")
-        _set_run(connection, name, state=pb.RUN_STATE_RUNNING if started else pb.RUN_STATE_PENDING)
+        going_on = pb.RUN_STATE_RUNNING if started else pb.RUN_STATE_PENDING
+        _set_run(connection, name, state=going_on, reason="")
+    if budget:
+        resumed = pb.RunResumed(budget_usd_micros=budget.micros)
+        append(connection, [event(budget.name, actor, run_resumed=resumed)], now)
+    elif state == pb.RUN_STATE_PAUSED:
         append(connection, [event(name, actor, run_resumed=pb.RunResumed())], now)
-    elif state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
-        raise wrong_state(name, pb.RunState.Name(state), "only a paused run can be resumed")
     return get_run(connection, name)
 
 

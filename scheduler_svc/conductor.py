@@ -135,6 +135,7 @@ class Conductor:
             permissions=spec.permissions,
             model=spec.model,
             max_turns=spec.max_turns if spec.HasField("max_turns") else None,
+            budget_usd_micros=assignment.budget,
             resume_attempt=assignment.resume_attempt,
             environment={
                 "HEDDLE_RUN": name.run,
@@ -163,7 +164,7 @@ class Conductor:
                 async for answer in stream:
                     if not answer.events:
                         continue
-                    result = await self._ingest(answer.events)
+                    result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
                     after = answer.events[-1].sequence
                     if result is not None:
                         stream.cancel()
@@ -177,8 +178,10 @@ class Conductor:
                 self._log.info("session_watch_broken", error=problem.message)
         raise AssertionError("tries() has no end")
 
-    async def _ingest(self, events: Sequence[pb.Event]) -> pb.SessionFinished | None:
+    async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
         topics = [str(self._attempt), summaries(self._run)]
+        if has_budget and any(event.HasField("usage") for event in events):
+            topics.append(LOOP)
         if any(event.WhichOneof("payload") in PROMOTED for event in events):
             topics.append(self._run)
         take = partial(recording.ingest, attempt=self._attempt, events=events, now=self._lead.now())

@@ -112,6 +112,7 @@ def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
         base_commit=ground.base_commit,
         merge_into=request.merge_into,
         max_parallel=ground.max_parallel,
+        budget_usd_micros=_budget(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
     )
@@ -135,6 +136,7 @@ def _write(
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,
             "plan": plan.SerializeToString(),
+            "budget_micros": _budget(plan),
             "created_at": now,
         },
     )
@@ -174,6 +176,7 @@ def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object
         "state": pb.EPIC_STATE_BLOCKED if spec.depends_on else pb.EPIC_STATE_READY,
         "priority": spec.priority,
         "on_failure": spec.on_failure,
+        "budget_micros": _budget(spec),
         "spec": spec.SerializeToString(),
     }
 
@@ -187,5 +190,10 @@ def _task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obj
         "position": position,
         "state": pb.TASK_STATE_PENDING,
         "estimate": estimate,
+        "budget_micros": _budget(spec),
         "spec": spec.SerializeToString(),
     }
+
+
+def _budget(part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> int | None:
+    return part.budget_usd_micros if part.HasField("budget_usd_micros") else None

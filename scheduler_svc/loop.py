@@ -22,6 +22,7 @@ from scheduler_svc.snapshot import (
     FinishRun,
     MergeEpic,
     MergeRun,
+    PauseRun,
     ReadyEpic,
     SkipTask,
     Snapshot,
@@ -57,8 +58,10 @@ class Loop:
         decide: Decide,
         should_retry: ShouldRetry,
         clock: Clock,
+        project_budget: int | None,
     ) -> None:
         self._database = database
+        self._project_budget = project_budget
         self._doorbell = doorbell
         self._leadership = Leadership(database)
         self._workers = workers
@@ -108,7 +111,7 @@ class Loop:
         await self._report_workers(lead)
         workers = self._workers.views()
         epoch, snapshot = await self._database.read(
-            lambda connection: (read_epoch(connection), observe(connection, workers))
+            lambda connection: (read_epoch(connection), observe(connection, workers, self._project_budget))
         )
         if epoch != lead.epoch:
             crew.deposed.set()
@@ -192,7 +195,7 @@ def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
             crew.merge_epic(epic)
         case MergeRun(run):
             crew.merge_run(run)
-        case ReadyEpic() | SkipTask() | FinishEpic() | FinishRun():
+        case ReadyEpic() | PauseRun() | SkipTask() | FinishEpic() | FinishRun():
             pass
 
 
@@ -204,6 +207,6 @@ def _topics(actions: Sequence[Action]) -> set[str]:
             case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
                 # Whatever these begin rings when it ends.
                 topics.add(f"runs/{name.run}")
-            case ReadyEpic(name) | SkipTask(name) | FinishEpic(name) | FinishRun(name):
+            case ReadyEpic(name) | PauseRun(name) | SkipTask(name) | FinishEpic(name) | FinishRun(name):
                 topics |= {f"runs/{name.run}", LOOP}
     return topics

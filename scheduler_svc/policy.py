@@ -8,6 +8,8 @@ snapshot shows, and asks again.
 - An epic starts once all that it depends on is merged.
 - No run has more sessions than its max_parallel, no worker more than its slots;
   and no slot idles while an epic could use it.
+- Nothing starts below a budget that is used up; sessions below it are stopped,
+  and their run is paused.
 - Whatever fails, every other epic goes on, unless on_failure is STOP_RUN.
 - Every run ends.
 """
@@ -19,6 +21,7 @@ from typing import Final, NamedTuple
 
 from heddle import pb
 from heddle.plan import graph
+from scheduler_svc import budgets
 from scheduler_svc.snapshot import (
     Action,
     EpicView,
@@ -53,7 +56,9 @@ def decide(snapshot: Snapshot) -> list[Action]:
         actions += _readied(run, causes)
         actions += _wound_up(run, causes, run.worker in workers)
         actions += _run_ended(run, run.worker in workers)
-        queues.append(_Queue(run, place, causes, snapshot.typical_seconds))
+        spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
+        actions += budgets.halted(run, spent)
+        queues.append(_Queue(run, place, causes, snapshot.typical_seconds, may_start=not spent))
     actions += _starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
     return actions
 
@@ -61,12 +66,12 @@ def decide(snapshot: Snapshot) -> list[Action]:
 def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:
     """Says whether a task gets another attempt by itself after one that ended with `outcome`.
 
-    `attempts` counts all so far, `lost` those of them that were lost; both
+    `attempts` are all so far that count, `lost` those of them that were lost; both
     include the one that has just ended. Lost ones do not use up `retries`.
     """
     if outcome == pb.OUTCOME_LOST:
         return lost <= MAX_LOSSES
-    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT}:
+    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT, pb.OUTCOME_RATE_LIMITED}:
         return attempts - lost <= retries
     return False
 
@@ -277,16 +282,23 @@ class _Queue:
     """The epics of a run that could start a task now, and how many sessions the run has."""
 
     def __init__(
-        self, run: RunView, place: int, causes: Mapping[str, _Cause], typical_seconds: float | None
+        self,
+        run: RunView,
+        place: int,
+        causes: Mapping[str, _Cause],
+        typical_seconds: float | None,
+        *,
+        may_start: bool,
     ) -> None:
         self.run = run
         self.place = place
         self.live = sum(_live(task) for epic in run.epics for task in epic.tasks)
+        self._may_start = may_start and run.state in _STARTING
         self._causes = causes
         self._typical_seconds = typical_seconds
 
     def has_next(self) -> bool:
-        return self.run.state in _STARTING and self.live < self.run.max_parallel and bool(self._best_last)
+        return self._may_start and self.live < self.run.max_parallel and bool(self._best_last)
 
     def start_next(self) -> StartTask:
         self.live += 1

@@ -14,6 +14,7 @@ from scheduler_svc import commands, relaying, watching
 from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.creating import create_run
 from scheduler_svc.merging_again import get_epic, retry_merge
+from scheduler_svc.new_budget import NewBudget
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
 from scheduler_svc.store.database import Database, Work
@@ -72,7 +73,8 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ResumeRun(self, request: pb.ResumeRunRequest, context: Context) -> pb.ResumeRunResponse:
         name = RunName.parse(request.name)
-        work = partial(commands.resume_run, name=name, actor=_actor(request), now=self._now())
+        budget = NewBudget.of(request)
+        work = partial(commands.resume_run, name=name, actor=_actor(request), now=self._now(), budget=budget)
         return pb.ResumeRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Context) -> pb.CancelRunResponse:

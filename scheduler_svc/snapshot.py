@@ -23,6 +23,11 @@ class TaskView:
     stopping: bool = False
     # True: the operator skipped it, so its epic is whole without it.
     waived: bool = False
+    # True: the agent of its live attempt has ended.
+    checking: bool = False
+    # Micros that all of its attempts may cost, and have cost. None: no limit.
+    budget: int | None = None
+    spent: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class EpicView:
     merged: bool = False
     # True: a merge of it is under way.
     merging: bool = False
+    # Micros that its tasks may cost together. None: no limit.
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,11 @@ class RunView:
     merge_into_conflict: bool = False
     # True: the merge into that branch is under way.
     merging_into: bool = False
+    # Micros that it may cost. None: no limit.
+    budget: int | None = None
+    # Micros that all runs of its project may cost, and have cost.
+    project_budget: int | None = None
+    project_spent: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,28 @@ class StopAttempt:
 
     attempt: AttemptName
     reason: str
+    # False: its task runs again, and no retry is used up.
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class SpentBudget:
+    """A budget of which nothing is left. Both sums are micros."""
+
+    level: "pb.BudgetLevel.ValueType"
+    # Whose it is; of a project's, the run that it keeps from going on.
+    name: RunName | EpicName | TaskName
+    budget: int
+    spent: int
+
+
+@dataclass(frozen=True)
+class PauseRun:
+    """Start nothing more of it until a person says so."""
+
+    run: RunName
+    reason: str
+    spent: tuple[SpentBudget, ...]
 
 
 @dataclass(frozen=True)
@@ -145,5 +179,5 @@ class FinishRun:
 
 
 Action: TypeAlias = (
-    ReadyEpic | StartTask | StopAttempt | SkipTask | MergeEpic | FinishEpic | MergeRun | FinishRun
+    ReadyEpic | StartTask | StopAttempt | PauseRun | SkipTask | MergeEpic | FinishEpic | MergeRun | FinishRun
 )

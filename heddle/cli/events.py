@@ -64,7 +64,8 @@ def _check(event: pb.CheckFinished) -> str:
 
 
 def _usage(event: pb.Usage) -> str:
-    price = f", ${event.cost_usd_micros / 1e6:.4f}" if event.HasField("cost_usd_micros") else ""
+    about = "~" if event.estimated else ""
+    price = f", {about}${event.cost_usd_micros / 1e6:.4f}" if event.HasField("cost_usd_micros") else ""
     return f"usage: {event.model}: {event.input_tokens} in, {event.output_tokens} out{price}"
 
 
@@ -88,6 +89,14 @@ def _conflict(event: pb.MergeConflicted) -> str:
     return f"merge into {event.target_branch} conflicts in {', '.join(event.files)}{advice}"
 
 
+def _dollars(micros: int) -> str:
+    return f"${micros / 1e6:.2f}"
+
+
+def _with_budget(event: pb.RunResumed) -> str:
+    return f" with a budget of {_dollars(event.budget_usd_micros)}" if event.budget_usd_micros else ""
+
+
 def _ended(what: str, outcome: "pb.Outcome.ValueType", reason: str) -> str:
     return f"{what} {words.outcome(outcome)}{f': {reason}' if reason else ''}"
 
@@ -101,7 +110,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_created": _run_created,
     "run_started": lambda _: "run started",
     "run_paused": lambda e: f"run paused{f': {e.reason}' if e.reason else ''}",
-    "run_resumed": lambda _: "run resumed",
+    "run_resumed": lambda e: f"run resumed{_with_budget(e)}",
     "run_finished": _run_finished,
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
@@ -128,7 +137,9 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
     "merge_conflicted": _conflict,
-    "budget_reached": lambda e: f"budget of ${e.budget_usd_micros / 1e6:.2f} reached",
+    "budget_reached": lambda e: (
+        f"budget of {_dollars(e.budget_usd_micros)} reached, {_dollars(e.spent_usd_micros)} spent"
+    ),
     "worker_joined": lambda e: f"worker {e.worker} joined with {words.count(e.slots, 'slot')}",
     "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",
 }

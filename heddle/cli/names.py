@@ -31,6 +31,11 @@ def task_name(text: str) -> TaskName:
         raise Failure(f"{text!r} names no task; write RUN/EPIC/TASK", BAD_INPUT) from None
 
 
+def part_name(text: str) -> str:
+    """Returns the full name of the epic or task that `text` names."""
+    return str(task_name(text)) if text.removeprefix("runs/").count("/") > 1 else epic_name(text)
+
+
 def attempt_number(text: str) -> int | None:
     """Returns the number of the attempt that `text` names; None where it names only the task."""
     ids = _ids(text)

@@ -10,7 +10,7 @@ import typer
 from heddle import pb
 from heddle.cli import events, names, output, plan_file, tables, words
 from heddle.cli.arguments import AttemptArgument, RunArgument
-from heddle.cli.failure import Failure
+from heddle.cli.failure import BAD_INPUT, Failure
 from heddle.cli.follow import exit_code, follow_run
 from heddle.cli.main import INTERRUPTED
 from heddle.cli.output import Json, with_client
@@ -182,10 +182,24 @@ def pause(run: RunArgument, as_json: Json = False) -> None:
 
 
 @app.command()
-def resume(run: RunArgument, as_json: Json = False) -> None:
-    """Lets a paused run go on."""
+def resume(
+    run: RunArgument,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.000001, metavar="USD", help="What it may cost in all from now on.")
+    ] = None,
+    of: Annotated[
+        str, typer.Option(metavar="EPIC[/TASK]", help="Whose budget that is, if not the run's.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Lets a paused run go on, with a new budget where one was used up."""
     name = names.run_name(run)
-    _tell_run(output.run_async(with_client(lambda client: client.resume_run(name))), as_json)
+    if of and budget_usd is None:
+        raise Failure("--of takes a --budget-usd beside it", BAD_INPUT)
+    micros = None if budget_usd is None else round(budget_usd * 1_000_000)
+    whose = names.part_name(f"{run}/{of}") if of else ""
+    resumed = with_client(lambda client: client.resume_run(name, budget_usd_micros=micros, budget_of=whose))
+    _tell_run(output.run_async(resumed), as_json)
 
 
 @app.command()

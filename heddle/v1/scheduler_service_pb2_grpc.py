@@ -229,9 +229,11 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Undoes PauseRun. Idempotent.
+        """Lets a paused run go on, also one that was paused because a budget is used
+        up: give that a new one, or it is paused again at once. Idempotent.
 
-        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
+        - NOT_FOUND: no such run, or no such epic or task to give a budget to.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -70,9 +70,11 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResumeRunRequest, _scheduler_service_pb2.ResumeRunResponse]
-    """Undoes PauseRun. Idempotent.
+    """Lets a paused run go on, also one that was paused because a budget is used
+    up: give that a new one, or it is paused again at once. Idempotent.
 
-    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
+    - NOT_FOUND: no such run, or no such epic or task to give a budget to.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]
@@ -247,9 +249,11 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     ResumeRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResumeRunRequest, _scheduler_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
-    """Undoes PauseRun. Idempotent.
+    """Lets a paused run go on, also one that was paused because a budget is used
+    up: give that a new one, or it is paused again at once. Idempotent.
 
-    - NOT_FOUND: no such run.
+    - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
+    - NOT_FOUND: no such run, or no such epic or task to give a budget to.
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelRunRequest, _scheduler_service_pb2.CancelRunResponse]  # type: ignore[assignment]
@@ -451,9 +455,11 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.ResumeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ResumeRunResponse, _abc.Awaitable[_scheduler_service_pb2.ResumeRunResponse]]:
-        """Undoes PauseRun. Idempotent.
+        """Lets a paused run go on, also one that was paused because a budget is used
+        up: give that a new one, or it is paused again at once. Idempotent.
 
-        - NOT_FOUND: no such run.
+        - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
+        - NOT_FOUND: no such run, or no such epic or task to give a budget to.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
         """
 

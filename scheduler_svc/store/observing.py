@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
+from scheduler_svc.store.spending import spent_by_project, spent_by_task
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
 # Columns are read by name.
@@ -29,6 +31,8 @@ _RUNS = (
         runs.c.max_parallel,
         runs.c.merge_into,
         runs.c.merge_state,
+        runs.c.project,
+        runs.c.budget_micros,
     )
     .where(runs.c.ended_at.is_(None))
     .order_by(runs.c.created_at, runs.c.run)
@@ -43,6 +47,7 @@ _EPICS = (
         epics.c.on_failure,
         epics.c.spec,
         epics.c.merge_state,
+        epics.c.budget_micros,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -60,6 +65,8 @@ _TASKS = (
         attempts.c.ended_at,
         attempts.c.stop_reason,
         tasks.c.skipped_by,
+        attempts.c.state.label("attempt_state"),
+        tasks.c.budget_micros,
     )
     .outerjoin(
         attempts,
@@ -75,28 +82,42 @@ _TASKS = (
 )
 
 
-def observe(connection: sa.Connection, workers: Iterable[WorkerView]) -> Snapshot:
-    """Returns everything that a decision depends on."""
+def observe(
+    connection: sa.Connection, workers: Iterable[WorkerView], project_budget: int | None = None
+) -> Snapshot:
+    """Returns everything that a decision depends on. `project_budget`: micros that each project may cost."""
     going_on = connection.execute(_RUNS).all()
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
+    task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
+    spent: dict[tuple[str, ...], int] = {}
+    # Not everybody pays for what only budgets need.
+    if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
+        spent = spent_by_task(connection, _GOING_ON)
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
-    for row in connection.execute(_TASKS).all():
-        of_epic[row.run, row.epic].append(_task(tuple(row)))
+    for row in task_rows:
+        of_epic[row.run, row.epic].append(_task((*row, spent.get((row.run, row.epic, row.task), 0))))
         if row.state == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
-    for each in connection.execute(_EPICS).all():
+    for each in epic_rows:
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
+    by_project: dict[str, int] = {}
+    if project_budget is not None:
+        by_project = spent_by_project(connection, {row.project for row in going_on})
     return Snapshot(
-        runs=tuple(_run(row, of_run[row.run]) for row in going_on),
+        runs=tuple(
+            _run(row, of_run[row.run], project_budget, by_project.get(row.project, 0)) for row in going_on
+        ),
         workers=tuple(workers),
         typical_seconds=sum(seconds) / len(seconds) if seconds else None,
     )
 
 
-def _run(row: Row, epics_of_run: Iterable[EpicView]) -> RunView:
+def _run(
+    row: Row, epics_of_run: Iterable[EpicView], project_budget: int | None, project_spent: int
+) -> RunView:
     return RunView(
         name=RunName(row.run),
         state=row.state,
@@ -107,6 +128,9 @@ def _run(row: Row, epics_of_run: Iterable[EpicView]) -> RunView:
         merged_into=row.merge_state == MergeState.MERGED,
         merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
         merging_into=row.merge_state == MergeState.MERGING,
+        budget=row.budget_micros,
+        project_budget=project_budget,
+        project_spent=project_spent,
     )
 
 
@@ -121,6 +145,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         tasks=tuple(tasks_of_epic),
         merged=row.merge_state == MergeState.MERGED,
         merging=row.merge_state == MergeState.MERGING,
+        budget=row.budget_micros,
     )
 
 
@@ -129,10 +154,12 @@ def _depends_on(spec: bytes) -> tuple[str, ...]:
     return tuple(pb.PlanEpic.FromString(spec).depends_on)
 
 
-# From one look to the next hardly a task changes. Takes the columns of _TASKS: a tuple is compared faster.
+# From one look to the next hardly a task changes. Takes the columns of _TASKS and what the task has cost:
+# a tuple is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
-    run, epic, task, state, attempt_count, estimate, started_at, ended_at, stop_reason, skipped_by = columns
+    run, epic, task, state, attempt_count, estimate, *rest = columns
+    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent = rest
     name = TaskName(run, epic, task)
     live = started_at is not None and ended_at is None
     return TaskView(
@@ -143,4 +170,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         live_attempt=name.attempt(attempt_count) if live else None,
         stopping=live and stop_reason is not None,
         waived=bool(skipped_by),
+        checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
+        budget=budget,
+        spent=spent,
     )

@@ -12,6 +12,7 @@ from heddle.names import AttemptName
 from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import is_epic, is_task
+from scheduler_svc.store.spending import Budgets, remaining
 from scheduler_svc.store.statements import (
     ASSIGNMENT,
     INSERT_CHUNK,
@@ -39,7 +40,11 @@ PROMOTED: Final = frozenset(
     }
 )
 
-_ENDED_AS: Final = {pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED, pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST}
+_ENDED_AS: Final = {
+    pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,
+    pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
+    pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Assignment:
     # Set once the session has ended.
     result: pb.SessionFinished | None
     stop_reason: str | None
+    # Micros that its session may cost. None: no limit.
+    budget: int | None
     # The attempt before, where its session was lost: the agent may go on with it. Empty otherwise.
     resume_attempt: str
 
@@ -79,6 +86,9 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
+        budget=remaining(
+            connection, attempt, Budgets(row.budget_micros, row.epic_budget_micros, row.task_budget_micros)
+        ),
         resume_attempt=(
             str(attempt.parent.attempt(attempt.number - 1))
             if row.earlier_state == pb.ATTEMPT_STATE_LOST
@@ -161,6 +171,7 @@ def _save(
         "session_sequence": folded.session_sequence,
         "summary": folded.summary.SerializeToString(),
         "usage": folded.usage.SerializeToString(),
+        "cost_micros": folded.usage.cost_usd_micros,
         "record": pb.Attempt(checks=folded.checks, approvals=folded.approvals).SerializeToString(),
     }
     if result is not None:
@@ -237,8 +248,9 @@ def fail(
     if kept.HasField("diff_stat"):
         record.diff_stat.CopyFrom(kept.diff_stat)
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
-    _end(connection, attempt, ended_as, reason=reason, record=record, now=now)
-    again = _again(connection, attempt, outcome, should_retry)
+    counts = row.counts and outcome != pb.OUTCOME_OVER_BUDGET
+    _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    again = _again(connection, attempt, outcome, should_retry, counts=counts)
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
     connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
@@ -252,6 +264,7 @@ def _end(
     *,
     reason: str = "",
     record: pb.Attempt,
+    counts: bool = True,
     now: int,
 ) -> None:
     # Nobody waits for an answer any more, also where the session's own end is not known.
@@ -260,6 +273,7 @@ def _end(
         "state": state,
         "reason": reason,
         "record": record.SerializeToString(),
+        "counts": counts,
         "ended_at": now,
     }
     connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
@@ -276,16 +290,21 @@ def _again(
     attempt: AttemptName,
     outcome: "pb.Outcome.ValueType",
     should_retry: ShouldRetry,
+    *,
+    counts: bool,
 ) -> bool:
-    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
-    lost = connection.execute(
-        sa.select(sa.func.count()).where(
-            attempts.c.run == attempt.run,
-            attempts.c.epic == attempt.epic,
-            attempts.c.task == attempt.task,
-            attempts.c.state == pb.ATTEMPT_STATE_LOST,
-        )
-    ).scalar_one()
     state = connection.execute(sa.select(runs.c.state).where(runs.c.run == attempt.run)).scalar_one()
-    retries = pb.PlanTask.FromString(spec).retries
-    return state != pb.RUN_STATE_CANCELLING and should_retry(outcome, attempt.number, retries, lost)
+    if state == pb.RUN_STATE_CANCELLING:
+        return False
+    if not counts:
+        return True
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    earlier = (
+        attempts.c.run == attempt.run,
+        attempts.c.epic == attempt.epic,
+        attempts.c.task == attempt.task,
+    )
+    count = sa.select(sa.func.count()).select_from(attempts).where(*earlier)
+    counted = connection.execute(count.where(attempts.c.counts)).scalar_one()
+    lost = connection.execute(count.where(attempts.c.state == pb.ATTEMPT_STATE_LOST)).scalar_one()
+    return should_retry(outcome, counted, pb.PlanTask.FromString(spec).retries, lost)

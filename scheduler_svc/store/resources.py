@@ -128,6 +128,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             branch=RunName(row.run).branch,
             merge_into=row.merge_into,
             max_parallel=row.max_parallel,
+            budget_usd_micros=row.budget_micros,
             tasks=counts.get(row.run),
             epic_count=epic_counts.get(row.run, 0),
             usage=usage.get(row.run),

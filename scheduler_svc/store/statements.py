@@ -59,6 +59,9 @@ ASSIGNMENT: Final = sa.select(
     attempts.c.session_sequence,
     attempts.c.session_result,
     attempts.c.stop_reason,
+    runs.c.budget_micros,
+    epics.c.budget_micros.label("epic_budget_micros"),
+    tasks.c.budget_micros.label("task_budget_micros"),
     _EARLIER_STATE.label("earlier_state"),
 ).where(
     *_THIS_ATTEMPT,

@@ -30,6 +30,8 @@ runs = sa.Table(
     # Of the run's branch. Empty: nothing was merged yet.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("max_parallel", sa.Integer, nullable=False),
+    # What all below may cost, here and in the two tables that follow. Null: no limit.
+    sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
     # pb.Plan, as it was submitted.
     sa.Column("plan", sa.LargeBinary, nullable=False),
@@ -62,6 +64,7 @@ epics = sa.Table(
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
+    sa.Column("budget_micros", sa.BigInteger),
     # pb.MergeConflicted, of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),
     sa.Column("started_at", sa.BigInteger),
@@ -88,6 +91,7 @@ tasks = sa.Table(
     sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
     # The operator who did, while it is skipped. Empty: none did; a skipped task then misses in its epic.
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("budget_micros", sa.BigInteger),
     _key("run", "epic", parent="epics"),
 )
 
@@ -107,6 +111,8 @@ attempts = sa.Table(
     sa.Column("ended_at", sa.BigInteger),
     # Why it was told to stop. Null: it was not.
     sa.Column("stop_reason", sa.Text),
+    # False: its task runs again without using up a retry.
+    sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("session_sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.SessionFinished. Null until the session has ended.
     sa.Column("session_result", sa.LargeBinary),
@@ -114,6 +120,8 @@ attempts = sa.Table(
     sa.Column("summary", sa.LargeBinary, nullable=False),
     # pb.UsageTotals
     sa.Column("usage", sa.LargeBinary, nullable=False),
+    # That of its usage.
+    sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"),
     # pb.Attempt with the fields that no query asks for: commit, kept_ref, diff_stat, checks, approvals.
     sa.Column("record", sa.LargeBinary, nullable=False),
     _key("run", "epic", "task", parent="tasks"),

@@ -1,7 +1,7 @@
 """A scheduler over real gRPC with a fake worker, for tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +89,20 @@ async def serving_fake(worker: FakeWorker, address: str = "127.0.0.1:0") -> Asyn
 
 @asynccontextmanager
 async def scheduling(
-    worker_address: str, home: Path, database_url: str = "", **parts: Any
+    worker_address: str,
+    home: Path,
+    database_url: str = "",
+    environ: Mapping[str, str] | None = None,
+    **parts: Any,
 ) -> AsyncIterator[Scheduler]:
     """Serves a scheduler whose one worker listens at `worker_address`; `parts` replace those of build."""
-    environ = {
+    settings = {
+        **(environ or {}),
         "HEDDLE_HOME": str(home),
         "HEDDLE_DATABASE_URL": database_url,
         "HEDDLE_WORKERS": f"local={worker_address}+{worker_address}",
     }
-    app = build(Settings.read(environ), **parts)
+    app = build(Settings.read(settings), **parts)
     server = Server(app.service(), "127.0.0.1:0")
     await server.start()
     try:

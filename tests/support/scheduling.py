@@ -14,6 +14,7 @@ from scheduler_svc.snapshot import (
     FinishRun,
     MergeEpic,
     MergeRun,
+    PauseRun,
     ReadyEpic,
     RunView,
     SkipTask,
@@ -107,6 +108,8 @@ class Board:
                 self.change_epic(attempt.parent.parent, state=pb.EPIC_STATE_RUNNING)
             case StopAttempt(attempt):
                 self.change_task(attempt.parent, stopping=True)
+            case PauseRun(run):
+                self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case SkipTask(name):
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
             case MergeEpic(epic):

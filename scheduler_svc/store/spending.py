@@ -1,0 +1,51 @@
+"""What was spent, and what is left of the budgets that a session has to keep to."""
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from heddle.names import AttemptName
+from scheduler_svc.store.tables import attempts, runs
+
+# All in micros.
+_SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
+
+
+class Budgets(NamedTuple):
+    """The budgets above a session, in micros. None: no limit."""
+
+    run: int | None
+    epic: int | None
+    task: int | None
+
+
+def spent_by_task(connection: sa.Connection, going_on: sa.ScalarSelect[Any]) -> dict[tuple[str, ...], int]:
+    """Returns what the tasks of these runs have cost, by run, epic and task; only those that cost anything."""
+    parts = (attempts.c.run, attempts.c.epic, attempts.c.task)
+    chosen = sa.select(*parts, _SPENT).where(attempts.c.run.in_(going_on), attempts.c.cost_micros > 0)
+    return {tuple(key): int(spent) for *key, spent in connection.execute(chosen.group_by(*parts))}
+
+
+def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
+    """Returns what all runs of each project have cost, ended ones too."""
+    chosen = (
+        sa.select(runs.c.project, _SPENT)
+        .join(attempts, attempts.c.run == runs.c.run)
+        .where(runs.c.project.in_(list(projects)))
+        .group_by(runs.c.project)
+    )
+    return {project: int(spent) for project, spent in connection.execute(chosen)}
+
+
+def remaining(connection: sa.Connection, attempt: AttemptName, budgets: Budgets) -> int | None:
+    """Returns what is left for a session, at least one micro; None where nothing limits it."""
+    below = attempts.c.run == attempt.run
+    in_epic = sa.and_(below, attempts.c.epic == attempt.epic)
+    in_task = sa.and_(in_epic, attempts.c.task == attempt.task)
+    left = []
+    for budget, condition in zip(budgets, (below, in_epic, in_task), strict=True):
+        if budget is not None:
+            spent = connection.execute(sa.select(_SPENT).where(condition)).scalar_one()
+            left.append(max(1, budget - int(spent)))
+    return min(left, default=None)

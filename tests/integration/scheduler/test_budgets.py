@@ -1,0 +1,139 @@
+"""Budgets of runs, epics, tasks and projects, over the API."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+
+from heddle import pb
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
+
+
+def paused(event: pb.Event) -> bool:
+    return event.HasField("run_paused")
+
+
+async def spend(session: FakeSession) -> pb.SessionFinished:
+    """Reports three cents, and in the first attempt then works on without end."""
+    session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
+    if session.name.number == 1:
+        await asyncio.Event().wait()
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """The session is stopped and kept, the run waits for a person, and the task uses up no retry."""
+    worker.play = spend
+    plan = make_plan({"a": ["one"]})
+    plan.budget_usd_micros = 30_000
+    run = await scheduler.create(plan)
+
+    events = await scheduler.until(run, lambda event: event.HasField("task_failed"))
+
+    held = await scheduler.run(run)
+    assert held.state == pb.RUN_STATE_PAUSED
+    assert held.budget_usd_micros == 30_000
+    assert f"heddle resume {run.removeprefix('runs/')} --budget-usd 0.06" in held.reason
+    [reached] = [event.budget_reached for event in events if event.HasField("budget_reached")]
+    assert reached == pb.BudgetReached(
+        budget_usd_micros=30_000, spent_usd_micros=30_000, level=pb.BUDGET_LEVEL_RUN
+    )
+    failed = events[-1].task_failed
+    assert failed.will_retry
+    assert failed.kept_ref.endswith("/a/one/1")
+    assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_PENDING
+
+    request = pb.ResumeRunRequest(name=run, budget_usd_micros=1_000_000, actor="user:ada")
+    resumed = (await scheduler.api.ResumeRun(request)).run
+    assert (resumed.budget_usd_micros, resumed.reason) == (1_000_000, "")
+    events = await scheduler.finished(run)
+    assert [e.run_resumed.budget_usd_micros for e in events if e.HasField("run_resumed")] == [1_000_000]
+    ended = await scheduler.run(run)
+    assert ended.state == pb.RUN_STATE_SUCCEEDED
+    assert ended.usage.cost_usd_micros == 60_000
+
+
+async def test_sessions_are_told_what_is_left(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A session may cost what is left of the tightest budget above it; without any there is no limit."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one", "two"], "b": ["one"]})
+    plan.epics[0].budget_usd_micros = 50_000
+    plan.epics[0].tasks[0].budget_usd_micros = 40_000
+    await scheduler.finished(await scheduler.create(plan))
+
+    left = {
+        request.attempt.partition("/epics/")[2]: request.budget_usd_micros
+        for request in worker.called("StartSession")
+        if request.HasField("budget_usd_micros")
+    }
+    assert left == {"a/tasks/one/attempts/1": 40_000, "a/tasks/two/attempts/1": 20_000}
+
+
+async def test_an_agent_that_stops_itself_pauses_the_run_too(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """A session that ends at its budget by itself counts like one that was stopped."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
+        return pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="nothing is left")
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+    plan.epics[0].tasks[0].budget_usd_micros = 20_000
+    run = await scheduler.create(plan, max_parallel=1)
+
+    await scheduler.until(run, paused)
+
+    held = await scheduler.run(run)
+    assert "task a/one" in held.reason
+    assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_PENDING
+
+
+async def test_a_new_budget_for_an_epic_is_checked(scheduler: Scheduler) -> None:
+    """A budget of nothing, of another run or of no epic at all is refused, and the run stays as it is."""
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.finished(run)
+    held = await scheduler.create(make_plan({"a": ["one"]}))
+    await scheduler.api.PauseRun(pb.PauseRunRequest(name=held))
+
+    for fields, code in (
+        ({"budget_usd_micros": 0}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"budget_of": f"{held}/epics/a"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"budget_usd_micros": 5, "budget_of": f"{run}/epics/a"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"budget_usd_micros": 5, "budget_of": f"{held}/epics/nope"}, grpc.StatusCode.NOT_FOUND),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=held, **fields))
+        assert caught.value.code() == code
+
+
+async def test_a_project_has_a_budget_over_all_of_its_runs(worker: FakeWorker, tmp_path: Path) -> None:
+    """What an ended run on the repository has cost keeps the next one from starting."""
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, environ={"HEDDLE_PROJECT_BUDGET_USD": "0.05"}) as scheduler,
+    ):
+
+        async def play(session: FakeSession) -> pb.SessionFinished:
+            session.emit(usage=pb.Usage(model="small", cost_usd_micros=50_000))
+            return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+        worker.play = play
+        first = await scheduler.create(make_plan({"a": ["one"]}))
+        assert (await scheduler.finished(first))[-1].run_finished.outcome == pb.OUTCOME_SUCCEEDED
+
+        second = await scheduler.create(make_plan({"a": ["one"]}))
+        events = await scheduler.until(second, paused)
+
+        assert "HEDDLE_PROJECT_BUDGET_USD" in events[-1].run_paused.reason
+        assert not [event for event in events if event.HasField("task_started")]

@@ -1,0 +1,127 @@
+"""What a used-up budget stops."""
+
+from dataclasses import replace
+
+import pytest
+
+from heddle import pb
+from scheduler_svc.budgets import dollars
+from scheduler_svc.policy import decide
+from scheduler_svc.snapshot import EpicView, FinishRun, PauseRun, StartTask, StopAttempt
+from tests.support.scheduling import Board, a_run, a_snapshot, an_epic
+
+PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED
+
+
+def with_spent(epic: EpicView, *spent: int) -> EpicView:
+    """Returns the epic with what its tasks have cost."""
+    pairs = zip(epic.tasks, spent, strict=True)
+    return replace(epic, tasks=tuple(replace(task, spent=micros) for task, micros in pairs))
+
+
+def stopped(actions: list[object]) -> list[str]:
+    return [f"{a.attempt.epic}/{a.attempt.task}" for a in actions if isinstance(a, StopAttempt)]
+
+
+def paused(actions: list[object]) -> list[str]:
+    return [action.reason for action in actions if isinstance(action, PauseRun)]
+
+
+def test_what_is_left_lets_work_go_on() -> None:
+    """A budget that is not reached stops nothing."""
+    run = a_run(with_spent(an_epic("a", ACCEPTED, PENDING), 49_999, 0), budget=50_000)
+
+    assert [type(action) for action in decide(a_snapshot(run))] == [StartTask]
+
+
+def test_a_runs_budget_stops_all_of_it() -> None:
+    """All sessions of the run are stopped, nothing starts, and the run is paused with the way on."""
+    run = a_run(
+        with_spent(an_epic("a", RUNNING, PENDING), 30_000, 0),
+        with_spent(an_epic("b", RUNNING), 30_000),
+        an_epic("c", PENDING),
+        budget=50_000,
+    )
+
+    actions = decide(a_snapshot(run))
+
+    assert stopped([*actions]) == ["a/t1", "b/t1"]
+    assert not any(action.counts for action in actions if isinstance(action, StopAttempt))
+    assert paused([*actions]) == [
+        "the budget of $0.05 for the run is used up ($0.06 spent): heddle resume r --budget-usd 0.11"
+    ]
+    assert not any(isinstance(action, StartTask) for action in actions)
+
+
+def test_an_epics_budget_stops_only_its_session() -> None:
+    """Sessions of other epics go on to their end; the run starts nothing more."""
+    run = a_run(
+        with_spent(an_epic("a", RUNNING, budget=10), 10), an_epic("b", RUNNING), an_epic("c", PENDING)
+    )
+
+    actions = decide(a_snapshot(run))
+
+    assert stopped([*actions]) == ["a/t1"]
+    assert "epic a" in paused([*actions])[0]
+    assert paused([*actions])[0].endswith("heddle resume r --of a --budget-usd 0.00002")
+    assert not any(isinstance(action, StartTask) for action in actions)
+
+
+def test_a_tasks_budget_counts_all_of_its_attempts() -> None:
+    """A task whose earlier attempts have used its budget up does not start again."""
+    epic = an_epic("a", PENDING)
+    task = replace(epic.tasks[0], attempts=2, spent=7, budget=7)
+
+    actions = decide(a_snapshot(a_run(replace(epic, tasks=(task,)))))
+
+    assert "--of a/t1" in paused([*actions])[0]
+    assert len(actions) == 1
+
+
+def test_a_projects_budget_counts_other_runs() -> None:
+    """What other runs on the repository have cost counts; the setting is named."""
+    run = a_run(an_epic("a", RUNNING), project_budget=5_000_000, project_spent=5_100_000)
+
+    actions = decide(a_snapshot(run))
+
+    assert stopped([*actions]) == ["a/t1"]
+    assert "HEDDLE_PROJECT_BUDGET_USD" in paused([*actions])[0]
+
+
+def test_work_that_is_done_is_not_held_up() -> None:
+    """A budget that the last turn has reached stops nothing: neither checks nor the end of the run."""
+    checking = with_spent(an_epic("a", RUNNING), 60_000)
+    checking = replace(checking, tasks=(replace(checking.tasks[0], checking=True),))
+    assert decide(a_snapshot(a_run(checking, budget=50_000))) == []
+
+    board = Board(a_snapshot(a_run(with_spent(an_epic("a", ACCEPTED), 60_000), budget=50_000)))
+    board.settle()
+    board.end_merge(board.runs[next(iter(board.runs))].epics[0].name, merged=True)
+    board.settle()
+    assert [type(end) for end in board.ended.values()] == [FinishRun]
+
+
+def test_a_session_is_stopped_once() -> None:
+    """What is told to stop already, and a run that is paused already, come to rest."""
+    board = Board(a_snapshot(a_run(with_spent(an_epic("a", RUNNING, PENDING), 9, 0), budget=9)))
+
+    assert len(board.settle()) == 2
+    assert decide(board.snapshot) == []
+
+
+def test_a_cancelled_run_is_cancelled() -> None:
+    """A used-up budget neither pauses a run that is being cancelled nor brings its task back."""
+    run = a_run(with_spent(an_epic("a", RUNNING), 9), budget=9, state=pb.RUN_STATE_CANCELLING)
+
+    actions = decide(a_snapshot(run))
+
+    assert paused([*actions]) == []
+    assert [action.counts for action in actions if isinstance(action, StopAttempt)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"), [(50_000, "$0.05"), (2_500_000, "$2.50"), (12, "$0.000012"), (3_000_000, "$3.00")]
+)
+def test_money_is_told_in_full(micros: int, text: str) -> None:
+    """Cents always, more digits where there are more."""
+    assert dollars(micros) == text
