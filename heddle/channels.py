@@ -26,7 +26,8 @@ def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         # gRPC's own backoff goes to two minutes: too long for services that restart in one second.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        # Despite its name, how long one try may take: a busy machine needs more than the pause between tries.
+        ("grpc.min_reconnect_backoff_ms", 10_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Loopback and cluster traffic does not go through a user's proxy.
         ("grpc.enable_http_proxy", 0),

@@ -1,0 +1,45 @@
+"""How a client connects."""
+
+import asyncio
+from functools import partial
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from heddle.channels import open_channel
+from heddle.serving import Server, Service
+
+DEADLINE = 30.0
+
+# Seconds; well above the pause between two tries to connect.
+BUSY = 1.0
+
+
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+    writer.close()
+
+
+async def accept_late(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Goes between a client and the server at `port`, and is busy with something else at first."""
+    await asyncio.sleep(BUSY)
+    behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.gather(
+        forward(reader, behind_writer), forward(behind_reader, writer), return_exceptions=True
+    )
+
+
+async def test_a_busy_server_is_waited_for() -> None:
+    """A connection that takes a while to be made, as on a busy machine, is no failure."""
+    server = Server(Service([], lambda _: None), "127.0.0.1:0")
+    await server.start()
+    port = int(server.address.rpartition(":")[2])
+    between = await asyncio.start_server(partial(accept_late, port), "127.0.0.1", 0)
+    try:
+        address = f"127.0.0.1:{between.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(DEADLINE), open_channel(address) as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    finally:
+        between.close()
+        await server.stop()
