@@ -1,7 +1,8 @@
 """Pictures that an agent leaves in its worktree become screenshots of its session.
 
 Any agent can do it: write a PNG, JPEG or WebP file into .heddle/screenshots/. A text
-file of the same stem beside it holds the caption; without one the stem is it.
+file of the same stem beside it holds the caption; without one the stem is it. What
+browser tools leave in .playwright-mcp/ is taken as well.
 """
 
 import os
@@ -13,11 +14,17 @@ from pathlib import Path
 from typing import Final
 
 from agent_svc.drivers.text import clip
+from agent_svc.pictures import dimensions, media_type
 from heddle import pb
 
 FOLDER: Final = ".heddle/screenshots"
 
+FOLDERS: Final = (FOLDER, ".playwright-mcp")
+
 MAX_BYTES: Final = 16 << 20
+
+# A browser that shows a picture unpacks it to four bytes a pixel, however small its file is.
+MAX_PIXELS: Final = 64 << 20
 
 MAX_CAPTION_BYTES: Final = 1 << 10
 
@@ -41,8 +48,9 @@ class Screenshots:
 
     def __init__(self, worktree: Path, store: Callable[[bytes], str]) -> None:
         self._worktree = worktree
-        self._folder = worktree / FOLDER
         self._store = store
+        # By artifact: where it was found.
+        self._folders: dict[str, Path] = {}
         # An earlier attempt's pictures are not this one's.
         self._seen = set(self._pictures())
 
@@ -54,21 +62,25 @@ class Screenshots:
         """
         events = []
         for picture in self._pictures():
-            if picture not in self._seen and (event := self._take(picture, final=final)):
+            if picture not in self._seen and (taken := self._take(picture, final=final)) is not None:
                 self._seen.add(picture)
-                events.append(event)
+                events += taken
         return events
 
     def _pictures(self) -> Iterator[Picture]:
+        for name in FOLDERS:
+            yield from self._pictures_in(self._worktree / name)
+
+    def _pictures_in(self, folder: Path) -> Iterator[Picture]:
         # A link out of the worktree would let an agent publish files of this machine.
         try:
-            if not self._folder.resolve(strict=True).is_relative_to(self._worktree.resolve()):
+            if not folder.resolve(strict=True).is_relative_to(self._worktree.resolve()):
                 return
-            entries = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:
             return
         if entries:
-            self._hide_from_git()
+            _hide_from_git(folder)
         for entry in entries:
             path = Path(entry.path)
             if path.suffix.lower() in SUFFIXES:
@@ -79,39 +91,37 @@ class Screenshots:
                 if stat.S_ISREG(status.st_mode):
                     yield Picture(path, status.st_mtime_ns, status.st_size)
 
-    def _hide_from_git(self) -> None:
-        """Keeps pictures out of the task's commit."""
-        ignore = self._folder / ".gitignore"
-        if not ignore.is_symlink() and not ignore.exists():
-            with suppress(OSError):
-                ignore.write_text("*\n")
-
-    def _take(self, picture: Picture, *, final: bool) -> pb.Event | None:
+    def _take(self, picture: Picture, *, final: bool) -> list[pb.Event] | None:
+        """Returns what there is to tell of it; None: look again later."""
         name = picture.path.name
         if picture.size > MAX_BYTES:
-            return _left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")
+            return [_left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")]
         try:
             data = _read(picture.path)
         except OSError:
             return None
         kind = media_type(data)
         if not kind:
-            return _left_out(f"{name} is no complete PNG, JPEG or WebP file") if final else None
+            return [_left_out(f"{name} is no complete PNG, JPEG or WebP file")] if final else None
+        width, height = dimensions(data)
+        if not 0 < width * height <= MAX_PIXELS:
+            return [_left_out(f"{name} has {width} by {height} pixels; 1 to {MAX_PIXELS} are shown")]
+        artifact = self._store(data)
+        # Browser tools leave a file and return the same picture.
+        if self._folders.setdefault(artifact, picture.path.parent) != picture.path.parent:
+            return []
         screenshot = pb.Screenshot(
-            artifact=self._store(data), media_type=kind, caption=_caption(picture.path), size_bytes=len(data)
+            artifact=artifact, media_type=kind, caption=_caption(picture.path), size_bytes=len(data)
         )
-        return pb.Event(screenshot=screenshot)
+        return [pb.Event(screenshot=screenshot)]
 
 
-def media_type(data: bytes) -> str:
-    """Returns the media type of a picture that has its end; empty for anything else."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff") and data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= int.from_bytes(data[4:8], "little") + 8:
-        return "image/webp"
-    return ""
+def _hide_from_git(folder: Path) -> None:
+    """Keeps pictures out of the agent's own commits."""
+    ignore = folder / ".gitignore"
+    if not ignore.is_symlink() and not ignore.exists():
+        with suppress(OSError):
+            ignore.write_text("*\n")
 
 
 def _read(path: Path) -> bytes:

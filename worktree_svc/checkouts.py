@@ -14,8 +14,8 @@ from worktree_svc.git import Git
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
 
-# In a worktree: screenshots and the like that agents hand over beside their work.
-ARTIFACTS: Final = ".heddle"
+# In a worktree: screenshots and the like that agents and their browsers leave beside their work.
+ARTIFACTS: Final = (".heddle", ".playwright-mcp")
 
 # What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
 _LEFTOVERS: Final = (
@@ -155,7 +155,8 @@ def reset(project: Project, place: Place, head: str) -> None:
     git = project.git.at(place.path, index=place.index)
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
     # Former screenshots, also where the project ignores them; what it tracks there comes back.
-    files.remove(place.path / ARTIFACTS)
+    for name in ARTIFACTS:
+        files.remove(place.path / name)
     insist(git, "read-tree", "--reset", "-u", head)
     # Twice forced: a folder that is a repository of its own goes too.
     insist(git, "clean", "--quiet", "-d", "--force", "--force")

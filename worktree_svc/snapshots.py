@@ -38,7 +38,7 @@ def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> 
         git.text("read-tree", head)
     _take_changes(git)
     skipped = project.common if own_files_only else None
-    untracked = _untracked(git, skipped, f"--exclude=/{checkouts.ARTIFACTS}/")
+    untracked = _untracked(git, skipped, *(f"--exclude=/{name}/" for name in checkouts.ARTIFACTS))
     if untracked:
         arguments = ("update-index", "--add", "--replace", "-z", "--stdin")
         checkouts.insist(git, *arguments, stdin=_paths(untracked))

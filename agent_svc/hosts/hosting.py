@@ -16,6 +16,7 @@ from typing import BinaryIO, ClassVar, Final
 
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
+from agent_svc.hosts.pictures import Picture, keep
 from heddle import pb
 
 # A prompt has at most 200 KB, a script may have more.
@@ -84,6 +85,11 @@ class Host:
     def note(self, text: str) -> None:
         """Tells, as Heddle's own words, a line that people should read in the session's log."""
         self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
+
+    def keep_picture(self, picture: Picture) -> None:
+        """Makes a picture in a tool's result a screenshot of the session."""
+        if why := keep(self.worktree, picture):
+            self.note(f"Screenshot left out: {picture.caption}: {why}.")
 
     def remember(self, agent_session_id: str) -> None:
         """Keeps the agent's own id of its session, so that a later attempt can go on with it."""

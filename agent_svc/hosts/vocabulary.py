@@ -56,6 +56,11 @@ class ToolCall:
         return pb.Event(tool_finished=done)
 
     @property
+    def label(self) -> str:
+        """What it is, in one line."""
+        return f"{self.name} {self.target}".rstrip()
+
+    @property
     def reads(self) -> bool:
         """True where the call changes nothing."""
         return self.kind in {pb.TOOL_KIND_READ, pb.TOOL_KIND_SEARCH} or self.name in HARMLESS

@@ -1,9 +1,6 @@
 """What an ACP agent may ask of us: permissions, files and terminals of its worktree."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +12,6 @@ from acp.schema import (
     CreateTerminalResponse,
     DeniedOutcome,
     EnvVariable,
-    ImageContentBlock,
     KillTerminalResponse,
     PermissionOption,
     ReadTextFileResponse,
@@ -35,11 +31,9 @@ from agent_svc.hosts.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.hosts.acp.transcript import Transcript
 from agent_svc.hosts.hosting import Host
 from agent_svc.hosts.permitting import permit
+from agent_svc.hosts.pictures import Picture
 from agent_svc.hosts.vocabulary import ToolCall, relative_target
-from agent_svc.screenshots import FOLDER
 from heddle import pb
-
-SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 # In the order of preference: what is answered for good is never asked again.
 YES: Final = ("allow_once", "allow_always")
@@ -65,8 +59,10 @@ class Client:
         if isinstance(update, UsageUpdate):
             self._host.remember(str(Memory(session_id, self.transcript.spending.total)))
         if isinstance(update, ToolCallStart | ToolCallProgress):
-            for picture in self.transcript.call(update.tool_call_id).pictures():
-                self._keep(picture)
+            call = self.transcript.call(update.tool_call_id)
+            for each in call.pictures():
+                caption = call.described(self._host.worktree).label
+                self._host.keep_picture(Picture(each.mime_type, each.data, caption))
 
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
@@ -188,18 +184,6 @@ class Client:
                     f"The operator denied {call.name} {call.target}: {permission.words}"
                 )
         return permission.allowed
-
-    def _keep(self, picture: ImageContentBlock) -> None:
-        """Leaves a picture where pictures of a session are found. Twice the same is kept once."""
-        try:
-            data = base64.b64decode(picture.data, validate=True)
-        except (binascii.Error, ValueError):
-            return
-        suffix = SUFFIXES.get(picture.mime_type)
-        path = self._host.worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
-        if suffix and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
 
 
 def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:

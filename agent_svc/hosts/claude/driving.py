@@ -135,6 +135,8 @@ class ClaudeSession:
         return AgentFailedError(f"Claude Code broke off: {error}")
 
     async def _take(self, message: Message) -> None:
+        for picture in self._transcript.pictures(message):
+            self._host.keep_picture(picture)
         self._host.emit(*self._transcript.take(message))
         match message:
             case SystemMessage(subtype="init"):

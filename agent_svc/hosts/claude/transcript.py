@@ -20,6 +20,7 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.hosts.claude.calls import tool_call
+from agent_svc.hosts.pictures import Picture
 from agent_svc.hosts.vocabulary import ToolCall, readable
 from heddle import pb
 
@@ -59,6 +60,19 @@ class Transcript:
                 return [_note("Claude's rate limit is reached.")]
             case _:
                 return []
+
+    def pictures(self, message: Message) -> list[Picture]:
+        """Returns the pictures in the results that `message` holds, of calls that it is about to end."""
+        if not isinstance(message, UserMessage) or isinstance(message.content, str):
+            return []
+        return [
+            Picture(
+                source.get("media_type", ""), source.get("data", ""), self._calls[block.tool_use_id][0].label
+            )
+            for block in message.content
+            if isinstance(block, ToolResultBlock) and block.tool_use_id in self._calls
+            for source in _image_sources(block.content)
+        ]
 
     def end(self) -> list[pb.Event]:
         """Returns the end of what was begun, where Claude ended amid it."""
@@ -115,6 +129,12 @@ def _result(content: str | list[dict[str, Any]] | None) -> str:
     return "\n".join(
         part.get("text", "") if part.get("type") == "text" else f"[{part.get('type')}]" for part in content
     )
+
+
+def _image_sources(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    parts = content if isinstance(content, list) else []
+    sources = [part.get("source") for part in parts if part.get("type") == "image"]
+    return [source for source in sources if isinstance(source, dict) and source.get("type") == "base64"]
 
 
 def _last(kind: "pb.MessageKind.ValueType", text: str = "") -> pb.Event:

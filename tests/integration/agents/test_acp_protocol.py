@@ -146,6 +146,7 @@ async def test_pictures_are_screenshots(worker: Agents) -> None:
     attempt = await begin(worker, f"picture {base64.b64encode(picture).decode()}")
     (found,) = payloads(await worker.events(attempt), "screenshot")
     assert await worker.fetch(attempt, found.screenshot.artifact) == picture
+    assert found.screenshot.caption
 
 
 async def test_stop_is_told_to_the_agent(worker: Agents) -> None:

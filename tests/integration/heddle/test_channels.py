@@ -38,7 +38,9 @@ async def test_a_busy_server_is_waited_for() -> None:
     try:
         address = f"127.0.0.1:{between.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(DEADLINE), open_channel(address) as channel:
-            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            stub = health_pb2_grpc.HealthStub(channel)
+            # The published stubs know nothing of grpc.aio.
+            answer = await stub.Check(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     finally:
         between.close()

@@ -49,6 +49,8 @@ async def test_the_next_attempt_starts_clean_and_the_former_is_kept(worker: Work
     (path / "cache" / "big.bin").write_text("expensive to make\n")
     (path / ".heddle" / "screenshots").mkdir(parents=True)
     (path / ".heddle" / "screenshots" / "1.png").write_text("png\n")
+    (path / ".playwright-mcp").mkdir()
+    (path / ".playwright-mcp" / "page-1.png").write_text("png\n")
 
     await worker.ready(attempt(number=2))
 

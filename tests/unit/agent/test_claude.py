@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agent_svc.drivers.claude import ClaudeDriver
+from agent_svc.hosts.pictures import Picture
 from agent_svc.hosts.vocabulary import ToolCall
 from heddle import pb
 
@@ -83,6 +84,19 @@ def test_a_call_ends_once_with_its_duration() -> None:
     )
     assert (finished.tool_finished.ok, finished.tool_finished.result) == (True, "a\n[image]")
     assert finished.tool_finished.duration.seconds == 1
+
+
+def test_pictures_of_results_are_found() -> None:
+    """A picture in a result is the call's; other parts, and results of no call, have none."""
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QQ=="}}
+    linked = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1/x.png"}}
+    transcript = Transcript(Path("/tree"), lambda: 0)
+    transcript.take(AssistantMessage([ToolUseBlock("1", "Read", {"file_path": "/tree/a.png"})], model="m"))
+    result = ToolResultBlock("1", [{"type": "text", "text": "a"}, image, linked, {"type": "image"}])
+    assert transcript.pictures(UserMessage([result, ToolResultBlock("2", [image])])) == [
+        Picture("image/png", "QQ==", "Read a.png")
+    ]
+    assert transcript.pictures(UserMessage("text")) == []
 
 
 def test_what_was_begun_is_ended() -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.screenshots import FOLDER, MAX_BYTES, Screenshots, media_type
+from agent_svc.pictures import media_type
+from agent_svc.screenshots import FOLDER, MAX_BYTES, Screenshots
 from agent_svc.scripted.picture import draw, file_stem
 from heddle import pb
 
@@ -112,20 +113,30 @@ def test_linked_folder_is_not_followed(tmp_path: Path) -> None:
     assert screenshots.collect(final=True) == []
 
 
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (PNG, "image/png"),
-        (b"\xff\xd8\xff\xe0...\xff\xd9", "image/jpeg"),
-        (b"RIFF\x08\0\0\0WEBPabcd", "image/webp"),
-        (b"RIFF\xff\0\0\0WEBPabcd", ""),
-        (b"GIF89a", ""),
-        (b"", ""),
-    ],
-)
-def test_kinds_of_pictures(data: bytes, kind: str) -> None:
-    """The kind of a picture is told from its bytes, not from its name."""
-    assert media_type(data) == kind
+def test_what_browser_tools_leave_is_taken(shelf: Shelf) -> None:
+    """A picture in .playwright-mcp is a screenshot too; the one that the tool returned as well comes once."""
+    shelf.store = lambda data: f"sha256:{hash(data)}"  # type: ignore[method-assign]  # by content, as the spool does
+    screenshots = shelf.watch()
+    folder = shelf.worktree / ".playwright-mcp"
+    folder.mkdir()
+    (folder / "page-1.png").write_bytes(PNG)
+    (folder / "trace.zip").write_bytes(b"PK")
+    (event,) = screenshots.collect()
+    assert event.screenshot.caption == "page 1"
+    (shelf.folder / "0f3a.png").write_bytes(PNG)
+    assert screenshots.collect(final=True) == []
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_a_small_file_of_very_many_pixels_is_left_out(shelf: Shelf) -> None:
+    """Who looked at it would unpack gigabytes; its header tells."""
+    screenshots = shelf.watch()
+    bomb = PNG[:16] + (60_000).to_bytes(4) + (60_000).to_bytes(4) + PNG[24:]
+    (shelf.folder / "bomb.png").write_bytes(bomb)
+    (event,) = screenshots.collect()
+    assert "bomb.png has 60000 by 60000 pixels" in event.output.text
+    assert shelf.kept == []
+    assert screenshots.collect(final=True) == []
 
 
 def test_drawn_pictures_show_their_caption() -> None:
