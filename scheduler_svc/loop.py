@@ -111,7 +111,10 @@ class Loop:
         await self._report_workers(lead)
         workers = self._workers.views()
         epoch, snapshot = await self._database.read(
-            lambda connection: (read_epoch(connection), observe(connection, workers, self._project_budget))
+            lambda connection: (
+                read_epoch(connection),
+                observe(connection, workers, project_budget=self._project_budget, now=lead.now()),
+            )
         )
         if epoch != lead.epoch:
             crew.deposed.set()

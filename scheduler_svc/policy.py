@@ -10,6 +10,7 @@ snapshot shows, and asks again.
   and no slot idles while an epic could use it.
 - Nothing starts below a budget that is used up; sessions below it are stopped,
   and their run is paused.
+- No task starts whose agent's provider wants to be left alone.
 - Whatever fails, every other epic goes on, unless on_failure is STOP_RUN.
 - Every run ends.
 """
@@ -71,7 +72,7 @@ def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, l
     """
     if outcome == pb.OUTCOME_LOST:
         return lost <= MAX_LOSSES
-    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT, pb.OUTCOME_RATE_LIMITED}:
+    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT}:
         return attempts - lost <= retries
     return False
 
@@ -302,7 +303,7 @@ class _Queue:
 
     def start_next(self) -> StartTask:
         self.live += 1
-        task = next(task for task in self._best_last.pop().tasks if _startable(task))
+        task = next(filter(_startable, self._best_last.pop().tasks))
         return StartTask(task.name.attempt(task.attempts + 1))
 
     # Made when first asked for: sorting is dear, and most snapshots have no free slot.
@@ -314,7 +315,8 @@ class _Queue:
             for epic in self.run.epics
             if _is_ready(epic, merged, self._causes)
             and not (epic.merging or _busy(epic))
-            and any(_startable(task) for task in epic.tasks)
+            and (task := next(filter(_startable, epic.tasks), None))
+            and not task.held
         ]
         work = _work_ahead(self.run, self._typical_seconds)
         return sorted(waiting, key=lambda epic: (-epic.priority, work[epic.name.epic], -epic.index))

@@ -23,6 +23,8 @@ class TaskView:
     stopping: bool = False
     # True: the operator skipped it, so its epic is whole without it.
     waived: bool = False
+    # True: its agent's provider wants to be left alone for now.
+    held: bool = False
     # True: the agent of its live attempt has ended.
     checking: bool = False
     # Micros that all of its attempts may cost, and have cost. None: no limit.

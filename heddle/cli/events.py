@@ -118,7 +118,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "worktree_created": lambda e: f"worktree {e.path} on {e.branch}",
     "worktree_removed": lambda e: f"worktree {e.path} removed",
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
-    "task_waiting": lambda e: f"waits for you: {e.reason}",
+    "task_waiting": lambda e: e.reason if e.HasField("until") else f"waits for you: {e.reason}",
     "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
     "task_failed": _task_failed,
     "task_skipped": lambda e: f"skipped: {e.reason}",

@@ -12,6 +12,7 @@ from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
+from scheduler_svc.store.holds import held_agents
 from scheduler_svc.store.spending import spent_by_project, spent_by_task
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
@@ -80,12 +81,23 @@ _TASKS = (
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
 )
+_PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).where(
+    tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
+)
 
 
 def observe(
-    connection: sa.Connection, workers: Iterable[WorkerView], project_budget: int | None = None
+    connection: sa.Connection,
+    workers: Iterable[WorkerView],
+    *,
+    project_budget: int | None = None,
+    now: int | None = None,
 ) -> Snapshot:
-    """Returns everything that a decision depends on. `project_budget`: micros that each project may cost."""
+    """Returns everything that a decision depends on.
+
+    `project_budget` is what each project may cost, in micros; None: no limit. `now`
+    is in microseconds; None: no agent counts as held.
+    """
     going_on = connection.execute(_RUNS).all()
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
@@ -94,10 +106,12 @@ def observe(
     # Not everybody pays for what only budgets need.
     if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
         spent = spent_by_task(connection, _GOING_ON)
+    held = set() if now is None else _held(connection, now)
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
     for row in task_rows:
-        of_epic[row.run, row.epic].append(_task((*row, spent.get((row.run, row.epic, row.task), 0))))
+        key = (row.run, row.epic, row.task)
+        of_epic[row.run, row.epic].append(_task((*row, spent.get(key, 0), key in held)))
         if row.state == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
@@ -113,6 +127,18 @@ def observe(
         workers=tuple(workers),
         typical_seconds=sum(seconds) / len(seconds) if seconds else None,
     )
+
+
+def _held(connection: sa.Connection, now: int) -> set[tuple[str, str, str]]:
+    """Returns the pending tasks whose agents start nothing now, by run, epic and task."""
+    agents = held_agents(connection, now)
+    if not agents:
+        return set()
+    return {
+        (row.run, row.epic, row.task)
+        for row in connection.execute(_PENDING)
+        if pb.PlanTask.FromString(row.spec).agent in agents
+    }
 
 
 def _run(
@@ -154,12 +180,12 @@ def _depends_on(spec: bytes) -> tuple[str, ...]:
     return tuple(pb.PlanEpic.FromString(spec).depends_on)
 
 
-# From one look to the next hardly a task changes. Takes the columns of _TASKS and what the task has cost:
-# a tuple is compared faster.
+# From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost and
+# whether it is held: a tuple is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
     run, epic, task, state, attempt_count, estimate, *rest = columns
-    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent = rest
+    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent, held = rest
     name = TaskName(run, epic, task)
     live = started_at is not None and ended_at is None
     return TaskView(
@@ -170,6 +196,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         live_attempt=name.attempt(attempt_count) if live else None,
         stopping=live and stop_reason is not None,
         waived=bool(skipped_by),
+        held=held,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
         budget=budget,
         spent=spent,

@@ -11,6 +11,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
+from scheduler_svc.store.holds import hold, limited_until
 from scheduler_svc.store.resources import is_epic, is_task
 from scheduler_svc.store.spending import Budgets, remaining
 from scheduler_svc.store.statements import (
@@ -23,6 +24,7 @@ from scheduler_svc.store.statements import (
     of,
 )
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.times import timestamp
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
@@ -45,6 +47,10 @@ _ENDED_AS: Final = {
     pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
 }
+
+
+# The task is not to blame: it runs again without using up a retry.
+_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED})
 
 
 @dataclass(frozen=True)
@@ -248,13 +254,18 @@ def fail(
     if kept.HasField("diff_stat"):
         record.diff_stat.CopyFrom(kept.diff_stat)
     ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
-    counts = row.counts and outcome != pb.OUTCOME_OVER_BUDGET
+    counts = row.counts and outcome not in _UNCOUNTED
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
-    state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
-    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
+    if again and outcome == pb.OUTCOME_RATE_LIMITED:
+        until = hold(connection, row.agent, result, now)
+        reason = limited_until(until)
+        waiting = pb.TaskWaiting(reason=reason, until=timestamp(until))
+        append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
+    state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
 
 
 def _end(

@@ -163,6 +163,15 @@ requests = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
+holds = sa.Table(
+    "holds",
+    metadata,
+    # As tasks name it; all of its sessions use one provider.
+    sa.Column("agent", sa.Text, primary_key=True),
+    # When it may start again.
+    sa.Column("until", sa.BigInteger, nullable=False),
+)
+
 leadership = sa.Table(
     "leadership",
     metadata,
