@@ -13,7 +13,7 @@ from ui_svc import http, theme
 from ui_svc.headers import SafeHeaders
 from ui_svc.live import Live
 from ui_svc.origin import LOOPBACK, SameOrigin
-from ui_svc.pages import board, runs
+from ui_svc.pages import not_found, run, runs
 
 # Seconds that a browser may be away before its page is made anew. Two thirds of
 # it pass until a browser that vanished without a word is noticed.
@@ -47,7 +47,8 @@ def build(settings: Settings) -> FastAPI:
     theme.install(app)
     live.register()
     runs.install()
-    board.install()
+    run.install()
+    not_found.install()
     ui.run_with(
         app,
         title="Heddle",

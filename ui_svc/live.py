@@ -8,6 +8,7 @@ from nicegui import core
 from heddle import errors
 from heddle.client import HeddleClient
 from heddle.names import AttemptName, RunName
+from ui_svc.attention_feed import AttentionFeed
 from ui_svc.feed import Feed
 from ui_svc.rooms import Rooms
 from ui_svc.run_feeds import RunFeed, RunsFeed
@@ -15,6 +16,7 @@ from ui_svc.sessions import SessionFeed
 from ui_svc.views import View
 
 ALL_RUNS: Final = "runs"
+ATTENTION: Final = "attention"
 
 
 class Live:
@@ -27,6 +29,7 @@ class Live:
 
     def register(self) -> None:
         """Answers the browser's socket events from here on."""
+        core.sio.on("heddle_look_at_attention", self._look_at_attention)
         core.sio.on("heddle_look_at_runs", self._look_at_runs)
         core.sio.on("heddle_look_at_run", self._look_at_run)
         core.sio.on("heddle_look_at_session", self._look_at_session)
@@ -38,6 +41,9 @@ class Live:
         for feed in self._feeds.values():
             await feed.stop()
         self._feeds.clear()
+
+    async def _look_at_attention(self, socket: str, _: Any) -> View:
+        return await self._join(socket, ATTENTION, lambda: AttentionFeed(self._client, self._rooms))
 
     async def _look_at_runs(self, socket: str, _: Any) -> View:
         return await self._join(socket, ALL_RUNS, lambda: RunsFeed(self._client, self._rooms))

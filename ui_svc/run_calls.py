@@ -15,6 +15,24 @@ from ui_svc.views import View
 # A diff that is longer is cut; the page says so.
 DIFF_BYTES: Final = 1 << 20
 
+# As many as one answer of the scheduler holds.
+RUNS_PAGE: Final = 500
+
+# The events that begin or end something, or its wait for an answer.
+TURNS: Final = frozenset(
+    {
+        "task_started",
+        "task_accepted",
+        "task_failed",
+        "approval_requested",
+        "approval_resolved",
+        "session_finished",
+        "merge_started",
+        "merge_finished",
+        "merge_conflicted",
+    }
+)
+
 Form: TypeAlias = Annotated[dict[str, Any], Body()]
 
 
@@ -27,12 +45,14 @@ class RunCalls:
     def add_to(self, router: APIRouter) -> None:
         router.get("/workers")(self.list_workers)
         router.post("/plan:check")(self.check_plan)
+        router.get("/runs")(self.list_runs)
         router.post("/runs")(self.create_run)
         router.post(addresses.RUN + ":pause")(self.pause_run)
         router.post(addresses.RUN + ":resume")(self.resume_run)
         router.post(addresses.RUN + ":cancel")(self.cancel_run)
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
         router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.get(addresses.RUN + "/turns")(self.list_turns)
         router.get(addresses.RUN + "/diff")(self.run_diff)
         router.get(addresses.EPIC + "/diff")(self.epic_diff)
         router.get(addresses.ATTEMPT + "/diff")(self.attempt_diff)
@@ -57,6 +77,11 @@ class RunCalls:
             return found
         return views.run(await self._client.create_run(_create_request(form, plan)))
 
+    async def list_runs(self, page_token: str = "") -> View:
+        """Returns a page of runs, the newest first; `next` is empty on the last."""
+        page = await self._client.list_runs(page_size=RUNS_PAGE, page_token=page_token)
+        return {"runs": [views.listed_run(each) for each in page.runs], "next": page.next_page_token}
+
     async def pause_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.pause_run(str(name)))
 
@@ -74,6 +99,16 @@ class RunCalls:
             "tasks": [views.whole_task(each) for each in tasks],
             "attempts": [views.attempt(each) for each in attempts],
         }
+
+    async def list_turns(self, name: addresses.Run, after: int = 0) -> View:
+        """Returns what the timeline is drawn from: the turns that the run took behind `after`."""
+        turns: list[View] = []
+        last = after
+        async for event in self._client.list_events(str(name), after=after):
+            last = event.sequence
+            if event.WhichOneof("payload") in TURNS:
+                turns.append(views.turn(event))
+        return {"turns": turns, "last": last}
 
     async def retry_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name)))

@@ -11,7 +11,7 @@ from ui_svc.feed import Feed
 from ui_svc.rooms import Rooms
 from ui_svc.views import View
 
-# The newest runs; older ones are found with the command line.
+# The newest runs; a browser reads older ones over HTTP.
 RUNS_SHOWN: Final = 200
 
 
@@ -67,7 +67,7 @@ class RunsFeed(Feed):
     async def _read_once(self) -> None:
         page = await self._client.list_runs(page_size=RUNS_SHOWN)
         for message in page.runs:
-            view = views.run(message)
+            view = views.listed_run(message)
             if self._runs.get(message.name) != view:
                 self._runs[message.name] = view
                 self._changed_runs.add(message.name)

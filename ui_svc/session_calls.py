@@ -1,16 +1,17 @@
 """HTTP endpoints of sessions: their logs, screenshots, and the operator's answers."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Body
 from fastapi.responses import Response, StreamingResponse
 
-from heddle import errors
+from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.names import AttemptName
-from ui_svc import addresses, transcript, views
+from ui_svc import addresses, comparing, transcript, views
 from ui_svc.views import View
 
 # More than any log has: "the newest page" reads backwards from here.
@@ -41,12 +42,20 @@ class SessionCalls:
         router.get(addresses.ATTEMPT)(self.get_attempt)
         router.post(addresses.ATTEMPT + ":stop")(self.stop_attempt)
         router.post(addresses.ATTEMPT + ":resolve")(self.resolve_approval)
+        router.post(addresses.ATTEMPT + ":send")(self.send_message)
         router.get(addresses.ATTEMPT + "/events")(self.list_events)
-        router.get(addresses.ATTEMPT + "/log.txt")(self.download_log)
+        router.get(addresses.ATTEMPT + "/log.txt")(self.download_text)
+        router.get(addresses.ATTEMPT + "/log.jsonl")(self.download_events)
         router.get(addresses.ATTEMPT + "/artifacts/{artifact}")(self.read_artifact)
 
     async def get_attempt(self, name: addresses.Attempt) -> View:
-        return views.whole_attempt(await self._client.get_attempt(str(name)))
+        """Answers with `since`: what changed since the epic's task that was accepted before; None: it is the first."""
+        attempt, tasks = await asyncio.gather(
+            self._client.get_attempt(str(name)), self._client.list_tasks(str(name.parent.parent))
+        )
+        before = comparing.accepted_before(tasks, name)
+        since = comparing.compared(before, attempt.checks) if before else None
+        return {**views.whole_attempt(attempt), "since": since}
 
     async def stop_attempt(self, name: addresses.Attempt) -> View:
         """Answers when the agent and all its descendants are gone."""
@@ -58,6 +67,13 @@ class SessionCalls:
             str(answer.get("approval_id", "")),
             approved=bool(answer.get("approved")),
             message=str(answer.get("message", "")),
+        )
+        return {}
+
+    async def send_message(self, name: addresses.Attempt, words: Answer) -> View:
+        """Tells the agent something; the same message_id again tells it once."""
+        await self._client.send_message(
+            str(name), str(words.get("text", "")), message_id=str(words.get("message_id", ""))
         )
         return {}
 
@@ -77,16 +93,13 @@ class SessionCalls:
             "last": page.last_sequence,
         }
 
-    async def download_log(self, name: addresses.Attempt) -> Response:
+    async def download_text(self, name: addresses.Attempt) -> Response:
         """Streams the whole log as text, however long it is."""
-        # An unknown attempt is answered before the first byte, while it still can be.
-        await self._client.get_attempt(str(name))
-        file = f"{name.run}-{name.epic}-{name.task}-{name.number}.log"
-        return StreamingResponse(
-            self._log_lines(name),
-            media_type="text/plain; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{file}"'},
-        )
+        return await self._download(name, transcript.lines, "log", "text/plain; charset=utf-8")
+
+    async def download_events(self, name: addresses.Attempt) -> Response:
+        """Streams the whole log as the canonical JSON of its events, one a line."""
+        return await self._download(name, transcript.json_line, "jsonl", "application/x-ndjson")
 
     async def read_artifact(self, name: addresses.Attempt, artifact: str) -> Response:
         """Returns an image; anything else only as a file to save."""
@@ -103,11 +116,23 @@ class SessionCalls:
             headers["Content-Disposition"] = "attachment"
         return Response(data, media_type=media_type or "application/octet-stream", headers=headers)
 
-    async def _log_lines(self, name: AttemptName) -> AsyncIterator[str]:
+    async def _download(
+        self, name: AttemptName, write: Callable[[pb.Event], str], ending: str, media_type: str
+    ) -> Response:
+        # An unknown attempt is answered before the first byte, while it still can be.
+        await self._client.get_attempt(str(name))
+        file = f"{name.run}-{name.epic}-{name.task}-{name.number}.{ending}"
+        return StreamingResponse(
+            self._log(name, write),
+            media_type=media_type,
+            headers={"Content-Disposition": f'attachment; filename="{file}"'},
+        )
+
+    async def _log(self, name: AttemptName, write: Callable[[pb.Event], str]) -> AsyncIterator[str]:
         after = 0
         while True:
             page = await self._client.list_session_events(str(name), after=after, page_size=PAGE_EVENTS)
-            yield "".join(transcript.lines(event) for event in page.events)
+            yield "".join(write(event) for event in page.events)
             if not page.more or not page.events:
                 return
             after = page.events[-1].sequence

@@ -8,7 +8,19 @@ from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
 # Later sheets build on earlier ones.
-SHEETS: Final = ("tokens", "base", "parts", "board", "session", "log", "runs")
+SHEETS: Final = (
+    "tokens",
+    "base",
+    "parts",
+    "board",
+    "session",
+    "log",
+    "runs",
+    "attention",
+    "timeline",
+    "changes",
+    "palette",
+)
 
 STATIC: Final = Path(__file__).parent / "static"
 ICON: Final = STATIC / "icon.svg"

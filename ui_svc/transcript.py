@@ -1,7 +1,9 @@
-"""A session's events as lines of plain text, for the downloaded log."""
+"""A session's events as lines of text or JSON, for the downloaded log."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
+
+from google.protobuf.json_format import MessageToJson
 
 from heddle import pb
 
@@ -31,6 +33,11 @@ def lines(event: pb.Event) -> str:
     # Only a newline ends a line: what an agent prints may hold other separators.
     each = text.rstrip("\n").split("\n")
     return "".join(f"{stamp} {who:8} {line}".rstrip() + "\n" for line in each)
+
+
+def json_line(event: pb.Event) -> str:
+    """Returns the event as protobuf's canonical JSON and a newline."""
+    return MessageToJson(event, indent=None, ensure_ascii=False) + "\n"
 
 
 def _check(check: pb.CheckFinished) -> Spoken:

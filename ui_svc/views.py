@@ -42,6 +42,13 @@ def run(message: pb.Run) -> View:
     }
 
 
+def listed_run(message: pb.Run) -> View:
+    """Returns a run for the list: without its usage by model."""
+    view = run(message)
+    view["usage"].pop("models", None)
+    return view
+
+
 def epic(message: pb.Epic) -> View:
     """Returns an epic without its tasks."""
     return {
@@ -141,6 +148,16 @@ def event(message: pb.Event) -> View:
     if name is not None:
         view.update(_payload(getattr(message, name)))
     return view
+
+
+def turn(message: pb.Event) -> View:
+    """Returns an event of a run's log with the keys of what it belongs to."""
+    return {
+        **event(message),
+        "epic": message.epic,
+        "task": message.task,
+        "attempt": message.attempt,
+    }
 
 
 def tool(message: pb.ToolStarted) -> View:

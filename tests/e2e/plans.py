@@ -4,8 +4,8 @@ import json
 
 # Long enough for all tests that look at it; the run is cancelled when they are done.
 _TALK = "\n".join(
-    f"          - say: 'Step {number} of the work.'\n          - run: echo line {number}\n          - wait: 0.4"
-    for number in range(1, 300)
+    f"          - say: 'Step {number} of the work.'\n          - run: echo line {number}\n          - wait: 0.7"
+    for number in range(1, 600)
 )
 
 JUNIT = (
@@ -62,7 +62,7 @@ epics:
         script:
           - say: {json.dumps(HOSTILE)}
           - run: {json.dumps(ANSI)}
-{_TALK}
+          - wait: 30m
       - key: dark
         title: Dark mode
         prompt: Build it.

@@ -11,6 +11,8 @@ GRAVE = {"serious", "critical"}
 PATHS = {
     "runs": "/",
     "board": "/{busy}",
+    "timeline": "/{busy}/timeline",
+    "changes": "/{busy}/changes?of=epics/search",
     "current": "/{busy}/epics/search/tasks/ranking/attempts/1",
     "history": "/{busy}/epics/search/tasks/index/attempts/1?tab=history",
     "logs": "/{busy}/epics/search/tasks/index/attempts/1?tab=logs",
@@ -37,13 +39,23 @@ def test_axe_finds_nothing_serious(page: Page, busy: str, scheme: str) -> None:
     found = {}
     for view, path in PATHS.items():
         page.goto(path.format(busy=busy))
-        expect(page.locator(".run-row, .lane").first).to_be_visible()
+        expect(page.locator(".run-row, .lane, .timeline-row, .diff-file").first).to_be_visible()
         if "attempts" in path:
             expect(page.get_by_role("tabpanel")).to_be_visible()
         violations = grave_violations(page)
         if violations:
             found[view] = violations
     assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_waits_is_accessible(page: Page, busy: str, scheme: str) -> None:
+    """The list of questions and failures over a board."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    page.goto(f"/{busy}")
+    page.locator(".attention-button.has-question").click()
+    expect(page.locator(".attention-item").first).to_be_focused()
+    assert grave_violations(page) == []
 
 
 def test_the_form_for_a_run_is_accessible(page: Page) -> None:

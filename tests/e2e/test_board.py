@@ -64,7 +64,7 @@ def test_lanes_stand_in_the_order_of_need(page: Page, busy: str) -> None:
     page.goto(f"/{busy}")
     expect(page.locator(".lane")).to_have_count(4)
     expect(page.locator(".lane h2")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
-    expect(page).to_have_title(re.compile(r"^\(1\) Storefront"))
+    expect(page).to_have_title(re.compile(r"^\(\d+\) Storefront"))
     failed = card(page, "epics/payments/tasks/refunds/attempts/1")
     expect(failed).to_contain_text("Failed")
     expect(failed).to_contain_text("The payment provider rejects the key")
@@ -124,11 +124,9 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
     page.goto(f"/{name}")
     it = card(page, attempt)
     expect(it).to_contain_text("May I?")
-    expect(page).to_have_title(re.compile(r"^\(1\) "))
     it.get_by_role("button", name="Allow").click()
     expect(it.locator(".card-now")).to_contain_text("Running")
     expect(it.locator(".card-lines")).to_contain_text("Thank you.")
-    expect(page).to_have_title(re.compile(r"^Small change"))
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".run-line .status")).to_have_text("Paused")
     page.get_by_role("button", name="Resume").click()
@@ -157,12 +155,21 @@ def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -
     expect(page.get_by_role("heading", name="Small change")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/", "/{busy}", "/{busy}/epics/search/tasks/index/attempts/1?tab=logs"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/{busy}",
+        "/{busy}/timeline",
+        "/{busy}/changes?of=epics/search",
+        "/{busy}/epics/search/tasks/index/attempts/1?tab=logs",
+    ],
+)
 def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -> None:
     """At 390 pixels nothing is wider than the screen."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(path.format(busy=busy))
-    expect(page.locator(".run-row, .lane").first).to_be_visible()
+    expect(page.locator(".run-row, .lane, .timeline-row, .diff-file").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     if "attempts" in path:
         expect(page.locator(".log-row").first).to_be_visible()

@@ -1,5 +1,6 @@
 """The session modal: six tabs, ways in and out, and what agents write."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,16 @@ def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
     dialog = page.locator("dialog.session")
     expect(dialog).to_be_visible()
     return dialog
+
+
+def step(dialog: Locator, number: int) -> Locator:
+    return dialog.get_by_text(f"Step {number} of the work.", exact=True)
+
+
+def newest_step(dialog: Locator) -> int:
+    said = dialog.locator(".said").last
+    expect(said).to_have_text(re.compile(r"Step \d+ of the work\."))
+    return int(said.inner_text().split()[1])
 
 
 def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
@@ -67,10 +78,7 @@ def test_six_tabs_have_what_the_session_did(page: Page, busy: str) -> None:
 def test_the_session_streams(page: Page, busy: str) -> None:
     """What a running agent says appears while it says it, and the current tool with it."""
     dialog = open_session(page, busy, RUNNING)
-    said = dialog.locator(".said")
-    expect(said.last).to_contain_text("of the work")
-    before = said.count()
-    expect(said.nth(before + 1)).to_be_visible()
+    expect(step(dialog, newest_step(dialog) + 2)).to_be_visible()
 
 
 def test_arrows_step_through_the_running_agents(page: Page, busy: str) -> None:
@@ -162,6 +170,46 @@ def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> Non
     text = download.value.path().read_text()
     assert text.count("\n") > 3000
     assert "needle two" in text
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="JSON").click()
+    events = [json.loads(line) for line in download.value.path().read_text().splitlines()]
+    assert [event["sequence"] for event in events] == [str(each + 1) for each in range(len(events))]
+
+
+def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
+    """Only what a tool did and printed stays."""
+    dialog = open_session(page, busy, DONE, "logs")
+    expect(dialog.locator(".log-row", has_text="The needle is found.")).to_be_visible()
+    dialog.get_by_label("Tool", exact=True).select_option("Write")
+    expect(dialog.locator(".log-row", has_text="index.py").first).to_be_visible()
+    expect(dialog.locator(".log-row", has_text="needle")).to_have_count(0)
+    dialog.get_by_label("Tool", exact=True).select_option("Bash")
+    expect(dialog.locator(".log-row", has_text="needle one").first).to_be_visible()
+
+
+def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
+    """A chosen line or block stands in the address, which opens the log there."""
+    dialog = open_session(page, busy, DONE, "logs")
+    dialog.get_by_label("Search in the log").fill("needle one")
+    row = dialog.locator(".log-row.is-hit")
+    expect(row).to_be_visible()
+    row.click()
+    expect(page).to_have_url(re.compile(r"\?tab=logs#L\d+(\.\d+)?$"))
+    chosen = row.inner_text()
+    dialog.get_by_role("button", name="Copy link").click()
+    expect(page.locator(".toast")).to_contain_text("Link copied")
+    page.goto(page.url.replace("?tab=logs", ""))
+    page.reload()
+    expect(dialog.get_by_role("tab", selected=True)).to_have_text("Logs")
+    expect(dialog.locator(".log-row.is-picked")).to_be_in_viewport()
+    assert dialog.locator(".log-row.is-picked").inner_text() == chosen
+    following = dialog.locator(".log-row.is-picked + .log-row + .log-row")
+    following.click(modifiers=["Shift"])
+    expect(dialog.locator(".log-row.is-picked")).to_have_count(3)
+    expect(dialog.get_by_role("button", name="Copy 3 lines")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"#L[\d.]+-L[\d.]+$"))
+    dialog.get_by_role("button", name="Close the line").click()
+    expect(page).not_to_have_url(re.compile("#"))
 
 
 def test_the_log_follows_its_end_until_one_scrolls_up(page: Page, busy: str) -> None:
@@ -222,14 +270,14 @@ def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: st
     dialog = open_session(page, busy, RUNNING)
     box = dialog.get_by_label("What the agent says and does")
     said = dialog.locator(".said")
-    expect(said.nth(12)).to_be_attached()
-    expect(said.nth(said.count() + 1)).to_be_in_viewport()
+    expect(said.nth(12)).to_be_attached(timeout=30_000)
+    expect(step(dialog, newest_step(dialog) + 2)).to_be_in_viewport()
     follow = dialog.get_by_role("button", name="Follow")
     expect(follow).to_have_count(0)
     box.evaluate("it => { it.scrollTop -= 200 }")
     expect(follow).to_be_visible()
     place = box.evaluate("it => it.scrollTop")
-    expect(said.nth(said.count() + 1)).to_be_attached()
+    expect(step(dialog, newest_step(dialog) + 2)).to_be_attached()
     assert box.evaluate("it => it.scrollTop") == place
     follow.click()
     expect(said.last).to_be_in_viewport()

@@ -1,5 +1,7 @@
 """The downloaded log."""
 
+import json
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
@@ -34,3 +36,11 @@ def test_what_has_nothing_to_read_leaves_no_line() -> None:
     """Facts of the run's own log are no part of a session's text."""
     assert not transcript.lines(pb.Event(time=TIME, run_paused=pb.RunPaused()))
     assert not transcript.lines(pb.Event(time=TIME))
+
+
+def test_an_event_is_one_line_of_json() -> None:
+    """Whatever an agent wrote, it begins no second line; names are those of the canonical form."""
+    event = pb.Event(sequence=7, time=TIME, output=pb.Output(text="a\nb\u2028c", tool_call_id="x"))
+    line = transcript.json_line(event)
+    assert line.count("\n") == 1
+    assert json.loads(line)["output"] == {"text": "a\nb\u2028c", "toolCallId": "x"}

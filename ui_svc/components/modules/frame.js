@@ -1,11 +1,13 @@
 // What stands around every page: the mark, the theme switch, and whether all is live.
 import { computed, ref } from "vue";
+import { Attention } from "./attention_panel.js";
+import { offer } from "./commands.js";
 import { Icon } from "./icons.js";
 import { Keys } from "./keys.js";
+import { Palette } from "./palette.js";
+import { href } from "./paths.js";
 import { online } from "./socket.js";
 import { Toasts } from "./toasts.js";
-
-export const href = (path) => `${window.path_prefix ?? ""}${path}`;
 
 export const ThemeSwitch = {
   components: { Icon },
@@ -20,6 +22,7 @@ export const ThemeSwitch = {
       root.dataset.theme = dark.value ? "dark" : "light";
       localStorage.setItem("heddle-theme", root.dataset.theme);
     }
+    offer(() => [{ word: label.value, hint: "Theme", icon: dark.value ? "sun" : "moon", run: toggle }]);
     return { dark, label, toggle };
   },
 };
@@ -64,7 +67,7 @@ export const Live = {
 
 export const Frame = {
   props: ["status"],
-  components: { Banner, Keys, Live, ThemeSwitch, Toasts },
+  components: { Attention, Banner, Keys, Live, Palette, ThemeSwitch, Toasts },
   template: `
     <div class="heddle">
       <header class="topbar">
@@ -75,7 +78,9 @@ export const Frame = {
         <slot name="crumbs" />
         <span class="grow"></span>
         <slot name="tools" />
+        <Attention />
         <Live :status="status" />
+        <Palette />
         <Keys />
         <ThemeSwitch />
       </header>

@@ -1,5 +1,6 @@
 // What the keyboard does, for those who ask with "?".
 import { nextTick, onMounted, onUnmounted, ref } from "vue";
+import { offer } from "./commands.js";
 import { Icon } from "./icons.js";
 
 const KEYS = [
@@ -7,8 +8,10 @@ const KEYS = [
   { keys: ["Enter"], what: "Open the session of the card" },
   { keys: ["←", "→"], what: "In a session: previous and next running agent" },
   { keys: ["Esc"], what: "Close what is open" },
-  { keys: ["/"], what: "Search, in the log" },
+  { keys: ["a"], what: "What waits for you, of all runs" },
+  { keys: ["/"], what: "Search, in the log and in the list of runs" },
   { keys: ["n"], what: "New run, on the list of runs" },
+  { keys: ["Ctrl-K"], what: "Commands: go to a run or session, or do something" },
   { keys: ["?"], what: "This list" },
 ];
 
@@ -33,6 +36,7 @@ export const Keys = {
     function onKey(event) {
       if (event.key === "?" && !event.target.closest?.("input, textarea, select")) open();
     }
+    offer(() => [{ word: "Keyboard shortcuts", hint: "Help", icon: "keyboard", run: open }]);
     onMounted(() => document.addEventListener("keydown", onKey));
     onUnmounted(() => document.removeEventListener("keydown", onKey));
     return { dialog, KEYS, open, shown, onClick: (event) => event.target === dialog.value && dialog.value.close() };

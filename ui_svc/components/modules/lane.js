@@ -1,39 +1,14 @@
 // One epic: the card of its session, and its tasks as compact rows.
-import { computed, nextTick } from "vue";
+import { computed } from "vue";
+import { Approval } from "./approval.js";
 import { duration, money, plural, short, took } from "./format.js";
-import { href } from "./frame.js";
 import { Icon } from "./icons.js";
 import { Ask, Elapsed, Status } from "./parts.js";
+import { href } from "./paths.js";
 import { ATTEMPT, ATTEMPT_LIVE, EPIC, status, TASK } from "./status.js";
 import { lastOverwrite, plain } from "./text.js";
-import { toast } from "./toasts.js";
 
 const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
-
-const Approval = {
-  props: ["store", "attempt", "waiting"],
-  components: { Icon },
-  template: `
-    <div class="approval" @click.stop>
-      <p class="approval-question"><Icon name="hand" /><span>{{ question }}</span></p>
-      <p v-if="waiting.tool || waiting.target" class="approval-target"><b>{{ waiting.tool }}</b> <code>{{ waiting.target }}</code></p>
-      <div class="approval-buttons">
-        <button type="button" class="button small primary" :disabled="!!pending" @click="answer(true)">{{ pending === "allowing" ? "Allowing…" : "Allow" }}</button>
-        <button type="button" class="button small" :disabled="!!pending" @click="answer(false)">{{ pending === "denying" ? "Denying…" : "Deny" }}</button>
-      </div>
-    </div>`,
-  setup(props) {
-    const pending = computed(() => props.store.pending.get(props.attempt));
-    async function answer(approved) {
-      try {
-        await props.store.resolve(props.attempt, props.waiting.id, approved);
-      } catch (problem) {
-        toast(problem.message, "bad");
-      }
-    }
-    return { pending, answer, question: computed(() => plain(props.waiting.question)) };
-  },
-};
 
 const Card = {
   props: ["store", "epic", "task"],
@@ -52,7 +27,7 @@ const Card = {
         </span>
         <span v-else-if="!live && reason" class="card-reason" :title="reason">{{ reason }}</span>
       </div>
-      <Approval v-if="waiting" :store="store" :attempt="attempt.name" :waiting="waiting" />
+      <Approval v-if="waiting" :key="waiting.id" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt.name, waiting.id, approved, message)" />
       <div v-else-if="lines.length && attempt.state !== 'accepted'" class="card-lines" aria-label="Last output"><div v-for="(line, place) in lines" :key="place">{{ line }}</div></div>
       <div v-else-if="live" class="card-lines is-empty">No output yet</div>
       <div class="card-foot">

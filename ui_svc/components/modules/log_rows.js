@@ -48,7 +48,7 @@ function addText(rows, event, level, who, text, open) {
       last.text += line;
       last.open = isOpen;
     } else if (line || isOpen || !PROSE.has(who)) {
-      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen });
+      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id });
     }
   });
 }

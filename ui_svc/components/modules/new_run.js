@@ -2,8 +2,8 @@
 import { onMounted, ref, watch } from "vue";
 import { get, post } from "./api.js";
 import { plural } from "./format.js";
-import { href } from "./frame.js";
 import { Icon } from "./icons.js";
+import { href } from "./paths.js";
 
 const EXAMPLE = `name: First run
 epics:

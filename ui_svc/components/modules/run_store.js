@@ -81,6 +81,12 @@ export function createRunStore(name) {
     ),
   );
 
+  // Attempts of a task are numbered from 1 without gaps.
+  function hasAttempt(attempt) {
+    const [, task, number] = /^(.+)\/attempts\/([1-9]\d*)$/.exec(attempt) ?? [];
+    return Number(number) <= (tasks.get(task)?.attempts ?? 0);
+  }
+
   async function ask(attempt, word, path, body) {
     pending.set(attempt, word);
     try {
@@ -104,8 +110,9 @@ export function createRunStore(name) {
     close: link.stop,
     tasksOf,
     shownTask,
+    hasAttempt,
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
-    resolve: (attempt, id, approved) =>
-      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved }),
+    resolve: (attempt, id, approved, message) =>
+      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message }),
   };
 }

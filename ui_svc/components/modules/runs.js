@@ -1,12 +1,21 @@
 // The first page: every run, and a form to start one.
 import { computed, onMounted, onUnmounted, ref, shallowReactive } from "vue";
+import { get } from "./api.js";
+import { pageTitle } from "./attention.js";
+import { offer } from "./commands.js";
 import { follow } from "./follow.js";
 import { money } from "./format.js";
-import { Frame, href } from "./frame.js";
+import { Frame } from "./frame.js";
 import { Icon } from "./icons.js";
 import { NewRun } from "./new_run.js";
 import { Ago, Elapsed, Empty, Progress, Status } from "./parts.js";
+import { href } from "./paths.js";
+import { ORDERS, PAGE, useChoice } from "./runs_choice.js";
 import { RUN, status } from "./status.js";
+import { toast } from "./toasts.js";
+
+// More than so many are for the command line.
+const MOST_RUNS = 20000;
 
 const Row = {
   props: ["run"],
@@ -33,9 +42,9 @@ export default {
       <template #tools><button type="button" class="button small primary" @click="creating = true"><Icon name="plus" />New run</button></template>
       <div class="page">
         <h1 class="page-title">Runs</h1>
-        <Empty v-if="link.status.failure && !list.length" icon="broken" title="The runs cannot be read"><p>{{ link.status.failure }}</p></Empty>
+        <Empty v-if="link.status.failure && !runs.size" icon="broken" title="The runs cannot be read"><p>{{ link.status.failure }}</p></Empty>
         <div v-else-if="!link.status.ready" role="status" aria-label="Loading the runs"><div v-for="n in 4" :key="n" class="skeleton row"></div></div>
-        <Empty v-else-if="!list.length" icon="branch" :title="link.status.stale ? 'The scheduler does not answer' : 'No runs yet'">
+        <Empty v-else-if="!runs.size" icon="branch" :title="link.status.stale ? 'The scheduler does not answer' : 'No runs yet'">
           <p v-if="link.status.stale">Start Heddle with <code>heddle up</code>. This page notices by itself.</p>
           <template v-else>
             <p>A run carries out a plan on one of your repositories: its epics in parallel, each in a worktree of its own, and you watch every agent here.</p>
@@ -44,24 +53,87 @@ export default {
             <pre class="command" tabindex="0">heddle run plan.yaml --repo .</pre>
           </template>
         </Empty>
-        <ol v-else class="run-list"><Row v-for="run in list" :key="run.name" :run="run" /></ol>
+        <template v-else>
+          <div class="runs-tools">
+            <div class="search"><Icon name="search" /><input ref="input" v-model="choice.q" type="search" placeholder="Search runs" aria-label="Search runs" @keydown.esc="onEsc" /></div>
+            <div class="choice" role="group" aria-label="State"><button v-for="state in states" :key="state.key" type="button" class="chip" :class="'tone-' + state.tone" :aria-pressed="choice.state === state.key" @click="choice.state = state.key"><Icon v-if="state.icon" :name="state.icon" /><span>{{ state.word }}</span><b class="num">{{ state.count.toLocaleString("en-US") }}</b></button></div>
+            <span class="grow"></span>
+            <select v-model="choice.sort" class="tool-filter" aria-label="Order"><option v-for="order in ORDERS" :key="order.key" :value="order.key">{{ order.word }}</option></select>
+          </div>
+          <ol v-if="shown.length" class="run-list" @keydown="step"><Row v-for="run in shown" :key="run.name" :run="run" /></ol>
+          <Empty v-else icon="search" title="No run is like that"><p>Search looks at titles, names, repositories and reasons.</p><p><button type="button" class="button" @click="clear">Show all runs</button></p></Empty>
+          <nav v-if="pages > 1" class="pager" aria-label="Pages">
+            <button type="button" class="button small" :disabled="page === 1" @click="turnTo(page - 1)"><Icon name="left" />Previous</button>
+            <span class="num quiet" role="status">{{ ((page - 1) * PAGE + 1).toLocaleString("en-US") }}–{{ Math.min(page * PAGE, chosen.length).toLocaleString("en-US") }} of {{ chosen.length.toLocaleString("en-US") }}{{ reading ? " so far" : "" }}</span>
+            <button type="button" class="button small" :disabled="page === pages" @click="turnTo(page + 1)">Next<Icon name="right" /></button>
+          </nav>
+        </template>
       </div>
       <NewRun v-if="creating" @close="creating = false" />
     </Frame>`,
   setup() {
     const runs = shallowReactive(new Map());
+    const list = useChoice(runs);
+    const input = ref(null);
     const take = (news) => news.runs?.forEach((each) => runs.set(each.name, each));
-    const link = follow({ ask: "heddle_look_at_runs", event: "heddle_runs", room: "runs", onSnapshot: take, onFrame: take });
+
+    // The feed has the newest; the others are read once, page by page.
+    const reading = ref(false);
+    async function readOlder() {
+      reading.value = true;
+      try {
+        let token = "";
+        do {
+          const page = await get(`runs?page_token=${encodeURIComponent(token)}`);
+          // What the feed said meanwhile is newer.
+          page.runs.filter((each) => !(runs.get(each.name)?.sequence >= each.sequence)).forEach((each) => runs.set(each.name, each));
+          token = page.next;
+        } while (token && runs.size < MOST_RUNS);
+      } catch (problem) {
+        toast(`Older runs could not be read. ${problem.message}`, "bad");
+      } finally {
+        reading.value = false;
+      }
+    }
+    let asked = false;
+    function begin(news) {
+      take(news);
+      if (!asked && !news.stale) readOlder();
+      asked ||= !news.stale;
+    }
+    function turnTo(page) {
+      list.choice.page = page;
+      scrollTo({ top: 0 });
+    }
+    const clear = () => Object.assign(list.choice, { q: "", state: "" });
+    function onEsc(event) {
+      if (list.choice.q) event.preventDefault();
+      list.choice.q = "";
+    }
+    function step(event) {
+      const move = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+      if (!move) return;
+      const links = [...document.querySelectorAll(".run-row .card-link")];
+      links[links.indexOf(event.target) + move]?.focus();
+      event.preventDefault();
+    }
+    const link = follow({ ask: "heddle_look_at_runs", event: "heddle_runs", room: "runs", onSnapshot: begin, onFrame: take });
     const creating = ref(false);
-    document.title = "Runs – Heddle";
+    pageTitle.value = "Runs – Heddle";
     const onKey = (event) => {
-      if (event.key === "n" && !creating.value && !event.target.closest?.("input, textarea") && !event.ctrlKey && !event.metaKey) creating.value = true;
+      if (creating.value || event.defaultPrevented || event.target.closest?.("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "n") creating.value = true;
+      else if (event.key === "/") input.value?.focus();
+      else if (event.key === "j" || event.key === "k") document.querySelector(".run-row .card-link")?.focus();
+      else return;
+      event.preventDefault();
     };
+    offer(() => [{ word: "New run", hint: "Start", icon: "plus", run: () => (creating.value = true) }]);
     onMounted(() => addEventListener("keydown", onKey));
     onUnmounted(() => {
       removeEventListener("keydown", onKey);
       link.stop();
     });
-    return { creating, link, list: computed(() => [...runs.values()].sort((a, b) => b.created - a.created)) };
+    return { ...list, clear, creating, input, link, onEsc, ORDERS, PAGE, reading, runs, step, turnTo };
   },
 };

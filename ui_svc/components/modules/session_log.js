@@ -27,9 +27,11 @@ export function createSessionLog(attempt) {
     problem: "",
     blocks: stream.blocks,
     current: stream.current,
+    // The tool_started of each call.
+    calls: new Map(),
   });
   const last = ref(0);
-  const calls = new Map();
+  const { calls } = log;
   let first = 0;
   let closed = false;
   let catchingUp = null;

@@ -1,13 +1,14 @@
 // What the agent says and does now.
-import { computed, onMounted, onUnmounted, ref } from "vue";
+import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { apiUrl } from "./api.js";
+import { Approval } from "./approval.js";
 import { now } from "./clock.js";
 import { duration, took } from "./format.js";
 import { Icon } from "./icons.js";
 import { Markdown } from "./markdown.js";
 import { Empty } from "./parts.js";
+import { Steer } from "./steer.js";
 import { plain } from "./text.js";
-import { toast } from "./toasts.js";
 
 // Earlier ones are in the log.
 const MOST_BLOCKS = 300;
@@ -65,22 +66,15 @@ const Block = {
 export const Current = {
   props: ["store", "attempt", "task", "log", "live"],
   emits: ["tab"],
-  components: { Block, Empty, Icon },
+  components: { Approval, Block, Empty, Icon, Steer },
   template: `
     <div class="current">
       <div v-if="live" class="now-bar">
         <template v-if="tool"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></template>
         <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
       </div>
-      <div v-if="waiting" class="approval in-modal">
-        <p class="approval-question"><Icon name="hand" /><span>{{ plain(waiting.question) }}</span></p>
-        <p v-if="waiting.tool || waiting.target" class="approval-target"><b>{{ waiting.tool }}</b> <code>{{ waiting.target }}</code></p>
-        <div class="approval-buttons">
-          <button type="button" class="button small primary" :disabled="!!pending" @click="answer(true)">Allow</button>
-          <button type="button" class="button small" :disabled="!!pending" @click="answer(false)">Deny</button>
-        </div>
-      </div>
-      <div class="scroll" ref="box" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
+      <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)" />
+      <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
         <div class="stream" ref="content">
           <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
           <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
@@ -89,14 +83,24 @@ export const Current = {
           <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
         </div>
       </div>
-      <button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button>
+      <div class="follow-place"><button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button></div>
+      <Steer v-if="live" :attempt="attempt" :log="log" />
     </div>`,
   setup(props) {
     const box = ref(null);
     const content = ref(null);
     const following = ref(true);
     let lastTop = 0;
-    const offset = computed(() => Math.max(0, props.log.blocks.length - MOST_BLOCKS));
+    // What lies before is not shown. It only grows under the eyes of nobody: who has
+    // scrolled up reads on undisturbed.
+    const offset = ref(0);
+    watch(
+      () => props.log.blocks.length,
+      (length) => {
+        if (following.value && length - offset.value > MOST_BLOCKS * 1.2) offset.value = length - MOST_BLOCKS;
+      },
+      { immediate: true },
+    );
     const shown = computed(() => props.log.blocks.slice(offset.value));
     const summary = computed(() => {
       const it = props.task && props.store.summaries.get(props.task.name);
@@ -128,20 +132,13 @@ export const Current = {
       follow();
     });
     onUnmounted(() => growth.disconnect());
-    async function answer(approved) {
-      try {
-        await props.store.resolve(props.attempt, summary.value.waiting.id, approved);
-      } catch (problem) {
-        toast(problem.message, "bad");
-      }
-    }
     const idle = computed(() => {
       if (summary.value?.waiting) return "Waiting for your answer";
       if (summary.value?.state === "checking") return "The agent has ended; its work is being checked";
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {
-      answer, box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
+      box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
       hidden: computed(() => offset.value > 0 || (props.log.ready && !props.log.complete)),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),

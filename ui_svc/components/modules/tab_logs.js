@@ -1,15 +1,18 @@
 // Everything that the session said and did, line by line.
-import { computed, ref, shallowRef, watch } from "vue";
+import { computed, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
 import { apiUrl } from "./api.js";
 import { absolute, clockTime, plural } from "./format.js";
 import { Icon } from "./icons.js";
+import { linkTo, readLink } from "./line_links.js";
 import { LEVELS } from "./log_rows.js";
 import { Empty } from "./parts.js";
 import { lastOverwrite, plain } from "./text.js";
 import { toast } from "./toasts.js";
-import { useRows } from "./virtual_rows.js";
+import { placeOf, useRows } from "./virtual_rows.js";
 
 const ROW = 20;
+// What a browser copies at once.
+const MOST_COPIED = 5000;
 // A longer line is cut in the list; below it stands whole.
 const LINE = 2000;
 const WHOLE_LINE = 200000;
@@ -28,16 +31,18 @@ export const Logs = {
         <div class="levels" role="group" aria-label="Levels">
           <button v-for="level in LEVELS" :key="level.key" type="button" class="chip" :class="'level-' + level.key" :aria-pressed="!off.has(level.key)" @click="toggle(level.key)">{{ level.word }}</button>
         </div>
+        <select v-if="tools.length" v-model="tool" class="tool-filter" aria-label="Tool"><option value="">All tools</option><option v-for="each in tools" :key="each" :value="each">{{ plain(each) }}</option></select>
         <span class="grow"></span>
         <span class="num quiet">{{ log.complete ? plural(total, "line") : "loading…" }}</span>
         <a class="button small" :href="apiUrl(attempt + '/log.txt')" download><Icon name="download" />Download</a>
+        <a class="button small" :href="apiUrl(attempt + '/log.jsonl')" download title="Every event, as JSON lines">JSON</a>
       </div>
       <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
       <p v-if="log.cut" class="note">Only the newest lines are here. The download has all.</p>
       <div ref="box" class="rows-box" tabindex="0" role="log" aria-live="off" aria-label="Log" @scroll.passive="onScroll" @keydown="onKey">
         <div class="rows-space" :style="{ height: list.length * ROW + 'px' }">
           <div class="rows-window" :style="{ transform: 'translateY(' + start * ROW + 'px)' }">
-            <div v-for="(row, place) in window" :key="row.key" class="log-row" :class="['level-' + row.level, { 'is-hit': start + place === hits[hit], 'is-picked': row === picked }]" @click="picked = row">
+            <div v-for="(row, place) in window" :key="row.key" class="log-row" :class="['level-' + row.level, { 'is-hit': start + place === hits[hit], 'is-picked': row.key >= from && row.key <= to }]" @click="pick(row, $event.shiftKey)">
               <span class="log-time num" :title="absolute(row.time)">{{ clockTime(row.time) }}</span><span class="log-who">{{ row.who }}</span><span class="log-text"><template v-for="(part, at) in marked(row)" :key="at"><mark v-if="at % 2">{{ part }}</mark><template v-else>{{ part }}</template></template></span>
             </div>
           </div>
@@ -45,25 +50,31 @@ export const Logs = {
         <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
         <Empty v-else-if="!list.length" icon="terminal" :title="total ? 'No line passes the filter' : 'Nothing was logged yet'"><p>{{ total ? "Switch more levels on." : live ? "Lines appear here as they are written." : "This session wrote nothing." }}</p></Empty>
       </div>
-      <button v-if="!following && list.length" type="button" class="button small follow" @click="toEnd"><Icon name="down" />{{ fresh ? fresh.toLocaleString("en-US") + " new" : "Newest" }}</button>
-      <div v-if="picked" class="picked" aria-label="The chosen line">
-        <pre tabindex="0">{{ clean(picked).slice(0, 200000) }}</pre>
-        <div class="picked-tools"><button type="button" class="button small" @click="copy"><Icon name="copy" />Copy line</button><button type="button" class="icon-button" aria-label="Close the line" @click="picked = null"><Icon name="cross" /></button></div>
+      <div class="follow-place"><button v-if="!following && list.length" type="button" class="button small follow" @click="toEnd"><Icon name="down" />{{ fresh ? fresh.toLocaleString("en-US") + " new" : "Newest" }}</button></div>
+      <div v-if="picked.length" class="picked" role="group" aria-label="The chosen lines">
+        <pre tabindex="0">{{ text.slice(0, 200000) }}</pre>
+        <div class="picked-tools"><button type="button" class="button small" title="Shift-click another line to choose all between" @click="copy(raw, picked.length > 1 ? 'Lines copied' : 'Line copied')"><Icon name="copy" />{{ picked.length > 1 ? "Copy " + plural(picked.length, "line") : "Copy line" }}</button><button type="button" class="button small" @click="copy(address(), 'Link copied')"><Icon name="link" />Copy link</button><button type="button" class="icon-button" aria-label="Close the line" @click="unpick"><Icon name="cross" /></button></div>
       </div>
     </div>`,
   setup(props) {
     const input = ref(null);
     const term = ref("");
     const off = ref(new Set());
-    const picked = shallowRef(null);
+    const tool = ref("");
+    // Keys of the first and last line that were chosen. 0: none is.
+    const from = ref(0);
+    const to = ref(0);
     const hit = ref(-1);
     const hits = shallowRef([]);
 
     const list = computed(() => {
       void props.log.version;
       const rows = props.log.rows;
-      return off.value.size ? rows.filter((row) => !off.value.has(row.level)) : rows.slice();
+      if (!off.value.size && !tool.value) return rows.slice();
+      const { calls } = props.log;
+      return rows.filter((row) => !off.value.has(row.level) && (!tool.value || calls.get(row.call)?.name === tool.value));
     });
+    const tools = computed(() => (void props.log.version, [...new Set([...props.log.calls.values()].map((call) => call.name))].sort()));
     const rows = useRows(list, ROW);
     const clean = (row) => plain(lastOverwrite(row.text.slice(0, WHOLE_LINE)));
 
@@ -127,16 +138,53 @@ export const Logs = {
         input.value.focus();
       }
     }
-    async function copy() {
+
+    const picked = computed(() => (from.value ? list.value.slice(placeOf(list.value, from.value), placeOf(list.value, to.value + 1e-9)).slice(0, MOST_COPIED) : []));
+    const raw = computed(() => picked.value.map((row) => row.text).join("\n"));
+    const address = () => location.href.replace(/#.*/, "") + linkTo(from.value, to.value);
+    function pick(row, further) {
+      const start = further && from.value ? from.value : row.key;
+      [from.value, to.value] = [Math.min(start, row.key), Math.max(start, row.key)];
+      history.replaceState(history.state, "", linkTo(from.value, to.value));
+    }
+    function unpick() {
+      from.value = to.value = 0;
+      history.replaceState(history.state, "", location.pathname + location.search);
+    }
+    // The line that the address names is shown once it has been read.
+    let wanted = null;
+    function seek() {
+      const first = props.log.rows[0]?.key;
+      if (!wanted || !props.log.ready || (first > wanted.from && !props.log.complete)) return;
+      const place = placeOf(list.value, wanted.from);
+      if (place < list.value.length) {
+        [from.value, to.value] = [wanted.from, wanted.to];
+        rows.show(place);
+      } else toast("The line of this link is not here (yet).", "bad");
+      wanted = null;
+    }
+    const readHash = () => {
+      wanted = readLink(location.hash);
+      seek();
+    };
+    watch(list, seek, { flush: "post" });
+    onMounted(() => {
+      readHash();
+      addEventListener("hashchange", readHash);
+    });
+    onUnmounted(() => removeEventListener("hashchange", readHash));
+
+    async function copy(text, done) {
       try {
-        await navigator.clipboard.writeText(picked.value.text);
-        toast("Line copied");
+        await navigator.clipboard.writeText(text);
+        toast(done);
       } catch {
         toast("The browser does not allow copying here; mark the line and copy it.", "bad");
       }
     }
     return {
-      absolute, apiUrl, clean, clockTime, copy, go, hit, hits, input, LEVELS, list, marked, off, onEsc, onKey, picked, plural, ROW, term, toggle,
+      absolute, address, apiUrl, clockTime, copy, from, go, hit, hits, input, LEVELS, list, marked, off, onEsc, onKey, pick, picked, plain, plural, raw, ROW, term, to, toggle, tool, tools, unpick,
+      text: computed(() => picked.value.map(clean).join("\n")),
       total: computed(() => (void props.log.version, props.log.rows.length)),
       ...rows,
     };

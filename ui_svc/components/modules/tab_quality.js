@@ -1,14 +1,15 @@
 // How good the work is: checks, tests, the change itself, and what went wrong on the way.
-import { computed, ref, watch } from "vue";
+import { computed, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
-import { Diff } from "./diff.js";
+import { Diff, readFiles } from "./diff.js";
+import { Evidence } from "./evidence.js";
 import { plural, short, took } from "./format.js";
 import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 
 export const Quality = {
   props: ["attempt", "shown", "details", "log", "live"],
-  components: { Diff, Icon },
+  components: { Diff, Evidence, Icon },
   template: `
     <div class="scroll quality" tabindex="0" aria-label="Quality">
       <div class="scopes">
@@ -19,13 +20,15 @@ export const Quality = {
         <div class="scope"><span class="scope-word">Commit</span><b><code>{{ shown?.commit ? short(shown.commit) : "–" }}</code></b><span class="quiet">{{ shown?.commit ? "accepted" : shown?.kept_ref ? "work is kept" : "none" }}</span></div>
       </div>
       <h3>Checks</h3>
-      <details v-for="check in checks" :key="check.name" class="check" :class="{ 'is-bad': !check.ok }" :open="!check.ok">
-        <summary><span class="tool-mark">{{ check.ok ? "✓" : "✗" }}</span><b>{{ check.name }}</b><code class="tool-target">{{ check.command }}</code><span v-if="check.tests" class="num quiet">{{ check.tests.passed }} passed, {{ check.tests.failed }} failed</span><span class="num tool-time">{{ verdict(check) }} · {{ took(check.seconds) }}</span></summary>
+      <details v-for="check in checks" :key="check.name" class="check" :class="{ 'is-bad': !check.ok }" :open="!check.ok || worse(check)">
+        <summary><span class="tool-mark">{{ check.ok ? "✓" : "✗" }}</span><b>{{ check.name }}</b><code class="tool-target">{{ check.command }}</code><span v-if="check.tests" class="num quiet">{{ check.tests.passed }} passed, {{ check.tests.failed }} failed</span><span v-if="worse(check)" class="num tone-bad-text">{{ plural(worse(check), "new failure") }}</span><span class="num tool-time">{{ verdict(check) }} · {{ took(check.seconds) }}</span></summary>
+        <Evidence :check="check" :since="details.attempt?.since" />
         <pre tabindex="0">{{ plain(check.output ?? "") || "It printed nothing." }}</pre>
       </details>
+      <p v-if="checks.length && details.attempt?.since" class="quiet">Compared with {{ plain(details.attempt.since.title) }}, the task accepted before.</p>
       <p v-if="!checks.length" class="quiet">{{ live ? "They run when the agent has ended." : "This attempt ran no checks." }}</p>
       <h3>Change</h3>
-      <div v-if="diff"><Diff :text="diff.text" :truncated="diff.truncated" /></div>
+      <div v-if="diff"><Diff :files="diff.files" :truncated="diff.truncated" /></div>
       <p v-else-if="problem" class="note is-bad">{{ problem }} <button type="button" class="button small" @click="readDiff">Try again</button></p>
       <p v-else class="quiet">{{ shown?.diff ? "Loading…" : "The change is shown once it is committed." }}</p>
       <template v-if="failures.length">
@@ -34,7 +37,7 @@ export const Quality = {
       </template>
     </div>`,
   setup(props) {
-    const diff = ref(null);
+    const diff = shallowRef(null);
     const problem = ref("");
     // The board's attempt is newer, the details have what the checks printed.
     const checks = computed(() => {
@@ -50,17 +53,20 @@ export const Quality = {
       if (check.ok) return "passed";
       return check.exit_code === null ? "was ended" : `exit code ${check.exit_code}`;
     }
+    // Tests that began to fail since the task before.
+    const worse = (check) => props.details.attempt?.since?.checks[check.name]?.began?.length ?? 0;
     async function readDiff() {
       problem.value = "";
       try {
-        diff.value = await get(`${props.attempt}/diff`);
+        const { text, truncated } = await get(`${props.attempt}/diff`);
+        diff.value = { files: readFiles(text), truncated };
       } catch (error) {
         problem.value = error.message;
       }
     }
     watch(() => !!props.shown?.diff, (there) => there && readDiff(), { immediate: true });
     return {
-      checks, diff, plain, plural, problem, readDiff, short, tests, took, verdict,
+      checks, diff, plain, plural, problem, readDiff, short, tests, took, verdict, worse,
       passed: computed(() => checks.value.filter((check) => check.ok).length),
       failures: computed(() => (void props.log.version, props.log.failures.slice())),
     };

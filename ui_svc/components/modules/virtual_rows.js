@@ -5,7 +5,7 @@ import { computed, nextTick, onMounted, onUnmounted, ref, watch } from "vue";
 const SPARE = 20;
 
 // Returns the place of the first row that is not before `key`.
-function placeOf(list, key) {
+export function placeOf(list, key) {
   let low = 0;
   let high = list.length;
   while (low < high) {

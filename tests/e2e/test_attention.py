@@ -1,0 +1,115 @@
+"""What waits for the operator: counted on every page, and answered where it stands."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.plans import SMALL
+from tests.e2e.runs import Runs
+
+# The browser's own, which a test cannot see, is replaced by one that remembers.
+NOTIFICATIONS = """
+window.shown = [];
+window.Notification = class {
+  static permission = "granted";
+  constructor(title, options) { window.shown.push([title, options.body]); }
+};
+"""
+
+HIDE = """
+Object.defineProperty(document, "hidden", { value: true, configurable: true });
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+SHOW = HIDE.replace("value: true", "value: false")
+
+
+def item(page: Page, run: str, path: str) -> Locator:
+    """Returns the item about a part of a run."""
+    return page.locator(f'.attention-item[data-key^="{run}/{path}"]')
+
+
+def test_every_page_counts_what_waits_in_bar_and_title(page: Page, busy: str) -> None:
+    """Questions come first, oldest first; each names its task, epic and run, and leads to its session."""
+    for path in ("/", f"/{busy}", f"/{busy}/epics/search/tasks/index/attempts/1"):
+        page.goto(path)
+        button = page.locator(".attention-button")
+        expect(button).to_have_attribute("aria-label", re.compile(r"^\d+ things wait for you"))
+        count = button.inner_text().strip()
+        expect(page).to_have_title(re.compile(rf"^\({count}\) .* . Heddle$"))
+    page.goto("/")
+    page.get_by_role("button", name=re.compile("wait for you")).click()
+    question = item(page, busy, "epics/database")
+    expect(question).to_contain_text("Migrate the users")
+    expect(question).to_contain_text("Database · Storefront")
+    expect(question).to_contain_text("Rewrite 1.2 million rows now?")
+    failure = item(page, busy, "epics/payments")
+    expect(failure).to_contain_text("The payment provider rejects the key")
+    kinds = page.locator(".attention-item").evaluate_all(
+        "all => all.map(it => it.className.includes('wait'))"
+    )
+    assert kinds == sorted(kinds, reverse=True)
+    question.get_by_role("link", name="Migrate the users").click()
+    expect(page.get_by_role("dialog", name=re.compile("Migrate the users"))).to_be_visible()
+
+
+def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Runs) -> None:
+    """The agent gets the words, the item goes, and the count with it."""
+    name = runs.start(SMALL)
+    attempt = "epics/beta/tasks/one/attempts/1"
+    runs.wait_for(f"{name}/{attempt}", "waiting")
+    page.goto("/")
+    expect(page.locator(".run-row").first).to_be_visible()
+    page.keyboard.press("a")
+    mine = item(page, name, "epics/beta")
+    expect(mine).to_be_visible()
+    for _ in range(page.locator(".attention-item").count()):
+        if mine.evaluate("it => it === document.activeElement"):
+            break
+        page.keyboard.press("j")
+    expect(mine).to_be_focused()
+    page.keyboard.press("m")
+    page.keyboard.type("Only on a copy.")
+    mine.get_by_role("button", name="Allow").click()
+    expect(mine).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.attention")).to_have_count(0)
+    page.goto(f"/{name}/{attempt}?tab=logs")
+    expect(page.locator(".log-row", has_text="Allowed Only on a copy.")).to_be_visible()
+    runs.cancel(name)
+
+
+def test_a_failure_that_is_dismissed_stays_away(page: Page, busy: str) -> None:
+    """The count falls, and a reload does not bring it back."""
+    page.goto(f"/{busy}")
+    button = page.locator(".attention-button")
+    button.click()
+    failure = item(page, busy, "epics/payments")
+    expect(failure).to_be_visible()
+    before = int(button.inner_text())
+    failure.get_by_role("button", name="Dismiss").click()
+    expect(failure).to_have_count(0)
+    expect(button).to_have_text(str(before - 1))
+    page.reload()
+    expect(button).to_have_text(str(before - 1))
+
+
+def test_only_who_looks_elsewhere_is_notified(page: Page, runs: Runs) -> None:
+    """A new question is told to a hidden tab, not to one that is seen; old ones are no news."""
+    page.add_init_script(NOTIFICATIONS)
+    page.goto("/")
+    expect(page.locator(".attention-button.has-question")).to_be_visible()
+    assert page.evaluate("window.shown") == []
+    seen = runs.start(SMALL)
+    question = item(page, seen, "epics/beta")
+    page.locator(".attention-button").click()
+    expect(question).to_be_visible()
+    assert page.evaluate("window.shown") == []
+    page.evaluate(HIDE)
+    other = runs.start(SMALL)
+    expect(item(page, other, "epics/beta")).to_be_attached()
+    assert page.evaluate("window.shown") == [["Other thing asks you", "May I?"]]
+    page.evaluate(SHOW)
+    for name in (seen, other):
+        runs.cancel(name)
+        expect(item(page, name, "epics/beta")).to_have_count(0)

@@ -1,0 +1,133 @@
+"""The changes of a run: what agents wrote, as text."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.runs import Runs
+
+NAME = "page <b>é</b>.html"
+
+WRITING = f"""
+name: Writing
+epics:
+  - key: alpha
+    title: Alpha
+    tasks:
+      - key: one
+        title: First page
+        prompt: p
+        script:
+          - write: {{path: app.py, text: "print('the new shop')\\n"}}
+          - write: {{path: "{NAME}", text: "<script>window.pwned=1</script>\\n"}}
+          - run: "seq 1 900 > long.txt"
+      - key: two
+        title: Second page
+        prompt: p
+        script:
+          - write: {{path: second.txt, text: "two\\n"}}
+          - ask: Go on?
+"""
+
+UNUSUAL = r"""diff --git a/old b/new name
+similarity index 90%
+rename from old
+rename to new name
+@@ -1 +1 @@
+--- a/not a head
++++ b/neither
+\ No newline at end of file
+diff --git "a/\303\251.txt" "b/\303\251.txt"
+new file mode 100644
+Binary files /dev/null and b/x differ
+diff --git a/x b/x.py b/x b/x.py
+deleted file mode 100644
+"""
+
+
+def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
+    """A scope is chosen and stands in the address; nothing in a file is obeyed; long files are folded."""
+    name = runs.start(WRITING)
+    runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
+    runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
+    page.goto(f"/{name}")
+    page.get_by_role("link", name="Changes").click()
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    scope = page.get_by_label("Changes of")
+    scope.select_option("Alpha: all of it")
+    expect(page).to_have_url(re.compile(r"/changes\?of=epics/alpha$"))
+    files = page.locator(".changes-files li")
+    expect(files).to_have_count(3)
+    expect(files.get_by_text(NAME)).to_be_visible()
+    page.reload()
+    expect(files).to_have_count(3)
+    old_new = page.locator('[data-file="app.py"]')
+    expect(old_new.locator(".diff-del mark")).to_have_count(1)
+    expect(old_new.locator(".diff-add mark")).to_have_text("the new ")
+    expect(page.get_by_text("<script>window.pwned=1</script>")).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    long = page.locator('[data-file="long.txt"]')
+    expect(long).to_contain_text("large, folded")
+    expect(long.locator("tr")).to_have_count(0)
+    files.get_by_text("long.txt").click()
+    expect(long.locator("tr")).to_have_count(901)
+    expect(long).to_be_in_viewport()
+    scope.select_option(f"{name}/epics/alpha/tasks/one/attempts/1")
+    expect(page).to_have_url(re.compile(r"of=epics/alpha/tasks/one/attempts/1$"))
+    expect(files).to_have_count(3)
+    asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
+    scope.select_option("Whole run: what was merged")
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
+    expect(files).to_have_count(4)
+
+
+def test_side_by_side_is_remembered_and_needs_room(page: Page, busy: str) -> None:
+    """What was removed stands beside what was added; a narrow window shows one column."""
+    page.goto(f"/{busy}/changes?of=epics/search")
+    expect(page.locator(".diff-unified").first).to_be_visible()
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.locator(".diff-split").first).to_be_visible()
+    page.reload()
+    expect(page.locator(".diff-split").first).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator(".diff-unified").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
+    """Who reads a change is told that there is more, and asks for it."""
+    name = runs.start(WRITING)
+    runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
+    runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
+    page.goto(f"/{name}/changes?of=epics/alpha")
+    files = page.locator(".changes-files li")
+    expect(files).to_have_count(3)
+    asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
+    runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
+    expect(page.get_by_text("There is more by now.")).to_be_visible()
+    expect(files).to_have_count(3)
+    page.get_by_role("button", name="Show it").click()
+    expect(files).to_have_count(4)
+
+
+def test_unusual_diffs_are_read(page: Page) -> None:
+    """Renames, names with spaces and in octal, binaries, and lines that look like heads."""
+    page.goto("/")
+    found = page.evaluate(
+        """async (diff) => {
+          const { parseDiff } = await import("heddle/diff_parse.js");
+          return parseDiff(diff).map((file) => [file.name, file.was, file.note, file.lines.map((line) => line.kind + line.text)]);
+        }""",
+        UNUSUAL,
+    )
+    assert found == [
+        [
+            "new name",
+            "old",
+            "",
+            ["hunk@@ -1 +1 @@", "del-- a/not a head", "add++ b/neither", "hunkNo newline at end of file"],
+        ],
+        ["é.txt", "", "new, binary", []],
+        ["x b/x.py", "", "deleted", []],
+    ]

@@ -1,0 +1,84 @@
+"""The list of runs, when there are thousands."""
+
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+pytestmark = pytest.mark.usefixtures("busy")
+
+COUNTS = {"total": 4, "pending": 0, "running": 0, "waiting": 0, "accepted": 4, "failed": 0, "skipped": 0}
+PAGES = 6
+
+
+def old_run(number: int) -> dict[str, object]:
+    state = "failed" if number % 10 == 0 else "succeeded"
+    return {
+        "name": f"runs/old-{number}",
+        "title": f"Nightly {number}",
+        "state": state,
+        "reason": "the disk was full" if state == "failed" else "",
+        "project": "/code/shop",
+        "tasks": COUNTS,
+        "usage": {"cost": number * 1000, "cost_incomplete": False},
+        "created": 1_600_000_000_000 + number,
+        "started": 1_600_000_000_000,
+        "ended": 1_600_000_000_000 + number * 1000,
+        "sequence": 9,
+    }
+
+
+def answer(route: Route) -> None:
+    """Answers with a page of runs of long ago, in place of the web app."""
+    token = parse_qs(urlsplit(route.request.url).query).get("page_token", [""])[0]
+    place = int(token or 0)
+    runs = [old_run(number) for number in range(3000 - place * 500, 3000 - (place + 1) * 500, -1)]
+    following = str(place + 1) if place + 1 < PAGES else ""
+    route.fulfill(body=json.dumps({"runs": runs, "next": following}), content_type="application/json")
+
+
+@pytest.fixture
+def many(page: Page) -> Page:
+    """The list with 3,000 runs of long ago beside those of the tests."""
+    page.route("**/api/runs?*", answer)
+    page.goto("/")
+    expect(page.locator(".pager [role=status]")).to_have_text(re.compile(r"of 3,\d\d\d$"))
+    return page
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator(".run-row .card-link").all_inner_texts()
+
+
+def test_thousands_of_runs_are_turned_page_by_page(many: Page) -> None:
+    """Fifty stand on a page, those that go on first; the page stands in the address."""
+    assert many.locator(".run-row").count() == 50
+    expect(many.locator(".run-row").first).to_contain_text(re.compile("Storefront"))
+    many.get_by_role("button", name="Next").click()
+    expect(many.locator(".pager")).to_contain_text("51–100 of")  # noqa: RUF001 (as people write a range)
+    expect(many).to_have_url(re.compile(r"\?page=2$"))
+    many.reload()
+    expect(many.locator(".pager")).to_contain_text("51–100 of")  # noqa: RUF001 (as people write a range)
+
+
+def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
+    """Every word must be found; a state's count is that of what was found; an order holds for all pages."""
+    many.keyboard.press("/")
+    many.keyboard.type("nightly 299")
+    expect(many.locator(".run-row")).to_have_count(13)
+    assert titles(many)[0] == "Nightly 2999"
+    many.get_by_role("button", name=re.compile(r"^Failed")).click()
+    expect(many.locator(".run-row")).to_have_count(1)
+    expect(many.locator(".run-row")).to_contain_text("the disk was full")
+    expect(many).to_have_url(re.compile(r"q=nightly\+299&state=failed"))
+    many.reload()
+    expect(many.get_by_label("Search runs")).to_have_value("nightly 299")
+    expect(many.locator(".run-row")).to_have_count(1)
+    many.get_by_label("Search runs").fill("nothing like it")
+    many.get_by_role("button", name="Show all runs").click()
+    many.get_by_label("Order").select_option("Most expensive first")
+    expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 3000")
+    many.get_by_label("Order").select_option("Oldest first")
+    expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 1")

@@ -1,0 +1,77 @@
+"""What the operator says to a running agent."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.runs import Runs
+
+LISTENING = """
+name: Listening
+epics:
+  - key: alpha
+    title: Alpha
+    tasks:
+      - key: one
+        title: First thing
+        prompt: Do it.
+        script:
+          - ask: May I?
+          - say: Thank you.
+          - wait: 60s
+  - key: beta
+    title: Beta
+    tasks:
+      - key: one
+        title: A command
+        prompt: Do it.
+        agent: "command:sleep 60"
+"""
+
+
+def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
+    """Enter sends; the words wait below until the session itself has them."""
+    page.goto(f"/{busy}/epics/search/tasks/ranking/attempts/1")
+    field = page.get_by_label("Tell the agent something")
+    field.fill("Use the index of last year.")
+    with page.expect_response("**:send") as answer:
+        field.press("Enter")
+    assert answer.value.ok
+    expect(field).to_have_value("")
+    expect(page.locator(".operator", has_text="Use the index of last year.")).to_be_attached()
+    expect(page.locator(".steer-sent")).to_have_count(0)
+    field.press("Escape")
+    expect(page.get_by_role("tab", selected=True)).to_be_focused()
+    expect(page.get_by_role("tabpanel")).to_be_visible()
+
+
+@pytest.mark.complains("409 ")
+def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None:
+    """The refusal says why, and the field goes."""
+    name = runs.start(LISTENING)
+    runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "running")
+    page.goto(f"/{name}/epics/beta/tasks/one/attempts/1")
+    field = page.get_by_label("Tell the agent something")
+    field.fill("Hurry.")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("alert")).to_contain_text("messages")
+    expect(field).to_have_count(0)
+    runs.cancel(name)
+
+
+def test_an_approval_is_denied_in_the_session_with_a_message(page: Page, runs: Runs) -> None:
+    """The session shows the answer beside its question, and the words in its log."""
+    name = runs.start(LISTENING)
+    attempt = f"{name}/epics/alpha/tasks/one/attempts/1"
+    runs.wait_for(attempt, "waiting")
+    page.goto(f"/{attempt}")
+    dialog = page.locator("dialog.session")
+    dialog.get_by_role("button", name="With a message…").click()
+    dialog.get_by_label("Message to the agent").fill("Not today.")
+    dialog.get_by_role("button", name="Deny").click()
+    expect(dialog.locator(".approval")).to_have_count(0)
+    expect(dialog.locator(".stream")).to_contain_text(re.compile(r"May I\?.*Denied"))
+    page.goto(f"/{attempt}?tab=logs")
+    expect(page.locator(".log-row", has_text="Denied Not today.")).to_be_visible()
+    runs.cancel(name)

@@ -1,0 +1,76 @@
+"""What counts as waiting for a human."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+from ui_svc import attention
+from ui_svc.attention import RunParts
+
+NOW = 1_000_000
+TASK = "runs/r/epics/e/tasks/t"
+
+
+def failed_task(*, ended: int, state: "pb.AttemptState.ValueType" = pb.ATTEMPT_STATE_FAILED) -> pb.Task:
+    attempt = pb.Attempt(name=f"{TASK}/attempts/2", state=state, end_time=Timestamp(seconds=ended))
+    return pb.Task(
+        name=TASK, title="Pay", state=pb.TASK_STATE_FAILED, reason="no key", latest_attempt=attempt
+    )
+
+
+def parts(task: pb.Task, state: "pb.RunState.ValueType" = pb.RUN_STATE_RUNNING) -> RunParts:
+    epic = pb.Epic(name="runs/r/epics/e", title="Payments")
+    return RunParts(pb.Run(name="runs/r", title="Shop", state=state), {epic.name: epic}, {task.name: task})
+
+
+def test_a_failed_task_is_an_item_with_the_titles_of_its_place() -> None:
+    """It is keyed by its attempt, so that another failure of the task is another item."""
+    (item,) = attention.failures(parts(failed_task(ended=NOW - 60)), NOW)
+    assert item["key"] == f"{TASK}/attempts/2"
+    assert (item["title"], item["epic_title"], item["run_title"]) == ("Pay", "Payments", "Shop")
+    assert item["reason"] == "no key"
+
+
+def test_what_failed_long_ago_or_was_stopped_by_hand_waits_for_nobody() -> None:
+    """A day is the limit; who stops an agent knows of it."""
+    old = failed_task(ended=NOW - attention.RECENT_HOURS * 3600 - 1)
+    stopped = failed_task(ended=NOW - 60, state=pb.ATTEMPT_STATE_STOPPED)
+    assert not list(attention.failures(parts(old), NOW))
+    assert not list(attention.failures(parts(stopped), NOW))
+
+
+def test_a_run_is_an_item_only_where_none_of_its_tasks_failed() -> None:
+    """A conflict fails a run without a failed task."""
+    done = pb.Task(name=TASK, state=pb.TASK_STATE_ACCEPTED)
+    (item,) = attention.failures(parts(done, pb.RUN_STATE_FAILED), NOW)
+    assert (item["kind"], item["key"]) == ("run", "runs/r")
+    (item,) = attention.failures(parts(failed_task(ended=NOW - 60), pb.RUN_STATE_FAILED), NOW)
+    assert item["kind"] == "task"
+
+
+def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() -> None:
+    """A run that goes on is, however old."""
+    failed = pb.TaskCounts(failed=1)
+    ended = Timestamp(seconds=NOW - 60)
+    assert attention.may_have_failures(pb.Run(tasks=failed), NOW)
+    assert attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_FAILED, end_time=ended), NOW)
+    assert not attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_CANCELLED), NOW)
+    old = Timestamp(seconds=NOW - attention.RECENT_HOURS * 3600 - 1)
+    assert not attention.may_have_failures(pb.Run(tasks=failed, end_time=old), NOW)
+
+
+def test_questions_come_before_failures_and_the_oldest_first() -> None:
+    """Without what is known of its run, a question is placed by its keys."""
+    asked = [
+        pb.Approval(
+            attempt=f"{TASK}/attempts/{number}", approval_id="q", request_time=Timestamp(seconds=time)
+        )
+        for number, time in ((1, 900), (2, 800))
+    ]
+    items = [
+        *attention.failures(parts(failed_task(ended=NOW - 60)), NOW),
+        *(attention.question(each, None) for each in asked),
+    ]
+    ordered = attention.oldest_first(items)
+    assert [item["kind"] for item in ordered] == ["question", "question", "task"]
+    assert [item["time"] for item in ordered[:2]] == [800_000, 900_000]
+    assert ordered[0]["title"] == "t"

@@ -1,0 +1,80 @@
+// What waits for the operator, over all runs. Every page counts it in its bar and title.
+import { computed, reactive, ref, shallowRef, watchEffect } from "vue";
+import { post } from "./api.js";
+import { follow } from "./follow.js";
+import { href } from "./paths.js";
+
+const KEPT = "heddle-dismissed";
+// Failures that were looked at and put aside; older ones are history anyway.
+const MOST_KEPT = 500;
+
+const all = shallowRef([]);
+const dismissed = ref(readDismissed());
+// What was answered and is not true yet, by item: "allowing", "denying".
+const pending = reactive(new Map());
+
+export const items = computed(() => all.value.filter((item) => item.kind === "question" || !dismissed.value.has(item.key)));
+
+// What the page itself is called.
+export const pageTitle = ref("Heddle");
+
+let link = null;
+
+export function useAttention() {
+  link ??= begin();
+  return { items, pending, status: link.status, answer, dismiss };
+}
+
+function begin() {
+  watchEffect(() => {
+    const count = items.value.length;
+    document.title = (count ? `(${count}) ` : "") + pageTitle.value;
+  });
+  addEventListener("storage", (event) => event.key === KEPT && (dismissed.value = readDismissed()));
+  let known = null;
+  const take = (news) => {
+    if (!news.items) return;
+    all.value = news.items;
+    const questions = news.items.filter((item) => item.kind === "question");
+    const keys = new Set(questions.map((item) => item.key));
+    for (const key of pending.keys()) if (!keys.has(key)) pending.delete(key);
+    // What was there when the page opened is no news.
+    if (known) questions.filter((item) => !known.has(item.key)).forEach(notify);
+    known = keys;
+  };
+  return follow({ ask: "heddle_look_at_attention", event: "heddle_attention", room: "attention", onSnapshot: take, onFrame: take });
+}
+
+async function answer(item, approved, message) {
+  pending.set(item.key, approved ? "allowing" : "denying");
+  try {
+    await post(`${item.attempt}:resolve`, { approval_id: item.id, approved, message });
+  } catch (problem) {
+    pending.delete(item.key);
+    throw problem;
+  }
+}
+
+function dismiss(item) {
+  const kept = [...readDismissed(), item.key].slice(-MOST_KEPT);
+  localStorage.setItem(KEPT, JSON.stringify(kept));
+  dismissed.value = new Set(kept);
+}
+
+function readDismissed() {
+  try {
+    return new Set(JSON.parse(localStorage.getItem(KEPT) ?? "[]"));
+  } catch {
+    return new Set();
+  }
+}
+
+// Who looks at the page needs no notification; the browser shows one for all its tabs.
+function notify(item) {
+  if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
+  const shown = new Notification(`${item.title} asks you`, { body: item.question, tag: item.key });
+  shown.onclick = () => {
+    window.focus();
+    location.assign(href(`/${item.attempt}`));
+  };
+}

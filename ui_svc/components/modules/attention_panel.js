@@ -1,0 +1,120 @@
+// The count in the bar, and behind it the list of what waits for the operator.
+import { computed, nextTick, onMounted, onUnmounted, ref } from "vue";
+import { post } from "./api.js";
+import { Approval } from "./approval.js";
+import { useAttention } from "./attention.js";
+import { offer } from "./commands.js";
+import { plural } from "./format.js";
+import { Icon } from "./icons.js";
+import { Ago, Empty } from "./parts.js";
+import { href } from "./paths.js";
+import { plain } from "./text.js";
+import { toast } from "./toasts.js";
+
+const Item = {
+  props: ["item", "attention"],
+  components: { Ago, Approval, Icon },
+  template: `
+    <li class="attention-item" :class="item.kind === 'question' ? 'tone-wait' : 'tone-bad'" tabindex="-1" :data-key="item.key">
+      <p class="attention-place"><a :href="address">{{ item.title }}</a><span v-if="item.epic_title" class="quiet">{{ item.epic_title }} · {{ item.run_title }}</span><span class="grow"></span><span class="quiet num"><Ago :time="item.time" /></span></p>
+      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message) => attention.answer(item, approved, message)" />
+      <template v-else>
+        <p class="attention-reason"><Icon name="cross" /><span><b>{{ item.kind === "run" ? "The run failed" : "Failed" }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
+        <div class="approval-buttons">
+          <button v-if="item.task" type="button" class="button small" :disabled="retrying" data-answer="retry" @click="retry"><Icon name="retry" />{{ retrying ? "Starting…" : "Retry" }}</button>
+          <button type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
+        </div>
+      </template>
+    </li>`,
+  setup(props) {
+    const retrying = ref(false);
+    async function retry() {
+      retrying.value = true;
+      try {
+        await post(`${props.item.task}:retry`);
+        toast(`${props.item.title} gets another attempt`);
+      } catch (problem) {
+        retrying.value = false;
+        toast(problem.message, "bad");
+      }
+    }
+    return { address: computed(() => href(`/${props.item.attempt ?? props.item.run}`)), plain, retry, retrying };
+  },
+};
+
+// What a key does to the item that has the focus: it presses that button.
+const ANSWERS = { a: "allow", d: "deny", m: "message", r: "retry", x: "dismiss" };
+
+export const Attention = {
+  components: { Empty, Icon, Item },
+  template: `
+    <button type="button" class="attention-button" :class="{ 'has-some': count, 'has-question': questions }" :aria-label="label" :title="label + ' (a)'" @click="open"><Icon name="hand" /><b v-if="count" class="num">{{ count }}</b></button>
+    <dialog v-if="shown" ref="dialog" class="modal attention" aria-labelledby="attention-title" @click="onClick" @close="onClose" @keydown="onKey">
+      <header class="attention-head"><h2 id="attention-title">Waiting for you<span v-if="count" class="badge num">{{ count }}</span></h2><span class="grow"></span>
+        <button v-if="mayAsk" type="button" class="button small ghost" @click="askToNotify">Notify me when I look elsewhere</button>
+        <button type="button" class="icon-button" aria-label="Close" title="Close (Esc)" @click="dialog.close()"><Icon name="cross" /></button></header>
+      <div class="attention-list" ref="list">
+        <ol v-if="count"><Item v-for="item in items" :key="item.key" :item="item" :attention="attention" /></ol>
+        <Empty v-else-if="attention.status.ready" icon="check" title="Nothing waits for you"><p>Questions of agents and what failed in the last day stand here, of all runs.</p></Empty>
+        <div v-else class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
+      </div>
+      <footer v-if="count" class="attention-keys quiet"><kbd>j</kbd><kbd>k</kbd> move <kbd>a</kbd> allow <kbd>d</kbd> deny <kbd>m</kbd> message <kbd>r</kbd> retry <kbd>x</kbd> dismiss <kbd>Enter</kbd> open</footer>
+    </dialog>`,
+  setup() {
+    const attention = useAttention();
+    const dialog = ref(null);
+    const list = ref(null);
+    const shown = ref(false);
+    const mayAsk = ref("Notification" in window && Notification.permission === "default");
+    const items = attention.items;
+    const count = computed(() => items.value.length);
+    const questions = computed(() => items.value.filter((item) => item.kind === "question").length);
+    const label = computed(() => (count.value ? `${plural(count.value, "thing waits", "things wait")} for you` : "Nothing waits for you"));
+
+    async function open() {
+      if (shown.value) return;
+      shown.value = true;
+      await nextTick();
+      dialog.value.showModal();
+      focus(0);
+    }
+    const rows = () => [...(list.value?.querySelectorAll(".attention-item") ?? [])];
+    function focus(place) {
+      const all = rows();
+      all[Math.max(0, Math.min(all.length - 1, place))]?.focus();
+    }
+    function onKey(event) {
+      // Nothing of this reaches the page behind.
+      event.stopPropagation();
+      if (event.target.matches("input") || event.metaKey || event.ctrlKey || event.altKey) return;
+      const row = event.target.closest(".attention-item");
+      const place = rows().indexOf(row);
+      const move = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+      if (move) focus(place + move);
+      else if (event.key === "Enter" && event.target === row) row.querySelector("a").click();
+      else if (row && ANSWERS[event.key]) {
+        row.querySelector(`[data-answer="${ANSWERS[event.key]}"]`)?.click();
+        // The focus stays in the list when the item goes.
+        if (event.key === "x") nextTick(() => focus(place));
+      } else return;
+      event.preventDefault();
+    }
+    function onPageKey(event) {
+      if (event.key !== "a" || event.metaKey || event.ctrlKey || event.altKey) return;
+      if (!event.target.closest?.("input, textarea, select, [contenteditable]")) open();
+    }
+    async function askToNotify() {
+      const answer = await Notification.requestPermission();
+      mayAsk.value = false;
+      toast(answer === "granted" ? "You are notified of questions while you look elsewhere" : "The browser shows no notifications of this page");
+    }
+    offer(() => [{ word: "Waiting for you", hint: label.value, icon: "hand", run: open }]);
+    onMounted(() => document.addEventListener("keydown", onPageKey));
+    onUnmounted(() => document.removeEventListener("keydown", onPageKey));
+    return {
+      askToNotify, attention, count, dialog, items, label, list, mayAsk, onKey, open, questions, shown,
+      onClick: (event) => event.target === dialog.value && dialog.value.close(),
+      onClose: (event) => event.target === dialog.value && (shown.value = false),
+    };
+  },
+};

@@ -1,0 +1,27 @@
+// What can be done from the palette: every part of the page offers its own.
+import { onUnmounted, shallowReactive } from "vue";
+
+const sources = shallowReactive(new Set());
+
+// `source()` returns commands: {word, hint, icon, run}. They are offered while the caller's component lives.
+export function offer(source) {
+  sources.add(source);
+  onUnmounted(() => sources.delete(source));
+}
+
+export const offered = () => [...sources].flatMap((source) => source());
+
+// Returns the commands that have every word of `query`, those first that begin with it.
+export function matching(commands, query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const rank = (command) => {
+    const text = command.word.toLowerCase();
+    if (text.startsWith(words[0] ?? "")) return 0;
+    return words.every((word) => text.includes(word)) ? 1 : 2;
+  };
+  return commands
+    .filter((command) => words.every((word) => `${command.word} ${command.hint ?? ""}`.toLowerCase().includes(word)))
+    .map((command, place) => ({ command, place, rank: rank(command) }))
+    .sort((a, b) => a.rank - b.rank || a.place - b.place)
+    .map((each) => each.command);
+}

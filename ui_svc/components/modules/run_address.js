@@ -1,0 +1,36 @@
+// The address of a run's page: which view it shows, and which session lies over that.
+import { href } from "./paths.js";
+
+export const VIEWS = [
+  { key: "board", word: "Board" },
+  { key: "timeline", word: "Timeline" },
+  { key: "changes", word: "Changes" },
+];
+
+// `session` is the resource name of a task or attempt; empty: none is open.
+export function readAddress(run) {
+  const path = decoded(location.pathname.slice((window.path_prefix ?? "").length + 1));
+  const rest = path.slice(run.length + 1);
+  const session = rest.startsWith("epics/") ? path : "";
+  // Under a session lies the view that it was opened from.
+  const key = session ? history.state?.view : rest;
+  return {
+    view: VIEWS.some((view) => view.key === key) ? key : "board",
+    session,
+    // A link to a line needs no tab.
+    tab: new URLSearchParams(location.search).get("tab") ?? (location.hash.startsWith("#L") ? "logs" : ""),
+  };
+}
+
+export function addressOf(run, { view, session, tab }) {
+  if (session) return href(`/${session}`) + (tab ? `?tab=${tab}` : "");
+  return href(view === "board" ? `/${run}` : `/${run}/${view}`);
+}
+
+function decoded(path) {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,68 @@
+// The head of a run's page: what it is, how far, and the controls of the whole.
+import { computed, ref } from "vue";
+import { post } from "./api.js";
+import { offer } from "./commands.js";
+import { money } from "./format.js";
+import { Icon } from "./icons.js";
+import { Ask, Elapsed, Progress, Status } from "./parts.js";
+import { RUN, RUN_ENDED, status } from "./status.js";
+import { toast } from "./toasts.js";
+
+export const Header = {
+  props: ["store"],
+  components: { Ask, Elapsed, Icon, Progress, Status },
+  template: `
+    <div class="run-head">
+      <div class="run-line">
+        <h1>{{ run.title }}</h1>
+        <Status :of="state" />
+        <span v-if="run.reason" class="run-reason">{{ run.reason }}</span>
+        <span class="grow"></span>
+        <div v-if="!ended" class="run-controls">
+          <button v-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
+          <button v-else type="button" class="button small" title="Running agents go on; no new task starts" @click="change('pause')"><Icon name="pause" />Pause</button>
+          <Ask label="Cancel run" icon="stop" question="Stop every agent and end the run?" yes="Cancel run" :pending="run.state === 'cancelling' || cancelling" pending-label="Cancelling…" :act="cancel" />
+        </div>
+      </div>
+      <div class="run-progress">
+        <Progress :tasks="run.tasks" />
+        <span class="num"><b>{{ run.tasks.accepted }}</b> of {{ run.tasks.total }} tasks</span>
+        <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
+        <span class="num" title="Cost of the run so far">{{ money(run.usage) }}</span>
+      </div>
+      <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
+    </div>`,
+  setup(props) {
+    const run = computed(() => props.store.run.value);
+    const cancelling = ref(false);
+    async function change(word) {
+      try {
+        await post(`${props.store.name}:${word}`);
+      } catch (problem) {
+        toast(problem.message, "bad");
+      }
+    }
+    async function cancel() {
+      cancelling.value = true;
+      try {
+        await post(`${props.store.name}:cancel`);
+      } finally {
+        cancelling.value = false;
+      }
+    }
+    offer(() => {
+      if (RUN_ENDED.has(run.value.state)) return [];
+      const paused = run.value.state === "paused";
+      return [{ word: paused ? "Resume the run" : "Pause the run", hint: run.value.title, icon: paused ? "play" : "pause", run: () => change(paused ? "resume" : "pause") }];
+    });
+    return {
+      run,
+      cancelling,
+      change,
+      cancel,
+      money,
+      state: computed(() => status(RUN, run.value.state)),
+      ended: computed(() => RUN_ENDED.has(run.value.state)),
+    };
+  },
+};

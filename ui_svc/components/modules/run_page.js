@@ -1,0 +1,97 @@
+// The page of one run: its board, timeline or changes, and over it the session that the address names.
+import { computed, onMounted, onUnmounted, reactive, watchEffect } from "vue";
+import { pageTitle } from "./attention.js";
+import { Board } from "./board.js";
+import { Changes } from "./changes.js";
+import { offer } from "./commands.js";
+import { Frame } from "./frame.js";
+import { MissingSession } from "./missing_session.js";
+import { Empty } from "./parts.js";
+import { href } from "./paths.js";
+import { addressOf, readAddress, VIEWS } from "./run_address.js";
+import { Header } from "./run_header.js";
+import { createRunStore } from "./run_store.js";
+import { SessionModal } from "./session_modal.js";
+import { status, TASK } from "./status.js";
+import { Timeline } from "./timeline.js";
+
+const PAGES = { board: Board, timeline: Timeline, changes: Changes };
+
+export default {
+  props: { run: String },
+  components: { Empty, Frame, Header, MissingSession, SessionModal },
+  template: `
+    <Frame :status="store.status">
+      <template #crumbs><nav class="crumbs" aria-label="Where you are"><a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">{{ run }}</span></nav></template>
+      <Empty v-if="store.status.failure && !store.run.value" icon="search" title="This run is not here">
+        <p>{{ store.status.failure }}</p><p><a class="button" :href="home">See all runs</a></p>
+      </Empty>
+      <div v-else-if="!store.run.value" class="board-loading" role="status" aria-label="Loading the run">
+        <div class="skeleton wide"></div><div class="lanes"><div v-for="n in 6" :key="n" class="skeleton lane"></div></div>
+      </div>
+      <template v-else>
+        <Header :store="store" />
+        <nav class="views" aria-label="Views of this run"><a v-for="view in VIEWS" :key="view.key" :href="addressOf(view.key)" :aria-current="at.view === view.key ? 'page' : undefined" @click="showView($event, view.key)">{{ view.word }}</a></nav>
+        <component :is="page" :store="store" :covered="!!at.session" @open="open" />
+        <SessionModal v-if="session" :store="store" :attempt="session" :tab="at.tab" @step="replace" @tab="showTab" @open="replace" @close="close" />
+        <MissingSession v-else-if="at.session" :store="store" :session="at.session" @open="replace" @close="close" />
+      </template>
+    </Frame>`,
+  setup(props) {
+    const name = `runs/${props.run}`;
+    const store = createRunStore(name);
+    const at = reactive(readAddress(name));
+
+    // A task's own address leads to its newest attempt.
+    const session = computed(() => {
+      const asked = store.tasks.get(at.session)?.attempt?.name ?? at.session;
+      return store.hasAttempt(asked) ? asked : "";
+    });
+
+    // The address says what is open; Back therefore closes it.
+    const read = () => Object.assign(at, readAddress(name));
+    // Whether the session was opened from this page, so that there is something to go back to.
+    let opened = false;
+    function go(change, how) {
+      const next = { ...at, ...change };
+      history[how]({ view: next.view }, "", addressOf(name, next));
+      read();
+    }
+    function showView(event, view) {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      if (view !== at.view) go({ view }, "pushState");
+    }
+    function open(of) {
+      go({ session: of, tab: "" }, "pushState");
+      opened = true;
+    }
+    const replace = (of) => go({ session: of }, "replaceState");
+    const showTab = (tab) => go({ session: session.value, tab }, "replaceState");
+    function close() {
+      if (opened) {
+        at.session = "";
+        history.back();
+      } else go({ session: "", tab: "" }, "pushState");
+      opened = false;
+    }
+    const onPop = () => {
+      opened = false;
+      read();
+    };
+
+    offer(() => [
+      ...VIEWS.map((view) => ({ word: view.word, hint: "View of this run", icon: "right", run: () => go({ view: view.key, session: "" }, "pushState") })),
+      ...[...store.tasks.values()]
+        .filter((task) => task.attempt)
+        .map((task) => ({ word: task.title, hint: `${status(TASK, task.state).word} · ${store.epics.get(task.epic)?.title}`, icon: "terminal", run: () => (at.session ? replace : open)(task.attempt.name) })),
+    ]);
+    onMounted(() => addEventListener("popstate", onPop));
+    onUnmounted(() => {
+      removeEventListener("popstate", onPop);
+      store.close();
+    });
+    watchEffect(() => (pageTitle.value = `${store.run.value?.title ?? props.run} – Heddle`));
+    return { addressOf: (view) => addressOf(name, { view }), at, close, home: href("/"), open, page: computed(() => PAGES[at.view] ?? Board), replace, session, showTab, showView, store, VIEWS };
+  },
+};

@@ -1,0 +1,85 @@
+// Maps time to a place between 0 and 1. Where nothing worked, time may be compressed.
+
+// A gap is idle from here on: so long, and so much of the time that was worked.
+const IDLE = 20_000;
+const IDLE_SHARE = 0.04;
+// What is left of a compressed gap, as a share of the time that was worked.
+const GAP_SHARE = 0.025;
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map((seconds) => seconds * 1000);
+
+// Returns when at least one span worked, as pairs in order. Who waits for the operator does not.
+function worked(spans, now) {
+  const pieces = [];
+  for (const span of spans) {
+    let from = span.from;
+    for (const wait of span.waits) {
+      pieces.push([from, wait.from]);
+      from = wait.to ?? now;
+    }
+    pieces.push([from, span.to ?? now]);
+  }
+  pieces.sort((a, b) => a[0] - b[0]);
+  const out = [];
+  for (const [from, to] of pieces) {
+    const last = out[out.length - 1];
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
+    else out.push([from, Math.max(from, to)]);
+  }
+  return out;
+}
+
+export function createScale(spans, now, compress) {
+  const busy = worked(spans, now);
+  if (!busy.length) return { place: () => 0, gaps: [], segments: [] };
+  const first = Math.min(busy[0][0], ...spans.map((span) => span.from));
+  const last = Math.max(busy[busy.length - 1][1], ...spans.map((span) => span.to ?? now), first + 1000);
+  const total = busy.reduce((all, [from, to]) => all + to - from, 0);
+  const idle = compress ? Math.max(IDLE, total * IDLE_SHARE) : Infinity;
+  const short = Math.max(total * GAP_SHARE, 500);
+
+  const segments = [];
+  let at = first;
+  const add = (to, gap) => {
+    if (to <= at) return;
+    segments.push({ from: at, to, gap, weight: gap ? short : to - at });
+    at = to;
+  };
+  for (const [from, to] of busy) {
+    if (from - at > idle) add(from, true);
+    add(to, false);
+  }
+  add(last, last - at > idle);
+  const weight = segments.reduce((all, each) => all + each.weight, 0);
+  let sum = 0;
+  for (const each of segments) {
+    each.start = sum / weight;
+    each.width = each.weight / weight;
+    sum += each.weight;
+  }
+
+  function place(time) {
+    const it = segments.find((each) => time <= each.to) ?? segments[segments.length - 1];
+    return it.start + it.width * Math.min(1, Math.max(0, (time - it.from) / (it.to - it.from)));
+  }
+  return { place, segments, weight, gaps: segments.filter((each) => each.gap) };
+}
+
+// Returns round times to write on the axis, at least `room` pixels apart.
+export function ticks(scale, width, room = 86) {
+  const wanted = (scale.weight / Math.max(width, 1)) * room;
+  const step = STEPS.find((each) => each >= wanted) ?? STEPS[STEPS.length - 1];
+  const zone = new Date().getTimezoneOffset() * 60_000;
+  const out = [];
+  let free = -Infinity;
+  for (const segment of scale.segments) {
+    if (segment.gap) continue;
+    for (let time = Math.ceil((segment.from - zone) / step) * step + zone; time <= segment.to; time += step) {
+      const x = scale.place(time) * width;
+      if (x < free || x > width - 30) continue;
+      out.push({ time, x, seconds: step < 60_000 });
+      free = x + room * 0.8;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,78 @@
+// From a run's events: how long each attempt and merge took, and what the end waited for.
+
+// Spans by key: an attempt's resource name, or "merge EPIC".
+export function createSpans(run) {
+  const spans = new Map();
+
+  const keyOf = (turn) => `${run}/epics/${turn.epic}/tasks/${turn.task}/attempts/${turn.attempt}`;
+
+  function end(key, time, outcome) {
+    const span = spans.get(key);
+    if (!span || span.to) return;
+    closeWaits(span, time);
+    Object.assign(span, { to: time, outcome });
+  }
+
+  function closeWaits(span, time) {
+    span.asked.clear();
+    const wait = span.waits[span.waits.length - 1];
+    if (wait && !wait.to) wait.to = time;
+  }
+
+  function begin(key, kind, turn) {
+    spans.set(key, { key, kind, epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, outcome: "running", waits: [], asked: new Set(), checked: null });
+  }
+
+  function apply(turn) {
+    const key = keyOf(turn);
+    const span = spans.get(key);
+    switch (turn.type) {
+      case "task_started":
+        return begin(key, "attempt", turn);
+      case "approval_requested":
+        if (!span) return undefined;
+        if (!span.asked.size) span.waits.push({ from: turn.time, to: null });
+        return void span.asked.add(turn.approval_id);
+      case "approval_resolved":
+        span?.asked.delete(turn.approval_id);
+        if (span && !span.asked.size) closeWaits(span, turn.time);
+        return undefined;
+      case "session_finished":
+        if (!span || span.to) return undefined;
+        closeWaits(span, turn.time);
+        return void (span.checked = turn.time);
+      case "task_accepted":
+        return end(key, turn.time, "accepted");
+      case "task_failed":
+        return end(key, turn.time, "failed");
+      case "merge_started":
+        return begin(`merge ${turn.epic}`, "merge", turn);
+      case "merge_finished":
+        return end(`merge ${turn.epic}`, turn.time, "accepted");
+      case "merge_conflicted":
+        return end(`merge ${turn.epic}`, turn.time, "failed");
+      default:
+        return undefined;
+    }
+  }
+
+  return { spans, apply };
+}
+
+// The chain of spans, back from the one that ended last (or goes on), each of which the
+// next one waited for: the one before it in its epic, else the last of a dependency.
+// `dependsOn` gives an epic's keys.
+export function criticalPath(spans, dependsOn) {
+  const endOf = (span) => span.to ?? Infinity;
+  const latest = (some) => some.reduce((best, span) => (!best || endOf(span) > endOf(best) ? span : best), null);
+  const path = new Set();
+  for (let span = latest(spans); span && !path.has(span.key); ) {
+    path.add(span.key);
+    const start = span.from;
+    const earlier = spans.filter((each) => each !== span && endOf(each) <= start);
+    const own = earlier.filter((each) => each.epic === span.epic);
+    const needed = dependsOn(span.epic);
+    span = latest(own) ?? latest(earlier.filter((each) => needed.includes(each.epic)));
+  }
+  return path;
+}

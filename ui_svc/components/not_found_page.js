@@ -1,0 +1,1 @@
+export { default } from "heddle/not_found.js";

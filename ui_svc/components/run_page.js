@@ -1,0 +1,1 @@
+export { default } from "heddle/run_page.js";
