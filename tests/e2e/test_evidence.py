@@ -1,7 +1,6 @@
 """What the Quality tab makes of checks' reports."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -59,12 +58,12 @@ PLAN = json.dumps(
 
 
 @pytest.fixture(name="compared", scope="module")
-def _compared(runs: Runs) -> Iterator[str]:
+def _compared(runs: Runs) -> str:
     name = runs.start(PLAN)
     runs.wait_for(f"{name}/epics/shop/tasks/first/attempts/1", "accepted")
     second = f"{name}/epics/shop/tasks/second/attempts/1"
     runs.wait_for(second, "failed")
-    yield second
+    return second
 
 
 def test_new_failures_come_first(page: Page, compared: str) -> None:
@@ -76,7 +75,7 @@ def test_new_failures_come_first(page: Page, compared: str) -> None:
     )
     expect(evidence.locator("ul").nth(0)).to_have_text("shop::sold")
     expect(evidence.locator("ul").nth(1)).to_have_text("shop::mended")
-    expect(evidence).to_contain_text("75.0 % (−5.0) of 100 lines")
+    expect(evidence).to_contain_text("75.0 % (\u22125.0) of 100 lines")
     expect(evidence).to_contain_text("1 error, 0 warnings, 0 notes (+1)")
     expect(evidence.locator(".findings")).to_contain_text("error app.py:7 <b>Unsafe</b> S1")
     expect(page.get_by_text("Compared with The first task")).to_be_visible()
