@@ -83,7 +83,12 @@ def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
 def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
     """Returns the newest attempt of a task that failed; None where none did."""
     of_task = (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
-    chosen = sa.select(attempts).where(*of_task, attempts.c.state == pb.ATTEMPT_STATE_FAILED)
+    chosen = sa.select(attempts).where(
+        *of_task,
+        attempts.c.state == pb.ATTEMPT_STATE_FAILED,
+        # A busy provider says nothing about the work.
+        attempts.c.counts,
+    )
     row = connection.execute(chosen.order_by(attempts.c.number.desc()).limit(1)).one_or_none()
     return None if row is None else attempt_of(row)
 

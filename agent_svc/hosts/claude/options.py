@@ -46,7 +46,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         cwd=session.worktree_path,
         model=session.model or None,
         max_turns=session.max_turns if session.HasField("max_turns") else None,
-        max_budget_usd=session.budget_usd_micros / 1e6 if session.HasField("budget_usd_micros") else None,
+        max_budget_usd=_budget(session, resume),
         resume=resume or None,
         system_prompt={"type": "preset", "preset": "claude_code"},
         # The project's CLAUDE.md and settings; the user's own settings are about the user.
@@ -62,3 +62,14 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         verbatim_prompts=False,
         env={**QUIET, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
+
+
+def _budget(session: pb.StartSessionRequest, resume: str) -> float | None:
+    """Returns the US dollars at which Claude stops by itself.
+
+    None for a session that goes on: Claude would count what it has cost before. The
+    scheduler stops that one.
+    """
+    if resume or not session.HasField("budget_usd_micros"):
+        return None
+    return session.budget_usd_micros / 1_000_000

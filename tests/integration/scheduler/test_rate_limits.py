@@ -75,7 +75,7 @@ async def test_a_provider_that_says_nothing_gets_a_minute(worker: FakeWorker, tm
 
     worker.play = play
     async with serving_fake(worker) as address, scheduling(address, tmp_path, clock=clock) as scheduler:
-        run = await scheduler.create(make_plan({"a": ["one"]}))
+        run = await scheduler.create(make_plan({"a": ["one"]}, agent="command:true"))
 
         async def waits_for(attempt: int, reason: str) -> bool:
             task = (await scheduler.tasks(run))["a/one"]
@@ -88,3 +88,5 @@ async def test_a_provider_that_says_nothing_gets_a_minute(worker: FakeWorker, tm
 
         await scheduler.finished(run)
         assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    # Nothing was wrong with the work, so there is nothing to remind of.
+    assert {request.prompt for request in worker.called("StartSession")} == {"Do one"}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -26,6 +27,8 @@ from claude_agent_sdk import (
 
 from agent_svc.hosts.claude.calls import tool_call
 from agent_svc.hosts.claude.failures import api_failure, error_of, failure
+from agent_svc.hosts.claude.guarding import Guard
+from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 
@@ -246,3 +249,14 @@ def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
     program = ClaudeDriver(home).program()
     assert str(credentials) in program.detail
     assert (program.available, program.version.startswith("claude-agent-sdk 0.2")) == (True, True)
+
+
+def test_only_a_new_session_stops_itself_at_its_budget(tmp_path: Path) -> None:
+    """Claude counts what a resumed session has cost before, so that one is left to the scheduler."""
+    session = pb.StartSessionRequest(worktree_path=str(tmp_path), budget_usd_micros=50_000)
+    guard = create_autospec(Guard, instance=True)
+
+    assert claude_options(session, guard, "").max_budget_usd == 0.05
+    assert claude_options(session, guard, "earlier").max_budget_usd is None
+    session.ClearField("budget_usd_micros")
+    assert claude_options(session, guard, "").max_budget_usd is None
