@@ -1,0 +1,97 @@
+"""What a run's log must keep to, looked at event by event."""
+
+from collections.abc import Mapping, Sequence
+
+from heddle import pb
+
+
+class Audit:
+    """Reads the log of one run and remembers every promise that it breaks.
+
+    `plan` holds for each epic its tasks in the order in which they are to run.
+    """
+
+    def __init__(self, run: str, plan: Mapping[str, Sequence[str]]) -> None:
+        self.violations: list[str] = []
+        # The commits of the accepted tasks of each epic, in the order of acceptance.
+        self.commits: dict[str, list[str]] = {epic: [] for epic in plan}
+        self.accepted: dict[str, list[str]] = {epic: [] for epic in plan}
+        self.last = 0
+        self.ended = False
+        self._run = run
+        self._plan = plan
+        # Per epic: the task and attempt that hold it.
+        self._live: dict[str, tuple[str, int]] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._over: set[tuple[str, str]] = set()
+        self._put_back: set[str] = set()
+        self._paused = False
+
+    def take(self, event: pb.Event) -> None:  # noqa: C901 (one for each kind)
+        """Looks at the next event."""
+        if event.sequence != self.last + 1:
+            self._broken(f"event {event.sequence} follows event {self.last}")
+        self.last = event.sequence
+        match event.WhichOneof("payload"):
+            case "task_started":
+                self._started(event)
+            case "task_accepted":
+                self._accepted(event)
+            case "task_failed":
+                self._ended(event)
+                if not event.task_failed.will_retry:
+                    self._over.add((event.epic, event.task))
+            case "task_skipped":
+                self._over.add((event.epic, event.task))
+            case "epic_ready" if event.task:
+                self._over.discard((event.epic, event.task))
+                self._put_back.add(event.epic)
+            case "run_paused":
+                self._paused = True
+            case "run_resumed":
+                self._paused = self.ended = False
+            case "run_finished":
+                self._finished()
+
+    def _started(self, event: pb.Event) -> None:
+        epic, task = event.epic, event.task
+        what = f"attempt {event.attempt} of {epic}/{task}"
+        if epic in self._live:
+            self._broken(f"{what} overlaps attempt {self._live[epic][1]} of {epic}/{self._live[epic][0]}")
+        if event.attempt != self._attempts.get((epic, task), 0) + 1:
+            self._broken(f"{what} follows attempt {self._attempts.get((epic, task), 0)}")
+        if self._paused or self.ended:
+            self._broken(f"{what} starts in a run that is {'paused' if self._paused else 'over'}")
+        if (epic, task) in self._over:
+            self._broken(f"{what} starts although its task is over")
+        order = self._plan[epic]
+        waiting = [each for each in order[: order.index(task)] if (epic, each) not in self._over]
+        if waiting:
+            self._broken(f"{what} starts before {waiting[0]}")
+        self._attempts[epic, task] = event.attempt
+        self._live[epic] = (task, event.attempt)
+
+    def _ended(self, event: pb.Event) -> None:
+        if self._live.pop(event.epic, None) != (event.task, event.attempt):
+            self._broken(f"attempt {event.attempt} of {event.epic}/{event.task} ends without being live")
+
+    def _accepted(self, event: pb.Event) -> None:
+        epic, task = event.epic, event.task
+        self._ended(event)
+        if task in self.accepted[epic]:
+            self._broken(f"{epic}/{task} is accepted twice")
+        self.accepted[epic].append(task)
+        self.commits[epic].append(event.task_accepted.commit)
+        self._over.add((epic, task))
+        places = [self._plan[epic].index(each) for each in self.accepted[epic]]
+        # What an operator puts back is accepted after tasks that were planned behind it.
+        if places != sorted(places) and epic not in self._put_back:
+            self._broken(f"tasks of {epic} were accepted in the order {self.accepted[epic]}")
+
+    def _finished(self) -> None:
+        self.ended = True
+        if self._live:
+            self._broken(f"the run ends while {sorted(self._live)} have live attempts")
+
+    def _broken(self, what: str) -> None:
+        self.violations.append(f"{self._run}: {what}")

@@ -1,0 +1,197 @@
+"""The scheduler's real policy and real store, over agents, git and time that only memory knows."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc import merging, policy
+from scheduler_svc.acting import act
+from scheduler_svc.creating import _Ground, _write
+from scheduler_svc.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
+from scheduler_svc.states import MergeState
+from scheduler_svc.store import recording
+from scheduler_svc.store.engine import WRITES, open_engine
+from scheduler_svc.store.events import collecting
+from scheduler_svc.store.leadership import _next_epoch, check_epoch
+from scheduler_svc.store.observing import observe
+from scheduler_svc.store.tables import attempts, epics, runs
+from tests.chaos.store_watch import StoreWatch
+
+Write = Callable[[sa.Connection], object]
+
+
+class Core:
+    """A leader whose sessions and merges stay under way until they are told how they end.
+
+    Every write goes through the functions that the services call, below a check
+    of the epoch; after it the store is looked at.
+    """
+
+    def __init__(self, url: str, now: int = 1_000_000) -> None:
+        self.engine = open_engine(url)
+        self.watch = StoreWatch()
+        # Microseconds since 1970.
+        self.now = now
+        self.epoch = 0
+        # The process table: which worker runs what.
+        self.processes: dict[AttemptName, str] = {}
+        # Live attempts of which no process is left.
+        self.lost: set[AttemptName] = set()
+        self.stopping: set[AttemptName] = set()
+        self.merges: dict[EpicName | RunName, None] = {}
+        # Each epic's branch: the commits of its tasks, oldest first.
+        self.branches: defaultdict[EpicName, list[str]] = defaultdict(list)
+        self.limits: dict[str, int] = {}
+        self._broken: list[str] = []
+        self.lead()
+
+    @property
+    def violations(self) -> list[str]:
+        return self._broken + self.watch.violations
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def lead(self) -> None:
+        """Begins a new term; everything but the processes is read from the database."""
+        with self.engine.connect() as connection:
+            connection.execution_options(**{WRITES: True})
+            with connection.begin():
+                self.epoch = _next_epoch(connection)
+                live = connection.execute(sa.select(attempts).where(attempts.c.ended_at.is_(None))).all()
+                merges = connection.execute(
+                    sa.select(epics.c.run, epics.c.epic).where(epics.c.merge_state == MergeState.MERGING)
+                ).all()
+                run_merges = connection.execute(
+                    sa.select(runs.c.run).where(runs.c.merge_state == MergeState.MERGING)
+                ).scalars()
+                ends = [RunName(run) for run in run_merges]
+        names = {AttemptName(row.run, row.epic, row.task, row.number): row for row in live}
+        self.lost = names.keys() - self.processes.keys()
+        self.stopping = {name for name, row in names.items() if row.stop_reason is not None} - self.lost
+        self.merges = dict.fromkeys([*(EpicName(*row) for row in merges), *ends])
+
+    def write(self, *works: Write, epoch: int | None = None) -> None:
+        """Does all of it in one transaction, as the leader of `epoch`; absent: as the one that leads."""
+        with self.engine.connect() as connection:
+            connection.execution_options(**{WRITES: True})
+            with connection.begin():
+                check_epoch(connection, self.epoch if epoch is None else epoch)
+                with collecting(connection):
+                    for work in works:
+                        work(connection)
+        self.look()
+
+    def look(self) -> None:
+        """Checks the store, the process table and the branches."""
+        with self.engine.connect() as connection, connection.begin():
+            self.watch.look(connection)
+        of_epic = Counter(name[:2] for name in self.processes)
+        of_run = Counter(name.run for name in self.processes)
+        self._broken += [f"{epic} has {count} processes" for epic, count in of_epic.items() if count > 1]
+        self._broken += [
+            f"{run} has {count} processes and may have {self.limits[run]}"
+            for run, count in of_run.items()
+            if count > self.limits[run]
+        ]
+
+    def check_branches(self) -> None:
+        """Compares each branch with what the log says was accepted."""
+        for epic, commits in self.branches.items():
+            accepted = self.watch.accepted(epic)
+            if commits != accepted:
+                self._broken.append(f"{epic} has the commits {commits}, accepted were {accepted}")
+
+    def create(self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int) -> None:
+        request = pb.CreateRunRequest(plan=plan, project="/repository")
+        ground = _Ground(worker, "/repository", "c0ffee", max_parallel)
+        self.limits[name.run] = max_parallel
+        self.write(lambda connection: _write(connection, name, request, ground, self.now))
+
+    def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
+        """Observes, decides and acts once; returns the actions that held."""
+        workers = tuple(workers)
+        with self.engine.connect() as connection, connection.begin():
+            snapshot = observe(connection, workers)
+        held: list[Action] = []
+
+        def write(connection: sa.Connection, action: Action) -> None:
+            if act(connection, action, self.now):
+                held.append(action)
+                self._begin(connection, action)
+
+        actions = policy.decide(snapshot)
+        if actions:
+            self.write(*(partial(write, action=action) for action in actions))
+        for worker in workers:
+            running = sum(where == worker.name for where in self.processes.values())
+            if running > worker.slots:
+                self._broken.append(f"worker {worker.name} has {running} processes in {worker.slots} slots")
+        return held
+
+    def _begin(self, connection: sa.Connection, action: Action) -> None:
+        match action:
+            case StartTask(attempt):
+                assignment = recording.read_assignment(connection, attempt)
+                assert assignment
+                self.processes[attempt] = assignment.worker
+            case StopAttempt(attempt):
+                self.stopping.add(attempt)
+            case MergeEpic(name) | MergeRun(name):
+                self.merges[name] = None
+            case _:
+                pass
+
+    def kill(self, attempt: AttemptName) -> None:
+        """Ends a process without a word."""
+        del self.processes[attempt]
+        self.stopping.discard(attempt)
+        self.lost.add(attempt)
+
+    def end(self, attempt: AttemptName, outcome: "pb.Outcome.ValueType") -> Write:
+        """Ends a session; returns the write that the scheduler does when it hears of it."""
+        self.processes.pop(attempt, None)
+        self.lost.discard(attempt)
+        self.stopping.discard(attempt)
+        result = pb.SessionFinished(outcome=outcome)
+        if outcome == pb.OUTCOME_SUCCEEDED:
+            commit = hashlib.sha256(str(attempt).encode()).hexdigest()[:40]
+            self.branches[attempt.parent.parent].append(commit)
+            return partial(self._accept, attempt=attempt, result=result, commit=commit)
+        return partial(self._fail, attempt=attempt, result=result)
+
+    def _accept(
+        self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, commit: str
+    ) -> None:
+        self._ingest(connection, attempt, result)
+        committed = pb.CommitTaskResponse(commit=commit)
+        recording.accept(connection, attempt, committed, self.now)
+
+    def _fail(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
+        if result.outcome != pb.OUTCOME_LOST:
+            self._ingest(connection, attempt, result)
+        kept = pb.DiscardAttemptResponse()
+        recording.fail(connection, attempt, result, kept, should_retry=policy.should_retry, now=self.now)
+
+    def _ingest(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
+        said = [
+            pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1)),
+            pb.Event(sequence=2, session_finished=result),
+        ]
+        recording.ingest(connection, attempt, said, self.now)
+
+    def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
+        """Ends a merge; returns the write that the scheduler does when it hears of it."""
+        self.merges.pop(name)
+        if merged:
+            answer = pb.MergeBranchResponse(merged=pb.MergeBranchResponse.Merged(commit="f00d"))
+        else:
+            answer = pb.MergeBranchResponse(conflict=pb.MergeBranchResponse.Conflict(files=["shared.txt"]))
+        if isinstance(name, EpicName):
+            return partial(merging._epic_merged, epic=name, answer=answer, now=self.now)
+        return partial(merging._run_merged, run=name, target="main", answer=answer, now=self.now)

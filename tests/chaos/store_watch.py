@@ -1,0 +1,93 @@
+"""Looks at the store after every step: its rows, and what its logs say since the last look."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName, RunName
+from scheduler_svc.states import ENDED_RUN
+from scheduler_svc.store.events import read_events
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from tests.chaos.audit import Audit
+
+_ALL: Final = 1 << 30
+
+_TASK = (attempts.c.run, attempts.c.epic, attempts.c.task)
+_LIVE_TWICE = (
+    sa.select(attempts.c.run, attempts.c.epic)
+    .where(attempts.c.ended_at.is_(None))
+    .group_by(attempts.c.run, attempts.c.epic)
+    .having(sa.func.count() > 1)
+)
+_ACCEPTED_TWICE = (
+    sa.select(*_TASK)
+    .where(attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED)
+    .group_by(*_TASK)
+    .having(sa.func.count() > 1)
+)
+_LIVE_IN_ENDED_RUN = (
+    sa.select(*_TASK)
+    .join(runs, runs.c.run == attempts.c.run)
+    .where(attempts.c.ended_at.is_(None), runs.c.state.in_(ENDED_RUN))
+)
+_LIVE_OF_IDLE_TASK = (
+    sa.select(*_TASK)
+    .join(
+        tasks,
+        sa.and_(
+            tasks.c.run == attempts.c.run,
+            tasks.c.epic == attempts.c.epic,
+            tasks.c.task == attempts.c.task,
+        ),
+    )
+    .where(
+        attempts.c.ended_at.is_(None),
+        tasks.c.state.not_in((pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING)),
+    )
+)
+_WRONG_ROWS: Final = {
+    "has two live attempts": _LIVE_TWICE,
+    "was accepted twice": _ACCEPTED_TWICE,
+    "runs in a run that has ended": _LIVE_IN_ENDED_RUN,
+    "has a live attempt although its task does not run": _LIVE_OF_IDLE_TASK,
+}
+
+
+class StoreWatch:
+    """Remembers what every run's log said, and every promise that was broken."""
+
+    def __init__(self) -> None:
+        self.audits: dict[str, Audit] = {}
+        self.events = 0
+        self._wrong: list[str] = []
+
+    @property
+    def violations(self) -> list[str]:
+        return self._wrong + [each for audit in self.audits.values() for each in audit.violations]
+
+    def look(self, connection: sa.Connection) -> None:
+        """Checks the rows, and the events that are new."""
+        for what, query in _WRONG_ROWS.items():
+            self._wrong += ["/".join(row) + f" {what}" for row in connection.execute(query)]
+        for run, sequence in connection.execute(sa.select(runs.c.run, runs.c.sequence)):
+            audit = self.audits.get(run) or self._audit(connection, run)
+            if audit.last == sequence:
+                continue
+            for event in read_events(connection, run, audit.last, _ALL, _ALL):
+                audit.take(event)
+                self.events += 1
+            if audit.last != sequence:
+                self._wrong.append(f"{run} counts {sequence} events and has {audit.last}")
+
+    def accepted(self, epic: EpicName) -> list[str]:
+        """Returns the commits of an epic's accepted tasks as its log tells them."""
+        return self.audits[epic.run].commits[epic.epic]
+
+    def _audit(self, connection: sa.Connection, run: str) -> Audit:
+        plan: dict[str, list[str]] = {}
+        for (epic,) in connection.execute(sa.select(epics.c.epic).where(epics.c.run == run)):
+            chosen = sa.select(tasks.c.task).where(tasks.c.run == run, tasks.c.epic == epic)
+            plan[epic] = list(connection.execute(chosen.order_by(tasks.c.position)).scalars())
+        audit = self.audits[run] = Audit(str(RunName(run)), plan)
+        return audit

@@ -1,0 +1,97 @@
+"""The checks find what they are there to find: each planted bug is named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from heddle import pb
+from heddle.names import AttemptName
+from scheduler_svc import acting, policy
+from scheduler_svc.snapshot import Action, Snapshot
+from scheduler_svc.store import recording, statements
+from tests.chaos import core
+from tests.chaos.test_stateful import SchedulerCore
+
+# Reducing the first example that fails would only take time.
+SETTINGS = settings(
+    SchedulerCore.TestCase.settings,
+    phases=[Phase.generate],
+    max_examples=200,
+    stateful_step_count=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+)
+
+
+def without_epoch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core, "check_epoch", lambda _connection, _epoch: None)
+
+
+def accepting_twice(patch: pytest.MonkeyPatch) -> None:
+    every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements._THIS_ATTEMPT)
+    patch.setattr(recording, "LIVE_ATTEMPT", every)
+
+
+def ignoring_order(patch: pytest.MonkeyPatch) -> None:
+    def decide(snapshot: Snapshot) -> list[Action]:
+        turned = [
+            replace(run, epics=tuple(replace(epic, tasks=epic.tasks[::-1]) for epic in run.epics))
+            for run in snapshot.runs
+        ]
+        return decided(replace(snapshot, runs=tuple(turned)))
+
+    decided = policy.decide
+    patch.setattr(policy, "decide", decide)
+
+
+def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
+    def decide(snapshot: Snapshot) -> list[Action]:
+        runs = tuple(replace(run, max_parallel=99) for run in snapshot.runs)
+        return decided(replace(snapshot, runs=runs))
+
+    decided = policy.decide
+    patch.setattr(policy, "decide", decide)
+
+
+def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
+    started = acting._start_task
+
+    def start(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+        paused = sa.text("UPDATE runs SET state = :running WHERE state = :paused AND run = :run")
+        states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": attempt.run}
+        connection.execute(paused, states)
+        return started(connection, attempt, now)
+
+    def decide(snapshot: Snapshot) -> list[Action]:
+        going = {pb.RUN_STATE_PAUSED: pb.RUN_STATE_RUNNING}
+        runs = tuple(replace(run, state=going.get(run.state, run.state)) for run in snapshot.runs)
+        return decided(replace(snapshot, runs=runs))
+
+    decided = policy.decide
+    patch.setattr(policy, "decide", decide)
+    patch.setattr(acting, "_start_task", start)
+
+
+@pytest.mark.parametrize(
+    ("plant", "named"),
+    [
+        (without_epoch, "DID NOT RAISE"),
+        (accepting_twice, "accepted twice|ends without being live"),
+        (ignoring_order, "starts before"),
+        (ignoring_max_parallel, "processes and may have"),
+        (ignoring_pause, "in a run that is paused"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The property test fails over a scheduler that breaks one promise, and says which."""
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=named):
+        run_state_machine_as_test(SchedulerCore, settings=SETTINGS)

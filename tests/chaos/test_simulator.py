@@ -1,0 +1,26 @@
+"""A day of a thousand agents, simulated."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.simulator import simulate
+
+
+@pytest.mark.timeout(300)
+def test_a_day_of_a_thousand_agents(tmp_path: Path) -> None:
+    """5,000 tasks on workers that come, go and die: every run ends, and no promise is broken."""
+    seed = random.SystemRandom().randrange(1_000_000)
+    print(f"python -m tests.chaos.simulator --seed {seed}")
+    figures = simulate(tmp_path, seed, agents=1000)
+    assert figures.violations == [], f"seed {seed}"
+    assert figures.tasks == 5000
+    assert figures.peak > 500, f"seed {seed}: the day was too quiet to prove anything"
+
+
+def test_the_same_seed_makes_the_same_day(tmp_path: Path) -> None:
+    """Every event of a day is told by its seed, and another seed makes another day."""
+    first, again, other = (simulate(tmp_path, seed, agents=50).digest for seed in (3, 3, 4))
+    assert first == again
+    assert first != other

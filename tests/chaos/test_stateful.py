@@ -1,0 +1,213 @@
+"""Whatever is asked of the scheduler's core, in whatever order, nothing that it promises is broken."""
+
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName, TaskName
+from scheduler_svc import commands
+from scheduler_svc.snapshot import WorkerView
+from scheduler_svc.states import ENDED_RUN
+from scheduler_svc.store.engine import open_engine
+from scheduler_svc.store.migrate import migrate
+from scheduler_svc.store.tables import runs, tasks
+from tests.chaos.core import Core, Write
+
+WORKERS = (WorkerView("one", 2), WorkerView("two", 1))
+
+# Microseconds between two steps.
+PACE = 1_000_000
+
+
+@cache
+def empty_database() -> bytes:
+    """Returns the file of a database whose schema is the newest; migrating each would be slow."""
+    with tempfile.TemporaryDirectory(prefix="heddle-core-") as folder:
+        engine = open_engine(f"sqlite:///{folder}/empty.db")
+        migrate(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        engine.dispose()
+        return (Path(folder) / "empty.db").read_bytes()
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> pb.Plan:
+    plan = pb.Plan(name="Any", defaults=pb.TaskDefaults(agent="scripted", retries=draw(st.integers(0, 2))))
+    for place in range(draw(st.integers(1, 3))):
+        depends_on = [f"e{place - 1}"] if place and draw(st.booleans()) else []
+        epic = plan.epics.add(
+            key=f"e{place}", depends_on=depends_on, on_failure=draw(st.sampled_from(pb.OnFailure.values()))
+        )
+        for number in range(draw(st.integers(1, 3))):
+            epic.tasks.add(key=f"t{number}", prompt="Go", priority=draw(st.integers(1, 3)))
+    return plan
+
+
+class SchedulerCore(RuleBasedStateMachine):
+    """One leader after the other, on one database; sessions end when a rule says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="heddle-core-"))
+        (self.folder / "heddle.db").write_bytes(empty_database())
+        self.core = Core(f"sqlite:///{self.folder / 'heddle.db'}")
+        self.names: list[RunName] = []
+
+    @precondition(lambda self: len(self.names) < 3)
+    @rule(plan=plans(), worker=st.sampled_from(WORKERS), max_parallel=st.integers(1, 3))
+    def create(self, plan: pb.Plan, worker: WorkerView, max_parallel: int) -> None:
+        name = RunName(f"run{len(self.names)}")
+        self.core.create(name, plan, worker.name, max_parallel)
+        self.names.append(name)
+
+    @rule(connected=st.sampled_from([WORKERS, WORKERS, WORKERS[:1], ()]))
+    def tick(self, connected: tuple[WorkerView, ...]) -> None:
+        self.core.tick(connected)
+
+    @precondition(lambda self: self.core.processes)
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(
+            [pb.OUTCOME_SUCCEEDED, pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED, pb.OUTCOME_RATE_LIMITED]
+        ),
+    )
+    def finish(self, data: st.DataObject, outcome: "pb.Outcome.ValueType") -> None:
+        attempt = data.draw(st.sampled_from(sorted(self.core.processes)))
+        heard = self.core.end(attempt, outcome)
+        # Whoever leads next may hear of it once more.
+        self.core.write(heard, heard)
+
+    @precondition(lambda self: self.core.processes)
+    @rule(data=st.data())
+    def kill(self, data: st.DataObject) -> None:
+        self.core.kill(data.draw(st.sampled_from(sorted(self.core.processes))))
+
+    @precondition(lambda self: self.core.lost or self.core.stopping)
+    @rule()
+    def clear_up(self) -> None:
+        self._clear_up()
+
+    @precondition(lambda self: self.core.merges)
+    @rule(data=st.data(), merged=st.booleans())
+    def end_merge(self, data: st.DataObject, merged: bool) -> None:
+        name = data.draw(st.sampled_from(list(self.core.merges)))
+        heard = self.core.end_merge(name, merged=merged)
+        self.core.write(heard, heard)
+
+    @precondition(lambda self: self.names)
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.names))
+        self._ask(lambda connection: commands.pause_run(connection, run, "ada", self.core.now))
+
+    @precondition(lambda self: self.names)
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        self._resume(data.draw(st.sampled_from(self.names)))
+
+    @precondition(lambda self: self.names)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.names))
+        self._ask(lambda connection: commands.cancel_run(connection, run, "ada"))
+
+    @precondition(lambda self: self.core.processes)
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        attempt: AttemptName = data.draw(st.sampled_from(sorted(self.core.processes)))
+        self._ask(lambda connection: commands.stop(connection, attempt, "ada"))
+
+    @precondition(lambda self: self._tasks())
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self._tasks()))
+        self._ask(lambda connection: commands.retry_task(connection, task, "ada", "", self.core.now))
+
+    @rule()
+    def change_leader(self) -> None:
+        """What the leader before still wants to write is refused."""
+        before = self.core.epoch
+        self.core.lead()
+        with pytest.raises(HeddleError) as refused:
+            self.core.write(lambda connection: connection.execute(sa.delete(tasks)), epoch=before)
+        assert refused.value.reason == pb.ERROR_REASON_STALE_EPOCH
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        self.core.now += PACE
+        self.core.look()
+        self.core.check_branches()
+        assert not self.core.violations
+
+    def teardown(self) -> None:
+        """Left alone, every run ends."""
+        try:
+            self._settle()
+            self.nothing_is_broken()
+            assert not self._going_on()
+            assert not self.core.processes
+        finally:
+            self.core.close()
+            shutil.rmtree(self.folder)
+
+    def _settle(self) -> None:
+        for run in self.names:
+            self._resume(run)
+        # A run of nine tasks with a few attempts each needs fewer.
+        for _ in range(200):
+            changed = bool(self.core.tick(WORKERS))
+            changed |= self._clear_up()
+            ended = [self.core.end(each, pb.OUTCOME_SUCCEEDED) for each in list(self.core.processes)]
+            ended += [self.core.end_merge(each, merged=True) for each in list(self.core.merges)]
+            if ended:
+                self.core.write(*ended)
+            if not (changed or ended):
+                return
+
+    def _clear_up(self) -> bool:
+        """Ends the attempts that were told to stop, and those whose process is gone."""
+        ended = [self.core.end(each, pb.OUTCOME_STOPPED) for each in sorted(self.core.stopping)]
+        ended += [self.core.end(each, pb.OUTCOME_LOST) for each in sorted(self.core.lost)]
+        if ended:
+            self.core.write(*ended)
+        return bool(ended)
+
+    def _ask(self, work: Write) -> None:
+        """Does what an operator asks; it may be refused for its state."""
+        try:
+            self.core.write(work)
+        except HeddleError as refused:
+            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
+                raise
+
+    def _resume(self, run: RunName) -> None:
+        self._ask(lambda connection: commands.resume_run(connection, run, "ada", self.core.now))
+
+    def _tasks(self) -> list[TaskName]:
+        with self.core.engine.connect() as connection:
+            chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task)
+            return sorted(TaskName(*row) for row in connection.execute(chosen))
+
+    def _going_on(self) -> list[str]:
+        with self.core.engine.connect() as connection:
+            chosen = sa.select(runs.c.run).where(runs.c.state.not_in(ENDED_RUN))
+            return list(connection.execute(chosen).scalars())
+
+
+TestSchedulerCore = SchedulerCore.TestCase
+TestSchedulerCore.settings = settings(
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
