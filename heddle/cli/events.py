@@ -55,12 +55,14 @@ def _tool_finished(event: pb.ToolFinished) -> str:
 
 
 def _check(event: pb.CheckFinished) -> str:
-    tests = (
-        f", tests: {event.tests.passed} passed, {event.tests.failed} failed"
-        if event.HasField("tests")
-        else ""
-    )
-    return f"{_mark(event.ok)} check {event.name} ({words.span(event.duration)}{tests})"
+    facts = [words.span(event.duration)]
+    if event.HasField("tests"):
+        facts.append(f"tests: {event.tests.passed} passed, {event.tests.failed} failed")
+    if event.coverage.lines_valid:
+        facts.append(f"coverage: {event.coverage.lines_covered / event.coverage.lines_valid:.1%}")
+    if event.HasField("findings"):
+        facts.append(f"findings: {event.findings.errors} errors, {event.findings.warnings} warnings")
+    return f"{_mark(event.ok)} check {event.name} ({', '.join(facts)})"
 
 
 def _usage(event: pb.Usage) -> str:

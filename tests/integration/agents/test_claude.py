@@ -8,8 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent_svc.pictures import media_type
+from agent_svc.scripted.picture import draw
 from heddle import pb
-from tests.support.agents import DEADLINE, AgentProcess, ending, output, payloads
+from tests.support.agents import DEADLINE, AgentProcess, attempt_name, ending, output, payloads
 from tests.support.claude import claude, environment
 from tests.support.models.anthropic import anthropic_model
 from tests.support.models.turns import Call, Failure, Turn
@@ -66,6 +68,20 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     usage = [event.usage for event in payloads(events, "usage")]
     assert [(each.input_tokens, each.output_tokens) for each in usage] == [(1000, 100)] * 3
     assert all(each.cost_usd_micros > 0 for each in usage)
+
+
+async def test_a_picture_that_a_tool_returns_is_a_screenshot(tmp_path: Path) -> None:
+    """What Claude sees of a picture, the operator sees too, under the name of the call."""
+    async with claude(tmp_path) as it:
+        path = it.worker.worktree / "page.png"
+        path.write_bytes(draw("The page"))
+        it.model.play([Turn(calls=[Call("Read", {"file_path": str(path)})]), Turn("Seen.")], "Do it")
+        events = await it.worker.run("claude", environment=it.environment)
+        (found,) = payloads(events, "screenshot")
+        assert found.screenshot.caption == "Read page.png"
+        kept = await it.worker.fetch(attempt_name(), found.screenshot.artifact)
+        assert media_type(kept)
+    assert ending(events) == ("SUCCEEDED", "")
 
 
 async def test_the_projects_settings_grant_nothing(tmp_path: Path) -> None:

@@ -56,3 +56,16 @@ def test_transcript_ends_a_message_whose_last_piece_is_empty() -> None:
     text = transcript.text(pb.Event(message=pb.Message(text="done")))
     text += transcript.text(pb.Event(message=pb.Message(last=True)))
     assert text == "done\n"
+
+
+def test_a_check_tells_what_its_reports_say() -> None:
+    """Counts of tests, coverage and findings stand beside the time that it took; what is absent does not."""
+    event = pb.Event(epic="api", task="model", attempt=2)
+    event.check_finished.name = "tests"
+    event.check_finished.duration.seconds = 3
+    assert events.line(event).endswith("check tests (3.0s)")
+    event.check_finished.tests.passed = 2
+    event.check_finished.coverage.MergeFrom(pb.Coverage(lines_covered=3, lines_valid=4))
+    event.check_finished.findings.errors = 1
+    told = "tests: 2 passed, 0 failed, coverage: 75.0%, findings: 1 errors, 0 warnings)"
+    assert events.line(event).endswith(told)
