@@ -17,10 +17,11 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("budget_micros", sa.BigInteger))
     op.add_column("attempts", sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"))
     op.add_column("attempts", sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()))
-    _fill_costs(op.get_bind())
+    fill_costs(op.get_bind())
 
 
-def _fill_costs(connection: sa.Connection) -> None:
+def fill_costs(connection: sa.Connection) -> None:
+    """Takes the cost of each attempt out of its usage."""
     keys: list[sa.ColumnClause[Any]] = [sa.column(name) for name in ("run", "epic", "task", "number")]
     attempts = sa.table("attempts", *keys, sa.column("usage"), sa.column("cost_micros"))
     for *values, usage in connection.execute(sa.select(*keys, attempts.c.usage).select_from(attempts)).all():

@@ -125,6 +125,23 @@ async def test_same_request_id_is_the_same_run(server: Server) -> None:
     assert "request_id" in err or "request id" in err
 
 
+async def test_a_new_budget(server: Server) -> None:
+    """A resume may give the run, or an epic or task of it, another budget; one of nothing is refused."""
+    name = await server.begin(LONG)
+    assert (await server.heddle("resume", name, "--budget-usd", "2.5"))[0] == 0
+    _, out, _ = await server.heddle("show", name, "--json")
+    assert Parse(out, pb.Run()).budget_usd_micros == 2_500_000
+    assert (await server.heddle("resume", name, "--of", "api", "--budget-usd", "1"))[0] == 0
+    assert (await server.heddle("resume", name, "--of", "api/one", "--budget-usd", "1"))[0] == 0
+    _, out, _ = await server.heddle("events", name)
+    assert out.count("run resumed with a budget of $1.00") == 2
+    code, _, err = await server.heddle("resume", name, "--of", "api")
+    assert code == 2
+    assert "--budget-usd" in err
+    assert (await server.heddle("resume", name, "--budget-usd", "0"))[0] == 2
+    assert (await server.heddle("cancel", name))[0] == 0
+
+
 async def test_steering(server: Server) -> None:
     """A run can be paused and resumed, a session stopped, a task retried, a run cancelled."""
     name = await server.begin(LONG)

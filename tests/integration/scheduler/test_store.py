@@ -14,6 +14,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.acting import act
 from scheduler_svc.creating import _Ground, _write
+from scheduler_svc.migrations.versions.v0003_budgets import fill_costs
 from scheduler_svc.snapshot import StartTask
 from scheduler_svc.store import recording, requests
 from scheduler_svc.store.database import Database
@@ -69,6 +70,34 @@ async def test_migrations_make_what_the_tables_say(database: Database) -> None:
     with database.engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     assert not differences
+
+
+async def test_what_attempts_have_cost_is_filled_in(database_url: str) -> None:
+    """Attempts from before budgets count towards them with what their usage says."""
+    engine = open_engine(database_url)
+    await asyncio.to_thread(migrate, engine)
+    with engine.begin() as connection:
+        for statement in (
+            (
+                "INSERT INTO runs (run, title, state, project, base_ref, base_commit, merge_into, max_parallel,"
+                " worker, plan, created_at) VALUES ('r', '', 1, '', '', '', '', 1, '', :none, 0)"
+            ),
+            (
+                "INSERT INTO epics (run, epic, place, state, priority, on_failure, spec)"
+                " VALUES ('r', 'a', 0, 1, 1, 1, :none)"
+            ),
+            "INSERT INTO tasks (run, epic, task, position, state, spec) VALUES ('r', 'a', 't', 1, 1, :none)",
+        ):
+            connection.execute(sa.text(statement), {"none": b""})
+        attempt = (
+            "INSERT INTO attempts (run, epic, task, number, state, worker, agent, started_at, summary, usage,"
+            " record) VALUES ('r', 'a', 't', 1, 1, '', '', 0, :none, :usage, :none)"
+        )
+        usage = pb.UsageTotals(cost_usd_micros=70).SerializeToString()
+        connection.execute(sa.text(attempt), {"none": b"", "usage": usage})
+        fill_costs(connection)
+        assert connection.execute(sa.text("SELECT cost_micros FROM attempts")).scalar_one() == 70
+    engine.dispose()
 
 
 async def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
