@@ -109,3 +109,21 @@ def test_idle_time_is_compressed(page: Page) -> None:
     assert (compressed[0], compressed[3]) == (0, 1)
     assert compressed[1] > 0.45
     assert compressed[2] - compressed[1] < 0.05
+
+
+def test_of_what_goes_on_the_path_is_where_most_is_left(page: Page) -> None:
+    """Before the end is known, the epic with most tasks left decides it; its chain goes back over dependencies."""
+    page.goto("/")
+    path = page.evaluate(
+        """async () => {
+          const { criticalPath } = await import("heddle/timeline_spans.js");
+          const span = (key, epic, from, to) => ({ key, epic, from, to, waits: [] });
+          const spans = [
+            span("base", "a", 0, 5), span("merge a", "a", 5, 6),
+            span("short", "b", 6, null), span("long 1", "c", 6, 8), span("long 2", "c", 8, null),
+          ];
+          const needs = { b: ["a"], c: ["a"] };
+          return [...criticalPath(spans, (key) => needs[key] ?? [], (key) => ({ b: 1, c: 3 })[key] ?? 0)];
+        }"""
+    )
+    assert path == ["long 2", "long 1", "merge a", "base"]

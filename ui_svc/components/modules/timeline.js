@@ -71,7 +71,12 @@ export const Timeline = {
     const time = computed(() => (live.value ? now.value : (props.store.run.value.ended ?? now.value)));
     const scale = computed(() => createScale(spans.value, time.value, compress.value));
     const axis = computed(() => ticks(scale.value, lane.value));
-    const critical = computed(() => criticalPath(spans.value, (key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.depends_on ?? []));
+    const epicOf = (key) => props.store.epics.get(`${props.store.name}/epics/${key}`);
+    const left = (key) => {
+      const tasks = epicOf(key)?.tasks;
+      return tasks ? tasks.pending + tasks.running + tasks.waiting : 0;
+    };
+    const critical = computed(() => criticalPath(spans.value, (key) => epicOf(key)?.depends_on ?? [], left));
 
     function bar(span) {
       const to = span.to ?? time.value;

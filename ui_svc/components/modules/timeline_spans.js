@@ -61,10 +61,12 @@ export function createSpans(run) {
 
 // The chain of spans, back from the one that ended last (or goes on), each of which the
 // next one waited for: the one before it in its epic, else the last of a dependency.
-// `dependsOn` gives an epic's keys.
-export function criticalPath(spans, dependsOn) {
+// `dependsOn` gives an epic's keys, `left` how many of its tasks are not over.
+export function criticalPath(spans, dependsOn, left) {
   const endOf = (span) => span.to ?? Infinity;
-  const latest = (some) => some.reduce((best, span) => (!best || endOf(span) > endOf(best) ? span : best), null);
+  // Of those that go on, the one behind which most is left.
+  const isLater = (span, best) => (endOf(span) === endOf(best) ? left(span.epic) > left(best.epic) : endOf(span) > endOf(best));
+  const latest = (some) => some.reduce((best, span) => (!best || isLater(span, best) ? span : best), null);
   const path = new Set();
   for (let span = latest(spans); span && !path.has(span.key); ) {
     path.add(span.key);
