@@ -62,7 +62,7 @@ def test_a_malformed_table_is_refused_by_name(tmp_path: Path, text: str) -> None
     """A service does not start with prices that it cannot read."""
     (tmp_path / "prices.yaml").write_text(text)
 
-    with pytest.raises(ConfigError, match="prices.yaml"):
+    with pytest.raises(ConfigError, match=r"prices\.yaml"):
         Prices.read(tmp_path)
 
 
