@@ -117,7 +117,7 @@ class Core:
         """Observes, decides and acts once; returns the actions that held."""
         workers = tuple(workers)
         with self.engine.connect() as connection, connection.begin():
-            snapshot = observe(connection, workers)
+            snapshot = observe(connection, workers, now=self.now)
         held: list[Action] = []
 
         def write(connection: sa.Connection, action: Action) -> None:

@@ -27,6 +27,9 @@ WORKERS = (WorkerView("one", 2), WorkerView("two", 1))
 # Microseconds between two steps.
 PACE = 1_000_000
 
+# Longer than any provider wants to be left alone.
+PAUSE = 3_600_000_000
+
 
 @cache
 def empty_database() -> bytes:
@@ -165,6 +168,7 @@ class SchedulerCore(RuleBasedStateMachine):
             self._resume(run)
         # A run of nine tasks with a few attempts each needs fewer.
         for _ in range(200):
+            self.core.now += PAUSE
             changed = bool(self.core.tick(WORKERS))
             changed |= self._clear_up()
             ended = [self.core.end(each, pb.OUTCOME_SUCCEEDED) for each in list(self.core.processes)]

@@ -1,0 +1,144 @@
+"""Judges a fleet that has come to rest: git, files, processes and the database, each by itself."""
+
+import fcntl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName, RunName
+from scheduler_svc.store.engine import open_engine
+from scheduler_svc.store.events import read_events
+from scheduler_svc.store.tables import epics, runs, tasks
+from tests.chaos.audit import Audit
+from tests.chaos.store_watch import StoreWatch
+from tests.support.repositories import git
+
+_ALL = 1 << 30
+
+
+def processes_below(home: Path) -> list[str]:
+    """Returns what still runs that was started from, or in, `home`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), process.cwd()]
+        except psutil.Error:
+            continue
+        if any(str(home) in word for word in words):
+            found.append(f"process {process.pid} is left: {' '.join(words)}")
+    return found
+
+
+def files_left(home: Path, repository: Path, scratch: Path) -> list[str]:
+    """Returns the worktrees, locks and temporary files that should be gone."""
+    # Right in their home lie the services' own: those files stay, and the locks die with their processes.
+    locks = [*repository.rglob("*.lock"), *home.glob("*/**/*.lock")]
+    wrong = [f"lock {path} is left" for path in locks]
+    wrong += [f"temporary {path} is left" for path in scratch.iterdir()]
+    listed = git(repository, "worktree", "list", "--porcelain").split("\n\n")
+    return wrong + [f"worktree is left: {each.splitlines()[0]}" for each in listed[1:]]
+
+
+def agents_of(journal: Path, run: RunName) -> list[str]:
+    """Returns the epics of a run whose agent, or a descendant of it, holds its lock."""
+    return [
+        f"{path.name} is locked after {run} was cancelled"
+        for path in journal.glob(f"{run.run}.*")
+        if _is_locked(path)
+    ]
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def journal_says(journal: Path) -> list[str]:
+    """Returns what agents complained of: others beside them."""
+    if not (journal / "journal").exists():
+        return []
+    lines = (journal / "journal").read_text().splitlines()
+    return [f"the agent says: {line}" for line in lines if line.partition(" ")[0] in {"overlap", "limit"}]
+
+
+class Records:
+    """What the database says of all runs."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+        self.watch = StoreWatch()
+        with self._engine.connect() as connection, connection.begin():
+            self.watch.look(connection)
+            self._runs = connection.execute(sa.select(runs)).all()
+            self._epics = connection.execute(sa.select(epics)).all()
+            self.tasks = connection.execute(sa.select(tasks)).all()
+        self._engine.dispose()
+
+    def violations(self, repository: Path) -> list[str]:
+        return [*self.watch.violations, *self._unexplained(), *self._compare_git(repository)]
+
+    def watched(self, run: str, events: list[pb.Event]) -> list[str]:
+        """Compares what a watcher saw with what the log holds."""
+        with self._engine.connect() as connection, connection.begin():
+            written = read_events(connection, RunName.parse(run).run, 0, _ALL, _ALL)
+        self._engine.dispose()
+        if [event.SerializeToString() for event in written[: len(events)]] != [
+            event.SerializeToString() for event in events
+        ]:
+            return [f"a watcher of {run} saw other events than were written"]
+        return []
+
+    def _unexplained(self) -> Iterator[str]:
+        for row in self._runs:
+            if row.ended_at is None:
+                yield f"{row.run} never ended"
+            elif row.state != pb.RUN_STATE_SUCCEEDED and not row.reason:
+                yield f"{row.run} is {pb.RunState.Name(row.state)} and does not say why"
+        for row in self.tasks:
+            if row.state != pb.TASK_STATE_ACCEPTED and not row.reason:
+                yield f"{row.run}/{row.epic}/{row.task} was not accepted and does not say why"
+
+    def _compare_git(self, repository: Path) -> Iterator[str]:
+        for epic in self._epics:
+            audit: Audit = self.watch.audits[epic.run]
+            commits = audit.commits[epic.epic]
+            if not commits:
+                continue
+            name = RunName(epic.run).epic(epic.epic)
+            made = _tasks_on(repository, name)
+            if made != commits:
+                yield f"{name} has the commits {made}, accepted were {commits}"
+            if epic.state == pb.EPIC_STATE_SUCCEEDED:
+                merged = git(repository, "rev-list", name.parent.branch).splitlines()
+                if not set(commits) <= set(merged):
+                    yield f"{name} succeeded and is not merged"
+
+
+def _tasks_on(repository: Path, epic: EpicName) -> list[str]:
+    """Returns the commits that were made for an epic's tasks, as its branch has them, oldest first."""
+    trailers = "%x09".join(
+        f"%(trailers:key=Heddle-{key},valueonly,separator=)" for key in ("Run", "Epic", "Task")
+    )
+    log = git(repository, "log", "--first-parent", "--reverse", f"--format=%H%x09{trailers}", epic.branch)
+    rows = [line.split("\t") for line in log.splitlines()]
+    return [
+        commit
+        for commit, run, key, task in rows
+        if task and run.endswith(epic.run) and key.endswith(epic.epic)
+    ]
+
+
+def repository_is_sound(repository: Path) -> list[str]:
+    """Returns what git itself finds wrong."""
+    done = subprocess.run(
+        ["git", "fsck", "--connectivity-only"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    return [] if done.returncode == 0 else [f"git fsck: {done.stderr.strip()}"]

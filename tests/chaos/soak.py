@@ -1,0 +1,228 @@
+"""Kills and freezes real services at random while real agents work, then looks for broken promises.
+
+It stops by itself, and touches no process that it did not start. The seed decides
+what is killed, and how long after the one before; the moment itself is the machine's.
+
+python -m tests.chaos.soak [--seed SEED] [--minutes MINUTES]
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from heddle import pb
+from heddle.client import HeddleClient
+from heddle.errors import HeddleError
+from heddle.names import RunName
+from tests.chaos import evidence
+from tests.support.fleet import GRPC_SERVICES, Fleet
+from tests.support.repositories import make_repository
+
+# Runs at once.
+RUNS: Final = 3
+MAX_PARALLEL: Final = 2
+
+# Seconds that everything may take to come to rest once nothing is killed any more.
+REST: Final = 90
+
+# Seconds that a client waits for a service to come back.
+PATIENCE: Final = 90.0
+
+_AGENT: Final = Path(__file__).with_name("soak_agent.py")
+
+
+@dataclass
+class Figures:
+    """What a soak came to."""
+
+    runs: int = 0
+    cancelled: int = 0
+    tasks: int = 0
+    accepted: int = 0
+    attempts: int = 0
+    events: int = 0
+    kills: int = 0
+    freezes: int = 0
+    violations: list[str] = field(default_factory=list)
+
+
+class Soak:
+    """One fleet, its runs and who kills it, below one folder."""
+
+    def __init__(self, folder: Path, seed: int, seconds: float) -> None:
+        self._seed = seed
+        self._random = random.Random(seed)
+        self._end = time.monotonic() + seconds
+        self._home = folder / "home"
+        self._repository = make_repository(folder / "repository")
+        self._journal = folder / "journal"
+        self._scratch = folder / "scratch"
+        self._journal.mkdir()
+        self._scratch.mkdir()
+        self._folder = folder
+        self._fleet = Fleet(self._home, {"TMPDIR": str(self._scratch), "HEDDLE_STOP_GRACE": "1"})
+        self._watched: dict[str, list[pb.Event]] = {}
+        self._figures = Figures()
+
+    async def run(self) -> Figures:
+        """Returns when everything is at rest and was looked at."""
+        figures = self._figures
+        try:
+            await self._fleet.start(*GRPC_SERVICES)
+            async with HeddleClient(self._fleet.scheduler, actor="user:ada", patience=PATIENCE) as client:
+                working = [asyncio.create_task(self._work(client, place)) for place in range(RUNS)]
+                try:
+                    await self._disturb()
+                    async with asyncio.timeout(REST):
+                        await asyncio.gather(*working)
+                    await self._restart()
+                except TimeoutError:
+                    figures.violations.append(f"not at rest {REST} seconds after the last kill")
+                finally:
+                    for task in working:
+                        task.cancel()
+                    await asyncio.gather(*working, return_exceptions=True)
+        finally:
+            self._fleet.stop()
+        self._judge()
+        return figures
+
+    async def _disturb(self) -> None:
+        """Kills and freezes services, one at a time, until the time is over."""
+        while time.monotonic() < self._end:
+            await asyncio.sleep(self._random.uniform(0.1, 1.5))
+            service = self._random.choice(GRPC_SERVICES)
+            if self._random.random() < 0.2:
+                self._figures.freezes += 1
+                process = self._fleet._processes[service]
+                process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(self._random.uniform(0.1, 2))
+                process.send_signal(signal.SIGCONT)
+                continue
+            self._figures.kills += 1
+            self._fleet.kill(service)
+            await asyncio.sleep(self._random.choice([0, 0, 0.5]))
+            await self._start(service)
+
+    async def _start(self, service: str) -> None:
+        """Starts a service as `heddle up` does: once more where it cannot start yet."""
+        for _ in range(10):
+            try:
+                await self._fleet.start(service)
+            except AssertionError as error:
+                problem = error
+                await asyncio.sleep(
+                    1
+                )  # what keeps it from starting, the work of the one before, ends by itself
+            else:
+                return
+        raise problem
+
+    async def _restart(self) -> None:
+        """Starts the scheduler anew: the next leader removes what could not be removed before."""
+        self._fleet.kill("scheduler_svc")
+        await self._start("scheduler_svc")
+        deadline = time.monotonic() + REST
+        while left := evidence.files_left(self._home, self._repository, self._scratch):
+            if time.monotonic() > deadline:
+                self._figures.violations += left
+                return
+            await asyncio.sleep(0.5)  # git has no event to wait for
+
+    async def _work(self, client: HeddleClient, place: int) -> None:
+        """Makes runs, one after the other, and watches each to its end."""
+        chance = random.Random(f"{self._seed} {place}")
+        while time.monotonic() < self._end:
+            plan = self._plan(chance)
+            request = pb.CreateRunRequest(plan=plan, project=str(self._repository), max_parallel=MAX_PARALLEL)
+            run = (await client.create_run(request)).name
+            events = self._watched[run] = []
+            watching = asyncio.create_task(self._watch(client, run, events))
+            try:
+                if chance.random() < 0.3:
+                    await asyncio.sleep(chance.uniform(0, 3))  # the moment is to be any
+                    await self._cancel(client, run)
+                await watching
+            finally:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+
+    async def _watch(self, client: HeddleClient, run: str, events: list[pb.Event]) -> None:
+        async for answer in client.watch_run(run):
+            events.extend(answer.events)
+
+    async def _cancel(self, client: HeddleClient, run: str) -> None:
+        try:
+            await client.cancel_run(run)
+        except HeddleError as refused:
+            # It had ended by itself.
+            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
+                raise
+            return
+        self._figures.cancelled += 1
+        self._figures.violations += evidence.agents_of(self._journal, RunName.parse(run))
+
+    def _plan(self, chance: random.Random) -> pb.Plan:
+        agent = f"command:{sys.executable} {_AGENT} {self._journal} {MAX_PARALLEL} {self._seed}"
+        plan = pb.Plan(name="Soak", defaults=pb.TaskDefaults(agent=agent, retries=2))
+        for place in range(chance.randint(2, 3)):
+            depends_on = [f"e{place - 1}"] if place and chance.random() < 0.3 else []
+            epic = plan.epics.add(key=f"e{place}", depends_on=depends_on)
+            for number in range(chance.randint(1, 3)):
+                epic.tasks.add(key=f"t{number}", prompt="Go")
+        return plan
+
+    def _judge(self) -> None:
+        figures = self._figures
+        records = evidence.Records(f"sqlite:///{self._home / 'heddle.db'}")
+        wrong = [*records.violations(self._repository)]
+        for run, events in self._watched.items():
+            wrong += records.watched(run, events)
+        wrong += evidence.journal_says(self._journal)
+        wrong += evidence.processes_below(self._folder)
+        wrong += evidence.repository_is_sound(self._repository)
+        figures.violations += wrong
+        figures.runs = len(records.watch.audits)
+        figures.events = records.watch.events
+        figures.tasks = len(records.tasks)
+        figures.attempts = sum(row.attempt_count for row in records.tasks)
+        figures.accepted = sum(row.state == pb.TASK_STATE_ACCEPTED for row in records.tasks)
+
+
+async def soak(seed: int, seconds: float) -> Figures:
+    """Runs a soak; where a promise was broken its folder, with every log, is kept and named."""
+    # The names of sockets below it must be short.
+    folder = Path(tempfile.mkdtemp(prefix="heddle-soak-"))
+    figures = await Soak(folder, seed, seconds).run()
+    if figures.violations:
+        figures.violations.append(f"logs and database are kept in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kills services at random and looks for broken promises.")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--minutes", type=float, default=2)
+    options = parser.parse_args()
+    print(f"make chaos SEED={options.seed} MINUTES={options.minutes:g}", flush=True)
+    figures = asyncio.run(soak(options.seed, options.minutes * 60))
+    for name, value in asdict(figures).items():
+        print(f"{name:12} {len(value) if name == 'violations' else value}")
+    print("\n".join(figures.violations))
+    sys.exit(bool(figures.violations))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""An agent that tells when it is not alone, as the file system's locks know it.
+
+python soak_agent.py FOLDER LIMIT SEED: the journal and the locks are in FOLDER; LIMIT sessions
+may run at once in its run. It leaves a child behind in a session of its own, which holds its
+locks as well: whoever is to end it must end both.
+"""
+
+import fcntl
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+folder, limit, seed = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+run, epic, task, attempt = (os.environ[f"HEDDLE_{part}"] for part in ("RUN", "EPIC", "TASK", "ATTEMPT"))
+name = f"{run}/{epic}/{task}/{attempt}"
+
+
+def say(word: str) -> None:
+    """Appends a line; short ones are never mixed with others'."""
+    with (folder / "journal").open("a") as journal:
+        journal.write(f"{word} {name}\n")
+
+
+def locked(key: str) -> IO[str] | None:
+    file = (folder / f"{run}.{key}").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+chance = random.Random(f"{seed} {name}")
+held = locked(epic)
+if held is None:
+    say("overlap")
+slot = next((found for number in range(limit) if (found := locked(f"slot{number}"))), None)
+if slot is None:
+    say("limit")
+say("start")
+if chance.random() < 0.5:
+    kept = [each.fileno() for each in (held, slot) if each]
+    subprocess.Popen(["sleep", "900"], cwd=folder, pass_fds=kept, start_new_session=True)
+time.sleep(chance.uniform(0.02, 0.6))
+Path(epic).mkdir(exist_ok=True)
+(Path(epic) / f"{task}.txt").write_text(f"{name}\n")
+if chance.random() < 0.1:
+    sys.exit("this attempt was to fail")
+say("end")
