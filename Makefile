@@ -69,6 +69,10 @@ stale: $(TEST_STAMP)
 bench: $(BENCH_STAMP) ## Measure speed beside the alternatives; prints ratios
 	$(BIN)/python -m tests.bench
 
+.PHONY: chaos
+chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
+	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2)
+
 .PHONY: pins
 pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.toml
 	$(BIN)/pip install --quiet 'uv>=0.9,<1'

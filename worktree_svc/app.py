@@ -28,6 +28,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     states = States(settings.home / "worktrees")
     folders = PrivateFolders(settings.home / "repositories")
     recovery.break_locks(states, folders)
+    folders.clear()
     still_leads = leadership.fence(settings.home / "worktree_epoch")
     worktrees = Worktrees(
         states, folders, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads

@@ -85,6 +85,10 @@ _ENVIRONMENT: Final = {
 # After so many seconds a git is ended: a filter or a pipe of an agent's may never end by itself.
 LONGEST_SECONDS = 600.0
 
+# What begins the names of temporary folders. They lie in git folders of the service's own, so that the
+# next service finds those of one that was killed.
+SCRATCH: Final = "scratch-"
+
 # Open files that every git of this process inherits; see locks.HomeLock.
 _shared_descriptors: Final[set[int]] = set()
 
@@ -130,7 +134,7 @@ class Git:
     @contextmanager
     def trying(self) -> Iterator[Self]:
         """Yields the same git, whose new objects are gone when the block is left."""
-        with tempfile.TemporaryDirectory(prefix="heddle-objects-") as name:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.git_dir) as name:
             folder = Path(name)
             (folder / "info").mkdir()
             own = f"{self.git_dir}/objects\n"

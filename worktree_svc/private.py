@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from worktree_svc import files
-from worktree_svc.git import Git, decode, encode
+from worktree_svc.git import SCRATCH, Git, decode, encode
 
 _LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
 
@@ -50,6 +50,11 @@ class PrivateFolders:
                 _make(private, common)
                 self._seen[common] = stamp
         return private
+
+    def clear(self) -> None:
+        """Removes the temporary folders of a service that was killed."""
+        for folder in self._folder.glob(f"*/{SCRATCH}*"):
+            files.remove(folder)
 
 
 def _stamp(config: Path) -> tuple[int, ...]:

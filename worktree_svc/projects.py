@@ -10,7 +10,7 @@ from typing import Final
 
 from heddle import errors, pb
 from worktree_svc import files, refs
-from worktree_svc.git import EMAIL, NAME, Git, decode, readable
+from worktree_svc.git import EMAIL, NAME, SCRATCH, Git, decode, readable
 from worktree_svc.private import PrivateFolders
 
 # Dirty files that a reader is shown.
@@ -214,7 +214,7 @@ def _dirty_files(project: Project) -> list[str]:
     if head is None or not (project.git_dir / "index").is_file():
         return []
     options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as folder:
         # A copy, as git refreshes the index that it compares with.
         index = Path(folder, "index")
         files.copy_atomically(project.git_dir / "index", index)

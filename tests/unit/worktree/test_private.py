@@ -38,3 +38,15 @@ def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
     assert folders.of(project / ".git") == first
     assert 'eol = "crlf"' in (first / "config").read_text()
     assert Git(first, git_dir=first).text("rev-parse", "main") == git(project, "rev-parse", "HEAD")
+
+
+def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
+    """Objects that were only tried lie in the service's own folder; the next service removes them."""
+    project = make_repository(tmp_path / "project")
+    folders = PrivateFolders(tmp_path / "repositories")
+    private = folders.of(project / ".git")
+    kept = sorted(private.iterdir())
+    with Git(private, git_dir=private).trying():
+        assert sorted(private.iterdir()) != kept
+        folders.clear()
+        assert sorted(private.iterdir()) == kept
