@@ -2,13 +2,14 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.support.fleet import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
 START_TIMEOUT = 40.0
@@ -20,7 +21,7 @@ class Servers:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._home.mkdir()
-        ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.url = f"http://{self._addresses['ui']}"
@@ -90,14 +91,3 @@ class Servers:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
