@@ -166,6 +166,13 @@ class HeddleClient:
         request = pb.StopAttemptRequest(name=name)
         return (await self._mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
 
+    async def list_costs(
+        self, parent: str = "", *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListCostsResponse:
+        """Returns one page of what is below `parent`, as ListCostsRequest says; absent: the projects."""
+        request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
+        return await self._call(self._stub.ListCosts, request)
+
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns what sessions of all runs ask the operator now, the oldest question first."""
         approvals: list[pb.Approval] = []

@@ -84,6 +84,8 @@ def build(
     doorbell = Doorbell()
     database = Database(settings.database_url, doorbell)
     workers = Workers(settings.workers, settings.tls)
+    # Micros; None: no limit.
+    project_budget = round(settings.project_budget_usd * 1_000_000) or None
     loop = Loop(
         database,
         doorbell,
@@ -91,7 +93,9 @@ def build(
         decide=decide,
         should_retry=should_retry,
         clock=clock,
-        project_budget=round(settings.project_budget_usd * 1_000_000) or None,
+        project_budget=project_budget,
     )
-    servicer = SchedulerServicer(database, doorbell, workers, clock, new_suffix)
+    servicer = SchedulerServicer(
+        database, doorbell, workers, clock, new_suffix, project_budget=project_budget
+    )
     return App(database, workers, doorbell, loop, servicer)

@@ -17,6 +17,7 @@ from scheduler_svc.merging_again import get_epic, retry_merge
 from scheduler_svc.new_budget import NewBudget
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
+from scheduler_svc.store.costs import list_costs
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.doorbell import LOOP, Doorbell
 from scheduler_svc.store.events import read_events
@@ -46,12 +47,15 @@ class SchedulerServicer(SchedulerServiceServicer):
         workers: Workers,
         clock: Clock,
         new_suffix: Callable[[], str],
+        *,
+        project_budget: int | None,
     ) -> None:
         self._database = database
         self._doorbell = doorbell
         self._workers = workers
         self._clock = clock
         self._new_suffix = new_suffix
+        self._project_budget = project_budget
 
     # Runs.
 
@@ -194,6 +198,11 @@ class SchedulerServicer(SchedulerServiceServicer):
     ) -> AsyncIterator[pb.GetDiffResponse]:
         async for answer in relaying.get_diff(self._database, self._workers, request):
             yield answer
+
+    async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
+        return await self._database.read(
+            partial(list_costs, request=request, project_budget=self._project_budget)
+        )
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
         size = page_size(request.page_size, 100, 500)

@@ -35,12 +35,14 @@ def _add_usage(totals: pb.UsageTotals, report: pb.Usage) -> None:
     _add_tokens(totals, report)
     totals.cost_usd_micros += report.cost_usd_micros
     totals.cost_incomplete |= not report.HasField("cost_usd_micros")
+    totals.estimated_usd_micros += report.cost_usd_micros if report.estimated else 0
 
 
 def _add_totals(totals: pb.UsageTotals, part: pb.UsageTotals) -> None:
     _add_tokens(totals, part)
     totals.cost_usd_micros += part.cost_usd_micros
     totals.cost_incomplete |= part.cost_incomplete
+    totals.estimated_usd_micros += part.estimated_usd_micros
 
 
 def _add_tokens(totals: pb.UsageTotals, part: pb.Usage | pb.UsageTotals) -> None:

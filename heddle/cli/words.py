@@ -32,10 +32,27 @@ def outcome(value: "pb.Outcome.ValueType") -> str:
 
 
 def cost(usage: pb.UsageTotals) -> str:
-    """Returns dollars and cents, with ≥ where some usage had no price; nothing where nothing was used."""
-    if not usage.cost_usd_micros and not usage.cost_incomplete:
-        return ""
-    return f"{'≥ ' if usage.cost_incomplete else ''}${usage.cost_usd_micros / 1e6:.2f}"
+    """Returns dollars and cents; nothing where nothing was used.
+
+    With ≥ where some usage had no price, "unknown" where none had, and with ~ where
+    some of it is an estimate.
+    """
+    if not usage.cost_usd_micros:
+        return "unknown" if usage.cost_incomplete else ""
+    marks = f"{'≥ ' if usage.cost_incomplete else ''}{'~' if usage.estimated_usd_micros else ''}"
+    return f"{marks}{dollars(usage.cost_usd_micros)}"
+
+
+def dollars(micros: int) -> str:
+    """Returns dollars and cents, and four digits where that would hide the sum."""
+    return f"${micros / 1e6:.{2 if micros >= 10_000 or not micros else 4}f}"
+
+
+def tokens(number: int) -> str:
+    """Returns `950`, `12.3k` or `4.5M`; nothing for none."""
+    if number < 1000:
+        return str(number or "")
+    return f"{number / 1000:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"
 
 
 def span(value: Duration | float) -> str:

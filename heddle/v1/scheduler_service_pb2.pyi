@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import attempt_pb2 as _attempt_pb2
+from heddle.v1 import cost_pb2 as _cost_pb2
 from heddle.v1 import epic_pb2 as _epic_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
@@ -1200,6 +1201,69 @@ class GetDiffResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDiffResponse: _TypeAlias = GetDiffResponse  # noqa: Y015
+
+@_typing.final
+class ListCostsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """What to look below. Absent: the projects, by path. A project's path: its runs,
+    the newest first. "-": the runs of all projects. runs/RUN: its epics.
+    runs/RUN/epics/EPIC: its tasks. runs/RUN/epics/EPIC/tasks/TASK: its sessions.
+    EPIC and TASK may be "-".
+    """
+    page_size: _builtins.int
+    """Absent: 100. At most 500."""
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCostsRequest: _TypeAlias = ListCostsRequest  # noqa: Y015
+
+@_typing.final
+class ListCostsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COSTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Absent on the last page."""
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[_cost_pb2.Cost]:
+        """In the order of the plan, where there is one."""
+
+    @_builtins.property
+    def total(self) -> _cost_pb2.Cost:
+        """The sum over all pages. Its name is the parent's, without "-"."""
+
+    def __init__(
+        self,
+        *,
+        costs: _abc.Iterable[_cost_pb2.Cost] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total: _cost_pb2.Cost | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "next_page_token", b"next_page_token", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCostsResponse: _TypeAlias = ListCostsResponse  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):

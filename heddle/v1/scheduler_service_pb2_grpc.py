@@ -164,6 +164,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDiffRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDiffResponse.FromString,
                 _registered_method=True)
+        self.ListCosts = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListCosts',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListWorkers',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
@@ -440,6 +445,16 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCosts(self, request, context):
+        """What everything has cost, by model, and may cost, one level at a time: the
+        projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
+
+        - NOT_FOUND: no such run, epic, task, or project with a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWorkers(self, request, context):
         """The workers as the scheduler sees them.
         """
@@ -564,6 +579,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.GetDiff,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDiffRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetDiffResponse.SerializeToString,
+            ),
+            'ListCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCosts,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -1207,6 +1227,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/GetDiff',
             heddle_dot_v1_dot_scheduler__service__pb2.GetDiffRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.GetDiffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListCosts',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -204,6 +204,12 @@ class SchedulerServiceStub:
     - NOT_FOUND: no such resource.
     - UNAVAILABLE: its worker cannot be reached now.
     """
+    ListCosts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListCostsRequest, _scheduler_service_pb2.ListCostsResponse]
+    """What everything has cost, by model, and may cost, one level at a time: the
+    projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
+
+    - NOT_FOUND: no such run, epic, task, or project with a run.
+    """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """The workers as the scheduler sees them."""
 
@@ -382,6 +388,12 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such resource.
     - UNAVAILABLE: its worker cannot be reached now.
+    """
+    ListCosts: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListCostsRequest, _scheduler_service_pb2.ListCostsResponse]  # type: ignore[assignment]
+    """What everything has cost, by model, and may cost, one level at a time: the
+    projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
+
+    - NOT_FOUND: no such run, epic, task, or project with a run.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """The workers as the scheduler sees them."""
@@ -696,6 +708,18 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - NOT_FOUND: no such resource.
         - UNAVAILABLE: its worker cannot be reached now.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCosts(
+        self,
+        request: _scheduler_service_pb2.ListCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListCostsResponse, _abc.Awaitable[_scheduler_service_pb2.ListCostsResponse]]:
+        """What everything has cost, by model, and may cost, one level at a time: the
+        projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
+
+        - NOT_FOUND: no such run, epic, task, or project with a run.
         """
 
     @_abc_1.abstractmethod

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15heddle/v1/usage.proto\x12\theddle.v1\"\xca\x01\n\x0bUsageTotals\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x03 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x04 \x01(\x03\x12\x17\n\x0f\x63ost_usd_micros\x18\x05 \x01(\x03\x12\x17\n\x0f\x63ost_incomplete\x18\x06 \x01(\x08\x12%\n\x06models\x18\x07 \x03(\x0b\x32\x15.heddle.v1.ModelUsage\"B\n\nModelUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.heddle.v1.UsageTotalsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15heddle/v1/usage.proto\x12\theddle.v1\"\xe8\x01\n\x0bUsageTotals\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x03 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x04 \x01(\x03\x12\x17\n\x0f\x63ost_usd_micros\x18\x05 \x01(\x03\x12\x17\n\x0f\x63ost_incomplete\x18\x06 \x01(\x08\x12%\n\x06models\x18\x07 \x03(\x0b\x32\x15.heddle.v1.ModelUsage\x12\x1c\n\x14\x65stimated_usd_micros\x18\x08 \x01(\x03\"B\n\nModelUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x16.heddle.v1.UsageTotalsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.usage_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGETOTALS']._serialized_start=37
-  _globals['_USAGETOTALS']._serialized_end=239
-  _globals['_MODELUSAGE']._serialized_start=241
-  _globals['_MODELUSAGE']._serialized_end=307
+  _globals['_USAGETOTALS']._serialized_end=269
+  _globals['_MODELUSAGE']._serialized_start=271
+  _globals['_MODELUSAGE']._serialized_end=337
 # @@protoc_insertion_point(module_scope)

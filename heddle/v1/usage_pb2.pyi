@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UsageTotals(_message.Message):
-    """Tokens and money of a session, or of everything below a task, epic or run."""
+    """Tokens and money of a session, or of everything below a task, epic, run or
+    project.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,6 +33,7 @@ class UsageTotals(_message.Message):
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
     COST_INCOMPLETE_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_USD_MICROS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     output_tokens: _builtins.int
     cache_read_tokens: _builtins.int
@@ -39,6 +42,10 @@ class UsageTotals(_message.Message):
     """Millionths of a US dollar: the sum of all that is known."""
     cost_incomplete: _builtins.bool
     """True where some usage came without a price, so the cost is a lower bound."""
+    estimated_usd_micros: _builtins.int
+    """How much of cost_usd_micros is an estimate: the agents told only tokens, and
+    the worker's table of prices put a price on them.
+    """
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelUsage]:
         """The same by model, ordered by name. Absent inside a ModelUsage."""
@@ -53,10 +60,11 @@ class UsageTotals(_message.Message):
         cost_usd_micros: _builtins.int = ...,
         cost_incomplete: _builtins.bool = ...,
         models: _abc.Iterable[Global___ModelUsage] | None = ...,
+        estimated_usd_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_incomplete", b"cost_incomplete", "cost_usd_micros", b"cost_usd_micros", "input_tokens", b"input_tokens", "models", b"models", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_incomplete", b"cost_incomplete", "cost_usd_micros", b"cost_usd_micros", "estimated_usd_micros", b"estimated_usd_micros", "input_tokens", b"input_tokens", "models", b"models", "output_tokens", b"output_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

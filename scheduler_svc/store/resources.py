@@ -10,9 +10,9 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.folding import closed_lines
+from scheduler_svc.store.spending import usage_by
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 from scheduler_svc.store.times import optional_timestamp, timestamp
-from scheduler_svc.usage import total
 
 Row = sa.Row[Any]
 
@@ -118,7 +118,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
     rows = list(rows)
     keys = [row.run for row in rows]
     counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys))
-    usage = _usage(connection, attempts.c.run, attempts.c.run.in_(keys))
+    usage = usage_by(connection, [attempts.c.run], attempts.c.run.in_(keys))
     sizes = sa.select(epics.c.run, sa.func.count()).where(epics.c.run.in_(keys)).group_by(epics.c.run)
     epic_counts = {run: count for run, count in connection.execute(sizes)}  # noqa: C416 (rows are not tuples to mypy)
     return [
@@ -136,7 +136,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             budget_usd_micros=row.budget_micros,
             tasks=counts.get(row.run),
             epic_count=epic_counts.get(row.run, 0),
-            usage=usage.get(row.run),
+            usage=usage.get((row.run,)),
             create_time=timestamp(row.created_at),
             start_time=optional_timestamp(row.started_at),
             end_time=optional_timestamp(row.ended_at),
@@ -154,8 +154,8 @@ def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
     run, keys = rows[0].run, [row.epic for row in rows]
     worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run)).scalar_one()
     counts = _counts(connection, tasks.c.epic, tasks.c.run == run, tasks.c.epic.in_(keys))
-    usage = _usage(connection, attempts.c.epic, attempts.c.run == run, attempts.c.epic.in_(keys))
-    return [_epic(row, worker, counts.get(row.epic), usage.get(row.epic)) for row in rows]
+    usage = usage_by(connection, [attempts.c.epic], attempts.c.run == run, attempts.c.epic.in_(keys))
+    return [_epic(row, worker, counts.get(row.epic), usage.get((row.epic,))) for row in rows]
 
 
 def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTotals | None) -> pb.Epic:
@@ -267,13 +267,3 @@ def _counts(
     for key, state, count in connection.execute(grouped):
         numbers.setdefault(key, Counter())[_COUNTED[state]] += count
     return {key: pb.TaskCounts(total=counter.total(), **counter) for key, counter in numbers.items()}
-
-
-def _usage(
-    connection: sa.Connection, group: sa.Column[str], *where: sa.ColumnElement[bool]
-) -> Mapping[str, pb.UsageTotals]:
-    parts: dict[str, list[pb.UsageTotals]] = {}
-    chosen = sa.select(group, attempts.c.usage).where(*where, attempts.c.usage != b"")
-    for key, data in connection.execute(chosen):
-        parts.setdefault(key, []).append(pb.UsageTotals.FromString(data))
-    return {key: total(each) for key, each in parts.items()}

@@ -1,12 +1,14 @@
 """What was spent, and what is left of the budgets that a session has to keep to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from heddle import pb
 from heddle.names import AttemptName
 from scheduler_svc.store.tables import attempts, runs
+from scheduler_svc.usage import total
 
 # All in micros.
 _SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
@@ -18,6 +20,18 @@ class Budgets(NamedTuple):
     run: int | None
     epic: int | None
     task: int | None
+
+
+def usage_by(
+    connection: sa.Connection, key: Iterable[sa.Column[Any]], *where: sa.ColumnElement[bool]
+) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
+    """Returns what attempts have used, summed for each value of `key`: columns of attempts or their runs."""
+    parts: dict[tuple[Any, ...], list[pb.UsageTotals]] = {}
+    joined = attempts.join(runs, runs.c.run == attempts.c.run)
+    chosen = sa.select(attempts.c.usage, *key).select_from(joined).where(*where, attempts.c.usage != b"")
+    for data, *values in connection.execute(chosen):
+        parts.setdefault(tuple(values), []).append(pb.UsageTotals.FromString(data))
+    return {values: total(each) for values, each in parts.items()}
 
 
 def spent_by_task(connection: sa.Connection, going_on: sa.ScalarSelect[Any]) -> dict[tuple[str, ...], int]:

@@ -142,6 +142,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         yield pb.ReadArtifactResponse(data=b"png")
 
+    async def ListCosts(self, request: pb.ListCostsRequest, context: Any) -> pb.ListCostsResponse:
+        self._note(request)
+        return pb.ListCostsResponse(total=pb.Cost(name=request.parent))
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])

@@ -33,6 +33,18 @@ epics:
       - {key: two, script: [{say: done}]}
 """
 
+SPENDING = """
+name: Spending
+epics:
+  - key: api
+    budget_usd: 1
+    tasks:
+      - key: one
+        script:
+          - usage: {model: large, input_tokens: 1200, output_tokens: 10, cost_usd: 0.25}
+          - usage: {model: odd, output_tokens: 10}
+"""
+
 
 def parsed(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
@@ -332,3 +344,23 @@ async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None
         assert (await run("cancel", name, env=env))[0] == 0
         up.interrupt()
         assert await up.exit_code() == 0
+
+
+async def test_costs_are_told_level_by_level(server: Server) -> None:
+    """Projects with their runs, and below a run what it was spent on; what nobody knows is not told as zero."""
+    name = await server.begin(SPENDING)
+    await server.heddle("watch", name)
+
+    code, out, err = await server.heddle("costs")
+    assert code == 0, err
+    assert any(name in line and "≥ $0.25" in line and "2 models" in line for line in out.splitlines())
+    code, out, _ = await server.heddle("costs", name)
+    epic = next(line for line in out.splitlines() if line.strip().startswith("api"))
+    assert "$1.00" in epic
+    assert any("large" in line and "1.2k" in line and "$0.25" in line for line in out.splitlines())
+    assert any("odd" in line and "unknown" in line for line in out.splitlines())
+    _, out, _ = await server.heddle("costs", f"{name}/api/one", "--json")
+    task, session = (Parse(line, pb.Cost()) for line in out.splitlines())
+    assert task.usage == session.usage
+    assert session.name.endswith("/attempts/1")
+    assert (await server.heddle("costs", "nope"))[0] == 2

@@ -55,10 +55,14 @@ def test_span(seconds: float, text: str) -> None:
         (pb.UsageTotals(), ""),
         (pb.UsageTotals(cost_usd_micros=1_234_567), "$1.23"),
         (pb.UsageTotals(cost_usd_micros=10_000, cost_incomplete=True), "≥ $0.01"),
+        (pb.UsageTotals(output_tokens=5, cost_incomplete=True), "unknown"),
+        (pb.UsageTotals(cost_usd_micros=20_000, estimated_usd_micros=5_000), "~$0.02"),
+        (pb.UsageTotals(cost_usd_micros=20_000, estimated_usd_micros=1, cost_incomplete=True), "≥ ~$0.02"),
+        (pb.UsageTotals(cost_usd_micros=150), "$0.0001"),
     ],
 )
-def test_cost_says_when_it_is_a_lower_bound(usage: pb.UsageTotals, text: str) -> None:
-    """Unknown prices are shown as such, never as nothing."""
+def test_cost_says_what_is_known(usage: pb.UsageTotals, text: str) -> None:
+    """Unknown prices are shown as such, never as nothing, and estimates as estimates."""
     assert words.cost(usage) == text
 
 

@@ -116,12 +116,13 @@ def test_usage_is_added_up_by_model() -> None:
         events(
             {"usage": pb.Usage(model="b", input_tokens=5, cost_usd_micros=10)},
             {"usage": pb.Usage(model="a", output_tokens=3, cache_read_tokens=2)},
-            {"usage": pb.Usage(model="b", input_tokens=1, cost_usd_micros=2)},
+            {"usage": pb.Usage(model="b", input_tokens=1, cost_usd_micros=2, estimated=True)},
         ),
     )
     usage = folded.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cost_usd_micros) == (6, 3, 12)
     assert usage.cost_incomplete
+    assert usage.estimated_usd_micros == usage.models[1].usage.estimated_usd_micros == 2
     assert [each.model for each in usage.models] == ["a", "b"]
     assert usage.models[0].usage.cost_incomplete
     assert not usage.models[1].usage.cost_incomplete

@@ -1,0 +1,231 @@
+"""What everything has cost and may cost, one level at a time."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import ANY, AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.store import paging
+from scheduler_svc.store.spending import usage_by
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.times import optional_timestamp
+from scheduler_svc.usage import total
+
+_Usage = Mapping[tuple[Any, ...], pb.UsageTotals]
+
+_PAGE: Final = 100
+_LARGEST_PAGE: Final = 500
+
+_OF_EPIC: Final = sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)
+_OF_TASK: Final = sa.and_(
+    tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
+)
+
+
+def list_costs(
+    connection: sa.Connection, request: pb.ListCostsRequest, project_budget: int | None
+) -> pb.ListCostsResponse:
+    """Returns a page of what is below the parent; raises NOT_FOUND. `project_budget` is in micros."""
+    parent = request.parent
+    match parent.count("/") if parent.startswith("runs/") else None:
+        case 1:
+            return _epics(connection, request, RunName.parse(parent))
+        case 3:
+            return _tasks(connection, request, EpicName.parse(parent, wildcard=True))
+        case number if number:
+            return _sessions(connection, request, TaskName.parse(parent, wildcard=True))
+    if parent:
+        return _runs(connection, request, "" if parent == ANY else parent, project_budget)
+    return _projects(connection, request, project_budget)
+
+
+def _projects(
+    connection: sa.Connection, request: pb.ListCostsRequest, budget: int | None
+) -> pb.ListCostsResponse:
+    chosen = sa.select(runs.c.project, sa.func.min(runs.c.started_at).label("started_at"))
+    if after := paging.texts(request.page_token, 1):
+        chosen = chosen.where(runs.c.project > after[0])
+    rows, more = _page(connection, request, chosen.group_by(runs.c.project).order_by(runs.c.project))
+    usage = usage_by(connection, [runs.c.project])
+    return pb.ListCostsResponse(
+        costs=[_cost(row.project, row, usage.get((row.project,)), budget) for row in rows],
+        next_page_token=paging.token(rows[-1].project) if more else "",
+        total=pb.Cost(usage=total(usage.values())),
+    )
+
+
+def _runs(
+    connection: sa.Connection, request: pb.ListCostsRequest, project: str, project_budget: int | None
+) -> pb.ListCostsResponse:
+    """Returns a page of the runs of a project, or of all where `project` is empty."""
+    within = [runs.c.project == project] if project else []
+    chosen = sa.select(runs).where(*within).order_by(runs.c.created_at.desc(), runs.c.run.desc())
+    if after := paging.texts(request.page_token, 2):
+        [created_at] = paging.numbers(paging.token(after[0]), 1) or [0]
+        chosen = chosen.where(sa.tuple_(runs.c.created_at, runs.c.run) < (created_at, after[1]))
+    rows, more = _page(connection, request, chosen)
+    if project and not rows and not request.page_token:
+        raise not_found(f"run of project {project}")
+    usage = usage_by(connection, [attempts.c.run], *within)
+    costs = [
+        _cost(
+            str(RunName(row.run)),
+            row,
+            usage.get((row.run,)),
+            row.budget_micros,
+            title=row.title,
+            project=row.project,
+        )
+        for row in rows
+    ]
+    return pb.ListCostsResponse(
+        costs=costs,
+        next_page_token=paging.token(rows[-1].created_at, rows[-1].run) if more else "",
+        total=pb.Cost(
+            name=project, usage=total(usage.values()), budget_usd_micros=project_budget if project else None
+        ),
+    )
+
+
+def _epics(connection: sa.Connection, request: pb.ListCostsRequest, run: RunName) -> pb.ListCostsResponse:
+    chosen = sa.select(epics).where(epics.c.run == run.run).order_by(epics.c.place)
+    if after := paging.numbers(request.page_token, 1):
+        chosen = chosen.where(epics.c.place > after[0])
+    sum_of_all = _of_run(connection, run)
+    rows, more = _page(connection, request, chosen)
+    usage = usage_by(connection, [attempts.c.epic], attempts.c.run == run.run)
+    sum_of_all.usage.CopyFrom(total(usage.values()))
+    costs = [
+        _cost(
+            str(run.epic(row.epic)),
+            row,
+            usage.get((row.epic,)),
+            row.budget_micros,
+            title=pb.PlanEpic.FromString(row.spec).title,
+        )
+        for row in rows
+    ]
+    return pb.ListCostsResponse(
+        costs=costs, next_page_token=paging.token(rows[-1].place) if more else "", total=sum_of_all
+    )
+
+
+def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicName) -> pb.ListCostsResponse:
+    began = (
+        sa.select(sa.func.min(attempts.c.started_at))
+        .where(_OF_TASK)
+        .correlate(tasks)
+        .scalar_subquery()
+        .label("started_at")
+    )
+    chosen = sa.select(tasks, epics.c.place, began).select_from(tasks.join(epics, _OF_EPIC))
+    chosen = chosen.where(*_within(tasks, epic)).order_by(epics.c.place, tasks.c.position)
+    if after := paging.numbers(request.page_token, 2):
+        chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
+    sum_of_all = _of_epic(connection, epic)
+    rows, more = _page(connection, request, chosen)
+    usage = usage_by(connection, [attempts.c.epic, attempts.c.task], *_within(attempts, epic))
+    sum_of_all.usage.CopyFrom(total(usage.values()))
+    costs = [
+        _cost(
+            str(TaskName(row.run, row.epic, row.task)),
+            row,
+            usage.get((row.epic, row.task)),
+            row.budget_micros,
+            title=pb.PlanTask.FromString(row.spec).title,
+        )
+        for row in rows
+    ]
+    return pb.ListCostsResponse(
+        costs=costs,
+        next_page_token=paging.token(rows[-1].place, rows[-1].position) if more else "",
+        total=sum_of_all,
+    )
+
+
+def _sessions(
+    connection: sa.Connection, request: pb.ListCostsRequest, task: TaskName
+) -> pb.ListCostsResponse:
+    place = (epics.c.place, tasks.c.position, attempts.c.number)
+    chosen = sa.select(attempts, *place[:2]).select_from(attempts.join(tasks, _OF_TASK).join(epics, _OF_EPIC))
+    chosen = chosen.where(*_within(attempts, task)).order_by(*place)
+    if after := paging.numbers(request.page_token, 3):
+        chosen = chosen.where(sa.tuple_(*place) > tuple(after))
+    sum_of_all = _of_task(connection, task)
+    rows, more = _page(connection, request, chosen)
+    usage = usage_by(connection, [attempts.c.run], *_within(attempts, task))
+    sum_of_all.usage.CopyFrom(total(usage.values()))
+    costs = [
+        _cost(
+            str(AttemptName(row.run, row.epic, row.task, row.number)),
+            row,
+            pb.UsageTotals.FromString(row.usage),
+            None,
+            agent=row.agent,
+        )
+        for row in rows
+    ]
+    last = rows[-1] if more else None
+    return pb.ListCostsResponse(
+        costs=costs,
+        next_page_token=paging.token(last.place, last.position, last.number) if last else "",
+        total=sum_of_all,
+    )
+
+
+def _page(
+    connection: sa.Connection, request: pb.ListCostsRequest, chosen: sa.Select[Any]
+) -> tuple[list[Any], bool]:
+    """Returns the rows of a page, and whether more follow."""
+    size = paging.page_size(request.page_size, _PAGE, _LARGEST_PAGE)
+    rows = list(connection.execute(chosen.limit(size + 1)))
+    return rows[:size], len(rows) > size
+
+
+def _within(table: sa.Table, name: EpicName | TaskName) -> list[sa.ColumnElement[bool]]:
+    """Returns the condition on rows below a name whose parts may be ANY."""
+    parts = name._asdict().items()
+    return [table.c[column] == value for column, value in parts if value != ANY]
+
+
+def _cost(name: str, row: Any, usage: pb.UsageTotals | None, budget: int | None, **more: Any) -> pb.Cost:
+    return pb.Cost(
+        name=name,
+        usage=usage,
+        budget_usd_micros=budget,
+        start_time=optional_timestamp(row.started_at),
+        **more,
+    )
+
+
+# What sums are of: all but their usage.
+
+
+def _of_run(connection: sa.Connection, name: RunName) -> pb.Cost:
+    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return _cost(str(name), row, None, row.budget_micros, title=row.title, project=row.project)
+
+
+def _of_epic(connection: sa.Connection, name: EpicName) -> pb.Cost:
+    if name.epic == ANY:
+        return _of_run(connection, name.parent)
+    row = connection.execute(sa.select(epics).where(*_within(epics, name))).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return _cost(str(name), row, None, row.budget_micros, title=pb.PlanEpic.FromString(row.spec).title)
+
+
+def _of_task(connection: sa.Connection, name: TaskName) -> pb.Cost:
+    if ANY in {name.task, name.epic}:
+        return _of_epic(connection, name.parent)
+    row = connection.execute(sa.select(tasks).where(*_within(tasks, name))).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return pb.Cost(
+        name=str(name), budget_usd_micros=row.budget_micros, title=pb.PlanTask.FromString(row.spec).title
+    )
