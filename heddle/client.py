@@ -127,6 +127,10 @@ class HeddleClient:
         """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
         return (await self._mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
+    async def get_conflicts(self, name: str) -> pb.GetConflictsResponse:
+        """Returns what a run's epics will conflict over, what each wrote, and the merge queue."""
+        return await self._call(self._stub.GetConflicts, pb.GetConflictsRequest(name=name))
+
     async def list_tasks(self, parent: str) -> list[pb.Task]:
         """Returns all tasks of an epic, or of a run as runs/RUN/epics/-, in planned order."""
         tasks: list[pb.Task] = []

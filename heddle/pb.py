@@ -3,6 +3,7 @@
 from heddle.v1.agent_service_pb2 import *
 from heddle.v1.approval_pb2 import *
 from heddle.v1.attempt_pb2 import *
+from heddle.v1.conflict_pb2 import *
 from heddle.v1.cost_pb2 import *
 from heddle.v1.epic_pb2 import *
 from heddle.v1.error_reason_pb2 import *

@@ -33,6 +33,8 @@ class _Ground:
     worker: str
     project: str
     base_commit: str
+    # Empty: it begins from a tag or commit.
+    base_branch: str
     max_parallel: int
 
 
@@ -98,7 +100,9 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
             files=", ".join(found.dirty_files),
         )
     slots = max(worker.state.slots, 1)
-    return _Ground(worker.name, found.project, found.base_commit, request.max_parallel or slots)
+    return _Ground(
+        worker.name, found.project, found.base_commit, found.base_branch, request.max_parallel or slots
+    )
 
 
 def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
@@ -132,6 +136,7 @@ def _write(
             "project": ground.project,
             "base_ref": request.base_ref or "HEAD",
             "base_commit": ground.base_commit,
+            "base_branch": ground.base_branch,
             "merge_into": request.merge_into,
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,

@@ -12,6 +12,7 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc import commands, relaying, watching
 from scheduler_svc.agents import check_available, check_form
+from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
 from scheduler_svc.merging_again import get_epic, retry_merge
 from scheduler_svc.new_budget import NewBudget
@@ -97,6 +98,11 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = EpicName.parse(request.name)
         work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
         return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
+
+    async def GetConflicts(
+        self, request: pb.GetConflictsRequest, context: Context
+    ) -> pb.GetConflictsResponse:
+        return await self._database.read(partial(get_conflicts, name=RunName.parse(request.name)))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._database.read(partial(listing.list_tasks, request=request))

@@ -60,6 +60,8 @@ class Inspection:
 
     project: Project
     base_commit: str
+    # Empty: it starts from no branch.
+    base_branch: str
     dirty_files: tuple[str, ...]
 
 
@@ -104,7 +106,7 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
     _check_name_is_free(project)
     if merge_into:
         check_target(project, merge_into)
-    return Inspection(project, base, tuple(_dirty_files(project)))
+    return Inspection(project, base, _base_branch(project, base_ref), tuple(_dirty_files(project)))
 
 
 def base_commit(project: Project, base_ref: str) -> str:
@@ -121,6 +123,17 @@ def base_commit(project: Project, base_ref: str) -> str:
             project=project.top,
         )
     raise unknown_revision(project, base_ref or "HEAD")
+
+
+def _base_branch(project: Project, base_ref: str) -> str:
+    """Returns the local branch that `base_ref` names, or on which HEAD stands; empty if there is none."""
+    prefix = refs.branch_ref("")
+    if base_ref in {"", "HEAD", "@"}:
+        full = refs.head_branch(project.git_dir) or ""
+    else:
+        full = base_ref if base_ref.startswith(prefix) else prefix + base_ref
+        full = full if refs.read(project.git, full)[0] else ""
+    return full.removeprefix(prefix) if full.startswith(prefix) else ""
 
 
 def resolve(project: Project, revision: str) -> str | None:

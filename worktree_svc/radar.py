@@ -1,4 +1,4 @@
-"""Which branches will conflict: every two of them, merged in memory.
+"""Which branches will conflict: every two of them, and each with what moves beside them, merged in memory.
 
 Most pairs need no merge, as they change different files; the others are merged
 by one git. What was found is kept by commit ids, so that after a commit only the
@@ -6,7 +6,7 @@ pairs of that branch are looked at.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import PurePosixPath
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from worktree_svc import projects, refs
 from worktree_svc.git import Git, decode, readable
 from worktree_svc.private import PrivateFolders
+from worktree_svc.projects import Project
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -57,8 +58,21 @@ class Changes:
         )
 
 
+class Question(NamedTuple):
+    """Which branches to look at, and the revisions that each is merged with as well.
+
+    `starts` has by branch where it comes from; the base, where it has none. An
+    upstream that is not there is left out.
+    """
+
+    names: Sequence[str]
+    base: str
+    starts: Mapping[str, str]
+    upstream: str = ""
+
+
 class Branch(NamedTuple):
-    """A branch that is there, and what it has changed since it left the base."""
+    """A branch that is there, and what it has changed since its start."""
 
     name: str
     commit: str
@@ -66,11 +80,12 @@ class Branch(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two branches that conflict; `other` is empty for the base."""
+    """Two branches that conflict; `other` is empty for the base and the upstream."""
 
     name: str
     other: str
     files: list[str]
+    with_upstream: bool = False
 
 
 class Prediction(NamedTuple):
@@ -78,6 +93,15 @@ class Prediction(NamedTuple):
 
     branches: list[Branch]
     pairs: list[Pair]
+    upstream_commit: str
+
+
+class _Side(NamedTuple):
+    """What a branch is merged with; `name` is empty unless it is another branch."""
+
+    name: str
+    commit: str
+    upstream: bool = False
 
 
 class Radar:
@@ -86,30 +110,38 @@ class Radar:
     def __init__(self, folders: PrivateFolders) -> None:
         self._folders = folders
         self._mutex = threading.Lock()
-        # By base and branch.
+        # By start and commit.
         self._changes: dict[tuple[str, str], Changes] = {}
         # By the two commits: the files that conflict.
         self._merges: dict[tuple[str, str], list[str]] = {}
 
-    def predict(self, path: str, names: Sequence[str], base: str) -> Prediction:
-        """Returns what will conflict; raises UNKNOWN_REVISION if the base is not there."""
+    def predict(self, path: str, question: Question) -> Prediction:
+        """Returns what will conflict; raises UNKNOWN_REVISION if the base or a start is not there."""
         project = projects.find(self._folders, path)
-        onto = projects.resolve(project, base) if base else None
-        if onto is None:
-            raise projects.unknown_revision(project, base)
+        onto = _commit_of(project, question.base)
+        upstream = projects.resolve(project, question.upstream) if question.upstream else None
         git = project.git
-        unique = list(dict.fromkeys(names))
+        unique = list(dict.fromkeys(question.names))
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
         branches = []
         for name, commit in zip(unique, commits, strict=True):
             if commit:
-                changes = self._changes.get((onto, commit)) or _changes(git, onto, commit)
-                self._remember(self._changes, {(onto, commit): changes}, MOST_BRANCHES)
-                branches.append(Branch(name, commit, changes))
-        pairs = _pairs(branches, onto)
-        files = self._conflicts(git, [(one.commit, commit) for one, _, commit in pairs])
-        found = (Pair(one.name, other, files[one.commit, commit]) for one, other, commit in pairs)
-        return Prediction(branches, [pair for pair in found if pair.files])
+                start = question.starts.get(name) or onto
+                branches.append(Branch(name, commit, self._changes_of(project, start, commit)))
+        bases = [_Side("", onto), *([_Side("", upstream, upstream=True)] if upstream else [])]
+        pairs = _pairs(branches, bases)
+        files = self._conflicts(git, [(one.commit, side.commit) for one, side in pairs])
+        found = (
+            Pair(one.name, side.name, files[one.commit, side.commit], side.upstream) for one, side in pairs
+        )
+        return Prediction(branches, [pair for pair in found if pair.files], upstream or "")
+
+    def _changes_of(self, project: Project, start: str, commit: str) -> Changes:
+        changes = self._changes.get((start, commit))
+        if changes is None:
+            changes = _changes(project.git, _commit_of(project, start), commit)
+            self._remember(self._changes, {(start, commit): changes}, MOST_BRANCHES)
+        return changes
 
     def _conflicts(self, git: Git, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
         with self._mutex:
@@ -129,14 +161,21 @@ class Radar:
                 del memory[next(iter(memory))]
 
 
-def _pairs(branches: Sequence[Branch], onto: str) -> list[tuple[Branch, str, str]]:
-    """Returns what has to be merged: a branch, the other's name (empty for the base) and its commit."""
+def _commit_of(project: Project, revision: str) -> str:
+    commit = projects.resolve(project, revision) if revision else None
+    if commit is None:
+        raise projects.unknown_revision(project, revision)
+    return commit
+
+
+def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Branch, _Side]]:
+    """Returns what has to be merged."""
     pairs = [
-        (one, other.name, other.commit)
+        (one, _Side(other.name, other.commit))
         for one, other in combinations(branches, 2)
         if one.commit != other.commit and one.changes.may_conflict(other.changes)
     ]
-    return pairs + [(one, "", onto) for one in branches if one.changes.paths]
+    return pairs + [(one, base) for base in bases for one in branches if one.changes.paths]
 
 
 def _changes(git: Git, onto: str, commit: str) -> Changes:

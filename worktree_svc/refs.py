@@ -11,6 +11,9 @@ from worktree_svc.git import Git, Output, failure
 # The old value of a ref that must not be there yet.
 ABSENT: Final = ""
 
+# Before the name of the ref that HEAD stands on.
+_POINTER: Final = "ref: "
+
 
 class Move(NamedTuple):
     """A ref that goes from one commit to another; `old` is None where any will do."""
@@ -53,13 +56,23 @@ def head_of(git: Git, folder: Path) -> str | None:
 
     Asked itself, git would read a configuration there, perhaps of an agent.
     """
+    text = _head(folder)
+    if text.startswith(_POINTER):
+        return read(git, text.removeprefix(_POINTER))[0]
+    return resolve(git, text) if re.fullmatch(r"[0-9a-f]{40,64}", text) else None
+
+
+def head_branch(folder: Path) -> str | None:
+    """Returns the full name of the ref on which HEAD in a git folder stands; None if it is detached."""
+    text = _head(folder)
+    return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
+
+
+def _head(folder: Path) -> str:
     head = folder / "HEAD"
     if head.is_symlink() or not head.is_file():
-        return None
-    text = head.read_text(errors="surrogateescape").strip()
-    if text.startswith("ref: "):
-        return read(git, text.removeprefix("ref: "))[0]
-    return resolve(git, text) if re.fullmatch(r"[0-9a-f]{40,64}", text) else None
+        return ""
+    return head.read_text(errors="surrogateescape").strip()
 
 
 def move(git: Git, moves: Iterable[Move]) -> None:

@@ -14,7 +14,7 @@ from worktree_svc.diffs import Piece
 from worktree_svc.git import readable
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
-from worktree_svc.radar import Branch, Radar
+from worktree_svc.radar import Branch, Question, Radar
 from worktree_svc.states import State
 from worktree_svc.worktrees import Worktrees
 
@@ -43,7 +43,10 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
             return pb.InspectProjectResponse(
-                project=str(found.project.top), base_commit=found.base_commit, dirty_files=found.dirty_files
+                project=str(found.project.top),
+                base_commit=found.base_commit,
+                dirty_files=found.dirty_files,
+                base_branch=found.base_branch,
             )
 
         return await self._jobs.run(job)
@@ -115,13 +118,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
-            found = self._radar.predict(request.project, request.branches, request.base)
+            question = Question(request.branches, request.base, request.starts, request.upstream)
+            found = self._radar.predict(request.project, question)
             return pb.PredictConflictsResponse(
                 pairs=[
-                    pb.ConflictingPair(branch=one, with_branch=other, files=files)
-                    for one, other, files in found.pairs
+                    pb.ConflictingPair(branch=one, with_branch=other, files=files, with_upstream=upstream)
+                    for one, other, files, upstream in found.pairs
                 ],
                 changes=[_changed_paths(branch) for branch in found.branches],
+                upstream_commit=found.upstream_commit,
             )
 
         return await self._jobs.run(job, key=f"{request.project}\0{request.base}\0radar")

@@ -91,6 +91,17 @@ def _conflict(event: pb.MergeConflicted) -> str:
     return f"merge into {event.target_branch} conflicts in {', '.join(event.files)}{advice}"
 
 
+def _other_side(event: pb.ConflictPredicted | pb.ConflictCleared) -> str:
+    return event.with_epic or words.conflict_side(event.side)
+
+
+def _outside(event: pb.WroteOutside) -> str:
+    more = event.path_count - len(event.paths)
+    return (
+        f"wrote outside what its plan touches: {', '.join(event.paths)}{f', and {more} more' if more else ''}"
+    )
+
+
 def _dollars(micros: int) -> str:
     return f"${micros / 1e6:.2f}"
 
@@ -135,7 +146,9 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "approval_requested": _approval,
     "approval_resolved": _approval_resolved,
     "session_finished": lambda e: _ended("session", e.outcome, e.reason),
-    "conflict_predicted": lambda e: f"will conflict with {e.with_epic} in {', '.join(e.files)}",
+    "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",
+    "conflict_cleared": lambda e: f"will no longer conflict with {_other_side(e)}",
+    "wrote_outside": _outside,
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
     "merge_conflicted": _conflict,

@@ -111,19 +111,6 @@ def skip(task: TaskArgument, as_json: Json = False) -> None:
     _tell_task(output.run_async(with_client(lambda client: client.skip_task(name))), as_json)
 
 
-@app.command()
-def merge(
-    epic: Annotated[str, typer.Argument(metavar="EPIC", help="RUN/EPIC")], as_json: Json = False
-) -> None:
-    """Merges an epic again whose merge conflicted or failed, once you mended the cause."""
-    name = names.epic_name(epic)
-    merged = output.run_async(with_client(lambda client: client.retry_merge(name)))
-    if as_json:
-        output.print_json(merged)
-    else:
-        output.line(f"{merged.name.removeprefix('runs/')} is merged again; follow it with `heddle watch`")
-
-
 def _answer(attempt: str, approval_id: str, *, approved: bool, message: str, as_json: bool) -> None:
     async def answered(client: HeddleClient) -> pb.Approval:
         name = await names.attempt_name(client, attempt)

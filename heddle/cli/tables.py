@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
@@ -10,6 +11,9 @@ from rich.text import Text
 from heddle import pb
 from heddle.cli import words
 from heddle.cli.board import STYLES
+
+# Columns whose text may take several lines.
+_WRAPPED: Final = {"WHY", "PROJECT", "QUESTION", "FILES", "OUTSIDE", "TOUCHED NOTHING IN", "WAITS FOR"}
 
 
 def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
@@ -66,6 +70,49 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
     return table
 
 
+def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
+    """Returns a row for each pair that will conflict."""
+    table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")
+    for each in foreseen:
+        table.add_row(
+            Text(each.epic),
+            Text(each.with_epic or words.conflict_side(each.side)),
+            words.clock(each.since),
+            Text("/".join(each.first_task.split("/")[3::2])),
+            Text(words.plain(", ".join(each.files))),
+        )
+    return table
+
+
+def footprints(written: Iterable[pb.EpicFootprint]) -> Table:
+    """Returns a row for each epic: how many paths it wrote, and which of them its plan did not foresee."""
+    table = _table("EPIC", "WROTE", "FORESEEN", "OUTSIDE", "TOUCHED NOTHING IN")
+    for each in written:
+        inside = len(each.paths) - len(each.outside)
+        table.add_row(
+            Text(each.epic),
+            str(each.path_count),
+            f"{inside / len(each.paths):.0%}" if each.touches and each.paths else "",
+            Text(words.plain(", ".join(each.outside))),
+            Text(words.plain(", ".join(each.unused_touches))),
+        )
+    return table
+
+
+def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
+    """Returns a row for each branch on its way into its target."""
+    table = _table("MERGE", "STAGE", "INTO", "COMMIT", "WAITS FOR")
+    for each in entries:
+        table.add_row(
+            Text(each.epic or each.source_branch),
+            words.merge_stage(each.stage),
+            Text(each.target_branch),
+            each.commit[:10],
+            Text(words.plain(each.waits_for)),
+        )
+    return table
+
+
 def short_attempt(name: str) -> str:
     """Returns RUN/EPIC/TASK/N."""
     return "/".join(name.split("/")[1::2])
@@ -88,7 +135,7 @@ def _task(task: pb.Task, now: datetime) -> list[str | Text]:
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
-        table.add_column(heading, no_wrap=heading not in {"WHY", "PROJECT", "QUESTION"})
+        table.add_column(heading, no_wrap=heading not in _WRAPPED)
     return table
 
 

@@ -31,6 +31,16 @@ def outcome(value: "pb.Outcome.ValueType") -> str:
     return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")
 
 
+def conflict_side(side: "pb.ConflictSide.ValueType") -> str:
+    """Returns what an epic conflicts with, where that is no other epic."""
+    return "the project's own branch" if side == pb.CONFLICT_SIDE_UPSTREAM else "what the run has merged"
+
+
+def merge_stage(stage: "pb.MergeStage.ValueType") -> str:
+    """Returns the stage as one lower-case word."""
+    return pb.MergeStage.Name(stage).removeprefix("MERGE_STAGE_").lower()
+
+
 def cost(usage: pb.UsageTotals) -> str:
     """Returns dollars and cents; nothing where nothing was used.
 

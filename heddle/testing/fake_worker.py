@@ -94,6 +94,8 @@ class FakeWorker:
     conflicting: set[str] = field(default_factory=set)
     # What PredictConflicts answers, of the branches that it is asked about.
     foreseen: list[pb.ConflictingPair] = field(default_factory=list)
+    # By the key of an epic: the paths that PredictConflicts says it has changed.
+    written: dict[str, list[str]] = field(default_factory=dict)
     # Called with (method, request) before each call that changes something; may raise.
     before: Callable[[str, Any], None] = lambda _method, _request: None
     sessions: dict[str, FakeSession] = field(default_factory=dict)
@@ -331,7 +333,12 @@ class _Worktree(WorktreeServiceServicer):
         self._worker.before("PredictConflicts", request)
         asked = {"", *request.branches}
         pairs = [pair for pair in self._worker.foreseen if {pair.branch, pair.with_branch} <= asked]
-        return pb.PredictConflictsResponse(pairs=pairs)
+        changes = [
+            pb.ChangedPaths(branch=branch, commit=_commit_id(branch), paths=paths, path_count=len(paths))
+            for branch in request.branches
+            if (paths := self._worker.written.get(branch.rpartition("/")[2]))
+        ]
+        return pb.PredictConflictsResponse(pairs=pairs, changes=changes)
 
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: Context

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import attempt_pb2 as _attempt_pb2
+from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import cost_pb2 as _cost_pb2
 from heddle.v1 import epic_pb2 as _epic_pb2
 from heddle.v1 import event_pb2 as _event_pb2
@@ -437,6 +438,58 @@ class RetryMergeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryMergeResponse: _TypeAlias = RetryMergeResponse  # noqa: Y015
+
+@_typing.final
+class GetConflictsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConflictsRequest: _TypeAlias = GetConflictsRequest  # noqa: Y015
+
+@_typing.final
+class GetConflictsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORECAST_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The run's newest event when this was read."""
+    @_builtins.property
+    def forecast(self) -> _conflict_pb2.ConflictForecast: ...
+    @_builtins.property
+    def queue(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.MergeQueueEntry]:
+        """Those at work on a merge first, then in the order in which they come to it;
+        what is over last. The run's own branch only where it moves a branch of the user.
+        """
+
+    def __init__(
+        self,
+        *,
+        forecast: _conflict_pb2.ConflictForecast | None = ...,
+        queue: _abc.Iterable[_conflict_pb2.MergeQueueEntry] | None = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "queue", b"queue", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConflictsResponse: _TypeAlias = GetConflictsResponse  # noqa: Y015
 
 @_typing.final
 class ListTasksRequest(_message.Message):

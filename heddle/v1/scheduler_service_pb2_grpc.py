@@ -89,6 +89,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
                 _registered_method=True)
+        self.GetConflicts = channel.unary_unary(
+                '/heddle.v1.SchedulerService/GetConflicts',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsResponse.FromString,
+                _registered_method=True)
         self.ListTasks = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListTasks',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksRequest.SerializeToString,
@@ -276,6 +281,17 @@ class SchedulerServiceServicer:
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
         or its run is being cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConflicts(self, request, context):
+        """What the epics of a run will conflict over, what each wrote beside what its
+        plan said, and the merge queue with what each waits for. Ask again after an
+        event conflict_predicted, conflict_cleared, wrote_outside, merge_… or epic_….
+
+        - NOT_FOUND: no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -504,6 +520,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RetryMerge,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.SerializeToString,
+            ),
+            'GetConflicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConflicts,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsResponse.SerializeToString,
             ),
             'ListTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTasks,
@@ -822,6 +843,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RetryMerge',
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConflicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/GetConflicts',
+            heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -101,6 +101,13 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
       or its run is being cancelled.
     """
+    GetConflicts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictsRequest, _scheduler_service_pb2.GetConflictsResponse]
+    """What the epics of a run will conflict over, what each wrote beside what its
+    plan said, and the merge queue with what each waits for. Ask again after an
+    event conflict_predicted, conflict_cleared, wrote_outside, merge_… or epic_….
+
+    - NOT_FOUND: no such run.
+    """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListTasksRequest, _scheduler_service_pb2.ListTasksResponse]
     """The tasks of an epic, or of every epic of a run, in planned order.
 
@@ -285,6 +292,13 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
       or its run is being cancelled.
+    """
+    GetConflicts: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictsRequest, _scheduler_service_pb2.GetConflictsResponse]  # type: ignore[assignment]
+    """What the epics of a run will conflict over, what each wrote beside what its
+    plan said, and the merge queue with what each waits for. Ask again after an
+    event conflict_predicted, conflict_cleared, wrote_outside, merge_… or epic_….
+
+    - NOT_FOUND: no such run.
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListTasksRequest, _scheduler_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """The tasks of an epic, or of every epic of a run, in planned order.
@@ -515,6 +529,19 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
           or its run is being cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def GetConflicts(
+        self,
+        request: _scheduler_service_pb2.GetConflictsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.GetConflictsResponse, _abc.Awaitable[_scheduler_service_pb2.GetConflictsResponse]]:
+        """What the epics of a run will conflict over, what each wrote beside what its
+        plan said, and the merge queue with what each waits for. Ask again after an
+        event conflict_predicted, conflict_cleared, wrote_outside, merge_… or epic_….
+
+        - NOT_FOUND: no such run.
         """
 
     @_abc_1.abstractmethod

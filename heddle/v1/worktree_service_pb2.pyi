@@ -54,9 +54,14 @@ class InspectProjectResponse(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     DIRTY_FILES_FIELD_NUMBER: _builtins.int
+    BASE_BRANCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The top of the working tree, or of the bare repository."""
     base_commit: _builtins.str
+    base_branch: _builtins.str
+    """The local branch that base_ref names, or on which HEAD stands. Absent: none,
+    as for a tag or a commit.
+    """
     @_builtins.property
     def dirty_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tracked files that differ from HEAD, at most 20."""
@@ -67,10 +72,11 @@ class InspectProjectResponse(_message.Message):
         project: _builtins.str = ...,
         base_commit: _builtins.str = ...,
         dirty_files: _abc.Iterable[_builtins.str] | None = ...,
+        base_branch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -405,15 +411,45 @@ Global___MergeBranchResponse: _TypeAlias = MergeBranchResponse  # noqa: Y015
 class PredictConflictsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class StartsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PROJECT_FIELD_NUMBER: _builtins.int
     BRANCHES_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    STARTS_FIELD_NUMBER: _builtins.int
+    UPSTREAM_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     base: _builtins.str
-    """The branch or commit from which they come and into which they will be merged."""
+    """The branch or commit into which they will be merged."""
+    upstream: _builtins.str
+    """A branch that moves by itself and that each is merged with as well. Absent, or
+    not there: none.
+    """
     @_builtins.property
     def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Short names."""
+
+    @_builtins.property
+    def starts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By branch: the commit from which it comes. Absent for one: the base."""
 
     def __init__(
         self,
@@ -421,10 +457,12 @@ class PredictConflictsRequest(_message.Message):
         project: _builtins.str = ...,
         branches: _abc.Iterable[_builtins.str] | None = ...,
         base: _builtins.str = ...,
+        starts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        upstream: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "branches", b"branches", "project", b"project", "starts", b"starts", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,6 +474,9 @@ class PredictConflictsResponse(_message.Message):
 
     PAIRS_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
+    UPSTREAM_COMMIT_FIELD_NUMBER: _builtins.int
+    upstream_commit: _builtins.str
+    """Absent: there is none."""
     @_builtins.property
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictingPair]: ...
     @_builtins.property
@@ -447,10 +488,11 @@ class PredictConflictsResponse(_message.Message):
         *,
         pairs: _abc.Iterable[Global___ConflictingPair] | None = ...,
         changes: _abc.Iterable[Global___ChangedPaths] | None = ...,
+        upstream_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "pairs", b"pairs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "pairs", b"pairs", "upstream_commit", b"upstream_commit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,10 +507,13 @@ class ConflictingPair(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     WITH_BRANCH_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    WITH_UPSTREAM_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     """Of two branches, the one that stands first in the request."""
     with_branch: _builtins.str
-    """Absent: the base."""
+    """Absent: the base, or the upstream."""
+    with_upstream: _builtins.bool
+    """True: the upstream is the other side."""
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -477,10 +522,11 @@ class ConflictingPair(_message.Message):
         branch: _builtins.str = ...,
         with_branch: _builtins.str = ...,
         files: _abc.Iterable[_builtins.str] | None = ...,
+        with_upstream: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "files", b"files", "with_branch", b"with_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "files", b"files", "with_branch", b"with_branch", "with_upstream", b"with_upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -488,7 +534,7 @@ Global___ConflictingPair: _TypeAlias = ConflictingPair  # noqa: Y015
 
 @_typing.final
 class ChangedPaths(_message.Message):
-    """What a branch has changed since it left the base."""
+    """What a branch has changed since its start."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -167,8 +167,8 @@ class WorktreeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PredictConflicts(self, request, context):
-        """Merges every two of some branches, and each with a base, in memory: which of
-        them will conflict once they are merged. Changes nothing, not even the
+        """Merges every two of some branches, and each with its base and an upstream, in
+        memory: which of them will conflict once they are merged. Changes nothing, not even the
         repository's objects. What was asked before costs nothing, so it can be asked
         after each commit. Branches that are not there yet are left out.
 

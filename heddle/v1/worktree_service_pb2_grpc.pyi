@@ -85,8 +85,8 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
-    """Merges every two of some branches, and each with a base, in memory: which of
-    them will conflict once they are merged. Changes nothing, not even the
+    """Merges every two of some branches, and each with its base and an upstream, in
+    memory: which of them will conflict once they are merged. Changes nothing, not even the
     repository's objects. What was asked before costs nothing, so it can be asked
     after each commit. Branches that are not there yet are left out.
 
@@ -161,8 +161,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
-    """Merges every two of some branches, and each with a base, in memory: which of
-    them will conflict once they are merged. Changes nothing, not even the
+    """Merges every two of some branches, and each with its base and an upstream, in
+    memory: which of them will conflict once they are merged. Changes nothing, not even the
     repository's objects. What was asked before costs nothing, so it can be asked
     after each commit. Branches that are not there yet are left out.
 
@@ -270,8 +270,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.PredictConflictsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.PredictConflictsResponse, _abc.Awaitable[_worktree_service_pb2.PredictConflictsResponse]]:
-        """Merges every two of some branches, and each with a base, in memory: which of
-        them will conflict once they are merged. Changes nothing, not even the
+        """Merges every two of some branches, and each with its base and an upstream, in
+        memory: which of them will conflict once they are merged. Changes nothing, not even the
         repository's objects. What was asked before costs nothing, so it can be asked
         after each commit. Branches that are not there yet are left out.
 

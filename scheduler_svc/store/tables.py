@@ -24,6 +24,8 @@ runs = sa.Table(
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("base_ref", sa.Text, nullable=False),
     sa.Column("base_commit", sa.Text, nullable=False),
+    # The local branch of base_ref. Empty: it names none.
+    sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
     sa.Column("merge_into", sa.Text, nullable=False),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
@@ -161,6 +163,15 @@ requests = sa.Table(
     # The resource that it made or changed.
     sa.Column("resource", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+forecasts = sa.Table(
+    "forecasts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # pb.ConflictForecast
+    sa.Column("forecast", sa.LargeBinary, nullable=False),
+    _key("run", parent="runs"),
 )
 
 holds = sa.Table(

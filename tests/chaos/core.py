@@ -109,7 +109,7 @@ class Core:
 
     def create(self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int) -> None:
         request = pb.CreateRunRequest(plan=plan, project="/repository")
-        ground = _Ground(worker, "/repository", "c0ffee", max_parallel)
+        ground = _Ground(worker, "/repository", "c0ffee", "main", max_parallel)
         self.limits[name.run] = max_parallel
         self.write(lambda connection: _write(connection, name, request, ground, self.now))
 

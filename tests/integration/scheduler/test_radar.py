@@ -60,3 +60,37 @@ async def test_a_worker_that_cannot_predict_stops_nothing(worker: FakeWorker, sc
     await scheduler.finished(run)
     assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
     assert worker.called("PredictConflicts")
+
+
+async def test_everything_about_conflicts_in_one_answer(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """The forecast outlives the run's end; the queue says how far each epic has come and what it waits for."""
+    worker.written = {"a": ["README.md", "src/a.py"]}
+    worker.conflicting = set()
+
+    def before(_: str, request: object) -> None:
+        if isinstance(request, pb.MergeBranchRequest) and request.source_branch.endswith("/b"):
+            worker.conflicting.add(request.source_branch)
+
+    worker.before = before
+    plan = make_plan({"a": ["one"], "b": ["one"], "c": ["one"]})
+    plan.epics[0].touches.append("src/**")
+    plan.epics[2].depends_on.append("b")
+    run = await scheduler.create(plan, merge_into="main")
+    events = await scheduler.finished(run)
+
+    found = await scheduler.api.GetConflicts(pb.GetConflictsRequest(name=run))
+
+    (footprint,) = found.forecast.footprints
+    assert (footprint.epic, list(footprint.outside)) == ("a", ["README.md"])
+    assert found.forecast.upstream == "main"
+    assert found.sequence == events[-1].sequence
+    stages = {entry.epic: entry.stage for entry in found.queue}
+    assert stages == {
+        "b": pb.MERGE_STAGE_CONFLICTED,
+        "a": pb.MERGE_STAGE_MERGED,
+        "c": pb.MERGE_STAGE_UNMERGED,
+        "": pb.MERGE_STAGE_UNMERGED,
+    }
+    assert [entry.epic for entry in found.queue] == ["b", "a", "c", ""]
+    assert "heddle merge" in found.queue[0].waits_for
+    assert sum(event.HasField("wrote_outside") for event in events) == 1

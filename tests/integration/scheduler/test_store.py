@@ -48,7 +48,7 @@ async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]
 
 def write_run(connection: sa.Connection) -> None:
     request = pb.CreateRunRequest(plan=make_plan({"a": ["one", "two"], "b": ["one"]}, retries=1))
-    _write(connection, RUN, request, _Ground("local", "/repository", "c0ffee", 4), now=1_000_000)
+    _write(connection, RUN, request, _Ground("local", "/repository", "c0ffee", "main", 4), now=1_000_000)
 
 
 async def start_attempt(database: Database) -> None:

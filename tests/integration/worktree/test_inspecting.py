@@ -53,6 +53,7 @@ async def test_other_kinds_of_repositories(worker: Worker, tmp_path: Path) -> No
     found = await worker.inspect(tmp_path / "linked")
     assert found.project == str(tmp_path / "linked")
     assert found.base_commit == worker.git("rev-parse", "side")
+    assert found.base_branch == "side"
 
 
 async def test_no_repository(worker: Worker, tmp_path: Path) -> None:
@@ -99,8 +100,16 @@ async def test_unknown_bases(worker: Worker) -> None:
     assert "did you mean feature/login" in error.message
     for base in ("--all", "-n1", "main:README.md", "0" * 40, "a b", "\n", "✓"):
         assert (await refused(worker.inspect(base=base))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
-    for base in ("HEAD", "main", "refs/heads/main", worker.git("rev-parse", "--short", "main"), "HEAD~0"):
-        assert (await worker.inspect(base=base)).base_commit == worker.git("rev-parse", "main")
+    short = worker.git("rev-parse", "--short", "main")
+    for base, named in {
+        "HEAD": "main",
+        "main": "main",
+        "refs/heads/main": "main",
+        short: "",
+        "HEAD~0": "",
+    }.items():
+        found = await worker.inspect(base=base)
+        assert (found.base_commit, found.base_branch) == (worker.git("rev-parse", "main"), named)
 
 
 async def test_merge_into(worker: Worker, tmp_path: Path) -> None:

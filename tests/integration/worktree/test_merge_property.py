@@ -13,7 +13,7 @@ from heddle.names import EpicName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
 from worktree_svc.merges import Conflict, Merges, Request
 from worktree_svc.private import PrivateFolders
-from worktree_svc.radar import Radar
+from worktree_svc.radar import Question, Radar
 
 # HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
 EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "100"))
@@ -98,7 +98,9 @@ def test_an_accepted_line_is_merged_or_conflicted(
     merges = Merges(folders, lambda _: None)
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")
-    foreseen = [pair.files for pair in Radar(folders).predict(str(project), BRANCHES, "main").pairs]
+    foreseen = [
+        pair.files for pair in Radar(folders).predict(str(project), Question(BRANCHES, "main", {})).pairs
+    ]
     expected = {(file, line) for file in FILES for line in BASE}
     conflicts = []
     for side in sides:

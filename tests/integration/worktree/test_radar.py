@@ -92,3 +92,33 @@ async def test_a_base_that_is_not_there(worker: Worker) -> None:
     assert (await refused(worker.predict("a", base=""))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
     for names in ((), ("--all", "", "a..b", "*")):
         assert await worker.predict(*names) == pb.PredictConflictsResponse()
+
+
+async def test_an_upstream_that_moved_is_a_side_of_its_own(worker: Worker) -> None:
+    """What moved beside the run is told apart from what the run has merged; an upstream that is not there is none."""
+    start = worker.git("rev-parse", "main")
+    await work(worker, "api", {"README.md": "api\n"})
+    (worker.project / "README.md").write_text("main\n")
+    worker.git("commit", "--all", "--message=Meanwhile")
+    request = pb.PredictConflictsRequest(
+        project=str(worker.project), branches=[branch("api")], base=start, upstream="main"
+    )
+    found = await worker.stub.PredictConflicts(request)
+    assert [(pair.branch, pair.with_upstream, list(pair.files)) for pair in found.pairs] == [
+        (branch("api"), True, ["README.md"])
+    ]
+    assert found.upstream_commit == worker.git("rev-parse", "main")
+    request.upstream = "gone"
+    found = await worker.stub.PredictConflicts(request)
+    assert (list(found.pairs), found.upstream_commit) == ([], "")
+
+
+async def test_what_an_epic_wrote_counts_from_its_own_start(worker: Worker) -> None:
+    """Once merged into the base an epic has still written what it wrote, when its start is named."""
+    start = worker.git("rev-parse", "main")
+    commit = await work(worker, "api", {"api.txt": "x\n"})
+    names = [branch("api")]
+    request = pb.PredictConflictsRequest(project=str(worker.project), branches=names, base=commit)
+    assert not (await worker.stub.PredictConflicts(request)).changes[0].paths
+    request.starts[branch("api")] = start
+    assert list((await worker.stub.PredictConflicts(request)).changes[0].paths) == ["api.txt"]

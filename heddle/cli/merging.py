@@ -1,0 +1,57 @@
+"""Commands about what the epics of a run conflict over, and about their merges."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from heddle import pb
+from heddle.cli import names, output, tables, words
+from heddle.cli.arguments import RunArgument
+from heddle.cli.output import Json, with_client
+
+app = typer.Typer()
+
+EpicArgument = Annotated[str, typer.Argument(metavar="EPIC", help="RUN/EPIC")]
+
+
+@app.command()
+def conflicts(run: RunArgument, as_json: Json = False) -> None:
+    """Shows which epics will conflict, what each wrote beside its plan, and the merge queue."""
+    name = names.run_name(run)
+    found = output.run_async(with_client(lambda client: client.get_conflicts(name)))
+    if as_json:
+        output.print_json(found)
+        return
+    forecast = found.forecast
+    if forecast.conflicts:
+        output.out.print(tables.predicted_conflicts(forecast.conflicts))
+    else:
+        output.line("no conflict is foreseen")
+    output.line("")
+    if forecast.footprints:
+        output.out.print(tables.footprints(forecast.footprints))
+        for line in _accuracy(forecast):
+            output.line(line)
+        output.line("")
+    output.out.print(tables.merge_queue(found.queue))
+
+
+@app.command()
+def merge(epic: EpicArgument, as_json: Json = False) -> None:
+    """Merges an epic again whose merge conflicted or failed, once you mended the cause."""
+    name = names.epic_name(epic)
+    merged = output.run_async(with_client(lambda client: client.retry_merge(name)))
+    if as_json:
+        output.print_json(merged)
+    else:
+        output.line(f"{merged.name.removeprefix('runs/')} is merged again; follow it with `heddle watch`")
+
+
+def _accuracy(forecast: pb.ConflictForecast) -> Iterator[str]:
+    """Yields how right the `touches` of the plan are, of the epics that name any."""
+    said = [each for each in forecast.footprints if each.touches]
+    written = sum(len(each.paths) for each in said)
+    if written:
+        inside = written - sum(len(each.outside) for each in said)
+        yield f"touches: {inside} of {words.count(written, 'path')} foreseen ({inside / written:.0%})"
