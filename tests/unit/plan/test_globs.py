@@ -44,6 +44,7 @@ def test_agrees_with_trying_every_path(one: str, other: str) -> None:
     assert overlap(one, other) == found
 
 
+@settings(deadline=None)
 @given(small_globs)
 @example("**/a")
 @example("a/**/b")
@@ -54,12 +55,14 @@ def test_a_pattern_matches_what_the_glob_names(glob: str) -> None:
         assert bool(pattern(glob).fullmatch("/".join(path))) is matches(path, glob.split("/")), path
 
 
+@settings(deadline=None)
 @given(small_globs, small_globs)
 def test_does_not_mind_the_order(one: str, other: str) -> None:
     """Overlap is symmetric."""
     assert overlap(one, other) == overlap(other, one)
 
 
+@settings(deadline=None)
 @given(small_globs)
 def test_overlaps_with_itself(glob: str) -> None:
     """Every glob names some path."""
