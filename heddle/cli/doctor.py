@@ -8,7 +8,7 @@ import typer
 
 from heddle import pb
 from heddle.cli import output, ports
-from heddle.cli.failure import FAILED
+from heddle.cli.exit_codes import FAILED
 from heddle.cli.health import is_serving, is_web_serving
 from heddle.cli.machine import Finding, machine
 from heddle.cli.output import Json

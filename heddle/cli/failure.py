@@ -3,13 +3,11 @@
 from typing import Final
 
 from heddle import errors, pb
+from heddle.cli.exit_codes import BAD_INPUT, FAILED
 from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
 from heddle.samples import SampleError
 from heddle.serving import AddressInUseError
-
-FAILED: Final = 1
-BAD_INPUT: Final = 2
 
 # The caller can mend these by asking differently.
 _BAD_INPUT: Final = frozenset(

@@ -6,7 +6,7 @@ from rich.live import Live
 
 from heddle import pb
 from heddle.cli import board, events, output
-from heddle.cli.failure import FAILED
+from heddle.cli.exit_codes import FAILED
 from heddle.client import HeddleClient
 
 

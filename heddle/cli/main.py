@@ -3,7 +3,7 @@
 import signal
 import sys
 
-INTERRUPTED = 130
+from heddle.cli.exit_codes import INTERRUPTED
 
 
 def run() -> None:

@@ -1,6 +1,7 @@
 """How people name things on the command line: in full, or as RUN/EPIC/TASK/N."""
 
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.exit_codes import BAD_INPUT
+from heddle.cli.failure import Failure
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName, TaskName

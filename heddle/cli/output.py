@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
 
-from heddle.cli.main import INTERRUPTED
+from heddle.cli.exit_codes import INTERRUPTED
 from heddle.client import HeddleClient
 from heddle.config import Settings
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from heddle import pb
 from heddle.cli import words
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.exit_codes import BAD_INPUT
+from heddle.cli.failure import Failure
 from heddle.plan.file import load
 
 

@@ -10,9 +10,9 @@ import typer
 from heddle import pb
 from heddle.cli import events, names, output, plan_file, tables, words
 from heddle.cli.arguments import AttemptArgument, RunArgument
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.exit_codes import BAD_INPUT, INTERRUPTED
+from heddle.cli.failure import Failure
 from heddle.cli.follow import exit_code, follow_run
-from heddle.cli.main import INTERRUPTED
 from heddle.cli.output import Json, with_client
 from heddle.cli.transcript import Transcript
 from heddle.clock import utc_now

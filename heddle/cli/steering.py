@@ -7,7 +7,8 @@ import typer
 from heddle import pb
 from heddle.cli import names, output, tables, words
 from heddle.cli.arguments import AttemptArgument, TaskArgument
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.exit_codes import BAD_INPUT
+from heddle.cli.failure import Failure
 from heddle.cli.output import Json, with_client
 from heddle.client import HeddleClient
 from heddle.clock import utc_now

@@ -12,9 +12,9 @@ from typing import Final
 
 import psutil
 
+from heddle.cli.exit_codes import INTERRUPTED
 from heddle.cli.failure import Failure
 from heddle.cli.health import wait_until_serving
-from heddle.cli.main import INTERRUPTED
 from heddle.cli.ports import Endpoint, Endpoints
 from heddle.cli.service_log import ServiceLog
 from heddle.config import Settings

@@ -1,7 +1,8 @@
 import pytest
 
 from heddle.cli import names
-from heddle.cli.failure import BAD_INPUT, Failure
+from heddle.cli.exit_codes import BAD_INPUT
+from heddle.cli.failure import Failure
 
 TASK = "runs/shop-1/epics/api/tasks/model"
 
