@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests at a time. Most of a test is waiting for processes, so more of them than cores.
+JOBS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 PACKAGES := heddle scheduler_svc worktree_svc agent_svc ui_svc
 
 # Each stamp is newer than what it was made from; touching a pin file renews the environment.
@@ -28,7 +30,7 @@ run: $(RUN_STAMP) ## Start Heddle, run the sample plan on a sample repository, s
 test: check manifests ## Lint, types and every test, the browser tests included
 	$(BIN)/python -m tests.browser_setup
 	$(BIN)/python -m tests.agents_setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 
 .PHONY: unit
 unit: $(TEST_STAMP) ## The pure tests only: seconds
