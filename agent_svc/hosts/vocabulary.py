@@ -1,7 +1,7 @@
 """One vocabulary for what agents do: how a tool is called, what it touches, of which kind it is. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,13 @@ KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
     "Glob": pb.TOOL_KIND_SEARCH,
 }
 
+# The tool by which agents tell what they plan to do; its input is a checklist.
+PLAN_TOOL: Final = "TodoWrite"
+
+_MARKS: Final = {"completed": "x", "in_progress": ">"}
+
 # Calls that change nothing outside of the agent itself.
-HARMLESS: Final = frozenset({"TodoWrite", "TaskOutput", "BashOutput", "ToolSearch", "Skill"})
+HARMLESS: Final = frozenset({PLAN_TOOL, "TaskOutput", "BashOutput", "ToolSearch", "Skill"})
 
 # Their content is obeyed by git or by agents: writing them is more than writing a file.
 OBEYED: Final = frozenset({".git", ".claude", ".codex", ".mcp.json", "opencode.json"})
@@ -77,6 +82,14 @@ def relative_target(worktree: Path, path: str) -> str:
     """Returns `path` relative to the worktree; absolute where it lies outside, links followed."""
     resolved, root = (worktree / path).resolve(), worktree.resolve()
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
+
+
+def checklist(steps: Iterable[tuple[str, str]]) -> str:
+    """Returns an agent's plan as lines "- [x] TEXT"; a step is its text and its status.
+
+    Completed ones are marked "x", the one in progress ">", all others " ".
+    """
+    return "\n".join(f"- [{_MARKS.get(status, ' ')}] {' '.join(text.split())}" for text, status in steps)
 
 
 def readable(value: Any) -> str:

@@ -3,12 +3,14 @@
 import signal
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from agent_svc.drivers.text import pieces
+from agent_svc.hosts.vocabulary import PLAN_TOOL, checklist
 from agent_svc.screenshots import FOLDER
 from agent_svc.scripted.command import run_command
 from agent_svc.scripted.picture import draw, file_stem
@@ -52,6 +54,7 @@ class Player:
             "wait": self._wait,
             "fail": self._fail,
             "flood": self._flood,
+            "plan": self._plan,
             "ignore_sigterm": self._ignore_sigterm,
         }
 
@@ -99,6 +102,11 @@ class Player:
         duration.FromMilliseconds(round((time.monotonic() - begun) * 1000))
         finished = pb.ToolFinished(tool_call_id=call, ok=ok, duration=duration, result=result)
         self._stage.send(pb.Event(tool_finished=finished))
+
+    def _plan(self, step: pb.ScriptStep.Plan) -> None:
+        statuses = ["completed"] * step.done + ["in_progress"]
+        text = checklist(zip_longest(step.steps, statuses[: len(step.steps)], fillvalue=""))
+        self._tool(PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text, lambda _: "")
 
     def _write(self, step: pb.ScriptStep.WriteFile) -> None:
         def act(_: str) -> str:

@@ -181,6 +181,15 @@ class Flood(ShortPart):
         return {"lines": value} if isinstance(value, int) else value
 
 
+class AgentPlan(Part):
+    """Tells what the agent plans to do, and how far it is."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["steps"]})
+
+    steps: list[str] = Field(default=[], json_schema_extra={"minItems": 1})
+    done: Count = Field(default=0, description="So many steps are done; the next one is in progress.")
+
+
 class Step(Part):
     """One step of the scripted agent: exactly one of these keys."""
 
@@ -197,6 +206,7 @@ class Step(Part):
     wait: Annotated[Duration, PlainSerializer(lambda value: {"duration": f"{value:.9f}s"})] | None = None
     fail: Fail | None = None
     flood: Flood | None = None
+    plan: AgentPlan | None = None
     ignore_sigterm: Annotated[Literal[True], PlainSerializer(lambda _: {})] | None = None
 
     @model_validator(mode="after")
@@ -329,4 +339,5 @@ PARTS: Final[dict[str, type[Part]]] = {
     "usage": ReportUsage,
     "fail": Fail,
     "flood": Flood,
+    "plan": AgentPlan,
 }

@@ -63,6 +63,13 @@ def _flood(path: str, flood: pb.ScriptStep.Flood) -> Iterator[Violation]:
         yield Violation(f"{path}.width", f"must be from 1 to {MAX_FLOOD_WIDTH:,}")
 
 
+def _plan(path: str, plan: pb.ScriptStep.Plan) -> Iterator[Violation]:
+    if not plan.steps or not all(step.strip() for step in plan.steps):
+        yield Violation(f"{path}.steps", "takes at least one step, and none that is empty")
+    if not 0 <= plan.done <= len(plan.steps):
+        yield Violation(f"{path}.done", "must be from 0 to the number of steps")
+
+
 # Any: each takes the message of its own step.
 _RULES: Final[Mapping[str, Callable[[str, Any], Iterator[Violation]]]] = {
     "write": _write,
@@ -73,4 +80,5 @@ _RULES: Final[Mapping[str, Callable[[str, Any], Iterator[Violation]]]] = {
     "wait": _wait,
     "fail": _fail,
     "flood": _flood,
+    "plan": _plan,
 }

@@ -487,6 +487,32 @@ class ScriptStep(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Plan(_message.Message):
+        """Tells what the agent plans to do, and how far it is."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        STEPS_FIELD_NUMBER: _builtins.int
+        DONE_FIELD_NUMBER: _builtins.int
+        done: _builtins.int
+        """So many of them are done; the next one is in progress."""
+        @_builtins.property
+        def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """At least one, in order."""
+
+        def __init__(
+            self,
+            *,
+            steps: _abc.Iterable[_builtins.str] | None = ...,
+            done: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "steps", b"steps"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class WriteFile(_message.Message):
         """Creates or overwrites a file."""
 
@@ -717,6 +743,7 @@ class ScriptStep(_message.Message):
     FAIL_FIELD_NUMBER: _builtins.int
     FLOOD_FIELD_NUMBER: _builtins.int
     IGNORE_SIGTERM_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def say(self) -> Global___ScriptStep.Say: ...
     @_builtins.property
@@ -743,6 +770,8 @@ class ScriptStep(_message.Message):
     def ignore_sigterm(self) -> Global___ScriptStep.IgnoreSigterm:
         """From here on the agent ignores SIGTERM."""
 
+    @_builtins.property
+    def plan(self) -> Global___ScriptStep.Plan: ...
     def __init__(
         self,
         *,
@@ -758,12 +787,13 @@ class ScriptStep(_message.Message):
         fail: Global___ScriptStep.Fail | None = ...,
         flood: Global___ScriptStep.Flood | None = ...,
         ignore_sigterm: Global___ScriptStep.IgnoreSigterm | None = ...,
+        plan: Global___ScriptStep.Plan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "edit", b"edit", "fail", b"fail", "flood", b"flood", "ignore_sigterm", b"ignore_sigterm", "plan", b"plan", "run", b"run", "say", b"say", "screenshot", b"screenshot", "step", b"step", "think", b"think", "usage", b"usage", "wait", b"wait", "write", b"write"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["say", "think", "write", "edit", "run", "screenshot", "usage", "ask", "wait", "fail", "flood", "ignore_sigterm"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["say", "think", "write", "edit", "run", "screenshot", "usage", "ask", "wait", "fail", "flood", "ignore_sigterm", "plan"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 

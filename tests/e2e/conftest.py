@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser_setup import ADVICE, chromium_path
-from tests.e2e.plans import BUSY
+from tests.e2e.plans import BUSY, DEEP
 from tests.e2e.runs import Runs
 from tests.e2e.servers import Servers
 from tests.support.repositories import make_repository
@@ -66,6 +66,15 @@ def busy(runs: Runs) -> Iterator[str]:
     name = runs.start(BUSY)
     runs.wait_for(f"{name}/epics/search/tasks/index/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/payments/tasks/refunds/attempts/1", "failed")
+    yield name
+    runs.cancel(name)
+
+
+@pytest.fixture(scope="package")
+def deep(runs: Runs) -> Iterator[str]:
+    """A run with one epic: a task that failed once, another, and one whose agent asks."""
+    name = runs.start(DEEP)
+    runs.wait_for(f"{name}/epics/search/tasks/decay/attempts/1", "waiting")
     yield name
     runs.cancel(name)
 

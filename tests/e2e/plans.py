@@ -88,6 +88,56 @@ epics:
           - fail: The payment provider rejects the key.
 """
 
+# A session of depth: it plans, thinks, changes a file twice, and asks; a task before it
+# failed once. It waits for the end of the tests.
+DEEP = f"""
+name: Bookshop
+epics:
+  - key: search
+    title: Search service
+    tasks:
+      - key: index
+        title: Index documents
+        prompt: Index the documents.
+        retries: 1
+        checks:
+          - {{name: tests, run: "sh check.sh"}}
+        script:
+          - think: "The index needs a table first.\\n\\nThen a job that fills it."
+          - plan: {{steps: [Read the schema, Write the indexer, Test it], done: 1}}
+          - write: {{path: index.py, text: "def index(words):\\n    return sorted(words)\\n"}}
+          - write: {{path: check.sh, text: {json.dumps(f"printf '%s' '{JUNIT}' > junit.xml")}}}
+          - usage: {{model: claude-sonnet-4-5, input_tokens: 1200, output_tokens: 340, cost_usd: 0.0125}}
+          - screenshot: The result page
+          - wait: 1.2
+          - fail: {{message: The model's answer was cut off., attempts: 1}}
+          - say: The index is written.
+      - key: ranking
+        title: Ranking by recency
+        prompt: Rank newer documents higher.
+        checks:
+          - {{name: tests, run: "true"}}
+        script:
+          - think: "Recency has to decay.\\n\\nA half life of a week is what others take."
+          - plan: {{steps: [Read the index, Add the decay, Compare], done: 1}}
+          - write: {{path: rank.py, text: "def rank(found):\\n    return sorted(found)\\n"}}
+          - edit: {{path: rank.py, find: "sorted(found)", replace: "sorted(found, key=newest)"}}
+          - screenshot: Newest first
+          - screenshot: Oldest last
+          - usage: {{model: claude-sonnet-4-5, input_tokens: 4200, output_tokens: 640, cost_usd: 0.045}}
+          - usage: {{model: house-model, input_tokens: 10, output_tokens: 5}}
+          - say: The ranking is written.
+      - key: decay
+        title: Decay as a setting
+        prompt: Make it a setting.
+        script:
+          - plan: {{steps: [Read the ranking, Add the setting], done: 1}}
+          - edit: {{path: rank.py, find: "key=newest", replace: "key=DECAY"}}
+          - ask: May I drop the old ranking table?
+          - say: The table is dropped.
+          - wait: 30m
+"""
+
 # Two tasks that a test may stop, cancel and answer without harm to others.
 SMALL = f"""
 name: Small change

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from acp.schema import (
     AgentMessageChunk,
@@ -19,10 +18,8 @@ from acp.schema import (
 
 from agent_svc.hosts.acp.calls import Call
 from agent_svc.hosts.acp.spending import Spending
-from agent_svc.hosts.vocabulary import ToolCall
+from agent_svc.hosts.vocabulary import PLAN_TOOL, ToolCall, checklist
 from heddle import pb
-
-MARKS: Final = {"completed": "x", "in_progress": ">", "pending": " "}
 
 
 class Transcript:
@@ -120,6 +117,6 @@ class Transcript:
     def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
         """Returns a plan as the call of the tool by which other agents tell theirs."""
         self._plans += 1
-        text = "\n".join(f"- [{MARKS[entry.status]}] {entry.content}" for entry in entries)
-        call = ToolCall(f"plan-{self._plans}", "TodoWrite", "", pb.TOOL_KIND_OTHER, text)
+        text = checklist((entry.content, entry.status) for entry in entries)
+        call = ToolCall(f"plan-{self._plans}", PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text)
         return [call.started(), call.finished(ok=True, result="")]

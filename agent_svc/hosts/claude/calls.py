@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agent_svc.hosts.vocabulary import KINDS, ToolCall, readable, relative_target
+from agent_svc.hosts.vocabulary import KINDS, ToolCall, checklist, readable, relative_target
 from heddle import pb
 
 # The inputs that say what a call touches, the first that is there. Files come first.
@@ -38,8 +38,17 @@ def _input(name: str, told: Mapping[str, Any]) -> str:
             return str(told.get("content", ""))
         case "Edit":
             return "\n".join((*_marked("- ", told.get("old_string")), *_marked("+ ", told.get("new_string"))))
+        case "TodoWrite":
+            return _plan(told)
         case _:
             return readable(told)
+
+
+def _plan(told: Mapping[str, Any]) -> str:
+    todos = told.get("todos")
+    if not isinstance(todos, list) or not all(isinstance(todo, dict) for todo in todos):
+        return readable(told)
+    return checklist((str(todo.get("content", "")), str(todo.get("status", ""))) for todo in todos)
 
 
 def _marked(mark: str, text: object) -> list[str]:

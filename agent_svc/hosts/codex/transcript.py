@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from agent_svc.drivers.text import tail
 from agent_svc.hosts.codex.failures import RECONNECTING
 from agent_svc.hosts.codex.spending import Spending
-from agent_svc.hosts.vocabulary import ToolCall, readable, relative_target
+from agent_svc.hosts.vocabulary import PLAN_TOOL, ToolCall, checklist, readable, relative_target
 from heddle import pb
 
 Json: TypeAlias = dict[str, Any]
@@ -156,8 +156,10 @@ class Transcript:
     def _todo(self, item: Json) -> list[pb.Event]:
         """Returns the list as the call of the tool by which other agents tell theirs."""
         self._lists += 1
-        text = "\n".join(f"- [{'x' if todo['completed'] else ' '}] {todo['text']}" for todo in item["items"])
-        call = ToolCall(f"plan-{self._lists}", "TodoWrite", "", pb.TOOL_KIND_OTHER, text)
+        text = checklist(
+            (str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]
+        )
+        call = ToolCall(f"plan-{self._lists}", PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text)
         return [call.started(), call.finished(ok=True, result="")]
 
     def _call(

@@ -152,6 +152,18 @@ def used(tokens: int, cost: float) -> dict[str, Any]:
     return {"inputTokens": tokens, "outputTokens": 1, "costUSD": cost}
 
 
+def test_a_list_of_todos_is_a_checklist() -> None:
+    """As other agents tell theirs; what is no such list is shown as it is."""
+    told = {
+        "todos": [
+            {"content": "Read", "status": "completed"},
+            {"content": "Write\nit", "status": "in_progress"},
+        ]
+    }
+    assert call_of("TodoWrite", **told).input == "- [x] Read\n- [>] Write it"
+    assert "later" in call_of("TodoWrite", todos=["later"]).input
+
+
 def test_usage_is_what_was_added() -> None:
     """Each report is the difference to the one before, by model; nothing new is no report."""
     spending = Spending()

@@ -1,6 +1,7 @@
 import io
 from pathlib import Path
 
+from agent_svc.drivers import protocol
 from agent_svc.scripted.incoming import Incoming
 from agent_svc.scripted.player import Player
 from agent_svc.scripted.rehearsal import rehearsal
@@ -24,3 +25,12 @@ def test_rehearsal_says_and_notes_the_prompt() -> None:
     (note,) = [step.write for step in steps if step.HasField("write")]
     assert note.path == "rehearsal/api/login.md"
     assert "Do it" in note.text
+
+
+def test_a_plan_says_how_far_it_is() -> None:
+    """As agents tell theirs: by a call of the tool for it, with a checklist."""
+    told = io.BytesIO()
+    player = Player(Stage(Incoming(-1), told, speed=0), Path(), attempt=1)
+    player.play(pb.ScriptStep(plan=pb.ScriptStep.Plan(steps=["Read", "Write", "Test"], done=1)))
+    started = protocol.parse_event(told.getvalue().splitlines()[0]).tool_started
+    assert (started.name, started.input) == ("TodoWrite", "- [x] Read\n- [>] Write\n- [ ] Test")

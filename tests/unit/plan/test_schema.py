@@ -48,7 +48,9 @@ def test_the_sample_plan_is_valid() -> None:
         a_document(),
         a_document(task="checks: [make, {name: a, run: b}]"),
         a_document(task="estimate: 1h30m, timeout: 5, retries: 0, priority: -1, agent: 'command:x'"),
-        a_document(task="script: [{say: hi}, {fail: x}, {fail: {attempts: 1}}, {flood: 5}, {wait: 2s}]"),
+        a_document(
+            task="script: [{say: hi}, {fail: x}, {fail: {attempts: 1}}, {flood: 5}, {wait: 2s}, {plan: {steps: [a, b], done: 1}}]"
+        ),
         a_document(epic="depends_on: [], touches: ['a/**'], on_failure: stop_run, priority: 1,"),
         a_document(plan="defaults: {retries: 1},"),
     ],

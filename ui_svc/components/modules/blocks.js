@@ -1,14 +1,18 @@
 // A session's events as what an operator reads: what was said, and each tool call
 // with all that belongs to it.
-import { reactive } from "vue";
+import { reactive, shallowReactive } from "vue";
+import { readPlan } from "./edits.js";
 
 // A tool call keeps this much of what it printed; the log has it all.
 const OUTPUT_KEPT = 64 << 10;
+const EDITS_KEPT = 20;
 
 export function createBlocks() {
   const blocks = reactive([]);
   const tools = new Map();
   const unanswered = new Map();
+  // What the agent plans, and the calls that changed the file that it changed last.
+  const latest = shallowReactive({ plan: null, edits: [] });
 
   function add(block) {
     blocks.push(block);
@@ -24,6 +28,13 @@ export function createBlocks() {
     block.whole = last;
   }
 
+  function look(call) {
+    latest.plan = (call.name === "TodoWrite" && readPlan(call.input ?? "")) || latest.plan;
+    if (call.kind !== "edit" || !call.target) return;
+    const sameFile = latest.edits[0]?.target === call.target;
+    latest.edits = [...(sameFile ? latest.edits.slice(-EDITS_KEPT) : []), call];
+  }
+
   function append(event) {
     const key = event.sequence;
     switch (event.type) {
@@ -36,6 +47,7 @@ export function createBlocks() {
         return undefined;
       }
       case "tool_started":
+        look(event);
         return void tools.set(
           event.tool_call_id,
           add({ ...event, type: "tool", key, kind: event.kind ?? "other", started: event.time, state: "running", output: "", result: "" }),
@@ -64,5 +76,5 @@ export function createBlocks() {
   // The call that is open now, of those that this page has seen.
   const current = () => blocks.findLast((block) => block.type === "tool" && block.state === "running");
 
-  return { blocks, append, current };
+  return { blocks, latest, append, current };
 }

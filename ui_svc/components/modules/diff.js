@@ -29,6 +29,13 @@ function content(line) {
 const MARKS = { add: "+", del: "−" };
 const MARK_WORDS = { add: "added", del: "removed" };
 
+// Of a change whose place in the file is not known.
+const bare = (line, key) =>
+  h("tr", { key, class: `diff-${line.kind}` }, [
+    h("td", { class: "diff-mark", "aria-label": MARK_WORDS[line.kind] }, MARKS[line.kind]),
+    h("td", { class: "diff-text" }, content(line)),
+  ]);
+
 const unified = (line, key) =>
   h("tr", { key, class: `diff-${line.kind}` }, [
     h("td", { class: "num" }, line.from),
@@ -46,9 +53,9 @@ function split({ left, right }, key) {
   return h("tr", { key }, [...half(left, "from"), ...half(right, "to")]);
 }
 
-const Lines = ({ lines, view }) => {
+export const Lines = ({ lines, view }) => {
   const marked = markWords(lines);
-  const rows = view === "split" ? sideBySide(marked).map(split) : marked.map(unified);
+  const rows = view === "split" ? sideBySide(marked).map(split) : marked.map(view === "plain" ? bare : unified);
   // Two columns are equally wide, whatever their lines.
   const columns = view === "split" ? h("colgroup", ["46px", "", "46px", ""].map((width) => h("col", { style: { width } }))) : null;
   return h("table", { class: `diff-${view ?? "unified"}` }, [columns, h("tbody", rows)]);

@@ -7,6 +7,7 @@ const KEYS = [
   { keys: ["j", "k"], what: "Next and previous card; in a session the next and previous running agent" },
   { keys: ["Enter"], what: "Open the session of the card" },
   { keys: ["←", "→"], what: "In a session: previous and next running agent" },
+  { keys: ["a", "d", "m"], what: "In a session that asks: allow, deny, with a message" },
   { keys: ["Esc"], what: "Close what is open" },
   { keys: ["a"], what: "What waits for you, of all runs" },
   { keys: ["/"], what: "Search, in the log and in the list of runs" },

@@ -2,7 +2,12 @@
 import { h } from "vue";
 import { plain } from "./text.js";
 
-const INLINE = /(`+)([^`]+?)\1|\*\*([^*]+?)\*\*|__([^_]+?)__|\*([^*\s][^*]*?)\*|!?\[([^\]]*)\]\(([^)\s]*)\)/;
+// Agents write what they like: of a longer text the end is shown, what has too many
+// parts is plain text from there on, and no pattern looks further than so many characters.
+const MOST_TEXT = 60_000;
+const MOST_BLOCKS = 2000;
+const DEEPEST = 8;
+const INLINE = /(`{1,3})([^`]{1,2000}?)\1|\*\*([^*]{1,2000}?)\*\*|__([^_]{1,2000}?)__|\*([^*\s][^*]{0,2000}?)\*|!?\[([^\]]{0,500})\]\(([^)\s]{0,2000})\)/;
 
 function inline(text) {
   const parts = [];
@@ -34,16 +39,19 @@ const ITEM = /^(\s*)([-*+]|\d+[.)])\s+(.*)/;
 const QUOTE = /^>\s?/;
 const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
 
-function blocks(lines) {
+function blocks(lines, depth = 0) {
   const out = [];
   for (let at = 0; at < lines.length; ) {
+    if (out.length >= MOST_BLOCKS) {
+      out.push(h("pre", { tabindex: 0 }, lines.slice(at).join("\n")));
+      break;
+    }
     const line = lines[at];
     const heading = HEADING.exec(line);
     if (!line.trim()) {
       at += 1;
     } else if (FENCE.test(line)) {
-      const end = lines.findIndex((each, place) => place > at && FENCE.test(each));
-      const stop = end < 0 ? lines.length : end;
+      const stop = until(lines, at, (each) => FENCE.test(each));
       out.push(h("pre", { tabindex: 0 }, h("code", lines.slice(at + 1, stop).join("\n"))));
       at = stop + 1;
     } else if (heading) {
@@ -52,9 +60,9 @@ function blocks(lines) {
     } else if (RULE.test(line)) {
       out.push(h("hr"));
       at += 1;
-    } else if (QUOTE.test(line)) {
+    } else if (QUOTE.test(line) && depth < DEEPEST) {
       const stop = until(lines, at, (each) => !QUOTE.test(each));
-      out.push(h("blockquote", blocks(lines.slice(at, stop).map((each) => each.replace(QUOTE, "")))));
+      out.push(h("blockquote", blocks(lines.slice(at, stop).map((each) => each.replace(QUOTE, "")), depth + 1)));
       at = stop;
     } else if (ITEM.test(line)) {
       const stop = until(lines, at, (each) => !ITEM.test(each) && !/^\s+\S/.test(each));
@@ -70,8 +78,9 @@ function blocks(lines) {
 }
 
 function until(lines, from, ends) {
-  const found = lines.findIndex((line, place) => place > from && ends(line));
-  return found < 0 ? lines.length : found;
+  let at = from + 1;
+  while (at < lines.length && !ends(lines[at])) at += 1;
+  return at;
 }
 
 function list(lines) {
@@ -89,5 +98,9 @@ function list(lines) {
   );
 }
 
-export const Markdown = ({ text }) => h("div", { class: "markdown" }, blocks(plain(text).split("\n")));
+export const Markdown = ({ text }) =>
+  h("div", { class: "markdown" }, [
+    text.length > MOST_TEXT ? h("p", { class: "quiet" }, "The beginning of this text is in the log.") : null,
+    ...blocks(plain(text.slice(-MOST_TEXT)).split("\n")),
+  ]);
 Markdown.props = ["text"];

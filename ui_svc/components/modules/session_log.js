@@ -27,6 +27,7 @@ export function createSessionLog(attempt) {
     problem: "",
     blocks: stream.blocks,
     current: stream.current,
+    latest: stream.latest,
     // The tool_started of each call.
     calls: new Map(),
   });

@@ -27,7 +27,7 @@ export const SessionModal = {
   emits: ["step", "tab", "open", "close"],
   components: { Ask, Elapsed, Icon, Status },
   template: `
-    <dialog ref="dialog" class="modal session" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop">
+    <dialog ref="dialog" class="modal session" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop" @keydown="answer">
       <div class="modal-box">
         <header class="modal-head">
           <div class="modal-line">
@@ -121,6 +121,9 @@ export const SessionModal = {
       return "";
     }
 
+    // On a narrow screen the chosen tab may lie beyond the edge.
+    watch(active, () => nextTick(() => dialog.value.querySelector('[role="tab"][aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "nearest" })));
+
     let left = false;
     function leave(event) {
       // The lightbox's own events come up here too.
@@ -130,6 +133,16 @@ export const SessionModal = {
     }
     function onBackdrop(event) {
       if (event.target === dialog.value) leave();
+    }
+    // The keys of the list of what waits, while the question stands here.
+    const ANSWERS = { a: "allow", d: "deny", m: "message" };
+    function answer(event) {
+      if (event.target.closest("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
+      const button = ANSWERS[event.key] && dialog.value.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
+      if (!button) return;
+      event.preventDefault();
+      event.stopPropagation();
+      button.click();
     }
     function onKey(event) {
       if (event.target.closest?.("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
@@ -156,6 +169,7 @@ export const SessionModal = {
     onMounted(() => {
       opener = document.activeElement;
       dialog.value.showModal();
+      dialog.value.querySelector('[role="tab"][aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "nearest" });
       title.value.focus();
       // Not on the dialog: a button that goes off at the end of the row drops the focus.
       document.addEventListener("keydown", onKey);
@@ -168,6 +182,6 @@ export const SessionModal = {
       (opener?.isConnected && opener !== document.body ? opener : card)?.focus();
     });
 
-    return { TABS, active, badge, details, dialog, epic, leave, live, money, next, number, onBackdrop, onKey, onTabKey, previous, session, shown, state, task, title, total, usage };
+    return { TABS, active, answer, badge, details, dialog, epic, leave, live, money, next, number, onBackdrop, onKey, onTabKey, previous, session, shown, state, task, title, total, usage };
   },
 };

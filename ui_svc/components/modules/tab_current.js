@@ -1,87 +1,39 @@
 // What the agent says and does now.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
-import { apiUrl } from "./api.js";
 import { Approval } from "./approval.js";
-import { now } from "./clock.js";
-import { duration, took } from "./format.js";
+import { Beside } from "./beside.js";
 import { Icon } from "./icons.js";
-import { Markdown } from "./markdown.js";
 import { Empty } from "./parts.js";
+import { Block } from "./session_block.js";
 import { Steer } from "./steer.js";
 import { plain } from "./text.js";
+import { TOOL_ICONS } from "./tool_card.js";
 
 // Earlier ones are in the log.
 const MOST_BLOCKS = 300;
 
-const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
-
-const Tool = {
-  props: ["block"],
-  components: { Icon },
-  template: `
-    <details class="tool" :class="'is-' + block.state">
-      <summary>
-        <span class="tool-mark" :title="word">{{ mark }}<span class="visually-hidden">{{ word }}</span></span>
-        <Icon :name="icon" /><b>{{ block.name }}</b><code class="tool-target">{{ block.target }}</code>
-        <span class="num tool-time">{{ time }}</span>
-      </summary>
-      <div class="tool-body">
-        <template v-if="block.input"><h4>Input</h4><pre tabindex="0">{{ plain(block.input) }}</pre></template>
-        <template v-if="block.output"><h4>Output</h4><pre tabindex="0">{{ plain(block.output) }}</pre></template>
-        <template v-if="block.result"><h4>Result</h4><pre tabindex="0">{{ plain(block.result) }}</pre></template>
-        <p v-if="!block.input && !block.output && !block.result" class="quiet">Nothing more is known about this call.</p>
-      </div>
-    </details>`,
-  setup(props) {
-    const looks = { running: ["⚡", "running"], ok: ["✓", "done"], failed: ["✗", "failed"] };
-    return {
-      plain,
-      mark: computed(() => looks[props.block.state][0]),
-      word: computed(() => looks[props.block.state][1]),
-      icon: computed(() => TOOL_ICONS[props.block.kind] ?? "bolt"),
-      time: computed(() =>
-        props.block.state === "running" ? duration(now.value - props.block.started) : took(props.block.seconds),
-      ),
-    };
-  },
-};
-
-const Block = {
-  props: ["block", "attempt"],
-  components: { Icon, Markdown, Tool },
-  template: `
-    <Tool v-if="block.type === 'tool'" :block="block" />
-    <Markdown v-else-if="block.type === 'text'" class="said" :text="block.text" />
-    <details v-else-if="block.type === 'thinking'" class="thinking" open><summary><Icon name="thought" />Thinking</summary><Markdown :text="block.text" /></details>
-    <div v-else-if="block.type === 'operator'" class="operator"><b>You</b><Markdown :text="block.text" /></div>
-    <pre v-else-if="block.type === 'output'" class="raw" tabindex="0">{{ plain(block.text.slice(-20000)) }}</pre>
-    <p v-else-if="block.type === 'system'" class="aside">{{ plain(block.text) }}</p>
-    <figure v-else-if="block.type === 'screenshot'" class="shot-inline"><img :src="apiUrl(attempt + '/artifacts/' + block.artifact)" :alt="block.caption || 'Screenshot'" loading="lazy" /><figcaption>{{ block.caption }}</figcaption></figure>
-    <p v-else-if="block.type === 'question'" class="aside"><Icon name="hand" /><span>{{ plain(block.question) }}</span><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b></p>
-    <p v-else-if="block.type === 'check_finished'" class="aside" :class="block.ok ? 'is-ok' : 'is-bad'"><Icon name="shield" /><span>Check {{ plain(block.name) }} {{ block.ok ? "passed" : "failed" }}</span><span class="num tool-time">{{ took(block.duration) }}</span></p>
-    <p v-else-if="block.type === 'session_finished'" class="aside end" :class="block.outcome === 'succeeded' ? 'is-ok' : 'is-bad'"><Icon :name="block.outcome === 'succeeded' ? 'check' : 'cross'" /><span>Session {{ block.outcome.replace("_", " ") }}<template v-if="block.reason">: {{ plain(block.reason) }}</template></span></p>`,
-  setup: () => ({ apiUrl, plain, took }),
-};
-
 export const Current = {
   props: ["store", "attempt", "task", "log", "live"],
   emits: ["tab"],
-  components: { Approval, Block, Empty, Icon, Steer },
+  components: { Approval, Beside, Block, Empty, Icon, Steer },
   template: `
     <div class="current">
       <div v-if="live" class="now-bar">
-        <template v-if="tool"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></template>
+        <template v-if="tool"><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template>
         <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
       </div>
       <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)" />
-      <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
-        <div class="stream" ref="content">
-          <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
-          <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
-          <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :block="block" :attempt="attempt" />
-          <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
-          <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
+      <div class="current-body">
+        <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
+          <div class="stream" ref="content">
+            <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+            <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
+            <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :block="block" :attempt="attempt" />
+            <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
+            <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
+          </div>
         </div>
+        <Beside :latest="log.latest" :live="live" />
       </div>
       <div class="follow-place"><button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button></div>
       <Steer v-if="live" :attempt="attempt" :log="log" />
