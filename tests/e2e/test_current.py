@@ -28,7 +28,7 @@ def test_reasoning_is_folded_and_calls_unfold(page: Page, deep: str) -> None:
     thought.locator("summary").click()
     expect(thought.locator(".markdown")).to_contain_text("A half life of a week")
     edit = page.locator(".tool", has_text="Edit")
-    expect(edit.locator("summary .diff")).to_have_text("+1 −1")
+    expect(edit.locator("summary .diff")).to_have_text("+1 \u22121")
     edit.locator("summary").click()
     expect(edit.locator(".diff-del .diff-text")).to_have_text("sorted(found)")
     expect(edit.locator(".diff-add mark")).to_have_text(", key=newest")
