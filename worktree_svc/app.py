@@ -1,5 +1,7 @@
 """The composition root: builds everything once."""
 
+import asyncio
+
 import grpc
 import structlog
 
@@ -7,6 +9,7 @@ from heddle.config import Settings
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc import disk, git, leadership, recovery
+from worktree_svc.children import Children
 from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
@@ -26,7 +29,8 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     lock = HomeLock(settings.home / "worktree.lock")
     jobs = Jobs()
     states = States(settings.home / "worktrees")
-    folders = PrivateFolders(settings.home / "repositories")
+    waiting = Children()
+    folders = PrivateFolders(settings.home / "repositories", waiting)
     recovery.break_locks(states, folders)
     folders.clear()
     still_leads = leadership.fence(settings.home / "worktree_epoch")
@@ -41,6 +45,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
 
     async def drain() -> None:
         await jobs.drain()
+        await asyncio.to_thread(waiting.close)
         lock.release()
 
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name

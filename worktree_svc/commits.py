@@ -54,10 +54,11 @@ class Commits:
         head = history.accepted(project, state)
         checkouts.mend(project, place)
         _check_descent(project, place, head)
-        tree = snapshots.take(project, place, head, own_files_only=True)
+        with project.asking_author() as author:
+            tree = snapshots.take(project, place, head, own_files_only=True)
+            own_git = project.git.by(author())
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
-        author = project.git.by(project.author())
-        commit = author.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
+        commit = own_git.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
         snapshots.own(project, head, commit)
         self.still_leads(epoch)
         refs.move(

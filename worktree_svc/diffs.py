@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc import projects
+from worktree_svc import projects, trees
 from worktree_svc.projects import Project
 
 DEFAULT_MAX_BYTES: Final = 1 << 20
@@ -43,8 +43,8 @@ def diff(
                 revision=older,
             )
         commits[0] = base.stdout.decode().strip()
-    options = ("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-    with project.git.reading("diff", *options, *commits, "--") as pipe:
+    options = ("--patch", "--find-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+    with trees.compared(project.git, *commits, *options) as pipe:
         yield from pieces(_chunks(pipe), max_bytes or DEFAULT_MAX_BYTES)
 
 

@@ -7,20 +7,24 @@ another one by walking upwards from a folder that an agent has changed.
 """
 
 import os
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, NamedTuple, Self
+from typing import IO, Any, Final, NamedTuple, Self, TypeVar
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it better than an ImportError
 
 import git.cmd
 
 from heddle import errors, pb
+from worktree_svc import children
+from worktree_svc.children import Child, Children
+from worktree_svc.processes import BrokenOffError, Process, Reader
+
+Answer = TypeVar("Answer")
 
 # merge-tree --stdin appeared here.
 OLDEST_GIT: Final = (2, 39)
@@ -109,7 +113,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Git:
-    """git in one repository. A value: it holds no process and no file."""
+    """git in one repository. A value: it holds no process and no file, but knows where some may wait."""
 
     folder: Path
     # None: git looks for a repository from `folder` upwards.
@@ -120,6 +124,7 @@ class Git:
     author: tuple[str, str] | None = None
     # Where new objects go. None: into the repository.
     objects: Path | None = None
+    children: Children = field(default=children.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
         """Returns the same git, over the files of `work_tree`."""
@@ -158,43 +163,104 @@ class Git:
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> Output:
         """Returns what git prints and its exit code, whatever it is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
-        with tempfile.TemporaryFile() as file:
-            if stdin:
-                file.write(stdin)
-                file.seek(0)
-            process = self._start(arguments, file)
-            try:
-                stdout, stderr = process.communicate(timeout=LONGEST_SECONDS)
-            except subprocess.TimeoutExpired:
-                _end(process)
-                raise _took_too_long(arguments) from None
-        output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
-        if output.code and any(sign in output.stderr for sign in _NO_SPACE):
-            raise failure(arguments, output)
-        return output
+        with self.running(*arguments, stdin=stdin) as output:
+            return output()
 
     @contextmanager
-    def reading(self, *arguments: str) -> Iterator[IO[bytes]]:
-        """Yields what git prints while it prints it; ends git when the block is left."""
-        process = self._start(arguments)
+    def running(self, *arguments: str, stdin: bytes = b"") -> Iterator[Callable[[], Output]]:
+        """Starts git and yields what waits for its end, as `attempt` does; ends it when the block is left."""
+        child = Child(self.start(arguments, waits=bool(stdin)))
         try:
-            if process.stdout is None:
-                raise RuntimeError("git has no output")
-            yield process.stdout
+            yield lambda: _finish(child.process, arguments, stdin)
         finally:
-            _end(process)
+            child.end()
 
-    def _start(self, arguments: Sequence[str], stdin: BinaryIO | None = None) -> "subprocess.Popen[bytes]":
+    def ahead(self, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
+        """Returns what `attempt` would, of a git that was started before, if one waits; starts the next one.
+
+        Only for what reads all of its input before it does anything, and takes a
+        cut one for a failure. `trying`: its new objects are gone afterwards.
+        """
+        with self._spare(arguments, trying=trying) as process:
+            return _finish(process, arguments, stdin)
+
+    def object_id(self, name: str) -> str | None:
+        """Returns the id of the object that `name` means, in any of git's notations; None if there is none."""
+        found = self._ask(lambda reader: reader.info(name), name)
+        return found.id if found else None
+
+    def content(self, name: str) -> bytes | None:
+        """Returns what an object holds; None if it is not there."""
+        return self._ask(lambda reader: reader.content(name), name)
+
+    def _ask(self, question: Callable[[Reader], Answer | None], name: str) -> Answer | None:
+        if any(letter < " " for letter in name):  # no name of an object, and to the reader the end of one
+            return None
+        arguments = ("cat-file", "--batch-command")
+        key = (self.git_dir, (self, arguments))
+        for last in (False, True):
+            child = self.children.take(key, lambda: Child(self.start(arguments, waits=True)))
+            try:
+                answer = question(Reader(child.process, LONGEST_SECONDS))
+            except BaseException as error:
+                child.end()
+                # One that waited may have been killed meanwhile, by a system without memory perhaps.
+                if isinstance(error, BrokenOffError):
+                    if not last:
+                        continue
+                    raise failure(
+                        arguments, Output(child.process.returncode, b"", "it ended early")
+                    ) from error
+                raise
+            self.children.give(key, child)
+            return answer
+        return None
+
+    @contextmanager
+    def reading(self, *arguments: str, stdin: bytes) -> Iterator[IO[bytes]]:
+        """Yields what a git that `ahead` could run prints while it prints it; ends it when the block is left.
+
+        Raises GIT_FAILED if all was read, and git failed.
+        """
+        with self._spare(arguments) as process:
+            if process.stdin is None or process.stdout is None:
+                raise RuntimeError("git has no pipes")
+            with suppress(BrokenPipeError):  # it ended early; its exit code tells
+                process.stdin.write(stdin)
+                process.stdin.close()
+            yield process.stdout
+            if not process.stdout.read(1) and process.wait():
+                said = process.stderr.read() if process.stderr else b""
+                raise failure(arguments, Output(process.returncode, b"", said.decode(errors="replace")))
+
+    @contextmanager
+    def _spare(self, arguments: tuple[str, ...], *, trying: bool = False) -> Iterator[Process]:
+        def start() -> Child:
+            with ExitStack() as stack:
+                git = stack.enter_context(self.trying()) if trying else self
+                return Child(git.start(arguments, waits=True), stack.pop_all())
+
+        key = (self.git_dir, (self, trying, arguments))
+        child = self.children.take(key, start)
+        try:
+            yield child.process
+        finally:
+            child.end()
+            self.children.renew(key, start)
+
+    def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
+        """Starts git; it `waits` for what is written to it, or has no input."""
+        pipe: Any = subprocess.PIPE if waits else None
         started: Any = git.cmd.Git(self.folder).execute(
             self._command(arguments),
-            istream=stdin,
+            istream=pipe,
             env=self._environment(),
             as_process=True,
             pass_fds=tuple(_shared_descriptors),
             # A group of its own, so that what it starts can be ended with it.
             start_new_session=True,
         )
-        process: subprocess.Popen[bytes] = started.proc
+        process: Process = started.proc
         # Else the process would be ended together with the runner's own object.
         started.proc = None
         return process
@@ -222,14 +288,16 @@ class Git:
         return environment
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends git and all that it started."""
-    with suppress(ProcessLookupError):  # it ended by itself
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe:
-            pipe.close()
+def _finish(process: Process, arguments: Sequence[str], stdin: bytes) -> Output:
+    """Gives git its input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long."""
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise _took_too_long(arguments) from None
+    output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
+    if output.code and any(sign in output.stderr for sign in _NO_SPACE):
+        raise failure(arguments, output)
+    return output
 
 
 def _took_too_long(arguments: Sequence[str]) -> errors.HeddleError:

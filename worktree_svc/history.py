@@ -2,8 +2,8 @@
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
-from worktree_svc import messages, refs
-from worktree_svc.git import Git, decode
+from worktree_svc import messages, refs, trees
+from worktree_svc.git import Git, Output, decode, failure
 from worktree_svc.projects import Project
 from worktree_svc.states import State
 
@@ -44,7 +44,8 @@ def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
 
 def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     """Returns the size of the difference between two commits."""
-    lines = git.items("diff-tree", "-r", "-z", "--numstat", "--no-ext-diff", "--no-textconv", older, newer)
+    with trees.compared(git, older, newer, "-z", "--numstat") as pipe:
+        lines = decode(pipe.read()).split("\0")[:-1]
     stat = pb.DiffStat(files=len(lines))
     for line in lines:
         added, removed, _ = line.split("\t", 2)
@@ -68,4 +69,8 @@ def _is_of_epic(trailers: dict[str, str], epic: EpicName) -> bool:
 
 
 def _message(git: Git, commit: str) -> str:
-    return decode(git.raw("log", "-1", "--no-show-signature", "--format=%B", commit))
+    content = git.content(commit)
+    if content is None:
+        raise failure(("cat-file", "commit", commit), Output(1, b"", f"{commit} is not there"))
+    _, _, message = content.partition(b"\n\n")
+    return decode(message)

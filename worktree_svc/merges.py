@@ -8,8 +8,8 @@ import structlog
 
 from heddle import errors, pb
 from heddle.names import EpicName, RunName
-from worktree_svc import messages, projects, refs
-from worktree_svc.git import Git, decode, failure, readable
+from worktree_svc import messages, projects, refs, trees
+from worktree_svc.git import Git, failure
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -65,8 +65,7 @@ class Merges:
         for field, branch in (("source_branch", request.source), ("target_branch", request.target)):
             projects.check_branch_name(project, field, branch)
         if request.preview:
-            with project.git.trying() as git:
-                found = _look(project, git, request)
+            found = _look(project, request)
             return found if isinstance(found, Conflict) else Merged(found.commit, found.already, found.tree)
         for _ in range(MOST_TRIES):
             self.still_leads(epoch)
@@ -99,7 +98,7 @@ class _Found(NamedTuple):
 def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     """Merges once; None if the target moved meanwhile."""
     git = project.git
-    found = _look(project, git, request)
+    found = _look(project, request)
     if isinstance(found, Conflict):
         return found
     ref = refs.branch_ref(request.target)
@@ -116,24 +115,23 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     return Merged(commit, found.already, found.tree)
 
 
-def _look(project: Project, git: Git, request: Request) -> _Found | Conflict:
-    """Merges in memory."""
+def _look(project: Project, request: Request) -> _Found | Conflict:
+    """Merges in memory; keeps the new objects unless it is a preview."""
+    git = project.git
     source, target = refs.read(git, refs.branch_ref(request.source), refs.branch_ref(request.target))
     if source is None:
         raise projects.unknown_revision(project, request.source)
     onto = target or _start(project, request)
-    if refs.is_ancestor(git, source, onto) or _holds_squashed(git, source, onto):
-        return _Found(source, target, onto, git.text("rev-parse", f"{onto}^{{tree}}"), already=True)
-    arguments = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", onto, source)
-    output = git.attempt(*arguments)
-    if output.code not in {0, 1}:
-        raise failure(arguments, output)
-    tree, *files = decode(output.stdout).split("\0")[:-1]
-    if output.code == 1:
-        shown = sorted({readable(path) for path in files})
-        log.info("merge_conflicted", source=request.source, target=request.target, files=shown)
-        return Conflict(shown, _advice(project, request, onto if target is None else None))
-    return _Found(source, target, onto, tree, already=False)
+    tree_of_onto = trees.of(git, onto)
+    if _holds_squashed(git, source, onto):
+        return _Found(source, target, onto, tree_of_onto, already=True)
+    ((clean, tree, files),) = trees.merged(git, [(onto, source)], trying=request.preview)
+    if not clean:
+        log.info("merge_conflicted", source=request.source, target=request.target, files=files)
+        return Conflict(files, _advice(project, request, onto if target is None else None))
+    # What holds the source stays as it is in such a merge; only then is the question worth a git.
+    already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
+    return _Found(source, target, onto, tree, already)
 
 
 def _commit(project: Project, request: Request, found: _Found) -> str:
@@ -150,8 +148,12 @@ def _commit(project: Project, request: Request, found: _Found) -> str:
 
 def _holds_squashed(git: Git, source: str, onto: str) -> bool:
     """Returns whether a commit below `onto` is the squashed `source`."""
-    words = ("--fixed-strings", f"--grep={messages.MERGED}: {source}")
-    return bool(git.text("rev-list", "--first-parent", "--max-count=1", *words, f"{source}..{onto}"))
+    options = ("--stdin", "--first-parent", f"--grep=^{messages.MERGED}: ")
+    listed = git.ahead("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode())
+    if listed.code:
+        raise failure(("rev-list", *options), listed)
+    contents = (git.content(commit) or b"" for commit in listed.stdout.decode().split())
+    return any(f"{messages.MERGED}: {source}".encode() in content for content in contents)
 
 
 def _start(project: Project, request: Request) -> str:

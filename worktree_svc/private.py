@@ -13,11 +13,14 @@ as git-lfs does, still runs.
 
 import hashlib
 import re
+import stat
 import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from worktree_svc import files
+from worktree_svc import children, files
+from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
 _LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
@@ -33,23 +36,49 @@ _HARMLESS: Final = re.compile(
 )
 
 
+# What tells whether a file or folder is still the one that it was.
+Stamp = tuple[int, ...]
+
+
+class Location(NamedTuple):
+    """Where a repository is: what its user calls it, the folder that all its worktrees share, its own git folder."""
+
+    top: Path
+    common: Path
+    git_dir: Path
+
+
 class PrivateFolders:
     """The private git folders below one folder. Safe to use from threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, waiting: Children = children.NONE) -> None:
+        self.children = waiting
         self._folder = folder
         self._mutex = threading.Lock()
-        self._seen: dict[Path, tuple[int, ...]] = {}
+        self._seen: dict[Path, Stamp] = {}
+        self._locations: dict[Path, tuple[list[Stamp], Location]] = {}
 
     def of(self, common: Path) -> Path:
         """Returns the private folder of the repository at `common`; made, or brought up to date, if need be."""
         private = self._folder / hashlib.sha256(encode(str(common))).hexdigest()[:16]
-        stamp = _stamp(common / "config")
+        stamp = stamp_of(common / "config")
         with self._mutex:
             if self._seen.get(common) != stamp or not private.is_dir():
                 _make(private, common)
                 self._seen[common] = stamp
+                self.children.drop(private)
         return private
+
+    def remember(self, location: Location) -> None:
+        """Remembers where git found the repository of a path, as long as what it looked at does not change."""
+        with self._mutex:
+            self._locations[location.top] = (_stamps(location), location)
+
+    def remembered(self, top: Path) -> Location | None:
+        """Returns what git would find again; None if it has to be asked."""
+        with self._mutex:
+            stamps, location = self._locations.get(top, ([], None))
+        return location if location and _stamps(location) == stamps else None
 
     def clear(self) -> None:
         """Removes the temporary folders of a service that was killed."""
@@ -57,12 +86,27 @@ class PrivateFolders:
             files.remove(folder)
 
 
-def _stamp(config: Path) -> tuple[int, ...]:
-    """Returns what differs once a file has been written."""
-    if not config.is_file():
+def stamp_of(path: Path) -> Stamp:
+    """Returns what differs once a file has been written, or a folder replaced; empty if there is nothing."""
+    try:
+        status = path.stat()
+    except OSError:
         return ()
-    status = config.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    stamp = (status.st_dev, status.st_ino, status.st_mode, status.st_uid)
+    return stamp if stat.S_ISDIR(status.st_mode) else (*stamp, status.st_mtime_ns, status.st_size)
+
+
+def _stamps(location: Location) -> list[Stamp]:
+    """Returns the stamps of all that git looks at when it looks for a repository."""
+    return [stamp_of(path) for path in _looked_at(location)]
+
+
+def _looked_at(location: Location) -> Iterable[Path]:
+    top, common, git_dir = location
+    return (
+        *(top, top / ".git", git_dir, git_dir / "commondir", git_dir / "gitdir"),
+        *(common, common / "config", git_dir / "config.worktree", common / "objects", common / "refs"),
+    )
 
 
 def _make(private: Path, common: Path) -> None:

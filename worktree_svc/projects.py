@@ -4,14 +4,20 @@ import difflib
 import re
 import shlex
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb
-from worktree_svc import files, refs
-from worktree_svc.git import EMAIL, NAME, SCRATCH, Git, decode, readable
-from worktree_svc.private import PrivateFolders
+from worktree_svc import children, files, refs
+from worktree_svc.children import Children
+from worktree_svc.git import EMAIL, NAME, SCRATCH, Git, Output, decode, readable
+from worktree_svc.private import Location, PrivateFolders
+
+# Names of branches that git takes for sure, without being asked.
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
 # Dirty files that a reader is shown.
 MOST_DIRTY_FILES: Final = 20
@@ -27,6 +33,7 @@ class Project:
     git_dir: Path
     # The service's own git folder, over the same objects and refs.
     private: Path
+    children: Children = field(default=children.NONE, repr=False, compare=False)
 
     @property
     def bare(self) -> bool:
@@ -35,7 +42,7 @@ class Project:
     @property
     def git(self) -> Git:
         """Git over the repository alone, without files. Runs no program that the repository names."""
-        return Git(self.private, git_dir=self.private)
+        return Git(self.private, git_dir=self.private, children=self.children)
 
     @property
     def exposed_git(self) -> Git:
@@ -44,14 +51,22 @@ class Project:
 
     def author(self) -> tuple[str, str]:
         """Returns the name and email that the repository or its user has set, or Heddle's own."""
-        pairs = self.exposed_git.attempt("config", "--null", "--get-regexp", r"^user\.(name|email)$")
-        found = dict(
-            entry.split("\n", 1)
-            for entry in pairs.stdout.decode(errors="replace").split("\0")
-            if "\n" in entry
-        )
-        name, email = found.get("user.name"), found.get("user.email")
-        return (name, email) if name and email else (NAME, EMAIL)
+        with self.asking_author() as author:
+            return author()
+
+    @contextmanager
+    def asking_author(self) -> Iterator[Callable[[], tuple[str, str]]]:
+        """Yields what returns the author; git looks for it while the block does something else."""
+        with self.exposed_git.running("config", "--null", "--get-regexp", r"^user\.(name|email)$") as output:
+            yield lambda: _author(output())
+
+
+def _author(pairs: Output) -> tuple[str, str]:
+    found = dict(
+        entry.split("\n", 1) for entry in pairs.stdout.decode(errors="replace").split("\0") if "\n" in entry
+    )
+    name, email = found.get("user.name"), found.get("user.email")
+    return (name, email) if name and email else (NAME, EMAIL)
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,18 @@ def find(folders: PrivateFolders, path: str) -> Project:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
         raise _not_a_repository(path, f"{path} {what}. Name the folder of a git repository.")
+    location = folders.remembered(folder)
+    if location is None:
+        location = _locate(path)
+        # Only a repository's own folder: below it, another repository may appear.
+        if str(location.top) == path:
+            folders.remember(location)
+    return Project(*location, folders.of(location.common), folders.children)
+
+
+def _locate(path: str) -> Location:
     # The last one fails where there is no working tree, after the others have been printed.
-    output = Git(folder).attempt(
+    output = Git(Path(path)).attempt(
         "rev-parse",
         "--path-format=absolute",
         "--git-common-dir",
@@ -89,8 +114,7 @@ def find(folders: PrivateFolders, path: str) -> Project:
         raise _not_found_by_git(path, output.stderr)
     if not top and bare == "false":
         raise _not_a_repository(path, f"{path} is inside a .git folder. Name the folder that holds it.")
-    shared = Path(common).resolve()
-    return Project(Path(top or git_dir), shared, Path(git_dir), folders.of(shared))
+    return Location(Path(top or git_dir), Path(common).resolve(), Path(git_dir))
 
 
 def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
@@ -161,6 +185,8 @@ def check_target(project: Project, branch: str) -> None:
 
 def check_branch_name(project: Project, field: str, branch: str) -> None:
     """Raises INVALID_FIELD if git takes no such name for a branch."""
+    if _PLAIN_NAME.fullmatch(branch) and not branch.endswith("lock"):
+        return
     if (
         not branch
         or branch.startswith("-")

@@ -12,8 +12,8 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple, TypeVar
 
-from worktree_svc import projects, refs
-from worktree_svc.git import Git, decode, readable
+from worktree_svc import projects, refs, trees
+from worktree_svc.git import Git
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 
@@ -183,19 +183,9 @@ def _changes(git: Git, onto: str, commit: str) -> Changes:
     return Changes.of(zip(fields[::2], fields[1::2], strict=True))
 
 
-def _conflicts(git: Git, pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+def _conflicts(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Returns for each pair of commits the files that conflict, in order."""
-    stdin = "".join(f"{one} {other}\n" for one, other in pairs)
-    options = ("--write-tree", "--stdin", "--name-only", "--no-messages", "-z")
-    with git.trying() as scratch:
-        fields = iter(decode(scratch.raw("merge-tree", *options, stdin=stdin.encode())).split("\0")[:-1])
-    found = []
-    # Of each merge: 1 if it is clean, the tree, the files, an empty field.
-    for clean in fields:
-        next(fields)
-        files = sorted({readable(path) for path in iter(lambda: next(fields), "")})
-        found.append([] if clean == "1" else files)
-    return found
+    return [[] if one.clean else one.files for one in trees.merged(git, pairs, trying=True)]
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

@@ -1,7 +1,10 @@
 """Heddle's refs in a project's repository, and moves of several at once."""
 
+import os
 import re
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +16,12 @@ ABSENT: Final = ""
 
 # Before the name of the ref that HEAD stands on.
 _POINTER: Final = "ref: "
+
+
+# What a ref's file holds, and names that need no other rule than these.
+_ID: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
+_PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)+")
+_LONGEST_REF: Final = 100
 
 
 class Move(NamedTuple):
@@ -40,15 +49,66 @@ def kept_ref(attempt: AttemptName) -> str:
 
 def read(git: Git, *refs: str) -> list[str | None]:
     """Returns the commit of each ref; None for one that is not there."""
-    lines = git.text("for-each-ref", "--format=%(refname) %(objectname)", "--", *refs).splitlines()
-    found = dict(line.split(" ") for line in lines)
+    found: dict[str, str | None] = {}
+    if git.git_dir:
+        for ref in refs:
+            with suppress(_AskGitError):
+                found[ref] = _read_file(git.git_dir, ref)
+    asked = [ref for ref in refs if ref not in found]
+    if asked:
+        lines = git.text("for-each-ref", "--format=%(refname) %(objectname)", "--", *asked).splitlines()
+        found.update((ref, commit) for ref, commit in (line.split(" ") for line in lines))
     return [found.get(ref) for ref in refs]
+
+
+class _AskGitError(Exception):
+    """What lies there is for git to judge."""
+
+
+def _read_file(git_dir: Path, ref: str) -> str | None:
+    """Returns what a ref's own file, or the file of packed refs, says; raises _AskGitError unless that is plain.
+
+    A git would take longer to start than that; and it has no command that only
+    takes a name to the letter and goes on answering.
+    """
+    if not _PLAIN_REF.fullmatch(ref) or ".lock" in ref:
+        raise _AskGitError
+    try:
+        descriptor = os.open(git_dir / ref, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return _packed(git_dir, ref)
+    except OSError:
+        raise _AskGitError from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _AskGitError
+        match = _ID.fullmatch(os.read(descriptor, _LONGEST_REF))
+    finally:
+        os.close(descriptor)
+    if match is None:
+        raise _AskGitError
+    return match[1].decode()
+
+
+def _packed(git_dir: Path, ref: str) -> str | None:
+    try:
+        text = (git_dir / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        raise _AskGitError from None
+    end = text.find(b" " + ref.encode() + b"\n")
+    if end < 0:
+        return None
+    match = _ID.fullmatch(text[text.rfind(b"\n", 0, end) + 1 : end])
+    if match is None:
+        raise _AskGitError
+    return match[1].decode()
 
 
 def resolve(git: Git, revision: str) -> str | None:
     """Returns the commit that `revision` names, in any of git's notations; None if there is none."""
-    output = git.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    return output.stdout.decode().strip() if output.code == 0 else None
+    return git.object_id(f"{revision}^{{commit}}")
 
 
 def head_of(git: Git, folder: Path) -> str | None:
@@ -88,8 +148,10 @@ def try_move(git: Git, moves: Iterable[Move]) -> Output:
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
         for ref, new, old in moves
     ]
+    # Without its end, as when this service is killed, git moves nothing.
+    text = "".join(["start\0", *lines, "commit\0"])
     # A ref that an agent made an alias of another is replaced, and the other stays where it is.
-    return git.attempt("update-ref", "--no-deref", "-z", "--stdin", stdin="".join(lines).encode())
+    return git.ahead("update-ref", "--no-deref", "-z", "--stdin", stdin=text.encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle.names import AttemptName
-from worktree_svc import checkouts, files, messages, refs
-from worktree_svc.git import Git, decode, encode
+from worktree_svc import checkouts, files, messages, refs, trees
+from worktree_svc.git import Git, Output, decode, encode, failure
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
+
+_LISTS_CHANGES: Final = ("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
 
 # No such file: to git, an index in which nothing is known.
 _NO_INDEX: Final = "heddle-no-index"
@@ -36,12 +38,10 @@ def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> 
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
     if not place.index.exists():
         git.text("read-tree", head)
-    _take_changes(git)
     skipped = project.common if own_files_only else None
-    untracked = _untracked(git, skipped, *(f"--exclude=/{name}/" for name in checkouts.ARTIFACTS))
-    if untracked:
-        arguments = ("update-index", "--add", "--replace", "-z", "--stdin")
-        checkouts.insist(git, *arguments, stdin=_paths(untracked))
+    with git.running(*_LISTS_CHANGES) as changed:
+        untracked = _untracked(git, skipped, *(f"--exclude=/{name}/" for name in checkouts.ARTIFACTS))
+        _take_changes(git, _listed(changed()), untracked)
     return git.text("write-tree")
 
 
@@ -57,12 +57,12 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     own_head = checkouts.head_commit(project, place)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
     there = checkouts.is_there(place)
-    tree = take(project, place, head, own_files_only=False) if there else _tree_of(git, tips[0])
-    if tips == [head] and tree == _tree_of(git, head):
+    tree = take(project, place, head, own_files_only=False) if there else trees.of(git, tips[0])
+    if tips == [head] and tree == trees.of(git, head):
         return Kept(ref, kept) if kept else None
     if kept:
         tips = refs.independent(git, [kept, *tips])
-        if tips == [kept] and tree == _tree_of(git, kept):
+        if tips == [kept] and tree == trees.of(git, kept):
             return Kept(ref, kept)
     message = messages.compose(
         f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
@@ -86,22 +86,24 @@ def own(project: Project, older: str, newer: str) -> None:
         project.git.text("pack-objects", "--quiet", "--revs", pack, stdin=wanted.encode())
 
 
-def _tree_of(git: Git, commit: str) -> str:
-    return git.text("rev-parse", f"{commit}^{{tree}}")
+def _listed(changed: Output) -> dict[str, str]:
+    """Returns how each tracked file has changed, as one letter."""
+    if changed.code:
+        raise failure(_LISTS_CHANGES, changed)
+    fields = decode(changed.stdout).split("\0")[:-1]
+    return dict(zip(fields[1::2], fields[::2], strict=True))
 
 
-def _take_changes(git: Git) -> None:
-    """Brings tracked files up to date in the index.
+def _take_changes(git: Git, changed: dict[str, str], untracked: list[str]) -> None:
+    """Brings the index up to date.
 
     Not by `git add`: for a submodule, that starts a git under the submodule's own
     configuration, which may name a program. A pipe in a file's place is a deletion.
     """
-    fields = git.items("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
-    changed = dict(zip(fields[1::2], fields[::2], strict=True))
     gone = [path for path, how in changed.items() if how == "D" or _is_special(git.folder / path)]
     if gone:
         git.text("update-index", "--force-remove", "-z", "--stdin", stdin=_paths(gone))
-    there = [path for path in changed if path not in set(gone)]
+    there = [*(path for path in changed if path not in set(gone)), *untracked]
     if there:
         arguments = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
         checkouts.insist(git, *arguments, stdin=_paths(there))

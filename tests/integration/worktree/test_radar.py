@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
-from worktree_svc.git import Git
+from worktree_svc.git import Git, Output
 
 
 def branch(epic: str) -> str:
@@ -68,14 +68,14 @@ async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pyt
         await work(worker, f"e{number}", {"README.md": f"{number}\n"})
     names = [branch(f"e{number}") for number in range(5)]
     merged: list[int] = []
-    real = Git.raw
+    real = Git.ahead
 
-    def counting(git: Git, *arguments: str, stdin: bytes = b"") -> bytes:
+    def counting(git: Git, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
         if arguments[0] == "merge-tree":
             merged.append(stdin.count(b"\n"))
-        return real(git, *arguments, stdin=stdin)
+        return real(git, *arguments, stdin=stdin, trying=trying)
 
-    monkeypatch.setattr(Git, "raw", counting)
+    monkeypatch.setattr(Git, "ahead", counting)
     first = await worker.predict(*names)
     assert len(first.pairs) == 10
     assert merged == [10 + 5]

@@ -1,0 +1,41 @@
+"""Refs are read from their files where these are plain, and by git where they are not."""
+
+from pathlib import Path
+
+from tests.support.repositories import git, make_repository
+from worktree_svc import refs
+from worktree_svc.git import Git
+
+
+def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:
+    """Loose, packed, packed and moved, deleted, an alias, a folder, and names that only look like one."""
+    project = make_repository(tmp_path / "project")
+    first = git(project, "rev-parse", "HEAD")
+    for name in ("packed", "moved", "deleted", "folder/in", "odd.name", "fix-g" + first[:10]):
+        git(project, "branch", name)
+    git(project, "pack-refs", "--all")
+    git(project, "commit", "--quiet", "--allow-empty", "--message=More")
+    second = git(project, "rev-parse", "HEAD")
+    git(project, "branch", "--force", "moved")
+    git(project, "branch", "loose")
+    git(project, "branch", "--delete", "deleted", f"fix-g{first[:10]}")
+    git(project, "symbolic-ref", "refs/heads/alias", "refs/heads/packed")
+    # What git would take for a missing branch, if it were asked for any object of that name.
+    git(project, "tag", "refs/heads/missing")
+    (project / ".git/refs/heads/broken").write_text("nonsense\n")
+    (project / ".git/refs/heads/linked").symlink_to("loose")
+    wanted = {
+        "packed": first,
+        "moved": second,
+        "loose": second,
+        "folder/in": first,
+        "odd.name": first,
+        "alias": first,
+        "linked": second,
+        **dict.fromkeys(
+            ("deleted", "folder", "missing", "broken", "../heads/loose", "main.lock", f"fix-g{first[:10]}")
+        ),
+    }
+    repository = Git(project / ".git", git_dir=project / ".git")
+    found = refs.read(repository, *(refs.branch_ref(name) for name in wanted))
+    assert dict(zip(wanted, found, strict=True)) == wanted

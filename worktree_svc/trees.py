@@ -1,0 +1,53 @@
+"""Trees of commits: what differs between two, and what comes of merging them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Final, NamedTuple
+
+from worktree_svc.git import Git, Output, decode, failure, readable
+
+_MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-messages", "-z")
+_OPTIONS: Final = ("--stdin", "-r", "--no-ext-diff", "--no-textconv")
+
+
+class Merge(NamedTuple):
+    """What became of two commits in one tree; the files that conflict stay marked in it."""
+
+    clean: bool
+    tree: str
+    # Sorted, readable.
+    files: list[str]
+
+
+def of(git: Git, commit: str) -> str:
+    """Returns the id of a commit's tree; raises GIT_FAILED if the commit is not there."""
+    tree = git.object_id(f"{commit}^{{tree}}")
+    if tree is None:
+        raise failure(("rev-parse", commit), Output(1, b"", f"{commit} is not there"))
+    return tree
+
+
+@contextmanager
+def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[IO[bytes]]:
+    """Yields what `git diff-tree` prints about two commits, in the form that `options` say; raises GIT_FAILED."""
+    line = f"{of(git, older)} {of(git, newer)}\n".encode()
+    arguments = ("diff-tree", *_OPTIONS, *options)
+    with git.reading(*arguments, stdin=line) as pipe:
+        # git names the trees before it says how they differ: without that, silence would mean "not at all".
+        if pipe.readline() != line:
+            raise failure(arguments, Output(1, b"", f"it could not compare {line.decode().strip()}"))
+        yield pipe
+
+
+def merged(git: Git, pairs: Sequence[tuple[str, str]], *, trying: bool) -> list[Merge]:
+    """Returns the merges of pairs of commits, all by one git; `trying`: their trees are not kept."""
+    stdin = "".join(f"{one} {other}\n" for one, other in pairs)
+    output = git.ahead(*_MERGES, stdin=stdin.encode(), trying=trying)
+    if output.code:
+        raise failure(_MERGES, output)
+    fields = iter(decode(output.stdout).split("\0")[:-1])
+    # Of each merge: 1 if it is clean, the tree, the files, an empty field.
+    return [
+        Merge(clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")}))
+        for clean in fields
+    ]
