@@ -127,6 +127,10 @@ class HeddleClient:
         """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
         return (await self._mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
+    async def drop_epic(self, name: str) -> pb.Epic:
+        """Leaves an epic unmerged; returns it."""
+        return (await self._mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic
+
     async def get_conflicts(self, name: str) -> pb.GetConflictsResponse:
         """Returns what a run's epics will conflict over, what each wrote, and the merge queue."""
         return await self._call(self._stub.GetConflicts, pb.GetConflictsRequest(name=name))

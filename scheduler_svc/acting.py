@@ -10,6 +10,7 @@ from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.snapshot import (
     Action,
+    AwaitMerge,
     FinishEpic,
     FinishRun,
     MergeEpic,
@@ -29,7 +30,7 @@ from scheduler_svc.store.tables import attempts, epics, runs, tasks
 _ACTOR = "scheduler"
 
 
-def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: PLR0911 (one for each kind)
+def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C901, PLR0911 (one for each kind)
     """Writes one action; returns False if it no longer holds, and then writes nothing."""
     match action:
         case ReadyEpic(epic):
@@ -44,6 +45,8 @@ def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: P
             return _skip_task(connection, task, reason, now)
         case MergeEpic(epic):
             return _merge_epic(connection, epic, now)
+        case AwaitMerge(epic):
+            return _await_merge(connection, epic, now)
         case FinishEpic(epic, state, reason):
             return _finish_epic(connection, epic, state, reason, now)
         case MergeRun(run):
@@ -147,6 +150,21 @@ def _merge_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
         return False
     started = pb.MergeStarted(source_branch=epic.branch, target_branch=epic.parent.branch)
     append(connection, [event(epic, _ACTOR, merge_started=started)], now)
+    return True
+
+
+def _await_merge(connection: sa.Connection, epic: EpicName, now: int) -> bool:
+    change = sa.update(epics).where(
+        *is_epic(epic),
+        epics.c.state.not_in((*ENDED_EPIC, pb.EPIC_STATE_AWAITING_MERGE)),
+        epics.c.merge_state == MergeState.NONE,
+        ~epics.c.merge_wanted,
+        ~_has_open_tasks(epic),
+    )
+    if not connection.execute(change.values(state=pb.EPIC_STATE_AWAITING_MERGE)).rowcount:
+        return False
+    waiting = pb.MergeWaiting(target_branch=epic.parent.branch)
+    append(connection, [event(epic, _ACTOR, merge_waiting=waiting)], now)
     return True
 
 

@@ -116,7 +116,7 @@ def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
         _put_back(connection, name)
-        if _epic(connection, name).state in ENDED_EPIC:
+        if _is_closed(_epic(connection, name)):
             _reopen_run(connection, name, actor, now)
             _reopen_epic(connection, name)
             append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
@@ -182,10 +182,16 @@ def _epic(connection: sa.Connection, name: TaskName) -> Any:
     return connection.execute(chosen).one()
 
 
+def _is_closed(epic: Any) -> bool:
+    """Says whether an epic's tasks were over: it has ended, is merged, conflicts, or awaits its merge."""
+    over = epic.state in ENDED_EPIC or epic.state == pb.EPIC_STATE_AWAITING_MERGE
+    return over or epic.merge_state in {MergeState.MERGED, MergeState.CONFLICTED}
+
+
 def _reopen_epic(connection: sa.Connection, name: TaskName) -> None:
     """Lets an epic that ended, or is merged, go on; what it will have then is merged again."""
     epic = _epic(connection, name)
-    if epic.state not in ENDED_EPIC and epic.merge_state != MergeState.MERGED:
+    if not _is_closed(epic):
         return
     # One that never started may still wait for a dependency: the policy looks.
     state = pb.EPIC_STATE_BLOCKED if epic.started_at is None else pb.EPIC_STATE_RUNNING
@@ -194,6 +200,7 @@ def _reopen_epic(connection: sa.Connection, name: TaskName) -> None:
         "reason": "",
         "ended_at": None,
         "merge_state": MergeState.NONE,
+        "merge_wanted": False,
         "conflict": None,
     }
     connection.execute(sa.update(epics).where(*is_epic(name.parent)).values(**values))

@@ -16,6 +16,7 @@ from scheduler_svc.store.tables import epics, runs
 _ORDER: Final = (
     pb.MERGE_STAGE_MERGING,
     pb.MERGE_STAGE_QUEUED,
+    pb.MERGE_STAGE_AWAITING,
     pb.MERGE_STAGE_CONFLICTED,
     pb.MERGE_STAGE_WORKING,
     pb.MERGE_STAGE_MERGED,
@@ -66,6 +67,8 @@ def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":
             return pb.MERGE_STAGE_CONFLICTED
     if epic.state in ENDED_EPIC:
         return pb.MERGE_STAGE_UNMERGED
+    if epic.state == pb.EPIC_STATE_AWAITING_MERGE:
+        return pb.MERGE_STAGE_AWAITING
     open_tasks = epic.tasks.pending + epic.tasks.running + epic.tasks.waiting
     return pb.MERGE_STAGE_WORKING if open_tasks else pb.MERGE_STAGE_QUEUED
 
@@ -80,7 +83,9 @@ def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]
         rest = epic.tasks.pending + epic.tasks.running + epic.tasks.waiting
         return f"{rest} of its {epic.tasks.total} tasks"
     if stage == pb.MERGE_STAGE_CONFLICTED:
-        return f"somebody to mend it, then `heddle merge {short}`"
+        return f"you: mend it, then `heddle merge {short}`; or `heddle drop {short}`"
+    if stage == pb.MERGE_STAGE_AWAITING:
+        return f"you: `heddle merge {short}` or `heddle drop {short}`"
     if stage == pb.MERGE_STAGE_UNMERGED:
         return ""
     return "its turn" if stage == pb.MERGE_STAGE_QUEUED else ""

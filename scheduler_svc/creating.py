@@ -88,7 +88,7 @@ def _check_agents(request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgr
 
 async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
     inspection = pb.InspectProjectRequest(
-        project=request.project, base_ref=request.base_ref, merge_into=request.merge_into
+        project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
     found = await call(worker.name, worker.worktree.InspectProject, inspection, _INSPECT_TIMEOUT)
     if found.dirty_files and not request.allow_dirty:
@@ -114,7 +114,7 @@ def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
         project=ground.project,
         base_ref=request.base_ref or "HEAD",
         base_commit=ground.base_commit,
-        merge_into=request.merge_into,
+        merge_into=_merge_into(request),
         max_parallel=ground.max_parallel,
         budget_usd_micros=_budget(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
@@ -137,7 +137,8 @@ def _write(
             "base_ref": request.base_ref or "HEAD",
             "base_commit": ground.base_commit,
             "base_branch": ground.base_branch,
-            "merge_into": request.merge_into,
+            "merge_into": _merge_into(request),
+            "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,
             "plan": plan.SerializeToString(),
@@ -198,6 +199,10 @@ def _task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, obj
         "budget_micros": _budget(spec),
         "spec": spec.SerializeToString(),
     }
+
+
+def _merge_into(request: pb.CreateRunRequest) -> str:
+    return request.merge_into or request.plan.merge_into
 
 
 def _budget(part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> int | None:

@@ -18,6 +18,7 @@ from scheduler_svc.crew import Crew
 from scheduler_svc.leading import Lead
 from scheduler_svc.snapshot import (
     Action,
+    AwaitMerge,
     FinishEpic,
     FinishRun,
     MergeEpic,
@@ -198,7 +199,7 @@ def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
             crew.merge_epic(epic)
         case MergeRun(run):
             crew.merge_run(run)
-        case ReadyEpic() | PauseRun() | SkipTask() | FinishEpic() | FinishRun():
+        case ReadyEpic() | PauseRun() | SkipTask() | AwaitMerge() | FinishEpic() | FinishRun():
             pass
 
 
@@ -210,6 +211,13 @@ def _topics(actions: Sequence[Action]) -> set[str]:
             case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
                 # Whatever these begin rings when it ends.
                 topics.add(f"runs/{name.run}")
-            case ReadyEpic(name) | PauseRun(name) | SkipTask(name) | FinishEpic(name) | FinishRun(name):
+            case (
+                ReadyEpic(name)
+                | PauseRun(name)
+                | SkipTask(name)
+                | AwaitMerge(name)
+                | FinishEpic(name)
+                | FinishRun(name)
+            ):
                 topics |= {f"runs/{name.run}", LOOP}
     return topics

@@ -83,7 +83,7 @@ async def _merge(lead: Lead, merge: _Merge) -> pb.MergeBranchResponse:
 
 def _epic_merge(connection: sa.Connection, epic: EpicName, epoch: int) -> _Merge | None:
     row = connection.execute(
-        sa.select(runs.c.worker, runs.c.project, runs.c.base_commit, epics.c.spec).where(
+        sa.select(runs.c.worker, runs.c.project, runs.c.base_commit, runs.c.squash, epics.c.spec).where(
             *is_epic(epic), epics.c.merge_state == MergeState.MERGING, runs.c.run == epics.c.run
         )
     ).one_or_none()
@@ -98,6 +98,7 @@ def _epic_merge(connection: sa.Connection, epic: EpicName, epoch: int) -> _Merge
         create_target_at=row.base_commit,
         subject=f"Merge epic {title}",
         resource=str(epic),
+        squash=row.squash,
     )
     return _Merge(row.worker, request)
 
@@ -115,6 +116,7 @@ def _run_merge(connection: sa.Connection, run: RunName, epoch: int) -> _Merge | 
         target_branch=row.merge_into,
         subject=f"Merge {row.title}",
         resource=str(run),
+        squash=row.squash,
     )
     return _Merge(row.worker, request)
 
@@ -133,18 +135,13 @@ def _epic_merged(connection: sa.Connection, epic: EpicName, answer: pb.MergeBran
         conflict = _conflicted(target, answer.conflict)
         count = len(conflict.files)
         reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {target}"
+        # What becomes of it is the policy's to say.
         values = {
-            "state": pb.EPIC_STATE_CONFLICTED,
             "merge_state": MergeState.CONFLICTED,
             "reason": reason,
             "conflict": conflict.SerializeToString(),
-            "ended_at": now,
         }
-        ended = pb.EpicFinished(outcome=pb.OUTCOME_CONFLICTED, reason=reason)
-        events = [
-            event(epic, _ACTOR, merge_conflicted=conflict),
-            event(epic, _ACTOR, epic_finished=ended),
-        ]
+        events = [event(epic, _ACTOR, merge_conflicted=conflict)]
     change = sa.update(epics).where(*is_epic(epic), epics.c.merge_state == MergeState.MERGING)
     if not connection.execute(change.values(**values)).rowcount:
         return

@@ -15,20 +15,18 @@ snapshot shows, and asks again.
 - Every run ends.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from heddle import pb
 from heddle.plan import graph
-from scheduler_svc import budgets
+from scheduler_svc import budgets, closing
+from scheduler_svc.closing import Cause, plural
 from scheduler_svc.snapshot import (
     Action,
     EpicView,
-    FinishEpic,
     FinishRun,
-    MergeEpic,
     MergeRun,
     ReadyEpic,
     RunView,
@@ -44,6 +42,8 @@ from scheduler_svc.states import ENDED_EPIC
 MAX_LOSSES: Final = 5
 
 _STARTING: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
+# Of epics that do not keep their run from succeeding.
+_WELL: Final = frozenset({pb.EPIC_STATE_SUCCEEDED, pb.EPIC_STATE_DROPPED})
 _AT_WORK: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
 
 
@@ -77,28 +77,19 @@ def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, l
     return False
 
 
-class _Cause(NamedTuple):
-    """Why an epic's pending tasks will not run."""
-
-    reason: str
-    cancelled: bool = False
-    # True: its live attempt is stopped as well.
-    stops: bool = False
-
-
-def _causes(run: RunView) -> dict[str, _Cause]:
+def _causes(run: RunView) -> dict[str, Cause]:
     """Returns the causes by key; the epics without one may go on."""
     keys = [epic.name.epic for epic in run.epics]
     if run.state == pb.RUN_STATE_CANCELLING:
-        return dict.fromkeys(keys, _Cause("the run was cancelled", cancelled=True, stops=True))
+        return dict.fromkeys(keys, Cause("the run was cancelled", cancelled=True, stops=True))
     for epic in run.epics:
         if epic.on_failure == pb.ON_FAILURE_STOP_RUN and (failed := _failed_task(epic)):
             reason = f"task {failed} of epic {epic.name.epic} failed, which stops the run"
-            return dict.fromkeys(keys, _Cause(reason, stops=True))
+            return dict.fromkeys(keys, Cause(reason, stops=True))
     causes = _lost_dependencies(run)
     for epic in run.epics:
         if epic.on_failure == pb.ON_FAILURE_STOP_EPIC and (failed := _failed_task(epic)):
-            causes[epic.name.epic] = _Cause(f"task {failed} failed, which stops the epic")
+            causes[epic.name.epic] = Cause(f"task {failed} failed, which stops the epic")
     return causes
 
 
@@ -106,10 +97,10 @@ def _failed_task(epic: EpicView) -> str | None:
     return next((task.name.task for task in epic.tasks if task.state == pb.TASK_STATE_FAILED), None)
 
 
-def _lost_dependencies(run: RunView) -> dict[str, _Cause]:
+def _lost_dependencies(run: RunView) -> dict[str, Cause]:
     """Returns a cause for each epic behind one that ended without being merged, however far behind."""
     lost = {epic.name.epic for epic in run.epics if epic.state in ENDED_EPIC and not epic.merged}
-    causes: dict[str, _Cause] = {}
+    causes: dict[str, Cause] = {}
     if not lost:
         return causes
     epics = {epic.name.epic: epic for epic in run.epics}
@@ -117,7 +108,7 @@ def _lost_dependencies(run: RunView) -> dict[str, _Cause]:
         for key in wave:
             missing = [each for each in epics[key].depends_on if each in lost]
             if missing and epics[key].state == pb.EPIC_STATE_BLOCKED:
-                causes[key] = _Cause(f"epic {missing[0]}, which it depends on, was not merged")
+                causes[key] = Cause(f"epic {missing[0]}, which it depends on, was not merged")
                 lost.add(key)
     return causes
 
@@ -129,14 +120,14 @@ def _dependencies(run: RunView) -> dict[str, tuple[str, ...]]:
 # The life of an epic.
 
 
-def _readied(run: RunView, causes: Mapping[str, _Cause]) -> Iterator[Action]:
+def _readied(run: RunView, causes: Mapping[str, Cause]) -> Iterator[Action]:
     merged = _merged(run)
     for epic in run.epics:
         if _is_ready(epic, merged, causes) and epic.state == pb.EPIC_STATE_BLOCKED:
             yield ReadyEpic(epic.name)
 
 
-def _is_ready(epic: EpicView, merged: set[str], causes: Mapping[str, _Cause]) -> bool:
+def _is_ready(epic: EpicView, merged: set[str], causes: Mapping[str, Cause]) -> bool:
     """Says whether nothing but a free slot keeps an epic's pending tasks from running."""
     if epic.state in ENDED_EPIC or epic.name.epic in causes:
         return False
@@ -147,7 +138,7 @@ def _merged(run: RunView) -> set[str]:
     return {epic.name.epic for epic in run.epics if epic.merged}
 
 
-def _wound_up(run: RunView, causes: Mapping[str, _Cause], connected: bool) -> Iterator[Action]:
+def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Iterator[Action]:
     """Yields what brings epics to their ends: stops and skips where there is a cause, merges, ends."""
     for epic in run.epics:
         cause = causes.get(epic.name.epic)
@@ -156,64 +147,15 @@ def _wound_up(run: RunView, causes: Mapping[str, _Cause], connected: bool) -> It
         if epic.state in ENDED_EPIC or epic.merging or _busy(epic):
             continue
         if cause or not any(_startable(task) for task in epic.tasks):
-            yield from _closed(epic, cause, connected)
+            yield from closing.closed(epic, cause, connected=connected)
 
 
-def _cut_short(epic: EpicView, cause: _Cause) -> Iterator[Action]:
+def _cut_short(epic: EpicView, cause: Cause) -> Iterator[Action]:
     for task in epic.tasks:
         if cause.stops and task.live_attempt and not task.stopping:
             yield StopAttempt(task.live_attempt, cause.reason)
         if _startable(task):
             yield SkipTask(task.name, cause.reason)
-
-
-def _closed(epic: EpicView, cause: _Cause | None, connected: bool) -> Iterator[Action]:
-    """Yields the merge or the end of an epic whose tasks are over."""
-    cancelled = cause is not None and cause.cancelled
-    if epic.merged or cancelled or not _mergeable(epic):
-        yield _finished(epic, cause)
-    elif connected:
-        yield MergeEpic(epic.name)
-
-
-def _mergeable(epic: EpicView) -> bool:
-    """Says whether the work of an epic whose tasks are over is wanted in the run's branch."""
-    counts = _counts(epic)
-    if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic):
-        return False
-    stops = epic.on_failure in {pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN}
-    return not (stops and counts[pb.TASK_STATE_FAILED])
-
-
-def _finished(epic: EpicView, cause: _Cause | None) -> FinishEpic:
-    counts = _counts(epic)
-    if epic.merged and all(task.waived or task.state == pb.TASK_STATE_ACCEPTED for task in epic.tasks):
-        return FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)
-    if all(task.waived for task in epic.tasks):
-        return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, "all of its tasks were skipped")
-    reason = cause.reason if cause else ""
-    if not any(task.attempts for task in epic.tasks):
-        return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, reason or "none of its tasks was to run")
-    if cause and cause.cancelled:
-        return FinishEpic(epic.name, pb.EPIC_STATE_CANCELLED, reason)
-    failed = counts[pb.TASK_STATE_FAILED]
-    skipped = _missing(epic)
-    parts = [f"{failed} of {_plural(len(epic.tasks), 'task')} failed"] if failed else []
-    if skipped:
-        parts.append(f"{skipped} of {_plural(len(epic.tasks), 'task')} did not run")
-    if reason and not failed:
-        parts.append(reason)
-    return FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "; ".join(parts))
-
-
-def _counts(epic: EpicView) -> Counter["pb.TaskState.ValueType"]:
-    return Counter(task.state for task in epic.tasks)
-
-
-def _missing(epic: EpicView) -> int:
-    """Returns how many tasks did not run although nobody said that the epic is whole without them."""
-    over = {pb.TASK_STATE_PENDING, pb.TASK_STATE_SKIPPED}
-    return sum(task.state in over and not task.waived for task in epic.tasks)
 
 
 def _startable(task: TaskView) -> bool:
@@ -237,14 +179,14 @@ def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
         return
     if run.state == pb.RUN_STATE_CANCELLING:
         yield FinishRun(run.name, pb.RUN_STATE_CANCELLED)
-    elif any(epic.state != pb.EPIC_STATE_SUCCEEDED for epic in run.epics):
+    elif any(epic.state not in _WELL for epic in run.epics):
         yield FinishRun(run.name, pb.RUN_STATE_FAILED, _shortfall(run))
     elif run.merge_into_conflict:
         reason = (
             f"{run.name.branch} could not be merged into {run.merge_into}; the work is on {run.name.branch}"
         )
         yield FinishRun(run.name, pb.RUN_STATE_FAILED, reason)
-    elif run.merge_into and not run.merged_into:
+    elif run.merge_into and not run.merged_into and any(epic.merged for epic in run.epics):
         if connected:
             yield MergeRun(run.name)
     else:
@@ -268,12 +210,8 @@ def _shortfall(run: RunView) -> str:
         keys = [epic.name.epic for epic in run.epics if epic.state == state]
         if keys:
             named = ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
-            parts.append(f"{len(keys)} of {_plural(len(run.epics), 'epic')} {word} ({named})")
+            parts.append(f"{len(keys)} of {plural(len(run.epics), 'epic')} {word} ({named})")
     return "; ".join(parts)
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 # What starts.
@@ -286,7 +224,7 @@ class _Queue:
         self,
         run: RunView,
         place: int,
-        causes: Mapping[str, _Cause],
+        causes: Mapping[str, Cause],
         typical_seconds: float | None,
         *,
         may_start: bool,

@@ -4,14 +4,14 @@ from typing import Final
 
 from heddle import pb
 from heddle.plan import permission_rules
-from heddle.plan.rules import SCRIPTED
+from heddle.plan.rules import SCRIPTED, resolved_merge
 
 # Of an epic or task that names none.
 DEFAULT_PRIORITY: Final = 999
 
 
 def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
-    """Returns the epic without its tasks, with title, priority and on_failure."""
+    """Returns the epic without its tasks, with title, priority, on_failure and merge."""
     resolved = pb.PlanEpic()
     resolved.CopyFrom(epic)
     resolved.ClearField("tasks")
@@ -19,6 +19,7 @@ def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
     if not epic.HasField("priority"):
         resolved.priority = DEFAULT_PRIORITY
     resolved.on_failure = epic.on_failure or defaults.on_failure or pb.ON_FAILURE_CONTINUE
+    resolved.merge = resolved_merge(epic, defaults)
     return resolved
 
 

@@ -14,7 +14,7 @@ from scheduler_svc import commands, relaying, watching
 from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
-from scheduler_svc.merging_again import get_epic, retry_merge
+from scheduler_svc.merge_commands import drop, get_epic, retry_merge
 from scheduler_svc.new_budget import NewBudget
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
@@ -98,6 +98,11 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = EpicName.parse(request.name)
         work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
         return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
+
+    async def DropEpic(self, request: pb.DropEpicRequest, context: Context) -> pb.DropEpicResponse:
+        name = EpicName.parse(request.name)
+        work = partial(drop, name=name, actor=_actor(request), now=self._now())
+        return pb.DropEpicResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
 
     async def GetConflicts(
         self, request: pb.GetConflictsRequest, context: Context

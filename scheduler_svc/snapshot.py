@@ -49,6 +49,12 @@ class EpicView:
     merged: bool = False
     # True: a merge of it is under way.
     merging: bool = False
+    # Resolved.
+    merge: "pb.MergePolicy.ValueType" = pb.MERGE_POLICY_AUTO
+    # True: the operator wants it merged.
+    merge_wanted: bool = False
+    # Why its merge did not succeed. Empty: it did, or was not tried yet.
+    conflict: str = ""
     # Micros that its tasks may cost together. None: no limit.
     budget: int | None = None
 
@@ -156,6 +162,13 @@ class MergeEpic:
 
 
 @dataclass(frozen=True)
+class AwaitMerge:
+    """The operator has to say that the epic is to be merged."""
+
+    epic: EpicName
+
+
+@dataclass(frozen=True)
 class FinishEpic:
     """All of its tasks are over, and its merge if it gets one."""
 
@@ -181,5 +194,14 @@ class FinishRun:
 
 
 Action: TypeAlias = (
-    ReadyEpic | StartTask | StopAttempt | PauseRun | SkipTask | MergeEpic | FinishEpic | MergeRun | FinishRun
+    ReadyEpic
+    | StartTask
+    | StopAttempt
+    | PauseRun
+    | SkipTask
+    | MergeEpic
+    | AwaitMerge
+    | FinishEpic
+    | MergeRun
+    | FinishRun
 )

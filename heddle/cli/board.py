@@ -14,6 +14,7 @@ STYLES = {
     "running": "cyan",
     "merging": "cyan",
     "waiting": "yellow",
+    "awaiting merge": "yellow",
     "paused": "yellow",
     "failed": "red",
     "conflicted": "red",
@@ -22,6 +23,7 @@ STYLES = {
     "ready": "dim",
     "pending": "dim",
     "skipped": "dim",
+    "dropped": "dim",
 }
 
 

@@ -149,6 +149,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",
     "conflict_cleared": lambda e: f"will no longer conflict with {_other_side(e)}",
     "wrote_outside": _outside,
+    "merge_waiting": lambda e: f"waits for you to merge it into {e.target_branch}, or to drop it",
+    "merge_requested": lambda _: "is to be merged",
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
     "merge_conflicted": _conflict,

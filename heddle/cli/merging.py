@@ -39,13 +39,24 @@ def conflicts(run: RunArgument, as_json: Json = False) -> None:
 
 @app.command()
 def merge(epic: EpicArgument, as_json: Json = False) -> None:
-    """Merges an epic again whose merge conflicted or failed, once you mended the cause."""
+    """Merges an epic that waits for you; or again, once you mended what its merge conflicted or failed over."""
     name = names.epic_name(epic)
     merged = output.run_async(with_client(lambda client: client.retry_merge(name)))
     if as_json:
         output.print_json(merged)
     else:
-        output.line(f"{merged.name.removeprefix('runs/')} is merged again; follow it with `heddle watch`")
+        output.line(f"{merged.name.removeprefix('runs/')} will be merged; follow it with `heddle watch`")
+
+
+@app.command()
+def drop(epic: EpicArgument, as_json: Json = False) -> None:
+    """Leaves an epic unmerged that waits for you, or whose merge conflicted or failed. Its branch stays."""
+    name = names.epic_name(epic)
+    dropped = output.run_async(with_client(lambda client: client.drop_epic(name)))
+    if as_json:
+        output.print_json(dropped)
+    else:
+        output.line(f"{dropped.name.removeprefix('runs/')} dropped; its work stays on {dropped.branch}")
 
 
 def _accuracy(forecast: pb.ConflictForecast) -> Iterator[str]:

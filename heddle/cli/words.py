@@ -23,7 +23,7 @@ def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:
     """Returns the resource's state as one lower-case word."""
     kind = type(resource).DESCRIPTOR.fields_by_name["state"].enum_type
     assert kind is not None  # noqa: S101 (the state of all four is an enum)
-    return kind.values_by_number[resource.state].name.partition("_STATE_")[2].lower()
+    return kind.values_by_number[resource.state].name.partition("_STATE_")[2].lower().replace("_", " ")
 
 
 def outcome(value: "pb.Outcome.ValueType") -> str:

@@ -59,6 +59,18 @@ OnFailure = Annotated[
 ]
 
 
+MergePolicy = Annotated[
+    # YAML reads a plain off as false.
+    Literal["auto", "manual", "off"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+    PlainSerializer(lambda value: f"MERGE_POLICY_{value.upper()}"),
+    WithJsonSchema({"enum": ["auto", "manual", "off", False]}),
+]
+MergeStyle = Annotated[
+    Literal["merge", "squash"], PlainSerializer(lambda value: f"MERGE_STYLE_{value.upper()}")
+]
+
+
 PermissionDecision = Annotated[
     Literal["ask", "allow", "deny"],
     PlainSerializer(lambda value: f"PERMISSION_DECISION_{value.upper()}"),
@@ -256,6 +268,7 @@ class Defaults(Part):
     on_failure: OnFailure | None = Field(
         default=None, description="For epics that say nothing. Absent: continue."
     )
+    merge: MergePolicy | None = Field(default=None, description="For epics that say nothing. Absent: auto.")
     permissions: Permissions | None = Field(default=None, description="What agents may do without asking.")
     model: str | None = Field(default=None, description="As the agent names it. Absent: the agent's choice.")
     max_turns: Turns | None = Field(default=None, description="Of the agent in a session. Absent: no limit.")
@@ -303,6 +316,9 @@ class Epic(Part):
     depends_on: list[Key] | None = Field(default=None, description="Epics that must be merged before.")
     touches: list[str] | None = Field(default=None, description="Globs of the paths that it will write.")
     on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
+    merge: MergePolicy | None = Field(
+        default=None, description="auto; manual: once you say so; off: its branch stays unmerged."
+    )
     permissions: Permissions | None = Field(default=None, description="Beside those of the defaults.")
     budget_usd: Usd | None = _budget("Of all its tasks, in US dollars. Absent: no limit but the run's.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
@@ -321,6 +337,12 @@ class PlanFile(Part):
 
     name: str = Field(default="", description="Shown to people, and the stem of the run's id.")
     budget_usd: Usd | None = _budget("Of a run of it, in US dollars. Absent: no limit.")
+    merge_into: str | None = Field(
+        default=None, description="Your branch to move once everything is merged. Absent: none."
+    )
+    merge_style: MergeStyle | None = Field(
+        default=None, description="squash: each merge is one commit without the branch's own. Absent: merge."
+    )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
 

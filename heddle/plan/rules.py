@@ -52,6 +52,11 @@ def resolved_agent(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
     return task.agent or defaults.agent or SCRIPTED
 
 
+def resolved_merge(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> "pb.MergePolicy.ValueType":
+    """Returns when `epic` is merged."""
+    return epic.merge or defaults.merge or pb.MERGE_POLICY_AUTO
+
+
 def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from text_rules.required_title("name", plan.name)
     yield from _budget("budget_usd", plan)
@@ -59,11 +64,16 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _agent("defaults.agent", plan.defaults.agent)
     yield from _limits("defaults", plan.defaults)
     yield from _on_failure("defaults.on_failure", plan.defaults.on_failure)
+    yield from _merge("defaults.merge", plan.defaults.merge)
+    yield from text_rules.title("merge_into", plan.merge_into)
+    if plan.merge_style not in pb.MergeStyle.values():
+        yield Violation("merge_style", f"{plan.merge_style} is unknown; use merge or squash")
     yield from _keys("epics", [epic.key for epic in plan.epics])
     for index, epic in enumerate(plan.epics):
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
     if len(plan.epics) <= MAX_EPICS:
         yield from _dependencies(plan.epics)
+        yield from _never_merged(plan)
 
 
 def _size(plan: pb.Plan) -> Iterator[Violation]:
@@ -83,6 +93,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
+    yield from _merge(f"{path}.merge", epic.merge)
     yield from permission_rules.violations(f"{path}.permissions", epic.permissions)
     yield from _budget(f"{path}.budget_usd", epic)
     if not epic.tasks:
@@ -166,6 +177,21 @@ def _reports(path: str, check: pb.Check) -> Iterator[Violation]:
 def _on_failure(path: str, value: "pb.OnFailure.ValueType") -> Iterator[Violation]:
     if value not in pb.OnFailure.values():
         yield Violation(path, f"{value} is unknown; use continue, stop_epic or stop_run")
+
+
+def _merge(path: str, value: "pb.MergePolicy.ValueType") -> Iterator[Violation]:
+    if value not in pb.MergePolicy.values():
+        yield Violation(path, f"{value} is unknown; use auto, manual or off")
+
+
+def _never_merged(plan: pb.Plan) -> Iterator[Violation]:
+    """Yields the dependencies on epics whose merge is off: they would be waited for without end."""
+    off = {epic.key for epic in plan.epics if resolved_merge(epic, plan.defaults) == pb.MERGE_POLICY_OFF}
+    for index, epic in enumerate(plan.epics):
+        for place, key in enumerate(epic.depends_on):
+            if key in off and key != epic.key:
+                message = f"{shown(key)} is never merged (merge: off), so nothing can be built upon it"
+                yield Violation(f"epics[{index}].depends_on[{place}]", message)
 
 
 def _keys(path: str, keys: Sequence[str]) -> Iterator[Violation]:

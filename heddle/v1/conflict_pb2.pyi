@@ -64,6 +64,8 @@ class _MergeStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStage
     MERGE_STAGE_MERGED: _MergeStage.ValueType  # 5
     MERGE_STAGE_UNMERGED: _MergeStage.ValueType  # 6
     """Ended, and its branch will not be merged."""
+    MERGE_STAGE_AWAITING: _MergeStage.ValueType  # 7
+    """The operator has to merge or drop it."""
 
 class MergeStage(_MergeStage, metaclass=_MergeStageEnumTypeWrapper):
     """How far a branch has come on its way into its target."""
@@ -80,6 +82,8 @@ MERGE_STAGE_CONFLICTED: MergeStage.ValueType  # 4
 MERGE_STAGE_MERGED: MergeStage.ValueType  # 5
 MERGE_STAGE_UNMERGED: MergeStage.ValueType  # 6
 """Ended, and its branch will not be merged."""
+MERGE_STAGE_AWAITING: MergeStage.ValueType  # 7
+"""The operator has to merge or drop it."""
 Global___MergeStage: _TypeAlias = MergeStage  # noqa: Y015
 
 @_typing.final

@@ -38,7 +38,7 @@ class _EpicStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EpicState.V
     EPIC_STATE_MERGING: _EpicState.ValueType  # 4
     """All tasks are over; waits for its merge or is being merged."""
     EPIC_STATE_SUCCEEDED: _EpicState.ValueType  # 5
-    """Every task accepted or skipped by the operator, and merged."""
+    """Every task accepted or skipped by the operator, and merged unless its merge is OFF."""
     EPIC_STATE_FAILED: _EpicState.ValueType  # 6
     """Some task failed. What was accepted is merged where on_failure is CONTINUE."""
     EPIC_STATE_CONFLICTED: _EpicState.ValueType  # 7
@@ -47,6 +47,10 @@ class _EpicStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EpicState.V
     """Never started: a dependency failed, or the run was stopped."""
     EPIC_STATE_CANCELLED: _EpicState.ValueType  # 9
     """Stopped by the operator."""
+    EPIC_STATE_AWAITING_MERGE: _EpicState.ValueType  # 10
+    """All tasks are over; the operator has to merge or drop it: its merge is MANUAL."""
+    EPIC_STATE_DROPPED: _EpicState.ValueType  # 11
+    """The operator chose to leave it unmerged. Its branch stays."""
 
 class EpicState(_EpicState, metaclass=_EpicStateEnumTypeWrapper): ...
 
@@ -59,7 +63,7 @@ EPIC_STATE_RUNNING: EpicState.ValueType  # 3
 EPIC_STATE_MERGING: EpicState.ValueType  # 4
 """All tasks are over; waits for its merge or is being merged."""
 EPIC_STATE_SUCCEEDED: EpicState.ValueType  # 5
-"""Every task accepted or skipped by the operator, and merged."""
+"""Every task accepted or skipped by the operator, and merged unless its merge is OFF."""
 EPIC_STATE_FAILED: EpicState.ValueType  # 6
 """Some task failed. What was accepted is merged where on_failure is CONTINUE."""
 EPIC_STATE_CONFLICTED: EpicState.ValueType  # 7
@@ -68,6 +72,10 @@ EPIC_STATE_SKIPPED: EpicState.ValueType  # 8
 """Never started: a dependency failed, or the run was stopped."""
 EPIC_STATE_CANCELLED: EpicState.ValueType  # 9
 """Stopped by the operator."""
+EPIC_STATE_AWAITING_MERGE: EpicState.ValueType  # 10
+"""All tasks are over; the operator has to merge or drop it: its merge is MANUAL."""
+EPIC_STATE_DROPPED: EpicState.ValueType  # 11
+"""The operator chose to leave it unmerged. Its branch stays."""
 Global___EpicState: _TypeAlias = EpicState  # noqa: Y015
 
 @_typing.final
@@ -96,6 +104,7 @@ class Epic(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC"""
     key: _builtins.str
@@ -118,6 +127,8 @@ class Epic(_message.Message):
     """The last accepted commit. Absent until there is one."""
     merge_commit: _builtins.str
     """The commit that brought it into the run's branch. Absent until merged."""
+    merge: _plan_pb2.MergePolicy.ValueType
+    """Resolved; never UNSPECIFIED."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys."""
@@ -159,10 +170,11 @@ class Epic(_message.Message):
         usage: _usage_pb2.UsageTotals | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        merge: _plan_pb2.MergePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge_commit", b"merge_commit", "name", b"name", "on_failure", b"on_failure", "priority", b"priority", "reason", b"reason", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "name", b"name", "on_failure", b"on_failure", "priority", b"priority", "reason", b"reason", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

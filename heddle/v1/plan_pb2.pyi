@@ -41,6 +41,60 @@ PERMISSION_DECISION_ALLOW: PermissionDecision.ValueType  # 2
 PERMISSION_DECISION_DENY: PermissionDecision.ValueType  # 3
 Global___PermissionDecision: _TypeAlias = PermissionDecision  # noqa: Y015
 
+class _MergePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MergePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MERGE_POLICY_UNSPECIFIED: _MergePolicy.ValueType  # 0
+    """The plan's default, and without one AUTO."""
+    MERGE_POLICY_AUTO: _MergePolicy.ValueType  # 1
+    """Once its tasks are over."""
+    MERGE_POLICY_MANUAL: _MergePolicy.ValueType  # 2
+    """Once its tasks are over and the operator says so."""
+    MERGE_POLICY_OFF: _MergePolicy.ValueType  # 3
+    """Never: its work stays on its branch."""
+
+class MergePolicy(_MergePolicy, metaclass=_MergePolicyEnumTypeWrapper):
+    """When an epic is merged into its run's branch."""
+
+MERGE_POLICY_UNSPECIFIED: MergePolicy.ValueType  # 0
+"""The plan's default, and without one AUTO."""
+MERGE_POLICY_AUTO: MergePolicy.ValueType  # 1
+"""Once its tasks are over."""
+MERGE_POLICY_MANUAL: MergePolicy.ValueType  # 2
+"""Once its tasks are over and the operator says so."""
+MERGE_POLICY_OFF: MergePolicy.ValueType  # 3
+"""Never: its work stays on its branch."""
+Global___MergePolicy: _TypeAlias = MergePolicy  # noqa: Y015
+
+class _MergeStyle:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MergeStyleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStyle.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MERGE_STYLE_UNSPECIFIED: _MergeStyle.ValueType  # 0
+    MERGE_STYLE_MERGE: _MergeStyle.ValueType  # 1
+    """A commit with both sides as its parents."""
+    MERGE_STYLE_SQUASH: _MergeStyle.ValueType  # 2
+    """One plain commit with all that the branch changed; the branch's own commits do
+    not become part of the target's history.
+    """
+
+class MergeStyle(_MergeStyle, metaclass=_MergeStyleEnumTypeWrapper):
+    """What a merge leaves on its target."""
+
+MERGE_STYLE_UNSPECIFIED: MergeStyle.ValueType  # 0
+MERGE_STYLE_MERGE: MergeStyle.ValueType  # 1
+"""A commit with both sides as its parents."""
+MERGE_STYLE_SQUASH: MergeStyle.ValueType  # 2
+"""One plain commit with all that the branch changed; the branch's own commits do
+not become part of the target's history.
+"""
+Global___MergeStyle: _TypeAlias = MergeStyle  # noqa: Y015
+
 class _OnFailure:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -83,6 +137,8 @@ class Plan(_message.Message):
     DEFAULTS_FIELD_NUMBER: _builtins.int
     EPICS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    MERGE_INTO_FIELD_NUMBER: _builtins.int
+    MERGE_STYLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Shown to people, and the stem of the run's id. Required."""
     budget_usd_micros: _builtins.int
@@ -90,6 +146,12 @@ class Plan(_message.Message):
     run, epic or task the sessions below it are stopped and the run is paused.
     Absent: no limit.
     """
+    merge_into: _builtins.str
+    """The user's branch to move once everything is merged; a run may name another.
+    Absent: none is.
+    """
+    merge_style: Global___MergeStyle.ValueType
+    """Of every merge of the run. Absent: MERGE."""
     @_builtins.property
     def defaults(self) -> Global___TaskDefaults:
         """What a task takes where it says nothing itself."""
@@ -105,10 +167,12 @@ class Plan(_message.Message):
         defaults: Global___TaskDefaults | None = ...,
         epics: _abc.Iterable[Global___PlanEpic] | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
+        merge_into: _builtins.str = ...,
+        merge_style: Global___MergeStyle.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -118,7 +182,9 @@ Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
 class TaskDefaults(_message.Message):
-    """Values for the tasks, and the epics' on_failure, that name none of their own."""
+    """Values for the tasks, and for the on_failure and merge of epics, that name none
+    of their own.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -131,6 +197,7 @@ class TaskDefaults(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
@@ -141,6 +208,8 @@ class TaskDefaults(_message.Message):
     """Absent: the agent's own choice."""
     max_turns: _builtins.int
     """Of the agent, in one session. Absent: no limit."""
+    merge: Global___MergePolicy.ValueType
+    """Absent: AUTO."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -173,10 +242,11 @@ class TaskDefaults(_message.Message):
         model: _builtins.str = ...,
         max_turns: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
+        merge: Global___MergePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -247,6 +317,7 @@ class PlanEpic(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, in any case. Letters, digits, "-" and "_";
     at most 63 characters, the first a letter or digit.
@@ -258,6 +329,8 @@ class PlanEpic(_message.Message):
     on_failure: Global___OnFailure.ValueType
     budget_usd_micros: _builtins.int
     """What all of its tasks may cost together. Absent: no limit but the run's."""
+    merge: Global___MergePolicy.ValueType
+    """What becomes of its branch. No epic may depend on one whose merge is OFF."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics that must be merged before this one starts."""
@@ -286,10 +359,11 @@ class PlanEpic(_message.Message):
         tasks: _abc.Iterable[Global___PlanTask] | None = ...,
         permissions: Global___Permissions | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
+        merge: Global___MergePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

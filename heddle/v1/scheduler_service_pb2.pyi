@@ -52,7 +52,7 @@ class CreateRunRequest(_message.Message):
     max_parallel: _builtins.int
     """Limit on sessions of this run at the same time. Absent: the workers' slots."""
     merge_into: _builtins.str
-    """The user's branch to move once everything is merged. Absent: none is."""
+    """The user's branch to move once everything is merged. Absent: the plan's."""
     allow_dirty: _builtins.bool
     """Accepts a checkout with uncommitted changes; agents will not see them."""
     validate_only: _builtins.bool
@@ -438,6 +438,51 @@ class RetryMergeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryMergeResponse: _TypeAlias = RetryMergeResponse  # noqa: Y015
+
+@_typing.final
+class DropEpicRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    request_id: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropEpicRequest: _TypeAlias = DropEpicRequest  # noqa: Y015
+
+@_typing.final
+class DropEpicResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epic(self) -> _epic_pb2.Epic: ...
+    def __init__(
+        self,
+        *,
+        epic: _epic_pb2.Epic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropEpicResponse: _TypeAlias = DropEpicResponse  # noqa: Y015
 
 @_typing.final
 class GetConflictsRequest(_message.Message):

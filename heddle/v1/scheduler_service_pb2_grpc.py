@@ -89,6 +89,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
                 _registered_method=True)
+        self.DropEpic = channel.unary_unary(
+                '/heddle.v1.SchedulerService/DropEpic',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicResponse.FromString,
+                _registered_method=True)
         self.GetConflicts = channel.unary_unary(
                 '/heddle.v1.SchedulerService/GetConflicts',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.GetConflictsRequest.SerializeToString,
@@ -272,15 +277,28 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryMerge(self, request, context):
-        """Merges an epic again whose merge conflicted or failed, once its cause is
-        mended; where epic or run had ended, they go on. It reads the branches as
-        they are then: what was merged by hand counts as merged. Epics that were
-        skipped on its account stay so: RetryTask each of their tasks. Idempotent by
-        request_id.
+        """Merges an epic that awaits it; or again one whose merge conflicted or failed,
+        once its cause is mended, or that was dropped. Where epic or run had ended,
+        they go on. It reads the branches as they are then: what was merged by hand
+        counts as merged. Epics that were skipped on its account stay so: RetryTask
+        each of their tasks. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
-        - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
-        or its run is being cancelled.
+        - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
+        conflicted nor failed; or its run is being cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropEpic(self, request, context):
+        """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
+        failed. Its branch stays, and its run can succeed without it; epics that
+        depend on it are skipped. RetryMerge undoes it. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its tasks are not over, it is merged or
+        will not be, or its run is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -520,6 +538,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RetryMerge,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.SerializeToString,
+            ),
+            'DropEpic': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropEpic,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicResponse.SerializeToString,
             ),
             'GetConflicts': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConflicts,
@@ -843,6 +866,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RetryMerge',
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropEpic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/DropEpic',
+            heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.DropEpicResponse.FromString,
             options,
             channel_credentials,
             insecure,

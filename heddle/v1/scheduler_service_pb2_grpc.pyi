@@ -91,15 +91,24 @@ class SchedulerServiceStub:
     - NOT_FOUND: no such run.
     """
     RetryMerge: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryMergeRequest, _scheduler_service_pb2.RetryMergeResponse]
-    """Merges an epic again whose merge conflicted or failed, once its cause is
-    mended; where epic or run had ended, they go on. It reads the branches as
-    they are then: what was merged by hand counts as merged. Epics that were
-    skipped on its account stay so: RetryTask each of their tasks. Idempotent by
-    request_id.
+    """Merges an epic that awaits it; or again one whose merge conflicted or failed,
+    once its cause is mended, or that was dropped. Where epic or run had ended,
+    they go on. It reads the branches as they are then: what was merged by hand
+    counts as merged. Epics that were skipped on its account stay so: RetryTask
+    each of their tasks. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
-    - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
-      or its run is being cancelled.
+    - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
+      conflicted nor failed; or its run is being cancelled.
+    """
+    DropEpic: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]
+    """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
+    failed. Its branch stays, and its run can succeed without it; epics that
+    depend on it are skipped. RetryMerge undoes it. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its tasks are not over, it is merged or
+      will not be, or its run is being cancelled.
     """
     GetConflicts: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictsRequest, _scheduler_service_pb2.GetConflictsResponse]
     """What the epics of a run will conflict over, what each wrote beside what its
@@ -283,15 +292,24 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such run.
     """
     RetryMerge: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryMergeRequest, _scheduler_service_pb2.RetryMergeResponse]  # type: ignore[assignment]
-    """Merges an epic again whose merge conflicted or failed, once its cause is
-    mended; where epic or run had ended, they go on. It reads the branches as
-    they are then: what was merged by hand counts as merged. Epics that were
-    skipped on its account stay so: RetryTask each of their tasks. Idempotent by
-    request_id.
+    """Merges an epic that awaits it; or again one whose merge conflicted or failed,
+    once its cause is mended, or that was dropped. Where epic or run had ended,
+    they go on. It reads the branches as they are then: what was merged by hand
+    counts as merged. Epics that were skipped on its account stay so: RetryTask
+    each of their tasks. Idempotent by request_id.
 
     - NOT_FOUND: no such epic.
-    - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
-      or its run is being cancelled.
+    - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
+      conflicted nor failed; or its run is being cancelled.
+    """
+    DropEpic: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]  # type: ignore[assignment]
+    """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
+    failed. Its branch stays, and its run can succeed without it; epics that
+    depend on it are skipped. RetryMerge undoes it. Idempotent.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its tasks are not over, it is merged or
+      will not be, or its run is being cancelled.
     """
     GetConflicts: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetConflictsRequest, _scheduler_service_pb2.GetConflictsResponse]  # type: ignore[assignment]
     """What the epics of a run will conflict over, what each wrote beside what its
@@ -520,15 +538,30 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.RetryMergeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.RetryMergeResponse, _abc.Awaitable[_scheduler_service_pb2.RetryMergeResponse]]:
-        """Merges an epic again whose merge conflicted or failed, once its cause is
-        mended; where epic or run had ended, they go on. It reads the branches as
-        they are then: what was merged by hand counts as merged. Epics that were
-        skipped on its account stay so: RetryTask each of their tasks. Idempotent by
-        request_id.
+        """Merges an epic that awaits it; or again one whose merge conflicted or failed,
+        once its cause is mended, or that was dropped. Where epic or run had ended,
+        they go on. It reads the branches as they are then: what was merged by hand
+        counts as merged. Epics that were skipped on its account stay so: RetryTask
+        each of their tasks. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
-        - FAILED_PRECONDITION / WRONG_STATE: its merge neither conflicted nor failed,
-          or its run is being cancelled.
+        - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
+          conflicted nor failed; or its run is being cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def DropEpic(
+        self,
+        request: _scheduler_service_pb2.DropEpicRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DropEpicResponse, _abc.Awaitable[_scheduler_service_pb2.DropEpicResponse]]:
+        """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
+        failed. Its branch stays, and its run can succeed without it; epics that
+        depend on it are skipped. RetryMerge undoes it. Idempotent.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its tasks are not over, it is merged or
+          will not be, or its run is being cancelled.
         """
 
     @_abc_1.abstractmethod

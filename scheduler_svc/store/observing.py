@@ -48,6 +48,8 @@ _EPICS = (
         epics.c.on_failure,
         epics.c.spec,
         epics.c.merge_state,
+        epics.c.merge_wanted,
+        epics.c.reason,
         epics.c.budget_micros,
     )
     .where(epics.c.run.in_(_GOING_ON))
@@ -161,23 +163,29 @@ def _run(
 
 
 def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
+    depends_on, merge = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
         state=row.state,
         index=row.place,
         priority=row.priority,
-        depends_on=_depends_on(row.spec),
+        depends_on=depends_on,
         on_failure=row.on_failure,
         tasks=tuple(tasks_of_epic),
         merged=row.merge_state == MergeState.MERGED,
         merging=row.merge_state == MergeState.MERGING,
+        merge=merge,
+        merge_wanted=row.merge_wanted,
+        conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
         budget=row.budget_micros,
     )
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _depends_on(spec: bytes) -> tuple[str, ...]:
-    return tuple(pb.PlanEpic.FromString(spec).depends_on)
+def _planned(spec: bytes) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType"]:
+    """Returns what an epic depends on, and when it is merged; those from before there was a choice are at once."""
+    epic = pb.PlanEpic.FromString(spec)
+    return tuple(epic.depends_on), epic.merge or pb.MERGE_POLICY_AUTO
 
 
 # From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost and

@@ -183,6 +183,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         usage=usage,
         start_time=optional_timestamp(row.started_at),
         end_time=optional_timestamp(row.ended_at),
+        merge=spec.merge or pb.MERGE_POLICY_AUTO,
     )
 
 

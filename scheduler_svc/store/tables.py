@@ -27,6 +27,8 @@ runs = sa.Table(
     # The local branch of base_ref. Empty: it names none.
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
     sa.Column("merge_into", sa.Text, nullable=False),
+    # True: each merge is one commit without the branch's own.
+    sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
     # Of the run's branch. Empty: nothing was merged yet.
@@ -66,6 +68,8 @@ epics = sa.Table(
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
+    # True: the operator said so; until then an epic that is merged by hand waits.
+    sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
     # pb.MergeConflicted, of the merge that conflicts.
     sa.Column("conflict", sa.LargeBinary),

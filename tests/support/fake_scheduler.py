@@ -91,6 +91,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RetryMergeResponse(epic=pb.Epic(name=request.name))
 
+    async def DropEpic(self, request: pb.DropEpicRequest, context: Any) -> pb.DropEpicResponse:
+        self._note(request)
+        return pb.DropEpicResponse(epic=pb.Epic(name=request.name))
+
     async def GetConflicts(self, request: pb.GetConflictsRequest, context: Any) -> pb.GetConflictsResponse:
         self._note(request)
         return pb.GetConflictsResponse(sequence=self.length)

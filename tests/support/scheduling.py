@@ -9,6 +9,7 @@ from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc import policy
 from scheduler_svc.snapshot import (
     Action,
+    AwaitMerge,
     EpicView,
     FinishEpic,
     FinishRun,
@@ -94,7 +95,7 @@ class Board:
             done += actions
         return done
 
-    def act(self, action: Action) -> None:
+    def act(self, action: Action) -> None:  # noqa: C901 (one for each kind)
         """Does what the scheduler's loop would do with the database."""
         match action:
             case ReadyEpic(epic):
@@ -114,6 +115,8 @@ class Board:
                 self.change_task(name, state=pb.TASK_STATE_SKIPPED)
             case MergeEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_MERGING, merging=True)
+            case AwaitMerge(epic):
+                self.change_epic(epic, state=pb.EPIC_STATE_AWAITING_MERGE)
             case FinishEpic(epic, state):
                 self.change_epic(epic, state=state)
             case MergeRun(run):
@@ -127,8 +130,7 @@ class Board:
 
     def end_merge(self, epic: EpicName, *, merged: bool) -> None:
         """Ends the merge of an epic."""
-        state = pb.EPIC_STATE_MERGING if merged else pb.EPIC_STATE_CONFLICTED
-        self.change_epic(epic, state=state, merging=False, merged=merged)
+        self.change_epic(epic, merging=False, merged=merged, conflict="" if merged else "1 file conflicts")
 
     def end_run_merge(self, run: RunName, *, merged: bool) -> None:
         """Ends the merge into the user's branch."""

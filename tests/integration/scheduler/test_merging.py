@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import grpc
+import pytest
+
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_worker import FakeWorker
@@ -79,3 +82,54 @@ async def test_merge_error_fails_only_its_epic(worker: FakeWorker, scheduler: Sc
     assert epics["a"].reason == "the merge failed: bad object"
     assert epics["b"].state == pb.EPIC_STATE_SUCCEEDED
     assert epics["b"].merge_commit
+
+
+async def test_a_manual_merge_waits_and_a_dropped_epic_lets_the_run_succeed(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """One epic is merged when its operator says so, the other is dropped; the run ends well, squashed as planned."""
+    plan = make_plan({"a": ["one"], "b": ["one"]}, merge=pb.MERGE_POLICY_MANUAL)
+    plan.merge_into, plan.merge_style = "main", pb.MERGE_STYLE_SQUASH
+    run = await scheduler.create(plan)
+    waiting: set[str] = set()
+
+    def both(event: pb.Event) -> bool:
+        if event.HasField("merge_waiting"):
+            waiting.add(event.epic)
+        return len(waiting) == 2
+
+    events = await scheduler.until(run, both)
+    assert not worker.called("MergeBranch")
+    assert {epic.state for epic in (await scheduler.epics(run)).values()} == {pb.EPIC_STATE_AWAITING_MERGE}
+    dropped = await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/b", actor="user:ada"))
+    assert (dropped.epic.state, dropped.epic.reason) == (pb.EPIC_STATE_DROPPED, "dropped by user:ada")
+    await scheduler.api.RetryMerge(pb.RetryMergeRequest(name=f"{run}/epics/a"))
+    with pytest.raises(grpc.aio.AioRpcError, match="can be dropped"):
+        await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/a"))
+
+    events += await scheduler.finished(run, events[-1].sequence)
+
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    merges = worker.called("MergeBranch")
+    assert [call.target_branch for call in merges] == [(await scheduler.run(run)).branch, "main"]
+    assert all(call.squash for call in merges)
+    assert [event.epic for event in events if event.HasField("merge_requested")] == ["a"]
+
+
+async def test_a_conflicted_epic_that_is_dropped_ends_its_run_anew(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """The run had failed for its sake only, and succeeds without it."""
+
+    def before(_: str, request: Any) -> None:
+        if isinstance(request, pb.MergeBranchRequest) and request.source_branch.endswith("/b"):
+            worker.conflicting.add(request.source_branch)
+
+    worker.before = before
+    run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}))
+    events = await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_FAILED
+    assert (await scheduler.epics(run))["b"].state == pb.EPIC_STATE_CONFLICTED
+    await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/b"))
+    await scheduler.finished(run, events[-1].sequence)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED

@@ -290,3 +290,14 @@ def test_judges_permissions_of_every_level() -> None:
         "epics[0].tasks[0].max_turns",
         "epics[0].tasks[0].model",
     }
+
+
+def test_nothing_can_wait_for_what_is_never_merged() -> None:
+    """A dependency on an epic whose merge is off, by itself or by the defaults, is a mistake."""
+    plan = a_plan(an_epic("a", merge=pb.MERGE_POLICY_OFF), an_epic("b", depends_on=["a"]))
+    assert "never merged" in found(plan)["epics[1].depends_on[0]"]
+    plan = a_plan(an_epic("a"), an_epic("b", depends_on=["a"]))
+    plan.defaults.merge = pb.MERGE_POLICY_OFF
+    assert "never merged" in found(plan)["epics[1].depends_on[0]"]
+    plan.epics[0].merge = pb.MERGE_POLICY_MANUAL
+    assert found(plan) == {}

@@ -7,6 +7,7 @@ import pytest
 from heddle import pb
 from scheduler_svc.policy import MAX_LOSSES, decide, should_retry
 from scheduler_svc.snapshot import (
+    AwaitMerge,
     EpicView,
     FinishEpic,
     FinishRun,
@@ -293,3 +294,43 @@ def test_epic_succeeds_without_tasks_that_the_operator_skipped() -> None:
     (finished,) = decide(a_snapshot(a_run(missing)))
     assert isinstance(finished, FinishEpic)
     assert finished.state == pb.EPIC_STATE_FAILED
+
+
+def test_a_manual_epic_waits_for_its_operator_and_keeps_the_run_open() -> None:
+    """It is told to wait once; asked for, it is merged; its dependents wait as long."""
+    epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, merge=pb.MERGE_POLICY_MANUAL)
+    dependent = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
+    board = Board(a_snapshot(a_run(epic, dependent)))
+    assert board.settle() == [AwaitMerge(epic.name)]
+    assert decide(board.snapshot) == []
+    board.change_epic(epic.name, merge_wanted=True)
+    assert decide(board.snapshot) == [MergeEpic(epic.name)]
+
+
+def test_an_epic_that_is_never_merged_succeeds() -> None:
+    """Merge off: accepted is enough, for the run too, and no branch of the user is moved for nothing."""
+    epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, merge=pb.MERGE_POLICY_OFF)
+    board = Board(a_snapshot(a_run(epic, merge_into="main")))
+    assert board.settle() == [
+        FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED),
+        FinishRun(RUN, pb.RUN_STATE_SUCCEEDED),
+    ]
+    failed = an_epic("a", FAILED, ACCEPTED, state=pb.EPIC_STATE_RUNNING, merge=pb.MERGE_POLICY_OFF)
+    assert decide(a_snapshot(a_run(failed))) == [
+        FinishEpic(failed.name, pb.EPIC_STATE_FAILED, "1 of 2 tasks failed")
+    ]
+
+
+def test_a_conflicted_epic_ends_and_a_dropped_one_is_no_failure() -> None:
+    """A conflict fails the run; the same epic, dropped, lets it succeed, and its dependents are skipped."""
+    epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, conflict="1 file conflicts")
+    board = Board(a_snapshot(a_run(epic, done("b"))))
+    assert board.settle() == [
+        FinishEpic(epic.name, pb.EPIC_STATE_CONFLICTED, "1 file conflicts"),
+        FinishRun(RUN, pb.RUN_STATE_FAILED, "1 of 2 epics conflicted (a)"),
+    ]
+    dropped = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_DROPPED)
+    assert decide(a_snapshot(a_run(dropped, done("b")))) == [FinishRun(RUN, pb.RUN_STATE_SUCCEEDED)]
+    dependent = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
+    [skip, *_] = decide(a_snapshot(a_run(dropped, dependent)))
+    assert isinstance(skip, SkipTask)

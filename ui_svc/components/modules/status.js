@@ -30,11 +30,13 @@ export const EPIC = {
   ready: of("Queued", "circle", "quiet"),
   running: of("Running", "spinner", "run"),
   merging: of("Merging", "merge", "run"),
+  awaiting_merge: of("Merge or drop it", "hand", "wait"),
   succeeded: of("Merged", "check", "ok"),
   failed: of("Failed", "cross", "bad"),
   conflicted: of("Merge conflict", "merge", "bad"),
   skipped,
   cancelled: of("Cancelled", "stop", "quiet"),
+  dropped: of("Dropped", "stop", "quiet"),
 };
 
 export const RUN = {
@@ -64,7 +66,7 @@ export const GROUPS = [
 ];
 
 export function groupOf(epic, tasks) {
-  if (tasks.some((task) => task.state === "waiting")) return "waiting";
+  if (epic.state === "awaiting_merge" || tasks.some((task) => task.state === "waiting")) return "waiting";
   if (["failed", "conflicted"].includes(epic.state)) return "failed";
   if (["running", "merging"].includes(epic.state)) return "running";
   if (["ready", "blocked"].includes(epic.state)) return "queued";
