@@ -1,38 +1,23 @@
 """The Python client: every call of the scheduler, with retries, and watches that resume by themselves."""
 
-import asyncio
-import random
-import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self
 
 import grpc
 
-from heddle import errors, pb
+from heddle import pb
+from heddle.calling import Caller, OnBreak, ServerUnreachable
 from heddle.channels import open_channel
 from heddle.config import Tls
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
-# Seconds that a call may take; those that wait for processes to end get more.
-CALL_TIMEOUT: Final = 60.0
+# ServerUnreachable is what callers catch.
+__all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
+
+# Seconds that a call may take which waits for processes to end.
 STOP_TIMEOUT: Final = 600.0
-
-# Seconds between two tries: the first and the longest pause.
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 2.0
-
-# What a restart, a drain or a broken connection looks like, depending on its moment.
-BREAKS: Final = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-    }
-)
 
 ENDED_RUN: Final = frozenset({pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED})
 ENDED_ATTEMPT: Final = frozenset(
@@ -43,14 +28,6 @@ ENDED_ATTEMPT: Final = frozenset(
         pb.ATTEMPT_STATE_LOST,
     }
 )
-
-
-class ServerUnreachable(Exception):  # noqa: N818 (a state that ends, named as people say it)
-    """No Heddle server answers; the message says what to do."""
-
-
-Answer = TypeVar("Answer")
-OnBreak = Callable[[str], None]
 
 
 class HeddleClient:
@@ -67,9 +44,8 @@ class HeddleClient:
     def __init__(
         self, address: str, tls: Tls | None = None, *, actor: str = "", patience: float = 10.0
     ) -> None:
-        self._address = address
         self._actor = actor
-        self._patience = patience
+        self._caller = Caller(address, actor, patience)
         self._channel = open_channel(address, tls)
         self._stub = SchedulerServiceStub(self._channel)
 
@@ -87,37 +63,46 @@ class HeddleClient:
 
     async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
         """Creates a run, or returns the one that the same `request_id` created before."""
-        return (await self._mutate(self._stub.CreateRun, request)).run
+        return (await self._caller.mutate(self._stub.CreateRun, request)).run
 
     async def get_run(self, name: str) -> pb.Run:
-        return (await self._call(self._stub.GetRun, pb.GetRunRequest(name=name))).run
+        return (await self._caller.call(self._stub.GetRun, pb.GetRunRequest(name=name))).run
 
     async def list_runs(self, *, page_size: int = 0, page_token: str = "") -> pb.ListRunsResponse:
         """Returns one page, the newest run first."""
         request = pb.ListRunsRequest(page_size=page_size, page_token=page_token)
-        return await self._call(self._stub.ListRuns, request)
+        return await self._caller.call(self._stub.ListRuns, request)
+
+    async def forecast_run(self, name: str) -> pb.Forecast:
+        """Returns a guess of what is left; without `remaining` where nothing can be said yet."""
+        return (await self._caller.call(self._stub.ForecastRun, pb.ForecastRunRequest(name=name))).forecast
+
+    async def update_run(self, name: str, *, max_parallel: int) -> pb.Run:
+        """Changes how many sessions the run may have at once; those that run go on."""
+        request = pb.UpdateRunRequest(name=name, max_parallel=max_parallel)
+        return (await self._caller.mutate(self._stub.UpdateRun, request)).run
 
     async def pause_run(self, name: str) -> pb.Run:
-        return (await self._mutate(self._stub.PauseRun, pb.PauseRunRequest(name=name))).run
+        return (await self._caller.mutate(self._stub.PauseRun, pb.PauseRunRequest(name=name))).run
 
     async def resume_run(
         self, name: str, *, budget_usd_micros: int | None = None, budget_of: str = ""
     ) -> pb.Run:
         """Lets a paused run go on; `budget_of` is the epic or task that gets the budget, else the run does."""
         request = pb.ResumeRunRequest(name=name, budget_usd_micros=budget_usd_micros, budget_of=budget_of)
-        return (await self._mutate(self._stub.ResumeRun, request)).run
+        return (await self._caller.mutate(self._stub.ResumeRun, request)).run
 
     async def cancel_run(self, name: str) -> pb.Run:
         """Returns the ended run once every process of it is gone."""
         request = pb.CancelRunRequest(name=name)
-        return (await self._mutate(self._stub.CancelRun, request, timeout=STOP_TIMEOUT)).run
+        return (await self._caller.mutate(self._stub.CancelRun, request, timeout=STOP_TIMEOUT)).run
 
     async def list_epics(self, parent: str) -> list[pb.Epic]:
         """Returns all epics of a run, in the order of the plan."""
         epics: list[pb.Epic] = []
         request = pb.ListEpicsRequest(parent=parent)
         while True:
-            page = await self._call(self._stub.ListEpics, request)
+            page = await self._caller.call(self._stub.ListEpics, request)
             epics += page.epics
             if not page.next_page_token:
                 return epics
@@ -125,22 +110,22 @@ class HeddleClient:
 
     async def retry_merge(self, name: str) -> pb.Epic:
         """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
-        return (await self._mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
+        return (await self._caller.mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
     async def drop_epic(self, name: str) -> pb.Epic:
         """Leaves an epic unmerged; returns it."""
-        return (await self._mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic
+        return (await self._caller.mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic
 
     async def get_conflicts(self, name: str) -> pb.GetConflictsResponse:
         """Returns what a run's epics will conflict over, what each wrote, and the merge queue."""
-        return await self._call(self._stub.GetConflicts, pb.GetConflictsRequest(name=name))
+        return await self._caller.call(self._stub.GetConflicts, pb.GetConflictsRequest(name=name))
 
     async def list_tasks(self, parent: str) -> list[pb.Task]:
         """Returns all tasks of an epic, or of a run as runs/RUN/epics/-, in planned order."""
         tasks: list[pb.Task] = []
         request = pb.ListTasksRequest(parent=parent)
         while True:
-            page = await self._call(self._stub.ListTasks, request)
+            page = await self._caller.call(self._stub.ListTasks, request)
             tasks += page.tasks
             if not page.next_page_token:
                 return tasks
@@ -149,21 +134,21 @@ class HeddleClient:
     async def retry_task(self, name: str, *, agent: str = "") -> pb.Task:
         """Gives a failed or skipped task a new attempt; `agent` does it in place of its own."""
         request = pb.RetryTaskRequest(name=name, agent=agent)
-        return (await self._mutate(self._stub.RetryTask, request)).task
+        return (await self._caller.mutate(self._stub.RetryTask, request)).task
 
     async def skip_task(self, name: str) -> pb.Task:
         """Takes a pending or failed task out of its epic, which goes on without it."""
-        return (await self._mutate(self._stub.SkipTask, pb.SkipTaskRequest(name=name))).task
+        return (await self._caller.mutate(self._stub.SkipTask, pb.SkipTaskRequest(name=name))).task
 
     async def get_attempt(self, name: str) -> pb.Attempt:
-        return (await self._call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt
+        return (await self._caller.call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt
 
     async def list_attempts(self, parent: str) -> list[pb.Attempt]:
         """Returns all attempts of a task, oldest first; "-" stands for every epic or task."""
         attempts: list[pb.Attempt] = []
         request = pb.ListAttemptsRequest(parent=parent)
         while True:
-            page = await self._call(self._stub.ListAttempts, request)
+            page = await self._caller.call(self._stub.ListAttempts, request)
             attempts += page.attempts
             if not page.next_page_token:
                 return attempts
@@ -172,21 +157,21 @@ class HeddleClient:
     async def stop_attempt(self, name: str) -> pb.Attempt:
         """Returns the ended attempt once its agent and all descendants are gone."""
         request = pb.StopAttemptRequest(name=name)
-        return (await self._mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
+        return (await self._caller.mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
 
     async def list_costs(
         self, parent: str = "", *, page_size: int = 0, page_token: str = ""
     ) -> pb.ListCostsResponse:
         """Returns one page of what is below `parent`, as ListCostsRequest says; absent: the projects."""
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
-        return await self._call(self._stub.ListCosts, request)
+        return await self._caller.call(self._stub.ListCosts, request)
 
     async def list_approvals(self) -> list[pb.Approval]:
         """Returns what sessions of all runs ask the operator now, the oldest question first."""
         approvals: list[pb.Approval] = []
         request = pb.ListApprovalsRequest()
         while True:
-            page = await self._call(self._stub.ListApprovals, request)
+            page = await self._caller.call(self._stub.ListApprovals, request)
             approvals += page.approvals
             if not page.next_page_token:
                 return approvals
@@ -198,20 +183,20 @@ class HeddleClient:
         request = pb.ResolveApprovalRequest(
             attempt=attempt, approval_id=approval_id, approved=approved, message=message
         )
-        await self._mutate(self._stub.ResolveApproval, request)
+        await self._caller.mutate(self._stub.ResolveApproval, request)
 
     async def send_message(self, attempt: str, text: str, *, message_id: str = "") -> None:
         """Tells the agent of a session something; one that works on reads it as soon as it can."""
         request = pb.SendMessageRequest(
             attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex, actor=self._actor
         )
-        await self._call(self._stub.SendMessage, request)
+        await self._caller.call(self._stub.SendMessage, request)
 
     async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:
         """Yields the run's events behind `after` up to the newest."""
         while True:
             request = pb.ListEventsRequest(parent=parent, after_sequence=after)
-            page = await self._call(self._stub.ListEvents, request)
+            page = await self._caller.call(self._stub.ListEvents, request)
             for event in page.events:
                 yield event
             after = page.resume_sequence
@@ -225,17 +210,17 @@ class HeddleClient:
         request = pb.ListSessionEventsRequest(
             parent=parent, after_sequence=after, before_sequence=before, page_size=page_size
         )
-        return await self._call(self._stub.ListSessionEvents, request)
+        return await self._caller.call(self._stub.ListSessionEvents, request)
 
     async def read_artifact(self, attempt: str, artifact: str) -> bytes:
         """Returns the bytes of a screenshot; `artifact` as in its event."""
         request = pb.ReadArtifactRequest(attempt=attempt, artifact=artifact)
-        return b"".join([part.data for part in await self._collect(self._stub.ReadArtifact, request)])
+        return b"".join([part.data for part in await self._caller.collect(self._stub.ReadArtifact, request)])
 
     async def get_diff(self, name: str, *, max_bytes: int = 0) -> pb.GetDiffResponse:
         """Returns the whole diff of an attempt, epic or run; `truncated` where it is longer than asked."""
         request = pb.GetDiffRequest(name=name, max_bytes=max_bytes)
-        parts = await self._collect(self._stub.GetDiff, request)
+        parts = await self._caller.collect(self._stub.GetDiff, request)
         text = "".join(part.text for part in parts)
         return pb.GetDiffResponse(text=text, truncated=any(part.truncated for part in parts))
 
@@ -243,7 +228,7 @@ class HeddleClient:
         workers: list[pb.Worker] = []
         request = pb.ListWorkersRequest()
         while True:
-            page = await self._call(self._stub.ListWorkers, request)
+            page = await self._caller.call(self._stub.ListWorkers, request)
             workers += page.workers
             if not page.next_page_token:
                 return workers
@@ -266,7 +251,7 @@ class HeddleClient:
         def begin(seen: int) -> grpc.aio.UnaryStreamCall[pb.WatchRunRequest, pb.WatchRunResponse]:
             return self._stub.WatchRun(pb.WatchRunRequest(name=name, after_sequence=seen))
 
-        return self._watch(begin, is_over, after, on_break)
+        return self._caller.watch(begin, is_over, after, on_break)
 
     def watch_session(
         self, attempt: str, *, after: int = 0, on_break: OnBreak | None = None
@@ -280,118 +265,20 @@ class HeddleClient:
         def begin(seen: int) -> grpc.aio.UnaryStreamCall[pb.WatchSessionRequest, pb.WatchSessionResponse]:
             return self._stub.WatchSession(pb.WatchSessionRequest(attempt=attempt, after_sequence=seen))
 
-        return self._watch(begin, is_over, after, on_break)
+        return self._caller.watch(begin, is_over, after, on_break)
 
-    async def _watch(
-        self,
-        begin: Callable[[int], grpc.aio.UnaryStreamCall[Any, Any]],
-        is_over: Callable[[int], Awaitable[bool]],
-        seen: int,
-        on_break: OnBreak | None,
-    ) -> AsyncGenerator[Any, None]:
-        tries = 0
-        while True:
-            call = begin(seen)
-            try:
-                async for response in call:
-                    tries = 0
-                    seen = response.resume_sequence
-                    yield response
-                # A server that drains may end the stream as politely as a finished run does.
-                if await is_over(seen):
-                    return
-                why = "the server ended the stream"
-            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._foreseen(error)
-            except ServerUnreachable as error:
-                why = str(error)
-            except errors.HeddleError as error:
-                if error.code is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                why = error.message
-            finally:
-                call.cancel()
-            if on_break is not None:
-                on_break(why)
-            await asyncio.sleep(_pause(tries))
-            tries += 1
+    def watch_runs(
+        self, *, newest: int = 0, on_break: OnBreak | None = None
+    ) -> AsyncGenerator[pb.WatchRunsResponse, None]:
+        """Yields all that go on and the `newest` others, then each run that changed, without end.
 
-    def _foreseen(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
-        """Returns what broke the call; raises where trying again cannot help."""
-        if isinstance(error, asyncio.CancelledError):
-            # grpc.aio raises it for a CANCELLED status of the server too.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise error
-            return "the server cancelled the call"
-        refusal = errors.from_rpc(error)
-        if refusal is not None and refusal.code is not grpc.StatusCode.UNAVAILABLE:
-            raise refusal from error
-        if refusal is None and error.code() not in BREAKS:
-            raise ServerUnreachable(
-                f"what answers at {self._address} is no Heddle server of this version"
-                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to one"
-            ) from error
-        # gRPC tells the whole way down to the socket; its last part is what went wrong.
-        return refusal.message if refusal is not None else (error.details() or "").rpartition(": ")[2]
+        Behind a break it begins anew: overwrite what you hold. As `watch_run` otherwise.
+        """
 
-    async def _mutate(
-        self,
-        method: Callable[..., Awaitable[Answer]],
-        request: Any,
-        *,
-        timeout: float = CALL_TIMEOUT,
-    ) -> Answer:
-        request.request_id = request.request_id or uuid.uuid4().hex
-        request.actor = request.actor or self._actor
-        return await self._call(method, request, timeout=timeout)
+        async def is_over(_: int) -> bool:
+            return False
 
-    async def _call(
-        self, method: Callable[..., Awaitable[Answer]], request: Any, *, timeout: float = CALL_TIMEOUT
-    ) -> Answer:
-        async def once() -> Answer:
-            return await method(request, timeout=timeout)
+        def begin(_: int) -> grpc.aio.UnaryStreamCall[pb.WatchRunsRequest, pb.WatchRunsResponse]:
+            return self._stub.WatchRuns(pb.WatchRunsRequest(newest=newest))
 
-        return await self._retried(once)
-
-    async def _collect(
-        self, method: Callable[..., grpc.aio.UnaryStreamCall[Any, Answer]], request: Any
-    ) -> list[Answer]:
-        async def once() -> list[Answer]:
-            return [part async for part in method(request, timeout=CALL_TIMEOUT)]
-
-        return await self._retried(once)
-
-    async def _retried(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
-        give_up = time.monotonic() + self._patience
-        tries = 0
-        while True:
-            try:
-                return await once()
-            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._foreseen(error)
-                pause = _pause(tries)
-                if time.monotonic() + pause > give_up:
-                    raise self._given_up(error, why) from None
-            await asyncio.sleep(pause)
-            tries += 1
-
-    def _given_up(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, why: str) -> Exception:
-        refusal = None
-        if isinstance(error, grpc.aio.AioRpcError):
-            refusal = errors.from_rpc(error)
-            if refusal is None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                return ServerUnreachable(
-                    f"the server at {self._address} did not answer in time; what was asked may still"
-                    " happen there: the same again waits on"
-                )
-        return refusal or ServerUnreachable(
-            f"no Heddle server answers at {self._address} ({why});"
-            " start one with `heddle up`, or set HEDDLE_SCHEDULER"
-        )
-
-
-def _pause(tries: int) -> float:
-    """Returns seconds until the next try; jitter keeps many clients from coming back at once."""
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)
+        return self._caller.watch(begin, is_over, 0, on_break, lambda _: 0)

@@ -66,6 +66,17 @@ def resume_run(
     return get_run(connection, name)
 
 
+def update_run(connection: sa.Connection, name: RunName, actor: str, max_parallel: int, now: int) -> pb.Run:
+    """Changes the limit on the run's sessions; those that run go on."""
+    state = _run_state(connection, name)
+    if state in ENDED_RUN:
+        raise wrong_state(name, pb.RunState.Name(state), "only a run that goes on can be changed")
+    if get_run(connection, name).max_parallel != max_parallel:
+        _set_run(connection, name, max_parallel=max_parallel)
+        append(connection, [event(name, actor, run_updated=pb.RunUpdated(max_parallel=max_parallel))], now)
+    return get_run(connection, name)
+
+
 def cancel_run(connection: sa.Connection, name: RunName, actor: str) -> None:
     """Has the loop stop everything of the run; it ends when that is done."""
     state = _run_state(connection, name)

@@ -143,6 +143,7 @@ def _write(
             "worker": ground.worker,
             "plan": plan.SerializeToString(),
             "budget_micros": _budget(plan),
+            "creator": actor,
             "created_at": now,
         },
     )

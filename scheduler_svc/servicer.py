@@ -8,12 +8,14 @@ import grpc
 
 from heddle import pb
 from heddle.clock import Clock
+from heddle.errors import invalid_field
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
-from scheduler_svc import commands, relaying, watching
+from scheduler_svc import commands, relaying, watching, watching_runs
 from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
+from scheduler_svc.estimating import forecast
 from scheduler_svc.merge_commands import drop, get_epic, retry_merge
 from scheduler_svc.new_budget import NewBudget
 from scheduler_svc.states import ENDED_RUN
@@ -25,6 +27,7 @@ from scheduler_svc.store.events import read_events
 from scheduler_svc.store.paging import page_size, texts, token
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, get_worker
 from scheduler_svc.store.sessions import check_sequence, list_session_events
+from scheduler_svc.store.standing import read_stand
 from scheduler_svc.store.times import micros
 from scheduler_svc.workers import POLL_INTERVAL, Workers
 
@@ -70,6 +73,33 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         return await self._database.read(partial(listing.list_runs, request=request))
+
+    async def WatchRuns(
+        self, request: pb.WatchRunsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRunsResponse]:
+        newest = page_size(request.newest, 50, 500)
+        async for answer in watching_runs.watch_runs(self._database, self._doorbell, newest):
+            yield answer
+
+    async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
+        name = RunName.parse(request.name)
+        stand = await self._database.read(partial(read_stand, name=name, now=self._now()))
+        slots = self._workers.slots(stand.worker)
+        parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
+        return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
+
+    async def UpdateRun(self, request: pb.UpdateRunRequest, context: Context) -> pb.UpdateRunResponse:
+        name = RunName.parse(request.name)
+        if request.max_parallel < 1:
+            raise invalid_field("max_parallel", "must be at least 1; to start nothing more, pause the run")
+        work = partial(
+            commands.update_run,
+            name=name,
+            actor=_actor(request),
+            max_parallel=request.max_parallel,
+            now=self._now(),
+        )
+        return pb.UpdateRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
 
     async def PauseRun(self, request: pb.PauseRunRequest, context: Context) -> pb.PauseRunResponse:
         name = RunName.parse(request.name)

@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
+from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
@@ -18,6 +19,8 @@ from scheduler_svc.store.events import read_events
 from scheduler_svc.store.resources import get_epics, get_run, get_tasks, is_attempt, summary_of
 from scheduler_svc.store.sessions import STREAM_BYTES, check_sequence, read_tail
 from scheduler_svc.store.tables import attempts
+
+T = TypeVar("T", bound=Message)
 
 # Seconds between checkpoints of an idle stream.
 CHECKPOINT: Final = 5.0
@@ -78,7 +81,7 @@ async def watch_run(
                 continue
             if news.due_in() <= 0:
                 found = await database.read(news.read)
-                for group in _grouped(found):
+                for group in grouped(found):
                     yield pb.WatchRunResponse(resume_sequence=after, summaries=group)
             await asyncio.sleep(_BREATH)
             if not await _rung(bell, run_topic, news):
@@ -191,15 +194,15 @@ def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:
     yield answer
 
 
-def _grouped(found: list[pb.SessionSummary]) -> Iterable[list[pb.SessionSummary]]:
-    """Yields summaries in groups that fit a message."""
-    group: list[pb.SessionSummary] = []
+def grouped(found: Iterable[T]) -> Iterable[list[T]]:
+    """Yields messages in groups that fit one."""
+    group: list[T] = []
     size = 0
-    for summary in found:
-        if group and size + summary.ByteSize() > STREAM_BYTES:
+    for each in found:
+        if group and size + each.ByteSize() > STREAM_BYTES:
             yield group
             group, size = [], 0
-        group.append(summary)
-        size += summary.ByteSize()
+        group.append(each)
+        size += each.ByteSize()
     if group:
         yield group

@@ -93,6 +93,11 @@ class Workers:
             )
         return worker
 
+    def slots(self, name: str) -> int:
+        """Returns how many sessions a worker takes at once; 0 if that is not known."""
+        worker = self._workers.get(name)
+        return worker.state.slots if worker else 0
+
     def most_free(self) -> Worker:
         """Returns the connected worker with the most free slots; raises NO_WORKER if none is."""
         connected = [worker for worker in self._workers.values() if worker.state.connected]

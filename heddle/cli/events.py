@@ -125,6 +125,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_paused": lambda e: f"run paused{f': {e.reason}' if e.reason else ''}",
     "run_resumed": lambda e: f"run resumed{_with_budget(e)}",
     "run_finished": _run_finished,
+    "run_updated": lambda e: f"at most {words.count(e.max_parallel, 'session')} at once from now on",
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e.outcome, e.reason),

@@ -202,6 +202,20 @@ def resume(
     _tell_run(output.run_async(resumed), as_json)
 
 
+@app.command(name="set")
+def set_limit(
+    run: RunArgument,
+    max_parallel: Annotated[
+        int, typer.Option(min=1, help="Sessions at once from now on; with fewer than now, those go on.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Changes how a run goes on: how many sessions it may have at once."""
+    name = names.run_name(run)
+    changed = with_client(lambda client: client.update_run(name, max_parallel=max_parallel))
+    _tell_run(output.run_async(changed), as_json)
+
+
 @app.command()
 def cancel(run: RunArgument, as_json: Json = False) -> None:
     """Ends a run and all of its sessions. What was accepted stays on its branches."""

@@ -105,7 +105,10 @@ def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
 
 
 def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> float:
-    """Plays the plan in the scheduler's order with tasks of these lengths; returns when the last one ends."""
+    """Plays the plan in the scheduler's order with tasks of these lengths; returns when the last one ends.
+
+    An epic without tasks, as of one that is over, takes no time.
+    """
     depends_on = dependencies(plan)
     dependents = graph.reversed_edges(depends_on)
     waiting_for = {key: len(keys) for key, keys in depends_on.items()}
@@ -124,7 +127,7 @@ def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: in
     while ready or running:
         while ready and len(running) < parallel:
             key = heapq.heappop(ready)[-1]
-            length = left[key].pop(0)
+            length = left[key].pop(0) if left[key] else 0.0
             work[key] -= length
             heapq.heappush(running, (now + length, key))
         now, key = heapq.heappop(running)

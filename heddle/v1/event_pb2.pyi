@@ -205,6 +205,7 @@ class Event(_message.Message):
     RUN_PAUSED_FIELD_NUMBER: _builtins.int
     RUN_RESUMED_FIELD_NUMBER: _builtins.int
     RUN_FINISHED_FIELD_NUMBER: _builtins.int
+    RUN_UPDATED_FIELD_NUMBER: _builtins.int
     EPIC_READY_FIELD_NUMBER: _builtins.int
     EPIC_STARTED_FIELD_NUMBER: _builtins.int
     EPIC_FINISHED_FIELD_NUMBER: _builtins.int
@@ -261,6 +262,8 @@ class Event(_message.Message):
     def run_resumed(self) -> Global___RunResumed: ...
     @_builtins.property
     def run_finished(self) -> Global___RunFinished: ...
+    @_builtins.property
+    def run_updated(self) -> Global___RunUpdated: ...
     @_builtins.property
     def epic_ready(self) -> Global___EpicReady: ...
     @_builtins.property
@@ -340,6 +343,7 @@ class Event(_message.Message):
         run_paused: Global___RunPaused | None = ...,
         run_resumed: Global___RunResumed | None = ...,
         run_finished: Global___RunFinished | None = ...,
+        run_updated: Global___RunUpdated | None = ...,
         epic_ready: Global___EpicReady | None = ...,
         epic_started: Global___EpicStarted | None = ...,
         epic_finished: Global___EpicFinished | None = ...,
@@ -373,11 +377,11 @@ class Event(_message.Message):
         worker_joined: Global___WorkerJoined | None = ...,
         worker_lost: Global___WorkerLost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_started", b"session_started", "task_accepted", b"task_accepted", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_started", b"session_started", "task_accepted", b"task_accepted", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_started", b"session_started", "task", b"task", "task_accepted", b"task_accepted", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_started", b"session_started", "task", b"task", "task_accepted", b"task_accepted", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "budget_reached", "worker_joined", "worker_lost"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "budget_reached", "worker_joined", "worker_lost"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -516,6 +520,28 @@ class RunFinished(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunFinished: _TypeAlias = RunFinished  # noqa: Y015
+
+@_typing.final
+class RunUpdated(_message.Message):
+    """The operator changed how it runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_PARALLEL_FIELD_NUMBER: _builtins.int
+    max_parallel: _builtins.int
+    """Limit on its sessions at the same time, from now on."""
+    def __init__(
+        self,
+        *,
+        max_parallel: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_parallel", b"max_parallel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunUpdated: _TypeAlias = RunUpdated  # noqa: Y015
 
 @_typing.final
 class EpicReady(_message.Message):

@@ -82,6 +82,7 @@ class Run(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -106,6 +107,8 @@ class Run(_message.Message):
     """The newest event that this resource includes: watch from here without a gap."""
     budget_usd_micros: _builtins.int
     """What it may cost, in millionths of a US dollar. Absent: no limit."""
+    creator: _builtins.str
+    """Who created it, as in the events' actor: "user:ada"."""
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -141,10 +144,11 @@ class Run(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         sequence: _builtins.int = ...,
         budget_usd_micros: _builtins.int | None = ...,
+        creator: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "epic_count", b"epic_count", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

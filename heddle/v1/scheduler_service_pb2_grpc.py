@@ -64,6 +64,21 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.WatchRuns = channel.unary_stream(
+                '/heddle.v1.SchedulerService/WatchRuns',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
+                _registered_method=True)
+        self.ForecastRun = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ForecastRun',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunResponse.FromString,
+                _registered_method=True)
+        self.UpdateRun = channel.unary_unary(
+                '/heddle.v1.SchedulerService/UpdateRun',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunResponse.FromString,
+                _registered_method=True)
         self.PauseRun = channel.unary_unary(
                 '/heddle.v1.SchedulerService/PauseRun',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.PauseRunRequest.SerializeToString,
@@ -228,6 +243,39 @@ class SchedulerServiceServicer:
 
     def ListRuns(self, request, context):
         """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRuns(self, request, context):
+        """Streams runs as they change: first every run that has not ended and the
+        newest others, then each that changed, at most twice a second. It has nothing
+        to resume from: after a break it begins anew, and what a client holds is
+        overwritten. Never ends by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForecastRun(self, request, context):
+        """Says how long a run has still to go, from its plan's estimates and how long
+        its accepted tasks took. A guess: of a paused run, as if it went on now.
+
+        - NOT_FOUND: no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRun(self, request, context):
+        """Changes how many sessions a run may have at the same time. With fewer than it
+        has now, those go on to their end and none starts until there is room.
+        Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: max_parallel is none.
+        - NOT_FOUND: no such run.
+        - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -514,6 +562,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListRunsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListRunsResponse.SerializeToString,
             ),
+            'WatchRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRuns,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.SerializeToString,
+            ),
+            'ForecastRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForecastRun,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunResponse.SerializeToString,
+            ),
+            'UpdateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRun,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunResponse.SerializeToString,
+            ),
             'PauseRun': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseRun,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.PauseRunRequest.FromString,
@@ -731,6 +794,87 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListRuns',
             heddle_dot_v1_dot_scheduler__service__pb2.ListRunsRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/WatchRuns',
+            heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.WatchRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForecastRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ForecastRun',
+            heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ForecastRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/UpdateRun',
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.UpdateRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,27 @@ class SchedulerServiceStub:
     """- NOT_FOUND: no such run."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]
     """Newest first."""
+    WatchRuns: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchRunsRequest, _scheduler_service_pb2.WatchRunsResponse]
+    """Streams runs as they change: first every run that has not ended and the
+    newest others, then each that changed, at most twice a second. It has nothing
+    to resume from: after a break it begins anew, and what a client holds is
+    overwritten. Never ends by itself.
+    """
+    ForecastRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]
+    """Says how long a run has still to go, from its plan's estimates and how long
+    its accepted tasks took. A guess: of a paused run, as if it went on now.
+
+    - NOT_FOUND: no such run.
+    """
+    UpdateRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateRunRequest, _scheduler_service_pb2.UpdateRunResponse]
+    """Changes how many sessions a run may have at the same time. With fewer than it
+    has now, those go on to their end and none starts until there is room.
+    Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: max_parallel is none.
+    - NOT_FOUND: no such run.
+    - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
+    """
     PauseRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.PauseRunRequest, _scheduler_service_pb2.PauseRunResponse]
     """Starts no new task; running sessions go on. Idempotent.
 
@@ -264,6 +285,27 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """- NOT_FOUND: no such run."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListRunsRequest, _scheduler_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Newest first."""
+    WatchRuns: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchRunsRequest, _scheduler_service_pb2.WatchRunsResponse]  # type: ignore[assignment]
+    """Streams runs as they change: first every run that has not ended and the
+    newest others, then each that changed, at most twice a second. It has nothing
+    to resume from: after a break it begins anew, and what a client holds is
+    overwritten. Never ends by itself.
+    """
+    ForecastRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ForecastRunRequest, _scheduler_service_pb2.ForecastRunResponse]  # type: ignore[assignment]
+    """Says how long a run has still to go, from its plan's estimates and how long
+    its accepted tasks took. A guess: of a paused run, as if it went on now.
+
+    - NOT_FOUND: no such run.
+    """
+    UpdateRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.UpdateRunRequest, _scheduler_service_pb2.UpdateRunResponse]  # type: ignore[assignment]
+    """Changes how many sessions a run may have at the same time. With fewer than it
+    has now, those go on to their end and none starts until there is room.
+    Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: max_parallel is none.
+    - NOT_FOUND: no such run.
+    - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
+    """
     PauseRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.PauseRunRequest, _scheduler_service_pb2.PauseRunResponse]  # type: ignore[assignment]
     """Starts no new task; running sessions go on. Idempotent.
 
@@ -480,6 +522,45 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ListRunsResponse, _abc.Awaitable[_scheduler_service_pb2.ListRunsResponse]]:
         """Newest first."""
+
+    @_abc_1.abstractmethod
+    def WatchRuns(
+        self,
+        request: _scheduler_service_pb2.WatchRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.WatchRunsResponse], _abc.AsyncIterator[_scheduler_service_pb2.WatchRunsResponse]]:
+        """Streams runs as they change: first every run that has not ended and the
+        newest others, then each that changed, at most twice a second. It has nothing
+        to resume from: after a break it begins anew, and what a client holds is
+        overwritten. Never ends by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def ForecastRun(
+        self,
+        request: _scheduler_service_pb2.ForecastRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ForecastRunResponse, _abc.Awaitable[_scheduler_service_pb2.ForecastRunResponse]]:
+        """Says how long a run has still to go, from its plan's estimates and how long
+        its accepted tasks took. A guess: of a paused run, as if it went on now.
+
+        - NOT_FOUND: no such run.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRun(
+        self,
+        request: _scheduler_service_pb2.UpdateRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.UpdateRunResponse, _abc.Awaitable[_scheduler_service_pb2.UpdateRunResponse]]:
+        """Changes how many sessions a run may have at the same time. With fewer than it
+        has now, those go on to their end and none starts until there is room.
+        Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: max_parallel is none.
+        - NOT_FOUND: no such run.
+        - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
+        """
 
     @_abc_1.abstractmethod
     def PauseRun(

@@ -11,6 +11,9 @@ from heddle import errors, pb
 # Rung for every change that the scheduler's loop could act upon.
 LOOP: Final = "loop"
 
+# Rung for every change of any run that its log or its state tells.
+RUNS: Final = "runs"
+
 
 def summaries(run: object) -> str:
     """Returns the topic of news in a run's sessions that its log does not hold."""
@@ -53,7 +56,7 @@ class Listener:
 
 
 class Doorbell:
-    """Topics are resource names, LOOP and summaries(run). Belongs to one event loop."""
+    """Topics are resource names, LOOP, RUNS and summaries(run). Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
@@ -79,6 +82,10 @@ class Doorbell:
         for topic in topics:
             for listener in self._listeners.get(topic, ()):
                 listener.hear((topic,))
+            # The name of a run: "runs/R".
+            if topic.startswith("runs/") and topic.count("/") == 1:
+                for listener in self._listeners.get(RUNS, ()):
+                    listener.hear((topic,))
 
     def ring_all(self) -> None:
         """Wakes everybody, as after a time in which rings may have been lost."""

@@ -141,6 +141,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             start_time=optional_timestamp(row.started_at),
             end_time=optional_timestamp(row.ended_at),
             sequence=row.sequence,
+            creator=row.creator,
         )
         for row in rows
     ]
@@ -257,6 +258,7 @@ def summary_of(row: Row) -> pb.SessionSummary:
     closed_lines(summary)
     summary.attempt = str(AttemptName(row.run, row.epic, row.task, row.number))
     summary.state = row.state
+    summary.session_sequence = row.session_sequence
     return summary
 
 

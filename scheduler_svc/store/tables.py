@@ -39,6 +39,8 @@ runs = sa.Table(
     sa.Column("worker", sa.Text, nullable=False),
     # pb.Plan, as it was submitted.
     sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The actor who asked for it.
+    sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # The newest event; taken in the same transaction as the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("created_at", sa.BigInteger, nullable=False),

@@ -42,6 +42,20 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ListRunsResponse(runs=[self.run()])
 
+    async def WatchRuns(
+        self, request: pb.WatchRunsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchRunsResponse]:
+        self._note(request)
+        yield pb.WatchRunsResponse(runs=[self.run()], complete=True)
+
+    async def ForecastRun(self, request: pb.ForecastRunRequest, context: Any) -> pb.ForecastRunResponse:
+        self._note(request)
+        return pb.ForecastRunResponse(forecast=pb.Forecast(critical_path=["api"]))
+
+    async def UpdateRun(self, request: pb.UpdateRunRequest, context: Any) -> pb.UpdateRunResponse:
+        self._note(request)
+        return pb.UpdateRunResponse(run=self.run())
+
     async def PauseRun(self, request: pb.PauseRunRequest, context: Any) -> pb.PauseRunResponse:
         self._note(request)
         return pb.PauseRunResponse(run=self.run())

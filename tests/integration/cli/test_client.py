@@ -233,3 +233,13 @@ async def test_diff_joins_its_parts(client: HeddleClient) -> None:
     """A diff that comes in parts is returned whole and says whether it was cut."""
     diff = await client.get_diff(RUN)
     assert diff == pb.GetDiffResponse(text="+one\n+two\n", truncated=True)
+
+
+async def test_watch_of_all_runs_begins_anew_when_its_stream_ends(client: HeddleClient) -> None:
+    """It never ends by itself: a stream that the server ended is followed by another."""
+    breaks: list[str] = []
+    watch = client.watch_runs(newest=5, on_break=breaks.append)
+    seen = [await anext(watch), await anext(watch)]
+    await watch.aclose()
+    assert [run.name for answer in seen for run in answer.runs] == [RUN, RUN]
+    assert breaks == ["the server ended the stream"]

@@ -160,6 +160,8 @@ async def test_steering(server: Server) -> None:
     await server.until(name, "api/one/1: session started")
     assert (await server.heddle("pause", name))[:2] == (0, f"{name} paused\n")
     assert (await server.heddle("resume", name))[:2] == (0, f"{name} running\n")
+    _, out, _ = await server.heddle("set", name, "--max-parallel", "3", "--json")
+    assert Parse(out, pb.Run()).max_parallel == 3
     agent = await _agent_of(server, name)
     code, out, err = await server.heddle("stop", f"{name}/api/one")
     assert (code, out) == (0, f"{name}/epics/api/tasks/one/attempts/1 stopped\n"), err

@@ -285,3 +285,38 @@ async def test_message_before_the_start_is_refused(worker: FakeWorker, scheduler
     await eventually(lambda: bool(worker.called("StartSession")))
     message = pb.SendMessageRequest(attempt=f"{run}/epics/a/tasks/one/attempts/1", text="Hello?")
     assert await reason_of(scheduler.api.SendMessage(message)) == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_parallelism_is_changed_while_a_run_goes_on(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """More sessions start at once; fewer let those that run go on; an ended run and a limit of none are refused."""
+    go_on = asyncio.Event()
+
+    async def play(_session: FakeSession) -> pb.SessionFinished:
+        await go_on.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({key: ["one"] for key in "abc"}), max_parallel=1)
+    await eventually(lambda: len(worker.live) == 1)
+
+    changed = await scheduler.api.UpdateRun(pb.UpdateRunRequest(name=run, max_parallel=2, actor="user:ada"))
+
+    assert changed.run.max_parallel == 2
+    await eventually(lambda: len(worker.live) == 2)
+    forecast = (await scheduler.api.ForecastRun(pb.ForecastRunRequest(name=run))).forecast
+    assert not forecast.HasField("remaining")
+    await scheduler.api.UpdateRun(pb.UpdateRunRequest(name=run, max_parallel=1))
+    assert len(worker.live) == 2
+    none = pb.UpdateRunRequest(name=run, max_parallel=0)
+    assert await reason_of(scheduler.api.UpdateRun(none)) == pb.ERROR_REASON_INVALID_FIELD
+    go_on.set()
+    events = await scheduler.finished(run)
+    updates = [event for event in events if event.HasField("run_updated")]
+    assert [(event.actor, event.run_updated.max_parallel) for event in updates] == [
+        ("user:ada", 2),
+        ("user", 1),
+    ]
+    late = pb.UpdateRunRequest(name=run, max_parallel=3)
+    assert await reason_of(scheduler.api.UpdateRun(late)) == pb.ERROR_REASON_WRONG_STATE
+    forecast = (await scheduler.api.ForecastRun(pb.ForecastRunRequest(name=run))).forecast
+    assert (forecast.measured_tasks, forecast.remaining.ToMilliseconds()) == (3, 0)

@@ -203,3 +203,39 @@ async def test_many_events_arrive_whole(worker: FakeWorker, scheduler: Scheduler
         sequences += [event.sequence for event in answer.events]
 
     assert sequences == list(range(1, 3003))
+
+
+async def test_watch_of_all_runs_begins_with_what_there_is_and_tells_each_change(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """What goes on comes first, also beyond the newest that were asked for; then each run as it changes."""
+    go_on = asyncio.Event()
+
+    async def play(_session: FakeSession) -> pb.SessionFinished:
+        await go_on.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    old = await scheduler.create(make_plan({"a": ["one"]}), actor="user:ada")
+    new = await scheduler.create(make_plan({"a": ["one"]}))
+    watch = scheduler.api.WatchRuns(pb.WatchRunsRequest(newest=1))
+    first: dict[str, pb.Run] = {}
+    async for answer in watch:
+        first |= {run.name: run for run in answer.runs}
+        if answer.complete:
+            break
+    assert set(first) == {old, new}
+    assert first[old].creator == "user:ada"
+    go_on.set()
+    ended: set[str] = set()
+    async for answer in watch:
+        ended |= {run.name for run in answer.runs if run.state == pb.RUN_STATE_SUCCEEDED}
+        if ended == {old, new}:
+            break
+    third = await scheduler.create(make_plan({"a": ["one"]}))
+    async for answer in watch:
+        # Those that have ended are not told again.
+        assert {run.name for run in answer.runs} <= {third}
+        if answer.runs:
+            break
+    watch.cancel()

@@ -13,7 +13,7 @@ from tests.unit.repo.files import committed, relative
 
 # Clients switch on these names, so a rename breaks them without an error.
 KINDS = """
-run_created run_started run_paused run_resumed run_finished
+run_created run_started run_paused run_resumed run_finished run_updated
 epic_ready epic_started epic_finished
 worktree_created worktree_removed
 task_started task_waiting task_accepted task_failed task_skipped

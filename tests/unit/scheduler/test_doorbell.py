@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from scheduler_svc.store.doorbell import Doorbell
+from scheduler_svc.store.doorbell import RUNS, Doorbell
 
 
 async def test_ring_before_the_wait_is_heard() -> None:
@@ -43,3 +43,13 @@ async def test_closed_doorbell_ends_every_wait() -> None:
     assert caught.value.reason == pb.ERROR_REASON_DRAINING
     with bell.listen("b") as late, pytest.raises(HeddleError):
         await late.wait(60)
+
+
+async def test_who_listens_to_all_runs_hears_of_each_run_and_of_nothing_below() -> None:
+    """A run's topic rings for all runs too; its sessions and its summaries do not."""
+    bell = Doorbell()
+    with bell.listen(RUNS) as listener:
+        bell.ring(["runs/a/summaries", "runs/a/epics/b/tasks/c/attempts/1", "loop"])
+        assert await listener.wait(0) == set()
+        bell.ring(["runs/a"])
+        assert await listener.wait(5) == {"runs/a"}

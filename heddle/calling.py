@@ -1,0 +1,161 @@
+"""How a client calls a server: again while it is away, and watches that resume by themselves."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+import grpc
+
+from heddle import errors
+
+# Seconds that a call may take; those that wait for processes to end get more.
+CALL_TIMEOUT: Final = 60.0
+
+# Seconds between two tries: the first and the longest pause.
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 2.0
+
+# What a restart, a drain or a broken connection looks like, depending on its moment.
+BREAKS: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+)
+
+Answer = TypeVar("Answer")
+OnBreak: TypeAlias = Callable[[str], None]
+
+
+class ServerUnreachable(Exception):  # noqa: N818 (a state that ends, named as people say it)
+    """No Heddle server answers; the message says what to do."""
+
+
+class Caller:
+    """Makes the calls of `HeddleClient`, and says what went wrong with one that was given up."""
+
+    def __init__(self, address: str, actor: str, patience: float) -> None:
+        self._address = address
+        self._actor = actor
+        self._patience = patience
+
+    async def watch(
+        self,
+        begin: Callable[[int], grpc.aio.UnaryStreamCall[Any, Any]],
+        is_over: Callable[[int], Awaitable[bool]],
+        seen: int,
+        on_break: OnBreak | None,
+        sequence_of: Callable[[Any], int] = lambda response: response.resume_sequence,
+    ) -> AsyncGenerator[Any, None]:
+        tries = 0
+        while True:
+            call = begin(seen)
+            try:
+                async for response in call:
+                    tries = 0
+                    seen = sequence_of(response)
+                    yield response
+                # A server that drains may end the stream as politely as a finished run does.
+                if await is_over(seen):
+                    return
+                why = "the server ended the stream"
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                why = self._foreseen(error)
+            except ServerUnreachable as error:
+                why = str(error)
+            except errors.HeddleError as error:
+                if error.code is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                why = error.message
+            finally:
+                call.cancel()
+            if on_break is not None:
+                on_break(why)
+            await asyncio.sleep(_pause(tries))
+            tries += 1
+
+    def _foreseen(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
+        """Returns what broke the call; raises where trying again cannot help."""
+        if isinstance(error, asyncio.CancelledError):
+            # grpc.aio raises it for a CANCELLED status of the server too.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise error
+            return "the server cancelled the call"
+        refusal = errors.from_rpc(error)
+        if refusal is not None and refusal.code is not grpc.StatusCode.UNAVAILABLE:
+            raise refusal from error
+        if refusal is None and error.code() not in BREAKS:
+            raise ServerUnreachable(
+                f"what answers at {self._address} is no Heddle server of this version"
+                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to one"
+            ) from error
+        # gRPC tells the whole way down to the socket; its last part is what went wrong.
+        return refusal.message if refusal is not None else (error.details() or "").rpartition(": ")[2]
+
+    async def mutate(
+        self,
+        method: Callable[..., Awaitable[Answer]],
+        request: Any,
+        *,
+        timeout: float = CALL_TIMEOUT,
+    ) -> Answer:
+        request.request_id = request.request_id or uuid.uuid4().hex
+        request.actor = request.actor or self._actor
+        return await self.call(method, request, timeout=timeout)
+
+    async def call(
+        self, method: Callable[..., Awaitable[Answer]], request: Any, *, timeout: float = CALL_TIMEOUT
+    ) -> Answer:
+        async def once() -> Answer:
+            return await method(request, timeout=timeout)
+
+        return await self._retried(once)
+
+    async def collect(
+        self, method: Callable[..., grpc.aio.UnaryStreamCall[Any, Answer]], request: Any
+    ) -> list[Answer]:
+        async def once() -> list[Answer]:
+            return [part async for part in method(request, timeout=CALL_TIMEOUT)]
+
+        return await self._retried(once)
+
+    async def _retried(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
+        give_up = time.monotonic() + self._patience
+        tries = 0
+        while True:
+            try:
+                return await once()
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                why = self._foreseen(error)
+                pause = _pause(tries)
+                if time.monotonic() + pause > give_up:
+                    raise self._given_up(error, why) from None
+            await asyncio.sleep(pause)
+            tries += 1
+
+    def _given_up(self, error: grpc.aio.AioRpcError | asyncio.CancelledError, why: str) -> Exception:
+        refusal = None
+        if isinstance(error, grpc.aio.AioRpcError):
+            refusal = errors.from_rpc(error)
+            if refusal is None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return ServerUnreachable(
+                    f"the server at {self._address} did not answer in time; what was asked may still"
+                    " happen there: the same again waits on"
+                )
+        return refusal or ServerUnreachable(
+            f"no Heddle server answers at {self._address} ({why});"
+            " start one with `heddle up`, or set HEDDLE_SCHEDULER"
+        )
+
+
+def _pause(tries: int) -> float:
+    """Returns seconds until the next try; jitter keeps many clients from coming back at once."""
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)

@@ -1,0 +1,62 @@
+"""How long a run has still to go: a guess from its plan's estimates and from what its tasks took. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from heddle import pb
+from heddle.plan.analysis import critical_path, makespan
+
+# A task that takes longer than was thought goes on for this share of what was thought.
+_OVERDUE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class TaskStand:
+    """A task as a forecast sees it. Lengths are seconds."""
+
+    epic: str
+    state: "pb.TaskState.ValueType"
+    # What its author expects. None: did not say.
+    estimate: float | None = None
+    # How long its newest attempt took, or has run by now. None: it had none.
+    took: float | None = None
+
+
+def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.Forecast:
+    """Returns what is left; `tasks` are in planned order, `parallel` is at least 1."""
+    measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
+    found = pb.Forecast(measured_tasks=len(measured))
+    left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
+    open_tasks = [task for task in tasks if _is_open(task)]
+    for task in open_tasks:
+        expected = _expected(task, tasks, measured)
+        if expected is None:
+            return found
+        if task.state != pb.TASK_STATE_PENDING and task.took is not None:
+            expected = max(expected - task.took, expected * _OVERDUE)
+        left[task.epic].append(expected)
+    sums = {key: sum(lengths) for key, lengths in left.items()}
+    path = [key for key in critical_path(plan, sums) if sums[key]]
+    at_least = max(sum(sums[key] for key in path), sum(sums.values()) / parallel)
+    found.remaining.FromMilliseconds(round(makespan(plan, left, parallel) * 1000))
+    found.at_least.FromMilliseconds(round(at_least * 1000))
+    found.critical_path.extend(path)
+    return found
+
+
+def _is_open(task: TaskStand) -> bool:
+    return task.state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+
+
+def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[TaskStand]) -> float | None:
+    """Returns what the whole task will take: its estimate, as far off as those before it; else what others took."""
+    took = sum(each.took or 0.0 for each in measured)
+    if task.estimate is not None:
+        judged = [each for each in measured if each.estimate]
+        estimated = sum(each.estimate or 0.0 for each in judged)
+        return task.estimate * (sum(each.took or 0.0 for each in judged) / estimated if judged else 1.0)
+    if measured:
+        return took / len(measured)
+    given = [each.estimate for each in tasks if each.estimate is not None]
+    return sum(given) / len(given) if given else None

@@ -1,0 +1,63 @@
+"""What is left of a run, guessed from estimates and from what its tasks took."""
+
+from heddle import pb
+from scheduler_svc.estimating import TaskStand, forecast
+
+PLAN = pb.Plan(
+    name="Shop",
+    epics=[
+        pb.PlanEpic(key="a"),
+        pb.PlanEpic(key="b"),
+        pb.PlanEpic(key="c", depends_on=["a"]),
+    ],
+)
+
+
+def pending(epic: str, estimate: float | None = None) -> TaskStand:
+    return TaskStand(epic, pb.TASK_STATE_PENDING, estimate)
+
+
+def running(epic: str, estimate: float | None, took: float) -> TaskStand:
+    return TaskStand(epic, pb.TASK_STATE_RUNNING, estimate, took)
+
+
+def accepted(epic: str, estimate: float | None, took: float) -> TaskStand:
+    return TaskStand(epic, pb.TASK_STATE_ACCEPTED, estimate, took)
+
+
+def test_nothing_is_said_where_nothing_is_known() -> None:
+    """Without an estimate or an accepted task there is no number, not a zero."""
+    found = forecast(PLAN, [pending("a"), pending("b")], 4)
+    assert not found.HasField("remaining")
+    assert found.measured_tasks == 0
+
+
+def test_estimates_are_corrected_by_what_tasks_took() -> None:
+    """Tasks that took half of what was thought halve what is left; what has run already is taken off."""
+    found = forecast(PLAN, [accepted("a", 100, 50), pending("a", 60), running("b", 200, 30)], 4)
+    assert found.remaining.ToMilliseconds() == 70_000
+    assert found.at_least.ToMilliseconds() == 70_000
+    assert list(found.critical_path) == ["b"]
+    assert found.measured_tasks == 1
+
+
+def test_tasks_without_estimates_count_as_those_before_them() -> None:
+    """What was accepted says how long the others take; those that wait for each other add up."""
+    found = forecast(PLAN, [accepted("b", None, 20), accepted("b", None, 40), pending("a"), pending("c")], 4)
+    assert found.remaining.ToMilliseconds() == 60_000
+    assert list(found.critical_path) == ["a", "c"]
+
+
+def test_fewer_slots_take_longer_and_overdue_tasks_go_on() -> None:
+    """One slot does all in turn; a task beyond its estimate has a tenth of it before it, never nothing."""
+    tasks = [running("a", 10, 500), pending("b", 10), pending("c", 10)]
+    assert forecast(PLAN, tasks, 1).remaining.ToMilliseconds() == 21_000
+    assert forecast(PLAN, tasks, 2).remaining.ToMilliseconds() == 11_000
+
+
+def test_a_run_that_is_over_has_nothing_left() -> None:
+    """What failed or was skipped is over too."""
+    found = forecast(PLAN, [accepted("a", 10, 9), TaskStand("b", pb.TASK_STATE_FAILED, 10, 3)], 2)
+    assert found.HasField("remaining")
+    assert found.remaining.ToMilliseconds() == 0
+    assert list(found.critical_path) == []
