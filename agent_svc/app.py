@@ -17,7 +17,14 @@ from heddle.v1 import agent_service_pb2_grpc as stubs
 def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Clock = utc_now) -> Service:
     """Returns the service; one agent_svc at a time may use `settings.home`."""
     prices = Prices.read(settings.home)
-    place = Place(settings.worker_name, settings.stop_grace, settings.agent_env, clock, prices)
+    place = Place(
+        settings.worker_name,
+        settings.stop_grace,
+        settings.agent_env,
+        clock,
+        prices,
+        memory=settings.agent_memory,
+    )
     sessions = Sessions(
         Spool(settings.home),
         catalogue or default_catalogue(),
@@ -25,6 +32,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         place,
         slots=settings.slots,
         min_free_bytes=settings.min_free_bytes,
+        lease=settings.lease,
     )
     return Service(
         names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],

@@ -39,10 +39,8 @@ class Ending(NamedTuple):
 
 def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
     """Returns how the agent ended; `said` is its own account, which may add a failure and never hide one."""
-    if ended.error:
-        return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
-    if ended.lost:
-        return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
+    if cut_short := _cut_short(ended):
+        return cut_short
     if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
         return Ending(
             said.outcome if said.outcome in OWN_OUTCOMES else pb.OUTCOME_FAILED,
@@ -51,10 +49,26 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
             said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
         )
     if ended.signal is not None:
-        return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}")
+        why = ", as the system does where memory runs out" if ended.signal == signal.SIGKILL else ""
+        return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}{why}")
     if ended.code:
         return Ending(pb.OUTCOME_FAILED, f"the agent exited with code {ended.code}", ended.code)
     return Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
+
+
+def _cut_short(ended: Exit) -> Ending | None:
+    """Returns the ending of an agent that Heddle could not start or keep; None for one that ended by itself."""
+    if ended.error:
+        return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
+    if ended.lost:
+        return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
+    if ended.memory:
+        return Ending(
+            pb.OUTCOME_FAILED,
+            f"the agent and what it started used {ended.memory >> 20} MiB of memory, more than HEDDLE_AGENT_MEMORY"
+            " allows",
+        )
+    return None
 
 
 def check_failure(report: pb.CheckFinished) -> str:

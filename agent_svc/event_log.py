@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from heddle import pb
+from heddle.failpoints import failpoint
 
 HEADER: Final = struct.Struct("<II")
 
@@ -95,7 +96,9 @@ class EventLog:
             frames.append((HEADER.pack(len(body), zlib.crc32(body)) + body, len(part)))
         try:
             _write(self._file, b"".join(frame for frame, _ in frames))
+            failpoint("events.before_sync")
             os.fsync(self._file)
+            failpoint("events.after_sync")
         except OSError:
             os.ftruncate(self._file, self._bounds[-1])
             raise

@@ -39,6 +39,8 @@ class Exit(NamedTuple):
     signal: int | None = None
     # Why it could not be started. Empty: it was.
     error: str = ""
+    # Bytes that its tree used when it was ended for that. 0: it was not.
+    memory: int = 0
 
     @property
     def lost(self) -> bool:
@@ -70,6 +72,8 @@ class Command:
     grace: float
     # Stays locked until the tree is gone.
     lock: int
+    # Bytes that the tree may use. 0: no limit.
+    memory: int = 0
 
 
 class Supervised:
@@ -151,9 +155,11 @@ class Supervised:
             case "started":
                 self.pid = int(rest)
             case "exited" if not self._exit.error:
-                self._exit = Exit(code=int(rest))
+                self._exit = self._exit._replace(code=int(rest))
             case "signalled":
-                self._exit = Exit(signal=int(rest))
+                self._exit = self._exit._replace(signal=int(rest))
+            case "memory":
+                self._exit = Exit(memory=int(rest))
             case "failed":
                 self._exit = Exit(error=rest)
         return bool(line)
@@ -219,6 +225,7 @@ def _spawn(
             str(control),
             str(command.lock),
             str(command.grace),
+            str(command.memory),
             *command.arguments,
         ],
         cwd=command.folder,

@@ -77,7 +77,7 @@ class AgentServicer(stubs.AgentServiceServicer):
                 yield pb.FetchArtifactResponse(data=data)
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
-        return pb.GetWorkerResponse(worker=self._sessions.worker())
+        return pb.GetWorkerResponse(worker=self._sessions.worker(request.epoch))
 
 
 def _read(file: BinaryIO) -> bytes:

@@ -46,6 +46,8 @@ class Place:
     inherited: tuple[str, ...]
     clock: Clock
     prices: Prices
+    # Bytes that a session's processes may use together. 0: no limit.
+    memory: int = 0
     supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
 
@@ -268,7 +270,10 @@ class Session:
             process.stop(self._stop_grace)
 
     def _command(self, arguments: Iterable[str], environment: dict[str, str]) -> processes.Command:
-        return processes.Command(tuple(arguments), self._worktree, environment, self._place.grace, self._lock)
+        place = self._place
+        return processes.Command(
+            tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory
+        )
 
     def _environment(self, launch: Launch | None = None) -> dict[str, str]:
         added = {

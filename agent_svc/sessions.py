@@ -13,6 +13,7 @@ from agent_svc.drivers.catalogue import Catalogue
 from agent_svc.drivers.text import MAX_TEXT_BYTES
 from agent_svc.ending import Ending
 from agent_svc.event_log import EventLog
+from agent_svc.lease import Lease
 from agent_svc.recorder import Recorder
 from agent_svc.session import Place, Session
 from agent_svc.spool import Spool
@@ -24,6 +25,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds beyond the grace period that a drain waits for sessions to be written down.
 DRAIN_MARGIN: Final = 10.0
+
+# Seconds that a worker has to stop its sessions once its lease has run out, beyond the grace period.
+LEASE_MARGIN: Final = 5.0
 
 MAX_PAGE: Final = 1000
 DEFAULT_PAGE: Final = 100
@@ -41,6 +45,7 @@ class Sessions:
         *,
         slots: int,
         min_free_bytes: int,
+        lease: float = 0,
     ) -> None:
         self._spool = spool
         self._catalogue = catalogue
@@ -48,6 +53,7 @@ class Sessions:
         self._place = place
         self._slots = slots
         self._min_free_bytes = min_free_bytes
+        self._lease = Lease(lease, self._let_go)
         self._starting = asyncio.Lock()
         self._draining = False
         self._running: dict[AttemptName, Session] = {}
@@ -92,6 +98,7 @@ class Sessions:
             _validate(request)
             await self._replace_older(name)
             self._check_room()
+            self._lease.renew()
             folder = self._spool.folder(name)
             try:
                 await asyncio.to_thread(folder.create, request)
@@ -146,6 +153,8 @@ class Sessions:
             )
 
     def _unwritable(self, error: OSError) -> Exception:
+        if errors.lacks_descriptors(error):
+            return errors.no_descriptors(error)
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             return error
         return errors.HeddleError(
@@ -233,14 +242,29 @@ class Sessions:
             raise errors.not_found(f"artifact {artifact!r} of {name}")
         return path
 
-    def worker(self) -> pb.Worker:
-        return pb.Worker(
+    def worker(self, epoch: int) -> pb.Worker:
+        """Returns what this worker is; with a leader's epoch, its lease begins anew. Raises STALE_EPOCH."""
+        if epoch:
+            self._fence.check(epoch)
+            self._lease.renew()
+        worker = pb.Worker(
             name=f"workers/{self._place.worker}",
             slots=self._slots,
             running_sessions=len(self._running),
             agents=self._catalogue.programs(),
             connected=True,
         )
+        if self._lease.seconds:
+            longest = self._lease.seconds + self._place.grace + LEASE_MARGIN
+            worker.lease.FromMilliseconds(round(longest * 1000))
+        return worker
+
+    def _let_go(self) -> None:
+        """Ends all sessions: whoever leads cannot reach them, nor stop what they cost."""
+        reason = f"its worker heard of no scheduler for {self._lease.seconds:g} s"
+        log.warning("lease_ended", sessions=len(self._running), seconds=self._lease.seconds)
+        for session in self._running.values():
+            session.interrupt(Ending(pb.OUTCOME_LOST, reason))
 
     async def drain(self) -> None:
         """Ends all sessions as lost, so that their tasks get a fresh attempt elsewhere or later.
@@ -248,6 +272,7 @@ class Sessions:
         Not as stopped: that would be an operator's wish to have no more of it.
         """
         self._draining = True
+        self._lease.drop()
         async with self._starting:
             for session in self._running.values():
                 session.interrupt(Ending(pb.OUTCOME_LOST, "agent_svc was shut down"))

@@ -19,6 +19,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.config import ConfigError
+from heddle.failpoints import failpoint
 from heddle.names import AttemptName, TaskName
 
 # Enough for session_finished and what the file system adds to it.
@@ -46,9 +47,11 @@ class SessionFolder:
                 sync_folder(folder)
             with (self.path / "reserve").open("wb") as file:
                 file.write(bytes(RESERVE_BYTES))
+                failpoint("reserve.before_sync")
                 os.fsync(file.fileno())
+                failpoint("reserve.after_sync")
             # The spec comes last: with it the session exists.
-            write_durably(self.path / "spec.pb", spec.SerializeToString())
+            write_durably(self.path / "spec.pb", spec.SerializeToString(), "spec")
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
@@ -69,11 +72,11 @@ class SessionFolder:
         (self.path / "lock").unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
         # It comes last: a session without it is finished again after a crash.
-        write_durably(self.path / "result.pb", session.SerializeToString())
+        write_durably(self.path / "result.pb", session.SerializeToString(), "result")
 
     def remember_agent_session(self, agent_session_id: str) -> None:
         """Keeps how the agent calls its own session, for `agent_session`."""
-        write_durably(self.path / "agent", agent_session_id.encode())
+        write_durably(self.path / "agent", agent_session_id.encode(), "agent")
 
     def agent_session(self) -> str:
         """Returns how the agent called its own session; empty where it said nothing, or is not known."""
@@ -95,7 +98,7 @@ class SessionFolder:
         digest = hashlib.sha256(data).hexdigest()
         path = self.path / "artifacts" / digest
         if not path.exists():
-            write_durably(path, data)
+            write_durably(path, data, "artifact")
         return f"{HASH_PREFIX}{digest}"
 
     def artifact(self, name: str) -> Path | None:
@@ -167,19 +170,24 @@ def lock(path: Path) -> int | None:
     return file
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Replaces `path` so that a crash leaves the old content or the new, never a part."""
+def write_durably(path: Path, data: bytes, what: str) -> None:
+    """Replaces `path` so that a crash leaves the old content or the new, never a part.
+
+    `what` names its failpoints.
+    """
     scratch = path.with_name(f".{path.name}.new")
     try:
         with scratch.open("wb") as file:
             file.write(data)
             file.flush()
+            failpoint(f"{what}.before_sync")
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+    failpoint(f"{what}.after_sync")
 
 
 def sync_folder(path: Path) -> None:

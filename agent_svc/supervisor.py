@@ -1,6 +1,6 @@
 """Runs one command and leaves nothing of it behind.
 
-    python -I -S supervisor.py CONTROL LOCK GRACE COMMAND [ARGUMENT …]
+    python -I -S supervisor.py CONTROL LOCK GRACE MEMORY COMMAND [ARGUMENT …]
 
 A program of its own, with only the standard library, so that it starts fast and
 never forks inside a gRPC process. It becomes the subreaper of all that the command
@@ -11,6 +11,9 @@ CONTROL is the number of a stream socket. The supervisor writes lines to it:
 "stop SECONDS" from it: SIGTERM to the whole tree, and after so many seconds SIGKILL
 until none is left. The same happens after GRACE seconds when the socket closes (the
 service was killed), on SIGTERM, and when the command itself ended.
+
+MEMORY is how many bytes the tree may use; 0: as many as it likes. Above that, the
+supervisor writes "memory BYTES" and kills the tree. Linux only.
 
 LOCK is the number of a locked file that stays open, so locked, until the whole tree
 is gone. The supervisor exits as the command did: its code, or 128 + its signal.
@@ -31,6 +34,10 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 # Seconds between two looks at what is still alive while a tree ends.
 PAUSE = 0.01
+# Seconds between two looks at how much memory a tree uses.
+WEIGH = 0.25
+# How much rather than a service the system ends an agent where memory runs out.
+EXPENDABLE = 500
 
 
 def main(arguments: list[str]) -> int:
@@ -39,15 +46,16 @@ def main(arguments: list[str]) -> int:
     # Neither end of these may reach the command: it would hold the lock and the lifeline.
     for number in (control.fileno(), int(arguments[1])):
         os.set_inheritable(number, False)
-    return Supervisor(control, grace=float(arguments[2])).run(arguments[3:])
+    return Supervisor(control, float(arguments[2]), int(arguments[3])).run(arguments[4:])
 
 
 class Supervisor:
     """One command, its descendants, and the service at the other end of `control`."""
 
-    def __init__(self, control: socket.socket, grace: float) -> None:
+    def __init__(self, control: socket.socket, grace: float, memory: int) -> None:
         self._control: socket.socket | None = control
         self._grace = grace
+        self._memory = memory
         self._stopping = False
         self._main = 0
         # Of the command, as waitpid gave it.
@@ -66,14 +74,24 @@ class Supervisor:
             os.dup2(silence, number)
         self._say(f"started {self._main}")
         while self._status is None and not self._stopping:
-            self._listen(None)
+            self._listen(WEIGH if self._memory else None)
             self._reap()
+            self._weigh()
         self._end_tree()
         return exit_code(self._status)
+
+    def _weigh(self) -> None:
+        """Ends a tree that uses more memory than it may, at once: it would take that of others."""
+        if not self._memory or (used := memory_of(descendants(os.getpid()))) <= self._memory:
+            return
+        self._say(f"memory {used}")
+        self._grace = 0
+        self._stopping = True
 
     def _become(self, command: list[str]) -> None:
         try:
             os.setsid()
+            give_way()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
@@ -202,6 +220,25 @@ def parents_by_ps() -> list[tuple[int, int]]:
         return [
             (int(pid), int(parent)) for pid, parent, stat in fields if int(pid) != ps.pid and stat[0] != "Z"
         ]
+
+
+def memory_of(pids: list[int]) -> int:
+    """Returns the bytes that processes have in memory for themselves alone; Linux only, elsewhere 0."""
+    pages = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 (pathlib would double the time to start)
+                _, resident, shared = file.read().split()[:3]
+        except OSError:
+            continue
+        pages += int(resident) - int(shared)
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def give_way() -> None:
+    """Has the system end this process, and what it starts, rather than a service where memory runs out."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (same)
+        file.write(str(EXPENDABLE))
 
 
 def send(pid: int, number: int) -> None:

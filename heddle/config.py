@@ -58,6 +58,10 @@ class Settings:
     project_budget_usd: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
     stop_grace: float
+    # HEDDLE_LEASE: seconds for which a worker's sessions go on without a leader; 0: without end.
+    lease: float
+    # HEDDLE_AGENT_MEMORY: bytes that an agent and all that it starts may use together; 0: no limit.
+    agent_memory: int
     # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
     agent_env: tuple[str, ...]
     # HEDDLE_LOG_FORMAT: console or json.
@@ -83,6 +87,8 @@ class Settings:
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
+            lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
+            agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),
             agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
             log_format=_choice(environ, "HEDDLE_LOG_FORMAT", "console", "json"),
             log_level=_choice(environ, "HEDDLE_LOG_LEVEL", "info", "debug", "warning", "error"),

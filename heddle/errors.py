@@ -5,6 +5,7 @@ a gRPC status with a google.rpc.ErrorInfo. A client turns that back with
 `from_rpc`. Reasons are documented in protos/heddle/v1/error_reason.proto.
 """
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -44,6 +45,7 @@ _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
     pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
     pb.ERROR_REASON_DISK_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_SLOT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_NO_DESCRIPTORS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_WORKER: grpc.StatusCode.UNAVAILABLE,
     pb.ERROR_REASON_DRAINING: grpc.StatusCode.UNAVAILABLE,
     pb.ERROR_REASON_DATABASE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
@@ -89,6 +91,20 @@ class HeddleError(Exception):
 def not_found(resource: object) -> HeddleError:
     """Returns the error for a resource that does not exist."""
     return HeddleError(pb.ERROR_REASON_NOT_FOUND, f"{resource} does not exist", resource=resource)
+
+
+def lacks_descriptors(error: OSError) -> bool:
+    """Says whether a process, or the machine, could open no more files."""
+    return error.errno in {errno.EMFILE, errno.ENFILE}
+
+
+def no_descriptors(error: OSError) -> HeddleError:
+    """Returns the error for a service that may open no more files."""
+    return HeddleError(
+        pb.ERROR_REASON_NO_DESCRIPTORS,
+        f"the worker has no file descriptors left ({error.strerror}): raise their number (ulimit -n, LimitNOFILE="
+        " of a systemd unit), or set HEDDLE_SLOTS lower",
+    )
 
 
 def invalid_field(field: str, description: str) -> HeddleError:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from heddle import errors, pb
+from heddle.failpoints import failpoint
 
 
 class EpochFence:
@@ -31,6 +32,8 @@ class EpochFence:
             with scratch.open("w") as file:
                 file.write(str(epoch))
                 file.flush()
+                failpoint("fence.before_sync")
                 os.fsync(file.fileno())
             scratch.replace(self._path)
+            failpoint("fence.after_sync")
             self._highest = epoch

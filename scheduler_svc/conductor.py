@@ -13,6 +13,7 @@ import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leading import Lead, tries
@@ -35,7 +36,7 @@ _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
 class _StoppedError(Exception):
-    """The operator stopped the attempt before it had a session."""
+    """The attempt was stopped before it had a session, or after its worker, which is away, let go of it."""
 
 
 class Conductor:
@@ -91,7 +92,13 @@ class Conductor:
     async def _has_session(self, assignment: Assignment) -> bool:
         request = pb.GetSessionRequest(attempt=str(self._attempt))
         try:
-            await self._ask(assignment, lambda worker: worker.agent.GetSession, request, _SESSION_TIMEOUT)
+            await self._ask(
+                assignment,
+                lambda worker: worker.agent.GetSession,
+                request,
+                _SESSION_TIMEOUT,
+                stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+            )
         except HeddleError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return False
@@ -106,7 +113,11 @@ class Conductor:
             base_commit=assignment.base_commit,
         )
         answer = await self._ask(
-            assignment, lambda worker: worker.worktree.EnsureWorktree, request, _GIT_TIMEOUT, stoppable=True
+            assignment,
+            lambda worker: worker.worktree.EnsureWorktree,
+            request,
+            _GIT_TIMEOUT,
+            stoppable=lambda: True,
         )
         worktree: pb.Worktree = answer.worktree
         if worktree.path != assignment.worktree_path:
@@ -144,7 +155,13 @@ class Conductor:
                 "HEDDLE_ATTEMPT": str(name.number),
             },
         )
-        await self._ask(assignment, lambda worker: worker.agent.StartSession, request, _SESSION_TIMEOUT)
+        await self._ask(
+            assignment,
+            lambda worker: worker.renewing().agent.StartSession,
+            request,
+            _SESSION_TIMEOUT,
+            stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+        )
 
     async def _prompt(self, spec: pb.PlanTask) -> str:
         """Returns what the agent is told: after a failure also what failed. A script heeds nothing."""
@@ -156,12 +173,15 @@ class Conductor:
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
         """Takes the session's events in until its last; goes on after every break."""
         after = assignment.session_sequence
+        has_let_go = partial(self._lead.workers.has_let_go, assignment.worker)
         async for _ in tries():
             try:
                 worker = self._lead.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
+                failpoint("WatchSession.before_call")
                 stream = worker.agent.WatchSession(request)
                 async for answer in stream:
+                    failpoint("WatchSession.after_call")
                     if not answer.events:
                         continue
                     result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
@@ -176,6 +196,8 @@ class Conductor:
                 if problem.code is not _UNAVAILABLE:
                     raise problem from error
                 self._log.info("session_watch_broken", error=problem.message)
+                if has_let_go() and await self._stop_requested():
+                    raise _StoppedError from error
         raise AssertionError("tries() has no end")
 
     async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
@@ -239,12 +261,12 @@ class Conductor:
         request: Any,
         timeout: float,
         *,
-        stoppable: bool = False,
+        stoppable: Callable[[], bool] = lambda: False,
     ) -> T:
         """Asks the worker until it answers: waits while it is away or has no slot.
 
-        `stoppable`: nothing can run yet, so a stop ends the wait for a worker
-        that is away.
+        `stoppable` says whether nothing of the attempt can run on a worker that is
+        away, so that a stop ends the wait.
         """
         async for _ in tries():
             try:
@@ -255,7 +277,7 @@ class Conductor:
                 if error.code is not _UNAVAILABLE and not full:
                     raise
                 self._log.info("worker_not_ready", error=error.message)
-                if (full or stoppable) and await self._stop_requested():
+                if (full or stoppable()) and await self._stop_requested():
                     raise _StoppedError from error
         raise AssertionError("tries() has no end")
 

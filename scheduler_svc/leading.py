@@ -7,6 +7,7 @@ from typing import Final, Self, TypeVar
 from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.leadership import check_epoch
 from scheduler_svc.store.recording import ShouldRetry
@@ -60,12 +61,17 @@ class Lead:
 
         `work` may run again after a commit in doubt, so it checks what it finds.
         """
+        point = getattr(work, "func", work).__name__.removeprefix("_")
+        failpoint(f"{point}.before_commit")
         async for _ in tries():
             try:
-                return await self._database.submit(work, *topics, guard=self._guard)
+                written = await self._database.submit(work, *topics, guard=self._guard)
             except HeddleError as error:
                 if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
                     raise
+            else:
+                failpoint(f"{point}.after_commit")
+                return written
         raise AssertionError("tries() has no end")
 
     async def read(self, work: Work[T]) -> T:

@@ -80,12 +80,14 @@ class Loop:
                 epoch, self._database, self._workers, clock=self._clock, should_retry=self._should_retry
             )
             crew = Crew(lead)
+            self._workers.lead(epoch)
             try:
                 await self._lead(lead, crew)
                 log.warning("deposed", epoch=epoch)
             except Exception:
                 log.exception("leading_failed", epoch=epoch)
             finally:
+                self._workers.lead(0)
                 await crew.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
@@ -135,7 +137,7 @@ class Loop:
     async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
         """Writes the actions in one transaction; returns those that held, each start with its assignment."""
 
-        def write(
+        def act_on(
             connection: sa.Connection, chosen: Sequence[Action]
         ) -> list[tuple[Action, Assignment | None]]:
             return [
@@ -145,7 +147,7 @@ class Loop:
             ]
 
         try:
-            return await lead.write(partial(write, chosen=actions), *_topics(actions))
+            return await lead.write(partial(act_on, chosen=actions), *_topics(actions))
         except HeddleError:
             raise
         except Exception:
@@ -154,7 +156,7 @@ class Loop:
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
-                held += await lead.write(partial(write, chosen=[action]), *_topics([action]))
+                held += await lead.write(partial(act_on, chosen=[action]), *_topics([action]))
             except HeddleError:
                 raise
             except Exception:

@@ -1,9 +1,10 @@
 """The workers as this replica sees them, and calls to them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import grpc
 import structlog
@@ -12,6 +13,7 @@ from heddle import errors, pb
 from heddle.channels import open_channel
 from heddle.config import Tls, WorkerAddress
 from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
 from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.snapshot import WorkerView
@@ -47,10 +49,37 @@ class Worker:
     agent: "AgentServiceAsyncStub"
     worktree: "WorktreeServiceAsyncStub"
     state: pb.Worker = field(default_factory=pb.Worker)
+    # When a request that renews its lease was sent last, or may have been by a leader before.
+    renewed: float = field(default_factory=time.monotonic)
 
     @property
     def free_slots(self) -> int:
         return self.state.slots - self.state.running_sessions
+
+    def renewing(self) -> Self:
+        """Returns it for a request that renews its lease; raises NO_WORKER while it is away.
+
+        What is sent then may arrive without our hearing of it, and would prolong a
+        lease of which we believe that it runs out.
+        """
+        if not self.state.connected:
+            raise no_worker(f"worker {self.name} is away: {self.state.reason}")
+        self.renewed = time.monotonic()
+        return self
+
+    def has_let_go(self) -> bool:
+        """Says whether its lease has run out while it was away, so that none of its sessions is left."""
+        if self.state.connected or not self.state.HasField("lease"):
+            return False
+        return time.monotonic() - self.renewed > self.state.lease.ToNanoseconds() / 1e9
+
+    @property
+    def pause(self) -> float:
+        """Seconds until its next heartbeat."""
+        if not self.state.connected:
+            return _POLL_LOST
+        lease = self.state.lease.ToNanoseconds() / 1e9
+        return min(POLL_INTERVAL, lease / 5) if lease else POLL_INTERVAL
 
 
 class Workers:
@@ -62,6 +91,8 @@ class Workers:
         self._channels: list[grpc.aio.Channel] = []
         self._workers: dict[str, Worker] = {}
         self._polls: list[asyncio.Task[None]] = []
+        # Of the leader in this replica; 0 while it does not lead.
+        self._epoch = 0
         self.on_change: Callable[[pb.Worker], None] = lambda _: None
 
     async def start(self) -> None:
@@ -84,6 +115,12 @@ class Workers:
         for channel in self._channels:
             await channel.close()
 
+    def lead(self, epoch: int) -> None:
+        """Has heartbeats renew the workers' leases from now on; 0 ends that."""
+        self._epoch = epoch
+        for worker in self._workers.values():
+            worker.renewed = time.monotonic()
+
     def get(self, name: str) -> Worker:
         """Returns the worker; raises NO_WORKER if the settings name none such."""
         worker = self._workers.get(name)
@@ -97,6 +134,11 @@ class Workers:
         """Returns how many sessions a worker takes at once; 0 if that is not known."""
         worker = self._workers.get(name)
         return worker.state.slots if worker else 0
+
+    def has_let_go(self, name: str) -> bool:
+        """Says whether none of a worker's sessions is left, as it has been away for longer than its lease."""
+        worker = self._workers.get(name)
+        return worker is not None and worker.has_let_go()
 
     def most_free(self) -> Worker:
         """Returns the connected worker with the most free slots; raises NO_WORKER if none is."""
@@ -120,19 +162,25 @@ class Workers:
 
     async def _poll(self, worker: Worker) -> None:
         while True:
-            await asyncio.sleep(POLL_INTERVAL if worker.state.connected else _POLL_LOST)
+            await asyncio.sleep(worker.pause)
             await self._heartbeat(worker)
 
     async def _heartbeat(self, worker: Worker) -> None:
         was_connected = worker.state.connected
         try:
-            answer = await call(
-                worker.name, worker.agent.GetWorker, pb.GetWorkerRequest(), _HEARTBEAT_TIMEOUT
-            )
+            request = pb.GetWorkerRequest()
+            if self._epoch and was_connected:
+                request.epoch = self._epoch
+                worker.renewing()
+            answer = await call(worker.name, worker.agent.GetWorker, request, _HEARTBEAT_TIMEOUT)
             worker.state.CopyFrom(answer.worker)
             worker.state.connected = True
             worker.state.reason = ""
         except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                # A newer leader renews it; this one's own next write tells it so.
+                self._epoch = 0
+                return
             worker.state.connected = False
             worker.state.reason = error.message
         # What the settings call it: resources and pins use that name.
@@ -161,7 +209,11 @@ def from_worker(worker: str, error: grpc.aio.AioRpcError) -> HeddleError:
 
 async def call(worker: str, method: Callable[..., Awaitable[T]], request: Any, timeout: float) -> T:
     """Calls a worker once, for at most `timeout` seconds; raises HeddleError."""
+    point = type(request).__name__.removesuffix("Request").removeprefix("AgentService")
+    failpoint(f"{point}.before_call")
     try:
-        return await method(request, timeout=timeout)
+        answer = await method(request, timeout=timeout)
     except grpc.aio.AioRpcError as error:
         raise from_worker(worker, error) from error
+    failpoint(f"{point}.after_call")
+    return answer

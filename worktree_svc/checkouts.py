@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb
+from heddle.failpoints import failpoint
 from worktree_svc import files, refs
 from worktree_svc.git import Git
 from worktree_svc.projects import Project
@@ -76,7 +77,9 @@ def create(project: Project, place: Place, commit: str) -> None:
     place.path.parent.mkdir(parents=True, exist_ok=True)
     # Without a branch, as git would guess at a name's meaning: HEAD is set when the worktree is settled.
     options = ("--quiet", "--detach", "--no-checkout")
+    failpoint("create.before_add")
     project.exposed_git.text("worktree", "add", *options, str(place.path), commit)
+    failpoint("create.after_add")
 
 
 def forget(project: Project, place: Place) -> None:
@@ -151,15 +154,19 @@ def settle(place: Place, folder: Path) -> None:
 def reset(project: Project, place: Place, head: str) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay."""
     folder = mend(project, place)
+    failpoint("reset.before_move")
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
+    failpoint("reset.after_move")
     git = project.git.at(place.path, index=place.index)
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
     # Former screenshots, also where the project ignores them; what it tracks there comes back.
     for name in ARTIFACTS:
         files.remove(place.path / name)
     insist(git, "read-tree", "--reset", "-u", head)
+    failpoint("reset.before_clean")
     # Twice forced: a folder that is a repository of its own goes too.
     insist(git, "clean", "--quiet", "-d", "--force", "--force")
+    failpoint("reset.after_clean")
     settle(place, folder)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import structlog
 
 from heddle import errors, pb
+from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from worktree_svc import checkouts, history, messages, projects, refs, snapshots
 from worktree_svc.git import Git
@@ -61,6 +62,7 @@ class Commits:
         commit = own_git.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
         snapshots.own(project, head, commit)
         self.still_leads(epoch)
+        failpoint("commit_task.before_move")
         refs.move(
             project.git,
             [
@@ -68,6 +70,7 @@ class Commits:
                 refs.Move(refs.branch_ref(epic.branch), commit, None),
             ],
         )
+        failpoint("commit_task.after_move")
         self._finish(project, place, commit)
         log.info("task_committed", attempt=str(attempt), commit=commit)
         return Committed(project.git, commit)
@@ -78,7 +81,9 @@ class Commits:
         if state is None or state.head == commit:
             return
         checkouts.settle(place, checkouts.mend(project, place))
+        failpoint("commit_task.before_state")
         self.states.save(place, replace(state, head=commit))
+        failpoint("commit_task.after_state")
 
 
 def _check_descent(project: Project, place: Place, head: str) -> None:

@@ -34,11 +34,13 @@ def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
 
 
 @contextmanager
-def full_is_said() -> Iterator[None]:
-    """Turns the system's own "no space left" into DISK_FULL."""
+def want_is_said() -> Iterator[None]:
+    """Turns what the system says where space or file descriptors are gone into DISK_FULL and NO_DESCRIPTORS."""
     try:
         yield
     except OSError as error:
+        if errors.lacks_descriptors(error):
+            raise errors.no_descriptors(error) from error
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
         raise errors.HeddleError(

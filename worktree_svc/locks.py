@@ -53,7 +53,7 @@ class Jobs:
 
     async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
         def checked() -> Result:
-            with disk.full_is_said():
+            with disk.want_is_said():
                 return job()
 
         loop = asyncio.get_running_loop()

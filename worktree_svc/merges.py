@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from heddle import errors, pb
+from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from worktree_svc import messages, projects, refs, trees
 from worktree_svc.git import Git, failure
@@ -105,7 +106,9 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     commit = found.onto if found.already else _commit(project, request, found)
     if commit == found.target:
         return Merged(commit, found.already, found.tree)
+    failpoint("merge.before_move")
     moved = refs.try_move(git, [refs.Move(ref, commit, found.target or refs.ABSENT)])
+    failpoint("merge.after_move")
     if moved.code:
         (now,) = refs.read(git, ref)
         if now == found.target:

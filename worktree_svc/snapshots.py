@@ -7,6 +7,7 @@ index, not its HEAD. The index is the service's own, as of the last clean moment
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from worktree_svc import checkouts, files, messages, refs, trees
 from worktree_svc.git import Git, Output, decode, encode, failure
@@ -70,7 +71,9 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     parents = [argument for tip in tips for argument in ("-p", tip)]
     commit = git.by(project.author()).text("commit-tree", *parents, tree, stdin=message.encode())
     own(project, head, commit)
+    failpoint("keep.before_move")
     refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
+    failpoint("keep.after_move")
     return Kept(ref, commit)
 
 

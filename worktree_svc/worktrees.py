@@ -8,6 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from heddle import errors, pb
+from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from worktree_svc import checkouts, disk, files, history, projects, refs, snapshots
 from worktree_svc.leadership import StillLeads
@@ -66,11 +67,14 @@ class Worktrees:
             return Ensured(state, place.path, created=False)
         self._check_disk(project)
         state = self.states.save(place, state)
+        failpoint("ensure.after_claim")
         head = history.accepted(project, state)
         # Work that lies there though nobody remembers whose it was gets this attempt's name.
         owner = state.owner if known or not checkouts.is_there(place) else attempt
         created = self._make_ready(project, place, replace(state, owner=owner), head)
+        failpoint("ensure.before_owner")
         state = self.states.save(place, replace(state, owner=attempt, head=head, cleaning=False))
+        failpoint("ensure.after_owner")
         log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
         return Ensured(state, place.path, created)
 
@@ -87,6 +91,7 @@ class Worktrees:
         head = history.accepted(project, state)
         created = self._make_ready(project, place, state, head)
         self.states.save(place, replace(state, head=head, cleaning=False))
+        failpoint("discard.after_state")
         ref = refs.kept_ref(attempt)
         (commit,) = refs.read(project.git, ref)
         log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=created)
@@ -103,14 +108,19 @@ class Worktrees:
             projects.check_same(self.folders, project, state.project)
             head = history.accepted(project, state)
             self._keep(project, place, state, head)
+            failpoint("remove.before_move")
             refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
+            failpoint("remove.after_move")
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
+        failpoint("remove.after_forget")
         files.remove(place.path)
         # Scratch files of a killed service included; the state last, as it says that there is work left.
         beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
-        for left in (*beside, place.state):
+        for left in beside:
             files.remove(left)
+        failpoint("remove.before_state")
+        files.remove(place.state)
         with suppress(OSError):  # not there, or other epics of the run still have theirs
             place.path.parent.rmdir()
         log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
@@ -147,6 +157,7 @@ class Worktrees:
         if state.owner and not state.cleaning:
             snapshots.keep(project, place, head, state.owner)
             self.states.save(place, replace(state, cleaning=True))
+            failpoint("keep.after_state")
 
     def _check_disk(self, project: Project) -> None:
         self.states.folder.mkdir(parents=True, exist_ok=True)

@@ -179,7 +179,9 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetWorker(self, request, context):
-        """Slots and agents of this worker. Also the scheduler's heartbeat.
+        """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
+        which keeps the worker's lease alive: without one for so long, the worker stops
+        its sessions. Without an epoch it only asks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

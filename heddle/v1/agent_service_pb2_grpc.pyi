@@ -87,7 +87,10 @@ class AgentServiceStub:
     - NOT_FOUND: this session has no such artifact.
     """
     GetWorker: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]
-    """Slots and agents of this worker. Also the scheduler's heartbeat."""
+    """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
+    which keeps the worker's lease alive: without one for so long, the worker stops
+    its sessions. Without an epoch it only asks.
+    """
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
@@ -148,7 +151,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     - NOT_FOUND: this session has no such artifact.
     """
     GetWorker: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]  # type: ignore[assignment]
-    """Slots and agents of this worker. Also the scheduler's heartbeat."""
+    """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
+    which keeps the worker's lease alive: without one for so long, the worker stops
+    its sessions. Without an epoch it only asks.
+    """
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
@@ -260,6 +266,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.GetWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.GetWorkerResponse, _abc.Awaitable[_agent_service_pb2.GetWorkerResponse]]:
-        """Slots and agents of this worker. Also the scheduler's heartbeat."""
+        """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
+        which keeps the worker's lease alive: without one for so long, the worker stops
+        its sessions. Without an epoch it only asks.
+        """
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

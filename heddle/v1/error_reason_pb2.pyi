@@ -69,6 +69,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_NO_SLOT: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
+    ERROR_REASON_NO_DESCRIPTORS: _ErrorReason.ValueType  # 62
+    """RESOURCE_EXHAUSTED: the service may open no more files."""
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 71
@@ -133,6 +135,8 @@ Metadata: path, free_bytes, needed_bytes.
 """
 ERROR_REASON_NO_SLOT: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
+ERROR_REASON_NO_DESCRIPTORS: ErrorReason.ValueType  # 62
+"""RESOURCE_EXHAUSTED: the service may open no more files."""
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 71

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -30,6 +31,7 @@ class Worker(_message.Message):
     AGENTS_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
@@ -42,6 +44,12 @@ class Worker(_message.Message):
     """Why it is not connected. Absent while it is."""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProgram]: ...
+    @_builtins.property
+    def lease(self) -> _duration_pb2.Duration:
+        """Once it has heard of no leader for so long, none of its sessions is left: it
+        has stopped them by itself. Absent: they go on without end.
+        """
+
     def __init__(
         self,
         *,
@@ -51,10 +59,11 @@ class Worker(_message.Message):
         agents: _abc.Iterable[Global___AgentProgram] | None = ...,
         connected: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        lease: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
 """Judges a fleet that has come to rest: git, files, processes and the database, each by itself."""
 
 import fcntl
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,11 +37,17 @@ def processes_below(home: Path) -> list[str]:
 def files_left(home: Path, repository: Path, scratch: Path) -> list[str]:
     """Returns the worktrees, locks and temporary files that should be gone."""
     # Right in their home lie the services' own: those files stay, and the locks die with their processes.
-    locks = [*repository.rglob("*.lock"), *home.glob("*/**/*.lock")]
+    locks = [*_locks_below(repository), *(lock for lock in _locks_below(home) if lock.parent != home)]
     wrong = [f"lock {path} is left" for path in locks]
     wrong += [f"temporary {path} is left" for path in scratch.iterdir()]
     listed = git(repository, "worktree", "list", "--porcelain").split("\n\n")
     return wrong + [f"worktree is left: {each.splitlines()[0]}" for each in listed[1:]]
+
+
+def _locks_below(folder: Path) -> Iterator[Path]:
+    """Yields the lock files below a folder that may still be changing."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.endswith(".lock"))
 
 
 def agents_of(journal: Path, run: RunName) -> list[str]:

@@ -1,8 +1,9 @@
 """An agent that tells when it is not alone, as the file system's locks know it.
 
-python soak_agent.py FOLDER LIMIT SEED: the journal and the locks are in FOLDER; LIMIT sessions
-may run at once in its run. It leaves a child behind in a session of its own, which holds its
-locks as well: whoever is to end it must end both.
+python soak_agent.py FOLDER LIMIT SEED [FAILURES]: the journal and the locks are in FOLDER; LIMIT
+sessions may run at once in its run. It leaves a child behind in a session of its own, which holds
+its locks as well: whoever is to end it must end both. FAILURES is the share of attempts that fail,
+0.1 if absent; the first attempt of a task called flaky always does.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 folder, limit, seed = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+failures = float(sys.argv[4]) if len(sys.argv) > 4 else 0.1
 run, epic, task, attempt = (os.environ[f"HEDDLE_{part}"] for part in ("RUN", "EPIC", "TASK", "ATTEMPT"))
 name = f"{run}/{epic}/{task}/{attempt}"
 
@@ -49,6 +51,6 @@ if chance.random() < 0.5:
 time.sleep(chance.uniform(0.02, 0.6))
 Path(epic).mkdir(exist_ok=True)
 (Path(epic) / f"{task}.txt").write_text(f"{name}\n")
-if chance.random() < 0.1:
+if chance.random() < failures or (task == "flaky" and attempt.endswith("/1")):
     sys.exit("this attempt was to fail")
 say("end")

@@ -36,6 +36,8 @@ class Fleet:
             "ui_svc": self.ui,
         }
         self._extra = dict(environment or {})
+        # How a service is started, where not as usual.
+        self.commands: dict[str, list[str]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -53,18 +55,19 @@ class Fleet:
             **self._extra,
         }
 
-    def spawn(self, service: str) -> None:
+    def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
         with (self.home / f"{service}.log").open("ab") as log:
             self._processes[service] = subprocess.Popen(
-                [sys.executable, "-m", service],
-                env={**self.environment, "HEDDLE_LISTEN": self._addresses[service]},
+                self.commands.get(service, [sys.executable, "-m", service]),
+                env={**self.environment, "HEDDLE_LISTEN": self._addresses[service], **(environment or {})},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        return self._processes[service]
 
     async def start(self, *services: str) -> None:
         """Starts the services and waits until each says SERVING; fails with its log if one does not."""

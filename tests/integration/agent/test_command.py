@@ -39,7 +39,7 @@ async def test_both_streams_are_told_apart(worker: Agents) -> None:
     [
         ("exit 0", "SUCCEEDED", ""),
         ("exit 3", "FAILED", "the agent exited with code 3"),
-        ("kill -9 $$", "FAILED", "the agent was ended by SIGKILL"),
+        ("kill -15 $$", "FAILED", "the agent was ended by SIGTERM"),
         ("no-such-program-here", "FAILED", "the agent exited with code 127"),
     ],
 )

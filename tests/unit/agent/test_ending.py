@@ -14,6 +14,8 @@ LIMITED = pb.SessionFinished(
 OVER_BUDGET = pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="all spent")
 # Only the scheduler says such a thing.
 STOPPED = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED, reason="no more")
+OUT_OF_MEMORY = ", as the system does where memory runs out"
+TOO_MUCH = "the agent and what it started used 5 MiB of memory, more than HEDDLE_AGENT_MEMORY allows"
 SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
 
@@ -22,8 +24,9 @@ SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
     [
         (Exit(code=0), None, Ending(pb.OUTCOME_SUCCEEDED, "", 0)),
         (Exit(code=3), None, Ending(pb.OUTCOME_FAILED, "the agent exited with code 3", 3)),
-        (Exit(signal=9), None, Ending(pb.OUTCOME_FAILED, "the agent was ended by SIGKILL")),
+        (Exit(signal=9), None, Ending(pb.OUTCOME_FAILED, f"the agent was ended by SIGKILL{OUT_OF_MEMORY}")),
         (Exit(signal=99), None, Ending(pb.OUTCOME_FAILED, "the agent was ended by signal 99")),
+        (Exit(signal=9, memory=5 << 20), None, Ending(pb.OUTCOME_FAILED, TOO_MUCH)),
         (Exit(), None, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
         (Exit(error="gone"), None, Ending(pb.OUTCOME_FAILED, "the agent could not be started: gone")),
         (Exit(code=0), FAILED, Ending(pb.OUTCOME_FAILED, "no credit", 0)),

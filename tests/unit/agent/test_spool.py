@@ -100,7 +100,7 @@ def test_private_folders_have_short_names(tmp_path: Path) -> None:
 def test_write_durably_replaces(tmp_path: Path) -> None:
     """A file is replaced as a whole, and no scratch file stays."""
     path = tmp_path / "file"
-    write_durably(path, b"one")
-    write_durably(path, b"two")
+    write_durably(path, b"one", "spec")
+    write_durably(path, b"two", "spec")
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]

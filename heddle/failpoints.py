@@ -1,0 +1,98 @@
+"""Places at which a test kills the process that passes them: nothing may be lost at any.
+
+Inert unless HEDDLE_FAILPOINT names a place, as in "accept.before_commit" or, for the third
+time that it is passed, "ingest.after_commit:3". Then the process ends by SIGKILL right there.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from itertools import product
+from typing import Final
+
+
+def _around(event: str, names: Iterable[str]) -> list[str]:
+    return [f"{name}.{when}_{event}" for name, when in product(names, ("before", "after"))]
+
+
+# The leader's transactions, by the function that does the work.
+COMMITS: Final = (
+    "act",
+    "act_on",
+    "append",
+    "record_worktree",
+    "ingest",
+    "accept",
+    "fail",
+    "epic_merged",
+    "epic_failed",
+    "run_merged",
+    "removed",
+)
+
+# What the scheduler asks of a worker.
+CALLS: Final = (
+    "GetWorker",
+    "InspectProject",
+    "EnsureWorktree",
+    "StartSession",
+    "WatchSession",
+    "GetSession",
+    "StopSession",
+    "CommitTask",
+    "DiscardAttempt",
+    "PredictConflicts",
+    "MergeBranch",
+    "RemoveWorktree",
+    "AnswerApproval",
+    "SendMessage",
+)
+
+# What worktree_svc changes in a repository, and in what it remembers of it.
+MOVES: Final = ("commit_task", "keep", "reset", "merge", "remove")
+STEPS: Final = (
+    "ensure.after_claim",
+    "keep.after_state",
+    "create.before_add",
+    "create.after_add",
+    "reset.before_clean",
+    "reset.after_clean",
+    "ensure.before_owner",
+    "ensure.after_owner",
+    "commit_task.before_state",
+    "commit_task.after_state",
+    "discard.after_state",
+    "remove.after_forget",
+    "remove.before_state",
+)
+
+# What agent_svc puts on disk; the fence is worktree_svc's as well.
+SYNCS: Final = ("events", "reserve", "spec", "artifact", "agent", "result", "fence")
+
+NAMES: Final = frozenset(
+    [
+        *_around("commit", COMMITS),
+        *_around("call", CALLS),
+        *_around("move", MOVES),
+        *STEPS,
+        *_around("sync", SYNCS),
+    ]
+)
+
+_mutex = threading.Lock()
+_armed, _, _nth = os.environ.get("HEDDLE_FAILPOINT", "").partition(":")
+_left = int(_nth or 1)
+if _armed and _armed not in NAMES:
+    raise SystemExit(f"HEDDLE_FAILPOINT names no place: {_armed}")
+
+
+def failpoint(name: str) -> None:
+    """Ends this process if it is the place, and the time, that HEDDLE_FAILPOINT names."""
+    if name != _armed:
+        return
+    global _left  # noqa: PLW0603 (one process, one place)
+    with _mutex:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,297 @@
+"""Kills a service at each failpoint in turn, while real agents work, and then looks for broken promises.
+
+Several fleets work beside each other; each has one service that dies at its points, one after the
+other. For each point there is a run that leads there. The next life of the service, armed with the
+next point, takes up what the one before left: so many a restart is itself cut short.
+
+python -m tests.chaos.matrix [POINT …]
+"""
+
+import asyncio
+import base64
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from heddle import failpoints, pb
+from heddle.client import HeddleClient
+from heddle.errors import HeddleError
+from tests.chaos import evidence
+from tests.support import acp_agent
+from tests.support.fleet import GRPC_SERVICES, Fleet
+from tests.support.repositories import git, make_repository
+
+# Seconds until a service must have died at its point, and until all must be at rest.
+DEADLINE: Final = 60
+REST: Final = 90
+
+SLOTS: Final = 16
+
+# Makes a run that leads to a point, and returns at its end.
+Scenario: TypeAlias = Callable[[HeddleClient, str], Coroutine[Any, Any, None]]
+
+_AGENT: Final = Path(__file__).with_name("soak_agent.py")
+_PICTURE: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One service and the points at which it is to die, in order."""
+
+    service: str
+    points: Sequence[str]
+
+
+def crossings(points: Iterable[str]) -> list[Crossing]:
+    """Returns the fleets to run: as many as the machine can bear, none of them much longer than another."""
+    chosen = sorted(points)
+    kinds = {
+        "scheduler_svc": [each for each in chosen if each.endswith(("_commit", "_call"))],
+        "agent_svc": [each for each in chosen if each.endswith("_sync")],
+        "worktree_svc": [
+            each
+            for each in chosen
+            if each.startswith("fence.") or not each.endswith(("_commit", "_call", "_sync"))
+        ],
+    }
+    lanes = {"scheduler_svc": 3, "agent_svc": 2, "worktree_svc": 2}
+    # A fence is only written where a leader is new: at the beginning.
+    order = {
+        service: sorted(each, key=lambda point: not point.startswith("fence."))
+        for service, each in kinds.items()
+    }
+    found = [
+        Crossing(service, order[service][lane::count])
+        for service, count in lanes.items()
+        for lane in range(count)
+    ]
+    return [each for each in found if each.points]
+
+
+class Lane:
+    """One fleet whose `service` dies at each of its points."""
+
+    def __init__(self, folder: Path, crossing: Crossing) -> None:
+        self._folder = folder
+        self._service, self._points = crossing.service, crossing.points
+        self._repository = make_repository(folder / "repository")
+        self._home = folder / "home"
+        for name in ("journal", "scratch"):
+            (folder / name).mkdir()
+        (folder / "picture.png").write_bytes(_PICTURE)
+        settings = {"TMPDIR": str(folder / "scratch"), "HEDDLE_STOP_GRACE": "1", "HEDDLE_SLOTS": str(SLOTS)}
+        self._fleet = Fleet(self._home, settings)
+        self._watched: dict[str, list[pb.Event]] = {}
+        self._wrong: list[str] = []
+        self._usual_runs: list[asyncio.Task[None]] = []
+
+    async def run(self) -> list[str]:
+        """Returns what was broken."""
+        try:
+            await self._fleet.start(*(each for each in GRPC_SERVICES if each != self._service))
+            async with HeddleClient(self._fleet.scheduler, actor="user:ada", patience=REST) as client:
+                working = [task for point in self._points for task in await self._cross(client, point)]
+                await self._fleet.start(self._service)
+                async with asyncio.timeout(REST):
+                    await asyncio.gather(*working)
+                await self._settle()
+        except TimeoutError:
+            self._wrong.append(f"{self._service}: not at rest after {REST} s")
+        finally:
+            self._fleet.stop()
+        self._judge()
+        return self._wrong
+
+    async def _cross(self, client: HeddleClient, point: str) -> list[asyncio.Task[None]]:
+        """Returns once the service has died at `point`, with the runs that were made for that and go on."""
+        process = self._spawn(point)
+        scenario = self._scenario(point)
+        usual = scenario == self._usual
+        if usual:
+            # What runs already may lead there.
+            await self._until(lambda: process.poll() is not None or not self._under_way())
+        working: list[asyncio.Task[None]] = []
+        if process.poll() is None:
+            working.append(asyncio.create_task(scenario(client, point)))
+            if usual:
+                self._usual_runs += working
+        if point.startswith("GetSession."):
+            # It is asked of sessions that are there when a leader is new.
+            await self._until(lambda: process.poll() is not None or self._has_seen(point, "session_started"))
+            if process.poll() is None:
+                self._fleet.kill(self._service)
+                process = self._spawn(point)
+        await self._until(lambda: process.poll() is not None or all(each.done() for each in working))
+        if process.poll() != -signal.SIGKILL:
+            self._wrong.append(f"{point} was never reached")
+            self._fleet.kill(self._service)
+        if self._service == "agent_svc":
+            # A task is not to lose so many sessions that it is given up.
+            await self._fleet.start(self._service)
+            await asyncio.gather(*working)
+            self._fleet.kill(self._service)
+        return working
+
+    def _spawn(self, point: str) -> "subprocess.Popen[bytes]":
+        return self._fleet.spawn(self._service, {"HEDDLE_FAILPOINT": point})
+
+    def _under_way(self) -> bool:
+        return any(not run.done() for run in self._usual_runs)
+
+    async def _usual(self, client: HeddleClient, point: str) -> None:
+        await self._play(client, point, self._plan({"a": ["flaky"], "b": ["one"]}))
+
+    def _scenario(self, point: str) -> Scenario:  # noqa: PLR0911 (one for each kind)
+        match point.partition(".")[0]:
+            case "append":
+                return partial(
+                    self._play,
+                    plan=self._plan({"a": ["one"], "b": ["one"]}, "command:echo $HEDDLE_EPIC > same.txt"),
+                    succeeds=False,
+                )
+            case "run_merged":
+                return partial(self._play, plan=self._plan({"a": ["one"]}), target=f"side/{point}")
+            case "epic_failed":
+                return partial(self._play, plan=self._blocked_merge(), succeeds=False)
+            case "StopSession":
+                return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
+            case "GetSession":
+                return partial(self._play, plan=self._plan({"a": ["one"]}, "command:sleep 4; echo x > x.txt"))
+            case "AnswerApproval" | "SendMessage":
+                return self._answer
+            case "agent":
+                command = f"acp:{sys.executable} {acp_agent.__file__}"
+                return partial(self._play, plan=self._plan({"a": ["one"]}, command))
+            case "artifact":
+                shot = f"mkdir -p .heddle/screenshots; cp {self._folder}/picture.png .heddle/screenshots/; echo x > x"
+                return partial(self._play, plan=self._plan({"a": ["one"]}, f"command:{shot}"))
+            case _:
+                return self._usual
+
+    def _plan(self, epics: dict[str, list[str]], agent: str = "") -> pb.Plan:
+        own = f"command:{sys.executable} -S {_AGENT} {self._folder / 'journal'} 2 0 0"
+        plan = pb.Plan(name="Matrix", defaults=pb.TaskDefaults(agent=agent or own, retries=1))
+        for key, tasks in epics.items():
+            plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
+        return plan
+
+    def _blocked_merge(self) -> pb.Plan:
+        """Returns a plan whose second epic checks out the branch into which it is to be merged."""
+        checkout = f"git -C {self._repository} worktree add -q {self._folder}/taken heddle/$HEDDLE_RUN/merged"
+        plan = self._plan(
+            {"a": ["one"], "b": ["one"]},
+            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {self._folder}/taken || {checkout}",
+        )
+        plan.epics[1].depends_on.append("a")
+        return plan
+
+    async def _play(
+        self, client: HeddleClient, point: str, plan: pb.Plan, *, target: str = "", succeeds: bool = True
+    ) -> None:
+        """Makes a run and watches it to its end."""
+        if target:
+            git(self._repository, "branch", target)
+        request = pb.CreateRunRequest(
+            plan=plan, project=str(self._repository), max_parallel=2, merge_into=target, request_id=point
+        )
+        run = (await client.create_run(request)).name
+        events = self._watched[f"{point} {run}"] = []
+        async for answer in client.watch_run(run):
+            events.extend(answer.events)
+        ended = await client.get_run(run)
+        if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
+            self._wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
+        if plan.epics[-1].depends_on and (self._folder / "taken").exists():
+            git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
+
+    async def _cancel(self, client: HeddleClient, point: str, plan: pb.Plan) -> None:
+        playing = asyncio.create_task(self._play(client, point, plan, succeeds=False))
+        run = await self._seen(point, "session_started")
+        await client.cancel_run(run)
+        await playing
+
+    async def _answer(self, client: HeddleClient, point: str) -> None:
+        """Says something to an agent that asks, and then answers it."""
+        plan = self._plan({"a": ["one"]}, "scripted")
+        plan.epics[0].tasks[0].script.add().ask.question = "May I?"
+        playing = asyncio.create_task(self._play(client, point, plan))
+        run = await self._seen(point, "approval_requested")
+        asked = next(each for each in self._events(point) if each.HasField("approval_requested"))
+        attempt = f"{run}/epics/{asked.epic}/tasks/{asked.task}/attempts/{asked.attempt}"
+        await client.send_message(attempt, "Be quick", message_id=point)
+        try:
+            await client.resolve_approval(attempt, asked.approval_requested.approval_id, approved=True)
+        except HeddleError as refused:
+            # The call that died had told the agent, which has ended meanwhile.
+            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
+                raise
+        await playing
+
+    def _events(self, point: str) -> list[pb.Event]:
+        return next((events for name, events in self._watched.items() if name.startswith(f"{point} ")), [])
+
+    def _has_seen(self, point: str, kind: str) -> bool:
+        return any(event.WhichOneof("payload") == kind for event in self._events(point))
+
+    async def _seen(self, point: str, kind: str) -> str:
+        """Returns the name of the point's run once an event of `kind` was seen in it."""
+        await self._until(lambda: self._has_seen(point, kind))
+        return self._events(point)[0].run
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        """Waits for what has no event that could be waited for; goes on after the deadline."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                while not true():  # noqa: ASYNC110 (processes and logs ring no bell)
+                    await asyncio.sleep(0.02)
+
+    async def _settle(self) -> None:
+        """Lets a new leader remove what could not be removed before."""
+        self._fleet.kill("scheduler_svc")
+        await self._fleet.start("scheduler_svc")
+        async with asyncio.timeout(REST):
+            while evidence.files_left(self._home, self._repository, self._folder / "scratch"):  # noqa: ASYNC110 (git rings no bell)
+                await asyncio.sleep(0.5)
+
+    def _judge(self) -> None:
+        records = evidence.Records(f"sqlite:///{self._home / 'heddle.db'}")
+        self._wrong += records.violations(self._repository)
+        for name, events in self._watched.items():
+            self._wrong += records.watched(name.partition(" ")[2], events)
+        self._wrong += evidence.journal_says(self._folder / "journal")
+        self._wrong += evidence.processes_below(self._folder)
+        self._wrong += evidence.repository_is_sound(self._repository)
+        self._wrong += evidence.files_left(self._home, self._repository, self._folder / "scratch")
+
+
+async def cross(points: Iterable[str]) -> list[str]:
+    """Dies at each of `points`; returns what was broken. Then the folder, with every log, is kept and named."""
+    # The names of sockets below it must be short.
+    folder = Path(tempfile.mkdtemp(prefix="heddle-matrix-"))
+    lanes = []
+    for number, each in enumerate(crossings(points)):
+        (folder / str(number)).mkdir()
+        lanes.append(Lane(folder / str(number), each))
+    async with asyncio.TaskGroup() as group:
+        crossing = [group.create_task(lane.run()) for lane in lanes]
+    wrong = [each for lane in crossing for each in lane.result()]
+    if wrong:
+        return [*wrong, f"logs and databases are kept in {folder}"]
+    shutil.rmtree(folder)
+    return []
+
+
+if __name__ == "__main__":
+    broken = asyncio.run(cross(sys.argv[1:] or failpoints.NAMES))
+    print("\n".join(broken))
+    sys.exit(bool(broken))

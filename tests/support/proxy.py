@@ -1,0 +1,73 @@
+"""A TCP proxy whose connections a test may cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+
+
+class Proxy:
+    """Passes bytes on between its own loopback port and `target`, as host:port, unless it is cut."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+        self._whole = True
+        self.address = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, target: str) -> AsyncIterator[Self]:
+        """Listens until the end of the block."""
+        proxy = cls(target)
+        proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        proxy.address = f"127.0.0.1:{proxy._server.sockets[0].getsockname()[1]}"
+        try:
+            yield proxy
+        finally:
+            proxy._server.close()
+            proxy.cut()
+            await asyncio.gather(*proxy._links, return_exceptions=True)
+
+    def drop(self) -> None:
+        """Breaks every connection; new ones work."""
+        for link in self._links:
+            link.cancel()
+
+    def cut(self) -> None:
+        """Breaks every connection, and each new one at once."""
+        self._whole = False
+        self.drop()
+
+    def mend(self) -> None:
+        """Ends what `cut` began."""
+        self._whole = True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.ensure_future(self._link(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
+        with suppress(asyncio.CancelledError):
+            await link
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = self._target.rpartition(":")
+        ends = [writer]
+        try:
+            if self._whole:
+                back, forth = await asyncio.open_connection(host, int(port))
+                ends.append(forth)
+                await asyncio.gather(_pass_on(reader, forth), _pass_on(back, writer))
+        except OSError:
+            pass  # nobody listens there now, or one side is gone
+        finally:
+            for end in ends:
+                end.transport.abort()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+    raise ConnectionError

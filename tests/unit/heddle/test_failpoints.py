@@ -1,0 +1,108 @@
+"""The list of failpoints is that of the code."""
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+
+from heddle import failpoints
+from tests.unit.repo.files import ROOT
+
+SERVICES = ("heddle", "scheduler_svc", "worktree_svc", "agent_svc")
+
+
+def trees(*folders: str) -> Iterator[ast.Module]:
+    for path in chain.from_iterable((ROOT / folder).rglob("*.py") for folder in folders):
+        yield ast.parse(path.read_text())
+
+
+def calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
+    """Yields the calls of a function or a method called `name`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and last_name(node.func) == name:
+            yield node
+
+
+def last_name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def literals() -> set[str]:
+    """Returns the names that are written out."""
+    found = [call.args[0] for tree in trees(*SERVICES) for call in calls(tree, "failpoint")]
+    return {str(each.value) for each in found if isinstance(each, ast.Constant)}
+
+
+def written_by_the_leader() -> set[str]:
+    """Returns the functions whose work `Lead.write` is given, directly or by a variable of the same function."""
+    found = set()
+    for tree in trees("scheduler_svc"):
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.AsyncFunctionDef):
+                continue
+            for call in calls(function, "write"):
+                if last_name(getattr(call.func, "value", call)) not in {"lead", "_lead"}:
+                    continue
+                work = call.args[0]
+                given = [work] if isinstance(work, ast.Call) else assigned(function, last_name(work))
+                found |= {last_name(each.args[0]).removeprefix("_") for each in given}
+    return found
+
+
+def assigned(function: ast.AsyncFunctionDef, name: str) -> list[ast.Call]:
+    return [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        and last_name(node.targets[0]) == name
+        and isinstance(node.value, ast.Call)
+    ]
+
+
+def asked_of_workers() -> set[str]:
+    """Returns the RPCs that the scheduler calls once; what streams to a client changes nothing."""
+    found = {
+        node.attr
+        for tree in trees("scheduler_svc")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and last_name(node.value) in {"agent", "worktree"}
+    }
+    return {name for name in found if name[0].isupper()} - {"FetchArtifact", "DiffRevisions"}
+
+
+def test_every_place_is_in_the_list() -> None:
+    """Each transaction of the leader, each call of a worker, and each place that is written out is listed, and no other."""
+    assert written_by_the_leader() == set(failpoints.COMMITS)
+    assert asked_of_workers() == set(failpoints.CALLS)
+    named = {name for name in failpoints.NAMES if name.endswith(("_commit", "_call"))}
+    streamed = {"WatchSession.before_call", "WatchSession.after_call"}
+    files = {
+        f"{what}.{when}_sync"
+        for what in ("spec", "artifact", "agent", "result")
+        for when in ("before", "after")
+    }
+    assert literals() - streamed == failpoints.NAMES - named - files
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"), [("fail.before_commit:2", -signal.SIGKILL), ("", 0), ("fail", 1)]
+)
+def test_the_process_ends_at_the_place_that_is_named(setting: str, code: int) -> None:
+    """SIGKILL at the second pass where the setting says so; nothing without it; a wrong name is refused."""
+    passes = (
+        "from heddle.failpoints import failpoint\n"
+        "for _ in range(2): failpoint('accept.before_commit'); print('passed', flush=True); failpoint('fail.before_commit')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", passes],
+        env={**os.environ, "HEDDLE_FAILPOINT": setting},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert ended.stdout.count(b"passed") == (0 if code == 1 else 2)
