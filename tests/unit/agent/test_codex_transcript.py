@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_svc.hosts.codex.transcript import Transcript, plain_command
@@ -196,6 +196,8 @@ FIELDS = ("id", "text", "command", "changes", "server", "tool", "result", "items
 KINDS = ("agent_message", "command_execution", "file_change", "mcp_tool_call", "web_search", "todo_list")
 
 
+# How fast a busy machine draws says nothing about the code.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.sampled_from(("item.started", "item.completed", "turn.completed", "turn.failed", "error")),
     st.fixed_dictionaries({"type": st.sampled_from(KINDS)}, optional=dict.fromkeys(FIELDS, JSON)),
