@@ -29,6 +29,7 @@ COMMITS: Final = (
     "epic_failed",
     "run_merged",
     "removed",
+    "record_forecast",
 )
 
 # What the scheduler asks of a worker.

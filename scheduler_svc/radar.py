@@ -71,7 +71,7 @@ class Radar:
             now = self._lead.now()
             new, events = forecast(scene.in_play, found, scene.before, attempt, now)
             new.upstream = scene.upstream
-            write = partial(_write, run=attempt.run, new=new, events=events, now=now)
+            write = partial(_record_forecast, run=attempt.run, new=new, events=events, now=now)
             await self._lead.write(write, *([f"runs/{attempt.run}"] if events else []))
 
 
@@ -115,7 +115,7 @@ def _scene(connection: sa.Connection, attempt: AttemptName) -> _Scene | None:
     )
 
 
-def _write(
+def _record_forecast(
     connection: sa.Connection, run: str, new: pb.ConflictForecast, events: list[pb.Event], now: int
 ) -> None:
     """Keeps the forecast and adds the events, unless the run has ended meanwhile: its end is its last event."""

@@ -154,11 +154,7 @@ class Lane:
     def _scenario(self, point: str) -> Scenario:  # noqa: PLR0911 (one for each kind)
         match point.partition(".")[0]:
             case "append":
-                return partial(
-                    self._play,
-                    plan=self._plan({"a": ["one"], "b": ["one"]}, "command:echo $HEDDLE_EPIC > same.txt"),
-                    succeeds=False,
-                )
+                return self._lose_worker
             case "run_merged":
                 return partial(self._play, plan=self._plan({"a": ["one"]}), target=f"side/{point}")
             case "epic_failed":
@@ -213,6 +209,15 @@ class Lane:
             self._wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
         if plan.epics[-1].depends_on and (self._folder / "taken").exists():
             git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
+
+    async def _lose_worker(self, client: HeddleClient, point: str) -> None:
+        """Kills the agents' service in the midst of a run, which is written down."""
+        plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
+        playing = asyncio.create_task(self._play(client, point, plan))
+        await self._seen(point, "session_started")
+        self._fleet.kill("agent_svc")
+        await self._fleet.start("agent_svc")
+        await playing
 
     async def _cancel(self, client: HeddleClient, point: str, plan: pb.Plan) -> None:
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=False))
