@@ -215,7 +215,9 @@ class Lane:
         plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
         playing = asyncio.create_task(self._play(client, point, plan))
         await self._seen(point, "session_started")
+        scheduler = self._fleet._processes["scheduler_svc"]
         self._fleet.kill("agent_svc")
+        await self._until(lambda: scheduler.poll() is not None)
         await self._fleet.start("agent_svc")
         await playing
 
