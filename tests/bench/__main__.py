@@ -1,6 +1,6 @@
 """`make bench`: measures Heddle beside the alternatives and prints a table for each subject.
 
-python -m tests.bench                      everything, in about three minutes
+python -m tests.bench                      everything, in about five minutes
 python -m tests.bench scheduling           one subject; the others are below
 
 The tables are markdown; docs/performance.md holds those of a known machine.
@@ -17,7 +17,7 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import makespan_table, scheduling, streaming, worktrees
+from tests.bench import browser, makespan_table, scheduling, streaming, worktrees
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine.
@@ -28,6 +28,7 @@ SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "makespan": makespan_table.run,
     "streaming": streaming.run,
     "worktrees": worktrees.run,
+    "browser": browser.run,
 }
 
 

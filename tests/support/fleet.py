@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,6 +77,18 @@ class Fleet:
             self.spawn(service)
         await asyncio.gather(*(self._serving(service) for service in services))
 
+    async def start_web_app(self) -> None:
+        """Starts ui_svc alone and waits until it answers."""
+        self.spawn("ui_svc")
+        async with asyncio.timeout(START_DEADLINE):
+            while not await asyncio.to_thread(_answers, f"http://{self.ui}/healthz"):
+                if self._processes["ui_svc"].poll() is not None:
+                    raise AssertionError(f"ui_svc ended:\n{self.log('ui_svc')}")
+                await asyncio.sleep(0.05)  # nothing listens yet, so there is no event to wait for
+
+    def process_id(self, service: str) -> int:
+        return self._processes[service].pid
+
     def kill(self, service: str) -> None:
         """Ends a service at once (SIGKILL)."""
         process = self._processes.pop(service)
@@ -130,6 +144,14 @@ async def running_fleet(home: Path, environment: Mapping[str, str] | None = None
         yield fleet
     finally:
         fleet.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (loopback)
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
 
 
 def free_ports(count: int) -> list[int]:

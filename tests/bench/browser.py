@@ -1,0 +1,215 @@
+"""The web app in a real browser on a busy run: the first card, the delay of an event, frames, modals, long logs.
+
+A real ui_svc process and a real Chromium; only the scheduler is made up, so that the
+load is as large as asked and the same each time (busy_scheduler.py).
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+import socketio  # type: ignore[import-untyped]  # ships no types
+from playwright.async_api import Browser, Page, async_playwright
+
+from heddle.serving import Server
+from tests.bench.busy_scheduler import RUN, BusyScheduler, attempt_of
+from tests.bench.table import Table, percentile
+from tests.browser_setup import ADVICE, chromium_path
+from tests.e2e.conftest import FLAGS
+from tests.support.fleet import Fleet
+
+# Summaries a second over all cards; the API sends at most two a second for each session.
+RATE: Final = 1000
+
+LOG_LINES: Final = 100_000
+VIEWERS: Final = 20
+
+# Seconds of each measurement under load.
+PERIOD: Final = 10.0
+
+_TIMEOUT: Final = 60_000  # ms
+
+# Notes in the page, for every text that says when it was sent, how many ms ago that was,
+# and when each frame was drawn.
+_OBSERVE: Final = """() => {
+  window.delays = [];
+  window.frames = [];
+  const note = (text) => {
+    const sent = /sent=([0-9.]+)/.exec(text ?? "");
+    if (sent) window.delays.push(performance.timeOrigin + performance.now() - Number(sent[1]));
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "characterData") note(change.target.data);
+      else for (const node of change.addedNodes) note(node.textContent);
+    }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  const frame = (now) => { window.frames.push(now); requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+
+# Clicks a card; resolves with the ms until the modal was painted.
+_OPEN_MODAL: Final = """(selector) => new Promise((resolve) => {
+  const began = performance.now();
+  const look = () => {
+    if (document.querySelector("dialog[open] .tabs")) requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - began)));
+    else requestAnimationFrame(look);
+  };
+  document.querySelector(selector).click();
+  look();
+})"""
+
+
+class Board(NamedTuple):
+    """What was measured on a board with so many cards."""
+
+    first_card: float
+    delays: list[float]
+    frames: float
+    modal: float
+
+
+async def run() -> Table:
+    """Measures; takes about a minute and a half."""
+    path = chromium_path()
+    if path is None:
+        raise RuntimeError(ADVICE)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            small = await _board(browser, 200)
+            large = await _board(browser, 1000)
+            log = await _long_log(browser)
+        finally:
+            await browser.close()
+    share, bytes_each = await _crowd(500)
+    return Table(
+        "Web app",
+        f"A real ui_svc and Chromium on one machine, {RATE:,} summaries a second for {PERIOD:.0f} s. "
+        "Delay: from the scheduler's send to the change on the page.",
+        ("figure", "measured", "aim", "ratio"),
+        [
+            _at_most("first card, cold, 200 cards, ms", small.first_card, 1500),
+            _at_most("event to page, 200 cards, median ms", percentile(small.delays, 50), None),
+            _at_most("event to page, 200 cards, 95th percentile, ms", percentile(small.delays, 95), 150),
+            _at_least("frames a second, 200 cards", small.frames, 50),
+            _at_most("modal painted, 200 cards, ms", small.modal, 100),
+            _at_most("first card, cold, 1,000 cards, ms", large.first_card, None),
+            _at_most("event to page, 1,000 cards, 95th percentile, ms", percentile(large.delays, 95), None),
+            _at_least("frames a second, 1,000 cards", large.frames, None),
+            _at_most("modal painted, 1,000 cards, ms", large.modal, None),
+            _at_most(f"log of {LOG_LINES:,} lines open, ms", log, 1000),
+            _at_most(f"500 sessions, {VIEWERS} viewers: ui_svc, % of a core", share * 100, 100),
+            _at_most("the same: kB a second to each viewer", bytes_each / 1000, None),
+        ],
+    )
+
+
+@asynccontextmanager
+async def _web_app(scheduler: BusyScheduler) -> AsyncIterator[tuple[str, int]]:
+    """Serves the web app on the scheduler; yields its address and the id of its process."""
+    server = Server(scheduler.service(), "127.0.0.1:0")
+    await server.start()
+    with tempfile.TemporaryDirectory() as scratch:
+        fleet = Fleet(Path(scratch) / "home", {"HEDDLE_SCHEDULER": server.address})
+        try:
+            await fleet.start_web_app()
+            yield f"http://{fleet.ui}", fleet.process_id("ui_svc")
+        finally:
+            fleet.stop()
+            await server.stop()
+
+
+async def _board(browser: Browser, cards: int) -> Board:
+    async with _web_app(BusyScheduler(cards, RATE)) as (url, _), _tab(browser) as page:
+        # The first visitor of a process also waits for what that reads once.
+        await _first_card(page, url)
+        async with _tab(browser) as cold:
+            first_card = await _first_card(cold, url)
+        await page.evaluate(_OBSERVE)
+        await asyncio.sleep(PERIOD)
+        delays, frames = await page.evaluate("[window.delays, window.frames]")
+        modal = await page.evaluate(_OPEN_MODAL, f'[data-attempt="{attempt_of(3)}"]')
+    if not delays:
+        raise RuntimeError("no event reached the page")
+    return Board(first_card, delays, len(frames) / PERIOD, modal)
+
+
+async def _first_card(page: Page, url: str) -> float:
+    """Returns the ms from the request to the first card."""
+    began = time.perf_counter()
+    await page.goto(f"{url}/{RUN}", wait_until="commit")
+    await page.wait_for_selector(".card", timeout=_TIMEOUT)
+    return (time.perf_counter() - began) * 1000
+
+
+async def _long_log(browser: Browser) -> float:
+    """Returns the ms from the click on the tab to the newest lines, in a page that has nothing of them yet."""
+    async with _web_app(BusyScheduler(10, 20, LOG_LINES)) as (url, _), _tab(browser) as page:
+        await _first_card(page, url)
+        began = time.perf_counter()
+        await page.click(f'[data-attempt="{attempt_of(3)}"]')
+        await page.click("#tab-logs")
+        await page.get_by_text(f"line {LOG_LINES - 1}:").first.wait_for(timeout=_TIMEOUT)
+        return (time.perf_counter() - began) * 1000
+
+
+async def _crowd(sessions: int) -> tuple[float, float]:
+    """Returns which share of a core the web app needs for VIEWERS of a board, and bytes a second to each.
+
+    Every session has the two summaries a second that the API allows. The viewers
+    are sockets that take every frame, as a browser's does.
+    """
+    async with _web_app(BusyScheduler(sessions, 2 * sessions)) as (url, process_id):
+        viewers = [socketio.AsyncClient() for _ in range(VIEWERS)]
+        received = 0
+
+        def take(frame: Any) -> None:
+            nonlocal received
+            received += len(str(frame))
+
+        try:
+            for viewer in viewers:
+                viewer.on("heddle_run", take)
+                await viewer.connect(
+                    url, socketio_path="/_nicegui_ws/socket.io", transports=["websocket"], wait_timeout=20
+                )
+                await viewer.call("heddle_look_at_run", {"name": str(RUN)}, timeout=30)
+            process = psutil.Process(process_id)
+            before, received = sum(process.cpu_times()[:2]), 0
+            await asyncio.sleep(PERIOD)
+            spent = sum(process.cpu_times()[:2]) - before
+        finally:
+            for viewer in viewers:
+                await viewer.disconnect()
+    if not received:
+        raise RuntimeError("no frame reached the viewers")
+    return spent / PERIOD, received / PERIOD / VIEWERS
+
+
+@asynccontextmanager
+async def _tab(browser: Browser) -> AsyncIterator[Page]:
+    """Opens a tab that has nothing in its cache."""
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(_TIMEOUT)
+    try:
+        yield await context.new_page()
+    finally:
+        await context.close()
+
+
+def _at_most(label: str, measured: float, aim: float | None) -> tuple[str, str, str, str]:
+    if aim is None:
+        return label, f"{measured:,.0f}", "", ""
+    return label, f"{measured:,.0f}", f"≤ {aim:,}", f"{measured / aim:.2f} x"
+
+
+def _at_least(label: str, measured: float, aim: float | None) -> tuple[str, str, str, str]:
+    if aim is None:
+        return label, f"{measured:,.0f}", "", ""
+    return label, f"{measured:,.0f}", f"≥ {aim:,}", f"{measured / aim:.2f} x"
