@@ -75,6 +75,11 @@ bench: $(BENCH_STAMP) ## Measure speed beside the alternatives; prints ratios
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2)
 
+.PHONY: screenshots
+screenshots: $(TEST_STAMP) ## Take pictures of every view in its states: make screenshots ONLY=board
+	$(BIN)/python -m tests.browser_setup
+	$(BIN)/python -m tests.screenshots $(if $(ONLY),--only $(ONLY))
+
 .PHONY: pins
 pins: $(TEST_STAMP) ## Renew requirements/*.txt from the ranges in pyproject.toml
 	$(BIN)/pip install --quiet 'uv>=0.9,<1'

@@ -1,0 +1,145 @@
+"""`make screenshots`: pictures of every view in its states, wide and narrow, light and dark.
+
+They go to build/screenshots/VIEW-STATE-WIDTH-SCHEME.png, to be looked at; those that
+documents show are copied to docs/screenshots/.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser_setup import ADVICE, chromium_path
+from tests.e2e.conftest import FLAGS
+from tests.e2e.runs import Runs
+from tests.e2e.servers import Servers
+from tests.screenshots import scenes
+from tests.support.repositories import make_repository
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FOLDER: Final = ROOT / "build" / "screenshots"
+
+SIZES: Final = {1440: 900, 390: 844}
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+
+# By the name of a picture: the document's.
+KEPT: Final = {
+    "board-busy-1440-light": "board.png",
+    "board-busy-1440-dark": "board-dark.png",
+    "board-busy-390-light": "board-phone.png",
+    "session-current-1440-light": "session.png",
+    "session-quality-1440-light": "quality.png",
+    "timeline-busy-1440-light": "timeline.png",
+    "changes-finished-1440-light": "changes.png",
+    "conflicts-busy-1440-light": "conflicts.png",
+    "report-finished-1440-light": "report.png",
+    "runs-busy-1440-light": "runs.png",
+}
+
+# Seconds that agents get to show something.
+_UNDER_WAY: Final = 12.0
+
+
+class View(NamedTuple):
+    """A picture's name, its address, and what is on the page once it can be taken."""
+
+    name: str
+    path: str
+    ready: str
+
+
+def main() -> int:
+    """Takes the pictures; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="pictures whose name holds this")
+    only = parser.parse_args().only
+    path = chromium_path()
+    if path is None:
+        print(ADVICE, file=sys.stderr)
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        servers = Servers(Path(scratch) / "home")
+        servers.start()
+        try:
+            _take(browser, servers.url, [View("runs-empty", "/", "main")], only)
+            repository = make_repository(
+                Path(scratch) / "shop", {"README.md": "# Shop\n", "part.py": "x = 1\n"}
+            )
+            _take(browser, servers.url, list(_scene(Runs(servers.url, repository))), only)
+        finally:
+            servers.stop()
+            browser.close()
+    for name, kept in KEPT.items():
+        if only in name:
+            shutil.copy(FOLDER / f"{name}.png", ROOT / "docs" / "screenshots" / kept)
+    print(f"The pictures are in {FOLDER.relative_to(ROOT)}")
+    return 0
+
+
+def _scene(runs: Runs) -> Iterator[View]:
+    """Starts a run for each state; yields the views once they have something to show."""
+    finished = runs.start(scenes.finished())
+    failing = runs.start(scenes.failing())
+    for key, *_ in scenes.EPICS[:4]:
+        runs.wait_for(f"{finished}/epics/{key}/tasks/task-1/attempts/1", "accepted")
+    runs.wait_for(f"{failing}/epics/invoices/tasks/task-1/attempts/1", "failed")
+    waiting = runs.start(scenes.waiting())
+    runs.wait_for(f"{waiting}/epics/schema/tasks/task-1/attempts/1", "waiting")
+    busy = runs.start(scenes.busy())
+    runs.wait_for(f"{busy}/epics/search/tasks/task-1/attempts/1", "running")
+    time.sleep(_UNDER_WAY)
+    session = f"/{busy}/epics/search/tasks/task-1/attempts/1"
+    yield View("runs-busy", "/", ".run-row, tbody tr")
+    for state, run in (("busy", busy), ("failing", failing), ("waiting", waiting), ("finished", finished)):
+        yield View(f"board-{state}", f"/{run}", ".lane")
+    for tab in ("current", "history", "logs", "screenshots", "quality", "costs"):
+        yield View(f"session-{tab}", f"{session}?tab={tab}", "#tab-panel > *")
+    done = f"/{failing}/epics/invoices/tasks/task-1/attempts/1"
+    yield View("session-quality-failing", f"{done}?tab=quality", "#tab-panel > *")
+    for state, run in (("busy", busy), ("finished", finished)):
+        yield View(f"timeline-{state}", f"/{run}/timeline", "main")
+        yield View(f"changes-{state}", f"/{run}/changes", "main")
+        yield View(f"conflicts-{state}", f"/{run}/conflicts", "main")
+        yield View(f"report-{state}", f"/{run}/report", "main")
+    yield View("costs", "/costs", "main")
+    yield View("not-found", "/runs/none-such", "main")
+
+
+def _take(browser: Browser, url: str, views: list[View], only: str) -> None:
+    for view in views:
+        for width, height in SIZES.items():
+            for scheme in SCHEMES:
+                name = f"{view.name}-{width}-{scheme}"
+                if only not in name:
+                    continue
+                context = browser.new_context(
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,
+                    reduced_motion="reduce",
+                )
+                _picture(context.new_page(), url + view.path, view.ready, FOLDER / f"{name}.png")
+                context.close()
+                print(name, flush=True)
+
+
+def _picture(page: Page, url: str, ready: str, file: Path) -> None:
+    page.goto(url)
+    page.wait_for_selector(ready)
+    # Fonts, pictures and what is read after the first paint.
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(700)
+    page.screenshot(path=file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

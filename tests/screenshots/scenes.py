@@ -1,0 +1,163 @@
+"""Plans of a team's ordinary day, in the states that an operator meets: busy, failing, waiting, finished."""
+
+import json
+from typing import Any
+
+# Key, title, and the tasks of twelve epics of one product.
+EPICS = (
+    ("checkout", "Checkout", ("Validate the cart", "Charge the card", "Send the receipt")),
+    ("search", "Search", ("Index the catalogue", "Rank by relevance", "Suggest spellings")),
+    ("accounts", "Accounts", ("Sign in by link", "Two-factor codes", "Export my data")),
+    ("catalogue", "Catalogue", ("Import from the supplier", "Variants and sizes", "Image pipeline")),
+    ("shipping", "Shipping", ("Carrier rates", "Labels", "Tracking page")),
+    ("pricing", "Pricing", ("Tax by country", "Discount codes", "Currency rounding")),
+    ("reviews", "Reviews", ("Write a review", "Moderation queue", "Stars on the listing")),
+    ("mobile-api", "Mobile API", ("Token refresh", "Offline basket", "Push messages")),
+    ("observability", "Observability", ("Request tracing", "Error budget page", "Slow query log")),
+    ("storefront", "Storefront", ("New header", "Product page", "Dark mode")),
+    ("warehouse", "Warehouse", ("Stock levels", "Pick lists", "Returns")),
+    ("docs", "Documentation", ("Getting started", "API reference", "Runbooks")),
+)
+
+# What depends on what, by key.
+DEPENDS = {"mobile-api": ["accounts"], "storefront": ["catalogue", "reviews"]}
+
+_LINES = (
+    "Reading the module and its tests first.",
+    "The behaviour is covered by two tests; I will add a third before I change it.",
+    "The change is small: one function and its caller.",
+    "Now the tests again, and the type checker.",
+)
+
+
+def busy() -> str:
+    """Returns a plan of twelve epics that work for minutes; some have done a task already."""
+    epics = [_epic(place, key, title, tasks) for place, (key, title, tasks) in enumerate(EPICS)]
+    return _plan("Autumn release", epics)
+
+
+def failing() -> str:
+    """Returns a plan of which one task fails in every attempt, and one whose checks do not pass."""
+    epics = [
+        _one(
+            "payments",
+            "Payments",
+            "Refund flow",
+            [*_work(0), {"fail": "The payment provider rejects the key"}],
+        ),
+        _one(
+            "invoices",
+            "Invoices",
+            "Number without gaps",
+            _work(1),
+            checks=[{"name": "tests", "run": "echo '1 failed: test_gap'; exit 1"}],
+        ),
+        _one("emails", "E-mails", "Plain-text part", _work(2)),
+    ]
+    return _plan("Billing", epics)
+
+
+def waiting() -> str:
+    """Returns a plan with two agents that ask the operator."""
+    epics = [
+        _one(
+            "schema",
+            "Schema",
+            "Drop the old column",
+            [*_work(3), {"ask": "Drop users.legacy_id? 1.2 million rows have it."}, {"say": "Done."}],
+        ),
+        _one(
+            "release",
+            "Release",
+            "Tag the release",
+            [*_work(4), {"ask": "Run: git tag v2.4.0"}, {"say": "Done."}],
+        ),
+        _one("changelog", "Changelog", "Collect the entries", _work(5)),
+    ]
+    return _plan("Release 2.4", epics)
+
+
+def finished() -> str:
+    """Returns a plan whose work is accepted and merged within seconds."""
+    epics = [_one(key, title, tasks[0], _work(place)) for place, (key, title, tasks) in enumerate(EPICS[:4])]
+    return _plan("Hot fixes", epics)
+
+
+def _epic(place: int, key: str, title: str, tasks: tuple[str, ...]) -> dict[str, Any]:
+    made = []
+    for number, task in enumerate(tasks):
+        # A third of the epics has its first task behind it.
+        done = number == 0 and place % 3 == 0
+        script = _work(place + number) if done else [*_work(place + number), *_long(place)]
+        made.append(_task(number, task, script, checks=[{"name": "tests", "run": "echo '12 passed'"}]))
+    return {
+        "key": key,
+        "title": title,
+        "touches": [f"{key}/**"],
+        "depends_on": DEPENDS.get(key, []),
+        "tasks": made,
+    }
+
+
+def _one(
+    key: str, title: str, task: str, script: list[dict[str, Any]], checks: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    return {"key": key, "title": title, "tasks": [_task(0, task, script, checks=checks or [])]}
+
+
+def _task(
+    number: int, title: str, script: list[dict[str, Any]], *, checks: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "key": f"task-{number + 1}",
+        "title": title,
+        "prompt": f"{title}. Keep the public interface, and cover the change with tests.",
+        "estimate": "8m",
+        "checks": checks,
+        "script": script,
+    }
+
+
+def _work(seed: int) -> list[dict[str, Any]]:
+    """Returns the steps of a short piece of work with a change, a picture and a cost."""
+    module = f"part_{seed:02}"
+    return [
+        {"think": "What is the smallest change that makes this true?"},
+        {"say": _LINES[seed % len(_LINES)]},
+        {"run": "ls; git log --oneline | head -3"},
+        {"write": {"path": f"{module}.py", "text": f"def total(items):\n    return sum(items) + {seed}\n"}},
+        {
+            "edit": {
+                "path": f"{module}.py",
+                "find": "sum(items)",
+                "replace": "sum(item.price for item in items)",
+            }
+        },
+        {
+            "usage": {
+                "model": "sample-large",
+                "input_tokens": 5200 + 90 * seed,
+                "output_tokens": 900,
+                "cost_usd": 0.04 + 0.003 * seed,
+            }
+        },
+        {"screenshot": f"After step {seed + 1}"},
+        {"usage": {"model": "sample-small", "input_tokens": 800, "output_tokens": 60, "cost_usd": 0.002}},
+    ]
+
+
+def _long(seed: int) -> list[dict[str, Any]]:
+    """Returns steps that go on for some minutes."""
+    steps: list[dict[str, Any]] = []
+    for number in range(120):
+        steps += [
+            {"say": _LINES[(seed + number) % len(_LINES)]},
+            {"run": f"echo 'test_{number:03} passed'"},
+            {"wait": f"{2 + seed % 4}s"},
+        ]
+    return steps
+
+
+def _plan(name: str, epics: list[dict[str, Any]]) -> str:
+    # JSON is YAML too.
+    return json.dumps({"name": name, "defaults": {"agent": "scripted", "retries": 0}, "epics": epics})
