@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
-from heddle.names import AttemptName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc.acting import stop_attempt
 from scheduler_svc.new_budget import NewBudget, set_budget
@@ -102,14 +102,19 @@ def retry_task(connection: sa.Connection, name: TaskName, actor: str, agent: str
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_RETRY[task.state])
-    _check_reopenable(connection, name)
+    check_reopenable(connection, name.parent)
     _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="")
     if agent:
         _set_agent(connection, name, agent)
+    go_on(connection, name, actor, now)
+    return get_task(connection, name)
+
+
+def go_on(connection: sa.Connection, name: TaskName, actor: str, now: int) -> None:
+    """Lets the task's epic run it, also where epic or run had ended, or the epic is merged."""
     _reopen_run(connection, name, actor, now)
     _reopen_epic(connection, name)
     append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
-    return get_task(connection, name)
 
 
 def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -> pb.Task:
@@ -119,7 +124,7 @@ def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -
         return task
     if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED}:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_SKIP[task.state])
-    run_state = _check_reopenable(connection, name)
+    run_state = check_reopenable(connection, name.parent)
     if run_state == pb.RUN_STATE_CANCELLED:
         raise wrong_state(name.parent.parent, pb.RunState.Name(run_state), "nothing of it runs any more")
     reason = f"skipped by {actor}"
@@ -127,22 +132,20 @@ def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
         _put_back(connection, name)
-        if _is_closed(_epic(connection, name)):
-            _reopen_run(connection, name, actor, now)
-            _reopen_epic(connection, name)
-            append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+        if is_closed(connection, name.parent):
+            go_on(connection, name, actor, now)
     return get_task(connection, name)
 
 
-def _check_reopenable(connection: sa.Connection, name: TaskName) -> "pb.RunState.ValueType":
+def check_reopenable(connection: sa.Connection, name: EpicName) -> "pb.RunState.ValueType":
     """Returns the run's state; raises WRONG_STATE while the run is cancelled or the epic merged."""
-    state = _run_state(connection, name.parent.parent)
+    state = _run_state(connection, name.parent)
     if state == pb.RUN_STATE_CANCELLING:
         advice = "wait until its processes are gone, then try again"
-        raise wrong_state(name.parent.parent, pb.RunState.Name(state), advice)
+        raise wrong_state(name.parent, pb.RunState.Name(state), advice)
     if _epic(connection, name).merge_state == MergeState.MERGING:
         advice = "wait until the merge is done, then try again"
-        raise wrong_state(name.parent, pb.EpicState.Name(pb.EPIC_STATE_MERGING), advice)
+        raise wrong_state(name, pb.EpicState.Name(pb.EPIC_STATE_MERGING), advice)
     return state
 
 
@@ -188,21 +191,25 @@ def _reopen_run(connection: sa.Connection, name: TaskName, actor: str, now: int)
         append(connection, [event(run, actor, run_resumed=pb.RunResumed())], now)
 
 
-def _epic(connection: sa.Connection, name: TaskName) -> Any:
-    chosen = sa.select(epics.c.state, epics.c.merge_state, epics.c.started_at).where(*is_epic(name.parent))
+def _epic(connection: sa.Connection, name: EpicName) -> Any:
+    chosen = sa.select(epics.c.state, epics.c.merge_state, epics.c.started_at).where(*is_epic(name))
     return connection.execute(chosen).one()
 
 
-def _is_closed(epic: Any) -> bool:
+def is_closed(connection: sa.Connection, name: EpicName) -> bool:
     """Says whether an epic's tasks were over: it has ended, is merged, conflicts, or awaits its merge."""
+    return _closed(_epic(connection, name))
+
+
+def _closed(epic: Any) -> bool:
     over = epic.state in ENDED_EPIC or epic.state == pb.EPIC_STATE_AWAITING_MERGE
     return over or epic.merge_state in {MergeState.MERGED, MergeState.CONFLICTED}
 
 
 def _reopen_epic(connection: sa.Connection, name: TaskName) -> None:
     """Lets an epic that ended, or is merged, go on; what it will have then is merged again."""
-    epic = _epic(connection, name)
-    if not _is_closed(epic):
+    epic = _epic(connection, name.parent)
+    if not _closed(epic):
         return
     # One that never started may still wait for a dependency: the policy looks.
     state = pb.EPIC_STATE_BLOCKED if epic.started_at is None else pb.EPIC_STATE_RUNNING

@@ -167,7 +167,7 @@ def _write(
         ready = not epic.depends_on
         epic_rows.append(_epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
         for position, task in enumerate(resolved_tasks(epic, plan.defaults, request.agent), 1):
-            task_rows.append(_task_row(name.epic(epic.key), position, task))
+            task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     connection.execute(sa.insert(epics), epic_rows)
@@ -188,7 +188,8 @@ def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object
     }
 
 
-def _task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, object]:
+def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, object]:
+    """Returns the row of a task that has not begun."""
     estimate = spec.estimate.seconds + spec.estimate.nanos / 1e9 if spec.HasField("estimate") else None
     return {
         "run": name.run,

@@ -16,6 +16,10 @@ def random_suffix() -> str:
 
 def run_id(title: str, suffix: str) -> str:
     """Returns the plan's name in letters, digits and dashes, and the suffix; "run" if nothing is left."""
+    return f"{slug(title) or 'run'}-{suffix}"
+
+
+def slug(title: str) -> str:
+    """Returns a title in lower-case letters, digits and dashes; empty if nothing is left."""
     ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:_LONGEST_SLUG].strip("-")
-    return f"{slug or 'run'}-{suffix}"
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:_LONGEST_SLUG].strip("-")

@@ -12,6 +12,7 @@ from heddle.errors import invalid_field
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc import commands, relaying, watching, watching_runs
+from scheduler_svc.adding import add_task
 from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
@@ -141,6 +142,10 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return await self._database.read(partial(listing.list_tasks, request=request))
+
+    async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
+        task = await add_task(self._database, self._workers, request, _actor(request), self._now())
+        return pb.AddTaskResponse(task=task)
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)

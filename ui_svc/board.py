@@ -13,6 +13,7 @@ _TURNS = frozenset(
         "task_accepted",
         "task_failed",
         "task_skipped",
+        "task_added",
         "approval_resolved",
     }
 )

@@ -135,6 +135,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "task_waiting": lambda e: e.reason if e.HasField("until") else f"waits for you: {e.reason}",
     "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
     "task_failed": _task_failed,
+    "task_added": lambda e: f"added: {e.title}",
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",
     "output": lambda e: e.text.rstrip("\n"),

@@ -30,6 +30,11 @@ def violations(plan: pb.Plan) -> list[Violation]:
     return list(islice(_plan(plan), MAX_VIOLATIONS))
 
 
+def task_violations(task: pb.PlanTask, defaults: pb.TaskDefaults) -> list[Violation]:
+    """Returns every mistake of a task that is added to a run; its key is not judged."""
+    return list(islice(_task("task", task, defaults), MAX_VIOLATIONS))
+
+
 def agent_problem(agent: str) -> str | None:
     """Returns what is wrong with the form of an agent's name; None if nothing is."""
     if "\0" in agent:

@@ -119,6 +119,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksResponse.FromString,
                 _registered_method=True)
+        self.AddTask = channel.unary_unary(
+                '/heddle.v1.SchedulerService/AddTask',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.AddTaskRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.AddTaskResponse.FromString,
+                _registered_method=True)
         self.RetryTask = channel.unary_unary(
                 '/heddle.v1.SchedulerService/RetryTask',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryTaskRequest.SerializeToString,
@@ -372,6 +377,24 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddTask(self, request, context):
+        """Adds a task to the end of an epic. Where its epic or run had ended, or the epic
+        is merged, they go on, and what the task adds is merged again. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic.
+        - INVALID_ARGUMENT / INVALID_PLAN: the task has mistakes; the violations name
+        each.
+        - INVALID_ARGUMENT / INVALID_FIELD: its key is no key, or taken.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled, the epic is
+        being merged (try again in a moment), or a failed task stops the epic (retry
+        or skip that first).
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start its agent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetryTask(self, request, context):
         """Gives a failed or skipped task a new attempt, by another agent where one is
         named; where its epic or run had ended, they go on. Idempotent by request_id.
@@ -616,6 +639,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ListTasks,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'AddTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTask,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.AddTaskRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.AddTaskResponse.SerializeToString,
             ),
             'RetryTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryTask,
@@ -1091,6 +1119,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListTasks',
             heddle_dot_v1_dot_scheduler__service__pb2.ListTasksRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/AddTask',
+            heddle_dot_v1_dot_scheduler__service__pb2.AddTaskRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.AddTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

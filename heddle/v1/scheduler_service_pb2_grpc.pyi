@@ -143,6 +143,20 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such run or epic.
     """
+    AddTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddTaskRequest, _scheduler_service_pb2.AddTaskResponse]
+    """Adds a task to the end of an epic. Where its epic or run had ended, or the epic
+    is merged, they go on, and what the task adds is merged again. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic.
+    - INVALID_ARGUMENT / INVALID_PLAN: the task has mistakes; the violations name
+      each.
+    - INVALID_ARGUMENT / INVALID_FIELD: its key is no key, or taken.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled, the epic is
+      being merged (try again in a moment), or a failed task stops the epic (retry
+      or skip that first).
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start its agent.
+    """
     RetryTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryTaskRequest, _scheduler_service_pb2.RetryTaskResponse]
     """Gives a failed or skipped task a new attempt, by another agent where one is
     named; where its epic or run had ended, they go on. Idempotent by request_id.
@@ -364,6 +378,20 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """The tasks of an epic, or of every epic of a run, in planned order.
 
     - NOT_FOUND: no such run or epic.
+    """
+    AddTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddTaskRequest, _scheduler_service_pb2.AddTaskResponse]  # type: ignore[assignment]
+    """Adds a task to the end of an epic. Where its epic or run had ended, or the epic
+    is merged, they go on, and what the task adds is merged again. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic.
+    - INVALID_ARGUMENT / INVALID_PLAN: the task has mistakes; the violations name
+      each.
+    - INVALID_ARGUMENT / INVALID_FIELD: its key is no key, or taken.
+    - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled, the epic is
+      being merged (try again in a moment), or a failed task stops the epic (retry
+      or skip that first).
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start its agent.
     """
     RetryTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RetryTaskRequest, _scheduler_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
     """Gives a failed or skipped task a new attempt, by another agent where one is
@@ -667,6 +695,26 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """The tasks of an epic, or of every epic of a run, in planned order.
 
         - NOT_FOUND: no such run or epic.
+        """
+
+    @_abc_1.abstractmethod
+    def AddTask(
+        self,
+        request: _scheduler_service_pb2.AddTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.AddTaskResponse, _abc.Awaitable[_scheduler_service_pb2.AddTaskResponse]]:
+        """Adds a task to the end of an epic. Where its epic or run had ended, or the epic
+        is merged, they go on, and what the task adds is merged again. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic.
+        - INVALID_ARGUMENT / INVALID_PLAN: the task has mistakes; the violations name
+          each.
+        - INVALID_ARGUMENT / INVALID_FIELD: its key is no key, or taken.
+        - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled, the epic is
+          being merged (try again in a moment), or a failed task stops the epic (retry
+          or skip that first).
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start its agent.
         """
 
     @_abc_1.abstractmethod

@@ -113,6 +113,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.GetConflictsResponse(sequence=self.length)
 
+    async def AddTask(self, request: pb.AddTaskRequest, context: Any) -> pb.AddTaskResponse:
+        self._note(request)
+        return pb.AddTaskResponse(task=pb.Task(name=f"{request.parent}/tasks/added"))
+
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Any) -> pb.RetryTaskResponse:
         self._note(request)
         return pb.RetryTaskResponse(task=pb.Task(name=request.name))

@@ -84,3 +84,18 @@ async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
     code, _, err = await server.heddle("say", f"{name}/api/one", "Too late")
     assert code == 1
     assert "nobody listens" in err
+
+
+async def test_task_is_added_to_an_ended_run(server: Server) -> None:
+    """It runs, and what it wrote is merged; a prompt is needed, once."""
+    name = await server.begin("name: Growing\nepics: [{key: api, tasks: [{key: one, script: [{say: hi}]}]}]")
+    assert (await server.heddle("watch", name))[0] == 0
+    code, out, err = await server.heddle("add", f"{name}/api", "Write the notes.", "--title", "Notes")
+    assert code == 0, err
+    assert out.startswith(f"{name}/epics/api/tasks/notes ")
+    assert (await server.heddle("watch", name))[0] == 0
+    _, out, _ = await server.heddle("events", name)
+    assert "added: Notes" in out
+    assert out.count("merged into") == 2
+    code, _, err = await server.heddle("add", f"{name}/api")
+    assert (code, "--file" in err) == (2, True)
