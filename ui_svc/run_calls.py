@@ -33,6 +33,21 @@ TURNS: Final = frozenset(
     }
 )
 
+# What else is told for the asking.
+ASKED_TURNS: Final = frozenset(
+    {
+        "usage",
+        "screenshot",
+        "check_finished",
+        "task_skipped",
+        "epic_finished",
+        "run_started",
+        "run_paused",
+        "run_resumed",
+        "run_finished",
+    }
+)
+
 Form: TypeAlias = Annotated[dict[str, Any], Body()]
 
 
@@ -100,13 +115,17 @@ class RunCalls:
             "attempts": [views.attempt(each) for each in attempts],
         }
 
-    async def list_turns(self, name: addresses.Run, after: int = 0) -> View:
-        """Returns what the timeline is drawn from: the turns that the run took behind `after`."""
+    async def list_turns(self, name: addresses.Run, after: int = 0, kinds: str = "", epic: str = "") -> View:
+        """Returns the turns that the run took behind `after`: those of the timeline, or else of `kinds` with commas.
+
+        `epic` is a key: those of others are left out.
+        """
+        wanted = (TURNS | ASKED_TURNS).intersection(kinds.split(",")) if kinds else TURNS
         turns: list[View] = []
         last = after
         async for event in self._client.list_events(str(name), after=after):
             last = event.sequence
-            if event.WhichOneof("payload") in TURNS:
+            if event.WhichOneof("payload") in wanted and epic in {"", event.epic}:
                 turns.append(views.turn(event))
         return {"turns": turns, "last": last}
 

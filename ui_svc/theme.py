@@ -18,6 +18,7 @@ SHEETS: Final = (
     "runs",
     "attention",
     "timeline",
+    "replay",
     "changes",
     "palette",
 )

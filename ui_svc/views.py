@@ -32,6 +32,7 @@ def run(message: pb.Run) -> View:
         "branch": message.branch,
         "merge_into": message.merge_into,
         "max_parallel": message.max_parallel,
+        "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
         "tasks": counts(message.tasks),
         "epic_count": message.epic_count,
         "usage": usage(message.usage),
@@ -151,9 +152,14 @@ def event(message: pb.Event) -> View:
 
 
 def turn(message: pb.Event) -> View:
-    """Returns an event of a run's log with the keys of what it belongs to."""
+    """Returns an event of a run's log with the keys of what it belongs to; a check as a card shows it."""
+    told = event(message)
+    if message.HasField("check_finished"):
+        told = {key: told[key] for key in ("sequence", "time", "actor", "type")} | check(
+            message.check_finished
+        )
     return {
-        **event(message),
+        **told,
         "epic": message.epic,
         "task": message.task,
         "attempt": message.attempt,

@@ -4,7 +4,7 @@ import { plural } from "./format.js";
 import { plain } from "./text.js";
 
 const percent = ({ covered, valid }) => (valid ? `${((100 * covered) / valid).toFixed(1)} %` : "–");
-const signed = (value, digits = 0) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(value).toFixed(digits)}`;
+export const signed = (value, digits = 0) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(value).toFixed(digits)}`;
 
 export const Evidence = {
   props: ["check", "since"],

@@ -36,7 +36,7 @@ export function money(usage) {
   if (usage.cost === 0 && usage.cost_incomplete) return "price unknown";
   const dollars = usage.cost / 1e6;
   const digits = dollars !== 0 && dollars < 0.1 ? 3 : 2;
-  return `${usage.cost_incomplete ? "≥ " : ""}$${dollars.toFixed(digits)}`;
+  return `${usage.cost_incomplete ? "≥ " : ""}${usage.estimated ? "~" : ""}$${dollars.toFixed(digits)}`;
 }
 
 export function count(value) {

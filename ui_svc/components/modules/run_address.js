@@ -17,14 +17,19 @@ export function readAddress(run) {
   return {
     view: VIEWS.some((view) => view.key === key) ? key : "board",
     session,
+    // Milliseconds; 0: as it is now.
+    moment: Number(new URLSearchParams(location.search).get("at")) || 0,
     // A link to a line needs no tab.
     tab: new URLSearchParams(location.search).get("tab") ?? (location.hash.startsWith("#L") ? "logs" : ""),
   };
 }
 
-export function addressOf(run, { view, session, tab }) {
-  if (session) return href(`/${session}`) + (tab ? `?tab=${tab}` : "");
-  return href(view === "board" ? `/${run}` : `/${run}/${view}`);
+export function addressOf(run, { view, session, tab, moment }) {
+  const asked = new URLSearchParams();
+  if (session && tab) asked.set("tab", tab);
+  if (moment) asked.set("at", String(Math.round(moment)));
+  const path = session || (view === "board" ? run : `${run}/${view}`);
+  return href(`/${path}`) + (asked.size ? `?${asked}` : "");
 }
 
 function decoded(path) {

@@ -5,11 +5,14 @@ import { Board } from "./board.js";
 import { Changes } from "./changes.js";
 import { offer } from "./commands.js";
 import { Frame } from "./frame.js";
+import { Icon } from "./icons.js";
 import { MissingSession } from "./missing_session.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
+import { ReplayBar } from "./replay_bar.js";
 import { addressOf, readAddress, VIEWS } from "./run_address.js";
 import { Header } from "./run_header.js";
+import { useRunReplay } from "./run_replay.js";
 import { createRunStore } from "./run_store.js";
 import { SessionModal } from "./session_modal.js";
 import { status, TASK } from "./status.js";
@@ -19,33 +22,38 @@ const PAGES = { board: Board, timeline: Timeline, changes: Changes };
 
 export default {
   props: { run: String },
-  components: { Empty, Frame, Header, MissingSession, SessionModal },
+  components: { Empty, Frame, Header, Icon, MissingSession, ReplayBar, SessionModal },
   template: `
-    <Frame :status="store.status">
+    <Frame :status="live.status">
       <template #crumbs><nav class="crumbs" aria-label="Where you are"><a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">{{ run }}</span></nav></template>
-      <Empty v-if="store.status.failure && !store.run.value" icon="search" title="This run is not here">
-        <p>{{ store.status.failure }}</p><p><a class="button" :href="home">See all runs</a></p>
+      <Empty v-if="live.status.failure && !live.run.value" icon="search" title="This run is not here">
+        <p>{{ live.status.failure }}</p><p><a class="button" :href="home">See all runs</a></p>
       </Empty>
-      <div v-else-if="!store.run.value" class="board-loading" role="status" aria-label="Loading the run">
+      <div v-else-if="!live.run.value" class="board-loading" role="status" aria-label="Loading the run">
         <div class="skeleton wide"></div><div class="lanes"><div v-for="n in 6" :key="n" class="skeleton lane"></div></div>
       </div>
       <template v-else>
         <Header :store="store" />
-        <nav class="views" aria-label="Views of this run"><a v-for="view in VIEWS" :key="view.key" :href="addressOf(view.key)" :aria-current="at.view === view.key ? 'page' : undefined" @click="showView($event, view.key)">{{ view.word }}</a></nav>
-        <component :is="page" :store="store" :covered="!!at.session" @open="open" />
-        <SessionModal v-if="session" :store="store" :attempt="session" :tab="at.tab" @step="replace" @tab="showTab" @open="replace" @close="close" />
-        <MissingSession v-else-if="at.session" :store="store" :session="at.session" @open="replace" @close="close" />
+        <nav class="views" aria-label="Views of this run"><a v-for="view in VIEWS" :key="view.key" :href="addressOf(view.key)" :aria-current="at.view === view.key ? 'page' : undefined" @click="showView($event, view.key)">{{ view.word }}</a>
+          <span class="grow"></span><button v-if="live.run.value.started && !at.moment" type="button" class="button small ghost" title="Show this run as it was at any moment" @click="replay.begin"><Icon name="replay" />Replay</button></nav>
+        <p v-if="at.moment && replay.problem.value" class="note is-bad" role="alert">{{ replay.problem.value }}</p>
+        <component :is="page" :store="at.view === 'board' ? store : live" :covered="!!at.session" :moment="at.moment" @open="open" />
+        <ReplayBar v-if="replay.bar.value && !at.session" class="is-page" :moment="at.moment" v-bind="replay.bar.value" @moment="replay.show" @end="replay.show(0)" />
+        <SessionModal v-if="session" :store="store" :attempt="session" :tab="at.tab" :moment="at.moment" @step="replace" @tab="showTab" @open="replace" @moment="replay.show" @close="close" />
+        <MissingSession v-else-if="at.session" :store="live" :session="at.session" @open="replace" @close="close" />
       </template>
     </Frame>`,
   setup(props) {
     const name = `runs/${props.run}`;
-    const store = createRunStore(name);
+    const live = createRunStore(name);
     const at = reactive(readAddress(name));
+    const replay = useRunReplay(live, at, () => history.replaceState(history.state, "", addressOf(name, at) + location.hash));
+    const { store } = replay;
 
     // A task's own address leads to its newest attempt.
     const session = computed(() => {
-      const asked = store.tasks.get(at.session)?.attempt?.name ?? at.session;
-      return store.hasAttempt(asked) ? asked : "";
+      const asked = live.tasks.get(at.session)?.attempt?.name ?? at.session;
+      return live.hasAttempt(asked) ? asked : "";
     });
 
     // The address says what is open; Back therefore closes it.
@@ -62,8 +70,8 @@ export default {
       event.preventDefault();
       if (view !== at.view) go({ view }, "pushState");
     }
-    function open(of) {
-      go({ session: of, tab: "" }, "pushState");
+    function open(of, moment = at.moment) {
+      go({ session: of, tab: "", moment }, "pushState");
       opened = true;
     }
     const replace = (of) => go({ session: of }, "replaceState");
@@ -82,16 +90,16 @@ export default {
 
     offer(() => [
       ...VIEWS.map((view) => ({ word: view.word, hint: "View of this run", icon: "right", run: () => go({ view: view.key, session: "" }, "pushState") })),
-      ...[...store.tasks.values()]
+      ...[...live.tasks.values()]
         .filter((task) => task.attempt)
-        .map((task) => ({ word: task.title, hint: `${status(TASK, task.state).word} · ${store.epics.get(task.epic)?.title}`, icon: "terminal", run: () => (at.session ? replace : open)(task.attempt.name) })),
+        .map((task) => ({ word: task.title, hint: `${status(TASK, task.state).word} · ${live.epics.get(task.epic)?.title}`, icon: "terminal", run: () => (at.session ? replace : open)(task.attempt.name) })),
     ]);
     onMounted(() => addEventListener("popstate", onPop));
     onUnmounted(() => {
       removeEventListener("popstate", onPop);
-      store.close();
+      live.close();
     });
-    watchEffect(() => (pageTitle.value = `${store.run.value?.title ?? props.run} – Heddle`));
-    return { addressOf: (view) => addressOf(name, { view }), at, close, home: href("/"), open, page: computed(() => PAGES[at.view] ?? Board), replace, session, showTab, showView, store, VIEWS };
+    watchEffect(() => (pageTitle.value = `${live.run.value?.title ?? props.run} – Heddle`));
+    return { addressOf: (view) => addressOf(name, { view, moment: at.moment }), at, close, home: href("/"), open, page: computed(() => PAGES[at.view] ?? Board), live, replace, replay, session, showTab, showView, store, VIEWS };
   },
 };

@@ -1,9 +1,10 @@
 // What the page knows of one run. Each entry is replaced as a whole, so that only
 // the card that shows it is drawn again.
-import { computed, reactive, shallowReactive, shallowRef } from "vue";
+import { reactive, shallowReactive, shallowRef } from "vue";
 import { post } from "./api.js";
 import { follow } from "./follow.js";
-import { ATTEMPT_LIVE, groupOf, GROUPS } from "./status.js";
+import { viewsOf } from "./run_views.js";
+import { ATTEMPT_LIVE } from "./status.js";
 
 export function createRunStore(name) {
   const run = shallowRef(null);
@@ -52,41 +53,6 @@ export function createRunStore(name) {
     onFrame: apply,
   });
 
-  const tasksOf = (epic) => (order.get(epic) ?? []).map((each) => tasks.get(each));
-
-  const lanes = computed(() => {
-    const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
-    return [...epics.values()]
-      .map((epic) => ({ name: epic.name, index: epic.index, group: groupOf(epic, tasksOf(epic.name)) }))
-      .sort((a, b) => rank[a.group] - rank[b.group] || a.index - b.index);
-  });
-
-  // The task that an epic's card shows: the live one; of an epic that failed, what it
-  // failed by; else the one that was tried last.
-  function shownTask(epic) {
-    const tried = tasksOf(epic).filter((task) => task.attempt);
-    const live = tried.find((task) => ATTEMPT_LIVE.has(task.attempt.state));
-    if (live) return live;
-    tried.sort((a, b) => (b.attempt.started ?? 0) - (a.attempt.started ?? 0));
-    const broken = epics.get(epic).state === "failed" && tried.find((task) => task.state === "failed");
-    return broken || tried[0];
-  }
-
-  // Attempts that run now, in the order of the board: what ← and → step through.
-  const running = computed(() =>
-    lanes.value.flatMap((lane) =>
-      tasksOf(lane.name)
-        .filter((task) => task.attempt && ATTEMPT_LIVE.has(task.attempt.state))
-        .map((task) => task.attempt.name),
-    ),
-  );
-
-  // Attempts of a task are numbered from 1 without gaps.
-  function hasAttempt(attempt) {
-    const [, task, number] = /^(.+)\/attempts\/([1-9]\d*)$/.exec(attempt) ?? [];
-    return Number(number) <= (tasks.get(task)?.attempts ?? 0);
-  }
-
   async function ask(attempt, word, path, body) {
     pending.set(attempt, word);
     try {
@@ -103,14 +69,11 @@ export function createRunStore(name) {
     epics,
     tasks,
     summaries,
+    order,
     pending,
-    lanes,
-    running,
     status: link.status,
     close: link.stop,
-    tasksOf,
-    shownTask,
-    hasAttempt,
+    ...viewsOf({ epics, tasks, order }),
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
     resolve: (attempt, id, approved, message) =>
       ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message }),

@@ -14,6 +14,7 @@ export function createSessionLog(attempt) {
   const log = shallowReactive({
     attempt,
     // Plain arrays; `version` says that they changed.
+    events: [],
     rows: [],
     shots: [],
     failures: [],
@@ -50,11 +51,13 @@ export function createSessionLog(attempt) {
     const fresh = events.filter((event) => event.sequence > last.value);
     if (!fresh.length) return;
     note(fresh, log);
+    log.events.push(...fresh);
     appendRows(log.rows, fresh, calls);
     fresh.forEach(stream.append);
     last.value = fresh[fresh.length - 1].sequence;
     if (log.rows.length > MOST_ROWS * 1.1) {
       log.rows = log.rows.slice(-MOST_ROWS);
+      log.events = log.events.slice(-MOST_ROWS);
       log.cut = true;
     }
     log.version += 1;
@@ -89,6 +92,7 @@ export function createSessionLog(attempt) {
       if (page.events.length) {
         const found = { shots: [], failures: [] };
         note(page.events, found);
+        log.events = page.events.concat(log.events);
         log.rows = joinRows(appendRows([], page.events, calls), log.rows);
         log.shots = found.shots.concat(log.shots);
         log.failures = found.failures.concat(log.failures);

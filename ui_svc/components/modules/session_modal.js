@@ -1,10 +1,13 @@
 // The session over the board. It opens at once with what the board knows; the rest follows.
-import { computed, nextTick, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
+import { computed, nextTick, onMounted, onUnmounted, provide, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { money } from "./format.js";
 import { Icon } from "./icons.js";
 import { Ask, Elapsed, Status } from "./parts.js";
+import { ReplayBar } from "./replay_bar.js";
+import { answerByKey, stepByKey, tabByKey } from "./session_keys.js";
 import { createSessionLog } from "./session_log.js";
+import { useReplay } from "./session_replay.js";
 import { ATTEMPT, ATTEMPT_LIVE, status } from "./status.js";
 import { Costs } from "./tab_costs.js";
 import { Current } from "./tab_current.js";
@@ -23,9 +26,9 @@ const TABS = [
 ];
 
 export const SessionModal = {
-  props: ["store", "attempt", "tab"],
-  emits: ["step", "tab", "open", "close"],
-  components: { Ask, Elapsed, Icon, Status },
+  props: ["store", "attempt", "tab", "moment"],
+  emits: ["step", "tab", "open", "close", "moment"],
+  components: { Ask, Elapsed, Icon, ReplayBar, Status },
   template: `
     <dialog ref="dialog" class="modal session" aria-labelledby="modal-title" @cancel.prevent="leave" @close="leave" @click="onBackdrop" @keydown="answer">
       <div class="modal-box">
@@ -46,6 +49,7 @@ export const SessionModal = {
             <span v-if="usage?.cost || usage?.cost_incomplete" class="num" title="Cost of this attempt">{{ money(usage) }}</span>
             <span v-if="shown?.reason" class="modal-reason">{{ shown.reason }}</span>
             <span class="grow"></span>
+            <button v-if="!moment && shown?.started" type="button" class="button small ghost" title="Show this session as it was at any moment" @click="$emit('moment', shown.started)"><Icon name="replay" />Replay</button>
             <Ask v-if="live" label="Stop" icon="stop" question="Stop this agent?" yes="Stop" :pending="store.pending.get(attempt) === 'stopping'" pending-label="Stopping…" :act="() => store.stop(attempt)" />
           </div>
           <div class="tabs" role="tablist" aria-label="Session" @keydown="onTabKey">
@@ -55,12 +59,15 @@ export const SessionModal = {
           </div>
         </header>
         <section id="tab-panel" class="panel" role="tabpanel" :aria-labelledby="'tab-' + active.key">
-          <component :is="active.view" :key="attempt + active.key" :store="store" :attempt="attempt" :task="task" :epic="epic" :shown="shown" :log="session.log" :details="details" :live="live" @open="$emit('open', $event)" @tab="$emit('tab', $event)" />
+          <component :is="active.view" :key="attempt + active.key" :store="store" :attempt="attempt" :task="task" :epic="epic" :shown="shown" :log="log" :details="known" :live="live" :until="moment" @open="$emit('open', $event)" @tab="$emit('tab', $event)" />
         </section>
+        <ReplayBar v-if="bar" :moment="moment" v-bind="bar" @moment="$emit('moment', $event)" @end="$emit('moment', 0)" />
       </div>
     </dialog>`,
   setup(props, { emit }) {
     const dialog = ref(null);
+    // Clocks in the tabs stand where the replay is.
+    provide("moment", () => props.moment);
     const title = ref(null);
     const session = shallowRef(createSessionLog(props.attempt));
     // The attempt and the epic's tasks in full; absent until they are read.
@@ -76,7 +83,9 @@ export const SessionModal = {
       const it = props.store.summaries.get(taskName.value);
       return it?.attempt === props.attempt ? it : shown.value?.summary;
     });
-    const live = computed(() => !!shown.value && ATTEMPT_LIVE.has(shown.value.state));
+    // What is past can be looked at, not steered.
+    const live = computed(() => !props.moment && !!shown.value && ATTEMPT_LIVE.has(shown.value.state));
+    const { bar, known, log } = useReplay(session, details, () => props.moment);
     const state = computed(() => status(ATTEMPT, live.value ? (summary.value?.state ?? shown.value.state) : shown.value?.state));
     const usage = computed(() => (live.value ? (summary.value?.usage ?? shown.value.usage) : shown.value?.usage));
     const total = computed(() => (epic.value ? props.store.tasksOf(epic.value.name).length : 0));
@@ -116,7 +125,7 @@ export const SessionModal = {
     );
 
     function badge(key) {
-      if (key === "screenshots") return session.value.log.shots.length || summary.value?.screenshots || "";
+      if (key === "screenshots") return log.value.shots.length || (props.moment ? "" : summary.value?.screenshots) || "";
       if (key === "quality") return summary.value?.tool_errors || "";
       return "";
     }
@@ -134,33 +143,19 @@ export const SessionModal = {
     function onBackdrop(event) {
       if (event.target === dialog.value) leave();
     }
-    // The keys of the list of what waits, while the question stands here.
-    const ANSWERS = { a: "allow", d: "deny", m: "message" };
-    function answer(event) {
-      if (event.target.closest("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
-      const button = ANSWERS[event.key] && dialog.value.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
-      if (!button) return;
-      event.preventDefault();
-      event.stopPropagation();
-      button.click();
-    }
+    const answer = (event) => answerByKey(event, dialog.value);
     function onKey(event) {
-      if (event.target.closest?.("input, textarea, select") || event.metaKey || event.ctrlKey || event.altKey) return;
-      // Left and right belong to the tabs while one of them has the focus.
-      const onTab = event.target.getAttribute?.("role") === "tab";
-      const back = event.key === "k" || (event.key === "ArrowLeft" && !onTab);
-      const forth = event.key === "j" || (event.key === "ArrowRight" && !onTab);
-      if (event.defaultPrevented || !(back || forth)) return;
-      const target = back ? previous.value : next.value;
+      const by = stepByKey(event);
+      if (!by) return;
+      const target = by < 0 ? previous.value : next.value;
       if (target) emit("step", target);
       event.preventDefault();
     }
     async function onTabKey(event) {
-      const at = TABS.indexOf(active.value);
-      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 }[event.key];
+      const to = tabByKey(event, TABS.indexOf(active.value), TABS.length);
       if (to === undefined) return;
       event.preventDefault();
-      emit("tab", TABS[(to + TABS.length) % TABS.length].key);
+      emit("tab", TABS[to].key);
       await nextTick();
       dialog.value.querySelector('[role="tab"][aria-selected="true"]').focus();
     }
@@ -182,6 +177,6 @@ export const SessionModal = {
       (opener?.isConnected && opener !== document.body ? opener : card)?.focus();
     });
 
-    return { TABS, active, answer, badge, details, dialog, epic, leave, live, money, next, number, onBackdrop, onKey, onTabKey, previous, session, shown, state, task, title, total, usage };
+    return { TABS, active, answer, badge, bar, dialog, epic, known, leave, live, log, money, next, number, onBackdrop, onTabKey, previous, shown, state, task, title, total, usage };
   },
 };

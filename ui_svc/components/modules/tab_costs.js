@@ -1,64 +1,124 @@
 // Tokens and money: of this session, and of all that it belongs to.
-import { computed } from "vue";
+import { computed, onMounted, ref, shallowRef, watch } from "vue";
+import { get } from "./api.js";
+import { now } from "./clock.js";
 import { count, money } from "./format.js";
+import { byModel, KINDS, nothing, projected, report, sum, tokens } from "./spending.js";
+import { RUN_ENDED } from "./status.js";
+import { UsageChart } from "./usage_chart.js";
 
-const KINDS = [
-  { key: "input", word: "Input" },
-  { key: "output", word: "Output" },
-  { key: "cache_read", word: "Cache read" },
-  { key: "cache_write", word: "Cache write" },
-];
-
-const sum = (usages) =>
-  usages.reduce(
-    (all, each) => ({
-      input: all.input + each.input,
-      output: all.output + each.output,
-      cache_read: all.cache_read + each.cache_read,
-      cache_write: all.cache_write + each.cache_write,
-      cost: all.cost + each.cost,
-      cost_incomplete: all.cost_incomplete || each.cost_incomplete,
-    }),
-    { input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false },
-  );
+const NEWS = 2000;
 
 export const Costs = {
-  props: ["store", "attempt", "task", "epic", "shown", "details", "live"],
+  props: ["store", "attempt", "task", "epic", "shown", "details", "live", "until"],
+  components: { UsageChart },
   template: `
     <div class="scroll costs" tabindex="0" aria-label="Costs">
-      <div class="scopes">
-        <div v-for="scope in scopes" :key="scope.word" class="scope"><span class="scope-word">{{ scope.word }}</span><b class="num">{{ scope.usage.cost || scope.usage.cost_incomplete ? money(scope.usage) : "$0.00" }}</b><span class="quiet num">{{ count(tokens(scope.usage)) }} tokens</span></div>
+      <div class="scopes" role="group" aria-label="What the chart and the models are of">
+        <button v-for="each in scopes" :key="each.key" type="button" class="scope" :aria-pressed="scope === each.key" @click="scope = each.key"><span class="scope-word">{{ each.word }}</span><b class="num">{{ said(each.usage) }}</b><span class="quiet num">{{ count(tokens(each.usage)) }} tokens</span></button>
       </div>
-      <p v-if="scopes.some((scope) => scope.usage.cost_incomplete)" class="note">Some prices are unknown, so a total marked ≥ is the least that was spent.</p>
+      <dl v-if="outlook.length" class="outlook"><div v-for="each in outlook" :key="each.word"><dt>{{ each.word }}</dt><dd class="num" :class="each.tone">{{ each.text }}</dd></div></dl>
+      <p v-if="scopes.some((each) => each.usage.cost_incomplete)" class="note">Some prices are unknown, so a total marked ≥ is the least that was spent.</p>
+      <p v-if="scopes.some((each) => each.usage.estimated)" class="note">The agent told no cost for what is marked ~; it is estimated by the worker's table of prices.</p>
+      <p v-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="read">Try again</button></p>
+      <div class="costs-head"><h3>Over time</h3><div class="choice" role="group" aria-label="Chart of"><button v-for="each in CHARTS" :key="each.key" type="button" class="chip" :aria-pressed="of === each.key" @click="of = each.key">{{ each.word }}</button></div></div>
+      <UsageChart v-if="chosen.length" :reports="chosen" :of="of" :from="range.from" :to="range.to" :limit="scope === 'run' && of === 'money' ? budget : null" />
+      <p v-else class="quiet">{{ ready ? "No usage was reported" + (live ? " yet." : ".") : "Loading…" }}</p>
       <h3>Tokens</h3>
-      <table class="figures">
-        <thead><tr><th></th><th v-for="scope in scopes" :key="scope.word" class="right">{{ scope.word }}</th></tr></thead>
-        <tbody><tr v-for="kind in KINDS" :key="kind.key"><th scope="row">{{ kind.word }}</th><td v-for="scope in scopes" :key="scope.word" class="num right">{{ scope.usage[kind.key].toLocaleString("en-US") }}</td></tr></tbody>
-      </table>
-      <h3>By model, in this session</h3>
-      <table v-if="models.length" class="figures">
+      <div class="table-box"><table class="figures">
+        <thead><tr><th></th><th v-for="each in scopes" :key="each.key" class="right">{{ each.word }}</th></tr></thead>
+        <tbody><tr v-for="kind in KINDS" :key="kind.key"><th scope="row">{{ kind.word }}</th><td v-for="each in scopes" :key="each.key" class="num right">{{ each.usage[kind.key].toLocaleString("en-US") }}</td></tr></tbody>
+      </table></div>
+      <h3>By model, {{ scopes.find((each) => each.key === scope).of }}</h3>
+      <div v-if="models.length" class="table-box"><table class="figures">
         <thead><tr><th>Model</th><th v-for="kind in KINDS" :key="kind.key" class="right">{{ kind.word }}</th><th class="right">Cost</th></tr></thead>
         <tbody><tr v-for="each in models" :key="each.model"><th scope="row">{{ each.model || "not named" }}</th><td v-for="kind in KINDS" :key="kind.key" class="num right">{{ each[kind.key].toLocaleString("en-US") }}</td><td class="num right">{{ money(each) }}</td></tr></tbody>
-      </table>
-      <p v-else class="quiet">The agent has not reported any usage{{ live ? " yet" : "" }}.</p>
+      </table></div>
+      <p v-else class="quiet">{{ ready ? "The agent has not reported any usage" + (live ? " yet." : ".") : "Loading…" }}</p>
     </div>`,
   setup(props) {
-    const empty = sum([]);
-    const session = computed(() => {
-      const summary = props.task && props.store.summaries.get(props.task.name);
-      if (props.live && summary?.attempt === props.attempt) return summary.usage;
-      return props.shown?.usage ?? empty;
+    const CHARTS = [
+      { key: "money", word: "US dollars" },
+      { key: "tokens", word: "Tokens" },
+    ];
+    const scope = ref("session");
+    const of = ref("money");
+    const reports = shallowRef([]);
+    const ready = ref(false);
+    const problem = ref("");
+    let last = 0;
+
+    const run = computed(() => props.store.run.value);
+    const budget = computed(() => run.value?.budget ?? null);
+    const [, epicKey, taskKey, number] = /\/epics\/([^/]+)\/tasks\/([^/]+)\/attempts\/(\d+)$/.exec(props.attempt);
+    const tests = {
+      session: (each) => each.task === `${epicKey}/${taskKey}` && each.attempt === Number(number),
+      task: (each) => each.task === `${epicKey}/${taskKey}`,
+      epic: (each) => each.epic === epicKey,
+      run: () => true,
+    };
+    const told = computed(() => (props.until ? reports.value.filter((each) => each.time <= props.until) : reports.value));
+    const chosen = computed(() => told.value.filter(tests[scope.value]));
+
+    // Totals are the scheduler's own; of a moment that is past they are counted from the reports.
+    function usageOf(key) {
+      const counted = sum(told.value.filter(tests[key]));
+      if (props.until) return counted;
+      return { ...nothing(), ...known[key](), estimated: counted.estimated };
+    }
+    const known = {
+      session() {
+        const summary = props.task && props.store.summaries.get(props.task.name);
+        return props.live && summary?.attempt === props.attempt ? summary.usage : props.shown?.usage;
+      },
+      task() {
+        const others = props.details.attempts.filter((each) => props.task && each.name.startsWith(`${props.task.name}/`) && each.name !== props.attempt);
+        return sum([{ ...nothing(), ...known.session() }, ...others.map((each) => each.usage)]);
+      },
+      epic: () => props.epic?.usage,
+      run: () => run.value?.usage,
+    };
+    const scopes = computed(() => [
+      { key: "session", word: "This session", of: "in this session", usage: usageOf("session") },
+      { key: "task", word: "Task", of: "in all attempts of the task", usage: usageOf("task") },
+      { key: "epic", word: "Epic", of: "in the epic", usage: usageOf("epic") },
+      { key: "run", word: "Run", of: "in the run", usage: usageOf("run") },
+    ]);
+    const said = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : tokens(usage) ? "$0.00" : "–");
+
+    const outlook = computed(() => {
+      const out = [];
+      const spent = scopes.value[3].usage.cost;
+      if (budget.value !== null) out.push({ word: "Budget of the run", text: money({ cost: budget.value }) }, { word: "Left", text: money({ cost: Math.max(0, budget.value - spent) }), tone: spent >= budget.value * 0.9 ? "tone-bad-text" : "" });
+      if (!run.value || RUN_ENDED.has(run.value.state)) return out;
+      const { tasks } = run.value;
+      const isOver = (task) => ["accepted", "failed", "skipped"].includes(props.store.tasks.get(`${props.store.name}/epics/${task.replace("/", "/tasks/")}`)?.state);
+      const end = projected(told.value, isOver, tasks.pending + tasks.running + tasks.waiting);
+      out.push({ word: "Projected at the end", text: end === null ? "not known before a task is over" : `~${money({ cost: end })}`, tone: budget.value !== null && end > budget.value ? "tone-bad-text" : "" });
+      return out;
     });
-    const scopes = computed(() => {
-      const others = props.details.attempts.filter((each) => props.task && each.name.startsWith(`${props.task.name}/`) && each.name !== props.attempt);
-      return [
-        { word: "This session", usage: session.value },
-        { word: "Task", usage: sum([session.value, ...others.map((each) => each.usage)]) },
-        { word: "Epic", usage: props.epic?.usage ?? empty },
-        { word: "Run", usage: props.store.run.value?.usage ?? empty },
-      ];
+
+    const range = computed(() => {
+      const of = scope.value === "session" ? props.shown : run.value;
+      return { from: of?.started ?? told.value[0]?.time, to: props.until || (of?.ended ?? now.value) };
     });
-    const tokens = (usage) => KINDS.reduce((all, kind) => all + usage[kind.key], 0);
-    return { count, KINDS, money, scopes, tokens, models: computed(() => session.value.models ?? []) };
+    let due = null;
+    async function read() {
+      problem.value = "";
+      try {
+        const news = await get(`${props.store.name}/turns?kinds=usage&after=${last}`);
+        if (news.last > last) reports.value = reports.value.concat(news.turns.filter((turn) => turn.sequence > last).map(report));
+        last = Math.max(last, news.last);
+        ready.value = true;
+      } catch (error) {
+        problem.value = error.message;
+      }
+    }
+    onMounted(read);
+    watch(
+      () => run.value?.usage,
+      () => (due ??= setTimeout(() => ((due = null), read()), NEWS)),
+    );
+    return { budget, CHARTS, chosen, count, KINDS, models: computed(() => byModel(chosen.value)), money, of, outlook, problem, range, read, ready, said, scope, scopes, tokens };
   },
 };

@@ -13,7 +13,7 @@ import { TOOL_ICONS } from "./tool_card.js";
 const MOST_BLOCKS = 300;
 
 export const Current = {
-  props: ["store", "attempt", "task", "log", "live"],
+  props: ["store", "attempt", "task", "log", "live", "until"],
   emits: ["tab"],
   components: { Approval, Beside, Block, Empty, Icon, Steer },
   template: `
@@ -33,7 +33,7 @@ export const Current = {
             <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
           </div>
         </div>
-        <Beside :latest="log.latest" :live="live" />
+        <Beside :latest="log.latest" :live="live || !!until" />
       </div>
       <div class="follow-place"><button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button></div>
       <Steer v-if="live" :attempt="attempt" :log="log" />

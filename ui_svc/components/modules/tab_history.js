@@ -1,16 +1,17 @@
 // The epic's tasks, each with its attempts.
-import { computed, ref } from "vue";
+import { computed, reactive, ref } from "vue";
 import { post } from "./api.js";
-import { absolute, money, plural, short, took } from "./format.js";
+import { AttemptDiff } from "./attempt_diff.js";
+import { absolute, money, short, took } from "./format.js";
 import { Icon } from "./icons.js";
-import { Ago, Ask, Status } from "./parts.js";
-import { ATTEMPT, ATTEMPT_LIVE, status, TASK } from "./status.js";
+import { Elapsed, Status } from "./parts.js";
+import { ATTEMPT, status, TASK } from "./status.js";
 import { toast } from "./toasts.js";
 
 export const History = {
   props: ["store", "attempt", "epic", "details"],
   emits: ["open"],
-  components: { Ago, Ask, Icon, Status },
+  components: { AttemptDiff, Elapsed, Icon, Status },
   template: `
     <div class="scroll" tabindex="0" aria-label="Tasks of this epic">
       <p v-if="details.problem" class="note is-bad" role="alert">{{ details.problem }}</p>
@@ -29,15 +30,18 @@ export const History = {
           <table v-if="attemptsOf(task).length" class="attempts">
             <thead><tr><th>Attempt</th><th>Outcome</th><th>Took</th><th>Cost</th><th>Change</th><th>Commit</th><th><span class="visually-hidden">Open</span></th></tr></thead>
             <tbody>
-              <tr v-for="each in attemptsOf(task)" :key="each.name" :class="{ 'is-open': each.name === attempt }">
-                <td class="num">{{ numberOf(each) }}</td>
-                <td><Status :of="status(ATTEMPT, each.state)" /><div v-if="each.reason" class="quiet">{{ each.reason }}</div></td>
-                <td class="num" :title="absolute(each.started)">{{ each.ended ? took((each.ended - each.started) / 1000) : "running" }}</td>
-                <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
-                <td class="num diff"><template v-if="each.diff"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></template><template v-else>–</template></td>
-                <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
-                <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
-              </tr>
+              <template v-for="each in attemptsOf(task)" :key="each.name">
+                <tr :class="{ 'is-open': each.name === attempt }">
+                  <td class="num">{{ numberOf(each) }}</td>
+                  <td><Status :of="status(ATTEMPT, each.state)" /><div v-if="each.reason" class="quiet">{{ each.reason }}</div></td>
+                  <td class="num" :title="absolute(each.started)"><template v-if="each.ended">{{ took((each.ended - each.started) / 1000) }}</template><Elapsed v-else :from="each.started" label="Started" /></td>
+                  <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
+                  <td class="num diff"><button v-if="each.diff" type="button" class="button small ghost attempt-change" :aria-expanded="unfolded.has(each.name)" :aria-label="'Change of attempt ' + numberOf(each) + ': +' + each.diff.insertions + ' −' + each.diff.deletions" @click="unfold(each)"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></button><template v-else>–</template></td>
+                  <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
+                  <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
+                </tr>
+                <tr v-if="unfolded.has(each.name)" class="attempt-diff"><td colspan="7"><AttemptDiff :attempt="each.name" /></td></tr>
+              </template>
             </tbody>
           </table>
           <p v-else class="quiet history-none">{{ task.state === "pending" ? "Not started yet" : "No attempt was made" }}</p>
@@ -46,6 +50,8 @@ export const History = {
     </div>`,
   setup(props) {
     const retrying = ref("");
+    const unfolded = reactive(new Set());
+    const unfold = ({ name }) => unfolded.delete(name) || unfolded.add(name);
     // The board's tasks are always there and live; the details add the prompt.
     const tasks = computed(() => {
       if (!props.epic) return [];
@@ -70,6 +76,6 @@ export const History = {
         retrying.value = "";
       }
     }
-    return { absolute, ATTEMPT, ATTEMPT_LIVE, attemptsOf, canRetry, money, numberOf, plural, retry, retrying, short, status, TASK, tasks, took };
+    return { absolute, ATTEMPT, attemptsOf, canRetry, money, numberOf, retry, retrying, short, status, TASK, tasks, took, unfold, unfolded };
   },
 };

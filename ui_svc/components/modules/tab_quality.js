@@ -1,20 +1,21 @@
 // How good the work is: checks, tests, the change itself, and what went wrong on the way.
-import { computed, ref, shallowRef, watch } from "vue";
-import { get } from "./api.js";
-import { Diff, readFiles } from "./diff.js";
-import { Evidence } from "./evidence.js";
+import { computed } from "vue";
+import { AttemptDiff } from "./attempt_diff.js";
+import { CommitChecks } from "./commit_checks.js";
+import { Evidence, signed } from "./evidence.js";
 import { plural, short, took } from "./format.js";
-import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 
 export const Quality = {
-  props: ["attempt", "shown", "details", "log", "live"],
-  components: { Diff, Evidence, Icon },
+  props: ["store", "attempt", "epic", "shown", "details", "log", "live"],
+  components: { AttemptDiff, CommitChecks, Evidence },
   template: `
     <div class="scroll quality" tabindex="0" aria-label="Quality">
       <div class="scopes">
         <div class="scope"><span class="scope-word">Checks</span><b class="num">{{ checks.length ? passed + "/" + checks.length : "–" }}</b><span class="quiet">{{ checks.length ? "passed" : live ? "run after the agent" : "none" }}</span></div>
-        <div class="scope"><span class="scope-word">Tests</span><b class="num">{{ tests ? tests.passed : "–" }}</b><span class="quiet">{{ tests ? plural(tests.failed, "failed", "failed") + ", " + tests.skipped + " skipped" : "no report found" }}</span></div>
+        <div class="scope"><span class="scope-word">Tests</span><b class="num"><template v-if="tests && change('passed')">{{ tests.passed - change("passed") }} → </template>{{ tests ? tests.passed : "–" }}</b><span class="quiet">{{ tests ? plural(tests.failed, "failed", "failed") + ", " + tests.skipped + " skipped" : "no report found" }}</span></div>
+        <div v-if="covered !== null" class="scope"><span class="scope-word">Coverage</span><b class="num">{{ covered.toFixed(1) }} %</b><span class="num" :class="change('coverage') < 0 ? 'tone-bad-text' : 'quiet'">{{ change("coverage") === null ? "nothing to compare with" : signed(change("coverage"), 1) + " since the task before" }}</span></div>
+        <div v-if="found !== null" class="scope"><span class="scope-word">Findings</span><b class="num" :class="{ 'tone-bad-text': sum('findings', 'errors') }">{{ found }}</b><span class="quiet">{{ change("findings") === null ? plural(sum("findings", "errors"), "error") : signed(change("findings")) + " since the task before" }}</span></div>
         <div class="scope"><span class="scope-word">Change</span><b v-if="shown?.diff" class="num diff"><ins>+{{ shown.diff.insertions }}</ins> <del>−{{ shown.diff.deletions }}</del></b><b v-else>–</b><span class="quiet">{{ shown?.diff ? plural(shown.diff.files, "file") : "nothing committed yet" }}</span></div>
         <div class="scope"><span class="scope-word">Tool errors</span><b class="num" :class="{ 'tone-bad-text': failures.length }">{{ failures.length }}</b><span class="quiet">in this session</span></div>
         <div class="scope"><span class="scope-word">Commit</span><b><code>{{ shown?.commit ? short(shown.commit) : "–" }}</code></b><span class="quiet">{{ shown?.commit ? "accepted" : shown?.kept_ref ? "work is kept" : "none" }}</span></div>
@@ -27,18 +28,16 @@ export const Quality = {
       </details>
       <p v-if="checks.length && details.attempt?.since" class="quiet">Compared with {{ plain(details.attempt.since.title) }}, the task accepted before.</p>
       <p v-if="!checks.length" class="quiet">{{ live ? "They run when the agent has ended." : "This attempt ran no checks." }}</p>
+      <CommitChecks v-if="epic" :tasks="store.tasksOf(epic.name)" :attempt="attempt" />
       <h3>Change</h3>
-      <div v-if="diff"><Diff :files="diff.files" :truncated="diff.truncated" /></div>
-      <p v-else-if="problem" class="note is-bad">{{ problem }} <button type="button" class="button small" @click="readDiff">Try again</button></p>
-      <p v-else class="quiet">{{ shown?.diff ? "Loading…" : "The change is shown once it is committed." }}</p>
+      <AttemptDiff v-if="shown?.diff" :attempt="attempt" />
+      <p v-else class="quiet">The change is shown once it is committed.</p>
       <template v-if="failures.length">
         <h3>Tool errors</h3>
         <details v-for="each in failures" :key="each.sequence" class="check is-bad"><summary><span class="tool-mark">✗</span><b>{{ each.tool?.name ?? "Tool" }}</b><code class="tool-target">{{ each.tool?.target }}</code><span class="num tool-time">{{ took(each.duration) }}</span></summary><pre tabindex="0">{{ plain(each.result ?? "") || "It said nothing." }}</pre></details>
       </template>
     </div>`,
   setup(props) {
-    const diff = shallowRef(null);
-    const problem = ref("");
     // The board's attempt is newer, the details have what the checks printed.
     const checks = computed(() => {
       const whole = new Map((props.details.attempt?.checks ?? []).map((check) => [check.name, check]));
@@ -55,18 +54,14 @@ export const Quality = {
     }
     // Tests that began to fail since the task before.
     const worse = (check) => props.details.attempt?.since?.checks[check.name]?.began?.length ?? 0;
-    async function readDiff() {
-      problem.value = "";
-      try {
-        const { text, truncated } = await get(`${props.attempt}/diff`);
-        diff.value = { files: readFiles(text), truncated };
-      } catch (error) {
-        problem.value = error.message;
-      }
-    }
-    watch(() => !!props.shown?.diff, (there) => there && readDiff(), { immediate: true });
+    const since = computed(() => Object.values(props.details.attempt?.since?.checks ?? {}));
+    // What changed since the task before, over all checks; null where it cannot be told.
+    const change = (kind) => (kind === "coverage" && checks.value.filter((check) => check.coverage).length > 1 ? null : since.value.reduce((all, each) => (each[kind] === null ? all : (all ?? 0) + each[kind]), null));
+    const sum = (kind, part) => checks.value.reduce((all, check) => all + (check[kind]?.[part] ?? 0), 0);
+    const covered = computed(() => (sum("coverage", "valid") ? (100 * sum("coverage", "covered")) / sum("coverage", "valid") : null));
+    const found = computed(() => (checks.value.some((check) => check.findings) ? sum("findings", "errors") + sum("findings", "warnings") + sum("findings", "notes") : null));
     return {
-      checks, diff, plain, plural, problem, readDiff, short, tests, took, verdict, worse,
+      change, checks, covered, found, plain, plural, short, signed, sum, tests, took, verdict, worse,
       passed: computed(() => checks.value.filter((check) => check.ok).length),
       failures: computed(() => (void props.log.version, props.log.failures.slice())),
     };

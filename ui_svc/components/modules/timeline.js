@@ -14,7 +14,7 @@ const MOST_ZOOM = 400;
 const MERGE = { running: { word: "Merging", icon: "merge", tone: "run" }, accepted: { word: "Merged", icon: "merge", tone: "ok" }, failed: { word: "Merge conflict", icon: "merge", tone: "bad" } };
 
 export const Timeline = {
-  props: ["store"],
+  props: ["store", "moment"],
   emits: ["open"],
   components: { Empty, Icon },
   template: `
@@ -38,6 +38,7 @@ export const Timeline = {
           <div class="timeline-back" aria-hidden="true">
             <i v-for="tick in axis" :key="tick.time" class="timeline-line" :style="{ left: tick.x + 'px' }"></i>
             <i v-for="gap in scale.gaps" :key="gap.from" class="timeline-gap" :style="{ left: gap.start * lane + 'px', width: gap.width * lane + 'px' }" :title="duration(gap.to - gap.from) + ' without work'"></i>
+            <i v-if="moment" class="timeline-now is-past" :style="{ left: scale.place(moment) * lane + 'px' }"></i>
             <i v-if="live" class="timeline-now" :style="{ left: scale.place(now) * lane + 'px' }"></i>
           </div>
           <ol class="timeline-rows">
@@ -156,10 +157,17 @@ export const Timeline = {
       event.preventDefault();
       zoomTo(wanted);
     }
+    // The moment under the pointer. By key, and at the end of what goes on, it is now.
+    function momentOf(event, it) {
+      if (!event.detail) return 0;
+      const place = (event.clientX - box.value.querySelector(".timeline-lane").getBoundingClientRect().left) / lane.value;
+      const moment = scale.value.timeAt(place);
+      return !it.to && it.x + it.width - place * lane.value < 12 ? 0 : moment;
+    }
     function open(event, it) {
       if (!it.attempt || event.metaKey || event.ctrlKey || event.shiftKey) return;
       event.preventDefault();
-      emit("open", it.attempt);
+      emit("open", it.attempt, momentOf(event, it));
     }
     const clock = (tick) => new Date(tick.time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: tick.seconds ? "2-digit" : undefined, hour12: false });
 

@@ -31,7 +31,7 @@ function worked(spans, now) {
 
 export function createScale(spans, now, compress) {
   const busy = worked(spans, now);
-  if (!busy.length) return { place: () => 0, gaps: [], segments: [] };
+  if (!busy.length) return { place: () => 0, timeAt: () => now, gaps: [], segments: [] };
   const first = Math.min(busy[0][0], ...spans.map((span) => span.from));
   const last = Math.max(busy[busy.length - 1][1], ...spans.map((span) => span.to ?? now), first + 1000);
   const total = busy.reduce((all, [from, to]) => all + to - from, 0);
@@ -62,7 +62,11 @@ export function createScale(spans, now, compress) {
     const it = segments.find((each) => time <= each.to) ?? segments[segments.length - 1];
     return it.start + it.width * Math.min(1, Math.max(0, (time - it.from) / (it.to - it.from)));
   }
-  return { place, segments, weight, gaps: segments.filter((each) => each.gap) };
+  function timeAt(where) {
+    const it = segments.find((each) => where <= each.start + each.width) ?? segments[segments.length - 1];
+    return it.from + Math.min(1, Math.max(0, (where - it.start) / it.width)) * (it.to - it.from);
+  }
+  return { place, timeAt, segments, weight, gaps: segments.filter((each) => each.gap) };
 }
 
 // Returns round times to write on the axis, at least `room` pixels apart.

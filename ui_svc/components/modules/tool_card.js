@@ -1,5 +1,5 @@
 // One call of a tool, which unfolds to what went in and what came out.
-import { computed, ref } from "vue";
+import { computed, inject, ref } from "vue";
 import { now } from "./clock.js";
 import { Lines } from "./diff.js";
 import { editLines, readPlan } from "./edits.js";
@@ -36,6 +36,7 @@ export const ToolCard = {
     </details>`,
   setup(props) {
     const opened = ref(false);
+    const moment = inject("moment", () => 0);
     const lines = computed(() => (props.block.kind === "edit" && props.block.input ? editLines(props.block) : null));
     const many = (kind) => lines.value.filter((line) => line.kind === kind).length;
     const plan = computed(() => (props.block.name === "TodoWrite" ? readPlan(props.block.input ?? "") : null));
@@ -48,7 +49,7 @@ export const ToolCard = {
       word: computed(() => LOOKS[props.block.state][1]),
       icon: computed(() => TOOL_ICONS[props.block.kind] ?? "bolt"),
       time: computed(() =>
-        props.block.state === "running" ? duration(now.value - props.block.started) : took(props.block.seconds),
+        props.block.state === "running" ? duration((moment() || now.value) - props.block.started) : took(props.block.seconds),
       ),
     };
   },

@@ -1,0 +1,94 @@
+// How a run stood at a moment, from the turns that it had taken by then.
+import { nothing, report, add } from "./spending.js";
+import { ATTEMPT_LIVE } from "./status.js";
+
+// The kinds of turns that this reads.
+export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
+
+const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
+const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };
+
+// `now` are the maps of what is known today; returns the same as of `time`.
+export function pastOf(now, turns, time) {
+  const run = now.run.value;
+  const attempts = new Map();
+  const states = new Map();
+  const epicStates = new Map();
+  const usages = new Map();
+  let runState = "pending";
+  const usage = (key) => usages.get(key) ?? usages.set(key, nothing()).get(key);
+
+  for (const turn of turns) {
+    if (turn.time > time) break;
+    const epic = `${run.name}/epics/${turn.epic}`;
+    const task = `${epic}/tasks/${turn.task}`;
+    const it = attempts.get(task);
+    switch (turn.type) {
+      case "task_started":
+        attempts.set(task, { name: `${task}/attempts/${turn.attempt}`, number: turn.attempt, state: "running", reason: "", agent: turn.agent ?? "", worker: turn.worker ?? "", started: turn.time, ended: null, commit: "", kept_ref: "", diff: null, usage: nothing(), checks: [], summary: null, asked: new Set() });
+        states.set(task, { state: "running", since: turn.time });
+        epicStates.set(epic, "running");
+        break;
+      case "approval_requested":
+      case "approval_resolved":
+        if (!it) break;
+        if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
+        else it.asked.delete(turn.approval_id);
+        it.state = it.asked.size ? "waiting" : "running";
+        states.set(task, { state: it.state, since: turn.time });
+        break;
+      case "check_finished":
+        if (it) Object.assign(it, { state: "checking", checks: [...it.checks, turn] });
+        break;
+      case "usage":
+        for (const key of [run.name, epic]) add(usage(key), report(turn));
+        if (it) add(it.usage, report(turn));
+        break;
+      case "session_finished":
+        if (it) it.state = "checking";
+        break;
+      case "task_accepted":
+      case "task_failed": {
+        const accepted = turn.type === "task_accepted";
+        // Only the newest attempt still knows that it was stopped or lost.
+        const last = now.tasks.get(task)?.attempt;
+        const failed = last?.name === it?.name && !ATTEMPT_LIVE.has(last?.state) ? last.state : "failed";
+        if (it) Object.assign(it, { state: accepted ? "accepted" : failed, ended: turn.time, commit: turn.commit ?? "", kept_ref: turn.kept_ref ?? "", reason: turn.reason ?? "", diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : (accepted || last?.name !== it.name ? null : last.diff) });
+        states.set(task, { state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed", since: turn.time, reason: turn.reason ?? "", commit: turn.commit ?? "" });
+        break;
+      }
+      case "task_skipped":
+        states.set(task, { state: "skipped", since: turn.time, reason: turn.reason ?? "" });
+        break;
+      case "epic_finished":
+        epicStates.set(epic, turn.outcome);
+        break;
+      case "run_finished":
+        runState = turn.outcome;
+        break;
+      default:
+        if (MERGE_STATES[turn.type] && turn.epic) epicStates.set(epic, MERGE_STATES[turn.type]);
+        runState = RUN_STATES[turn.type] ?? runState;
+    }
+  }
+
+  const tasks = [...now.tasks.values()].map((task) => {
+    const attempt = attempts.get(task.name) ?? null;
+    // So that clocks stand where the moment is.
+    if (attempt && !attempt.ended) attempt.ended = time;
+    return { ...task, state: "pending", reason: "", commit: "", ...states.get(task.name), attempts: attempt?.number ?? 0, attempt };
+  });
+  const epics = [...now.epics.values()].map((epic) => {
+    const own = counts(tasks.filter((task) => task.epic === epic.name));
+    const waits = epic.depends_on.some((key) => epicStates.get(`${run.name}/epics/${key}`) !== "succeeded");
+    const state = epicStates.get(epic.name) ?? (waits ? "blocked" : "ready");
+    return { ...epic, state, reason: "", tasks: own, usage: usages.get(epic.name) ?? nothing(), conflict_files: state === "conflicted" ? epic.conflict_files : [] };
+  });
+  return { tasks, epics, run: { ...run, state: runState, reason: "", tasks: counts(tasks), usage: usages.get(run.name) ?? nothing(), ended: time } };
+}
+
+function counts(tasks) {
+  const all = { total: tasks.length, pending: 0, running: 0, waiting: 0, accepted: 0, failed: 0, skipped: 0 };
+  for (const task of tasks) all[task.state] += 1;
+  return all;
+}

@@ -1,0 +1,51 @@
+// A session's log as it was at a moment, from the events that were written by then.
+import { shallowReactive } from "vue";
+import { createBlocks } from "./blocks.js";
+import { appendRows } from "./log_rows.js";
+
+// Words and calls are shown from the newest so many events on; the log has all.
+const SPOKEN = 5000;
+
+export function createReplayLog() {
+  const log = shallowReactive({ replay: true, rows: [], shots: [], failures: [], version: 0, ready: false, complete: true, cut: false, ended: true, problem: "", blocks: [], latest: { plan: null, edits: [] }, current: () => undefined, calls: new Map() });
+  let taken = 0;
+  let first = null;
+  let source = null;
+  let stream = null;
+
+  function begin(events) {
+    stream = createBlocks();
+    Object.assign(log, { rows: [], shots: [], failures: [], calls: new Map(), blocks: stream.blocks, latest: stream.latest, current: stream.current });
+    taken = 0;
+    first = events[0]?.sequence;
+  }
+
+  function show(of, time) {
+    const { events } = of;
+    const end = upTo(events, time);
+    if (of !== source || end < taken || events[0]?.sequence !== first) begin(events);
+    source = of;
+    const fresh = events.slice(taken, end);
+    for (const event of fresh) {
+      if (event.type === "tool_started") log.calls.set(event.tool_call_id, event);
+      if (event.type === "screenshot") log.shots.push(event);
+      if (event.type === "tool_finished" && !event.ok) log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
+    }
+    appendRows(log.rows, fresh, log.calls);
+    fresh.slice(-SPOKEN).forEach(stream.append);
+    taken = end;
+    Object.assign(log, { ready: of.ready, complete: of.complete, cut: of.cut, problem: of.problem, version: log.version + 1 });
+  }
+  return { log, show };
+}
+
+// Returns how many of the events, which are in order, were written by `time`.
+function upTo(events, time) {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (events[middle].time <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

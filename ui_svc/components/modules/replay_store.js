@@ -1,0 +1,62 @@
+// A run as it was at a moment, in the place of what the page knows of it now.
+import { computed, reactive, ref, shallowReactive, shallowRef, watch } from "vue";
+import { get } from "./api.js";
+import { KINDS, pastOf } from "./past.js";
+import { viewsOf } from "./run_views.js";
+
+const REFUSAL = "This is a replay. Go back to now to act.";
+
+// `moment` is a ref of milliseconds; 0 is now. The turns are read once a moment is chosen.
+export function createReplay(live, moment) {
+  const turns = shallowRef([]);
+  const problem = ref("");
+  const run = shallowRef(null);
+  const epics = shallowReactive(new Map());
+  const tasks = shallowReactive(new Map());
+  let last = 0;
+
+  async function read() {
+    problem.value = "";
+    try {
+      const news = await get(`${live.name}/turns?kinds=${KINDS}&after=${last}`);
+      turns.value = turns.value.concat(news.turns.filter((turn) => turn.sequence > last));
+      last = Math.max(last, news.last);
+    } catch (error) {
+      problem.value = error.message;
+    }
+  }
+  watch(() => moment.value > 0 && live.run.value?.sequence, (wanted) => wanted && wanted > last && read(), { immediate: true });
+  watch(
+    [moment, turns, live.run],
+    () => {
+      if (!moment.value || !live.run.value) return;
+      const past = pastOf(live, turns.value, moment.value);
+      run.value = past.run;
+      for (const epic of past.epics) epics.set(epic.name, epic);
+      for (const task of past.tasks) tasks.set(task.name, task);
+    },
+    { immediate: true },
+  );
+
+  const refuse = () => Promise.reject(new Error(REFUSAL));
+  return {
+    name: live.name,
+    moment,
+    turns,
+    problem,
+    read,
+    run,
+    epics,
+    tasks,
+    summaries: new Map(),
+    order: live.order,
+    pending: reactive(new Map()),
+    status: live.status,
+    stop: refuse,
+    resolve: refuse,
+    ...viewsOf({ epics, tasks, order: live.order }),
+    // Attempts that are not there yet at the moment are there all the same.
+    hasAttempt: live.hasAttempt,
+    ready: computed(() => !!run.value && turns.value.length > 0),
+  };
+}

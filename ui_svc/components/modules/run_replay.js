@@ -1,0 +1,36 @@
+// The moment of a run that its page shows: now, or one that is replayed.
+import { computed, onUnmounted, toRef, watch } from "vue";
+import { now } from "./clock.js";
+import { createReplay } from "./replay_store.js";
+import { RUN_ENDED } from "./status.js";
+
+// An address is written anew at most so often while the moment moves.
+const SETTLED = 400;
+
+const MARKS = { task_accepted: ["ok", "accepted"], task_failed: ["bad", "failed"], approval_requested: ["wait", "asks"], merge_finished: ["ok", "merged"], merge_conflicted: ["bad", "merge conflict"] };
+
+// `at` is the page's address, `write` puts it into the browser.
+export function useRunReplay(live, at, write) {
+  const moment = toRef(at, "moment");
+  const replay = createReplay(live, moment);
+  let due = null;
+  watch(moment, () => {
+    due ??= setTimeout(() => {
+      due = null;
+      write();
+    }, SETTLED);
+  });
+  onUnmounted(() => clearTimeout(due));
+  return {
+    store: computed(() => (moment.value && replay.ready.value ? replay : live)),
+    problem: replay.problem,
+    show: (time) => (moment.value = Math.round(time)),
+    begin: () => (moment.value = live.run.value.started ?? live.run.value.created),
+    bar: computed(() => {
+      const run = live.run.value;
+      if (!moment.value || !run?.started) return null;
+      const marks = replay.turns.value.filter((turn) => MARKS[turn.type]).map((turn) => ({ time: turn.time, tone: MARKS[turn.type][0], word: `${turn.task || turn.epic} ${MARKS[turn.type][1]}` }));
+      return { from: run.started, to: run.ended ?? now.value, live: !RUN_ENDED.has(run.state), marks };
+    }),
+  };
+}

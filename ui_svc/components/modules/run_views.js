@@ -1,0 +1,43 @@
+// What the board derives from the epics and tasks of a run, as they are or as they were.
+import { computed } from "vue";
+import { ATTEMPT_LIVE, groupOf, GROUPS } from "./status.js";
+
+// `order` has the names of each epic's tasks in the order in which they run.
+export function viewsOf({ epics, tasks, order }) {
+  const tasksOf = (epic) => (order.get(epic) ?? []).map((each) => tasks.get(each));
+
+  const lanes = computed(() => {
+    const rank = Object.fromEntries(GROUPS.map((group, place) => [group.key, place]));
+    return [...epics.values()]
+      .map((epic) => ({ name: epic.name, index: epic.index, group: groupOf(epic, tasksOf(epic.name)) }))
+      .sort((a, b) => rank[a.group] - rank[b.group] || a.index - b.index);
+  });
+
+  // The task that an epic's card shows: the live one; of an epic that failed, what it
+  // failed by; else the one that was tried last.
+  function shownTask(epic) {
+    const tried = tasksOf(epic).filter((task) => task.attempt);
+    const live = tried.find((task) => ATTEMPT_LIVE.has(task.attempt.state));
+    if (live) return live;
+    tried.sort((a, b) => (b.attempt.started ?? 0) - (a.attempt.started ?? 0));
+    const broken = epics.get(epic).state === "failed" && tried.find((task) => task.state === "failed");
+    return broken || tried[0];
+  }
+
+  // Attempts that run now, in the order of the board: what ← and → step through.
+  const running = computed(() =>
+    lanes.value.flatMap((lane) =>
+      tasksOf(lane.name)
+        .filter((task) => task.attempt && ATTEMPT_LIVE.has(task.attempt.state))
+        .map((task) => task.attempt.name),
+    ),
+  );
+
+  // Attempts of a task are numbered from 1 without gaps.
+  function hasAttempt(attempt) {
+    const [, task, number] = /^(.+)\/attempts\/([1-9]\d*)$/.exec(attempt) ?? [];
+    return Number(number) <= (tasks.get(task)?.attempts ?? 0);
+  }
+
+  return { hasAttempt, lanes, running, shownTask, tasksOf };
+}

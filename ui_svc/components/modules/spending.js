@@ -1,0 +1,68 @@
+// What was used, from the usage reports of a run: sums, sums by model, and where it leads.
+
+export const KINDS = [
+  { key: "input", word: "Input" },
+  { key: "output", word: "Output" },
+  { key: "cache_read", word: "Cache read" },
+  { key: "cache_write", word: "Cache write" },
+];
+
+// One report, under the names that totals have. A cost that is not known is null.
+export const report = (turn) => ({
+  time: turn.time,
+  task: `${turn.epic}/${turn.task}`,
+  epic: turn.epic,
+  attempt: turn.attempt,
+  model: turn.model ?? "",
+  input: turn.input_tokens ?? 0,
+  output: turn.output_tokens ?? 0,
+  cache_read: turn.cache_read_tokens ?? 0,
+  cache_write: turn.cache_write_tokens ?? 0,
+  cost: turn.cost_usd_micros ?? null,
+  estimated: turn.estimated ?? false,
+});
+
+export const nothing = () => ({ input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false, estimated: false });
+
+// Adds a report or a total to a total.
+export function add(all, each) {
+  for (const { key } of KINDS) all[key] += each[key];
+  all.cost += each.cost ?? 0;
+  all.cost_incomplete ||= each.cost_incomplete ?? each.cost === null;
+  all.estimated ||= each.estimated ?? false;
+  return all;
+}
+
+export const sum = (some) => some.reduce(add, nothing());
+
+export const tokens = (usage) => KINDS.reduce((all, { key }) => all + usage[key], 0);
+
+export function byModel(reports) {
+  const models = Map.groupBy(reports, (each) => each.model);
+  return [...models].map(([model, of]) => ({ model, ...sum(of) })).sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
+}
+
+// Running sums over time: a list of {time, values}, at most `most` of them.
+export function growth(reports, values, most = 400) {
+  const out = [];
+  let sums = values(nothing()).map(() => 0);
+  for (const each of reports) {
+    const more = values(each);
+    sums = sums.map((value, place) => value + (more[place] ?? 0));
+    out.push({ time: each.time, values: sums });
+  }
+  const step = Math.ceil(out.length / most);
+  return step > 1 ? out.filter((_, place) => place % step === 0 || place === out.length - 1) : out;
+}
+
+// What the run will have cost in the end if the tasks that are left cost as much as
+// those that are over; null before the first is over.
+export function projected(reports, isOver, left) {
+  const costs = new Map();
+  for (const { task, cost } of reports) costs.set(task, (costs.get(task) ?? 0) + (cost ?? 0));
+  const over = [...costs].filter(([task]) => isOver(task)).map(([, cost]) => cost);
+  if (!over.length) return null;
+  const spent = [...costs.values()].reduce((all, each) => all + each, 0);
+  const done = over.reduce((all, each) => all + each, 0);
+  return Math.max(spent, done + (done / over.length) * left);
+}
