@@ -66,6 +66,7 @@ class RunCalls:
         router.post(addresses.RUN + ":resume")(self.resume_run)
         router.post(addresses.RUN + ":cancel")(self.cancel_run)
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
+        router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
         router.get(addresses.RUN + "/turns")(self.list_turns)
         router.get(addresses.RUN + "/diff")(self.run_diff)
@@ -128,6 +129,12 @@ class RunCalls:
             if event.WhichOneof("payload") in wanted and epic in {"", event.epic}:
                 turns.append(views.turn(event))
         return {"turns": turns, "last": last}
+
+    async def add_task(self, epic: addresses.Epic, form: Form) -> View:
+        """Adds a task to the end of the epic; the same request_id again adds it once."""
+        asked = pb.PlanTask(title=str(form.get("title", "")), prompt=str(form.get("prompt", "")))
+        request_id = str(form.get("request_id", ""))
+        return views.task(await self._client.add_task(str(epic), asked, request_id=request_id))
 
     async def retry_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name)))

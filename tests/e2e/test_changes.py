@@ -29,6 +29,15 @@ epics:
           - ask: Go on?
 """
 
+ENDED = """
+name: Ended
+epics:
+  - key: alpha
+    title: Alpha
+    tasks:
+      - {key: one, prompt: p, script: [{write: {path: app.py, text: "print('the new shop')\\n"}}]}
+"""
+
 UNUSUAL = r"""diff --git a/old b/new name
 similarity index 90%
 rename from old
@@ -131,3 +140,36 @@ def test_unusual_diffs_are_read(page: Page) -> None:
         ["é.txt", "", "new, binary", []],
         ["x b/x.py", "", "deleted", []],
     ]
+
+
+def test_comments_on_lines_become_a_task(page: Page, runs: Runs) -> None:
+    """They survive a reload, stand below their lines, and reach the agent with file, line, text and words."""
+    name = runs.start(ENDED)
+    runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
+    page.goto(f"/{name}/changes?of=epics/alpha")
+    file = page.locator(".diff-file", has_text="app.py")
+    field = page.get_by_label("Comment on this line")
+    file.locator("tr.diff-add").first.hover()
+    file.get_by_role("button", name="Comment on line 1", exact=True).first.click()
+    field.fill("Never mind.")
+    field.press("Escape")
+    expect(field).to_have_count(0)
+    file.locator(".line-comment").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    field.fill("Say <b>hello</b> instead.")
+    field.press("Control+Enter")
+    expect(page.locator(".note-shown")).to_contain_text("Say <b>hello</b> instead.")
+    page.reload()
+    expect(page.locator(".note-row")).to_contain_text("Say <b>hello</b> instead.")
+    sending = page.get_by_role("form", name="Send comments")
+    expect(sending).to_contain_text("1 comment")
+    sending.get_by_role("button", name="Send as a task").click()
+    expect(page.locator(".toast")).to_contain_text("is task 2 of its epic")
+    expect(page.locator(".note-row")).to_have_count(0)
+    runs.wait_for(f"{name}/epics/alpha/tasks/review-1-comment/attempts/1", "accepted")
+    tasks = runs.get(f"{name}/epics/alpha/tasks")["tasks"]
+    told = tasks[1]["prompt"]
+    assert "app.py, line " in told
+    assert "    print('the new shop')" in told
+    assert "Say <b>hello</b> instead." in told

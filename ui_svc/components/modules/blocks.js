@@ -6,6 +6,8 @@ import { readPlan } from "./edits.js";
 // A tool call keeps this much of what it printed; the log has it all.
 const OUTPUT_KEPT = 64 << 10;
 const EDITS_KEPT = 20;
+// Of words and raw output likewise.
+const TEXT_KEPT = 256 << 10;
 
 export function createBlocks() {
   const blocks = reactive([]);
@@ -24,7 +26,7 @@ export function createBlocks() {
     const goesOn = previous?.type === kind && !previous.whole;
     const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false }) : null;
     if (!block) return;
-    block.text += text;
+    block.text = (block.text + text).slice(-TEXT_KEPT);
     block.whole = last;
   }
 

@@ -1,17 +1,19 @@
 // What was changed: by the whole run, by an epic, or by one task.
-import { computed, nextTick, onUnmounted, ref, shallowRef, watch } from "vue";
+import { computed, nextTick, onUnmounted, provide, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { Diff, readFiles } from "./diff.js";
 import { plural, short } from "./format.js";
 import { Icon } from "./icons.js";
+import { createLineNotes } from "./line_notes.js";
 import { Empty } from "./parts.js";
+import { SendNotes } from "./send_notes.js";
 import { plain } from "./text.js";
 
 const KEPT = "heddle-diff-view";
 
 export const Changes = {
   props: ["store"],
-  components: { Diff, Empty, Icon },
+  components: { Diff, Empty, Icon, SendNotes },
   template: `
     <div class="changes">
       <div class="changes-tools">
@@ -23,6 +25,7 @@ export const Changes = {
         <span class="grow"></span>
         <div v-if="wide" class="choice" role="group" aria-label="View"><button v-for="each in VIEWS" :key="each.key" type="button" class="chip" :aria-pressed="view === each.key" @click="view = each.key">{{ each.word }}</button></div>
       </div>
+      <SendNotes :notes="notes" :epics="epics" :epic="epicOf" />
       <p v-if="outdated" role="status" class="note changes-news"><span>There is more by now.</span><button type="button" class="button small" @click="read"><Icon name="retry" />Show it</button></p>
       <p v-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="read">Try again</button></p>
       <div v-else-if="!change" class="skeleton-lines" role="status" aria-label="Loading the change"><i></i><i></i><i></i></div>
@@ -45,6 +48,8 @@ export const Changes = {
     const change = shallowRef(null);
     const problem = ref("");
     const outdated = ref(false);
+    const notes = createLineNotes(run, of);
+    provide("lineNotes", notes);
 
     const epics = computed(() =>
       [...props.store.epics.values()]
@@ -108,6 +113,6 @@ export const Changes = {
     onUnmounted(() => room.removeEventListener("change", onRoom));
 
     read();
-    return { added: computed(() => sum("added")), box, change, epics, files, of, outdated, plain, plural, problem, read, removed: computed(() => sum("removed")), show, view, VIEWS, wide };
+    return { added: computed(() => sum("added")), box, change, epics, epicOf: computed(() => /^.+\/epics\/[^/]+/.exec(of.value)?.[0] ?? ""), files, notes, of, outdated, plain, plural, problem, read, removed: computed(() => sum("removed")), show, view, VIEWS, wide };
   },
 };

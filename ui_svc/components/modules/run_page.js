@@ -62,7 +62,9 @@ export default {
     let opened = false;
     function go(change, how) {
       const next = { ...at, ...change };
-      history[how]({ view: next.view }, "", addressOf(name, next));
+      // The moment of the page under a session, to which closing it leads back.
+      const under = at.session ? (history.state?.under ?? 0) : at.moment;
+      history[how]({ view: next.view, under }, "", addressOf(name, next));
       read();
     }
     function showView(event, view) {
@@ -80,7 +82,7 @@ export default {
       if (opened) {
         at.session = "";
         history.back();
-      } else go({ session: "", tab: "" }, "pushState");
+      } else go({ session: "", tab: "", moment: history.state?.under ?? 0 }, "pushState");
       opened = false;
     }
     const onPop = () => {

@@ -96,7 +96,9 @@ export const Logs = {
     function search() {
       const wanted = term.value.toLowerCase();
       const found = [];
-      if (wanted) list.value.forEach((row, place) => row.text.toLowerCase().includes(wanted) && found.push(place));
+      // Colours may stand within a word.
+      const text = (row) => (row.text.includes("\x1b") ? plain(row.text) : row.text).toLowerCase();
+      if (wanted) list.value.forEach((row, place) => text(row).includes(wanted) && found.push(place));
       hits.value = found;
     }
     watch(term, () => {

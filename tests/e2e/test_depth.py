@@ -1,0 +1,71 @@
+"""The tabs of a session at depth: history, screenshots, quality and costs."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+INDEX = "epics/search/tasks/index/attempts"
+RANKING = "epics/search/tasks/ranking/attempts/1"
+
+
+def test_each_attempt_unfolds_to_its_change(page: Page, deep: str) -> None:
+    """What a failed attempt wrote is there as what was accepted; on a narrow screen too."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/{deep}/{RANKING}?tab=history")
+    first = page.locator(".history-task").first
+    expect(first.locator(".attempts tbody .status")).to_have_text(["Failed", "Done"])
+    changes = first.get_by_role("button", name=re.compile("Change of attempt"))
+    changes.first.click()
+    expect(changes.first).to_have_attribute("aria-expanded", "true")
+    expect(first.locator(".diff-file", has_text="index.py")).to_contain_text("def index(words):")
+    changes.first.click()
+    expect(first.locator(".diff-file")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page, deep: str) -> None:
+    """A slider moves the border between two; side by side they are without one; Esc leaves the session open."""
+    page.goto(f"/{deep}/{RANKING}?tab=screenshots")
+    panel = page.get_by_role("tabpanel")
+    expect(panel.locator(".shot")).to_have_count(2)
+    panel.get_by_role("button", name="Whole epic").click()
+    expect(panel.locator(".gallery-group h3")).to_have_text(
+        [re.compile("Index documents"), re.compile("Index documents attempt 2"), re.compile("Ranking by recency")]
+    )
+    panel.get_by_role("button", name="Compare: Newest first").click()
+    panel.get_by_role("button", name="Compare: Oldest last").click()
+    both = page.get_by_role("dialog", name="Compare two screenshots")
+    expect(both.locator("img")).to_have_count(2)
+    slider = both.get_by_label("How much of the first is shown")
+    slider.press("End")
+    assert both.locator(".compare-over").evaluate("it => getComputedStyle(it).clipPath").endswith("100%)")
+    both.get_by_role("button", name="Side by side").click()
+    expect(slider).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(both).to_have_count(0)
+    expect(panel).to_be_visible()
+
+
+def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str) -> None:
+    """With what their reports counted; a commit whose check reported nothing says so."""
+    page.goto(f"/{deep}/{RANKING}?tab=quality")
+    rows = page.get_by_label("Checks of each commit").locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("2 passed")
+    expect(rows.first).to_contain_text("Index documents")
+    expect(rows.nth(1)).to_contain_text("–")
+
+
+def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
+    """A scope leads chart and models; what has no price makes a sum a lower bound; the end is projected."""
+    page.goto(f"/{deep}/{RANKING}?tab=costs")
+    scopes = page.get_by_role("group", name="What the chart and the models are of")
+    expect(scopes.get_by_role("button", name="This session")).to_contain_text("≥ $0.045")
+    expect(page.get_by_role("img", name=re.compile(r"Cost over time: \$0\.045"))).to_be_visible()
+    expect(page.locator(".outlook")).to_contain_text(re.compile(r"Projected at the end\s*~\$0\.\d+"))
+    run = scopes.get_by_role("button", name="Run")
+    run.click()
+    expect(run).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("heading", name="By model, in the run")).to_be_visible()
+    page.get_by_role("group", name="Chart of").get_by_role("button", name="Tokens").click()
+    expect(page.get_by_role("img", name=re.compile(r"Tokens over time: Input 6,610"))).to_be_visible()

@@ -1,0 +1,113 @@
+"""Replay: a session and a run as they were at a moment."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+RANKING = "epics/search/tasks/ranking/attempts/1"
+
+
+def bar(page: Page) -> Locator:
+    return page.get_by_role("group", name="Replay")
+
+
+def test_a_session_is_shown_as_it_was(page: Page, deep: str) -> None:
+    """All six tabs go back to the moment and forth again; the address keeps it; nothing can be steered."""
+    page.goto(f"/{deep}/{RANKING}")
+    dialog = page.locator("dialog.session")
+    expect(dialog.get_by_text("The ranking is written.")).to_be_visible()
+    dialog.get_by_role("button", name="Replay").click()
+    expect(dialog.get_by_text("The ranking is written.")).to_have_count(0)
+    expect(dialog.locator(".modal-facts .status")).to_have_text("Running")
+    expect(page).to_have_url(re.compile(r"[?&]at=\d+"))
+    slider = bar(page).get_by_label("Moment")
+    for tab, seen in (
+        ("history", re.compile("Running.*Ranking by recency", re.DOTALL)),
+        ("screenshots", "No screenshots yet"),
+        ("quality", "The change is shown once it is committed."),
+        ("costs", re.compile("This session.*–", re.DOTALL)),
+    ):
+        dialog.locator(f"#tab-{tab}").click()
+        expect(dialog.get_by_role("tabpanel")).to_contain_text(seen)
+    dialog.locator("#tab-logs").click()
+    expect(dialog.locator(".log-row", has_text="rank.py")).to_have_count(0)
+    page.reload()
+    expect(dialog.locator(".log-row", has_text="rank.py")).to_have_count(0)
+    slider.press("End")
+    expect(dialog.locator(".log-row", has_text="rank.py").first).to_be_visible()
+    dialog.locator("#tab-quality").click()
+    expect(dialog.get_by_role("tabpanel")).to_contain_text("accepted")
+    bar(page).get_by_role("button", name="End replay").click()
+    expect(bar(page)).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("at="))
+
+
+def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
+    """The board goes from mark to mark, and back to now, where things can be answered again."""
+    page.goto(f"/{deep}")
+    card = page.locator(".card")
+    expect(card).to_contain_text("Decay as a setting")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator(".run-progress")).to_contain_text(re.compile("0 of 3 tasks"))
+    expect(page.locator(".approval")).to_have_count(0)
+    for title in ("Index documents", "Index documents", "Ranking by recency"):
+        bar(page).get_by_role("button", name="Next event").click()
+        expect(card).to_contain_text(title)
+    bar(page).get_by_label("Speed").select_option("500")
+    bar(page).get_by_role("button", name="Play").click()
+    expect(card).to_contain_text("Decay as a setting")
+    bar(page).get_by_role("button", name="Back to now").click()
+    expect(page.locator(".approval")).to_be_visible()
+
+
+def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, deep: str) -> None:
+    """At the beginning of a bar the agent has not written yet; closing leads back to the timeline of now."""
+    page.goto(f"/{deep}/timeline")
+    ended = page.locator(f'.bar[data-attempt$="{RANKING}"]')
+    expect(ended).to_be_visible()
+    ended.click(position={"x": 4, "y": 14})
+    dialog = page.locator("dialog.session")
+    expect(bar(page)).to_be_visible()
+    expect(dialog.locator(".modal-facts .status")).to_have_text("Running")
+    expect(dialog.get_by_text("The ranking is written.")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile("/timeline$"))
+    expect(bar(page)).to_have_count(0)
+
+
+def test_the_past_of_a_run_is_read_from_its_turns(page: Page) -> None:
+    """Attempts, questions, checks, costs and merges count from their time on; a task that is retried is pending."""
+    page.goto("/")
+    states = page.evaluate(
+        """async () => {
+          const { pastOf } = await import("heddle/past.js");
+          const epic = { name: "r/epics/a", depends_on: [] };
+          const now = { run: { value: { name: "r" } }, epics: new Map([["r/epics/a", epic]]), tasks: new Map([["r/epics/a/tasks/t", { name: "r/epics/a/tasks/t", epic: "r/epics/a", attempt: null }]]) };
+          const of = { epic: "a", task: "t", attempt: 1 };
+          const turns = [
+            { time: 1, type: "run_started" }, { time: 2, type: "task_started", ...of },
+            { time: 3, type: "approval_requested", approval_id: "q", ...of }, { time: 4, type: "approval_resolved", approval_id: "q", ...of },
+            { time: 5, type: "usage", cost_usd_micros: 7, ...of }, { time: 6, type: "task_failed", will_retry: true, ...of },
+            { time: 7, type: "task_started", ...of, attempt: 2 }, { time: 8, type: "task_accepted", commit: "c", ...of, attempt: 2 },
+            { time: 9, type: "merge_started", epic: "a" }, { time: 10, type: "merge_finished", epic: "a" }, { time: 11, type: "run_finished", outcome: "succeeded" },
+          ];
+          return [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((time) => {
+            const { run, epics, tasks } = pastOf(now, turns, time);
+            return [run.state, epics[0].state, tasks[0].state, tasks[0].attempts, run.usage.cost].join(" ");
+          });
+        }"""
+    )
+    assert states == [
+        "pending ready pending 0 0",
+        "running ready pending 0 0",
+        "running running running 1 0",
+        "running running waiting 1 0",
+        "running running running 1 0",
+        "running running running 1 7",
+        "running running pending 1 7",
+        "running running running 2 7",
+        "running running accepted 2 7",
+        "running merging accepted 2 7",
+        "running succeeded accepted 2 7",
+        "succeeded succeeded accepted 2 7",
+    ]

@@ -1,0 +1,25 @@
+// A comment below its line, or the field in which it is written.
+import { nextTick, onMounted, ref } from "vue";
+import { Icon } from "./icons.js";
+
+const Field = {
+  props: ["notes"],
+  template: `
+    <form class="note-field" @submit.prevent="notes.save(text)">
+      <textarea ref="field" v-model="text" rows="2" aria-label="Comment on this line" placeholder="What should be different here?" @keydown.ctrl.enter.prevent="notes.save(text)" @keydown.meta.enter.prevent="notes.save(text)" @keydown.esc.stop.prevent="notes.leave"></textarea>
+      <div class="note-buttons"><button type="submit" class="button small primary" :disabled="!text.trim()">{{ notes.draft.value.id ? "Change" : "Comment" }}</button><button type="button" class="button small" @click="notes.leave">Cancel</button></div>
+    </form>`,
+  setup(props) {
+    const field = ref(null);
+    onMounted(() => nextTick(() => field.value?.focus()));
+    return { field, text: ref(props.notes.draft.value.comment ?? "") };
+  },
+};
+
+export const NoteRow = {
+  props: ["notes", "note"],
+  components: { Field, Icon },
+  template: `
+    <Field v-if="!note || notes.draft.value?.id === note.id" :notes="notes" />
+    <div v-else class="note-shown"><p>{{ note.comment }}</p><div class="note-buttons"><button type="button" class="button small ghost" @click="notes.edit(note)">Edit</button><button type="button" class="icon-button" aria-label="Remove the comment" @click="notes.remove(note)"><Icon name="cross" /></button></div></div>`,
+};
