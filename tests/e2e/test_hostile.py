@@ -1,0 +1,185 @@
+"""What agents write is shown and never obeyed: nothing executes, nothing leaves the machine, nothing freezes."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.runs import Runs
+from tests.e2e.servers import Servers
+
+MARKUP = (
+    '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><svg onload="window.pwned=1">'
+    " [a](javascript:window.pwned=1) ![b](https://example.com/spy.png) [c](data:text/html,x)"
+)
+# Reverses the order of what follows; hides itself within a word.
+BIDI = "\u202eevil"
+ZERO_WIDTH = "pay\u200bload"
+
+# Pictures that fill the memory: one says how large it is, one lies.
+BOMB = """
+import os, struct, zlib
+def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def picture(width, height, pixels):
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(pixels), 9)
+    return bytes([137]) + b"PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+os.makedirs(".heddle/screenshots", exist_ok=True)
+open(".heddle/screenshots/huge.png", "wb").write(picture(60000, 60000, 1000))
+open(".heddle/screenshots/liar.png", "wb").write(picture(9, 9, 30000000))
+"""
+
+PLAN = f"""
+name: Hostile
+epics:
+  - key: words
+    title: Words
+    tasks:
+      - key: one
+        title: All of it
+        prompt: p
+        checks: [{{name: tests, run: {json.dumps(f"echo '{MARKUP}'; printf '{BIDI}'")}}}]
+        script:
+          - think: {json.dumps(f"{MARKUP} {BIDI}")}
+          - plan: {{steps: [{json.dumps(MARKUP)}, {json.dumps(ZERO_WIDTH)}]}}
+          - say: {json.dumps(f"{MARKUP} {BIDI}")}
+          - say: {json.dumps(ZERO_WIDTH)}
+          - run: {json.dumps(r"printf '\033[31mre\033[0md \033]0;title\007<b>bold</b>\n'")}
+          - run: {json.dumps(r"printf 'bad \377\376 bytes\n'")}
+          - run: {json.dumps(f"echo '{MARKUP}' 1>&2; false")}
+          - write: {{path: "a<b>.html", text: {json.dumps(MARKUP)}}}
+          - screenshot: {json.dumps(MARKUP)}
+          - usage: {{model: {json.dumps(MARKUP)}, input_tokens: 1, output_tokens: 1, cost_usd: 0.5}}
+          - run: {json.dumps(f"python3 -c '{BOMB}'")}
+          - say: The pictures are taken.
+      - key: two
+        title: A question
+        prompt: p
+        script: [{{ask: {json.dumps(f"{MARKUP} {BIDI}")}}}]
+  - key: lines
+    title: Lines
+    tasks:
+      - key: long
+        title: One long line
+        prompt: p
+        script:
+          - run: head -c 5000000 /dev/zero | tr '\\0' x; echo; echo behind the long line
+          - say: {json.dumps("**[" * 9000 + "> " * 9000)}
+      - key: many
+        title: Many lines
+        prompt: p
+        script: [{{ask: Shall I flood?}}, {{flood: {{lines: 100000, width: 60}}}}, {{say: The flood is over.}}, {{wait: 30m}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(runs: Runs) -> Iterator[str]:
+    name = runs.start(PLAN)
+    runs.wait_for(f"{name}/epics/words/tasks/two/attempts/1", "waiting")
+    runs.wait_for(f"{name}/epics/lines/tasks/many/attempts/1", "waiting")
+    yield name
+    runs.cancel(name)
+
+
+def test_markup_is_text_on_every_page_and_tab(page: Page, servers: Servers, hostile: str) -> None:
+    """HTML, scripts, javascript: links and remote pictures do nothing, and no request leaves for elsewhere."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    session = f"{hostile}/epics/words/tasks/one/attempts/1"
+    tabs = ("current", "history", "logs", "screenshots", "quality", "costs")
+    asking = f"{hostile}/epics/words/tasks/two/attempts/1"
+    for path in (*(f"{session}?tab={tab}" for tab in tabs), asking, hostile, f"{hostile}/changes?of=epics/words"):
+        page.goto(f"/{path}")
+        expect(page.get_by_text("onerror=").first).to_be_attached()
+        for folded in page.locator("dialog.session details:not([open]) > summary").all():
+            folded.click()
+        assert page.evaluate("window.pwned") is None, path
+        obeyed = 'a[href^="javascript"], a[href^="data"], img[src^="http"]:not([src*="/api/"]), img[src="x"], svg[onload]'
+        assert page.locator(obeyed).count() == 0, path
+    page.keyboard.press("a")
+    expect(page.locator(".attention-item", has_text="onerror=").first).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    assert not [url for url in asked if not url.startswith((servers.url, "data:", "blob:"))]
+
+
+def test_hidden_characters_are_seen(page: Page, hostile: str) -> None:
+    """What reorders or hides text, colours and titles of terminals, and bytes that are no text."""
+    page.goto(f"/{hostile}/epics/words/tasks/one/attempts/1")
+    stream = page.locator(".stream")
+    expect(stream.get_by_text("\u2039202e\u203aevil").first).to_be_visible()
+    expect(stream.get_by_text("pay\u2039200b\u203aload")).to_be_visible()
+    page.locator("#tab-logs").click()
+    for term, shown in (("red <b>bold</b>", "red <b>bold</b>"), ("bytes", "bad \ufffd\ufffd bytes")):
+        page.get_by_label("Search in the log").fill(term)
+        expect(page.locator(".log-row.is-hit .log-text")).to_have_text(re.compile(re.escape(shown)))
+
+
+@pytest.mark.complains("Content Security Policy|ERR_BLOCKED_BY_CSP")
+def test_the_page_itself_may_load_nothing_from_elsewhere(page: Page) -> None:
+    """Should markup ever get through, the browser refuses to load, send or embed for it."""
+    page.goto("/")
+    refused = page.evaluate(
+        """async () => {
+          const seen = [];
+          document.addEventListener("securitypolicyviolation", (event) => seen.push(event.effectiveDirective));
+          const image = new Image();
+          image.src = "https://example.com/spy.png";
+          await fetch("https://example.com/").catch(() => {});
+          document.body.append(Object.assign(document.createElement("iframe"), { src: "https://example.com/" }));
+          document.body.append(Object.assign(document.createElement("script"), { src: "https://example.com/x.js" }));
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return seen.sort();
+        }"""
+    )
+    assert refused == ["connect-src", "frame-src", "img-src", "script-src-elem"]
+
+
+def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: str) -> None:
+    """One that is too large is named in the log; one that lies about its size costs its own size at most."""
+    page.goto(f"/{hostile}/epics/words/tasks/one/attempts/1?tab=logs")
+    page.get_by_label("Search in the log").fill("huge.png")
+    expect(page.locator(".log-row.is-hit.level-system")).to_be_visible()
+    page.locator("#tab-screenshots").click()
+    expect(page.locator(".shot")).to_have_count(2)
+    sizes = page.locator(".shot img").evaluate_all("all => all.map((it) => it.naturalWidth * it.naturalHeight)")
+    assert max(sizes) <= 640 * 360
+
+
+def test_a_line_of_five_megabytes_freezes_nothing(page: Page, hostile: str) -> None:
+    """It is cut in the list, can be opened, and what follows stands below; markdown without end is read to its end."""
+    page.goto(f"/{hostile}/epics/lines/tasks/long/attempts/1?tab=logs")
+    page.get_by_label("Search in the log").fill("xxxx")
+    row = page.locator(".log-row", has_text="xxxx").first
+    expect(row).to_be_visible()
+    assert len(row.inner_text()) < 3000
+    row.click()
+    expect(page.get_by_role("button", name="Copy line")).to_be_visible()
+    page.get_by_label("Search in the log").fill("behind the long line")
+    expect(page.locator(".log-row.is-hit").first).to_be_visible()
+    page.locator("#tab-current").click()
+    expect(page.locator(".said")).to_be_attached()
+    page.locator("#tab-costs").click()
+    expect(page.get_by_role("heading", name="Over time")).to_be_visible()
+
+
+def test_a_flood_of_lines_is_read_while_it_comes(page: Page, runs: Runs, hostile: str) -> None:
+    """100,000 lines: who reads is not moved, tabs answer, all lines are there at the end and are searched."""
+    attempt = f"{hostile}/epics/lines/tasks/many/attempts/1"
+    page.goto(f"/{attempt}?tab=logs")
+    box = page.locator(".rows-box")
+    expect(page.locator(".log-row").first).to_be_visible()
+    question = runs.get(attempt)["summary"]["waiting"]["id"]
+    runs.post(f"{attempt}:resolve", approval_id=question, approved=True)
+    page.wait_for_function("document.querySelector('.rows-space').offsetHeight > 20000")
+    box.evaluate("it => { it.scrollTop = 4000 }")
+    expect(page.get_by_role("button", name=re.compile("new$"))).to_be_visible()
+    reading = page.locator(".log-row").nth(25).inner_text()
+    expect(page.get_by_text(re.compile("^100,0[0-9]{2} lines$"))).to_be_visible(timeout=60_000)
+    assert box.evaluate("it => it.scrollTop") == 4000
+    assert page.locator(".log-row").nth(25).inner_text() == reading
+    page.get_by_label("Search in the log").fill("The flood is over.")
+    expect(page.locator(".log-row.is-hit")).to_be_visible()
+    page.locator("#tab-current").click()
+    expect(page.locator(".stream").get_by_text("The flood is over.")).to_be_visible()
