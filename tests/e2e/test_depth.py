@@ -30,7 +30,7 @@ def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page,
     expect(panel.locator(".shot")).to_have_count(2)
     panel.get_by_role("button", name="Whole epic").click()
     expect(panel.locator(".gallery-group h3")).to_have_text(
-        [re.compile("Index documents"), re.compile("Index documents attempt 2"), re.compile("Ranking by recency")]
+        [re.compile("Index documents"), re.compile("Index documents · attempt 2"), re.compile("Ranking by recency")]
     )
     panel.get_by_role("button", name="Compare: Newest first").click()
     panel.get_by_role("button", name="Compare: Oldest last").click()
@@ -53,7 +53,7 @@ def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str)
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("2 passed")
     expect(rows.first).to_contain_text("Index documents")
-    expect(rows.nth(1)).to_contain_text("–")
+    expect(rows.nth(1)).to_contain_text("\u2013")
 
 
 def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:

@@ -25,7 +25,7 @@ def test_a_session_is_shown_as_it_was(page: Page, deep: str) -> None:
         ("history", re.compile("Running.*Ranking by recency", re.DOTALL)),
         ("screenshots", "No screenshots yet"),
         ("quality", "The change is shown once it is committed."),
-        ("costs", re.compile("This session.*–", re.DOTALL)),
+        ("costs", re.compile("This session.*\u2013", re.DOTALL)),
     ):
         dialog.locator(f"#tab-{tab}").click()
         expect(dialog.get_by_role("tabpanel")).to_contain_text(seen)

@@ -19,7 +19,7 @@ export const Screenshots = {
       </div>
       <p v-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="readEpic">Try again</button></p>
       <section v-for="group in groups" :key="group.key" class="gallery-group">
-        <h3 v-if="whole">{{ group.title }}<span class="quiet num"> {{ group.word }}</span></h3>
+        <h3 v-if="whole">{{ group.title }}<span class="quiet num">{{ group.word ? " · " + group.word : "" }}</span></h3>
         <ul class="gallery">
           <li v-for="shot in group.shots" :key="shot.key" :class="{ 'is-marked': marked.includes(shot.key) }">
             <button type="button" class="shot" :aria-label="'Enlarge: ' + shot.caption" @click="enlarge(shots.indexOf(shot))">
