@@ -134,7 +134,7 @@ class HeddleClient:
     async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
         """Adds a task to an epic, which goes on where it had ended; the same request_id again adds it once."""
         request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
-        return (await self._mutate(self._stub.AddTask, request)).task
+        return (await self._caller.mutate(self._stub.AddTask, request)).task
 
     async def retry_task(self, name: str, *, agent: str = "") -> pb.Task:
         """Gives a failed or skipped task a new attempt; `agent` does it in place of its own."""

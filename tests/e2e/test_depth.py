@@ -30,7 +30,11 @@ def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page,
     expect(panel.locator(".shot")).to_have_count(2)
     panel.get_by_role("button", name="Whole epic").click()
     expect(panel.locator(".gallery-group h3")).to_have_text(
-        [re.compile("Index documents"), re.compile("Index documents · attempt 2"), re.compile("Ranking by recency")]
+        [
+            re.compile("Index documents"),
+            re.compile("Index documents · attempt 2"),
+            re.compile("Ranking by recency"),
+        ]
     )
     panel.get_by_role("button", name="Compare: Newest first").click()
     panel.get_by_role("button", name="Compare: Oldest last").click()

@@ -17,6 +17,8 @@ MARKUP = (
 # Reverses the order of what follows; hides itself within a word.
 BIDI = "\u202eevil"
 ZERO_WIDTH = "pay\u200bload"
+ANSI = r"printf '\033[31mre\033[0md \033]0;title\007<b>bold</b>\n'"
+NO_TEXT = r"printf 'bad \377\376 bytes\n'"
 
 # Pictures that fill the memory: one says how large it is, one lies.
 BOMB = """
@@ -46,8 +48,8 @@ epics:
           - plan: {{steps: [{json.dumps(MARKUP)}, {json.dumps(ZERO_WIDTH)}]}}
           - say: {json.dumps(f"{MARKUP} {BIDI}")}
           - say: {json.dumps(ZERO_WIDTH)}
-          - run: {json.dumps(r"printf '\033[31mre\033[0md \033]0;title\007<b>bold</b>\n'")}
-          - run: {json.dumps(r"printf 'bad \377\376 bytes\n'")}
+          - run: {json.dumps(ANSI)}
+          - run: {json.dumps(NO_TEXT)}
           - run: {json.dumps(f"echo '{MARKUP}' 1>&2; false")}
           - write: {{path: "a<b>.html", text: {json.dumps(MARKUP)}}}
           - screenshot: {json.dumps(MARKUP)}
@@ -90,7 +92,12 @@ def test_markup_is_text_on_every_page_and_tab(page: Page, servers: Servers, host
     session = f"{hostile}/epics/words/tasks/one/attempts/1"
     tabs = ("current", "history", "logs", "screenshots", "quality", "costs")
     asking = f"{hostile}/epics/words/tasks/two/attempts/1"
-    for path in (*(f"{session}?tab={tab}" for tab in tabs), asking, hostile, f"{hostile}/changes?of=epics/words"):
+    for path in (
+        *(f"{session}?tab={tab}" for tab in tabs),
+        asking,
+        hostile,
+        f"{hostile}/changes?of=epics/words",
+    ):
         page.goto(f"/{path}")
         expect(page.get_by_text("onerror=").first).to_be_attached()
         for folded in page.locator("dialog.session details:not([open]) > summary").all():
@@ -143,7 +150,9 @@ def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: s
     expect(page.locator(".log-row.is-hit.level-system")).to_be_visible()
     page.locator("#tab-screenshots").click()
     expect(page.locator(".shot")).to_have_count(2)
-    sizes = page.locator(".shot img").evaluate_all("all => all.map((it) => it.naturalWidth * it.naturalHeight)")
+    sizes = page.locator(".shot img").evaluate_all(
+        "all => all.map((it) => it.naturalWidth * it.naturalHeight)"
+    )
     assert max(sizes) <= 640 * 360
 
 
