@@ -54,6 +54,8 @@ class Settings:
     slots: int
     # HEDDLE_MIN_FREE_BYTES: a disk with less room takes no new work.
     min_free_bytes: int
+    # HEDDLE_POOL: worktrees that are kept ready for each large project; 0: none.
+    pool: int
     # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
     project_budget_usd: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
@@ -85,6 +87,7 @@ class Settings:
             worker_name=environ.get("HEDDLE_WORKER_NAME") or "local",
             slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
+            pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
             lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),

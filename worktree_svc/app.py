@@ -1,6 +1,7 @@
 """The composition root: builds everything once."""
 
 import asyncio
+from pathlib import Path
 
 import grpc
 import structlog
@@ -13,6 +14,7 @@ from worktree_svc.children import Children
 from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
+from worktree_svc.pool import Pool
 from worktree_svc.private import PrivateFolders
 from worktree_svc.radar import Radar
 from worktree_svc.servicer import WorktreeServicer
@@ -34,8 +36,15 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     recovery.break_locks(states, folders)
     folders.clear()
     still_leads = leadership.fence(settings.home / "worktree_epoch")
+    repositories = RepositoryLocks()
+
+    def has_room(folder: Path, reserve: int) -> bool:
+        return free_bytes(folder) >= settings.min_free_bytes + reserve
+
+    pool = Pool(settings.home / "pool", settings.pool, folders, repositories, has_room)
+    pool.recover()
     worktrees = Worktrees(
-        states, folders, RepositoryLocks(), settings.min_free_bytes, free_bytes, still_leads
+        states, folders, repositories, pool, settings.min_free_bytes, free_bytes, still_leads
     )
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
     servicer = WorktreeServicer(jobs, worktrees, commits, merges, Radar(folders))
@@ -45,6 +54,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
 
     async def drain() -> None:
         await jobs.drain()
+        await asyncio.to_thread(pool.close)
         await asyncio.to_thread(waiting.close)
         lock.release()
 

@@ -34,7 +34,12 @@ _LEFTOVERS: Final = (
 
 def find(project: Project, place: Place) -> Path | None:
     """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
-    pointer = str(place.path / ".git")
+    return find_at(project, place.path)
+
+
+def find_at(project: Project, path: Path) -> Path | None:
+    """Returns what `find` does, for a worktree that is no epic's."""
+    pointer = str(path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
         if entry.parent.is_symlink() or not entry.is_file():
             continue
@@ -75,16 +80,26 @@ def create(project: Project, place: Place, commit: str) -> None:
     files.remove(place.path)
     files.remove(place.index)
     place.path.parent.mkdir(parents=True, exist_ok=True)
+    add(project, place.path, commit)
+
+
+def add(project: Project, path: Path, commit: str) -> None:
+    """Has git make a worktree, still without files, where nothing is."""
     # Without a branch, as git would guess at a name's meaning: HEAD is set when the worktree is settled.
     options = ("--quiet", "--detach", "--no-checkout")
     failpoint("create.before_add")
-    project.exposed_git.text("worktree", "add", *options, str(place.path), commit)
+    project.exposed_git.text("worktree", "add", *options, str(path), commit)
     failpoint("create.after_add")
 
 
 def forget(project: Project, place: Place) -> None:
     """Removes what git knows of the worktree. Never prunes: other worktrees may be on an absent disk."""
-    folder = find(project, place)
+    forget_at(project, place.path)
+
+
+def forget_at(project: Project, path: Path) -> None:
+    """Does what `forget` does, for a worktree that is no epic's."""
+    folder = find_at(project, path)
     if folder:
         files.remove(folder)
         with suppress(OSError):  # other worktrees are still there
@@ -151,21 +166,27 @@ def settle(place: Place, folder: Path) -> None:
         files.remove(folder / "index")
 
 
-def reset(project: Project, place: Place, head: str) -> None:
-    """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay."""
+def reset(project: Project, place: Place, head: str, prepared: str | None = None) -> None:
+    """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
+
+    `prepared`: nobody has worked there yet, and it holds the files of that commit.
+    """
     folder = mend(project, place)
     failpoint("reset.before_move")
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
     failpoint("reset.after_move")
     git = project.git.at(place.path, index=place.index)
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
-    # Former screenshots, also where the project ignores them; what it tracks there comes back.
-    for name in ARTIFACTS:
-        files.remove(place.path / name)
-    insist(git, "read-tree", "--reset", "-u", head)
+    if prepared is None:
+        # Former screenshots, also where the project ignores them; what it tracks there comes back.
+        for name in ARTIFACTS:
+            files.remove(place.path / name)
+    if prepared != head:
+        insist(git, "read-tree", "--reset", "-u", head)
     failpoint("reset.before_clean")
-    # Twice forced: a folder that is a repository of its own goes too.
-    insist(git, "clean", "--quiet", "-d", "--force", "--force")
+    if prepared is None:
+        # Twice forced: a folder that is a repository of its own goes too.
+        insist(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")
     settle(place, folder)
 

@@ -55,11 +55,12 @@ class Commits:
         head = history.accepted(project, state)
         checkouts.mend(project, place)
         _check_descent(project, place, head)
-        with project.asking_author() as author:
-            tree = snapshots.take(project, place, head, own_files_only=True)
-            own_git = project.git.by(author())
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
-        commit = own_git.text("commit-tree", "-p", head, tree, stdin=message.encode(errors="replace"))
+        with project.asking_author() as author, snapshots.writing(project, place) as git:
+            tree = snapshots.take(git, project, place, head, own_files_only=True)
+            commit = git.by(author()).text(
+                "commit-tree", "-p", head, tree, stdin=message.encode(errors="replace")
+            )
         snapshots.own(project, head, commit)
         self.still_leads(epoch)
         failpoint("commit_task.before_move")

@@ -11,6 +11,9 @@ from heddle import errors, pb
 # Returns the free bytes of the disk that holds a folder.
 FreeBytes = Callable[[Path], int]
 
+# Returns whether the disk of a folder has so many bytes more than the low-water mark.
+HasRoom = Callable[[Path, int], bool]
+
 
 def free_bytes(folder: Path) -> int:
     """Returns the bytes that an ordinary user may still write on the disk of `folder`."""

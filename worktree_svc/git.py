@@ -20,7 +20,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it be
 import git.cmd
 
 from heddle import errors, pb
-from worktree_svc import children
+from worktree_svc import arriving, children
 from worktree_svc.children import Child, Children
 from worktree_svc.processes import BrokenOffError, Process, Reader
 
@@ -62,6 +62,8 @@ _CONFIG: Final = {
     "protocol.file.allow": "user",
     "protocol.ext.allow": "never",
     "submodule.recurse": "false",
+    # Files are written out by as many processes as there are cores.
+    "checkout.workers": "0",
     "worktree.useRelativePaths": "false",
     "color.ui": "false",
 }
@@ -92,6 +94,9 @@ LONGEST_SECONDS = 600.0
 # What begins the names of temporary folders. They lie in git folders of the service's own, so that the
 # next service finds those of one that was killed.
 SCRATCH: Final = "scratch-"
+
+# The same for folders beside a project's objects. git gc knows the first half of the name and removes old ones.
+QUARANTINE: Final = "tmp_objdir-heddle-"
 
 # Open files that every git of this process inherits; see locks.HomeLock.
 _shared_descriptors: Final[set[int]] = set()
@@ -139,7 +144,27 @@ class Git:
     @contextmanager
     def trying(self) -> Iterator[Self]:
         """Yields the same git, whose new objects are gone when the block is left."""
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.git_dir) as name:
+        if self.git_dir is None:
+            raise RuntimeError("only a known repository has objects to try on")
+        with self._scratch(self.git_dir, SCRATCH) as git:
+            yield git
+
+    @contextmanager
+    def together(self) -> Iterator[Self]:
+        """Yields the same git, whose new objects come into the repository when the block is left, durably, or not at all.
+
+        For several commands after each other: each by itself would wait for the disk.
+        """
+        if self.git_dir is None:
+            raise RuntimeError("only a known repository has a folder of objects")
+        objects = self.git_dir / "objects"
+        with self._scratch(Path(os.path.realpath(objects)), QUARANTINE) as git:
+            yield git
+            arriving.settle(git.objects or objects, objects)
+
+    @contextmanager
+    def _scratch(self, parent: Path, prefix: str) -> Iterator[Self]:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
             folder = Path(name)
             (folder / "info").mkdir()
             own = f"{self.git_dir}/objects\n"
@@ -242,11 +267,12 @@ class Git:
 
         key = (self.git_dir, (self, trying, arguments))
         child = self.children.take(key, start)
+        # While this one works.
+        self.children.renew(key, start)
         try:
             yield child.process
         finally:
             child.end()
-            self.children.renew(key, start)
 
     def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
         """Starts git; it `waits` for what is written to it, or has no input."""

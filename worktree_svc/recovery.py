@@ -5,7 +5,8 @@ from pathlib import Path
 import structlog
 
 from heddle.errors import HeddleError
-from worktree_svc import projects
+from worktree_svc import files, projects
+from worktree_svc.git import QUARANTINE
 from worktree_svc.private import PrivateFolders
 from worktree_svc.states import States
 
@@ -21,6 +22,8 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
         except HeddleError as error:
             log.warning("project_unreachable", project=str(top), error=error.message)
             continue
+        for left in (common / "objects").glob(f"{QUARANTINE}*"):
+            files.remove(left)
         for folder in ("heads/heddle", "heddle/accepted", "heddle/attempts"):
             _break(common / "refs" / folder / run)
 

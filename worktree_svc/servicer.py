@@ -1,6 +1,7 @@
 """WorktreeService over the wire: proto in, domain call, proto out."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import grpc
@@ -21,6 +22,9 @@ from worktree_svc.worktrees import Worktrees
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 MOST_CHANGED_PATHS: Final = 1000
+
+# Of a diff, for each change to another thread; a short one needs only one.
+PIECES_AT_ONCE: Final = 2
 
 
 class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
@@ -163,19 +167,23 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     async def DiffRevisions(
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
-        def job() -> Iterator[Piece]:
-            return diffs.diff(
+        def job() -> tuple[Iterator[Piece], list[Piece]]:
+            found = diffs.diff(
                 projects.find(self._worktrees.folders, request.project),
                 request.from_revision,
                 request.to_revision,
                 from_merge_base=request.from_merge_base,
                 max_bytes=request.max_bytes,
             )
+            return found, list(islice(found, PIECES_AT_ONCE))
 
-        pieces = await self._jobs.run(job)
         # Dropped before its end, when the caller goes away, the iterator ends its git.
-        while piece := await self._jobs.run(_next(pieces)):
-            yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
+        pieces, some = await self._jobs.run(job)
+        while some:
+            for piece in some:
+                yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
+            ended = len(some) < PIECES_AT_ONCE
+            some = [] if ended else await self._jobs.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
 
     def _worktree(self, state: State) -> pb.Worktree:
         return pb.Worktree(
@@ -200,7 +208,3 @@ def _changed_paths(branch: Branch) -> pb.ChangedPaths:
 
 def _run_or_epic(resource: str) -> RunName | EpicName:
     return EpicName.parse(resource) if "/epics/" in resource else RunName.parse(resource)
-
-
-def _next(pieces: Iterator[Piece]) -> Callable[[], Piece | None]:
-    return lambda: next(pieces, None)

@@ -4,6 +4,8 @@ Nothing here uses what an agent can break: not the worktree's .git file, not its
 index, not its HEAD. The index is the service's own, as of the last clean moment.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,17 +29,35 @@ class Kept(NamedTuple):
     commit: str
 
 
-def take(project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
+@contextmanager
+def writing(project: Project, place: Place) -> Iterator[Git]:
+    """Yields the project's git; what it writes is kept when the block is left: objects first, then the index.
+
+    The index must never know a file whose object is not there: git would believe it.
+    """
+    new = place.next_index
+    # Left by a service that was killed; nobody else uses these.
+    for left in (new, *(index.with_name(f"{index.name}.lock") for index in (new, place.index))):
+        files.remove(left)
+    with suppress(FileNotFoundError):
+        # git never writes into an index, it puts another in its place.
+        new.hardlink_to(place.index)
+    with project.git.together() as git:
+        yield git
+    if new.exists():
+        new.replace(place.index)
+        files.remove(new)
+
+
+def take(repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
     """Returns the tree of what lies in the worktree, ignored files aside, committed by the agent or not.
 
-    `head` is where the worktree came from. The files of a repository that an
+    `repository` is what `writing` yields. `head` is where the worktree came from. The files of a repository that an
     agent made inside are files like others; a submodule is a submodule. Other
     worktrees of the project that lie inside are left out if `own_files_only`.
     """
-    git = project.git.at(place.path, index=place.index)
-    # Left by a service that was killed; nobody else uses this index.
-    files.remove(place.index.with_name(f"{place.index.name}.lock"))
-    if not place.index.exists():
+    git = repository.at(place.path, index=place.next_index)
+    if not place.next_index.exists():
         git.text("read-tree", head)
     skipped = project.common if own_files_only else None
     with git.running(*_LISTS_CHANGES) as changed:
@@ -58,18 +78,22 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     own_head = checkouts.head_commit(project, place)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
     there = checkouts.is_there(place)
-    tree = take(project, place, head, own_files_only=False) if there else trees.of(git, tips[0])
-    if tips == [head] and tree == trees.of(git, head):
-        return Kept(ref, kept) if kept else None
-    if kept:
-        tips = refs.independent(git, [kept, *tips])
-        if tips == [kept] and tree == trees.of(git, kept):
-            return Kept(ref, kept)
-    message = messages.compose(
-        f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
-    )
-    parents = [argument for tip in tips for argument in ("-p", tip)]
-    commit = git.by(project.author()).text("commit-tree", *parents, tree, stdin=message.encode())
+    with writing(project, place) as repository:
+        tree = (
+            take(repository, project, place, head, own_files_only=False) if there else trees.of(git, tips[0])
+        )
+        if tips == [head] and tree == trees.of(git, head):
+            return Kept(ref, kept) if kept else None
+        if kept:
+            tips = refs.independent(git, [kept, *tips])
+            if tips == [kept] and tree == trees.of(git, kept):
+                return Kept(ref, kept)
+        message = messages.compose(
+            f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
+        )
+        parents = [argument for tip in tips for argument in ("-p", tip)]
+        author = repository.by(project.author())
+        commit = author.text("commit-tree", *parents, tree, stdin=message.encode())
     own(project, head, commit)
     failpoint("keep.before_move")
     refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])

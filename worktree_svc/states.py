@@ -36,6 +36,11 @@ class Place:
         return self.path.with_name(f"{self.epic.epic}.index")
 
     @property
+    def next_index(self) -> Path:
+        """The index while what lies in the worktree is being written."""
+        return self.path.with_name(f"{self.epic.epic}.index.new")
+
+    @property
     def replaced(self) -> Path:
         """A folder for repositories that an agent put in place of the worktree's .git file."""
         return self.path.with_name(f"{self.epic.epic}.replaced")

@@ -13,6 +13,7 @@ from heddle.names import AttemptName, EpicName
 from worktree_svc import checkouts, disk, files, history, projects, refs, snapshots
 from worktree_svc.leadership import StillLeads
 from worktree_svc.locks import RepositoryLocks
+from worktree_svc.pool import Pool
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 from worktree_svc.snapshots import Kept
@@ -44,6 +45,7 @@ class Worktrees:
     states: States
     folders: PrivateFolders
     repositories: RepositoryLocks
+    pool: Pool
     min_free_bytes: int
     free_bytes: disk.FreeBytes
     still_leads: StillLeads
@@ -75,6 +77,8 @@ class Worktrees:
         failpoint("ensure.before_owner")
         state = self.states.save(place, replace(state, owner=attempt, head=head, cleaning=False))
         failpoint("ensure.after_owner")
+        if created:
+            self.pool.fill(project, head, place.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
         return Ensured(state, place.path, created)
 
@@ -145,12 +149,16 @@ class Worktrees:
     def _make_ready(self, project: Project, place: Place, state: State, head: str) -> bool:
         """Keeps what lies in the worktree, then makes it exactly `head`; whether it had to be made anew."""
         self._keep(project, place, state, head)
-        whole = checkouts.is_whole(project, place)
-        if not whole:
-            with self.repositories.hold(project.common):
-                checkouts.create(project, place, head)
-        checkouts.reset(project, place, head)
-        return not whole
+        if checkouts.is_whole(project, place):
+            checkouts.reset(project, place, head)
+            return False
+        with self.pool.making():
+            prepared = self.pool.take(project, place, head)
+            if prepared is None:
+                with self.repositories.hold(project.common):
+                    checkouts.create(project, place, head)
+            checkouts.reset(project, place, head, prepared)
+        return True
 
     def _keep(self, project: Project, place: Place, state: State, head: str) -> None:
         """Keeps what the owner left, once: from here on, the worktree may be half cleaned."""
@@ -161,4 +169,11 @@ class Worktrees:
 
     def _check_disk(self, project: Project) -> None:
         self.states.folder.mkdir(parents=True, exist_ok=True)
-        disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
+        folders = (self.states.folder, project.common)
+        try:
+            disk.check(folders, self.min_free_bytes, self.free_bytes)
+        except errors.HeddleError:
+            # What is only prepared makes room for work.
+            if not self.pool.empty():
+                raise
+            disk.check(folders, self.min_free_bytes, self.free_bytes)

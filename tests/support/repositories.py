@@ -40,3 +40,18 @@ def make_repository(folder: Path, files: Mapping[str, str] | None = None) -> Pat
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message=Start")
     return folder
+
+
+def fast_import(folder: Path, branch: str, files: Mapping[str, str], parent: str = "") -> None:
+    """Commits `files` to a branch without a checkout, on top of the branch `parent` if there is one."""
+    stream = [f"commit refs/heads/{branch}", "committer Ada <ada@example.com> 0 +0000", "data 0"]
+    stream += [f"from refs/heads/{parent}^0"] if parent else []
+    for name, text in files.items():
+        stream += [f"M 100644 inline {name}", f"data {len(text.encode())}", text]
+    subprocess.run(
+        ["git", "fast-import", "--quiet", "--done"],
+        cwd=folder,
+        input="\n".join([*stream, "done", ""]).encode(),
+        check=True,
+        capture_output=True,
+    )

@@ -94,10 +94,10 @@ class Worker:
 
 @asynccontextmanager
 async def worker(
-    home: Path, project: Path, free_bytes: disk.FreeBytes = disk.free_bytes
+    home: Path, project: Path, free_bytes: disk.FreeBytes = disk.free_bytes, *, pool: int = 0
 ) -> AsyncIterator[Worker]:
-    """Serves worktrees below `home`; the calls of the yielded worker are about `project`."""
-    settings = replace(Settings.read({"HEDDLE_HOME": str(home)}), min_free_bytes=1 << 20)
+    """Serves worktrees below `home`, `pool` of them prepared; the calls of the yielded worker are about `project`."""
+    settings = replace(Settings.read({"HEDDLE_HOME": str(home)}), min_free_bytes=1 << 20, pool=pool)
     async with serving(build(settings, free_bytes=free_bytes)) as channel:
         yield Worker(worktree_service_pb2_grpc.WorktreeServiceStub(channel), project, settings.home)
 
