@@ -55,6 +55,8 @@ class Conversation:
         self._stirred = asyncio.get_running_loop().time()
         # By id: whether it was answered.
         self._approvals: dict[str, bool] = {}
+        # True once the session is to end, and its questions stay open for a later one.
+        self._parked = False
 
     async def hold(self, process: Supervised, launch: Launch) -> Exit:
         """Records what the agent says until its whole tree is gone; returns how it ended."""
@@ -87,9 +89,13 @@ class Conversation:
         for event in events:
             if event.HasField("approval_requested"):
                 self._approvals.setdefault(event.approval_requested.approval_id, False)
+                event.approval_requested.parkable = bool(self._translator.agent_session_id)
             if event.HasField("approval_resolved"):
                 # It waits no longer.
                 self._approvals[event.approval_resolved.approval_id] = True
+        if self._parked:
+            # What a host says of its questions at its end answers none of them.
+            events = [event for event in events if not event.HasField("approval_resolved")]
         await self._journal.tell(self._actor, *self._pricing.priced(events))
 
     async def silence(self, seconds: float) -> None:
@@ -113,6 +119,19 @@ class Conversation:
                 found = await asyncio.to_thread(self._screenshots.collect, final=final)
                 await self._journal.tell(self._actor, *found)
 
+    async def park(self) -> None:
+        """Takes no answer from here on; raises WRONG_STATE unless it waits for one and can go on later."""
+        if self._parked:
+            return
+        if self._host is None or all(self._approvals.values()) or not self._translator.agent_session_id:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE,
+                "it does not wait for the operator, or its agent cannot go on later",
+                state="running",
+            )
+        self._parked = True
+        await self._remember_session()
+
     async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
         answered = self._approvals.get(resolved.approval_id)
@@ -120,6 +139,8 @@ class Conversation:
             raise errors.not_found(f"approval {resolved.approval_id!r} of this session")
         if answered:
             return
+        if self._parked:
+            raise parked()
         if self._host is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE, "the agent no longer waits for an answer", state="ended"
@@ -141,6 +162,8 @@ class Conversation:
                 " wait for its end, or stop it",
                 agent=self._agent,
             )
+        if self._parked:
+            raise parked()
         if self._host is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
@@ -150,3 +173,10 @@ class Conversation:
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))
         await self._journal.tell(actor or "user", pb.Event(message=said))
+
+
+def parked() -> errors.HeddleError:
+    """Returns the error for what comes while a session is being parked, and after."""
+    return errors.HeddleError(
+        pb.ERROR_REASON_WRONG_STATE, "the session is parked until its question is answered", state="parked"
+    )

@@ -51,6 +51,10 @@ class AgentServicer(stubs.AgentServiceServicer):
         session = await self._sessions.stop(name, request.epoch, request.reason, grace)
         return pb.StopSessionResponse(session=session)
 
+    async def ParkSession(self, request: pb.ParkSessionRequest, context: Context) -> pb.ParkSessionResponse:
+        session = await self._sessions.park(AttemptName.parse(request.attempt), request.epoch)
+        return pb.ParkSessionResponse(session=session)
+
     async def AnswerApproval(
         self, request: pb.AnswerApprovalRequest, context: Context
     ) -> pb.AnswerApprovalResponse:

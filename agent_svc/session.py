@@ -113,6 +113,17 @@ class Session:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
         await self._conversation.answer(resolved, actor)
 
+    async def park(self) -> None:
+        """Begins to end the session so that a later one can go on with it; raises WRONG_STATE."""
+        if self._conversation is None or self._interruption is not None:
+            if self._interruption is not None and self._interruption.outcome == pb.OUTCOME_PARKED:
+                return
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "it does not wait for the operator", state="running"
+            )
+        await self._conversation.park()
+        self.interrupt(Ending(pb.OUTCOME_PARKED, "parked until the operator answers"))
+
     async def send(self, text: str, message_id: str, actor: str) -> None:
         """Tells the agent what the operator says. Idempotent by `message_id`."""
         if self._conversation is None:

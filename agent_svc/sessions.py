@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 
+from agent_svc.conversation import parked
 from agent_svc.drivers.catalogue import Catalogue
 from agent_svc.drivers.text import MAX_TEXT_BYTES
 from agent_svc.ending import Ending
@@ -102,7 +103,11 @@ class Sessions:
             folder = self._spool.folder(name)
             try:
                 await asyncio.to_thread(folder.create, request)
-                session = Session(name, request, folder, self._place, self._agent_session(request))
+                resume = self._agent_session(request)
+                if resume:
+                    # Also where this session ends before its agent has said a word.
+                    await asyncio.to_thread(folder.remember_agent_session, resume)
+                session = Session(name, request, folder, self._place, resume)
             except OSError as error:
                 raise self._unwritable(error) from error
             self._running[name] = session
@@ -214,6 +219,17 @@ class Sessions:
             await session.wait()
         return await self.get(name)
 
+    async def park(self, name: AttemptName, epoch: int) -> pb.Session:
+        """Ends a session that waits for the operator; returns when none of its processes is left. Idempotent."""
+        self._fence.check(epoch)
+        if session := self._running.get(name):
+            await session.park()
+            await session.wait()
+        ended = await self.get(name)
+        if ended.result.outcome != pb.OUTCOME_PARKED:
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
+        return ended
+
     async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands an answer to the agent that asked."""
         self._fence.check(epoch)
@@ -232,7 +248,8 @@ class Sessions:
     async def _live_session(self, name: AttemptName) -> Session:
         if session := self._running.get(name):
             return session
-        await self.get(name)
+        if (await self.get(name)).result.outcome == pb.OUTCOME_PARKED:
+            raise parked()
         raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
 
     async def artifact(self, name: AttemptName, artifact: str) -> Path:

@@ -26,6 +26,7 @@ ENDED_ATTEMPT: Final = frozenset(
         pb.ATTEMPT_STATE_FAILED,
         pb.ATTEMPT_STATE_STOPPED,
         pb.ATTEMPT_STATE_LOST,
+        pb.ATTEMPT_STATE_PARKED,
     }
 )
 

@@ -58,6 +58,8 @@ class Settings:
     pool: int
     # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
     project_budget_usd: float
+    # HEDDLE_PARK_AFTER: seconds after which a session that waits for the operator may lose its slot.
+    park_after: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
     stop_grace: float
     # HEDDLE_LEASE: seconds for which a worker's sessions go on without a leader; 0: without end.
@@ -89,6 +91,7 @@ class Settings:
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
             pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
+            park_after=_number(environ, "HEDDLE_PARK_AFTER", 20, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
             lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
             agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),

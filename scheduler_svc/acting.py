@@ -8,13 +8,16 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc import parking
 from scheduler_svc.snapshot import (
     Action,
     AwaitMerge,
+    DenyOverdue,
     FinishEpic,
     FinishRun,
     MergeEpic,
     MergeRun,
+    ParkAttempt,
     PauseRun,
     ReadyEpic,
     SkipTask,
@@ -39,6 +42,11 @@ def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C
             return _start_task(connection, attempt, now)
         case StopAttempt(attempt, reason, counts):
             return stop_attempt(connection, attempt, reason, counts=counts)
+        case ParkAttempt(attempt):
+            # Its worker decides whether it still waits, so nothing is written before it has ended.
+            return True
+        case DenyOverdue(attempt):
+            return parking.deny_overdue(connection, attempt, now)
         case PauseRun():
             return _pause_run(connection, action, now)
         case SkipTask(task, reason):
@@ -131,7 +139,10 @@ def _pause_run(connection: sa.Connection, pause: PauseRun, now: int) -> bool:
 
 
 def _skip_task(connection: sa.Connection, task: TaskName, reason: str, now: int) -> bool:
-    change = sa.update(tasks).where(*is_task(task), tasks.c.state == pb.TASK_STATE_PENDING)
+    idle = {pb.TASK_STATE_PENDING}
+    if parking.end_wait(connection, task, reason):
+        idle.add(pb.TASK_STATE_WAITING)
+    change = sa.update(tasks).where(*is_task(task), tasks.c.state.in_(idle))
     if not connection.execute(change.values(state=pb.TASK_STATE_SKIPPED, reason=reason)).rowcount:
         return False
     append(connection, [event(task, _ACTOR, task_skipped=pb.TaskSkipped(reason=reason))], now)

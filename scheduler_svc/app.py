@@ -94,6 +94,7 @@ def build(
         should_retry=should_retry,
         clock=clock,
         project_budget=project_budget,
+        park_after=round(settings.park_after * 1_000_000),
     )
     servicer = SchedulerServicer(
         database, doorbell, workers, clock, new_suffix, project_budget=project_budget

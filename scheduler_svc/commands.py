@@ -8,6 +8,7 @@ from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc import parking
 from scheduler_svc.acting import stop_attempt
 from scheduler_svc.new_budget import NewBudget, set_budget
 from scheduler_svc.states import ENDED_EPIC, ENDED_RUN, MergeState
@@ -87,10 +88,12 @@ def cancel_run(connection: sa.Connection, name: RunName, actor: str) -> None:
     _set_run(connection, name, state=pb.RUN_STATE_CANCELLING, reason=f"cancelled by {actor}")
 
 
-def stop(connection: sa.Connection, name: AttemptName, actor: str) -> pb.Attempt:
-    """Has the loop stop a live attempt; one that has ended is returned as it is."""
+def stop(connection: sa.Connection, name: AttemptName, actor: str, now: int) -> pb.Attempt:
+    """Has the loop stop a live attempt, ends the wait of a parked one; any other is returned as it is."""
     get_attempt(connection, name)
-    stop_attempt(connection, name, f"stopped by {actor}")
+    reason = f"stopped by {actor}"
+    if not parking.stop(connection, name, reason, now):
+        stop_attempt(connection, name, reason)
     return get_attempt(connection, name)
 
 
@@ -122,12 +125,14 @@ def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -
     task = get_task(connection, name)
     if task.state == pb.TASK_STATE_SKIPPED:
         return task
-    if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED}:
+    reason = f"skipped by {actor}"
+    parked = task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED and task.state == pb.TASK_STATE_WAITING
+    if task.state not in {pb.TASK_STATE_PENDING, pb.TASK_STATE_FAILED} and not parked:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_SKIP[task.state])
     run_state = check_reopenable(connection, name.parent)
     if run_state == pb.RUN_STATE_CANCELLED:
         raise wrong_state(name.parent.parent, pb.RunState.Name(run_state), "nothing of it runs any more")
-    reason = f"skipped by {actor}"
+    parking.end_wait(connection, name, reason)
     _set_task(connection, task, state=pb.TASK_STATE_SKIPPED, reason=reason, skipped_by=actor)
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:

@@ -16,6 +16,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
+from scheduler_svc import parking
 from scheduler_svc.leading import Lead, tries
 from scheduler_svc.reminding import prompt_after
 from scheduler_svc.store import recording
@@ -61,6 +62,8 @@ class Conductor:
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._accept(assignment)
                 return
+            if result.outcome == pb.OUTCOME_PARKED and await self._park():
+                return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
             await self._fail(stopped, pb.DiscardAttemptResponse())
@@ -85,8 +88,7 @@ class Conductor:
         if fresh or not await self._has_session(assignment):
             if assignment.started:
                 return _lost("its worker no longer knows the session")
-            worktree = await self._ensure_worktree(assignment)
-            await self._start_session(assignment, worktree)
+            await self._start_session(assignment, await self._ensure_worktree(assignment))
         return await self._follow(assignment)
 
     async def _has_session(self, assignment: Assignment) -> bool:
@@ -105,21 +107,22 @@ class Conductor:
             raise
         return True
 
-    async def _ensure_worktree(self, assignment: Assignment) -> pb.Worktree:
+    async def _ensure_worktree(self, assignment: Assignment) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=assignment.project,
             attempt=str(self._attempt),
             epoch=self._lead.epoch,
             base_commit=assignment.base_commit,
+            continue_attempt=assignment.continue_attempt,
         )
-        answer = await self._ask(
+        answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
             lambda worker: worker.worktree.EnsureWorktree,
             request,
             _GIT_TIMEOUT,
             stoppable=lambda: True,
         )
-        worktree: pb.Worktree = answer.worktree
+        worktree = answer.worktree
         if worktree.path != assignment.worktree_path:
             record = partial(
                 recording.record_worktree,
@@ -129,14 +132,14 @@ class Conductor:
                 now=self._lead.now(),
             )
             await self._lead.write(record, self._run)
-        return worktree
+        return answer
 
-    async def _start_session(self, assignment: Assignment, worktree: pb.Worktree) -> None:
+    async def _start_session(self, assignment: Assignment, ensured: pb.EnsureWorktreeResponse) -> None:
         name, spec = self._attempt, assignment.spec
         request = pb.StartSessionRequest(
             attempt=str(name),
             epoch=self._lead.epoch,
-            worktree_path=worktree.path,
+            worktree_path=ensured.worktree.path,
             agent=spec.agent,
             prompt=await self._prompt(spec),
             script=spec.script,
@@ -148,6 +151,8 @@ class Conductor:
             max_turns=spec.max_turns if spec.HasField("max_turns") else None,
             budget_usd_micros=assignment.budget,
             resume_attempt=assignment.resume_attempt,
+            answers=assignment.answers,
+            files_kept=ensured.continued,
             environment={
                 "HEDDLE_RUN": name.run,
                 "HEDDLE_EPIC": name.epic,
@@ -221,6 +226,11 @@ class Conductor:
         )
         accept = partial(recording.accept, attempt=self._attempt, committed=committed, now=self._lead.now())
         await self._lead.write(accept, LOOP, self._run, str(self._attempt))
+
+    async def _park(self) -> bool:
+        """Writes down that the session is parked; False where it is to stop for good instead."""
+        park = partial(parking.park, attempt=self._attempt, now=self._lead.now())
+        return await self._lead.write(park, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
         """Makes sure that nothing of the attempt still runs; returns the failure to record."""
@@ -304,6 +314,22 @@ async def stop_session(lead: Lead, attempt: AttemptName, worker: str, reason: st
         else:
             return True
     raise AssertionError("tries() has no end")
+
+
+async def park_session(lead: Lead, attempt: AttemptName) -> None:
+    """Parks the session of a live attempt if it still waits for the operator; its conductor sees how it ended."""
+    assignment = await lead.read(partial(recording.read_assignment, attempt=attempt))
+    if assignment is None or assignment.result:
+        return
+    request = pb.ParkSessionRequest(attempt=str(attempt), epoch=lead.epoch)
+    worker = lead.workers.get(assignment.worker)
+    try:
+        await call(worker.name, worker.agent.ParkSession, request, _SESSION_TIMEOUT)
+    except HeddleError as error:
+        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+            raise
+        # It has its answer, or its worker is away: the loop looks again.
+        log.info("session_not_parked", attempt=str(attempt), error=error.message)
 
 
 async def stop(lead: Lead, attempt: AttemptName) -> None:

@@ -64,6 +64,9 @@ class Crew:
     def stop(self, attempt: AttemptName) -> None:
         self._begin("stop", attempt, lambda: conductor.stop(self._lead, attempt))
 
+    def park(self, attempt: AttemptName) -> None:
+        self._begin("park", attempt, lambda: conductor.park_session(self._lead, attempt))
+
     def merge_epic(self, epic: EpicName) -> None:
         async def merge() -> None:
             async with self._merges[epic.run]:

@@ -1,6 +1,6 @@
 """What a card shows of a session, folded from the session's events. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -78,12 +78,19 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             attempt.state = pb.ATTEMPT_STATE_CHECKING
             attempt.checks.add().CopyFrom(event.check_finished)
         case "session_finished":
-            attempt.state = pb.ATTEMPT_STATE_CHECKING
             summary.ClearField("current_tool")
-            summary.ClearField("waiting_for")
-            attempt.ClearField("approvals")
+            _end(attempt, event.session_finished)
         case _:
             pass
+
+
+def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
+    if ended.outcome == pb.OUTCOME_PARKED:
+        # Its questions stay open.
+        return
+    attempt.state = pb.ATTEMPT_STATE_CHECKING
+    attempt.summary.ClearField("waiting_for")
+    attempt.ClearField("approvals")
 
 
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
@@ -94,18 +101,26 @@ def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
         known.append(_approval(asked, event.time))
     attempt.ClearField("approvals")
     attempt.approvals.extend(known)
-    if not known:
-        attempt.summary.ClearField("waiting_for")
-        if attempt.state == pb.ATTEMPT_STATE_WAITING:
-            attempt.state = pb.ATTEMPT_STATE_RUNNING
-        return
-    attempt.state = pb.ATTEMPT_STATE_WAITING
-    oldest = known[0]
-    attempt.summary.waiting_for.CopyFrom(
-        pb.ApprovalRequested(
-            approval_id=oldest.approval_id, question=oldest.question, tool=oldest.tool, target=oldest.target
+    show_question(attempt.summary, known)
+    if known:
+        attempt.state = pb.ATTEMPT_STATE_WAITING
+    elif attempt.state == pb.ATTEMPT_STATE_WAITING:
+        attempt.state = pb.ATTEMPT_STATE_RUNNING
+
+
+def show_question(summary: pb.SessionSummary, asked: Sequence[pb.Approval]) -> None:
+    """Has a card show the oldest of the open questions; of none, none."""
+    summary.ClearField("waiting_for")
+    if asked:
+        oldest = asked[0]
+        summary.waiting_for.CopyFrom(
+            pb.ApprovalRequested(
+                approval_id=oldest.approval_id,
+                question=oldest.question,
+                tool=oldest.tool,
+                target=oldest.target,
+            )
         )
-    )
 
 
 def _approval(asked: pb.ApprovalRequested, time: Timestamp) -> pb.Approval:
@@ -117,6 +132,7 @@ def _approval(asked: pb.ApprovalRequested, time: Timestamp) -> pb.Approval:
         target=asked.target,
         request_time=time,
     )
+    approval.parkable = asked.parkable
     if asked.HasField("wait"):
         approval.deny_time.FromNanoseconds(time.ToNanoseconds() + asked.wait.ToNanoseconds())
     return approval

@@ -19,10 +19,12 @@ from scheduler_svc.leading import Lead
 from scheduler_svc.snapshot import (
     Action,
     AwaitMerge,
+    DenyOverdue,
     FinishEpic,
     FinishRun,
     MergeEpic,
     MergeRun,
+    ParkAttempt,
     PauseRun,
     ReadyEpic,
     SkipTask,
@@ -60,9 +62,10 @@ class Loop:
         should_retry: ShouldRetry,
         clock: Clock,
         project_budget: int | None,
+        park_after: int,
     ) -> None:
         self._database = database
-        self._project_budget = project_budget
+        self._observe = partial(observe, project_budget=project_budget, park_after=park_after)
         self._doorbell = doorbell
         self._leadership = Leadership(database)
         self._workers = workers
@@ -116,7 +119,7 @@ class Loop:
         epoch, snapshot = await self._database.read(
             lambda connection: (
                 read_epoch(connection),
-                observe(connection, workers, project_budget=self._project_budget, now=lead.now()),
+                self._observe(connection, workers, now=lead.now()),
             )
         )
         if epoch != lead.epoch:
@@ -197,11 +200,15 @@ def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
             crew.conduct(attempt, assignment)
         case StopAttempt(attempt):
             crew.stop(attempt)
+        case ParkAttempt(attempt):
+            crew.park(attempt)
         case MergeEpic(epic):
             crew.merge_epic(epic)
         case MergeRun(run):
             crew.merge_run(run)
-        case ReadyEpic() | PauseRun() | SkipTask() | AwaitMerge() | FinishEpic() | FinishRun():
+        case (
+            ReadyEpic() | DenyOverdue() | PauseRun() | SkipTask() | AwaitMerge() | FinishEpic() | FinishRun()
+        ):
             pass
 
 
@@ -222,4 +229,8 @@ def _topics(actions: Sequence[Action]) -> set[str]:
                 | FinishRun(name)
             ):
                 topics |= {f"runs/{name.run}", LOOP}
+            case DenyOverdue(name):
+                topics |= {f"runs/{name.run}", LOOP}
+            case ParkAttempt():
+                pass
     return topics

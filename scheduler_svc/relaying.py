@@ -8,10 +8,12 @@ import grpc
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.errors import invalid_field, not_found
+from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc import parking
 from scheduler_svc.commands import wrong_state
 from scheduler_svc.store.database import Database
+from scheduler_svc.store.doorbell import LOOP
 from scheduler_svc.store.leadership import read_epoch
 from scheduler_svc.store.resources import get_attempt, is_epic
 from scheduler_svc.store.tables import epics, runs
@@ -22,9 +24,33 @@ _ANSWER_TIMEOUT: Final = 30.0
 
 
 async def answer_approval(
+    database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str, now: int
+) -> None:
+    """Hands the operator's answer to the worker, or keeps it for the attempt that goes on with a parked one.
+
+    Raises NOT_FOUND or WRONG_STATE. `now` is in microseconds.
+    """
+    name = AttemptName.parse(request.attempt)
+    said = pb.ApprovalResolved(
+        approval_id=request.approval_id, approved=request.approved, message=request.message
+    )
+    keep = partial(parking.answer, attempt=name, said=said, actor=actor, now=now)
+    found = await database.read(partial(get_attempt, name=name))
+    if found.HasField("end_time"):
+        await database.submit(keep, LOOP, str(name.parent.parent.parent))
+        return
+    try:
+        await _hand_over(database, workers, request, actor)
+    except HeddleError as error:
+        if error.metadata.get("state") != "parked":
+            raise
+        # Parked since we looked, whether or not the leader knows already.
+        await database.submit(keep, LOOP, str(name.parent.parent.parent))
+
+
+async def _hand_over(
     database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str
 ) -> None:
-    """Hands the operator's answer to the worker; raises NOT_FOUND or WRONG_STATE."""
     attempt, epoch = await _live(
         database, request.attempt, "its session has ended, so nobody waits for an answer"
     )
@@ -65,6 +91,8 @@ async def _live(database: Database, attempt: str, advice: str) -> tuple[pb.Attem
         lambda connection: (get_attempt(connection, name), read_epoch(connection))
     )
     if found.HasField("end_time"):
+        if found.state == pb.ATTEMPT_STATE_PARKED:
+            advice = "answer its question, with what you want to say as the answer's message"
         raise wrong_state(name, pb.AttemptState.Name(found.state), advice)
     return found, epoch
 

@@ -177,7 +177,8 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def StopAttempt(self, request: pb.StopAttemptRequest, context: Context) -> pb.StopAttemptResponse:
         name = AttemptName.parse(request.name)
         read = partial(get_attempt, name=name)
-        await self._once(request, name, partial(commands.stop, name=name, actor=_actor(request)), read)
+        work = partial(commands.stop, name=name, actor=_actor(request), now=self._now())
+        await self._once(request, name, work, read)
         ended = await self._wait(name, read, lambda attempt: attempt.HasField("end_time"))
         return pb.StopAttemptResponse(attempt=ended)
 
@@ -189,7 +190,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
     ) -> pb.ResolveApprovalResponse:
-        await relaying.answer_approval(self._database, self._workers, request, _actor(request))
+        await relaying.answer_approval(self._database, self._workers, request, _actor(request), self._now())
         return pb.ResolveApprovalResponse()
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:

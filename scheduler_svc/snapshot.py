@@ -23,6 +23,14 @@ class TaskView:
     stopping: bool = False
     # True: the operator skipped it, so its epic is whole without it.
     waived: bool = False
+    # Since when it asks the operator, in microseconds. None: it asks nothing.
+    asked_at: int | None = None
+    # True: it asks, and its session may be ended meanwhile.
+    parkable: bool = False
+    # True: it asked longer than it may, with no session left to say so itself.
+    overdue: bool = False
+    # True: it has its answer, and goes on where a parked session stopped.
+    resumes: bool = False
     # True: its agent's provider wants to be left alone for now.
     held: bool = False
     # True: the agent of its live attempt has ended.
@@ -30,6 +38,21 @@ class TaskView:
     # Micros that all of its attempts may cost, and have cost. None: no limit.
     budget: int | None = None
     spent: int = 0
+
+    @property
+    def live(self) -> bool:
+        """True: it holds a slot."""
+        return self.live_attempt is not None
+
+    @property
+    def startable(self) -> bool:
+        """True: another attempt may start once it is its turn."""
+        return self.state == pb.TASK_STATE_PENDING and not self.live
+
+    @property
+    def parked(self) -> bool:
+        """True: it waits for the operator and has no session."""
+        return self.state == pb.TASK_STATE_WAITING and self.live_attempt is None
 
 
 @dataclass(frozen=True)
@@ -57,6 +80,11 @@ class EpicView:
     conflict: str = ""
     # Micros that its tasks may cost together. None: no limit.
     budget: int | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True: one of its tasks has begun and is not over."""
+        return any(task.live or task.parked for task in self.tasks)
 
 
 @dataclass(frozen=True)
@@ -124,6 +152,20 @@ class StopAttempt:
     reason: str
     # False: its task runs again, and no retry is used up.
     counts: bool = True
+
+
+@dataclass(frozen=True)
+class ParkAttempt:
+    """End this session, which waits for the operator, for one that can work; its task goes on later."""
+
+    attempt: AttemptName
+
+
+@dataclass(frozen=True)
+class DenyOverdue:
+    """Nobody has answered this parked attempt in time."""
+
+    attempt: AttemptName
 
 
 @dataclass(frozen=True)
@@ -197,6 +239,8 @@ Action: TypeAlias = (
     ReadyEpic
     | StartTask
     | StopAttempt
+    | ParkAttempt
+    | DenyOverdue
     | PauseRun
     | SkipTask
     | MergeEpic

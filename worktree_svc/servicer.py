@@ -59,10 +59,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.EnsureWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.EnsureWorktreeResponse:
         attempt = AttemptName.parse(request.attempt)
+        earlier = AttemptName.parse(request.continue_attempt) if request.continue_attempt else None
 
         def job() -> pb.EnsureWorktreeResponse:
-            done = self._worktrees.ensure(request.project, attempt, request.epoch, request.base_commit)
-            return pb.EnsureWorktreeResponse(worktree=self._worktree(done.state), created=done.created)
+            done = self._worktrees.ensure(
+                request.project, attempt, request.epoch, request.base_commit, earlier
+            )
+            return pb.EnsureWorktreeResponse(
+                worktree=self._worktree(done.state), created=done.created, continued=done.state.continued
+            )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
 

@@ -53,8 +53,8 @@ class State:
     `newest` holds the highest attempt number of each task that asked for the
     worktree, `claim` the attempt that asked last: all others are stale from that
     moment. `owner` is the attempt whose work lies there: the claim's, once the
-    former owner's has been kept and cleaned away. `cleaning`: it has been kept,
-    and what lies there now may be half of it.
+    former owner's has been kept and cleaned away, or handed over: `continued`.
+    `cleaning`: it has been kept, and what lies there now may be half of it.
     """
 
     epic: EpicName
@@ -68,6 +68,7 @@ class State:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
+    continued: bool = False
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
@@ -127,6 +128,7 @@ class States:
             owner=_attempt(fields["owner"]),
             newest=fields["newest"],
             cleaning=fields["cleaning"],
+            continued=fields.get("continued", False),
         )
 
     def save(self, place: Place, state: State) -> State:
@@ -141,6 +143,7 @@ class States:
             "owner": str(state.owner or ""),
             "newest": state.newest,
             "cleaning": state.cleaning,
+            "continued": state.continued,
         }
         files.write_atomically(place.state, json.dumps(fields, indent=1))
         return state

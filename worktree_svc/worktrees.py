@@ -50,11 +50,18 @@ class Worktrees:
     free_bytes: disk.FreeBytes
     still_leads: StillLeads
 
-    def ensure(self, path: str, attempt: AttemptName, epoch: int, base_commit: str) -> Ensured:
+    def ensure(
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        base_commit: str,
+        earlier: AttemptName | None = None,
+    ) -> Ensured:
         """Makes or finds the worktree of the attempt's epic and cleans it for the attempt.
 
         Asked again for the attempt that owns it, it leaves the work in progress
-        alone.
+        alone; and once, where that attempt is `earlier`, with which this one goes on.
         """
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
@@ -63,9 +70,12 @@ class Worktrees:
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
         projects.check_same(self.folders, project, state.project)
-        ready = state.owner == attempt and not state.cleaning
+        goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
+        ready = (goes_on or state.owner == attempt) and not state.cleaning
         if ready and checkouts.is_whole(project, place):
             checkouts.mend(project, place)
+            if goes_on:
+                state = self.states.save(place, replace(state, owner=attempt, continued=True))
             return Ensured(state, place.path, created=False)
         self._check_disk(project)
         state = self.states.save(place, state)
@@ -75,7 +85,9 @@ class Worktrees:
         owner = state.owner if known or not checkouts.is_there(place) else attempt
         created = self._make_ready(project, place, replace(state, owner=owner), head)
         failpoint("ensure.before_owner")
-        state = self.states.save(place, replace(state, owner=attempt, head=head, cleaning=False))
+        state = self.states.save(
+            place, replace(state, owner=attempt, head=head, cleaning=False, continued=False)
+        )
         failpoint("ensure.after_owner")
         if created:
             self.pool.fill(project, head, place.index)

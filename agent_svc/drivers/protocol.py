@@ -11,7 +11,9 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
    answer to an approval_requested, and message, what the operator says. A host that
    waits no longer for an answer sends the approval_resolved itself. By session_started
    with agent_session_id it says how the agent calls its own session; that is kept for
-   a later resume and is no event.
+   a later resume and is no event. A host that has said so may be ended while its
+   question is open: the session that goes on with it has the answer in "answers", and
+   does not ask again.
 4. The host may say how it ended by session_finished with outcome (failed, over
    budget, rate limited and then also retry_after) and reason, and then exits. Without
    it, exit code 0 is success.

@@ -34,7 +34,7 @@ class ScriptedDriver:
         return Launch(
             # -P: a module of the worktree must not stand in for one of ours.
             arguments=(sys.executable, "-P", "-m", "agent_svc.scripted"),
-            stdin=protocol.opening(request),
+            stdin=protocol.opening(request, resume),
             controlled=True,
             environment=self._environment,
         )

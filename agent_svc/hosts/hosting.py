@@ -25,6 +25,29 @@ MAX_LINE_BYTES: Final = 16 << 20
 # How the message of an answer begins that no operator gave.
 UNANSWERED: Final = "nobody answered within"
 
+GO_ON: Final = """\
+Your session was interrupted and goes on now. {files} The task was:
+
+{prompt}"""
+
+FILES_KEPT: Final = "Your files are as you left them."
+FILES_GONE: Final = "Files that you changed may be back as they were: look before you rely on them."
+
+
+def go_on(session: pb.StartSessionRequest) -> str:
+    """Returns what an agent is told whose own session goes on."""
+    files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
+    return GO_ON.format(files=files, prompt=session.prompt)
+
+
+def _told(answer: pb.ApprovalAnswer) -> str:
+    asked = answer.approval
+    call = f"{asked.tool}({asked.target})" if asked.tool else asked.question
+    words = f", and said: {answer.message}" if answer.message else ""
+    if answer.approved:
+        return f"The operator allowed {call}{words}. Make that call again; it is not asked for any more."
+    return f"The operator denied {call}{words}. Go on without it."
+
 
 class AgentFailedError(Exception):
     """The agent could not do its work; the message says why and what to do, in plain words."""
@@ -64,6 +87,8 @@ class Host:
         self.heard: asyncio.Queue[str] = asyncio.Queue()
         self._incoming = incoming
         self._outgoing = outgoing
+        # What the operator has said to the session that goes on, and that was not asked again yet.
+        self._answers = list(self.session.answers)
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
@@ -97,6 +122,8 @@ class Host:
 
     async def ask(self, question: str, *, tool: str, target: str, wait: float) -> pb.ApprovalResolved:
         """Asks the operator; after `wait` seconds without an answer it counts as denied."""
+        if (said := self._answered(question, tool, target)) is not None:
+            return said
         self._asked += 1
         approval = f"approval-{self._asked}"
         answer = asyncio.get_running_loop().create_future()
@@ -114,6 +141,15 @@ class Host:
             return resolved
         finally:
             del self._waiting[approval]
+
+    def _answered(self, question: str, tool: str, target: str) -> pb.ApprovalResolved | None:
+        """Returns what the operator has said to the same question of the session that goes on, once."""
+        for answer in self._answers:
+            asked = answer.approval
+            if (asked.tool, asked.target) == (tool, target) and (tool or asked.question == question):
+                self._answers.remove(answer)
+                return pb.ApprovalResolved(approved=answer.approved, message=answer.message)
+        return None
 
     async def listen(self) -> None:
         """Takes in what agent_svc says, until it goes away."""

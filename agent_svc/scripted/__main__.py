@@ -17,12 +17,17 @@ def main() -> int:
     """Returns the exit code: 1 where the script says that the session fails."""
     incoming = Incoming(sys.stdin.fileno())
     stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
-    request = protocol.parse_opening(incoming.line() or b"").session
+    request, resume = protocol.parse_opening(incoming.line() or b"")
     stage.greet()
-    player = Player(stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]))
+    player = Player(
+        stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]), answers=request.answers
+    )
+    # It goes on at the question where it was parked; without what it did before, it begins anew.
+    done = int(resume) if resume and request.files_kept else 0
     try:
-        for step in request.script or rehearsal(request):
-            player.play(step)
+        for place, step in enumerate(request.script or rehearsal(request)):
+            if place >= done:
+                player.play(step, place)
     except ScriptFailedError as error:
         finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=str(error))
         stage.send(pb.Event(session_finished=finished))

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +32,18 @@ class ToolFailedError(Exception):
 
 
 class Player:
-    """Plays steps in `worktree`. `attempt` counts from 1."""
+    """Plays steps in `worktree`. `attempt` counts from 1; `answers` are to questions asked before."""
 
-    def __init__(self, stage: Stage, worktree: Path, attempt: int) -> None:
+    def __init__(
+        self, stage: Stage, worktree: Path, attempt: int, answers: Iterable[pb.ApprovalAnswer] = ()
+    ) -> None:
         self._stage = stage
         self._worktree = worktree
         self._attempt = attempt
+        # By question.
+        self._answers = {each.approval.question: each for each in answers}
+        # Place of the step that is played, from 0.
+        self._place = 0
         self._calls = 0
         self._approvals = 0
         self._pictures = 0
@@ -58,8 +64,9 @@ class Player:
             "ignore_sigterm": self._ignore_sigterm,
         }
 
-    def play(self, step: pb.ScriptStep) -> None:
+    def play(self, step: pb.ScriptStep, place: int = 0) -> None:
         """Does one step; raises ScriptFailedError where it ends the session."""
+        self._place = place
         kind = step.WhichOneof("step")
         if kind is not None:
             self._acts[kind](getattr(step, kind))
@@ -159,16 +166,22 @@ class Player:
 
     def _ask(self, step: pb.ScriptStep.Ask) -> None:
         question = step.question
-        self._approvals += 1
-        approval = f"approval-{self._approvals}"
-        asked = pb.ApprovalRequested(approval_id=approval, question=question)
-        self._stage.send(pb.Event(approval_requested=asked))
-        answer = self._stage.answer(approval)
+        answer = self._answers.pop(question, None) or self._asked(question)
         if answer is None:
             raise ScriptFailedError(f"nobody answered: {question}")
         if not answer.approved:
             said = f": {answer.message}" if answer.message else ""
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")
+
+    def _asked(self, question: str) -> pb.ApprovalResolved | None:
+        """Returns the operator's answer; None where agent_svc went away."""
+        self._approvals += 1
+        approval = f"approval-{self._approvals}"
+        self._stage.send(pb.Event(session_started=pb.SessionStarted(agent_session_id=str(self._place))))
+        self._stage.send(
+            pb.Event(approval_requested=pb.ApprovalRequested(approval_id=approval, question=question))
+        )
+        return self._stage.answer(approval)
 
     def _fail(self, step: pb.ScriptStep.Fail) -> None:
         if not step.attempts or self._attempt <= step.attempts:

@@ -43,6 +43,7 @@ class FakeSession:
         self.answers: dict[str, bool] = {}
         # What the operator said, by message_id.
         self.heard: dict[str, str] = {}
+        self.parked = False
         self._news = asyncio.Event()
 
     def emit(self, **payload: Any) -> None:
@@ -59,6 +60,21 @@ class FakeSession:
         """Wakes everybody who waits for news."""
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    def park(self) -> None:
+        """Begins to end the session; raises WRONG_STATE unless it waits for an answer."""
+        asked = {each.approval_requested.approval_id for each in self.events} - {""}
+        if not self.parked and not asked - self.answers.keys():
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it does not wait", state="running")
+        self.parked = True
+        self.stopping.set()
+
+    def answer(self, approval_id: str, *, approved: bool) -> None:
+        """Takes the operator's answer; raises WRONG_STATE once the session is parked."""
+        if self.parked:
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it is parked", state="parked")
+        self.answers[approval_id] = approved
+        self.ring()
 
     async def news(self) -> None:
         """Waits for the next event or answer."""
@@ -181,7 +197,8 @@ class _Agent(AgentServiceServicer):
         stopping = asyncio.ensure_future(session.stopping.wait())
         try:
             await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
-            result = playing.result() if playing.done() else pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
+            outcome = pb.OUTCOME_PARKED if session.parked else pb.OUTCOME_STOPPED
+            result = playing.result() if playing.done() else pb.SessionFinished(outcome=outcome)
         finally:
             playing.cancel()
             stopping.cancel()
@@ -224,13 +241,19 @@ class _Agent(AgentServiceServicer):
         await session.ended.wait()
         return pb.StopSessionResponse(session=session.message())
 
+    async def ParkSession(self, request: pb.ParkSessionRequest, context: Context) -> pb.ParkSessionResponse:
+        self._worker.changing("ParkSession", request)
+        session = self._session(request.attempt)
+        session.park()
+        await session.ended.wait()
+        return pb.ParkSessionResponse(session=session.message())
+
     async def AnswerApproval(
         self, request: pb.AnswerApprovalRequest, context: Context
     ) -> pb.AnswerApprovalResponse:
         self._worker.changing("AnswerApproval", request)
         session = self._session(request.attempt)
-        session.answers[request.approval_id] = request.approved
-        session.ring()
+        session.answer(request.approval_id, approved=request.approved)
         return pb.AnswerApprovalResponse()
 
     async def SendMessage(
@@ -291,7 +314,9 @@ class _Worktree(WorktreeServiceServicer):
             project=request.project,
         )
         worker.worktrees[str(epic)] = worktree
-        return pb.EnsureWorktreeResponse(worktree=worktree, created=created)
+        return pb.EnsureWorktreeResponse(
+            worktree=worktree, created=created, continued=bool(request.continue_attempt)
+        )
 
     async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:
         worker = self._worker

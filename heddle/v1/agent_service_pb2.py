@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from heddle.v1 import approval_pb2 as heddle_dot_v1_dot_approval__pb2
 from heddle.v1 import event_pb2 as heddle_dot_v1_dot_event__pb2
 from heddle.v1 import plan_pb2 as heddle_dot_v1_dot_plan__pb2
 from heddle.v1 import worker_pb2 as heddle_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheddle/v1/agent_service.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heddle/v1/event.proto\x1a\x14heddle/v1/plan.proto\x1a\x16heddle/v1/worker.proto\"\xb5\x01\n\x07Session\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.SessionState\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12*\n\x06result\x18\x04 \x01(\x0b\x32\x1a.heddle.v1.SessionFinished\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x04\n\x13StartSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rworktree_path\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12%\n\x06script\x18\x06 \x03(\x0b\x32\x15.heddle.v1.ScriptStep\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x44\n\x0b\x65nvironment\x18\t \x03(\x0b\x32/.heddle.v1.StartSessionRequest.EnvironmentEntry\x12+\n\x0bpermissions\x18\n \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x0b \x01(\t\x12\x16\n\tmax_turns\x18\x0c \x01(\x05H\x00\x88\x01\x01\x12\x16\n\x0eresume_attempt\x18\r \x01(\t\x12\x1e\n\x11\x62udget_usd_micros\x18\x0e \x01(\x03H\x01\x88\x01\x01\x12*\n\x07silence\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_max_turnsB\x14\n\x12_budget_usd_micros\";\n\x14StartSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"J\n\x1f\x41gentServiceWatchSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"]\n AgentServiceWatchSessionResponse\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Event\x12\x17\n\x0fresume_sequence\x18\x02 \x01(\x03\"$\n\x11GetSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\"9\n\x12GetSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"R\n\x13ListSessionsRequest\x12\x14\n\x0crunning_only\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x14ListSessionsResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.heddle.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x12StopSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12(\n\x05grace\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x13StopSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"~\n\x15\x41nswerApprovalRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0b\x61pproval_id\x18\x03 \x01(\t\x12\x10\n\x08\x61pproved\x18\x04 \x01(\x08\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\"\x18\n\x16\x41nswerApprovalResponse\"q\n\x1e\x41gentServiceSendMessageRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"!\n\x1f\x41gentServiceSendMessageResponse\"9\n\x14\x46\x65tchArtifactRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\"%\n\x15\x46\x65tchArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"!\n\x10GetWorkerRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\"6\n\x11GetWorkerResponse\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.heddle.v1.Worker*d\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x01\x12\x1a\n\x16SESSION_STATE_FINISHED\x10\x02\x32\x8f\x06\n\x0c\x41gentService\x12O\n\x0cStartSession\x12\x1e.heddle.v1.StartSessionRequest\x1a\x1f.heddle.v1.StartSessionResponse\x12i\n\x0cWatchSession\x12*.heddle.v1.AgentServiceWatchSessionRequest\x1a+.heddle.v1.AgentServiceWatchSessionResponse0\x01\x12I\n\nGetSession\x12\x1c.heddle.v1.GetSessionRequest\x1a\x1d.heddle.v1.GetSessionResponse\x12O\n\x0cListSessions\x12\x1e.heddle.v1.ListSessionsRequest\x1a\x1f.heddle.v1.ListSessionsResponse\x12L\n\x0bStopSession\x12\x1d.heddle.v1.StopSessionRequest\x1a\x1e.heddle.v1.StopSessionResponse\x12U\n\x0e\x41nswerApproval\x12 .heddle.v1.AnswerApprovalRequest\x1a!.heddle.v1.AnswerApprovalResponse\x12\x64\n\x0bSendMessage\x12).heddle.v1.AgentServiceSendMessageRequest\x1a*.heddle.v1.AgentServiceSendMessageResponse\x12T\n\rFetchArtifact\x12\x1f.heddle.v1.FetchArtifactRequest\x1a .heddle.v1.FetchArtifactResponse0\x01\x12\x46\n\tGetWorker\x12\x1b.heddle.v1.GetWorkerRequest\x1a\x1c.heddle.v1.GetWorkerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheddle/v1/agent_service.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18heddle/v1/approval.proto\x1a\x15heddle/v1/event.proto\x1a\x14heddle/v1/plan.proto\x1a\x16heddle/v1/worker.proto\"\xb5\x01\n\x07Session\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.heddle.v1.SessionState\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12*\n\x06result\x18\x04 \x01(\x0b\x32\x1a.heddle.v1.SessionFinished\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf6\x04\n\x13StartSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rworktree_path\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12%\n\x06script\x18\x06 \x03(\x0b\x32\x15.heddle.v1.ScriptStep\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x44\n\x0b\x65nvironment\x18\t \x03(\x0b\x32/.heddle.v1.StartSessionRequest.EnvironmentEntry\x12+\n\x0bpermissions\x18\n \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x0b \x01(\t\x12\x16\n\tmax_turns\x18\x0c \x01(\x05H\x00\x88\x01\x01\x12\x16\n\x0eresume_attempt\x18\r \x01(\t\x12\x1e\n\x11\x62udget_usd_micros\x18\x0e \x01(\x03H\x01\x88\x01\x01\x12*\n\x07silence\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x61nswers\x18\x10 \x03(\x0b\x32\x19.heddle.v1.ApprovalAnswer\x12\x12\n\nfiles_kept\x18\x11 \x01(\x08\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_max_turnsB\x14\n\x12_budget_usd_micros\";\n\x14StartSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"J\n\x1f\x41gentServiceWatchSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"]\n AgentServiceWatchSessionResponse\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Event\x12\x17\n\x0fresume_sequence\x18\x02 \x01(\x03\"$\n\x11GetSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\"9\n\x12GetSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"R\n\x13ListSessionsRequest\x12\x14\n\x0crunning_only\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x14ListSessionsResponse\x12$\n\x08sessions\x18\x01 \x03(\x0b\x32\x12.heddle.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x12StopSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12(\n\x05grace\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x13StopSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"4\n\x12ParkSessionRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\":\n\x13ParkSessionResponse\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.heddle.v1.Session\"~\n\x15\x41nswerApprovalRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0b\x61pproval_id\x18\x03 \x01(\t\x12\x10\n\x08\x61pproved\x18\x04 \x01(\x08\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\"\x18\n\x16\x41nswerApprovalResponse\"q\n\x1e\x41gentServiceSendMessageRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"!\n\x1f\x41gentServiceSendMessageResponse\"9\n\x14\x46\x65tchArtifactRequest\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\"%\n\x15\x46\x65tchArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"!\n\x10GetWorkerRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\"6\n\x11GetWorkerResponse\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.heddle.v1.Worker*d\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x01\x12\x1a\n\x16SESSION_STATE_FINISHED\x10\x02\x32\xdd\x06\n\x0c\x41gentService\x12O\n\x0cStartSession\x12\x1e.heddle.v1.StartSessionRequest\x1a\x1f.heddle.v1.StartSessionResponse\x12i\n\x0cWatchSession\x12*.heddle.v1.AgentServiceWatchSessionRequest\x1a+.heddle.v1.AgentServiceWatchSessionResponse0\x01\x12I\n\nGetSession\x12\x1c.heddle.v1.GetSessionRequest\x1a\x1d.heddle.v1.GetSessionResponse\x12O\n\x0cListSessions\x12\x1e.heddle.v1.ListSessionsRequest\x1a\x1f.heddle.v1.ListSessionsResponse\x12L\n\x0bStopSession\x12\x1d.heddle.v1.StopSessionRequest\x1a\x1e.heddle.v1.StopSessionResponse\x12L\n\x0bParkSession\x12\x1d.heddle.v1.ParkSessionRequest\x1a\x1e.heddle.v1.ParkSessionResponse\x12U\n\x0e\x41nswerApproval\x12 .heddle.v1.AnswerApprovalRequest\x1a!.heddle.v1.AnswerApprovalResponse\x12\x64\n\x0bSendMessage\x12).heddle.v1.AgentServiceSendMessageRequest\x1a*.heddle.v1.AgentServiceSendMessageResponse\x12T\n\rFetchArtifact\x12\x1f.heddle.v1.FetchArtifactRequest\x1a .heddle.v1.FetchArtifactResponse0\x01\x12\x46\n\tGetWorker\x12\x1b.heddle.v1.GetWorkerRequest\x1a\x1c.heddle.v1.GetWorkerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,48 +39,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._loaded_options = None
   _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._serialized_options = b'8\001'
-  _globals['_SESSIONSTATE']._serialized_start=2096
-  _globals['_SESSIONSTATE']._serialized_end=2196
-  _globals['_SESSION']._serialized_start=179
-  _globals['_SESSION']._serialized_end=360
-  _globals['_STARTSESSIONREQUEST']._serialized_start=363
-  _globals['_STARTSESSIONREQUEST']._serialized_end=929
-  _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._serialized_start=843
-  _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._serialized_end=893
-  _globals['_STARTSESSIONRESPONSE']._serialized_start=931
-  _globals['_STARTSESSIONRESPONSE']._serialized_end=990
-  _globals['_AGENTSERVICEWATCHSESSIONREQUEST']._serialized_start=992
-  _globals['_AGENTSERVICEWATCHSESSIONREQUEST']._serialized_end=1066
-  _globals['_AGENTSERVICEWATCHSESSIONRESPONSE']._serialized_start=1068
-  _globals['_AGENTSERVICEWATCHSESSIONRESPONSE']._serialized_end=1161
-  _globals['_GETSESSIONREQUEST']._serialized_start=1163
-  _globals['_GETSESSIONREQUEST']._serialized_end=1199
-  _globals['_GETSESSIONRESPONSE']._serialized_start=1201
-  _globals['_GETSESSIONRESPONSE']._serialized_end=1258
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1260
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1342
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1344
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1429
-  _globals['_STOPSESSIONREQUEST']._serialized_start=1431
-  _globals['_STOPSESSIONREQUEST']._serialized_end=1541
-  _globals['_STOPSESSIONRESPONSE']._serialized_start=1543
-  _globals['_STOPSESSIONRESPONSE']._serialized_end=1601
-  _globals['_ANSWERAPPROVALREQUEST']._serialized_start=1603
-  _globals['_ANSWERAPPROVALREQUEST']._serialized_end=1729
-  _globals['_ANSWERAPPROVALRESPONSE']._serialized_start=1731
-  _globals['_ANSWERAPPROVALRESPONSE']._serialized_end=1755
-  _globals['_AGENTSERVICESENDMESSAGEREQUEST']._serialized_start=1757
-  _globals['_AGENTSERVICESENDMESSAGEREQUEST']._serialized_end=1870
-  _globals['_AGENTSERVICESENDMESSAGERESPONSE']._serialized_start=1872
-  _globals['_AGENTSERVICESENDMESSAGERESPONSE']._serialized_end=1905
-  _globals['_FETCHARTIFACTREQUEST']._serialized_start=1907
-  _globals['_FETCHARTIFACTREQUEST']._serialized_end=1964
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=1966
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=2003
-  _globals['_GETWORKERREQUEST']._serialized_start=2005
-  _globals['_GETWORKERREQUEST']._serialized_end=2038
-  _globals['_GETWORKERRESPONSE']._serialized_start=2040
-  _globals['_GETWORKERRESPONSE']._serialized_end=2094
-  _globals['_AGENTSERVICE']._serialized_start=2199
-  _globals['_AGENTSERVICE']._serialized_end=2982
+  _globals['_SESSIONSTATE']._serialized_start=2300
+  _globals['_SESSIONSTATE']._serialized_end=2400
+  _globals['_SESSION']._serialized_start=205
+  _globals['_SESSION']._serialized_end=386
+  _globals['_STARTSESSIONREQUEST']._serialized_start=389
+  _globals['_STARTSESSIONREQUEST']._serialized_end=1019
+  _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._serialized_start=933
+  _globals['_STARTSESSIONREQUEST_ENVIRONMENTENTRY']._serialized_end=983
+  _globals['_STARTSESSIONRESPONSE']._serialized_start=1021
+  _globals['_STARTSESSIONRESPONSE']._serialized_end=1080
+  _globals['_AGENTSERVICEWATCHSESSIONREQUEST']._serialized_start=1082
+  _globals['_AGENTSERVICEWATCHSESSIONREQUEST']._serialized_end=1156
+  _globals['_AGENTSERVICEWATCHSESSIONRESPONSE']._serialized_start=1158
+  _globals['_AGENTSERVICEWATCHSESSIONRESPONSE']._serialized_end=1251
+  _globals['_GETSESSIONREQUEST']._serialized_start=1253
+  _globals['_GETSESSIONREQUEST']._serialized_end=1289
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1291
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1348
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1350
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1432
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1434
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1519
+  _globals['_STOPSESSIONREQUEST']._serialized_start=1521
+  _globals['_STOPSESSIONREQUEST']._serialized_end=1631
+  _globals['_STOPSESSIONRESPONSE']._serialized_start=1633
+  _globals['_STOPSESSIONRESPONSE']._serialized_end=1691
+  _globals['_PARKSESSIONREQUEST']._serialized_start=1693
+  _globals['_PARKSESSIONREQUEST']._serialized_end=1745
+  _globals['_PARKSESSIONRESPONSE']._serialized_start=1747
+  _globals['_PARKSESSIONRESPONSE']._serialized_end=1805
+  _globals['_ANSWERAPPROVALREQUEST']._serialized_start=1807
+  _globals['_ANSWERAPPROVALREQUEST']._serialized_end=1933
+  _globals['_ANSWERAPPROVALRESPONSE']._serialized_start=1935
+  _globals['_ANSWERAPPROVALRESPONSE']._serialized_end=1959
+  _globals['_AGENTSERVICESENDMESSAGEREQUEST']._serialized_start=1961
+  _globals['_AGENTSERVICESENDMESSAGEREQUEST']._serialized_end=2074
+  _globals['_AGENTSERVICESENDMESSAGERESPONSE']._serialized_start=2076
+  _globals['_AGENTSERVICESENDMESSAGERESPONSE']._serialized_end=2109
+  _globals['_FETCHARTIFACTREQUEST']._serialized_start=2111
+  _globals['_FETCHARTIFACTREQUEST']._serialized_end=2168
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=2170
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=2207
+  _globals['_GETWORKERREQUEST']._serialized_start=2209
+  _globals['_GETWORKERREQUEST']._serialized_end=2242
+  _globals['_GETWORKERRESPONSE']._serialized_start=2244
+  _globals['_GETWORKERRESPONSE']._serialized_end=2298
+  _globals['_AGENTSERVICE']._serialized_start=2403
+  _globals['_AGENTSERVICE']._serialized_end=3264
 # @@protoc_insertion_point(module_scope)

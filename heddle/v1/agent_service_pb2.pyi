@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from heddle.v1 import approval_pb2 as _approval_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
 from heddle.v1 import worker_pb2 as _worker_pb2
@@ -119,6 +120,8 @@ class StartSessionRequest(_message.Message):
     RESUME_ATTEMPT_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    FILES_KEPT_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -132,13 +135,15 @@ class StartSessionRequest(_message.Message):
     max_turns: _builtins.int
     """Absent: no limit."""
     resume_attempt: _builtins.str
-    """A lost attempt of the same task whose agent's own session is to go on where
-    the agent can do that and its session is still known. Absent: begin anew.
+    """A lost or parked attempt of the same task whose agent's own session is to go on
+    where the agent can do that and its session is still known. Absent: begin anew.
     """
     budget_usd_micros: _builtins.int
     """What the session may cost: what is left of the budgets above it. Agents that
     can stop themselves there. Absent: no limit.
     """
+    files_kept: _builtins.bool
+    """True: the worktree still holds what resume_attempt left in it."""
     @_builtins.property
     def script(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.ScriptStep]:
         """For the scripted agent."""
@@ -164,6 +169,12 @@ class StartSessionRequest(_message.Message):
         Absent: no limit.
         """
 
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.ApprovalAnswer]:
+        """What the operator has answered to resume_attempt: the agent is told, and does
+        not ask again.
+        """
+
     def __init__(
         self,
         *,
@@ -182,10 +193,12 @@ class StartSessionRequest(_message.Message):
         resume_attempt: _builtins.str = ...,
         budget_usd_micros: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
+        answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
+        files_kept: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -404,6 +417,48 @@ class StopSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StopSessionResponse: _TypeAlias = StopSessionResponse  # noqa: Y015
+
+@_typing.final
+class ParkSessionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.str
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParkSessionRequest: _TypeAlias = ParkSessionRequest  # noqa: Y015
+
+@_typing.final
+class ParkSessionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___Session: ...
+    def __init__(
+        self,
+        *,
+        session: Global___Session | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParkSessionResponse: _TypeAlias = ParkSessionResponse  # noqa: Y015
 
 @_typing.final
 class AnswerApprovalRequest(_message.Message):

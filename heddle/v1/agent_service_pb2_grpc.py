@@ -66,6 +66,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.StopSessionRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.StopSessionResponse.FromString,
                 _registered_method=True)
+        self.ParkSession = channel.unary_unary(
+                '/heddle.v1.AgentService/ParkSession',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.ParkSessionRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.ParkSessionResponse.FromString,
+                _registered_method=True)
         self.AnswerApproval = channel.unary_unary(
                 '/heddle.v1.AgentService/AnswerApproval',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.AnswerApprovalRequest.SerializeToString,
@@ -147,11 +152,25 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ParkSession(self, request, context):
+        """Ends a session that waits for the operator so that a later attempt can go on
+        with it: its outcome is PARKED. Answers when the agent and all its descendants
+        are gone. Idempotent.
+
+        - NOT_FOUND: no such session.
+        - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
+        cannot go on later, or it has ended otherwise. Nothing was changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AnswerApproval(self, request, context):
         """Hands the operator's answer to the agent. Idempotent.
 
         - NOT_FOUND: no such session or approval.
-        - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
+        "parked", keep the answer for the attempt that goes on with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,6 +233,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.StopSession,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.StopSessionRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.StopSessionResponse.SerializeToString,
+            ),
+            'ParkSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ParkSession,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.ParkSessionRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.ParkSessionResponse.SerializeToString,
             ),
             'AnswerApproval': grpc.unary_unary_rpc_method_handler(
                     servicer.AnswerApproval,
@@ -378,6 +402,33 @@ class AgentService:
             '/heddle.v1.AgentService/StopSession',
             heddle_dot_v1_dot_agent__service__pb2.StopSessionRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.StopSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ParkSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.AgentService/ParkSession',
+            heddle_dot_v1_dot_agent__service__pb2.ParkSessionRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.ParkSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -67,11 +67,21 @@ class AgentServiceStub:
 
     - NOT_FOUND: no such session.
     """
+    ParkSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ParkSessionRequest, _agent_service_pb2.ParkSessionResponse]
+    """Ends a session that waits for the operator so that a later attempt can go on
+    with it: its outcome is PARKED. Answers when the agent and all its descendants
+    are gone. Idempotent.
+
+    - NOT_FOUND: no such session.
+    - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
+      cannot go on later, or it has ended otherwise. Nothing was changed.
+    """
     AnswerApproval: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.AnswerApprovalRequest, _agent_service_pb2.AnswerApprovalResponse]
     """Hands the operator's answer to the agent. Idempotent.
 
     - NOT_FOUND: no such session or approval.
-    - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
+      "parked", keep the answer for the attempt that goes on with it.
     """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]
     """Tells the agent what the operator says: in the midst of its turn where it can
@@ -131,11 +141,21 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     - NOT_FOUND: no such session.
     """
+    ParkSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ParkSessionRequest, _agent_service_pb2.ParkSessionResponse]  # type: ignore[assignment]
+    """Ends a session that waits for the operator so that a later attempt can go on
+    with it: its outcome is PARKED. Answers when the agent and all its descendants
+    are gone. Idempotent.
+
+    - NOT_FOUND: no such session.
+    - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
+      cannot go on later, or it has ended otherwise. Nothing was changed.
+    """
     AnswerApproval: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.AnswerApprovalRequest, _agent_service_pb2.AnswerApprovalResponse]  # type: ignore[assignment]
     """Hands the operator's answer to the agent. Idempotent.
 
     - NOT_FOUND: no such session or approval.
-    - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
+      "parked", keep the answer for the attempt that goes on with it.
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]  # type: ignore[assignment]
     """Tells the agent what the operator says: in the midst of its turn where it can
@@ -224,6 +244,21 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ParkSession(
+        self,
+        request: _agent_service_pb2.ParkSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ParkSessionResponse, _abc.Awaitable[_agent_service_pb2.ParkSessionResponse]]:
+        """Ends a session that waits for the operator so that a later attempt can go on
+        with it: its outcome is PARKED. Answers when the agent and all its descendants
+        are gone. Idempotent.
+
+        - NOT_FOUND: no such session.
+        - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
+          cannot go on later, or it has ended otherwise. Nothing was changed.
+        """
+
+    @_abc_1.abstractmethod
     def AnswerApproval(
         self,
         request: _agent_service_pb2.AnswerApprovalRequest,
@@ -232,7 +267,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Hands the operator's answer to the agent. Idempotent.
 
         - NOT_FOUND: no such session or approval.
-        - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
+        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
+          "parked", keep the answer for the attempt that goes on with it.
         """
 
     @_abc_1.abstractmethod

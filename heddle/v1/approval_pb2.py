@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/approval.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x01\n\x08\x41pproval\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x0c\n\x04tool\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x30\n\x0crequest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tdeny_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/approval.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n\x08\x41pproval\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x0c\n\x04tool\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x30\n\x0crequest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tdeny_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08parkable\x18\x08 \x01(\x08\"Z\n\x0e\x41pprovalAnswer\x12%\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x13.heddle.v1.Approval\x12\x10\n\x08\x61pproved\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.approval_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_APPROVAL']._serialized_start=73
-  _globals['_APPROVAL']._serialized_end=266
+  _globals['_APPROVAL']._serialized_end=284
+  _globals['_APPROVALANSWER']._serialized_start=286
+  _globals['_APPROVALANSWER']._serialized_end=376
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class Approval(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     DENY_TIME_FIELD_NUMBER: _builtins.int
+    PARKABLE_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     approval_id: _builtins.str
@@ -41,6 +42,8 @@ class Approval(_message.Message):
     """The tool that the agent wants to use. Absent: a plain question."""
     target: _builtins.str
     """The file, command or address that the tool would touch."""
+    parkable: _builtins.bool
+    """True: its session may be ended while it waits, and goes on with the answer."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
         """When it was asked."""
@@ -59,11 +62,43 @@ class Approval(_message.Message):
         target: _builtins.str = ...,
         request_time: _timestamp_pb2.Timestamp | None = ...,
         deny_time: _timestamp_pb2.Timestamp | None = ...,
+        parkable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deny_time", b"deny_time", "request_time", b"request_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "attempt", b"attempt", "deny_time", b"deny_time", "question", b"question", "request_time", b"request_time", "target", b"target", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "attempt", b"attempt", "deny_time", b"deny_time", "parkable", b"parkable", "question", b"question", "request_time", b"request_time", "target", b"target", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class ApprovalAnswer(_message.Message):
+    """What the operator said to a question whose session is parked: the next attempt
+    goes on with it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    APPROVED_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    approved: _builtins.bool
+    message: _builtins.str
+    """For the agent to read. Absent: none."""
+    @_builtins.property
+    def approval(self) -> Global___Approval: ...
+    def __init__(
+        self,
+        *,
+        approval: Global___Approval | None = ...,
+        approved: _builtins.bool = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "approved", b"approved", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalAnswer: _TypeAlias = ApprovalAnswer  # noqa: Y015

@@ -43,6 +43,10 @@ class _AttemptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptS
     """Ended by the operator, by a cancelled run or by a stopped one."""
     ATTEMPT_STATE_LOST: _AttemptState.ValueType  # 8
     """Its worker or agent_svc died under it."""
+    ATTEMPT_STATE_PARKED: _AttemptState.ValueType  # 9
+    """Ended while it waits for the operator, so that its slot is free for others.
+    Once it is answered the next attempt goes on with its session and its files.
+    """
 
 class AttemptState(_AttemptState, metaclass=_AttemptStateEnumTypeWrapper): ...
 
@@ -60,6 +64,10 @@ ATTEMPT_STATE_STOPPED: AttemptState.ValueType  # 7
 """Ended by the operator, by a cancelled run or by a stopped one."""
 ATTEMPT_STATE_LOST: AttemptState.ValueType  # 8
 """Its worker or agent_svc died under it."""
+ATTEMPT_STATE_PARKED: AttemptState.ValueType  # 9
+"""Ended while it waits for the operator, so that its slot is free for others.
+Once it is answered the next attempt goes on with its session and its files.
+"""
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 
 @_typing.final
@@ -85,6 +93,7 @@ class Attempt(_message.Message):
     CHECKS_FIELD_NUMBER: _builtins.int
     SESSION_SEQUENCE_FIELD_NUMBER: _builtins.int
     APPROVALS_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -125,6 +134,10 @@ class Attempt(_message.Message):
     def approvals(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.Approval]:
         """What it asks the operator now, the oldest question first."""
 
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.ApprovalAnswer]:
+        """Of a parked one: what the operator has answered since."""
+
     def __init__(
         self,
         *,
@@ -143,10 +156,11 @@ class Attempt(_message.Message):
         checks: _abc.Iterable[_event_pb2.CheckFinished] | None = ...,
         session_sequence: _builtins.int = ...,
         approvals: _abc.Iterable[_approval_pb2.Approval] | None = ...,
+        answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "approvals", b"approvals", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answers", b"answers", "approvals", b"approvals", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """The model's provider takes no more work for now."""
     OUTCOME_DROPPED: _Outcome.ValueType  # 11
     """Left unmerged by the operator's choice."""
+    OUTCOME_PARKED: _Outcome.ValueType  # 12
+    """Ended while it waits for the operator; the next attempt goes on with it."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How something ended."""
@@ -71,6 +73,8 @@ OUTCOME_RATE_LIMITED: Outcome.ValueType  # 10
 """The model's provider takes no more work for now."""
 OUTCOME_DROPPED: Outcome.ValueType  # 11
 """Left unmerged by the operator's choice."""
+OUTCOME_PARKED: Outcome.ValueType  # 12
+"""Ended while it waits for the operator; the next attempt goes on with it."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _OutputStream:
@@ -688,7 +692,10 @@ class TaskWaiting(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
+    PARKED_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    parked: _builtins.bool
+    """True: its session has ended meanwhile, so it holds no slot."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """When it goes on by itself. Absent: once the operator has answered."""
@@ -698,10 +705,11 @@ class TaskWaiting(_message.Message):
         *,
         reason: _builtins.str = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
+        parked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parked", b"parked", "reason", b"reason", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1248,12 +1256,15 @@ class ApprovalRequested(_message.Message):
     TOOL_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    PARKABLE_FIELD_NUMBER: _builtins.int
     approval_id: _builtins.str
     """Unique within the session."""
     question: _builtins.str
     tool: _builtins.str
     """The tool that it wants to use. Absent: a plain question."""
     target: _builtins.str
+    parkable: _builtins.bool
+    """True: the session may be ended while it waits, and goes on with the answer."""
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
         """How long it waits for an answer before it counts as denied. Absent: without
@@ -1268,10 +1279,11 @@ class ApprovalRequested(_message.Message):
         tool: _builtins.str = ...,
         target: _builtins.str = ...,
         wait: _duration_pb2.Duration | None = ...,
+        parkable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "question", b"question", "target", b"target", "tool", b"tool", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "parkable", b"parkable", "question", b"question", "target", b"target", "tool", b"tool", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -419,7 +419,7 @@ class SchedulerServiceServicer:
 
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
-        accepted, or the run was cancelled.
+        accepted, or the run was cancelled. One that is parked can be skipped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -444,8 +444,8 @@ class SchedulerServiceServicer:
 
     def StopAttempt(self, request, context):
         """Ends a session. Answers when the agent and all its descendants are gone; the
-        task then counts as failed for this attempt and is not retried by itself.
-        Idempotent.
+        task then counts as failed for this attempt and is not retried by itself. Of a
+        parked one it ends the wait. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """
@@ -464,7 +464,8 @@ class SchedulerServiceServicer:
 
     def ResolveApproval(self, request, context):
         """Answers what a session asked the operator. Idempotent: the first answer
-        stays.
+        stays. Where the session was parked meanwhile, the answer is kept, and the
+        task goes on with it in the next free slot.
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.

@@ -177,7 +177,7 @@ class SchedulerServiceStub:
 
     - NOT_FOUND: no such task.
     - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
-      accepted, or the run was cancelled.
+      accepted, or the run was cancelled. One that is parked can be skipped.
     """
     GetAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]
     """- NOT_FOUND: no such attempt."""
@@ -189,8 +189,8 @@ class SchedulerServiceStub:
     """
     StopAttempt: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]
     """Ends a session. Answers when the agent and all its descendants are gone; the
-    task then counts as failed for this attempt and is not retried by itself.
-    Idempotent.
+    task then counts as failed for this attempt and is not retried by itself. Of a
+    parked one it ends the wait. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -201,7 +201,8 @@ class SchedulerServiceStub:
     """
     ResolveApproval: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveApprovalRequest, _scheduler_service_pb2.ResolveApprovalResponse]
     """Answers what a session asked the operator. Idempotent: the first answer
-    stays.
+    stays. Where the session was parked meanwhile, the answer is kept, and the
+    task goes on with it in the next free slot.
 
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -413,7 +414,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - NOT_FOUND: no such task.
     - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
-      accepted, or the run was cancelled.
+      accepted, or the run was cancelled. One that is parked can be skipped.
     """
     GetAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetAttemptRequest, _scheduler_service_pb2.GetAttemptResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such attempt."""
@@ -425,8 +426,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     StopAttempt: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.StopAttemptRequest, _scheduler_service_pb2.StopAttemptResponse]  # type: ignore[assignment]
     """Ends a session. Answers when the agent and all its descendants are gone; the
-    task then counts as failed for this attempt and is not retried by itself.
-    Idempotent.
+    task then counts as failed for this attempt and is not retried by itself. Of a
+    parked one it ends the wait. Idempotent.
 
     - NOT_FOUND: no such attempt.
     """
@@ -437,7 +438,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     ResolveApproval: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveApprovalRequest, _scheduler_service_pb2.ResolveApprovalResponse]  # type: ignore[assignment]
     """Answers what a session asked the operator. Idempotent: the first answer
-    stays.
+    stays. Where the session was parked meanwhile, the answer is kept, and the
+    task goes on with it in the next free slot.
 
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -748,7 +750,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
-          accepted, or the run was cancelled.
+          accepted, or the run was cancelled. One that is parked can be skipped.
         """
 
     @_abc_1.abstractmethod
@@ -778,8 +780,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.StopAttemptResponse, _abc.Awaitable[_scheduler_service_pb2.StopAttemptResponse]]:
         """Ends a session. Answers when the agent and all its descendants are gone; the
-        task then counts as failed for this attempt and is not retried by itself.
-        Idempotent.
+        task then counts as failed for this attempt and is not retried by itself. Of a
+        parked one it ends the wait. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """
@@ -802,7 +804,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ResolveApprovalResponse, _abc.Awaitable[_scheduler_service_pb2.ResolveApprovalResponse]]:
         """Answers what a session asked the operator. Idempotent: the first answer
-        stays.
+        stays. Where the session was parked meanwhile, the answer is kept, and the
+        task goes on with it in the next free slot.
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.

@@ -32,7 +32,7 @@ class _TaskStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskState.V
     TASK_STATE_PENDING: _TaskState.ValueType  # 1
     TASK_STATE_RUNNING: _TaskState.ValueType  # 2
     TASK_STATE_WAITING: _TaskState.ValueType  # 3
-    """Its session waits for the operator."""
+    """Its session waits for the operator, or is parked until the operator answers."""
     TASK_STATE_ACCEPTED: _TaskState.ValueType  # 4
     """Checks passed, committed."""
     TASK_STATE_FAILED: _TaskState.ValueType  # 5
@@ -46,7 +46,7 @@ TASK_STATE_UNSPECIFIED: TaskState.ValueType  # 0
 TASK_STATE_PENDING: TaskState.ValueType  # 1
 TASK_STATE_RUNNING: TaskState.ValueType  # 2
 TASK_STATE_WAITING: TaskState.ValueType  # 3
-"""Its session waits for the operator."""
+"""Its session waits for the operator, or is parked until the operator answers."""
 TASK_STATE_ACCEPTED: TaskState.ValueType  # 4
 """Checks passed, committed."""
 TASK_STATE_FAILED: TaskState.ValueType  # 5

@@ -124,12 +124,15 @@ class EnsureWorktreeRequest(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
+    CONTINUE_ATTEMPT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
     epoch: _builtins.int
     base_commit: _builtins.str
     """Where a new epic branch starts. Ignored if the branch is there."""
+    continue_attempt: _builtins.str
+    """An earlier attempt of the same task that this one goes on with. Absent: none."""
     def __init__(
         self,
         *,
@@ -137,10 +140,11 @@ class EnsureWorktreeRequest(_message.Message):
         attempt: _builtins.str = ...,
         epoch: _builtins.int = ...,
         base_commit: _builtins.str = ...,
+        continue_attempt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -152,8 +156,11 @@ class EnsureWorktreeResponse(_message.Message):
 
     WORKTREE_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
+    CONTINUED_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it was there."""
+    continued: _builtins.bool
+    """True: it still holds what continue_attempt left. False: it was cleaned."""
     @_builtins.property
     def worktree(self) -> Global___Worktree: ...
     def __init__(
@@ -161,10 +168,11 @@ class EnsureWorktreeResponse(_message.Message):
         *,
         worktree: Global___Worktree | None = ...,
         created: _builtins.bool = ...,
+        continued: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -121,7 +121,8 @@ class WorktreeServiceServicer:
         and cleans it for the attempt: its content is then exactly the epic's last
         accepted commit. What lay there uncommitted is kept under
         refs/heddle/attempts/ first. Asked again for the attempt that has the
-        worktree, it leaves the work in progress alone.
+        worktree, it leaves the work in progress alone; so it does where the attempt
+        goes on with the one that has it.
 
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.

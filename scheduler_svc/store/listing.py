@@ -19,6 +19,10 @@ from scheduler_svc.store.resources import (
 )
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
+_OF_TASK = sa.and_(
+    tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
+)
+
 
 def list_runs(connection: sa.Connection, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
     """Returns a page, newest first."""
@@ -95,11 +99,10 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
 
 
 def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
-    """Returns a page of what live attempts of all runs ask, the oldest question first."""
+    """Returns a page of what attempts of all runs ask, parked ones too, the oldest question first."""
     size = paging.page_size(request.page_size, 100, 500)
-    waiting = sa.select(attempts).where(
-        attempts.c.ended_at.is_(None), attempts.c.state == pb.ATTEMPT_STATE_WAITING
-    )
+    newest = sa.and_(_OF_TASK, attempts.c.number == tasks.c.attempt_count)
+    waiting = sa.select(attempts).join(tasks, newest).where(tasks.c.state == pb.TASK_STATE_WAITING)
     asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
     asked.sort(key=_age)
     if after := paging.texts(request.page_token, 3):
@@ -114,12 +117,9 @@ def _age(approval: pb.Approval) -> tuple[int, str, str]:
 
 
 def _select_attempts() -> sa.Select[Any]:
-    joined = attempts.join(
-        tasks,
-        sa.and_(
-            tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
-        ),
-    ).join(epics, sa.and_(epics.c.run == attempts.c.run, epics.c.epic == attempts.c.epic))
+    joined = attempts.join(tasks, _OF_TASK).join(
+        epics, sa.and_(epics.c.run == attempts.c.run, epics.c.epic == attempts.c.epic)
+    )
     return sa.select(attempts, epics.c.place, tasks.c.position).select_from(joined)
 
 

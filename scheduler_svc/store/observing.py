@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.parking import is_overdue
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.holds import held_agents
@@ -83,6 +84,20 @@ _TASKS = (
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
 )
+# What the tasks that wait for the operator ask.
+_WAITING = (
+    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
+    .join(
+        attempts,
+        sa.and_(
+            attempts.c.run == tasks.c.run,
+            attempts.c.epic == tasks.c.epic,
+            attempts.c.task == tasks.c.task,
+            attempts.c.number == tasks.c.attempt_count,
+        ),
+    )
+    .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
+)
 _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).where(
     tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
 )
@@ -94,11 +109,13 @@ def observe(
     *,
     project_budget: int | None = None,
     now: int | None = None,
+    park_after: int = 0,
 ) -> Snapshot:
     """Returns everything that a decision depends on.
 
     `project_budget` is what each project may cost, in micros; None: no limit. `now`
-    is in microseconds; None: no agent counts as held.
+    is in microseconds; None: no agent counts as held. A question may be parked once
+    it is `park_after` microseconds old.
     """
     going_on = connection.execute(_RUNS).all()
     if not going_on:
@@ -108,12 +125,20 @@ def observe(
     # Not everybody pays for what only budgets need.
     if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
         spent = spent_by_task(connection, _GOING_ON)
+    waits: dict[tuple[str, ...], _Wait] = {}
+    if any(row.state == pb.TASK_STATE_WAITING for row in task_rows):
+        waits = {
+            (row.run, row.epic, row.task): _wait(row.record, now, park_after)
+            for row in connection.execute(_WAITING)
+        }
     held = set() if now is None else _held(connection, now)
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
     for row in task_rows:
         key = (row.run, row.epic, row.task)
-        of_epic[row.run, row.epic].append(_task((*row, spent.get(key, 0), key in held)))
+        of_epic[row.run, row.epic].append(
+            _task((*row, spent.get(key, 0), key in held, waits.get(key, _NO_WAIT)))
+        )
         if row.state == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
@@ -128,6 +153,31 @@ def observe(
         ),
         workers=tuple(workers),
         typical_seconds=sum(seconds) / len(seconds) if seconds else None,
+    )
+
+
+class _Wait(NamedTuple):
+    """What a task asks, as TaskView has it."""
+
+    asked_at: int | None = None
+    parkable: bool = False
+    overdue: bool = False
+
+
+_NO_WAIT: Final = _Wait()
+
+
+def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
+    asked = pb.Attempt.FromString(record).approvals
+    asked_at = min((each.request_time.ToMicroseconds() for each in asked), default=None)
+    return _Wait(
+        asked_at=asked_at,
+        parkable=(
+            None not in {now, asked_at}
+            and (now or 0) - (asked_at or 0) >= park_after
+            and all(each.parkable for each in asked)
+        ),
+        overdue=now is not None and any(is_overdue(each, now) for each in asked),
     )
 
 
@@ -188,12 +238,12 @@ def _planned(spec: bytes) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType"]:
     return tuple(epic.depends_on), epic.merge or pb.MERGE_POLICY_AUTO
 
 
-# From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost and
-# whether it is held: a tuple is compared faster.
+# From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost, whether
+# it is held and what it asks: a tuple is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
     run, epic, task, state, attempt_count, estimate, *rest = columns
-    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent, held = rest
+    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent, held, wait = rest
     name = TaskName(run, epic, task)
     live = started_at is not None and ended_at is None
     return TaskView(
@@ -203,6 +253,10 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         estimate=estimate,
         live_attempt=name.attempt(attempt_count) if live else None,
         stopping=live and stop_reason is not None,
+        asked_at=wait.asked_at,
+        parkable=live and wait.parkable,
+        overdue=wait.overdue,
+        resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
         waived=bool(skipped_by),
         held=held,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,

@@ -12,7 +12,7 @@ from heddle.names import AttemptName
 from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
-from scheduler_svc.store.resources import is_epic, is_task
+from scheduler_svc.store.resources import is_attempt, is_epic, is_task
 from scheduler_svc.store.spending import Budgets, remaining
 from scheduler_svc.store.statements import (
     ASSIGNMENT,
@@ -72,8 +72,12 @@ class Assignment:
     stop_reason: str | None
     # Micros that its session may cost. None: no limit.
     budget: int | None
-    # The attempt before, where its session was lost: the agent may go on with it. Empty otherwise.
-    resume_attempt: str
+    # The attempt before, where its session was lost or parked and had the same agent, which may go on with it.
+    resume_attempt: str = ""
+    # The same where it was parked: its files are to be kept as it left them.
+    continue_attempt: str = ""
+    # What the operator has answered to it.
+    answers: Sequence[pb.ApprovalAnswer] = ()
 
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
@@ -81,13 +85,14 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
     row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
     if row is None:
         return None
+    spec = pb.PlanTask.FromString(row.spec)
     depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
     return Assignment(
         project=row.project,
         base_commit=(depends and row.head_commit) or row.base_commit,
         worker=row.worker,
         worktree_path=row.worktree_path,
-        spec=pb.PlanTask.FromString(row.spec),
+        spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
@@ -95,12 +100,24 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         budget=remaining(
             connection, attempt, Budgets(row.budget_micros, row.epic_budget_micros, row.task_budget_micros)
         ),
-        resume_attempt=(
-            str(attempt.parent.attempt(attempt.number - 1))
-            if row.earlier_state == pb.ATTEMPT_STATE_LOST
-            else ""
-        ),
+        **_goes_on(connection, attempt, spec.agent),
     )
+
+
+def _goes_on(connection: sa.Connection, attempt: AttemptName, agent: str) -> dict[str, Any]:
+    """Returns those fields of the assignment that say with what the attempt goes on."""
+    if attempt.number == 1:
+        return {}
+    earlier = attempt.parent.attempt(attempt.number - 1)
+    row = connection.execute(sa.select(attempts).where(*is_attempt(earlier))).one()
+    if row.agent != agent or row.state not in {pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED}:
+        return {}
+    parked = row.state == pb.ATTEMPT_STATE_PARKED
+    return {
+        "resume_attempt": str(earlier),
+        "continue_attempt": str(earlier) if parked else "",
+        "answers": tuple(pb.Attempt.FromString(row.record).answers),
+    }
 
 
 def record_worktree(
@@ -178,7 +195,9 @@ def _save(
         "summary": folded.summary.SerializeToString(),
         "usage": folded.usage.SerializeToString(),
         "cost_micros": folded.usage.cost_usd_micros,
-        "record": pb.Attempt(checks=folded.checks, approvals=folded.approvals).SerializeToString(),
+        "record": pb.Attempt(
+            checks=folded.checks, approvals=folded.approvals, answers=folded.answers
+        ).SerializeToString(),
     }
     if result is not None:
         values["session_result"] = result.SerializeToString()

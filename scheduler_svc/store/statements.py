@@ -34,18 +34,6 @@ UPDATE_TASK: Final = sa.update(tasks).where(*_THIS_TASK)
 UPDATE_ATTEMPT: Final = sa.update(attempts).where(*_THIS_ATTEMPT)
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
 
-_EARLIER: Final = attempts.alias("earlier")
-_EARLIER_STATE: Final = (
-    sa.select(_EARLIER.c.state)
-    .where(
-        _EARLIER.c.run == _RUN,
-        _EARLIER.c.epic == _EPIC,
-        _EARLIER.c.task == _TASK,
-        _EARLIER.c.number == sa.bindparam("of_number", type_=sa.Integer) - 1,
-    )
-    .scalar_subquery()
-)
-
 # For the conductor of a live attempt.
 ASSIGNMENT: Final = sa.select(
     runs.c.project,
@@ -62,7 +50,6 @@ ASSIGNMENT: Final = sa.select(
     runs.c.budget_micros,
     epics.c.budget_micros.label("epic_budget_micros"),
     tasks.c.budget_micros.label("task_budget_micros"),
-    _EARLIER_STATE.label("earlier_state"),
 ).where(
     *_THIS_ATTEMPT,
     attempts.c.ended_at.is_(None),

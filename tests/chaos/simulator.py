@@ -187,7 +187,7 @@ class Day:
             works.append(lambda connection: commands.cancel_run(connection, run, "ada"))
         if self._core.processes and chance.random() < 0.1:
             attempt = chance.choice(list(self._core.processes))
-            works.append(lambda connection: commands.stop(connection, attempt, "ada"))
+            works.append(lambda connection: commands.stop(connection, attempt, "ada", now))
         if chance.random() < 0.1 and (failed := self._failed()):
             task = chance.choice(failed)
             works.append(lambda connection: commands.retry_task(connection, task, "ada", "", now))

@@ -128,7 +128,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
         attempt: AttemptName = data.draw(st.sampled_from(sorted(self.core.processes)))
-        self._ask(lambda connection: commands.stop(connection, attempt, "ada"))
+        self._ask(lambda connection: commands.stop(connection, attempt, "ada", self.core.now))
 
     @precondition(lambda self: self._tasks())
     @rule(data=st.data())

@@ -10,11 +10,13 @@ from scheduler_svc import policy
 from scheduler_svc.snapshot import (
     Action,
     AwaitMerge,
+    DenyOverdue,
     EpicView,
     FinishEpic,
     FinishRun,
     MergeEpic,
     MergeRun,
+    ParkAttempt,
     PauseRun,
     ReadyEpic,
     RunView,
@@ -109,6 +111,12 @@ class Board:
                 self.change_epic(attempt.parent.parent, state=pb.EPIC_STATE_RUNNING)
             case StopAttempt(attempt):
                 self.change_task(attempt.parent, stopping=True)
+            case ParkAttempt(attempt):
+                self.change_task(
+                    attempt.parent, state=pb.TASK_STATE_WAITING, live_attempt=None, parkable=False
+                )
+            case DenyOverdue(attempt):
+                self.change_task(attempt.parent, state=pb.TASK_STATE_PENDING, resumes=True, overdue=False)
             case PauseRun(run):
                 self.runs[run] = replace(self.runs[run], state=pb.RUN_STATE_PAUSED)
             case SkipTask(name):

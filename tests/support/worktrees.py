@@ -33,9 +33,15 @@ class Worker:
     home: Path
     epoch: int = 1
 
-    async def ensure(self, name: AttemptName, base: str = "main") -> pb.EnsureWorktreeResponse:
+    async def ensure(
+        self, name: AttemptName, base: str = "main", earlier: AttemptName | None = None
+    ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
-            project=str(self.project), attempt=str(name), epoch=self.epoch, base_commit=base
+            project=str(self.project),
+            attempt=str(name),
+            epoch=self.epoch,
+            base_commit=base,
+            continue_attempt=str(earlier or ""),
         )
         return await self.stub.EnsureWorktree(request)
 

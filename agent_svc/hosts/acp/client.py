@@ -48,6 +48,8 @@ class Client:
         self.transcript = Transcript(host.worktree, time.monotonic)
         # While a session is loaded, what it once said is said again.
         self.replaying = False
+        # True: the agent can go on with a session of an earlier process.
+        self.resumable = False
         self._terminals: dict[str, Terminal] = {}
         # Commands that a permission was granted for, and that no terminal has run yet.
         self._granted: set[str] = set()
@@ -57,12 +59,17 @@ class Client:
             return
         self._host.emit(*self.transcript.update(update))
         if isinstance(update, UsageUpdate):
-            self._host.remember(str(Memory(session_id, self.transcript.spending.total)))
+            self.remember(session_id)
         if isinstance(update, ToolCallStart | ToolCallProgress):
             call = self.transcript.call(update.tool_call_id)
             for each in call.pictures():
                 caption = call.described(self._host.worktree).label
                 self._host.keep_picture(Picture(each.mime_type, each.data, caption))
+
+    def remember(self, session_id: str) -> None:
+        """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
+        if self.resumable:
+            self._host.remember(str(Memory(session_id, self.transcript.spending.total)))
 
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any

@@ -24,7 +24,7 @@ from agent_svc.drivers.acp import Agent
 from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
-from agent_svc.hosts.hosting import AgentFailedError, Host
+from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
 from heddle import __version__
 
 T = TypeVar("T")
@@ -34,12 +34,6 @@ OPENING: Final = 120.0
 
 # Seconds that an interrupted agent has to end its turn.
 INTERRUPTING: Final = 2.0
-
-GO_ON: Final = """\
-Your session was interrupted and goes on now. Files that you changed may be back as they were: \
-look before you rely on them. The task was:
-
-{prompt}"""
 
 
 class Stopped(Exception):  # noqa: N818 (nothing went wrong)
@@ -76,15 +70,16 @@ class Session:
                 f"{self._agent.name} speaks version {said.protocol_version} of the Agent Client Protocol; "
                 f"Heddle speaks {PROTOCOL_VERSION}: update {self._agent.name}"
             )
-        opened = await self._resume(said.agent_capabilities or AgentCapabilities()) or await self._begin()
-        self._host.remember(str(Memory(self._id, self._client.transcript.spending.total)))
+        can = said.agent_capabilities or AgentCapabilities()
+        self._client.resumable = _resumes(can) or bool(can.load_session)
+        opened = await self._resume(can) or await self._begin()
+        self._client.remember(self._id)
         await self._choose_mode(opened)
         await self._choose_model(opened)
 
     async def work(self) -> None:
         """Prompts the agent, then tells it what the operator says, until neither is left or it must stop."""
-        prompt = self._host.session.prompt
-        text = GO_ON.format(prompt=prompt) if self._resumed else prompt
+        text = go_on(self._host.session) if self._resumed else self._host.session.prompt
         while text and not self._host.stopping.is_set():
             response = await self._turn(text)
             if response is not None and (why := stopped_early(response.stop_reason)):
@@ -104,15 +99,14 @@ class Session:
         """Goes on with the earlier session; None where there is none, or where it cannot be had."""
         if not self._host.resume:
             return None
-        resumes = can.session_capabilities is not None and can.session_capabilities.resume is not None
-        if not resumes and not can.load_session:
+        if not self._client.resumable:
             self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
             return None
         earlier = Memory.parse(self._host.resume)
         self._id = earlier.session_id
         self._client.replaying = True
         try:
-            opened = await self._reopen(loads=not resumes)
+            opened = await self._reopen(loads=not _resumes(can))
         except Unanswered:
             raise
         except AgentFailedError as error:
@@ -226,6 +220,11 @@ class Session:
         if self._host.stopping.is_set():
             raise Stopped
         raise Unanswered(f"{self._agent.name} did not answer within {OPENING:g} s")
+
+
+def _resumes(can: AgentCapabilities) -> bool:
+    """Says whether the agent goes on with a session without saying all of it again."""
+    return can.session_capabilities is not None and can.session_capabilities.resume is not None
 
 
 def values(option: SessionConfigOptionSelect) -> list[str]:

@@ -23,7 +23,7 @@ from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
-from agent_svc.hosts.hosting import AgentFailedError, Host
+from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
@@ -31,12 +31,6 @@ ASK_USAGE: Final = 5.0
 
 # How often a Claude that was killed is started again within one session.
 REVIVALS: Final = 2
-
-GO_ON: Final = """\
-Your session was interrupted and goes on now. Files that you changed may be back as they were: \
-look before you rely on them. The task was:
-
-{prompt}"""
 
 
 class ForgottenError(Exception):
@@ -113,7 +107,7 @@ class ClaudeSession:
             await self._client.connect()
             if self._resume:
                 self._spending.begin(await self._used())
-                await self._tell(GO_ON.format(prompt=self._host.session.prompt))
+                await self._tell(go_on(self._host.session))
             else:
                 await self._tell(self._host.session.prompt)
             async for message in self._client.receive_messages():

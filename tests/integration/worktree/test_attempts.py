@@ -197,3 +197,39 @@ async def test_artifacts_are_never_committed(worker: Worker) -> None:
     done = await worker.commit(attempt())
     assert files_of(worker, done.commit) >= {"docs/.heddle/real.txt"}
     assert ".heddle/shot.png" not in files_of(worker, done.commit)
+
+
+async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> None:
+    """What the earlier one left, committed by its agent or not, stays and is accepted with the later one's."""
+    path = await worker.ready(attempt())
+    (path / "committed.txt").write_text("1\n")
+    git(path, "add", ".")
+    git(path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "by the agent")
+    (path / "half-done.txt").write_text("2\n")
+
+    first = await worker.ensure(attempt(number=2), earlier=attempt())
+    again = await worker.ensure(attempt(number=2), earlier=attempt())
+
+    assert first.continued
+    assert again == first
+    assert (path / "half-done.txt").exists()
+    assert (await refused(worker.commit(attempt()))).reason == pb.ERROR_REASON_STALE_ATTEMPT
+    done = await worker.commit(attempt(number=2))
+    assert {"committed.txt", "half-done.txt"} <= files_of(worker, done.commit)
+    assert worker.git("log", "-1", "--format=%(trailers:key=Heddle-Attempt,valueonly)", done.commit) == "2"
+
+
+async def test_work_that_is_gone_is_not_gone_on_with(worker: Worker) -> None:
+    """Where another attempt has had the worktree, or it was removed, it is clean and the answer says so."""
+    path = await worker.ready(attempt())
+    (path / "half-done.txt").write_text("2\n")
+    await worker.ready(attempt(task="two"))
+    cleaned = await worker.ensure(attempt(number=2), earlier=attempt())
+    assert not cleaned.continued
+    assert not (path / "half-done.txt").exists()
+    assert "half-done.txt" in files_of(worker, f"{KEPT}/1")
+
+    (path / "more.txt").write_text("3\n")
+    await worker.remove("runs/r1/epics/api")
+    assert not (await worker.ensure(attempt(number=3), earlier=attempt(number=2))).continued
+    assert not (path / "more.txt").exists()

@@ -80,7 +80,7 @@ const Card = {
       // A state that began with the attempt is as old as that.
       turned: computed(() => props.task.since && Math.abs(props.task.since - attempt.value.started) > 2000),
       lines: computed(() => (summary.value?.lines ?? []).map((line) => plain(lastOverwrite(line)))),
-      waiting: computed(() => (live.value ? summary.value?.waiting : null)),
+      waiting: computed(() => (live.value || attempt.value.state === "parked" ? summary.value?.waiting : null)),
       pending: computed(() => props.store.pending.get(attempt.value.name)),
       total: computed(() => props.store.tasksOf(props.epic.name).length),
       stop: () => props.store.stop(attempt.value.name),

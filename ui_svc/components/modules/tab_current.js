@@ -94,7 +94,7 @@ export const Current = {
       hidden: computed(() => offset.value > 0 || (props.log.ready && !props.log.complete)),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
-      waiting: computed(() => (props.live ? summary.value?.waiting : null)),
+      waiting: computed(() => (props.live || summary.value?.state === "parked" ? summary.value?.waiting : null)),
     };
   },
 };

@@ -1,0 +1,210 @@
+"""Sessions that wait for the operator give their slots up, and go on once they are answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+
+from heddle import pb
+from heddle.testing.fake_worker import FakeSession, FakeWorker
+from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
+
+AT_ONCE = {"HEDDLE_PARK_AFTER": "0"}
+
+QUESTION = "May the agent use Bash on make deploy?"
+
+
+async def ask(session: FakeSession) -> pb.SessionFinished:
+    """In a/one, asks and ends as it is answered; told the answer already, succeeds at once."""
+    if session.name[1:3] == ("a", "one") and not session.request.answers:
+        asked = pb.ApprovalRequested(
+            approval_id="approval-1", question=QUESTION, tool="Bash", target="make deploy", parkable=True
+        )
+        asked.wait.FromSeconds(600)
+        session.emit(approval_requested=asked)
+        while "approval-1" not in session.answers:
+            await session.news()
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
+@pytest.fixture
+async def scheduler(worker: FakeWorker, database_url: str, tmp_path: Path) -> AsyncIterator[Scheduler]:
+    """A scheduler that parks at once, on each kind of database."""
+    worker.play = ask
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, database_url, environ=AT_ONCE) as running,
+    ):
+        yield running
+
+
+async def parked(scheduler: Scheduler, *others: str) -> tuple[str, pb.Approval]:
+    """Returns a run whose epic a is parked once epics `others` are accepted, and its open question."""
+    epics = {"a": ["one", "two"]} | {key: ["one"] for key in others or ("b",)}
+    run = await scheduler.create(make_plan(epics), max_parallel=1)
+    await scheduler.until(run, lambda event: event.task_waiting.parked)
+
+    async def done() -> bool:
+        tasks = await scheduler.tasks(run)
+        return all(tasks[f"{key}/one"].state == pb.TASK_STATE_ACCEPTED for key in others or ("b",))
+
+    await eventually(done)
+    [approval] = (await scheduler.api.ListApprovals(pb.ListApprovalsRequest())).approvals
+    return run, approval
+
+
+async def answer(scheduler: Scheduler, approval: pb.Approval, *, approved: bool, message: str = "") -> None:
+    await scheduler.api.ResolveApproval(
+        pb.ResolveApprovalRequest(
+            attempt=approval.attempt,
+            approval_id=approval.approval_id,
+            approved=approved,
+            message=message,
+            actor="user:ada",
+        )
+    )
+
+
+async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """With one slot and two epics, the other epic is done while one waits; the answer reaches the next attempt."""
+    run, approval = await parked(scheduler)
+
+    task = (await scheduler.tasks(run))["a/one"]
+    assert (task.state, task.attempt_count) == (pb.TASK_STATE_WAITING, 1)
+    assert task.latest_attempt.state == pb.ATTEMPT_STATE_PARKED
+    assert task.latest_attempt.HasField("end_time")
+    assert task.latest_attempt.summary.waiting_for.question == QUESTION
+    assert (approval.question, approval.attempt) == (QUESTION, f"{run}/epics/a/tasks/one/attempts/1")
+    assert approval.deny_time.seconds - approval.request_time.seconds == 600
+    assert (await scheduler.run(run)).tasks.waiting == 1
+    assert not worker.live
+    assert not [r for r in worker.called("DiscardAttempt") if "/a/" in r.attempt]
+
+    await answer(scheduler, approval, approved=True, message="once")
+    await answer(scheduler, approval, approved=False)
+    events = await scheduler.finished(run)
+
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    [second] = [r for r in worker.called("StartSession") if r.attempt.endswith("a/tasks/one/attempts/2")]
+    assert second.resume_attempt == approval.attempt
+    assert second.files_kept
+    [told] = second.answers
+    assert (told.approved, told.message, told.approval.target) == (True, "once", "make deploy")
+    [ensured] = [r for r in worker.called("EnsureWorktree") if r.attempt == second.attempt]
+    assert ensured.continue_attempt == approval.attempt
+    resolved = [event for event in events if event.HasField("approval_resolved")]
+    assert [(event.actor, event.approval_resolved.approved) for event in resolved] == [("user:ada", True)]
+    # Neither a failure nor a retry, and what comes after begins anew.
+    assert not [event for event in events if event.HasField("task_failed")]
+    assert not any(r.resume_attempt for r in worker.called("StartSession") if "/tasks/two/" in r.attempt)
+    assert worker.peak == 1
+
+
+async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A stop ends the wait and fails the task; a retry begins anew, and the old question is gone."""
+    run, approval = await parked(scheduler)
+
+    stopped = await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=approval.attempt, actor="user:ada"))
+
+    assert stopped.attempt.state == pb.ATTEMPT_STATE_STOPPED
+    assert not (await scheduler.api.ListApprovals(pb.ListApprovalsRequest())).approvals
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await answer(scheduler, approval, approved=True)
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    await scheduler.finished(run)
+    assert (await scheduler.tasks(run))["a/one"].state == pb.TASK_STATE_FAILED
+    await scheduler.api.RetryTask(pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one"))
+    await eventually(lambda: any(r.attempt.endswith("one/attempts/2") for r in worker.called("StartSession")))
+    assert not worker.called("StartSession")[-1].resume_attempt
+
+
+async def test_a_parked_task_can_be_skipped(scheduler: Scheduler) -> None:
+    """Its epic goes on without it."""
+    run, _ = await parked(scheduler)
+
+    await scheduler.api.SkipTask(pb.SkipTaskRequest(name=f"{run}/epics/a/tasks/one", actor="user:ada"))
+
+    await scheduler.until(run, lambda event: event.task == "two" and event.HasField("task_accepted"))
+    task = (await scheduler.tasks(run))["a/one"]
+    assert task.state == pb.TASK_STATE_SKIPPED
+    assert task.latest_attempt.state == pb.ATTEMPT_STATE_STOPPED
+
+
+async def test_a_run_with_a_parked_task_can_be_cancelled(scheduler: Scheduler) -> None:
+    """Nothing waits for the operator any more."""
+    run, _ = await parked(scheduler)
+
+    cancelled = (await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))).run
+
+    assert cancelled.state == pb.RUN_STATE_CANCELLED
+    assert not (await scheduler.api.ListApprovals(pb.ListApprovalsRequest())).approvals
+
+
+async def test_a_paused_run_keeps_the_answer(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An answer to a paused run starts nothing; the resume does."""
+    run, approval = await parked(scheduler)
+    await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
+
+    await answer(scheduler, approval, approved=False, message="not on Fridays")
+
+    task = (await scheduler.tasks(run))["a/one"]
+    assert (task.state, task.attempt_count) == (pb.TASK_STATE_PENDING, 1)
+    assert not worker.live
+    await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run))
+    await scheduler.finished(run)
+    [told] = [each for r in worker.called("StartSession") for each in r.answers if "/one/" in r.attempt]
+    assert (told.approved, told.message) == (False, "not on Fridays")
+
+
+async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, tmp_path: Path) -> None:
+    """A question that nobody answers in its time is denied, across a restart of the scheduler."""
+    worker.play = ask
+    later = timedelta()
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + later
+
+    async with serving_fake(worker) as address:
+        async with scheduling(address, tmp_path, database_url, environ=AT_ONCE, clock=clock) as scheduler:
+            run, _ = await parked(scheduler)
+        later = timedelta(seconds=700)
+        async with scheduling(address, tmp_path, database_url, environ=AT_ONCE, clock=clock) as scheduler:
+            events = await scheduler.until(run, lambda event: event.HasField("approval_resolved"))
+            assert events[-1].approval_resolved.message == "nobody answered within 600 s"
+            assert not events[-1].approval_resolved.approved
+            await scheduler.until(
+                run, lambda e: e.task == "one" and e.epic == "a" and e.HasField("task_accepted")
+            )
+
+
+async def test_an_answer_amid_the_parking_is_kept(
+    worker: FakeWorker, database_url: str, tmp_path: Path
+) -> None:
+    """Between the end of the session and the scheduler's hearing of it, an answer is not lost."""
+    worker.play = ask
+    ending = asyncio.Event()
+
+    def slow_end(method: str, _request: object) -> None:
+        if method == "ParkSession":
+            ending.set()
+
+    worker.before = slow_end
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, database_url, environ=AT_ONCE) as scheduler,
+    ):
+        run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}), max_parallel=1)
+        await ending.wait()
+        attempt = f"{run}/epics/a/tasks/one/attempts/1"
+        approval = pb.Approval(attempt=attempt, approval_id="approval-1")
+        # Whichever comes first: the worker takes the answer, says that it has parked, or it is recorded.
+        await answer(scheduler, approval, approved=True)
+        await scheduler.finished(run)
+        assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+        events = await scheduler.finished(run)
+        assert sum(event.HasField("approval_resolved") for event in events) <= 1

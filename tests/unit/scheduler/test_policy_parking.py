@@ -1,0 +1,117 @@
+"""Which waiting sessions give their slots up."""
+
+from dataclasses import replace
+
+from heddle import pb
+from scheduler_svc.policy import decide
+from scheduler_svc.snapshot import (
+    DenyOverdue,
+    EpicView,
+    FinishEpic,
+    MergeEpic,
+    ParkAttempt,
+    SkipTask,
+    StartTask,
+)
+from tests.support.scheduling import Board, a_run, a_snapshot, an_epic
+
+PENDING, WAITING = pb.TASK_STATE_PENDING, pb.TASK_STATE_WAITING
+
+
+def asking(key: str, since: int = 1, *, parkable: bool = True) -> EpicView:
+    """Returns an epic whose first task asks the operator since then; a second one follows."""
+    epic = an_epic(key, WAITING, PENDING)
+    first = replace(epic.tasks[0], asked_at=since, parkable=parkable)
+    return replace(epic, tasks=(first, *epic.tasks[1:]))
+
+
+def parked(actions: list[object]) -> list[str]:
+    return [action.attempt.epic for action in actions if isinstance(action, ParkAttempt)]
+
+
+def test_a_waiting_session_keeps_a_slot_that_nobody_needs() -> None:
+    """Without an epic that could use it, no session is parked."""
+    later = an_epic("b", PENDING, depends_on=("a",), state=pb.EPIC_STATE_BLOCKED)
+
+    assert decide(a_snapshot(a_run(asking("a"), later), slots=1)) == []
+
+
+def test_the_one_that_waits_longest_is_parked() -> None:
+    """For each epic without a slot one session is parked, the oldest question first; no more than that."""
+    run = a_run(asking("a", 5), asking("b", 3), asking("c", 4), an_epic("d", PENDING), max_parallel=3)
+
+    assert parked([*decide(a_snapshot(run))]) == ["b"]
+    assert parked([*decide(a_snapshot(replace(run, max_parallel=100), slots=3))]) == ["b"]
+    assert parked([*decide(a_snapshot(replace(run, max_parallel=4)))]) == []
+
+
+def test_a_session_of_another_run_is_parked_for_a_slot_of_the_worker() -> None:
+    """Slots are the worker's; a run that is full by its own limit needs one of its own."""
+    other = replace(a_run(an_epic("x", PENDING)), name=a_run().name._replace(run="other"))
+    waiting = a_run(asking("a"), state=pb.RUN_STATE_PAUSED)
+
+    assert parked([*decide(a_snapshot(waiting, other, slots=1))]) == ["a"]
+    assert parked([*decide(a_snapshot(waiting, replace(other, max_parallel=0), slots=2))]) == []
+
+
+def test_a_slot_that_is_about_to_be_free_saves_a_session() -> None:
+    """While a session is being stopped, its slot counts as free."""
+    ending = an_epic("e", pb.TASK_STATE_RUNNING)
+    ending = replace(ending, tasks=(replace(ending.tasks[0], stopping=True),))
+    run = a_run(asking("a"), ending, an_epic("b", PENDING), max_parallel=2)
+
+    assert parked([*decide(a_snapshot(run))]) == []
+
+
+def test_an_agent_that_cannot_go_on_later_keeps_its_slot() -> None:
+    """Only a session that can be resumed is parked."""
+    run = a_run(asking("a", parkable=False), an_epic("b", PENDING), max_parallel=1)
+
+    assert decide(a_snapshot(run)) == []
+
+
+def test_an_answered_task_goes_before_all_others() -> None:
+    """Whatever the priorities, the task that goes on gets the first free slot; then its epic ends in order."""
+    board = Board(a_snapshot(a_run(asking("a"), an_epic("b", PENDING, priority=1), max_parallel=1)))
+    assert parked([*board.settle()]) == ["a"]
+    assert [task.name.epic for task in board.live()] == ["b"]
+    waiting = board.runs[next(iter(board.runs))].epics[0]
+    assert waiting.busy
+
+    board.change_task(waiting.tasks[0].name, state=PENDING, resumes=True)
+    board.change_epic(board.live()[0].name.parent, priority=1)
+    board.end_attempt(board.live()[0].name, pb.TASK_STATE_ACCEPTED)
+
+    starts = [action for action in board.settle() if isinstance(action, StartTask)]
+    assert [(start.attempt.epic, start.attempt.number) for start in starts] == [("a", 2)]
+
+
+def test_a_parked_task_keeps_its_epic_open() -> None:
+    """Neither the next task nor the merge comes before the answer."""
+    epic = asking("a")
+    first = replace(epic.tasks[0], live_attempt=None, parkable=False)
+
+    assert decide(a_snapshot(a_run(replace(epic, tasks=(first, epic.tasks[1]))))) == []
+    assert decide(a_snapshot(a_run(replace(epic, tasks=(first,))))) == []
+
+
+def test_a_question_that_nobody_answers_is_denied_while_parked() -> None:
+    """The wait goes on without a session; also while the run is paused."""
+    epic = asking("a")
+    first = replace(epic.tasks[0], live_attempt=None, parkable=False, overdue=True)
+    run = a_run(replace(epic, tasks=(first, epic.tasks[1])), state=pb.RUN_STATE_PAUSED)
+
+    assert decide(a_snapshot(run)) == [DenyOverdue(first.name.attempt(1))]
+
+
+def test_a_cancelled_run_waits_for_no_answer() -> None:
+    """A parked task of a run that is being cancelled is skipped, and its epic ends."""
+    epic = asking("a")
+    first = replace(epic.tasks[0], live_attempt=None, parkable=False)
+    run = a_run(replace(epic, tasks=(first, epic.tasks[1])), state=pb.RUN_STATE_CANCELLING)
+
+    actions = Board(a_snapshot(run)).settle()
+
+    assert [action.task.task for action in actions if isinstance(action, SkipTask)] == ["t1", "t2"]
+    assert any(isinstance(action, FinishEpic) for action in actions)
+    assert not any(isinstance(action, MergeEpic) for action in actions)
