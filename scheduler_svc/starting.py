@@ -108,6 +108,8 @@ def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
     session has ended, it says the same again.
     """
     here = [queue for queue in queues if queue.run.worker in free]
+    if not any(queue.parkable for queue in here):
+        return
     for queue in here:
         free[queue.run.worker] += queue.leaving
     for queue in sorted(here, key=lambda each: (each.live, each.place)):

@@ -89,7 +89,12 @@ class Lane:
         for name in ("journal", "scratch"):
             (folder / name).mkdir()
         (folder / "picture.png").write_bytes(_PICTURE)
-        settings = {"TMPDIR": str(folder / "scratch"), "HEDDLE_STOP_GRACE": "1", "HEDDLE_SLOTS": str(SLOTS)}
+        settings = {
+            "TMPDIR": str(folder / "scratch"),
+            "HEDDLE_STOP_GRACE": "1",
+            "HEDDLE_SLOTS": str(SLOTS),
+            "HEDDLE_PARK_AFTER": "0",
+        }
         self._fleet = Fleet(self._home, settings)
         self._watched: dict[str, list[pb.Event]] = {}
         self._wrong: list[str] = []
@@ -165,6 +170,8 @@ class Lane:
                 return partial(self._play, plan=self._plan({"a": ["one"]}, "command:sleep 4; echo x > x.txt"))
             case "AnswerApproval" | "SendMessage":
                 return self._answer
+            case "park" | "ParkSession":
+                return self._park
             case "agent":
                 command = f"acp:{sys.executable} {acp_agent.__file__}"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, command))
@@ -192,13 +199,24 @@ class Lane:
         return plan
 
     async def _play(
-        self, client: HeddleClient, point: str, plan: pb.Plan, *, target: str = "", succeeds: bool = True
+        self,
+        client: HeddleClient,
+        point: str,
+        plan: pb.Plan,
+        *,
+        target: str = "",
+        succeeds: bool = True,
+        at_once: int = 2,
     ) -> None:
         """Makes a run and watches it to its end."""
         if target:
             git(self._repository, "branch", target)
         request = pb.CreateRunRequest(
-            plan=plan, project=str(self._repository), max_parallel=2, merge_into=target, request_id=point
+            plan=plan,
+            project=str(self._repository),
+            max_parallel=at_once,
+            merge_into=target,
+            request_id=point,
         )
         run = (await client.create_run(request)).name
         events = self._watched[f"{point} {run}"] = []
@@ -242,6 +260,17 @@ class Lane:
             # The call that died had told the agent, which has ended meanwhile.
             if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                 raise
+        await playing
+
+    async def _park(self, client: HeddleClient, point: str) -> None:
+        """Answers an agent whose slot another epic has taken meanwhile."""
+        plan = self._plan({"a": ["one"], "b": ["one"]}, "scripted")
+        plan.epics[0].tasks[0].script.add().ask.question = "May I?"
+        playing = asyncio.create_task(self._play(client, point, plan, at_once=1))
+        await self._until(lambda: any(each.task_waiting.parked for each in self._events(point)))
+        run = self._events(point)[0].run
+        [approval] = [each for each in await client.list_approvals() if each.attempt.startswith(f"{run}/")]
+        await client.resolve_approval(approval.attempt, approval.approval_id, approved=True)
         await playing
 
     def _events(self, point: str) -> list[pb.Event]:
