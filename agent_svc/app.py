@@ -1,5 +1,8 @@
 """The composition root: builds agent_svc once, from settings."""
 
+import asyncio
+
+from agent_svc.bare_checks import BareChecks
 from agent_svc.drivers.catalogue import Catalogue, default_catalogue
 from agent_svc.servicer import AgentServicer
 from agent_svc.session import Place
@@ -25,18 +28,31 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         prices,
         memory=settings.agent_memory,
     )
+    fence = EpochFence(settings.home / "agent_epoch")
     sessions = Sessions(
         Spool(settings.home),
         catalogue or default_catalogue(),
-        EpochFence(settings.home / "agent_epoch"),
+        fence,
         place,
         slots=settings.slots,
         min_free_bytes=settings.min_free_bytes,
         lease=settings.lease,
     )
+    checks = BareChecks(settings.home / "checks", fence, place)
+
+    async def recover() -> None:
+        await sessions.recover()
+        await checks.recover()
+
+    async def drain() -> None:
+        # At the same time: each gives what runs its moments to end.
+        await asyncio.gather(sessions.drain(), checks.drain())
+
     return Service(
         names=[agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name],
-        register=lambda server: stubs.add_AgentServiceServicer_to_server(AgentServicer(sessions), server),
-        start=sessions.recover,
-        drain=sessions.drain,
+        register=lambda server: stubs.add_AgentServiceServicer_to_server(
+            AgentServicer(sessions, checks), server
+        ),
+        start=recover,
+        drain=drain,
     )

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, Final
 
 import grpc
 
+from agent_svc.bare_checks import BareChecks
 from agent_svc.sessions import Sessions
 from heddle import pb
 from heddle.names import AttemptName
@@ -19,8 +20,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AgentServicer(stubs.AgentServiceServicer):
     """See protos/heddle/v1/agent_service.proto."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, checks: BareChecks) -> None:
         self._sessions = sessions
+        self._checks = checks
 
     async def StartSession(
         self, request: pb.StartSessionRequest, context: Context
@@ -71,6 +73,12 @@ class AgentServicer(stubs.AgentServiceServicer):
     ) -> pb.AgentServiceSendMessageResponse:
         await self._sessions.send(AttemptName.parse(request.attempt), request)
         return pb.AgentServiceSendMessageResponse()
+
+    async def RunChecks(
+        self, request: pb.RunChecksRequest, context: Context
+    ) -> AsyncIterator[pb.RunChecksResponse]:
+        async for report in self._checks.run(request):
+            yield pb.RunChecksResponse(check=report)
 
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context

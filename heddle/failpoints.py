@@ -26,9 +26,10 @@ COMMITS: Final = (
     "accept",
     "fail",
     "park",
-    "epic_merged",
-    "epic_failed",
-    "run_merged",
+    "record_merge_check",
+    "record_merged",
+    "record_conflict",
+    "record_merge_failure",
     "removed",
     "record_forecast",
 )
@@ -47,6 +48,9 @@ CALLS: Final = (
     "DiscardAttempt",
     "PredictConflicts",
     "MergeBranch",
+    "OpenMerge",
+    "RunChecks",
+    "CloseMerge",
     "RemoveWorktree",
     "AnswerApproval",
     "SendMessage",
@@ -68,6 +72,10 @@ STEPS: Final = (
     "discard.after_state",
     "remove.after_forget",
     "remove.before_state",
+    "open_merge.after_state",
+    "open_merge.after_layout",
+    "close_merge.before_remove",
+    "close_merge.after_forget",
 )
 
 # What agent_svc puts on disk; the fence is worktree_svc's as well.

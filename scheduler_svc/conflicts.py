@@ -29,11 +29,11 @@ def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsRe
     run = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
     if run is None:
         raise not_found(name)
-    chosen = sa.select(epics.c.epic, epics.c.merge_state).where(epics.c.run == name.run)
-    merge_states: dict[str, int] = {key: state for key, state in connection.execute(chosen)}  # noqa: C416 (rows are not tuples to mypy)
-    merged = {key for key, state in merge_states.items() if state == MergeState.MERGED}
+    chosen = sa.select(epics.c.epic, epics.c.merge_state, epics.c.conflict).where(epics.c.run == name.run)
+    rows = {row.epic: row for row in connection.execute(chosen)}
+    merged = {key for key, row in rows.items() if row.merge_state == MergeState.MERGED}
     listed = get_epics(connection, name.run)
-    queue = [_entry(name, epic, merge_states[epic.key], merged) for epic in listed]
+    queue = [_entry(name, epic, rows[epic.key], merged) for epic in listed]
     queue.sort(key=lambda entry: _ORDER.index(entry.stage))
     if run.merge_into:
         queue.append(_run_entry(name, run, open_epics=sum(epic.state not in ENDED_EPIC for epic in listed)))
@@ -45,8 +45,8 @@ def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsRe
     return pb.GetConflictsResponse(forecast=forecast, queue=queue, sequence=run.sequence)
 
 
-def _entry(run: RunName, epic: pb.Epic, merge_state: int, merged: set[str]) -> pb.MergeQueueEntry:
-    stage = _stage(epic, merge_state)
+def _entry(run: RunName, epic: pb.Epic, row: Any, merged: set[str]) -> pb.MergeQueueEntry:
+    stage = _stage(epic, row.merge_state)
     return pb.MergeQueueEntry(
         epic=epic.key,
         stage=stage,
@@ -54,6 +54,7 @@ def _entry(run: RunName, epic: pb.Epic, merge_state: int, merged: set[str]) -> p
         target_branch=run.branch,
         waits_for=_waits_for(epic, stage, merged),
         commit=epic.merge_commit if stage == pb.MERGE_STAGE_MERGED else "",
+        conflict=pb.MergeConflicted.FromString(row.conflict) if row.conflict else None,
     )
 
 

@@ -12,7 +12,7 @@ from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
 from heddle.plan import rules
 from scheduler_svc.agents import check_available, check_form
-from scheduler_svc.resolving import resolved_epic, resolved_tasks
+from scheduler_svc.resolving import merge_checks, resolved_epic, resolved_tasks
 from scheduler_svc.run_ids import run_id
 from scheduler_svc.store import requests
 from scheduler_svc.store.database import Database
@@ -139,6 +139,7 @@ def _write(
             "base_branch": ground.base_branch,
             "merge_into": _merge_into(request),
             "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
+            "merge_checks": merge_checks(plan).SerializeToString(),
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,
             "plan": plan.SerializeToString(),

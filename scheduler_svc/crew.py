@@ -1,7 +1,6 @@
 """One asyncio task for each thing that a leader has under way, so that none stops another."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -9,7 +8,7 @@ import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, EpicName, RunName
+from heddle.names import AttemptName, RunName
 from scheduler_svc import cleaning, conductor, merging
 from scheduler_svc.leading import Lead
 from scheduler_svc.radar import Radar
@@ -33,8 +32,6 @@ class Crew:
         # Set when a worker or the database knows a newer leader.
         self.deposed = asyncio.Event()
         self._radar = Radar(lead)
-        # By run: merges are noted in the order in which they were made.
-        self._merges: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def man(self, snapshot: Snapshot) -> None:
         """Begins whatever the snapshot says is under way and nobody here does: also after a restart."""
@@ -43,7 +40,7 @@ class Crew:
                 self.merge_run(run.name)
             for epic in run.epics:
                 if epic.merging:
-                    self.merge_epic(epic.name)
+                    self.merge_epics(run.name)
                 for task in epic.tasks:
                     if task.live_attempt:
                         self.conduct(task.live_attempt)
@@ -67,15 +64,11 @@ class Crew:
     def park(self, attempt: AttemptName) -> None:
         self._begin("park", attempt, lambda: conductor.park_session(self._lead, attempt))
 
-    def merge_epic(self, epic: EpicName) -> None:
-        async def merge() -> None:
-            async with self._merges[epic.run]:
-                await merging.merge_epic(self._lead, epic)
-
-        self._begin("merge", epic, merge)
+    def merge_epics(self, run: RunName) -> None:
+        self._begin("merge_epics", run, lambda: merging.merge_epics(self._lead, run))
 
     def merge_run(self, run: RunName) -> None:
-        self._begin("merge", run, lambda: merging.merge_run(self._lead, run))
+        self._begin("merge_run", run, lambda: merging.merge_run(self._lead, run))
 
     def finish_run(self, action: FinishRun) -> None:
         self._begin("finish", action.run, lambda: cleaning.finish_run(self._lead, action))

@@ -203,7 +203,7 @@ def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
         case ParkAttempt(attempt):
             crew.park(attempt)
         case MergeEpic(epic):
-            crew.merge_epic(epic)
+            crew.merge_epics(epic.parent)
         case MergeRun(run):
             crew.merge_run(run)
         case (

@@ -1,188 +1,199 @@
-"""Merges an epic into its run's branch, or a run's branch into the one that its user named."""
+"""Merges epics into their run's branch, and a run's branch into the one that its user named.
 
-from dataclasses import dataclass
+Where checks must pass first, all that wait for the target are tested together. A
+batch that fails is halved until the good ones are merged and the others named.
+Every step can be done again: what the target holds already counts as merged.
+"""
+
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import grpc
-import sqlalchemy as sa
 import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import EpicName, RunName
-from scheduler_svc.leading import Lead, tries
-from scheduler_svc.states import MergeState
+from heddle.names import RunName
+from scheduler_svc.leading import Lead
+from scheduler_svc.merge_calls import MergeCalls
+from scheduler_svc.store import merges
 from scheduler_svc.store.doorbell import LOOP
-from scheduler_svc.store.events import append, event
-from scheduler_svc.store.resources import is_epic
-from scheduler_svc.store.tables import epics, runs
-from scheduler_svc.workers import call
+from scheduler_svc.store.merges import Ground, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds.
-_MERGE_TIMEOUT: Final = 600.0
-
-_ACTOR: Final = "scheduler"
+# Of a failed check, in the state of an epic; its event has all.
+_OUTPUT_CHARACTERS: Final = 8 << 10
 
 
-@dataclass(frozen=True)
-class _Merge:
-    """A merge that is under way."""
-
-    worker: str
-    request: pb.MergeBranchRequest
-
-
-async def merge_epic(lead: Lead, epic: EpicName) -> None:
-    """Does the merge that is noted as under way; its end is noted, whatever it is."""
-    merge = await lead.read(partial(_epic_merge, epic=epic, epoch=lead.epoch))
-    if merge is None:
-        return
-    try:
-        answer = await _merge(lead, merge)
-    except HeddleError as error:
-        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-            raise
-        write = partial(_epic_failed, epic=epic, reason=f"the merge failed: {error.message}", now=lead.now())
-    else:
-        write = partial(_epic_merged, epic=epic, answer=answer, now=lead.now())
-    await lead.write(write, LOOP, str(epic.parent))
+async def merge_epics(lead: Lead, run: RunName) -> None:
+    """Does the merges of a run's epics that are noted as under way; each end is noted, whatever it is."""
+    while True:
+        ground, sources = await lead.read(partial(merges.read_epic_merges, run=run))
+        if not sources:
+            return
+        await _Target(lead, ground).land(sources)
 
 
 async def merge_run(lead: Lead, run: RunName) -> None:
     """Does the merge that is noted as under way; its end is noted, whatever it is."""
-    merge = await lead.read(partial(_run_merge, run=run, epoch=lead.epoch))
-    if merge is None:
-        return
-    try:
-        answer = await _merge(lead, merge)
-    except HeddleError as error:
-        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-            raise
-        log.warning("merge_failed", run=str(run), error=error.message)
-        conflict = pb.MergeBranchResponse.Conflict(advice=error.message)
-        answer = pb.MergeBranchResponse(conflict=conflict)
-    target = merge.request.target_branch
-    write = partial(_run_merged, run=run, target=target, answer=answer, now=lead.now())
-    await lead.write(write, LOOP, str(run))
+    found = await lead.read(partial(merges.read_run_merge, run=run))
+    if found:
+        ground, source = found
+        await _Target(lead, ground).land([source])
 
 
-async def _merge(lead: Lead, merge: _Merge) -> pb.MergeBranchResponse:
-    async for _ in tries():
+class _Target:
+    """A branch into which others are merged, one batch at a time."""
+
+    def __init__(self, lead: Lead, ground: Ground) -> None:
+        self._lead = lead
+        self._ground = ground
+        self._calls = MergeCalls(lead, ground)
+
+    async def land(self, sources: Sequence[Source]) -> None:
+        """Merges all that can be merged; notes of the others why not."""
+        if not self._ground.checks.checks:
+            for source in sources:
+                await self._land_untested(source)
+            return
+        waiting = list(sources)
+        while waiting:
+            try:
+                waiting = await self._land_some(waiting)
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                if len(waiting) == 1:
+                    await self._failed(waiting[0], error.message)
+                    return
+                # One of them is to blame.
+                first, waiting = _halves(waiting)
+                await self.land(first)
+
+    async def _land_untested(self, source: Source) -> None:
         try:
-            worker = lead.workers.get(merge.worker)
-            return await call(worker.name, worker.worktree.MergeBranch, merge.request, _MERGE_TIMEOUT)
+            answer = await self._calls.merge(source)
         except HeddleError as error:
-            if error.code is not grpc.StatusCode.UNAVAILABLE:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
-            log.info("worker_not_ready", error=error.message)
-    raise AssertionError("tries() has no end")
+            await self._failed(source, error.message)
+            return
+        if answer.HasField("merged"):
+            await self._merged([(source, answer.merged.commit)])
+        else:
+            await self._conflicted(source, answer.conflict)
 
+    async def _land_some(self, sources: list[Source]) -> list[Source]:
+        """Tests a batch and merges it if it is good; returns those about whom nothing is known yet."""
+        opened = await self._calls.open(sources)
+        by_branch = {source.branch: source for source in sources}
+        left_out = [by_branch[each.branch] for each in opened.conflicting]
+        batch = [(by_branch[each.branch], each) for each in opened.merged]
+        if not batch:
+            await self._calls.close(opened, apply=False)
+            # With the target itself: nothing else was in the way.
+            for each in opened.conflicting:
+                await self._conflicted(by_branch[each.branch], each.conflict)
+            return []
+        members = [source for source, _ in batch]
+        if opened.path:
+            reports = await self._test(opened, members)
+            if reports is None:
+                return sources
+            failed = [report for report in reports if not report.ok]
+            if failed:
+                await self._calls.close(opened, apply=False)
+                if len(batch) == 1:
+                    await self._rejected(members[0], batch[0][1], opened.target_commit, failed)
+                    return left_out
+                first, rest = _halves(members)
+                await self.land(first)
+                return [*rest, *left_out]
+        if not await self._calls.close(opened, apply=True):
+            log.info("target_moved", run=str(self._ground.run), target=self._ground.target)
+            return sources
+        await self._merged([(source, each.commit) for source, each in batch], opened.tree)
+        return left_out
 
-def _epic_merge(connection: sa.Connection, epic: EpicName, epoch: int) -> _Merge | None:
-    row = connection.execute(
-        sa.select(runs.c.worker, runs.c.project, runs.c.base_commit, runs.c.squash, epics.c.spec).where(
-            *is_epic(epic), epics.c.merge_state == MergeState.MERGING, runs.c.run == epics.c.run
+    async def _test(
+        self, opened: pb.OpenMergeResponse, members: Sequence[Source]
+    ) -> list[pb.CheckFinished] | None:
+        """Runs the checks on a merged tree; returns None where the worker lost it."""
+        names = [source.name for source in members]
+        reports = await self._calls.run_checks(opened.path)
+        for report in reports or []:
+            write = partial(
+                merges.record_merge_check,
+                ground=self._ground,
+                names=names,
+                check=report,
+                now=self._lead.now(),
+            )
+            await self._lead.write(write, str(self._ground.run))
+        return reports
+
+    async def _merged(self, parts: Sequence[tuple[Source, str]], tree: str = "") -> None:
+        commits = [(source.name, commit) for source, commit in parts]
+        write = partial(
+            merges.record_merged, ground=self._ground, commits=commits, tree=tree, now=self._lead.now()
         )
-    ).one_or_none()
-    if row is None:
-        return None
-    title = pb.PlanEpic.FromString(row.spec).title
-    request = pb.MergeBranchRequest(
-        project=row.project,
-        epoch=epoch,
-        source_branch=epic.branch,
-        target_branch=epic.parent.branch,
-        create_target_at=row.base_commit,
-        subject=f"Merge epic {title}",
-        resource=str(epic),
-        squash=row.squash,
-    )
-    return _Merge(row.worker, request)
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _conflicted(self, source: Source, found: pb.MergeBranchResponse.Conflict) -> None:
+        count = len(found.files)
+        reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {self._ground.target}"
+        conflict = pb.MergeConflicted(
+            target_branch=self._ground.target,
+            files=found.files,
+            advice=found.advice,
+            hunks=found.hunks,
+            source_commit=found.source_commit,
+            target_commit=found.target_commit,
+        )
+        await self._not_merged(source, conflict, reason)
+
+    async def _rejected(
+        self,
+        source: Source,
+        merged: pb.MergedSource,
+        target_commit: str,
+        failed: Sequence[pb.CheckFinished],
+    ) -> None:
+        names = ", ".join(report.name for report in failed)
+        reason = f"checks fail on the merge with {self._ground.target}: {names}"
+        conflict = pb.MergeConflicted(
+            target_branch=self._ground.target,
+            advice=merged.advice,
+            failed_checks=[
+                pb.FailedCheck(
+                    name=report.name, command=report.command, output=report.output[-_OUTPUT_CHARACTERS:]
+                )
+                for report in failed
+            ],
+            source_commit=merged.source_commit,
+            target_commit=target_commit,
+        )
+        await self._not_merged(source, conflict, reason)
+
+    async def _not_merged(self, source: Source, conflict: pb.MergeConflicted, reason: str) -> None:
+        write = partial(
+            merges.record_conflict, name=source.name, conflict=conflict, reason=reason, now=self._lead.now()
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _failed(self, source: Source, problem: str) -> None:
+        log.warning("merge_failed", source=source.branch, target=self._ground.target, error=problem)
+        write = partial(
+            merges.record_merge_failure,
+            name=source.name,
+            target=self._ground.target,
+            problem=problem,
+            now=self._lead.now(),
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
 
 
-def _run_merge(connection: sa.Connection, run: RunName, epoch: int) -> _Merge | None:
-    row = connection.execute(
-        sa.select(runs).where(runs.c.run == run.run, runs.c.merge_state == MergeState.MERGING)
-    ).one_or_none()
-    if row is None:
-        return None
-    request = pb.MergeBranchRequest(
-        project=row.project,
-        epoch=epoch,
-        source_branch=run.branch,
-        target_branch=row.merge_into,
-        subject=f"Merge {row.title}",
-        resource=str(run),
-        squash=row.squash,
-    )
-    return _Merge(row.worker, request)
-
-
-def _epic_merged(connection: sa.Connection, epic: EpicName, answer: pb.MergeBranchResponse, now: int) -> None:
-    target = epic.parent.branch
-    if answer.HasField("merged"):
-        commit = answer.merged.commit
-        values: dict[str, object] = {
-            "merge_state": MergeState.MERGED,
-            "merge_commit": commit,
-            "conflict": None,
-        }
-        events = [_finished(epic, target, answer)]
-    else:
-        conflict = _conflicted(target, answer.conflict)
-        count = len(conflict.files)
-        reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {target}"
-        # What becomes of it is the policy's to say.
-        values = {
-            "merge_state": MergeState.CONFLICTED,
-            "reason": reason,
-            "conflict": conflict.SerializeToString(),
-        }
-        events = [event(epic, _ACTOR, merge_conflicted=conflict)]
-    change = sa.update(epics).where(*is_epic(epic), epics.c.merge_state == MergeState.MERGING)
-    if not connection.execute(change.values(**values)).rowcount:
-        return
-    if answer.HasField("merged"):
-        head = sa.update(runs).where(runs.c.run == epic.run).values(head_commit=answer.merged.commit)
-        connection.execute(head)
-    append(connection, events, now)
-
-
-def _epic_failed(connection: sa.Connection, epic: EpicName, reason: str, now: int) -> None:
-    change = sa.update(epics).where(*is_epic(epic), epics.c.merge_state == MergeState.MERGING)
-    values = {
-        "state": pb.EPIC_STATE_FAILED,
-        "merge_state": MergeState.CONFLICTED,
-        "reason": reason,
-        "ended_at": now,
-    }
-    if connection.execute(change.values(**values)).rowcount:
-        ended = pb.EpicFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
-        append(connection, [event(epic, _ACTOR, epic_finished=ended)], now)
-
-
-def _run_merged(
-    connection: sa.Connection, run: RunName, target: str, answer: pb.MergeBranchResponse, now: int
-) -> None:
-    merged = answer.HasField("merged")
-    state = MergeState.MERGED if merged else MergeState.CONFLICTED
-    change = sa.update(runs).where(runs.c.run == run.run, runs.c.merge_state == MergeState.MERGING)
-    if not connection.execute(change.values(merge_state=state)).rowcount:
-        return
-    if merged:
-        append(connection, [_finished(run, target, answer)], now)
-    else:
-        conflict = _conflicted(target, answer.conflict)
-        append(connection, [event(run, _ACTOR, merge_conflicted=conflict)], now)
-
-
-def _finished(name: EpicName | RunName, target: str, answer: pb.MergeBranchResponse) -> pb.Event:
-    finished = pb.MergeFinished(target_branch=target, commit=answer.merged.commit)
-    return event(name, _ACTOR, merge_finished=finished)
-
-
-def _conflicted(target: str, conflict: pb.MergeBranchResponse.Conflict) -> pb.MergeConflicted:
-    return pb.MergeConflicted(target_branch=target, files=conflict.files, advice=conflict.advice)
+def _halves(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:
+    middle = len(sources) // 2
+    return list(sources[:middle]), list(sources[middle:])

@@ -14,6 +14,7 @@ from worktree_svc.children import Children
 from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
+from worktree_svc.open_merges import OpenMerges
 from worktree_svc.pool import Pool
 from worktree_svc.private import PrivateFolders
 from worktree_svc.radar import Radar
@@ -43,11 +44,15 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
 
     pool = Pool(settings.home / "pool", settings.pool, folders, repositories, has_room)
     pool.recover()
-    worktrees = Worktrees(
-        states, folders, repositories, pool, settings.min_free_bytes, free_bytes, still_leads
-    )
+    least = settings.min_free_bytes
+    worktrees = Worktrees(states, folders, repositories, pool, least, free_bytes, still_leads)
+    merge_states = States(settings.home / "merges")
+    open_merges = OpenMerges(merge_states, folders, repositories, least, free_bytes, still_leads)
+    open_merges.clear()
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
-    servicer = WorktreeServicer(jobs, worktrees, commits, merges, Radar(folders))
+    servicer = WorktreeServicer(
+        jobs, worktrees, commits, merges=merges, open_merges=open_merges, radar=Radar(folders)
+    )
 
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)

@@ -11,6 +11,7 @@ from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from worktree_svc import messages, projects, refs, trees
 from worktree_svc.git import Git, failure
+from worktree_svc.hunks import Hunk, hunks
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -34,6 +35,9 @@ class Conflict(NamedTuple):
 
     files: list[str]
     advice: str
+    hunks: list[Hunk]
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Merges:
         )
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A merge without a conflict: from `source` on top of `onto`, where the target is or would begin."""
 
     source: str
@@ -98,46 +102,61 @@ class _Found(NamedTuple):
 
 def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     """Merges once; None if the target moved meanwhile."""
-    git = project.git
     found = _look(project, request)
     if isinstance(found, Conflict):
         return found
-    ref = refs.branch_ref(request.target)
-    commit = found.onto if found.already else _commit(project, request, found)
-    if commit == found.target:
-        return Merged(commit, found.already, found.tree)
-    failpoint("merge.before_move")
-    moved = refs.try_move(git, [refs.Move(ref, commit, found.target or refs.ABSENT)])
-    failpoint("merge.after_move")
-    if moved.code:
-        (now,) = refs.read(git, ref)
-        if now == found.target:
-            raise failure(("update-ref", "--stdin"), moved)
+    commit = found.onto if found.already else commit_merge(project, request, found)
+    if not move_target(project.git, request.target, commit, found.target):
         return None
     log.info("merged", source=request.source, target=request.target, commit=commit)
     return Merged(commit, found.already, found.tree)
 
 
-def _look(project: Project, request: Request) -> _Found | Conflict:
-    """Merges in memory; keeps the new objects unless it is a preview."""
+def _look(project: Project, request: Request) -> Found | Conflict:
+    (target,) = refs.read(project.git, refs.branch_ref(request.target))
+    return merge_onto(project, request, target or begin_at(project, request), target)
+
+
+def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
+    """Moves a branch from `old`, None where it is not there, to `commit`; returns False if it is elsewhere."""
+    if commit == old:
+        return True
+    ref = refs.branch_ref(branch)
+    failpoint("merge.before_move")
+    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT)])
+    failpoint("merge.after_move")
+    if not moved.code:
+        return True
+    (now,) = refs.read(git, ref)
+    if now == old:
+        raise failure(("update-ref", "--stdin"), moved)
+    return now == commit
+
+
+def merge_onto(project: Project, request: Request, onto: str, target: str | None) -> Found | Conflict:
+    """Merges the source into the commit `onto`, in memory; keeps the new objects unless it is a preview.
+
+    `target` is where the target's branch is.
+    """
     git = project.git
-    source, target = refs.read(git, refs.branch_ref(request.source), refs.branch_ref(request.target))
+    (source,) = refs.read(git, refs.branch_ref(request.source))
     if source is None:
         raise projects.unknown_revision(project, request.source)
-    onto = target or _start(project, request)
     tree_of_onto = trees.of(git, onto)
     if _holds_squashed(git, source, onto):
-        return _Found(source, target, onto, tree_of_onto, already=True)
+        return Found(source, target, onto, tree_of_onto, already=True)
     ((clean, tree, files),) = trees.merged(git, [(onto, source)], trying=request.preview)
     if not clean:
         log.info("merge_conflicted", source=request.source, target=request.target, files=files)
-        return Conflict(files, _advice(project, request, onto if target is None else None))
+        by_hand = advice(project, request, target)
+        return Conflict(files, by_hand, hunks(git, onto, source), source, onto)
     # What holds the source stays as it is in such a merge; only then is the question worth a git.
     already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
-    return _Found(source, target, onto, tree, already)
+    return Found(source, target, onto, tree, already)
 
 
-def _commit(project: Project, request: Request, found: _Found) -> str:
+def commit_merge(project: Project, request: Request, found: Found) -> str:
+    """Makes the commit of a merge; nothing points to it yet."""
     trailers = messages.merge_trailers(request.resource)
     parents = ["-p", found.onto]
     if request.squash:
@@ -159,7 +178,8 @@ def _holds_squashed(git: Git, source: str, onto: str) -> bool:
     return any(f"{messages.MERGED}: {source}".encode() in content for content in contents)
 
 
-def _start(project: Project, request: Request) -> str:
+def begin_at(project: Project, request: Request) -> str:
+    """Returns where a target that is not there is to begin; raises UNKNOWN_REVISION."""
     if not request.create_at:
         raise projects.unknown_revision(project, request.target)
     commit = projects.resolve(project, request.create_at)
@@ -168,19 +188,24 @@ def _start(project: Project, request: Request) -> str:
     return commit
 
 
-def _advice(project: Project, request: Request, create_at: str | None) -> str:
-    """Returns the commands that resolve a conflict by hand, ready to paste."""
+def advice(project: Project, request: Request, at: str | None, *, clean: bool = False) -> str:
+    """Returns the commands that do a merge by hand, ready to paste. `at`: where the target is; None: nowhere.
+
+    `clean`: without a conflict, so that the merge is there before something in it is mended.
+    """
     source, target = shlex.quote(request.source), shlex.quote(request.target)
     folder = shlex.quote(f"{project.top}-merge")
+    markers = "# mend the files between <<<<<<< and >>>>>>>, then:"
+    amend = clean and not request.squash
     lines = [
         f"cd {shlex.quote(str(project.top))}",
-        *([f"git branch {target} {create_at}"] if create_at else []),
+        *([] if at else [f"git branch {target} {begin_at(project, request)}"]),
         f"git worktree add {folder} {target}",
         f"cd {folder}",
         f"git merge {'--squash' if request.squash else '--no-ff'} {source}",
-        "# mend the files between <<<<<<< and >>>>>>>, then:",
+        "# mend what the checks find, then:" if clean else markers,
         "git add --all",
-        "git commit --no-edit",
+        f"git commit --no-edit{' --amend' if amend else ''}",
         f"cd {shlex.quote(str(project.top))}",
         f"git worktree remove {folder}",
     ]

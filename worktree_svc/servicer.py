@@ -15,6 +15,7 @@ from worktree_svc.diffs import Piece
 from worktree_svc.git import readable
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
+from worktree_svc.open_merges import Known, Opened, OpenMerges
 from worktree_svc.radar import Branch, Question, Radar
 from worktree_svc.states import State
 from worktree_svc.worktrees import Worktrees
@@ -31,12 +32,20 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     """Translates; calls about one epic, or one merge target, run one after the other."""
 
     def __init__(
-        self, jobs: Jobs, worktrees: Worktrees, commits: Commits, merges: Merges, radar: Radar
+        self,
+        jobs: Jobs,
+        worktrees: Worktrees,
+        commits: Commits,
+        *,
+        merges: Merges,
+        open_merges: OpenMerges,
+        radar: Radar,
     ) -> None:
         self._jobs = jobs
         self._worktrees = worktrees
         self._commits = commits
         self._merges = merges
+        self._open_merges = open_merges
         self._radar = radar
 
     async def InspectProject(
@@ -116,12 +125,49 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         def job() -> pb.MergeBranchResponse:
             result = self._merges.merge(request.project, request.epoch, asked)
             if isinstance(result, Conflict):
-                conflict = pb.MergeBranchResponse.Conflict(files=result.files, advice=result.advice)
-                return pb.MergeBranchResponse(conflict=conflict)
+                return pb.MergeBranchResponse(conflict=_conflict(result))
             return pb.MergeBranchResponse(merged=pb.MergeBranchResponse.Merged(**result._asdict()))
 
         key = None if request.preview else f"{request.project}\0{request.target_branch}"
         return await self._jobs.run(job, key=key)
+
+    async def OpenMerge(
+        self, request: pb.OpenMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.OpenMergeResponse:
+        run = RunName.parse(request.run)
+        if not request.sources:
+            raise errors.invalid_field("sources", "name at least one branch to merge")
+        asked = [
+            Request(
+                source=source.branch,
+                target=request.target_branch,
+                create_at=request.create_target_at,
+                subject=source.subject,
+                resource=_run_or_epic(source.resource),
+                squash=request.squash,
+            )
+            for source in request.sources
+        ]
+        known = Known(request.known_trees, [source.branch for source in request.sources if source.known])
+
+        def job() -> pb.OpenMergeResponse:
+            return _opened(self._open_merges.open(request.project, request.epoch, run, asked, known))
+
+        return await self._jobs.run(job, key=f"{run}\0merge")
+
+    async def CloseMerge(
+        self, request: pb.CloseMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.CloseMergeResponse:
+        run = RunName.parse(request.run)
+        move = (request.target_branch, request.target_commit or None, request.commit)
+
+        def job() -> pb.CloseMergeResponse:
+            moved = self._open_merges.close(
+                request.project, request.epoch, run, move if request.apply else None
+            )
+            return pb.CloseMergeResponse(moved=moved)
+
+        return await self._jobs.run(job, key=f"{run}\0merge")
 
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -202,6 +248,35 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
 def _epic(attempt: AttemptName) -> EpicName:
     return attempt.parent.parent
+
+
+def _conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
+    return pb.MergeBranchResponse.Conflict(
+        files=found.files,
+        advice=found.advice,
+        hunks=[pb.ConflictHunk(**hunk._asdict()) for hunk in found.hunks],
+        source_commit=found.source,
+        target_commit=found.target,
+    )
+
+
+def _opened(opened: Opened) -> pb.OpenMergeResponse:
+    return pb.OpenMergeResponse(
+        target_commit=opened.target or "",
+        commit=opened.commit,
+        tree=opened.tree,
+        merged=[
+            pb.MergedSource(
+                branch=branch, commit=commit, already=already, source_commit=source, advice=advice
+            )
+            for branch, commit, already, source, advice in opened.parts
+        ],
+        conflicting=[
+            pb.ConflictingSource(branch=branch, conflict=_conflict(found))
+            for branch, found in opened.conflicts.items()
+        ],
+        path=opened.path,
+    )
 
 
 def _changed_paths(branch: Branch) -> pb.ChangedPaths:

@@ -88,7 +88,14 @@ def _approval_resolved(event: pb.ApprovalResolved) -> str:
 
 def _conflict(event: pb.MergeConflicted) -> str:
     advice = f":\n{event.advice}" if event.advice else ""
-    return f"merge into {event.target_branch} conflicts in {', '.join(event.files)}{advice}"
+    checks = ", ".join(check.name for check in event.failed_checks)
+    what = f"fails its checks ({checks})" if checks else f"conflicts in {', '.join(event.files)}"
+    return f"merge into {event.target_branch} {what}{advice}"
+
+
+def _merge_check(event: pb.MergeCheckFinished) -> str:
+    of = f" of {', '.join(event.epics)}" if event.epics else ""
+    return f"{_check(event.check)} on the merge{of} into {event.target_branch}"
 
 
 def _other_side(event: pb.ConflictPredicted | pb.ConflictCleared) -> str:
@@ -153,6 +160,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "wrote_outside": _outside,
     "merge_waiting": lambda e: f"waits for you to merge it into {e.target_branch}, or to drop it",
     "merge_requested": lambda _: "is to be merged",
+    "merge_check_finished": _merge_check,
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
     "merge_conflicted": _conflict,

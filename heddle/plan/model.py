@@ -13,7 +13,9 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
+    WrapSerializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -69,6 +71,11 @@ MergePolicy = Annotated[
 MergeStyle = Annotated[
     Literal["merge", "squash"], PlainSerializer(lambda value: f"MERGE_STYLE_{value.upper()}")
 ]
+
+
+def _checks(value: list["Check"] | None, dump: SerializerFunctionWrapHandler) -> object:
+    """Dumps a list as the message that holds it: an empty one is not an absent one."""
+    return None if value is None else {"checks": dump(value)}
 
 
 PermissionDecision = Annotated[
@@ -343,6 +350,9 @@ class PlanFile(Part):
     merge_style: MergeStyle | None = Field(
         default=None, description="squash: each merge is one commit without the branch's own. Absent: merge."
     )
+    merge_checks: Annotated[list[Check] | None, WrapSerializer(_checks)] = Field(
+        default=None, description="All must pass on a merged tree. Absent: the checks of the defaults."
+    )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
 
@@ -355,6 +365,7 @@ PARTS: Final[dict[str, type[Part]]] = {
     "epics": Epic,
     "tasks": Task,
     "checks": Check,
+    "merge_checks": Check,
     "script": Step,
     "write": WriteFile,
     "edit": EditFile,

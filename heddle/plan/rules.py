@@ -71,6 +71,9 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _on_failure("defaults.on_failure", plan.defaults.on_failure)
     yield from _merge("defaults.merge", plan.defaults.merge)
     yield from text_rules.title("merge_into", plan.merge_into)
+    yield from _checks("merge_checks", plan.merge_checks.checks)
+    if plan.merge_checks.HasField("timeout"):
+        yield from text_rules.positive("merge_checks.timeout", plan.merge_checks.timeout)
     if plan.merge_style not in pb.MergeStyle.values():
         yield Violation("merge_style", f"{plan.merge_style} is unknown; use merge or squash")
     yield from _keys("epics", [epic.key for epic in plan.epics])

@@ -7,16 +7,16 @@ does is a coroutine that the test gives.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
 
 from heddle import errors, pb
-from heddle.clock import utc_now
 from heddle.names import AttemptName, EpicName
 from heddle.serving import Service
+from heddle.testing.fake_session import FakeSession, Play, succeed
 from heddle.v1.agent_service_pb2_grpc import AgentServiceServicer, add_AgentServiceServicer_to_server
 from heddle.v1.worktree_service_pb2_grpc import (
     WorktreeServiceServicer,
@@ -29,75 +29,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _BATCH: Final = 200
 
 
-class FakeSession:
-    """One session: its log, and whether it was told to stop."""
-
-    def __init__(self, request: pb.StartSessionRequest) -> None:
-        self.request = request
-        self.name = AttemptName.parse(request.attempt)
-        self.events: list[pb.Event] = []
-        self.result: pb.SessionFinished | None = None
-        self.stopping = asyncio.Event()
-        self.ended = asyncio.Event()
-        # By approval_id: True if the operator said yes.
-        self.answers: dict[str, bool] = {}
-        # What the operator said, by message_id.
-        self.heard: dict[str, str] = {}
-        self.parked = False
-        self._news = asyncio.Event()
-
-    def emit(self, **payload: Any) -> None:
-        """Adds an event to the log; the one keyword is the field of its payload."""
-        event = pb.Event(run=f"runs/{self.name.run}", epic=self.name.epic, task=self.name.task, **payload)
-        event.attempt = self.name.number
-        event.sequence = len(self.events) + 1
-        event.actor = f"agent:{self.request.agent}"
-        event.time.FromDatetime(utc_now())
-        self.events.append(event)
-        self.ring()
-
-    def ring(self) -> None:
-        """Wakes everybody who waits for news."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-    def park(self) -> None:
-        """Begins to end the session; raises WRONG_STATE unless it waits for an answer."""
-        asked = {each.approval_requested.approval_id for each in self.events} - {""}
-        if not self.parked and not asked - self.answers.keys():
-            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it does not wait", state="running")
-        self.parked = True
-        self.stopping.set()
-
-    def answer(self, approval_id: str, *, approved: bool) -> None:
-        """Takes the operator's answer; raises WRONG_STATE once the session is parked."""
-        if self.parked:
-            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it is parked", state="parked")
-        self.answers[approval_id] = approved
-        self.ring()
-
-    async def news(self) -> None:
-        """Waits for the next event or answer."""
-        await self._news.wait()
-
-    def message(self) -> pb.Session:
-        return pb.Session(
-            attempt=self.request.attempt,
-            state=pb.SESSION_STATE_FINISHED if self.result else pb.SESSION_STATE_RUNNING,
-            last_sequence=len(self.events),
-            result=self.result,
-        )
-
-
-# Plays a session: emits events; returns how it ended.
-Play = Callable[[FakeSession], Awaitable[pb.SessionFinished]]
-
-
-async def succeed(_session: FakeSession) -> pb.SessionFinished:
-    """Ends at once and well."""
-    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
-
-
 @dataclass
 class FakeWorker:
     """The worker. Fields may be changed while it serves; `play` decides what sessions do."""
@@ -108,6 +39,8 @@ class FakeWorker:
     dirty_files: list[str] = field(default_factory=list)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
+    # Says of the branches of an open merge whether the checks of a merge pass.
+    merge_is_good: Callable[[list[str]], bool] = lambda _branches: True
     # What PredictConflicts answers, of the branches that it is asked about.
     foreseen: list[pb.ConflictingPair] = field(default_factory=list)
     # By the key of an epic: the paths that PredictConflicts says it has changed.
@@ -123,6 +56,8 @@ class FakeWorker:
     commits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     # By target branch.
     merged: dict[str, list[str]] = field(default_factory=dict)
+    # By run: the branches of its open merge.
+    open_merges: dict[str, list[str]] = field(default_factory=dict)
     # The most sessions that ran at the same time.
     peak: int = 0
     epoch: int = 0
@@ -265,6 +200,15 @@ class _Agent(AgentServiceServicer):
         session.ring()
         return pb.AgentServiceSendMessageResponse()
 
+    async def RunChecks(
+        self, request: pb.RunChecksRequest, context: Context
+    ) -> AsyncIterator[pb.RunChecksResponse]:
+        self._worker.changing("RunChecks", request)
+        good = self._worker.merge_is_good(self._worker.open_merges[request.resource])
+        for check in request.checks:
+            report = pb.CheckFinished(name=check.name, command=check.run, ok=good, exit_code=int(not good))
+            yield pb.RunChecksResponse(check=report)
+
     async def FetchArtifact(
         self, request: pb.FetchArtifactRequest, context: Context
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
@@ -350,6 +294,36 @@ class _Worktree(WorktreeServiceServicer):
         commit = _commit_id(f"{request.target_branch}+{request.source_branch}")
         merged = pb.MergeBranchResponse.Merged(commit=commit, already=already)
         return pb.MergeBranchResponse(merged=merged)
+
+    async def OpenMerge(self, request: pb.OpenMergeRequest, context: Context) -> pb.OpenMergeResponse:
+        worker = self._worker
+        worker.changing("OpenMerge", request)
+        held = worker.merged.get(request.target_branch, [])
+        answer = pb.OpenMergeResponse(target_commit=_commit_id("+".join([request.target_branch, *held])))
+        for source in request.sources:
+            if source.branch in worker.conflicting:
+                conflict = pb.MergeBranchResponse.Conflict(files=["shared.txt"], advice="merge it by hand")
+                answer.conflicting.add(branch=source.branch, conflict=conflict)
+            else:
+                commit = _commit_id(f"{request.target_branch}+{source.branch}")
+                already = source.branch in held
+                answer.merged.add(branch=source.branch, commit=commit, already=already, advice="mend it")
+        new = [part.branch for part in answer.merged if not part.already]
+        worker.open_merges[request.run] = new
+        if answer.merged:
+            answer.commit = answer.merged[-1].commit
+            answer.tree = _commit_id("+".join([request.target_branch, *held, *new]))
+        if new and answer.tree not in request.known_trees:
+            answer.path = f"/fake/merges/{request.run}"
+        return answer
+
+    async def CloseMerge(self, request: pb.CloseMergeRequest, context: Context) -> pb.CloseMergeResponse:
+        worker = self._worker
+        worker.changing("CloseMerge", request)
+        new = worker.open_merges.pop(request.run, [])
+        if request.apply:
+            worker.merged.setdefault(request.target_branch, []).extend(new)
+        return pb.CloseMergeResponse(moved=request.apply)
 
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: Context

@@ -560,6 +560,87 @@ class AgentServiceSendMessageResponse(_message.Message):
 Global___AgentServiceSendMessageResponse: _TypeAlias = AgentServiceSendMessageResponse  # noqa: Y015
 
 @_typing.final
+class RunChecksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """runs/RUN: for which the checks run."""
+    epoch: _builtins.int
+    folder: _builtins.str
+    """Absolute path."""
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]: ...
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of all of them. Absent: no limit."""
+
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        folder: _builtins.str = ...,
+        checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "environment", b"environment", "epoch", b"epoch", "folder", b"folder", "resource", b"resource", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunChecksRequest: _TypeAlias = RunChecksRequest  # noqa: Y015
+
+@_typing.final
+class RunChecksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def check(self) -> _event_pb2.CheckFinished: ...
+    def __init__(
+        self,
+        *,
+        check: _event_pb2.CheckFinished | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunChecksResponse: _TypeAlias = RunChecksResponse  # noqa: Y015
+
+@_typing.final
 class FetchArtifactRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

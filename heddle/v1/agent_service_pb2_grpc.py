@@ -81,6 +81,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.FromString,
                 _registered_method=True)
+        self.RunChecks = channel.unary_stream(
+                '/heddle.v1.AgentService/RunChecks',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.FromString,
+                _registered_method=True)
         self.FetchArtifact = channel.unary_stream(
                 '/heddle.v1.AgentService/FetchArtifact',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
@@ -188,6 +193,19 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunChecks(self, request, context):
+        """Runs checks in a folder, outside of any session, and streams the report of each.
+        Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
+        processes are gone or about to be ended. At most one such call for each resource:
+        a new one ends the one before.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+        - UNAVAILABLE / DRAINING: the worker is shutting down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchArtifact(self, request, context):
         """The bytes of a screenshot.
 
@@ -248,6 +266,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.SendMessage,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.SerializeToString,
+            ),
+            'RunChecks': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunChecks,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.SerializeToString,
             ),
             'FetchArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchArtifact,
@@ -483,6 +506,33 @@ class AgentService:
             '/heddle.v1.AgentService/SendMessage',
             heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.AgentServiceSendMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunChecks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/heddle.v1.AgentService/RunChecks',
+            heddle_dot_v1_dot_agent__service__pb2.RunChecksRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.RunChecksResponse.FromString,
             options,
             channel_credentials,
             insecure,

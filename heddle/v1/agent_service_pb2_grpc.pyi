@@ -91,6 +91,15 @@ class AgentServiceStub:
     - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
+    RunChecks: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]
+    """Runs checks in a folder, outside of any session, and streams the report of each.
+    Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
+    processes are gone or about to be ended. At most one such call for each resource:
+    a new one ends the one before.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+    - UNAVAILABLE / DRAINING: the worker is shutting down.
+    """
     FetchArtifact: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]
     """The bytes of a screenshot.
 
@@ -164,6 +173,15 @@ class AgentServiceAsyncStub(AgentServiceStub):
     - NOT_FOUND: no such session.
     - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
+    """
+    RunChecks: _aio.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]  # type: ignore[assignment]
+    """Runs checks in a folder, outside of any session, and streams the report of each.
+    Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
+    processes are gone or about to be ended. At most one such call for each resource:
+    a new one ends the one before.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+    - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
     FetchArtifact: _aio.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]  # type: ignore[assignment]
     """The bytes of a screenshot.
@@ -283,6 +301,21 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no such session.
         - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
         - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
+        """
+
+    @_abc_1.abstractmethod
+    def RunChecks(
+        self,
+        request: _agent_service_pb2.RunChecksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.RunChecksResponse], _abc.AsyncIterator[_agent_service_pb2.RunChecksResponse]]:
+        """Runs checks in a folder, outside of any session, and streams the report of each.
+        Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
+        processes are gone or about to be ended. At most one such call for each resource:
+        a new one ends the one before.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+        - UNAVAILABLE / DRAINING: the worker is shutting down.
         """
 
     @_abc_1.abstractmethod

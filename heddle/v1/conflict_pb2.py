@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/conflict.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x01\n\x10\x43onflictForecast\x12/\n\tconflicts\x18\x01 \x03(\x0b\x32\x1c.heddle.v1.PredictedConflict\x12,\n\nfootprints\x18\x02 \x03(\x0b\x32\x18.heddle.v1.EpicFootprint\x12-\n\tlook_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08upstream\x18\x04 \x01(\t\x12\x17\n\x0fupstream_commit\x18\x05 \x01(\t\"\xa9\x01\n\x11PredictedConflict\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.heddle.v1.ConflictSide\x12\x11\n\twith_epic\x18\x03 \x01(\t\x12\r\n\x05\x66iles\x18\x04 \x03(\t\x12\x12\n\nfirst_task\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\rEpicFootprint\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12\x0f\n\x07outside\x18\x06 \x03(\t\x12\x16\n\x0eunused_touches\x18\x07 \x03(\t\"\x96\x01\n\x0fMergeQueueEntry\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.heddle.v1.MergeStage\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x11\n\twaits_for\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t*x\n\x0c\x43onflictSide\x12\x1d\n\x19\x43ONFLICT_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFLICT_SIDE_EPIC\x10\x01\x12\x15\n\x11\x43ONFLICT_SIDE_RUN\x10\x02\x12\x1a\n\x16\x43ONFLICT_SIDE_UPSTREAM\x10\x03*\xdb\x01\n\nMergeStage\x12\x1b\n\x17MERGE_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13MERGE_STAGE_WORKING\x10\x01\x12\x16\n\x12MERGE_STAGE_QUEUED\x10\x02\x12\x17\n\x13MERGE_STAGE_MERGING\x10\x03\x12\x1a\n\x16MERGE_STAGE_CONFLICTED\x10\x04\x12\x16\n\x12MERGE_STAGE_MERGED\x10\x05\x12\x18\n\x14MERGE_STAGE_UNMERGED\x10\x06\x12\x18\n\x14MERGE_STAGE_AWAITING\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heddle/v1/conflict.proto\x12\theddle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x01\n\x10\x43onflictForecast\x12/\n\tconflicts\x18\x01 \x03(\x0b\x32\x1c.heddle.v1.PredictedConflict\x12,\n\nfootprints\x18\x02 \x03(\x0b\x32\x18.heddle.v1.EpicFootprint\x12-\n\tlook_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08upstream\x18\x04 \x01(\t\x12\x17\n\x0fupstream_commit\x18\x05 \x01(\t\"\xa9\x01\n\x11PredictedConflict\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.heddle.v1.ConflictSide\x12\x11\n\twith_epic\x18\x03 \x01(\t\x12\r\n\x05\x66iles\x18\x04 \x03(\t\x12\x12\n\nfirst_task\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\rEpicFootprint\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12\x0f\n\x07outside\x18\x06 \x03(\t\x12\x16\n\x0eunused_touches\x18\x07 \x03(\t\"\xc4\x01\n\x0fMergeQueueEntry\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.heddle.v1.MergeStage\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x11\n\twaits_for\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12,\n\x08\x63onflict\x18\x07 \x01(\x0b\x32\x1a.heddle.v1.MergeConflicted\"\xcc\x01\n\x0fMergeConflicted\x12\x15\n\rtarget_branch\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\x12&\n\x05hunks\x18\x04 \x03(\x0b\x32\x17.heddle.v1.ConflictHunk\x12-\n\rfailed_checks\x18\x05 \x03(\x0b\x32\x16.heddle.v1.FailedCheck\x12\x15\n\rsource_commit\x18\x06 \x01(\t\x12\x15\n\rtarget_commit\x18\x07 \x01(\t\"8\n\x0c\x43onflictHunk\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"<\n\x0b\x46\x61iledCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\t*x\n\x0c\x43onflictSide\x12\x1d\n\x19\x43ONFLICT_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONFLICT_SIDE_EPIC\x10\x01\x12\x15\n\x11\x43ONFLICT_SIDE_RUN\x10\x02\x12\x1a\n\x16\x43ONFLICT_SIDE_UPSTREAM\x10\x03*\xdb\x01\n\nMergeStage\x12\x1b\n\x17MERGE_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13MERGE_STAGE_WORKING\x10\x01\x12\x16\n\x12MERGE_STAGE_QUEUED\x10\x02\x12\x17\n\x13MERGE_STAGE_MERGING\x10\x03\x12\x1a\n\x16MERGE_STAGE_CONFLICTED\x10\x04\x12\x16\n\x12MERGE_STAGE_MERGED\x10\x05\x12\x18\n\x14MERGE_STAGE_UNMERGED\x10\x06\x12\x18\n\x14MERGE_STAGE_AWAITING\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.conflict_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFLICTSIDE']._serialized_start=744
-  _globals['_CONFLICTSIDE']._serialized_end=864
-  _globals['_MERGESTAGE']._serialized_start=867
-  _globals['_MERGESTAGE']._serialized_end=1086
+  _globals['_CONFLICTSIDE']._serialized_start=1117
+  _globals['_CONFLICTSIDE']._serialized_end=1237
+  _globals['_MERGESTAGE']._serialized_start=1240
+  _globals['_MERGESTAGE']._serialized_end=1459
   _globals['_CONFLICTFORECAST']._serialized_start=73
   _globals['_CONFLICTFORECAST']._serialized_end=276
   _globals['_PREDICTEDCONFLICT']._serialized_start=279
@@ -43,5 +43,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EPICFOOTPRINT']._serialized_start=451
   _globals['_EPICFOOTPRINT']._serialized_end=589
   _globals['_MERGEQUEUEENTRY']._serialized_start=592
-  _globals['_MERGEQUEUEENTRY']._serialized_end=742
+  _globals['_MERGEQUEUEENTRY']._serialized_end=788
+  _globals['_MERGECONFLICTED']._serialized_start=791
+  _globals['_MERGECONFLICTED']._serialized_end=995
+  _globals['_CONFLICTHUNK']._serialized_start=997
+  _globals['_CONFLICTHUNK']._serialized_end=1053
+  _globals['_FAILEDCHECK']._serialized_start=1055
+  _globals['_FAILEDCHECK']._serialized_end=1115
 # @@protoc_insertion_point(module_scope)

@@ -248,6 +248,7 @@ class MergeQueueEntry(_message.Message):
     TARGET_BRANCH_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    CONFLICT_FIELD_NUMBER: _builtins.int
     epic: _builtins.str
     """Key. Absent: it is the run's own branch."""
     stage: Global___MergeStage.ValueType
@@ -257,6 +258,10 @@ class MergeQueueEntry(_message.Message):
     """In plain words. Absent: nothing."""
     commit: _builtins.str
     """The target's commit that brought it in. Absent until merged."""
+    @_builtins.property
+    def conflict(self) -> Global___MergeConflicted:
+        """Absent: nothing keeps it from being merged."""
+
     def __init__(
         self,
         *,
@@ -266,11 +271,115 @@ class MergeQueueEntry(_message.Message):
         target_branch: _builtins.str = ...,
         waits_for: _builtins.str = ...,
         commit: _builtins.str = ...,
+        conflict: Global___MergeConflicted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "epic", b"epic", "source_branch", b"source_branch", "stage", b"stage", "target_branch", b"target_branch", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "conflict", b"conflict", "epic", b"epic", "source_branch", b"source_branch", "stage", b"stage", "target_branch", b"target_branch", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MergeQueueEntry: _TypeAlias = MergeQueueEntry  # noqa: Y015
+
+@_typing.final
+class MergeConflicted(_message.Message):
+    """Why a branch was not merged; nothing was changed. Either files conflict, or checks
+    fail on the merged tree.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    HUNKS_FIELD_NUMBER: _builtins.int
+    FAILED_CHECKS_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    target_branch: _builtins.str
+    advice: _builtins.str
+    """Exact commands that resolve it by hand."""
+    source_commit: _builtins.str
+    """The commits that do not fit together. Absent: git could not say."""
+    target_commit: _builtins.str
+    @_builtins.property
+    def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def hunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictHunk]: ...
+    @_builtins.property
+    def failed_checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedCheck]: ...
+    def __init__(
+        self,
+        *,
+        target_branch: _builtins.str = ...,
+        files: _abc.Iterable[_builtins.str] | None = ...,
+        advice: _builtins.str = ...,
+        hunks: _abc.Iterable[Global___ConflictHunk] | None = ...,
+        failed_checks: _abc.Iterable[Global___FailedCheck] | None = ...,
+        source_commit: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "failed_checks", b"failed_checks", "files", b"files", "hunks", b"hunks", "source_commit", b"source_commit", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeConflicted: _TypeAlias = MergeConflicted  # noqa: Y015
+
+@_typing.final
+class ConflictHunk(_message.Message):
+    """A region of a file in which both sides differ. At most 20 of a merge, and 16 KiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    line: _builtins.int
+    """Where the region begins in the file with its markers, from 1. Absent: the file
+    has no regions, as one side removed it or it is binary; the text says why.
+    """
+    text: _builtins.str
+    """With its markers <<<<<<<, ======= and >>>>>>>; cut where it is long."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        line: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "line", b"line", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictHunk: _TypeAlias = ConflictHunk  # noqa: Y015
+
+@_typing.final
+class FailedCheck(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    command: _builtins.str
+    output: _builtins.str
+    """Cut to its end."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        command: _builtins.str = ...,
+        output: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "name", b"name", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailedCheck: _TypeAlias = FailedCheck  # noqa: Y015

@@ -139,6 +139,7 @@ class Plan(_message.Message):
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     MERGE_INTO_FIELD_NUMBER: _builtins.int
     MERGE_STYLE_FIELD_NUMBER: _builtins.int
+    MERGE_CHECKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Shown to people, and the stem of the run's id. Required."""
     budget_usd_micros: _builtins.int
@@ -160,6 +161,12 @@ class Plan(_message.Message):
     def epics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanEpic]:
         """At least one."""
 
+    @_builtins.property
+    def merge_checks(self) -> Global___MergeChecks:
+        """All must pass on the merged tree before the target moves. Absent: the checks of
+        the defaults. Without any in it: none.
+        """
+
     def __init__(
         self,
         *,
@@ -169,16 +176,43 @@ class Plan(_message.Message):
         budget_usd_micros: _builtins.int | None = ...,
         merge_into: _builtins.str = ...,
         merge_style: Global___MergeStyle.ValueType = ...,
+        merge_checks: Global___MergeChecks | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "merge_checks", b"merge_checks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "defaults", b"defaults", "epics", b"epics", "merge_checks", b"merge_checks", "merge_into", b"merge_into", "merge_style", b"merge_style", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class MergeChecks(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]: ...
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of all of them together. Absent: the timeout of the defaults."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[Global___Check] | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeChecks: _TypeAlias = MergeChecks  # noqa: Y015
 
 @_typing.final
 class TaskDefaults(_message.Message):

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from heddle.v1 import conflict_pb2 as heddle_dot_v1_dot_conflict__pb2
 from heddle.v1 import event_pb2 as heddle_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/worktree_service.proto\x12\theddle.v1\x1a\x15heddle/v1/event.proto\"N\n\x15InspectProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_ref\x18\x02 \x01(\t\x12\x12\n\nmerge_into\x18\x03 \x01(\t\"h\n\x16InspectProjectResponse\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x02 \x01(\t\x12\x13\n\x0b\x64irty_files\x18\x03 \x03(\t\x12\x13\n\x0b\x62\x61se_branch\x18\x04 \x01(\t\"\\\n\x08Worktree\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x13\n\x0bhead_commit\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\"w\n\x15\x45nsureWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x61se_commit\x18\x04 \x01(\t\x12\x18\n\x10\x63ontinue_attempt\x18\x05 \x01(\t\"c\n\x16\x45nsureWorktreeResponse\x12%\n\x08worktree\x18\x01 \x01(\x0b\x32\x13.heddle.v1.Worktree\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x11\n\tcontinued\x18\x03 \x01(\x08\"c\n\x11\x43ommitTaskRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\t\"L\n\x12\x43ommitTaskResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"H\n\x15\x44iscardAttemptRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"R\n\x16\x44iscardAttemptResponse\x12\x10\n\x08kept_ref\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"\xc0\x01\n\x12MergeBranchRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x18\n\x10\x63reate_target_at\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\x0e\n\x06squash\x18\x08 \x01(\x08\x12\x0f\n\x07preview\x18\t \x01(\x08\"\xf9\x01\n\x13MergeBranchResponse\x12\x37\n\x06merged\x18\x01 \x01(\x0b\x32%.heddle.v1.MergeBranchResponse.MergedH\x00\x12;\n\x08\x63onflict\x18\x02 \x01(\x0b\x32\'.heddle.v1.MergeBranchResponse.ConflictH\x00\x1a\x37\n\x06Merged\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\x12\x0c\n\x04tree\x18\x03 \x01(\t\x1a)\n\x08\x43onflict\x12\r\n\x05\x66iles\x18\x01 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x02 \x01(\tB\x08\n\x06result\"\xcb\x01\n\x17PredictConflictsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62ranches\x18\x02 \x03(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12>\n\x06starts\x18\x04 \x03(\x0b\x32..heddle.v1.PredictConflictsRequest.StartsEntry\x12\x10\n\x08upstream\x18\x05 \x01(\t\x1a-\n\x0bStartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x88\x01\n\x18PredictConflictsResponse\x12)\n\x05pairs\x18\x01 \x03(\x0b\x32\x1a.heddle.v1.ConflictingPair\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.heddle.v1.ChangedPaths\x12\x17\n\x0fupstream_commit\x18\x03 \x01(\t\"\\\n\x0f\x43onflictingPair\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x13\n\x0bwith_branch\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x03(\t\x12\x15\n\rwith_upstream\x18\x04 \x01(\x08\"Q\n\x0c\x43hangedPaths\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\"E\n\x15RemoveWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04\x65pic\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"7\n\x16RemoveWorktreeResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\"=\n\x14ListWorktreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x15ListWorktreesResponse\x12&\n\tworktrees\x18\x01 \x03(\x0b\x32\x13.heddle.v1.Worktree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14\x44iffRevisionsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12\x13\n\x0bto_revision\x18\x03 \x01(\t\x12\x17\n\x0f\x66rom_merge_base\x18\x04 \x01(\x08\x12\x11\n\tmax_bytes\x18\x05 \x01(\x03\"8\n\x15\x44iffRevisionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x32\x8d\x06\n\x0fWorktreeService\x12U\n\x0eInspectProject\x12 .heddle.v1.InspectProjectRequest\x1a!.heddle.v1.InspectProjectResponse\x12U\n\x0e\x45nsureWorktree\x12 .heddle.v1.EnsureWorktreeRequest\x1a!.heddle.v1.EnsureWorktreeResponse\x12I\n\nCommitTask\x12\x1c.heddle.v1.CommitTaskRequest\x1a\x1d.heddle.v1.CommitTaskResponse\x12U\n\x0e\x44iscardAttempt\x12 .heddle.v1.DiscardAttemptRequest\x1a!.heddle.v1.DiscardAttemptResponse\x12L\n\x0bMergeBranch\x12\x1d.heddle.v1.MergeBranchRequest\x1a\x1e.heddle.v1.MergeBranchResponse\x12[\n\x10PredictConflicts\x12\".heddle.v1.PredictConflictsRequest\x1a#.heddle.v1.PredictConflictsResponse\x12U\n\x0eRemoveWorktree\x12 .heddle.v1.RemoveWorktreeRequest\x1a!.heddle.v1.RemoveWorktreeResponse\x12R\n\rListWorktrees\x12\x1f.heddle.v1.ListWorktreesRequest\x1a .heddle.v1.ListWorktreesResponse\x12T\n\rDiffRevisions\x12\x1f.heddle.v1.DiffRevisionsRequest\x1a .heddle.v1.DiffRevisionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heddle/v1/worktree_service.proto\x12\theddle.v1\x1a\x18heddle/v1/conflict.proto\x1a\x15heddle/v1/event.proto\"N\n\x15InspectProjectRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_ref\x18\x02 \x01(\t\x12\x12\n\nmerge_into\x18\x03 \x01(\t\"h\n\x16InspectProjectResponse\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61se_commit\x18\x02 \x01(\t\x12\x13\n\x0b\x64irty_files\x18\x03 \x03(\t\x12\x13\n\x0b\x62\x61se_branch\x18\x04 \x01(\t\"\\\n\x08Worktree\x12\x0c\n\x04\x65pic\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x13\n\x0bhead_commit\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\"w\n\x15\x45nsureWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x61se_commit\x18\x04 \x01(\t\x12\x18\n\x10\x63ontinue_attempt\x18\x05 \x01(\t\"c\n\x16\x45nsureWorktreeResponse\x12%\n\x08worktree\x18\x01 \x01(\x0b\x32\x13.heddle.v1.Worktree\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x11\n\tcontinued\x18\x03 \x01(\x08\"c\n\x11\x43ommitTaskRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\t\"L\n\x12\x43ommitTaskResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"H\n\x15\x44iscardAttemptRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"R\n\x16\x44iscardAttemptResponse\x12\x10\n\x08kept_ref\x18\x01 \x01(\t\x12&\n\tdiff_stat\x18\x02 \x01(\x0b\x32\x13.heddle.v1.DiffStat\"\xc0\x01\n\x12MergeBranchRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x15\n\rsource_branch\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x18\n\x10\x63reate_target_at\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\x0e\n\x06squash\x18\x08 \x01(\x08\x12\x0f\n\x07preview\x18\t \x01(\x08\"\xcf\x02\n\x13MergeBranchResponse\x12\x37\n\x06merged\x18\x01 \x01(\x0b\x32%.heddle.v1.MergeBranchResponse.MergedH\x00\x12;\n\x08\x63onflict\x18\x02 \x01(\x0b\x32\'.heddle.v1.MergeBranchResponse.ConflictH\x00\x1a\x37\n\x06Merged\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\t\x12\x0f\n\x07\x61lready\x18\x02 \x01(\x08\x12\x0c\n\x04tree\x18\x03 \x01(\t\x1a\x7f\n\x08\x43onflict\x12\r\n\x05\x66iles\x18\x01 \x03(\t\x12\x0e\n\x06\x61\x64vice\x18\x02 \x01(\t\x12&\n\x05hunks\x18\x03 \x03(\x0b\x32\x17.heddle.v1.ConflictHunk\x12\x15\n\rsource_commit\x18\x04 \x01(\t\x12\x15\n\rtarget_commit\x18\x05 \x01(\tB\x08\n\x06result\"\xbe\x01\n\x10OpenMergeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\'\n\x07sources\x18\x04 \x03(\x0b\x32\x16.heddle.v1.MergeSource\x12\x15\n\rtarget_branch\x18\x05 \x01(\t\x12\x18\n\x10\x63reate_target_at\x18\x06 \x01(\t\x12\x0e\n\x06squash\x18\x07 \x01(\x08\x12\x13\n\x0bknown_trees\x18\x08 \x03(\t\"O\n\x0bMergeSource\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\r\n\x05known\x18\x04 \x01(\x08\"\xb2\x01\n\x11OpenMergeResponse\x12\x15\n\rtarget_commit\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0c\n\x04tree\x18\x03 \x01(\t\x12\'\n\x06merged\x18\x04 \x03(\x0b\x32\x17.heddle.v1.MergedSource\x12\x31\n\x0b\x63onflicting\x18\x05 \x03(\x0b\x32\x1c.heddle.v1.ConflictingSource\x12\x0c\n\x04path\x18\x06 \x01(\t\"f\n\x0cMergedSource\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0f\n\x07\x61lready\x18\x03 \x01(\x08\x12\x15\n\rsource_commit\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x05 \x01(\t\"^\n\x11\x43onflictingSource\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x39\n\x08\x63onflict\x18\x02 \x01(\x0b\x32\'.heddle.v1.MergeBranchResponse.Conflict\"\x8d\x01\n\x11\x43loseMergeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x15\n\rtarget_branch\x18\x04 \x01(\t\x12\x15\n\rtarget_commit\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12\r\n\x05\x61pply\x18\x07 \x01(\x08\"#\n\x12\x43loseMergeResponse\x12\r\n\x05moved\x18\x01 \x01(\x08\"\xcb\x01\n\x17PredictConflictsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x62ranches\x18\x02 \x03(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12>\n\x06starts\x18\x04 \x03(\x0b\x32..heddle.v1.PredictConflictsRequest.StartsEntry\x12\x10\n\x08upstream\x18\x05 \x01(\t\x1a-\n\x0bStartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x88\x01\n\x18PredictConflictsResponse\x12)\n\x05pairs\x18\x01 \x03(\x0b\x32\x1a.heddle.v1.ConflictingPair\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.heddle.v1.ChangedPaths\x12\x17\n\x0fupstream_commit\x18\x03 \x01(\t\"\\\n\x0f\x43onflictingPair\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x13\n\x0bwith_branch\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x03(\t\x12\x15\n\rwith_upstream\x18\x04 \x01(\x08\"Q\n\x0c\x43hangedPaths\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x12\n\npath_count\x18\x04 \x01(\x05\"E\n\x15RemoveWorktreeRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0c\n\x04\x65pic\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\"7\n\x16RemoveWorktreeResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\"=\n\x14ListWorktreesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x15ListWorktreesResponse\x12&\n\tworktrees\x18\x01 \x03(\x0b\x32\x13.heddle.v1.Worktree\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14\x44iffRevisionsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12\x13\n\x0bto_revision\x18\x03 \x01(\t\x12\x17\n\x0f\x66rom_merge_base\x18\x04 \x01(\x08\x12\x11\n\tmax_bytes\x18\x05 \x01(\x03\"8\n\x15\x44iffRevisionsResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x32\xa0\x07\n\x0fWorktreeService\x12U\n\x0eInspectProject\x12 .heddle.v1.InspectProjectRequest\x1a!.heddle.v1.InspectProjectResponse\x12U\n\x0e\x45nsureWorktree\x12 .heddle.v1.EnsureWorktreeRequest\x1a!.heddle.v1.EnsureWorktreeResponse\x12I\n\nCommitTask\x12\x1c.heddle.v1.CommitTaskRequest\x1a\x1d.heddle.v1.CommitTaskResponse\x12U\n\x0e\x44iscardAttempt\x12 .heddle.v1.DiscardAttemptRequest\x1a!.heddle.v1.DiscardAttemptResponse\x12L\n\x0bMergeBranch\x12\x1d.heddle.v1.MergeBranchRequest\x1a\x1e.heddle.v1.MergeBranchResponse\x12\x46\n\tOpenMerge\x12\x1b.heddle.v1.OpenMergeRequest\x1a\x1c.heddle.v1.OpenMergeResponse\x12I\n\nCloseMerge\x12\x1c.heddle.v1.CloseMergeRequest\x1a\x1d.heddle.v1.CloseMergeResponse\x12[\n\x10PredictConflicts\x12\".heddle.v1.PredictConflictsRequest\x1a#.heddle.v1.PredictConflictsResponse\x12U\n\x0eRemoveWorktree\x12 .heddle.v1.RemoveWorktreeRequest\x1a!.heddle.v1.RemoveWorktreeResponse\x12R\n\rListWorktrees\x12\x1f.heddle.v1.ListWorktreesRequest\x1a .heddle.v1.ListWorktreesResponse\x12T\n\rDiffRevisions\x12\x1f.heddle.v1.DiffRevisionsRequest\x1a .heddle.v1.DiffRevisionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,54 +35,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._loaded_options = None
   _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._serialized_options = b'8\001'
-  _globals['_INSPECTPROJECTREQUEST']._serialized_start=70
-  _globals['_INSPECTPROJECTREQUEST']._serialized_end=148
-  _globals['_INSPECTPROJECTRESPONSE']._serialized_start=150
-  _globals['_INSPECTPROJECTRESPONSE']._serialized_end=254
-  _globals['_WORKTREE']._serialized_start=256
-  _globals['_WORKTREE']._serialized_end=348
-  _globals['_ENSUREWORKTREEREQUEST']._serialized_start=350
-  _globals['_ENSUREWORKTREEREQUEST']._serialized_end=469
-  _globals['_ENSUREWORKTREERESPONSE']._serialized_start=471
-  _globals['_ENSUREWORKTREERESPONSE']._serialized_end=570
-  _globals['_COMMITTASKREQUEST']._serialized_start=572
-  _globals['_COMMITTASKREQUEST']._serialized_end=671
-  _globals['_COMMITTASKRESPONSE']._serialized_start=673
-  _globals['_COMMITTASKRESPONSE']._serialized_end=749
-  _globals['_DISCARDATTEMPTREQUEST']._serialized_start=751
-  _globals['_DISCARDATTEMPTREQUEST']._serialized_end=823
-  _globals['_DISCARDATTEMPTRESPONSE']._serialized_start=825
-  _globals['_DISCARDATTEMPTRESPONSE']._serialized_end=907
-  _globals['_MERGEBRANCHREQUEST']._serialized_start=910
-  _globals['_MERGEBRANCHREQUEST']._serialized_end=1102
-  _globals['_MERGEBRANCHRESPONSE']._serialized_start=1105
-  _globals['_MERGEBRANCHRESPONSE']._serialized_end=1354
-  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_start=1246
-  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_end=1301
-  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_start=1303
-  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_end=1344
-  _globals['_PREDICTCONFLICTSREQUEST']._serialized_start=1357
-  _globals['_PREDICTCONFLICTSREQUEST']._serialized_end=1560
-  _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._serialized_start=1515
-  _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._serialized_end=1560
-  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_start=1563
-  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_end=1699
-  _globals['_CONFLICTINGPAIR']._serialized_start=1701
-  _globals['_CONFLICTINGPAIR']._serialized_end=1793
-  _globals['_CHANGEDPATHS']._serialized_start=1795
-  _globals['_CHANGEDPATHS']._serialized_end=1876
-  _globals['_REMOVEWORKTREEREQUEST']._serialized_start=1878
-  _globals['_REMOVEWORKTREEREQUEST']._serialized_end=1947
-  _globals['_REMOVEWORKTREERESPONSE']._serialized_start=1949
-  _globals['_REMOVEWORKTREERESPONSE']._serialized_end=2004
-  _globals['_LISTWORKTREESREQUEST']._serialized_start=2006
-  _globals['_LISTWORKTREESREQUEST']._serialized_end=2067
-  _globals['_LISTWORKTREESRESPONSE']._serialized_start=2069
-  _globals['_LISTWORKTREESRESPONSE']._serialized_end=2157
-  _globals['_DIFFREVISIONSREQUEST']._serialized_start=2159
-  _globals['_DIFFREVISIONSREQUEST']._serialized_end=2286
-  _globals['_DIFFREVISIONSRESPONSE']._serialized_start=2288
-  _globals['_DIFFREVISIONSRESPONSE']._serialized_end=2344
-  _globals['_WORKTREESERVICE']._serialized_start=2347
-  _globals['_WORKTREESERVICE']._serialized_end=3128
+  _globals['_INSPECTPROJECTREQUEST']._serialized_start=96
+  _globals['_INSPECTPROJECTREQUEST']._serialized_end=174
+  _globals['_INSPECTPROJECTRESPONSE']._serialized_start=176
+  _globals['_INSPECTPROJECTRESPONSE']._serialized_end=280
+  _globals['_WORKTREE']._serialized_start=282
+  _globals['_WORKTREE']._serialized_end=374
+  _globals['_ENSUREWORKTREEREQUEST']._serialized_start=376
+  _globals['_ENSUREWORKTREEREQUEST']._serialized_end=495
+  _globals['_ENSUREWORKTREERESPONSE']._serialized_start=497
+  _globals['_ENSUREWORKTREERESPONSE']._serialized_end=596
+  _globals['_COMMITTASKREQUEST']._serialized_start=598
+  _globals['_COMMITTASKREQUEST']._serialized_end=697
+  _globals['_COMMITTASKRESPONSE']._serialized_start=699
+  _globals['_COMMITTASKRESPONSE']._serialized_end=775
+  _globals['_DISCARDATTEMPTREQUEST']._serialized_start=777
+  _globals['_DISCARDATTEMPTREQUEST']._serialized_end=849
+  _globals['_DISCARDATTEMPTRESPONSE']._serialized_start=851
+  _globals['_DISCARDATTEMPTRESPONSE']._serialized_end=933
+  _globals['_MERGEBRANCHREQUEST']._serialized_start=936
+  _globals['_MERGEBRANCHREQUEST']._serialized_end=1128
+  _globals['_MERGEBRANCHRESPONSE']._serialized_start=1131
+  _globals['_MERGEBRANCHRESPONSE']._serialized_end=1466
+  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_start=1272
+  _globals['_MERGEBRANCHRESPONSE_MERGED']._serialized_end=1327
+  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_start=1329
+  _globals['_MERGEBRANCHRESPONSE_CONFLICT']._serialized_end=1456
+  _globals['_OPENMERGEREQUEST']._serialized_start=1469
+  _globals['_OPENMERGEREQUEST']._serialized_end=1659
+  _globals['_MERGESOURCE']._serialized_start=1661
+  _globals['_MERGESOURCE']._serialized_end=1740
+  _globals['_OPENMERGERESPONSE']._serialized_start=1743
+  _globals['_OPENMERGERESPONSE']._serialized_end=1921
+  _globals['_MERGEDSOURCE']._serialized_start=1923
+  _globals['_MERGEDSOURCE']._serialized_end=2025
+  _globals['_CONFLICTINGSOURCE']._serialized_start=2027
+  _globals['_CONFLICTINGSOURCE']._serialized_end=2121
+  _globals['_CLOSEMERGEREQUEST']._serialized_start=2124
+  _globals['_CLOSEMERGEREQUEST']._serialized_end=2265
+  _globals['_CLOSEMERGERESPONSE']._serialized_start=2267
+  _globals['_CLOSEMERGERESPONSE']._serialized_end=2302
+  _globals['_PREDICTCONFLICTSREQUEST']._serialized_start=2305
+  _globals['_PREDICTCONFLICTSREQUEST']._serialized_end=2508
+  _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._serialized_start=2463
+  _globals['_PREDICTCONFLICTSREQUEST_STARTSENTRY']._serialized_end=2508
+  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_start=2511
+  _globals['_PREDICTCONFLICTSRESPONSE']._serialized_end=2647
+  _globals['_CONFLICTINGPAIR']._serialized_start=2649
+  _globals['_CONFLICTINGPAIR']._serialized_end=2741
+  _globals['_CHANGEDPATHS']._serialized_start=2743
+  _globals['_CHANGEDPATHS']._serialized_end=2824
+  _globals['_REMOVEWORKTREEREQUEST']._serialized_start=2826
+  _globals['_REMOVEWORKTREEREQUEST']._serialized_end=2895
+  _globals['_REMOVEWORKTREERESPONSE']._serialized_start=2897
+  _globals['_REMOVEWORKTREERESPONSE']._serialized_end=2952
+  _globals['_LISTWORKTREESREQUEST']._serialized_start=2954
+  _globals['_LISTWORKTREESREQUEST']._serialized_end=3015
+  _globals['_LISTWORKTREESRESPONSE']._serialized_start=3017
+  _globals['_LISTWORKTREESRESPONSE']._serialized_end=3105
+  _globals['_DIFFREVISIONSREQUEST']._serialized_start=3107
+  _globals['_DIFFREVISIONSREQUEST']._serialized_end=3234
+  _globals['_DIFFREVISIONSRESPONSE']._serialized_start=3236
+  _globals['_DIFFREVISIONSRESPONSE']._serialized_end=3292
+  _globals['_WORKTREESERVICE']._serialized_start=3295
+  _globals['_WORKTREESERVICE']._serialized_end=4223
 # @@protoc_insertion_point(module_scope)

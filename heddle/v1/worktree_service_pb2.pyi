@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
@@ -377,19 +378,30 @@ class MergeBranchResponse(_message.Message):
 
         FILES_FIELD_NUMBER: _builtins.int
         ADVICE_FIELD_NUMBER: _builtins.int
+        HUNKS_FIELD_NUMBER: _builtins.int
+        SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+        TARGET_COMMIT_FIELD_NUMBER: _builtins.int
         advice: _builtins.str
         """Exact commands that resolve it by hand."""
+        source_commit: _builtins.str
+        """The commits that do not fit together."""
+        target_commit: _builtins.str
         @_builtins.property
         def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        @_builtins.property
+        def hunks(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.ConflictHunk]: ...
         def __init__(
             self,
             *,
             files: _abc.Iterable[_builtins.str] | None = ...,
             advice: _builtins.str = ...,
+            hunks: _abc.Iterable[_conflict_pb2.ConflictHunk] | None = ...,
+            source_commit: _builtins.str = ...,
+            target_commit: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "files", b"files"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "files", b"files", "hunks", b"hunks", "source_commit", b"source_commit", "target_commit", b"target_commit"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,6 +426,243 @@ class MergeBranchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___MergeBranchResponse: _TypeAlias = MergeBranchResponse  # noqa: Y015
+
+@_typing.final
+class OpenMergeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    CREATE_TARGET_AT_FIELD_NUMBER: _builtins.int
+    SQUASH_FIELD_NUMBER: _builtins.int
+    KNOWN_TREES_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epoch: _builtins.int
+    run: _builtins.str
+    """runs/RUN"""
+    target_branch: _builtins.str
+    create_target_at: _builtins.str
+    """Where a target that is not there is created. Absent: it must be there."""
+    squash: _builtins.bool
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeSource]:
+        """Merged in this order; at least one."""
+
+    @_builtins.property
+    def known_trees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Trees that nobody needs to look at again."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        run: _builtins.str = ...,
+        sources: _abc.Iterable[Global___MergeSource] | None = ...,
+        target_branch: _builtins.str = ...,
+        create_target_at: _builtins.str = ...,
+        squash: _builtins.bool = ...,
+        known_trees: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_trees", b"known_trees", "project", b"project", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenMergeRequest: _TypeAlias = OpenMergeRequest  # noqa: Y015
+
+@_typing.final
+class MergeSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    subject: _builtins.str
+    resource: _builtins.str
+    """runs/RUN or runs/RUN/epics/EPIC, for the merge commit's trailers."""
+    known: _builtins.bool
+    """True: nobody needs to look at its own tree again."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "known", b"known", "resource", b"resource", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeSource: _TypeAlias = MergeSource  # noqa: Y015
+
+@_typing.final
+class OpenMergeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    TREE_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
+    CONFLICTING_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    target_commit: _builtins.str
+    """Where the target is. Absent: it is not there."""
+    commit: _builtins.str
+    """Where the target is to go. Absent: every source conflicts."""
+    tree: _builtins.str
+    path: _builtins.str
+    """The temporary worktree, absolute. Absent: there is nothing to look at, as the
+    tree is known or the target holds all sources.
+    """
+    @_builtins.property
+    def merged(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergedSource]: ...
+    @_builtins.property
+    def conflicting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictingSource]: ...
+    def __init__(
+        self,
+        *,
+        target_commit: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        tree: _builtins.str = ...,
+        merged: _abc.Iterable[Global___MergedSource] | None = ...,
+        conflicting: _abc.Iterable[Global___ConflictingSource] | None = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "conflicting", b"conflicting", "merged", b"merged", "path", b"path", "target_commit", b"target_commit", "tree", b"tree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenMergeResponse: _TypeAlias = OpenMergeResponse  # noqa: Y015
+
+@_typing.final
+class MergedSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    ALREADY_FIELD_NUMBER: _builtins.int
+    SOURCE_COMMIT_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    commit: _builtins.str
+    """The commit that brings it into the target."""
+    already: _builtins.bool
+    """True: the target already held it."""
+    source_commit: _builtins.str
+    """Its own commit."""
+    advice: _builtins.str
+    """Exact commands that do the same merge by hand, to mend what its checks find."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        already: _builtins.bool = ...,
+        source_commit: _builtins.str = ...,
+        advice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "already", b"already", "branch", b"branch", "commit", b"commit", "source_commit", b"source_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergedSource: _TypeAlias = MergedSource  # noqa: Y015
+
+@_typing.final
+class ConflictingSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    CONFLICT_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    @_builtins.property
+    def conflict(self) -> Global___MergeBranchResponse.Conflict: ...
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        conflict: Global___MergeBranchResponse.Conflict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict", b"conflict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConflictingSource: _TypeAlias = ConflictingSource  # noqa: Y015
+
+@_typing.final
+class CloseMergeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    TARGET_BRANCH_FIELD_NUMBER: _builtins.int
+    TARGET_COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    APPLY_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epoch: _builtins.int
+    run: _builtins.str
+    """runs/RUN"""
+    target_branch: _builtins.str
+    target_commit: _builtins.str
+    """As OpenMerge answered."""
+    commit: _builtins.str
+    apply: _builtins.bool
+    """False: the target stays where it is."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        run: _builtins.str = ...,
+        target_branch: _builtins.str = ...,
+        target_commit: _builtins.str = ...,
+        commit: _builtins.str = ...,
+        apply: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply", b"apply", "commit", b"commit", "epoch", b"epoch", "project", b"project", "run", b"run", "target_branch", b"target_branch", "target_commit", b"target_commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseMergeRequest: _TypeAlias = CloseMergeRequest  # noqa: Y015
+
+@_typing.final
+class CloseMergeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.bool
+    """False: the target is elsewhere by now, or was not to be moved."""
+    def __init__(
+        self,
+        *,
+        moved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseMergeResponse: _TypeAlias = CloseMergeResponse  # noqa: Y015
 
 @_typing.final
 class PredictConflictsRequest(_message.Message):

@@ -70,6 +70,16 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.FromString,
                 _registered_method=True)
+        self.OpenMerge = channel.unary_unary(
+                '/heddle.v1.WorktreeService/OpenMerge',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.OpenMergeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.OpenMergeResponse.FromString,
+                _registered_method=True)
+        self.CloseMerge = channel.unary_unary(
+                '/heddle.v1.WorktreeService/CloseMerge',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.CloseMergeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CloseMergeResponse.FromString,
+                _registered_method=True)
         self.PredictConflicts = channel.unary_unary(
                 '/heddle.v1.WorktreeService/PredictConflicts',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PredictConflictsRequest.SerializeToString,
@@ -167,6 +177,31 @@ class WorktreeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenMerge(self, request, context):
+        """Begins a merge of several branches whose result is to be looked at before the
+        target moves: merges one after the other on top of the target, in memory, and
+        lays the result out in a temporary worktree. A branch that conflicts is left
+        out. Each run has at most one such merge; a former one is removed. Nothing is
+        left of it after a restart: begin anew.
+
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseMerge(self, request, context):
+        """Ends what OpenMerge began: moves the target where asked to, if it still is where
+        the merge found it, and removes the temporary worktree. Idempotent.
+
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PredictConflicts(self, request, context):
         """Merges every two of some branches, and each with its base and an upstream, in
         memory: which of them will conflict once they are merged. Changes nothing, not even the
@@ -230,6 +265,16 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.MergeBranch,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.SerializeToString,
+            ),
+            'OpenMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenMerge,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.OpenMergeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.OpenMergeResponse.SerializeToString,
+            ),
+            'CloseMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseMerge,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.CloseMergeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.CloseMergeResponse.SerializeToString,
             ),
             'PredictConflicts': grpc.unary_unary_rpc_method_handler(
                     servicer.PredictConflicts,
@@ -398,6 +443,60 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/MergeBranch',
             heddle_dot_v1_dot_worktree__service__pb2.MergeBranchRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.MergeBranchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/OpenMerge',
+            heddle_dot_v1_dot_worktree__service__pb2.OpenMergeRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.OpenMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/CloseMerge',
+            heddle_dot_v1_dot_worktree__service__pb2.CloseMergeRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.CloseMergeResponse.FromString,
             options,
             channel_credentials,
             insecure,

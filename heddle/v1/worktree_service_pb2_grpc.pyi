@@ -85,6 +85,23 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
+    OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
+    """Begins a merge of several branches whose result is to be looked at before the
+    target moves: merges one after the other on top of the target, in memory, and
+    lays the result out in a temporary worktree. A branch that conflicts is left
+    out. Each run has at most one such merge; a former one is removed. Nothing is
+    left of it after a restart: begin anew.
+
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    """
+    CloseMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CloseMergeRequest, _worktree_service_pb2.CloseMergeResponse]
+    """Ends what OpenMerge began: moves the target where asked to, if it still is where
+    the merge found it, and removes the temporary worktree. Idempotent.
+
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    """
     PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
     """Merges every two of some branches, and each with its base and an upstream, in
     memory: which of them will conflict once they are merged. Changes nothing, not even the
@@ -161,6 +178,23 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+    """
+    OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
+    """Begins a merge of several branches whose result is to be looked at before the
+    target moves: merges one after the other on top of the target, in memory, and
+    lays the result out in a temporary worktree. A branch that conflicts is left
+    out. Each run has at most one such merge; a former one is removed. Nothing is
+    left of it after a restart: begin anew.
+
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    """
+    CloseMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CloseMergeRequest, _worktree_service_pb2.CloseMergeResponse]  # type: ignore[assignment]
+    """Ends what OpenMerge began: moves the target where asked to, if it still is where
+    the merge found it, and removes the temporary worktree. Idempotent.
+
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     """
     PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
     """Merges every two of some branches, and each with its base and an upstream, in
@@ -265,6 +299,35 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenMerge(
+        self,
+        request: _worktree_service_pb2.OpenMergeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.OpenMergeResponse, _abc.Awaitable[_worktree_service_pb2.OpenMergeResponse]]:
+        """Begins a merge of several branches whose result is to be looked at before the
+        target moves: merges one after the other on top of the target, in memory, and
+        lays the result out in a temporary worktree. A branch that conflicts is left
+        out. Each run has at most one such merge; a former one is removed. Nothing is
+        left of it after a restart: begin anew.
+
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        """
+
+    @_abc_1.abstractmethod
+    def CloseMerge(
+        self,
+        request: _worktree_service_pb2.CloseMergeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.CloseMergeResponse, _abc.Awaitable[_worktree_service_pb2.CloseMergeResponse]]:
+        """Ends what OpenMerge began: moves the target where asked to, if it still is where
+        the merge found it, and removes the temporary worktree. Idempotent.
+
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         """
 
     @_abc_1.abstractmethod

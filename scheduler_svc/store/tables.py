@@ -29,6 +29,10 @@ runs = sa.Table(
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit without the branch's own.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
+    # pb.MergeChecks
+    sa.Column("merge_checks", sa.LargeBinary),
+    # The last tree on which they passed.
+    sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
     # Of the run's branch. Empty: nothing was merged yet.

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc import merging, policy
+from scheduler_svc import policy
 from scheduler_svc.acting import act
 from scheduler_svc.creating import _Ground, _write
 from scheduler_svc.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
 from scheduler_svc.states import MergeState
-from scheduler_svc.store import recording
+from scheduler_svc.store import merges, recording
 from scheduler_svc.store.engine import WRITES, open_engine
 from scheduler_svc.store.events import collecting
 from scheduler_svc.store.leadership import _next_epoch, check_epoch
@@ -188,10 +188,15 @@ class Core:
     def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
         """Ends a merge; returns the write that the scheduler does when it hears of it."""
         self.merges.pop(name)
+        target = name.parent.branch if isinstance(name, EpicName) else "main"
         if merged:
-            answer = pb.MergeBranchResponse(merged=pb.MergeBranchResponse.Merged(commit="f00d"))
-        else:
-            answer = pb.MergeBranchResponse(conflict=pb.MergeBranchResponse.Conflict(files=["shared.txt"]))
-        if isinstance(name, EpicName):
-            return partial(merging._epic_merged, epic=name, answer=answer, now=self.now)
-        return partial(merging._run_merged, run=name, target="main", answer=answer, now=self.now)
+            run = name.parent if isinstance(name, EpicName) else name
+            ground = merges.Ground(
+                run, "", "/repository", target, "", squash=False, checks=pb.MergeChecks(), tested_tree=""
+            )
+            commits = [(name, "f00d")]
+            return partial(merges.record_merged, ground=ground, commits=commits, tree="", now=self.now)
+        conflict = pb.MergeConflicted(target_branch=target, files=["shared.txt"])
+        return partial(
+            merges.record_conflict, name=name, conflict=conflict, reason="1 file conflicts", now=self.now
+        )

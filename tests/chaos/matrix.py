@@ -156,13 +156,19 @@ class Lane:
     async def _usual(self, client: HeddleClient, point: str) -> None:
         await self._play(client, point, self._plan({"a": ["flaky"], "b": ["one"]}))
 
-    def _scenario(self, point: str) -> Scenario:  # noqa: PLR0911 (one for each kind)
+    def _scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911 (one for each kind)
         match point.partition(".")[0]:
             case "append":
                 return self._lose_worker
-            case "run_merged":
+            case "record_merged":
                 return partial(self._play, plan=self._plan({"a": ["one"]}), target=f"side/{point}")
-            case "epic_failed":
+            case (
+                "record_merge_check" | "OpenMerge" | "RunChecks" | "CloseMerge" | "open_merge" | "close_merge"
+            ):
+                return partial(self._play, plan=self._tested_merge("true"))
+            case "record_conflict":
+                return partial(self._play, plan=self._tested_merge("exit 3"), succeeds=False)
+            case "record_merge_failure":
                 return partial(self._play, plan=self._blocked_merge(), succeeds=False)
             case "StopSession":
                 return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
@@ -186,6 +192,12 @@ class Lane:
         plan = pb.Plan(name="Matrix", defaults=pb.TaskDefaults(agent=agent or own, retries=1))
         for key, tasks in epics.items():
             plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
+        return plan
+
+    def _tested_merge(self, command: str) -> pb.Plan:
+        """Returns a plan whose merges have a check."""
+        plan = self._plan({"a": ["one"], "b": ["one"]})
+        plan.merge_checks.checks.add(name="whole", run=command)
         return plan
 
     def _blocked_merge(self) -> pb.Plan:

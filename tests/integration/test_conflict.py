@@ -72,14 +72,14 @@ async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
     assert sum(event.HasField("task_started") for event in events) == 2
 
 
-def follow(advice: str, mended: str) -> None:
-    """Runs the commands as they stand; at the one comment the operator mends the file."""
+def follow(advice: str, mended: str, command: str = "") -> None:
+    """Runs the commands as they stand; at the one comment the operator mends app.conf, or does `command`."""
     lines = []
     for line in advice.splitlines():
         # A merge that conflicts ends with 1.
-        lines.append(f"! {line}" if line.startswith("git merge ") else line)
+        lines.append(f"! {line}" if line.startswith("git merge ") and not command else line)
         if line.startswith("#"):
-            lines.append(f"echo '{mended}' > app.conf")
+            lines.append(command or f"echo '{mended}' > app.conf")
     script = "set -e\n" + "\n".join(lines)
     subprocess.run(
         ["sh", "-c", script], check=True, env={**os.environ, **GIT_ENVIRONMENT}, capture_output=True

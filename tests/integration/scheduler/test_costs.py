@@ -7,7 +7,8 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
 
 

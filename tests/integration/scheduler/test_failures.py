@@ -8,7 +8,8 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.store import recording
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 

@@ -133,3 +133,82 @@ async def test_a_conflicted_epic_that_is_dropped_ends_its_run_anew(
     await scheduler.api.DropEpic(pb.DropEpicRequest(name=f"{run}/epics/b"))
     await scheduler.finished(run, events[-1].sequence)
     assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+
+
+def with_checks(epics: dict[str, list[str]]) -> pb.Plan:
+    """Returns a plan whose epics wait for their operator, then all for one merge that is tested."""
+    plan = make_plan(epics, merge=pb.MERGE_POLICY_MANUAL)
+    plan.merge_checks.checks.add(name="test", run="make test")
+    return plan
+
+
+async def let_wait_and_merge(scheduler: Scheduler, run: str, keys: str) -> list[pb.Event]:
+    """Has the epics merged once all of them wait; returns the events until the run has ended."""
+    waiting: set[str] = set()
+
+    def all_wait(event: pb.Event) -> bool:
+        if event.HasField("merge_waiting"):
+            waiting.add(event.epic)
+        return waiting == set(keys)
+
+    events = await scheduler.until(run, all_wait)
+    # Else the first is under way before the last is asked for.
+    await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
+    for key in keys:
+        await scheduler.api.RetryMerge(pb.RetryMergeRequest(name=f"{run}/epics/{key}"))
+    return events + await scheduler.finished(run, events[-1].sequence)
+
+
+async def test_the_culprits_of_a_red_batch_are_named_and_the_others_merged(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """Of eight epics two break the checks, one only beside another: six are merged, the two say which check fails."""
+    worker.merge_is_good = lambda branches: not any(branch.endswith(("/c", "/f")) for branch in branches)
+    run = await scheduler.create(with_checks({key: ["one"] for key in "abcdefgh"}))
+    events = await let_wait_and_merge(scheduler, run, "abcdefgh")
+
+    epics = await scheduler.epics(run)
+    assert {key for key, epic in epics.items() if epic.state == pb.EPIC_STATE_SUCCEEDED} == set("abdegh")
+    assert epics["c"].state == epics["f"].state == pb.EPIC_STATE_CONFLICTED
+    assert epics["c"].reason == f"checks fail on the merge with {(await scheduler.run(run)).branch}: test"
+    told = [event.merge_conflicted for event in events if event.HasField("merge_conflicted")]
+    assert [check.command for conflict in told for check in conflict.failed_checks] == ["make test"] * 2
+    tested = [event.merge_check_finished for event in events if event.HasField("merge_check_finished")]
+    assert {len(each.epics) for each in tested} > {1}
+    assert {tuple(each.epics) for each in tested if not each.check.ok} > {("c",), ("f",)}
+    assert not worker.called("MergeBranch")
+    # Whatever was moved had been tested.
+    moved = [close.commit for close in worker.called("CloseMerge") if close.apply]
+    assert len(set(moved)) == len(moved) == len([1 for each in tested if each.check.ok])
+
+
+async def test_a_target_that_moved_is_tested_again(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Nothing is moved onto what was not tested: the merge begins anew."""
+    moves: list[int] = []
+
+    def before(method: str, request: Any) -> None:
+        if method == "CloseMerge" and request.apply and not moves:
+            moves.append(1)
+            request.apply = False  # which is answered as an elsewhere
+
+    worker.before = before
+    plan = make_plan({"a": ["one"]})
+    plan.merge_checks.checks.add(name="test", run="make test")
+    run = await scheduler.create(plan)
+    await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    assert len(worker.called("RunChecks")) == 2
+
+
+async def test_the_runs_merge_is_not_tested_twice(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Checks of the defaults hold for merges too; a tree on which they passed goes into the user's branch as it is."""
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+    plan.defaults.checks.add(name="test", run="make test")
+    plan.merge_into = "main"
+    run = await scheduler.create(plan)
+    await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    last = worker.called("OpenMerge")[-1]
+    assert last.target_branch == "main"
+    assert list(last.known_trees) != []
+    assert all(source.known for call in worker.called("OpenMerge")[:-1] for source in call.sources)

@@ -8,7 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.errors import from_rpc
-from heddle.testing.fake_worker import FakeSession, FakeWorker, Play
+from heddle.testing.fake_session import FakeSession, Play
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, eventually, make_plan
 
 

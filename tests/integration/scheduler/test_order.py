@@ -4,7 +4,8 @@ import asyncio
 from collections import defaultdict
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, eventually, make_plan
 
 

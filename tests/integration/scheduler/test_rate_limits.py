@@ -6,7 +6,8 @@ from pathlib import Path
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import eventually, make_plan, scheduling, serving_fake
 
 

@@ -1,7 +1,8 @@
 """What the agent of a retry is told."""
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, make_plan
 
 

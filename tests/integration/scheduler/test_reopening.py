@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc import policy
 from scheduler_svc.snapshot import Action, FinishEpic, Snapshot
 from tests.support.scheduler import make_plan, scheduling, serving_fake

@@ -3,7 +3,8 @@
 from typing import Any
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.integration.scheduler.test_operator import hold, reason_of, started
 from tests.support.scheduler import Scheduler, make_plan
 

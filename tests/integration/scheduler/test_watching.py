@@ -8,7 +8,8 @@ import pytest
 
 from heddle import pb
 from heddle.errors import from_rpc
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, make_plan
 
 

@@ -1,0 +1,78 @@
+"""A session in memory: what the fake worker runs in place of an agent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from heddle import errors, pb
+from heddle.clock import utc_now
+from heddle.names import AttemptName
+
+
+class FakeSession:
+    """One session: its log, and whether it was told to stop."""
+
+    def __init__(self, request: pb.StartSessionRequest) -> None:
+        self.request = request
+        self.name = AttemptName.parse(request.attempt)
+        self.events: list[pb.Event] = []
+        self.result: pb.SessionFinished | None = None
+        self.stopping = asyncio.Event()
+        self.ended = asyncio.Event()
+        # By approval_id: True if the operator said yes.
+        self.answers: dict[str, bool] = {}
+        # What the operator said, by message_id.
+        self.heard: dict[str, str] = {}
+        self.parked = False
+        self._news = asyncio.Event()
+
+    def emit(self, **payload: Any) -> None:
+        """Adds an event to the log; the one keyword is the field of its payload."""
+        event = pb.Event(run=f"runs/{self.name.run}", epic=self.name.epic, task=self.name.task, **payload)
+        event.attempt = self.name.number
+        event.sequence = len(self.events) + 1
+        event.actor = f"agent:{self.request.agent}"
+        event.time.FromDatetime(utc_now())
+        self.events.append(event)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wakes everybody who waits for news."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def park(self) -> None:
+        """Begins to end the session; raises WRONG_STATE unless it waits for an answer."""
+        asked = {each.approval_requested.approval_id for each in self.events} - {""}
+        if not self.parked and not asked - self.answers.keys():
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it does not wait", state="running")
+        self.parked = True
+        self.stopping.set()
+
+    def answer(self, approval_id: str, *, approved: bool) -> None:
+        """Takes the operator's answer; raises WRONG_STATE once the session is parked."""
+        if self.parked:
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, "it is parked", state="parked")
+        self.answers[approval_id] = approved
+        self.ring()
+
+    async def news(self) -> None:
+        """Waits for the next event or answer."""
+        await self._news.wait()
+
+    def message(self) -> pb.Session:
+        return pb.Session(
+            attempt=self.request.attempt,
+            state=pb.SESSION_STATE_FINISHED if self.result else pb.SESSION_STATE_RUNNING,
+            last_sequence=len(self.events),
+            result=self.result,
+        )
+
+
+# Plays a session: emits events; returns how it ended.
+Play = Callable[[FakeSession], Awaitable[pb.SessionFinished]]
+
+
+async def succeed(_session: FakeSession) -> pb.SessionFinished:
+    """Ends at once and well."""
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)

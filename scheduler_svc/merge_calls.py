@@ -1,0 +1,119 @@
+"""What a worker is asked for a merge; waits for a worker that is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import grpc
+import structlog
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
+from scheduler_svc.leading import Lead, tries
+from scheduler_svc.store.merges import Ground, Source
+from scheduler_svc.workers import Worker, call, from_worker
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Seconds.
+_TIMEOUT: Final = 600.0
+_PAUSE: Final = 0.5
+
+
+class MergeCalls:
+    """Calls about the merges into one target."""
+
+    def __init__(self, lead: Lead, ground: Ground) -> None:
+        self._lead = lead
+        self._ground = ground
+
+    async def merge(self, source: Source) -> pb.MergeBranchResponse:
+        """Merges one branch at once."""
+        request = pb.MergeBranchRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            source_branch=source.branch,
+            target_branch=self._ground.target,
+            create_target_at=self._ground.create_at,
+            subject=source.subject,
+            resource=str(source.name),
+            squash=self._ground.squash,
+        )
+        return await self._ask(lambda worker: worker.worktree.MergeBranch, request)
+
+    async def open(self, sources: Sequence[Source]) -> pb.OpenMergeResponse:
+        """Lays out what merging all of them would give."""
+        request = pb.OpenMergeRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            run=str(self._ground.run),
+            sources=[
+                pb.MergeSource(
+                    branch=source.branch,
+                    subject=source.subject,
+                    resource=str(source.name),
+                    known=source.tested,
+                )
+                for source in sources
+            ],
+            target_branch=self._ground.target,
+            create_target_at=self._ground.create_at,
+            squash=self._ground.squash,
+            known_trees=[self._ground.tested_tree] if self._ground.tested_tree else [],
+        )
+        return await self._ask(lambda worker: worker.worktree.OpenMerge, request)
+
+    async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> bool:
+        """Ends an open merge; returns whether the target was moved."""
+        request = pb.CloseMergeRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            run=str(self._ground.run),
+            target_branch=self._ground.target,
+            target_commit=opened.target_commit,
+            commit=opened.commit,
+            apply=apply,
+        )
+        return (await self._ask(lambda worker: worker.worktree.CloseMerge, request)).moved
+
+    async def run_checks(self, folder: str) -> list[pb.CheckFinished] | None:
+        """Returns the reports of all checks; None where the worker went away or lost the folder meanwhile."""
+        request = pb.RunChecksRequest(
+            resource=str(self._ground.run),
+            epoch=self._lead.epoch,
+            folder=folder,
+            checks=self._ground.checks.checks,
+            timeout=self._ground.checks.timeout if self._ground.checks.HasField("timeout") else None,
+            environment={"HEDDLE_RUN": self._ground.run.run},
+        )
+        failpoint("RunChecks.before_call")
+        try:
+            stream = self._lead.workers.get(self._ground.worker).agent.RunChecks(request)
+            reports = [answer.check async for answer in stream]
+        except grpc.aio.AioRpcError as error:
+            problem = from_worker(self._ground.worker, error)
+        except HeddleError as error:
+            problem = error
+        else:
+            failpoint("RunChecks.after_call")
+            return reports
+        # Of a folder that is not there any more, the argument is said to be wrong.
+        if problem.code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT}:
+            raise problem
+        log.info("merge_checks_broken", run=str(self._ground.run), error=problem.message)
+        await asyncio.sleep(_PAUSE)
+        return None
+
+    async def _ask(self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any) -> T:
+        async for _ in tries():
+            try:
+                worker = self._lead.workers.get(self._ground.worker)
+                return await call(worker.name, method(worker), request, _TIMEOUT)
+            except HeddleError as error:
+                if error.code is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                log.info("worker_not_ready", error=error.message)
+        raise AssertionError("tries() has no end")

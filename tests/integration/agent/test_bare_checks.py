@@ -1,0 +1,74 @@
+"""Checks outside of any session: streamed, limited, and gone when nobody listens any more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+import pytest_asyncio
+
+from heddle import pb
+from tests.support.agents import Agents, agents, seconds
+from tests.support.scheduler import eventually
+
+
+@pytest_asyncio.fixture(name="worker")
+async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
+    async with agents(tmp_path) as worker:
+        yield worker
+
+
+def request(worker: Agents, *commands: str, timeout: float | None = None) -> pb.RunChecksRequest:
+    return pb.RunChecksRequest(
+        resource="runs/r",
+        epoch=1,
+        folder=str(worker.worktree),
+        checks=[pb.Check(name=f"c{place}", run=command) for place, command in enumerate(commands)],
+        timeout=None if timeout is None else seconds(timeout),
+        environment={"HEDDLE_RUN": "r"},
+    )
+
+
+async def reports(worker: Agents, asked: pb.RunChecksRequest) -> list[pb.CheckFinished]:
+    return [answer.check async for answer in worker.stub.RunChecks(asked)]
+
+
+async def test_every_check_is_reported(worker: Agents) -> None:
+    """They run in the folder, in order; one that fails keeps no other from running."""
+    (worker.worktree / "here").touch()
+    asked = request(worker, "test -e here && echo $HEDDLE_RUN", "exit 3", "true")
+    found = await reports(worker, asked)
+    assert [(report.name, report.ok) for report in found] == [("c0", True), ("c1", False), ("c2", True)]
+    assert (found[0].output, found[1].exit_code) == ("r\n", 3)
+
+
+async def test_a_limit_ends_them(worker: Agents) -> None:
+    """Over the time limit the check that runs has failed, and no other follows."""
+    (report,) = await reports(worker, request(worker, "sleep 60", "true", timeout=0.3))
+    assert not report.ok
+    assert "over the time limit of 0.3 s" in report.output
+
+
+async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
+    """Once nobody listens, or the next call comes, no process is left."""
+    pid = worker.worktree / "pid"
+    for _ in range(2):
+        call = worker.stub.RunChecks(request(worker, f"echo $$ > {pid}; exec sleep 60"))
+        reading = asyncio.create_task(call.read())
+        await eventually(lambda: pid.exists() and bool(pid.read_text().strip()))
+        number = int(pid.read_text())
+        pid.unlink()
+        call.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert [report.ok for report in await reports(worker, request(worker, "true"))] == [True]
+        assert not psutil.pid_exists(number)
+
+
+async def test_a_folder_that_is_not_there(worker: Agents) -> None:
+    """It is said, and nothing runs."""
+    asked = request(worker, "true")
+    asked.folder = "/nowhere"
+    with pytest.raises(grpc.aio.AioRpcError, match="is not there"):
+        await reports(worker, asked)

@@ -1,0 +1,76 @@
+"""Both green, merged red: caught before the target moves, on real git and real processes."""
+
+from pathlib import Path
+
+from heddle import pb
+from heddle.client import HeddleClient
+from tests.integration.test_conflict import finished, follow
+from tests.support.fleet import running_fleet
+from tests.support.repositories import git, make_repository
+from tests.support.scheduler import eventually
+
+# Each epic is green alone; "spoiler" is red beside "cook".
+CHECK = "! test -e cook.txt || ! test -e spoiler.txt || { echo too many cooks; exit 1; }"
+
+
+def a_plan(*keys: str, check: str = CHECK) -> pb.Plan:
+    def epic(key: str) -> pb.PlanEpic:
+        task = pb.PlanTask(key="write", prompt="Write", agent=f"command:echo {key} > {key}.txt")
+        return pb.PlanEpic(key=key, tasks=[task])
+
+    defaults = pb.TaskDefaults(checks=[pb.Check(name="kitchen", run=check)])
+    return pb.Plan(name="Kitchen", defaults=defaults, epics=[epic(key) for key in keys])
+
+
+async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) -> None:
+    """The others are merged; the culprit's output is told; its advice, followed to the letter, ends the run well."""
+    repository = make_repository(tmp_path / "repository")
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+        plan = a_plan("cook", "spoiler", "waiter")
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await finished(client, run.name)
+
+        epics = {epic.key: epic for epic in await client.list_epics(run.name)}
+        # Whichever of the two came first is in.
+        (culprit,) = (epic for epic in epics.values() if epic.state == pb.EPIC_STATE_CONFLICTED)
+        assert culprit.key in {"cook", "spoiler"}
+        assert culprit.reason == f"checks fail on the merge with {run.branch}: kitchen"
+        files = git(repository, "ls-tree", "--name-only", run.branch).split()
+        assert "waiter.txt" in files
+        assert f"{culprit.key}.txt" not in files
+        (told,) = (event.merge_conflicted for event in events if event.HasField("merge_conflicted"))
+        assert told.failed_checks[0].output == "too many cooks\n"
+        red = [event for event in events if event.HasField("merge_check_finished")]
+        assert "too many cooks\n" in {event.merge_check_finished.check.output for event in red}
+
+        follow(told.advice, mended="", command="git rm --quiet cook.txt")
+        await client.retry_merge(culprit.name)
+        events += await finished(client, run.name, events[-1].sequence)
+        assert (await client.get_run(run.name)).state == pb.RUN_STATE_SUCCEEDED
+    assert "cook.txt" not in git(repository, "ls-tree", "--name-only", run.branch).split()
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
+    """Every service is killed while the checks of a merge run; started again, the run ends as it would have, without litter."""
+    repository = make_repository(tmp_path / "repository")
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    plan = a_plan("cook", "waiter", check="true")
+    wait = f"touch {begun}; while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
+    plan.merge_checks.checks.add(name="gate", run=wait)
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        for service in ("scheduler_svc", "worktree_svc", "agent_svc"):
+            await eventually(begun.exists)
+            fleet.kill(service)
+            if service != "scheduler_svc":
+                begun.unlink()
+            await fleet.start(service)
+        gate.touch()
+        await finished(client, run.name)
+        ended = await client.get_run(run.name)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        assert list((fleet.home / "merges").iterdir()) == []
+        assert list((fleet.home / "checks").iterdir()) == []
+    assert {"cook.txt", "waiter.txt"} <= set(git(repository, "ls-tree", "--name-only", run.branch).split())
+    assert not (repository / ".git" / "worktrees").exists()

@@ -1,0 +1,135 @@
+"""A merge of several branches is laid out to be looked at, and the target moves only afterwards."""
+
+from pathlib import Path
+
+from heddle import pb
+from tests.support import worktrees
+from tests.support.worktrees import Worker, attempt, fingerprint, refused
+
+RUN, TARGET = "runs/r1", "heddle/r1/merged"
+
+
+def branch(epic: str) -> str:
+    return f"heddle/r1/epics/{epic}"
+
+
+async def work(worker: Worker, epic: str, **files: str | None) -> None:
+    """Commits files by their stems; None removes one."""
+    path = await worker.ready(attempt(epic))
+    for stem, text in files.items():
+        file = path / f"{stem}.txt"
+        file.write_text(text) if text is not None else file.unlink()
+    await worker.commit(attempt(epic))
+
+
+def request(worker: Worker, *epics: str, known: str = "") -> pb.OpenMergeRequest:
+    return pb.OpenMergeRequest(
+        project=str(worker.project),
+        epoch=1,
+        run=RUN,
+        sources=[
+            pb.MergeSource(branch=branch(epic), resource=f"{RUN}/epics/{epic}", known=epic == known)
+            for epic in epics
+        ],
+        target_branch=TARGET,
+        create_target_at="main",
+    )
+
+
+async def close(worker: Worker, opened: pb.OpenMergeResponse, *, apply: bool) -> bool:
+    asked = pb.CloseMergeRequest(
+        project=str(worker.project),
+        epoch=1,
+        run=RUN,
+        target_branch=TARGET,
+        target_commit=opened.target_commit,
+        commit=opened.commit,
+        apply=apply,
+    )
+    return (await worker.stub.CloseMerge(asked)).moved
+
+
+async def test_a_batch_is_laid_out_then_moved(worker: Worker) -> None:
+    """Two branches are merged on each other, a third that conflicts with them is left out with its regions; then the target moves."""
+    await work(worker, "one", one="1\n", shared="one\n")
+    await work(worker, "two", two="2\n")
+    await work(worker, "three", shared="three\n")
+    before = fingerprint(worker.project)
+    opened = await worker.stub.OpenMerge(request(worker, "one", "two", "three"))
+    path = Path(opened.path)
+    assert (path / "one.txt").read_text() + (path / "two.txt").read_text() == "1\n2\n"
+    assert not worker.git("branch", "--list", TARGET)
+    assert fingerprint(worker.project) == before
+    assert [part.branch for part in opened.merged] == [branch("one"), branch("two")]
+    (left_out,) = opened.conflicting
+    (hunk,) = left_out.conflict.hunks
+    assert (left_out.branch, hunk.file, hunk.line) == (branch("three"), "shared.txt", 1)
+    assert [line[:7] for line in hunk.text.splitlines()] == ["<<<<<<<", "one", "=======", "three", ">>>>>>>"]
+
+    assert await close(worker, opened, apply=True)
+    assert worker.git("rev-parse", TARGET) == opened.commit == opened.merged[1].commit
+    assert worker.git("log", "--first-parent", "--format=%H", f"main..{TARGET}").splitlines() == [
+        part.commit for part in reversed(opened.merged)
+    ]
+    assert not path.exists()
+    assert await close(worker, opened, apply=True)  # asked twice, done once
+    again = await worker.stub.OpenMerge(request(worker, "one", "two"))
+    assert (again.path, again.commit) == ("", opened.commit)
+    assert all(part.already for part in again.merged)
+
+
+async def test_a_target_that_moved_stays_where_it_went(worker: Worker) -> None:
+    """Somebody else's commit on the target is not lost: nothing moves, and the worktree is gone."""
+    await work(worker, "one", one="1\n")
+    opened = await worker.stub.OpenMerge(request(worker, "one"))
+    worker.git("branch", TARGET, "main")
+    assert not await close(worker, opened, apply=True)
+    assert worker.git("rev-parse", TARGET) == worker.git("rev-parse", "main")
+    assert not Path(opened.path).exists()
+
+
+async def test_what_is_known_is_not_laid_out(worker: Worker) -> None:
+    """A tree that was tested needs no worktree: by its id, or as its branch's own."""
+    await work(worker, "one", one="1\n")
+    opened = await worker.stub.OpenMerge(request(worker, "one", known="one"))
+    assert (opened.path, len(opened.commit)) == ("", 40)
+    asked = request(worker, "one")
+    asked.known_trees.append(opened.tree)
+    assert (await worker.stub.OpenMerge(asked)).path == ""
+    await work(worker, "two", two="2\n")
+    assert (await worker.stub.OpenMerge(request(worker, "one", "two", known="one"))).path
+
+
+async def test_a_file_that_one_side_removed_says_so(worker: Worker) -> None:
+    """Where there are no regions, git's words stand in their place."""
+    await work(worker, "base", gone="1\n")
+    await worker.merge(branch("base"), "main-copy", "main")
+    for epic, text in (("edit", "2\n"), ("remove", None)):
+        await worker.ensure(attempt(epic), "main-copy")
+        await work(worker, epic, gone=text)
+    opened = await worker.stub.OpenMerge(request(worker, "edit", "remove"))
+    (hunk,) = opened.conflicting[0].conflict.hunks
+    assert (hunk.file, hunk.line) == ("gone.txt", 0)
+    assert "modify/delete" in hunk.text
+
+
+async def test_a_restart_leaves_no_open_merge(tmp_path: Path, project: Path) -> None:
+    """What a service that ended had laid out is gone from disk and from git when the next one serves."""
+    async with worktrees.worker(tmp_path / "home", project) as first:
+        await work(first, "one", one="1\n")
+        path = Path((await first.stub.OpenMerge(request(first, "one"))).path)
+        half = path.parent.with_name("r2")
+        (half / "merge").mkdir(parents=True)
+        assert path.exists()
+    async with worktrees.worker(tmp_path / "home", project) as second:
+        assert not path.parent.exists()
+        assert not half.exists()
+        assert str(path) not in second.git("worktree", "list")
+        assert (await second.stub.OpenMerge(request(second, "one"))).path == str(path)
+
+
+async def test_nothing_to_merge_is_refused(worker: Worker) -> None:
+    """A request without a source, or with one that is not there, changes nothing."""
+    assert (await refused(worker.stub.OpenMerge(request(worker)))).reason == pb.ERROR_REASON_INVALID_FIELD
+    error = await refused(worker.stub.OpenMerge(request(worker, "nowhere")))
+    assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION

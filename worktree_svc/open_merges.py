@@ -1,0 +1,158 @@
+"""Merges whose result is looked at before the target moves: one after the other, on top of it, in memory.
+
+HEDDLE_HOME/merges/RUN/merge/        the temporary worktree
+HEDDLE_HOME/merges/RUN/merge.json    its state, as of any worktree
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import structlog
+
+from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
+from heddle.names import EpicName, RunName
+from worktree_svc import checkouts, disk, files, merges, projects, refs, trees
+from worktree_svc.leadership import StillLeads
+from worktree_svc.locks import RepositoryLocks
+from worktree_svc.merges import Conflict, Request
+from worktree_svc.private import PrivateFolders
+from worktree_svc.projects import Project
+from worktree_svc.states import Place, State, States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# In place of an epic's key.
+_KEY: Final = "merge"
+
+
+class Part(NamedTuple):
+    """One source that is in the merge: the commit that brings it in, and commands to do it by hand."""
+
+    branch: str
+    commit: str
+    already: bool
+    source: str
+    advice: str
+
+
+class Opened(NamedTuple):
+    """What became of the sources. Nothing points to `commit` yet; it is empty if every source conflicts."""
+
+    target: str | None
+    commit: str
+    tree: str
+    parts: list[Part]
+    # By branch.
+    conflicts: dict[str, Conflict]
+    # Empty: there is nothing to look at.
+    path: str
+
+
+class Known(NamedTuple):
+    """What nobody needs to look at again: trees, and the trees of these branches."""
+
+    trees: Collection[str]
+    branches: Collection[str]
+
+
+@dataclass(frozen=True)
+class OpenMerges:
+    """The open merges below one data folder. Calls about one run must not overlap."""
+
+    states: States
+    folders: PrivateFolders
+    repositories: RepositoryLocks
+    min_free_bytes: int
+    free_bytes: disk.FreeBytes
+    still_leads: StillLeads
+
+    def open(self, path: str, epoch: int, run: RunName, requests: Sequence[Request], known: Known) -> Opened:
+        """Merges the sources, all into one target, and lays the result out unless it is known."""
+        self.still_leads(epoch)
+        project = projects.find(self.folders, path)
+        branch = requests[0].target
+        projects.check_branch_name(project, "target_branch", branch)
+        for request in requests:
+            projects.check_branch_name(project, "sources", request.source)
+        projects.check_not_checked_out(project, branch)
+        (target,) = refs.read(project.git, refs.branch_ref(branch))
+        begin = onto = target or merges.begin_at(project, requests[0])
+        parts: list[Part] = []
+        conflicts: dict[str, Conflict] = {}
+        for request in requests:
+            found = merges.merge_onto(project, request, onto, target)
+            if isinstance(found, Conflict):
+                conflicts[request.source] = found
+                continue
+            if not found.already:
+                onto = merges.commit_merge(project, request, found)
+            by_hand = merges.advice(project, request, target, clean=True)
+            parts.append(Part(request.source, onto, found.already, found.source, by_hand))
+        self._remove(project, self.states.place(_name(run)))
+        tree = trees.of(project.git, onto)
+        own = [trees.of(project.git, part.source) for part in parts if part.branch in known.branches]
+        seen = onto == begin or tree in {*known.trees, *own}
+        laid_out = "" if seen else self._lay_out(project, run, onto)
+        return Opened(target, onto if parts else "", tree, parts, conflicts, laid_out)
+
+    def close(self, path: str, epoch: int, run: RunName, move: tuple[str, str | None, str] | None) -> bool:
+        """Moves a branch from a commit, None where it is not there, to another, and removes the worktree.
+
+        Returns whether the branch was moved; `move` is None where none is to be.
+        """
+        self.still_leads(epoch)
+        project = projects.find(self.folders, path)
+        moved = False
+        if move:
+            branch, old, new = move
+            projects.check_branch_name(project, "target_branch", branch)
+            projects.check_not_checked_out(project, branch)
+            self.still_leads(epoch)
+            moved = merges.move_target(project.git, branch, new, old)
+            log.info("merge_closed", run=str(run), target=branch, commit=new, moved=moved)
+            failpoint("close_merge.before_remove")
+        self._remove(project, self.states.place(_name(run)))
+        return moved
+
+    def clear(self) -> None:
+        """Removes what a service that was killed had laid out."""
+        for place, state in list(self.states.all()):
+            try:
+                self._remove(projects.find(self.folders, str(state.project)), place)
+            except HeddleError as error:
+                log.warning("merge_not_removed", path=str(place.path), error=error.message)
+        # Of one whose state was gone before the rest of it.
+        for left in self.states.folder.glob("*"):
+            if not list(left.glob("*.json")):
+                files.remove(left)
+
+    def _lay_out(self, project: Project, run: RunName, commit: str) -> str:
+        self.states.folder.mkdir(parents=True, exist_ok=True)
+        disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
+        place = self.states.place(_name(run))
+        # First, so that whoever comes after a crash knows of it.
+        self.states.save(place, State(place.epic, project.top, start=commit, head=commit))
+        failpoint("open_merge.after_state")
+        with self.repositories.hold(project.common):
+            checkouts.create(project, place, commit)
+        folder = checkouts.mend(project, place)
+        checkouts.insist(project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", commit)
+        files.write_atomically(folder / "HEAD", f"{commit}\n")
+        files.copy_atomically(place.index, folder / "index")
+        failpoint("open_merge.after_layout")
+        return str(place.path)
+
+    def _remove(self, project: Project, place: Place) -> None:
+        with self.repositories.hold(project.common):
+            checkouts.forget(project, place)
+        if place.path.exists():
+            failpoint("close_merge.after_forget")
+        # The worktree first: the state beside it says that there is work left.
+        files.remove(place.path)
+        files.remove(place.path.parent)
+
+
+def _name(run: RunName) -> EpicName:
+    return run.epic(_KEY)
