@@ -80,7 +80,9 @@ def test_every_place_is_in_the_list() -> None:
     assert written_by_the_leader() == set(failpoints.COMMITS)
     assert asked_of_workers() == set(failpoints.CALLS)
     named = {name for name in failpoints.NAMES if name.endswith(("_commit", "_call"))}
-    streamed = {"WatchSession.before_call", "WatchSession.after_call"}
+    streamed = {
+        f"{name}.{when}_call" for name in ("WatchSession", "RunChecks") for when in ("before", "after")
+    }
     files = {
         f"{what}.{when}_sync"
         for what in ("spec", "artifact", "agent", "result")
