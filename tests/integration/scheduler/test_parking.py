@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from heddle import pb
-from heddle.testing.fake_worker import FakeSession, FakeWorker
+from heddle.testing.fake_session import FakeSession
+from heddle.testing.fake_worker import FakeWorker
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 AT_ONCE = {"HEDDLE_PARK_AFTER": "0"}
