@@ -6,6 +6,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
+from scheduler_svc.activity import counted
 from scheduler_svc.usage import add_report
 
 _LINES: Final = 5
@@ -25,8 +26,10 @@ def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
     folded.CopyFrom(attempt)
     summary = folded.summary
     newest = None
+    times = []
     for event in events:
         newest = event
+        times.append(event.time.seconds)
         kind = event.WhichOneof("payload")
         if kind == "output":
             _write(summary, event.output.text)
@@ -36,6 +39,7 @@ def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
             _take(folded, kind, event)
     if newest is not None:
         folded.session_sequence = newest.sequence
+        summary.activity[:] = counted(summary.activity, summary.last_activity_time.seconds, times)
         summary.last_activity_time.CopyFrom(newest.time)
     summary.usage.CopyFrom(folded.usage)
     summary.state = folded.state

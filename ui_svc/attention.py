@@ -1,16 +1,19 @@
-"""What waits for a human: open questions, and what failed lately, over all runs."""
+"""What waits for a human: open questions, used-up budgets, conflicts, and what failed lately, over all runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from heddle import pb
-from heddle.names import AttemptName
+from heddle.names import AttemptName, RunName
 from ui_svc import views
 from ui_svc.views import View
 
 # Hours after which a failure is history.
 RECENT_HOURS: Final = 24
+
+# Somebody or something stands still until a human answers.
+WAITING: Final = frozenset({"question", "budget"})
 
 _CALM: Final = frozenset({pb.RUN_STATE_CANCELLED, pb.RUN_STATE_CANCELLING})
 
@@ -24,10 +27,61 @@ class RunParts:
     tasks: dict[str, pb.Task] = field(default_factory=dict)
 
 
+def is_halted(run: pb.Run) -> bool:
+    """Says whether a budget paused the run: the operator's own pause has no reason."""
+    return run.state == pb.RUN_STATE_PAUSED and bool(run.reason)
+
+
+def halt(run: pb.Run, reached: pb.Event | None) -> View:
+    """Returns a run that a budget paused, as an item; `reached` is the newest event about it, where one is known."""
+    of = _part(reached) if reached else run.name
+    budget = reached.budget_reached if reached else pb.BudgetReached()
+    return {
+        "key": f"{run.name}:budget:{reached.sequence if reached else run.sequence}",
+        "kind": "budget",
+        "run": run.name,
+        "run_title": run.title,
+        "title": run.title,
+        "reason": run.reason,
+        # Of a project, or of another kind that is not known here: not for the web to change.
+        "of": of if budget.level != pb.BUDGET_LEVEL_PROJECT else "",
+        "budget": budget.budget_usd_micros,
+        "spent": budget.spent_usd_micros,
+        "time": views.time(reached, "time") if reached else views.time(run, "start_time"),
+    }
+
+
+def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
+    """Yields the run's epics whose merge conflicts."""
+    for epic in epics:
+        if epic.state == pb.EPIC_STATE_CONFLICTED:
+            yield {
+                "key": f"{epic.name}:conflict:{epic.head_commit}",
+                "kind": "conflict",
+                "run": run.name,
+                "run_title": run.title,
+                "epic": epic.name,
+                "title": epic.title or epic.key,
+                "reason": f"Its merge conflicts in {', '.join(epic.conflict_files) or 'files'}.",
+                "saved": epic.branch,
+                "time": views.time(epic, "end_time"),
+            }
+
+
 def may_have_failures(run: pb.Run, now: float) -> bool:
     """Says whether something of the run failed lately that its operator did not end; `now` in seconds."""
+    failed = run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED
+    return failed and _is_recent(run, now)
+
+
+def may_conflict(run: pb.Run, now: float) -> bool:
+    """Says whether an epic of the run could wait for somebody to mend its merge; `now` in seconds."""
+    return run.state != pb.RUN_STATE_SUCCEEDED and _is_recent(run, now)
+
+
+def _is_recent(run: pb.Run, now: float) -> bool:
     recent = not run.HasField("end_time") or run.end_time.seconds > now - RECENT_HOURS * 3600
-    return recent and run.state not in _CALM and (run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED)
+    return recent and run.state not in _CALM
 
 
 def question(approval: pb.Approval, parts: RunParts | None) -> View:
@@ -47,8 +101,11 @@ def question(approval: pb.Approval, parts: RunParts | None) -> View:
     }
 
 
-def failures(parts: RunParts, now: float) -> Iterable[View]:
-    """Yields the run's tasks that failed lately by themselves; where none did, the run that failed otherwise."""
+def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[View]:
+    """Yields the run's tasks that failed lately by themselves; where none did, the run that failed otherwise.
+
+    `told`: other items say already why the run failed.
+    """
     failed = [task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED]
     for task in failed:
         attempt = task.latest_attempt
@@ -64,7 +121,7 @@ def failures(parts: RunParts, now: float) -> Iterable[View]:
                 "time": views.time(attempt, "end_time"),
             }
     run = parts.run
-    if run.state == pb.RUN_STATE_FAILED and not failed:
+    if run.state == pb.RUN_STATE_FAILED and not failed and not told:
         yield {
             "key": run.name,
             "kind": "run",
@@ -77,8 +134,15 @@ def failures(parts: RunParts, now: float) -> Iterable[View]:
 
 
 def oldest_first(items: Iterable[View]) -> list[View]:
-    """Questions come before failures: an agent waits for them."""
-    return sorted(items, key=lambda item: (item["kind"] != "question", item["time"] or 0, item["key"]))
+    """What keeps somebody waiting comes before what is over."""
+    return sorted(items, key=lambda item: (item["kind"] not in WAITING, item["time"] or 0, item["key"]))
+
+
+def _part(event: pb.Event) -> str:
+    name = RunName.parse(event.run)
+    if not event.epic:
+        return str(name)
+    return str(name.epic(event.epic).task(event.task) if event.task else name.epic(event.epic))
 
 
 def _place(name: AttemptName, parts: RunParts | None) -> View:

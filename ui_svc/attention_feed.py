@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from heddle import errors, pb
-from heddle.client import HeddleClient
+from heddle.client import ENDED_RUN, HeddleClient
 from heddle.names import ANY, AttemptName
 from ui_svc import attention, views
 from ui_svc.attention import RunParts
@@ -13,52 +13,80 @@ from ui_svc.feed import Feed
 from ui_svc.rooms import Rooms
 from ui_svc.views import View
 
-# The newest runs are looked through for failures.
+# The newest runs are looked through for failures, besides all that go on.
 RUNS_LOOKED_AT: Final = 100
+
+# Seconds between two looks at the epics of a run that goes on: for conflicts, of which a run itself does not tell.
+EPICS_AGAIN: Final = 5.0
 
 # A run's parts are read again when these change.
 _Stand = tuple[object, ...]
 
 
 class AttentionFeed(Feed):
-    """What waits for a human, asked for again and again while any page is open."""
-
-    again = 1.0
+    """What waits for a human, looked for whenever a run has changed while any page is open."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
         super().__init__(rooms, "heddle_attention", "attention")
         self._client = client
         self._items: list[View] = []
         self._told: list[View] | None = None
+        self._runs: dict[str, pb.Run] = {}
         self._known: dict[str, tuple[_Stand, RunParts]] = {}
+        # By run: as of which event and when its epics were read, and those that conflict.
+        self._conflicts: dict[str, tuple[int, float, list[View]]] = {}
+        # By run that a budget paused: how far its log was read, and the newest event about a budget in it.
+        self._halts: dict[str, tuple[int, pb.Event | None]] = {}
 
     async def _read_once(self) -> None:
-        page, approvals = await asyncio.gather(
-            self._client.list_runs(page_size=RUNS_LOOKED_AT), self._client.list_approvals()
-        )
+        async for response in self._client.watch_runs(newest=RUNS_LOOKED_AT, on_break=self._broke):
+            self._runs |= {run.name: run for run in response.runs}
+            # A checkpoint comes every few seconds, and then what was dismissed by time goes too.
+            if response.complete:
+                await self._look()
+
+    async def _look(self) -> None:
+        approvals = await self._client.list_approvals() if self._anybody_asks() else []
         now = time.time()
-        runs = {run.name: run for run in page.runs}
         asking = {_run_of(each) for each in approvals}
-        failing = {name for name, run in runs.items() if attention.may_have_failures(run, now)}
-        parts = {name: await self._parts(name, runs.get(name)) for name in asking | failing}
+        failing = {name for name, run in self._runs.items() if attention.may_have_failures(run, now)}
+        parts = {name: await self._parts(name) for name in asking | failing}
         self._known = {name: known for name, known in self._known.items() if name in parts}
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
+        for run in [run for run in self._runs.values() if attention.may_conflict(run, now)]:
+            items += await self._conflicting(run, now)
+        broken = {item["run"] for item in items if item["kind"] == "conflict"}
         for name in failing:
             found = parts[name]
-            items += attention.failures(found, now) if found else []
+            items += attention.failures(found, now, told=name in broken) if found else []
+        halted = [run for run in self._runs.values() if attention.is_halted(run)]
+        items += [attention.halt(run, await self._reached(run)) for run in halted]
         self._items = attention.oldest_first(items)
         self._answerable.set()
         self._touch()
 
-    async def _parts(self, name: str, run: pb.Run | None) -> RunParts | None:
-        """Returns what is known of a run; read again only when one of its tasks has moved on."""
+    def _anybody_asks(self) -> bool:
+        return any(run.tasks.waiting for run in self._runs.values())
+
+    async def _conflicting(self, run: pb.Run, now: float) -> list[View]:
+        """Returns the epics of a run whose merge conflicts; read again only after the run has changed."""
+        sequence, read_at, found = self._conflicts.get(run.name, (0, 0.0, []))
+        if sequence != run.sequence and (run.state in ENDED_RUN or now - read_at >= EPICS_AGAIN):
+            epics = await self._client.list_epics(run.name)
+            found = list(attention.conflicts(run, epics))
+            self._conflicts[run.name] = (run.sequence, now, found)
+        return found
+
+    async def _parts(self, name: str) -> RunParts | None:
+        """Returns what is known of a run; read again only when one of its tasks or epics has moved on."""
         try:
-            run = run or await self._client.get_run(name)
-            stand = (run.state, *views.counts(run.tasks).values())
+            run = self._runs.get(name) or await self._client.get_run(name)
+            stand = (run.state, run.reason, *views.counts(run.tasks).values())
             known = self._known.get(name)
             if known is None or known[0] != stand:
-                epics = await self._client.list_epics(name)
-                tasks = await self._client.list_tasks(f"{name}/epics/{ANY}")
+                epics, tasks = await asyncio.gather(
+                    self._client.list_epics(name), self._client.list_tasks(f"{name}/epics/{ANY}")
+                )
                 whole = RunParts(
                     run, {each.name: each for each in epics}, {each.name: each for each in tasks}
                 )
@@ -67,6 +95,16 @@ class AttentionFeed(Feed):
             # It vanished meanwhile.
             return None
         return known[1]
+
+    async def _reached(self, run: pb.Run) -> pb.Event | None:
+        """Returns the newest event about a used-up budget; reads each part of the log once."""
+        after, found = self._halts.get(run.name, (0, None))
+        if after < run.sequence:
+            async for event in self._client.list_events(run.name, after=after):
+                after = event.sequence
+                found = event if event.HasField("budget_reached") else found
+            self._halts[run.name] = (after, found)
+        return found
 
     def _take_changes(self) -> View:
         if self._items == self._told:

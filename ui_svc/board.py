@@ -43,7 +43,8 @@ class Board:
         for event in response.events:
             self._note_turn(event)
         if response.HasField("run"):
-            self._run = views.run(response.run)
+            known = self._run["forecast"] if self._run else None
+            self._run = views.run(response.run) | {"forecast": known}
             self._run_changed = True
         for epic in response.epics:
             self._epics[epic.name] = views.epic(epic)
@@ -57,6 +58,12 @@ class Board:
         for summary in response.summaries:
             self._take_summary(views.summary(summary))
         self.sequence = max(self.sequence, response.resume_sequence)
+
+    def take_forecast(self, forecast: View | None) -> None:
+        """Takes over what is left of the run; None: nothing is, or it cannot be told."""
+        if self._run is not None and self._run["forecast"] != forecast:
+            self._run["forecast"] = forecast
+            self._run_changed = True
 
     def snapshot(self) -> View:
         """Returns everything."""

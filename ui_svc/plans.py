@@ -1,17 +1,59 @@
-"""A plan file as the form shows it: every mistake with its line, or what it holds."""
+"""A plan file as the form shows it: every mistake at its place, or what the plan will do."""
 
 from heddle import pb
-from heddle.plan import file
+from heddle.plan import analysis, file
 from ui_svc.views import View
 
 
-def read_plan(text: str) -> tuple[pb.Plan | None, View]:
-    """Returns the plan, None if it has mistakes; and what to tell about it."""
+def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
+    """Returns the plan, None if it has mistakes; and what to tell about it with so many agents at once."""
     loaded = file.parse(text, "plan")
-    problems = [{"line": each.line, "field": each.field, "message": each.message} for each in loaded.problems]
+    problems = [
+        {"line": each.line, "column": each.column, "field": each.field, "message": each.message}
+        for each in loaded.problems
+    ]
     found = {
         "problems": problems,
         "epics": len(loaded.plan.epics),
         "tasks": sum(len(epic.tasks) for epic in loaded.plan.epics),
     }
-    return (None if problems else loaded.plan), found
+    if problems:
+        return None, found
+    return loaded.plan, found | {"outlook": outlook(loaded.plan, parallel)}
+
+
+def outlook(plan: pb.Plan, parallel: int) -> View:
+    """Returns what is known ahead of a run; lengths are seconds, or tasks where no task has an estimate."""
+    found = analysis.analyse(plan, parallel)
+    spans = analysis.played(plan, analysis.task_lengths(plan), parallel)
+    titles = {epic.key: epic.title or epic.key for epic in plan.epics}
+    return {
+        "title": plan.name,
+        "in_seconds": found.in_seconds,
+        "parallel": parallel,
+        "waves": [list(wave) for wave in found.waves],
+        "critical_path": list(found.critical_path),
+        "critical_length": found.critical_length,
+        "total": found.total_work,
+        "lower_bound": found.lower_bound,
+        "makespan": found.makespan,
+        "budget": plan.budget_usd_micros if plan.HasField("budget_usd_micros") else None,
+        "epics": [
+            {
+                "key": epic.key,
+                "title": titles[epic.key],
+                "depends_on": list(epic.depends_on),
+                "spans": [
+                    {"title": task.title or task.key, "from": span.start, "to": span.end}
+                    for task, span in zip(analysis.planned_order(epic), spans[epic.key], strict=True)
+                ],
+            }
+            for epic in plan.epics
+        ],
+        # False: no epic says, so no conflict can be predicted.
+        "touches": any(epic.touches for epic in plan.epics),
+        "overlaps": [
+            {"epic": each.epic, "other": each.other, "glob": each.glob, "other_glob": each.other_glob}
+            for each in found.overlaps
+        ],
+    }

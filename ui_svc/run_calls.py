@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Body
 
-from heddle import pb
+from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.names import ANY, AttemptName, EpicName, RunName
 from ui_svc import addresses, views
@@ -17,6 +17,9 @@ DIFF_BYTES: Final = 1 << 20
 
 # As many as one answer of the scheduler holds.
 RUNS_PAGE: Final = 500
+
+# What a forecast counts with where neither the form nor a worker says how many agents run at once.
+USUAL_SLOTS: Final = 8
 
 # The events that begin or end something, or its wait for an answer.
 TURNS: Final = frozenset(
@@ -62,13 +65,17 @@ class RunCalls:
         router.post("/plan:check")(self.check_plan)
         router.get("/runs")(self.list_runs)
         router.post("/runs")(self.create_run)
+        router.post(addresses.RUN + ":set")(self.update_run)
         router.post(addresses.RUN + ":pause")(self.pause_run)
         router.post(addresses.RUN + ":resume")(self.resume_run)
         router.post(addresses.RUN + ":cancel")(self.cancel_run)
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
         router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.post(addresses.EPIC + ":merge")(self.retry_merge)
         router.get(addresses.RUN + "/turns")(self.list_turns)
+        router.get(addresses.RUN + "/conflicts")(self.get_conflicts)
+        router.get("/costs")(self.list_costs)
         router.get(addresses.RUN + "/diff")(self.run_diff)
         router.get(addresses.EPIC + "/diff")(self.epic_diff)
         router.get(addresses.ATTEMPT + "/diff")(self.attempt_diff)
@@ -98,11 +105,18 @@ class RunCalls:
         page = await self._client.list_runs(page_size=RUNS_PAGE, page_token=page_token)
         return {"runs": [views.listed_run(each) for each in page.runs], "next": page.next_page_token}
 
+    async def update_run(self, name: addresses.Run, form: Form) -> View:
+        limit = _whole(form, "max_parallel")
+        return views.run(await self._client.update_run(str(name), max_parallel=limit))
+
     async def pause_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.pause_run(str(name)))
 
-    async def resume_run(self, name: addresses.Run) -> View:
-        return views.run(await self._client.resume_run(str(name)))
+    async def resume_run(self, name: addresses.Run, form: Form) -> View:
+        """Lets a run go on; with `budget`, in micros, after giving that to `budget_of`, else to the run."""
+        budget = _whole(form, "budget") if form.get("budget") else None
+        of = str(form.get("budget_of", "")) if budget else ""
+        return views.run(await self._client.resume_run(str(name), budget_usd_micros=budget, budget_of=of))
 
     async def cancel_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.cancel_run(str(name)))
@@ -130,6 +144,18 @@ class RunCalls:
                 turns.append(views.turn(event))
         return {"turns": turns, "last": last}
 
+    async def get_conflicts(self, name: addresses.Run) -> View:
+        return views.conflicts(await self._client.get_conflicts(str(name)))
+
+    async def list_costs(self, parent: str = "", page_token: str = "") -> View:
+        """Returns a page of what is below `parent`, as ListCostsRequest says, and the sum of all pages."""
+        page = await self._client.list_costs(parent, page_size=RUNS_PAGE, page_token=page_token)
+        return {
+            "costs": [views.cost(each) for each in page.costs],
+            "total": views.cost(page.total),
+            "next": page.next_page_token,
+        }
+
     async def add_task(self, epic: addresses.Epic, form: Form) -> View:
         """Adds a task to the end of the epic; the same request_id again adds it once."""
         asked = pb.PlanTask(title=str(form.get("title", "")), prompt=str(form.get("prompt", "")))
@@ -138,6 +164,9 @@ class RunCalls:
 
     async def retry_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name)))
+
+    async def retry_merge(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.retry_merge(str(name)))
 
     async def run_diff(self, name: addresses.Run) -> View:
         return await self._diff(name)
@@ -155,16 +184,27 @@ class RunCalls:
 
 async def _read(form: Form) -> tuple[pb.Plan | None, View]:
     # A large plan takes a second to read.
-    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")))
+    parallel = max(1, _whole(form, "max_parallel") or _whole(form, "slots") or USUAL_SLOTS)
+    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")), parallel)
+
+
+def _whole(form: Form, key: str) -> int:
+    """Returns a number of the form, 0 if it is not there; raises INVALID_FIELD where it is none."""
+    value = form.get(key) or 0
+    if isinstance(value, int) and abs(value) < 1 << 62:
+        return value
+    raise errors.invalid_field(key, "must be a whole number")
 
 
 def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
+    if form.get("budget"):
+        plan.budget_usd_micros = _whole(form, "budget")
     return pb.CreateRunRequest(
         plan=plan,
         project=str(form.get("project", "")),
         base_ref=str(form.get("base_ref", "")),
         agent=str(form.get("agent", "")),
-        max_parallel=int(form.get("max_parallel") or 0),
+        max_parallel=_whole(form, "max_parallel"),
         merge_into=str(form.get("merge_into", "")),
         allow_dirty=bool(form.get("allow_dirty")),
         request_id=str(form.get("request_id", "")),

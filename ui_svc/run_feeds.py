@@ -8,6 +8,7 @@ from heddle.names import RunName
 from ui_svc import views
 from ui_svc.board import Board
 from ui_svc.feed import Feed
+from ui_svc.forecasts import Forecasts
 from ui_svc.rooms import Rooms
 from ui_svc.views import View
 
@@ -23,6 +24,7 @@ class RunFeed(Feed):
         self._client = client
         self._name = name
         self._board = Board(name)
+        self._forecasts = Forecasts(client)
         # What the log had when this feed began; None until that is known.
         self._target: int | None = None
 
@@ -33,6 +35,8 @@ class RunFeed(Feed):
             watch = self._client.watch_run(str(self._name), after=self._board.sequence, on_break=self._broke)
             async for response in watch:
                 self._board.apply(response)
+                if response.HasField("run"):
+                    self._board.take_forecast(await self._forecasts.of(response.run))
                 self._touch()
                 if self._caught_up():
                     self._answerable.set()
@@ -54,27 +58,33 @@ class RunFeed(Feed):
 
 
 class RunsFeed(Feed):
-    """The newest runs, asked for again and again while somebody looks: there is no watch over all runs."""
-
-    again = 1.0
+    """All runs that go on and the newest others, as the scheduler tells that they change."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
         super().__init__(rooms, "heddle_runs", "runs")
         self._client = client
         self._runs: dict[str, View] = {}
         self._changed_runs: set[str] = set()
+        self._forecasts = Forecasts(client)
 
     async def _read_once(self) -> None:
-        page = await self._client.list_runs(page_size=RUNS_SHOWN)
-        for message in page.runs:
-            view = views.listed_run(message)
-            if self._runs.get(message.name) != view:
-                self._runs[message.name] = view
-                self._changed_runs.add(message.name)
-        self._answerable.set()
-        self._touch()
+        async for response in self._client.watch_runs(newest=RUNS_SHOWN, on_break=self._broke):
+            for message in response.runs:
+                await self._take(message)
+            # The first part is shown as a whole.
+            if response.complete:
+                self._answerable.set()
+            self._touch()
+
+    async def _take(self, message: pb.Run) -> None:
+        view = views.listed_run(message) | {"forecast": await self._forecasts.of(message)}
+        if self._runs.get(message.name) != view:
+            self._runs[message.name] = view
+            self._changed_runs.add(message.name)
 
     def _take_changes(self) -> View:
+        if not self._answerable.is_set():
+            return {}
         changed = [self._runs[name] for name in self._changed_runs]
         self._changed_runs.clear()
         return {"runs": changed} if changed else {}

@@ -21,6 +21,10 @@ SHEETS: Final = (
     "replay",
     "changes",
     "palette",
+    "new_run",
+    "report",
+    "conflicts",
+    "costs",
 )
 
 STATIC: Final = Path(__file__).parent / "static"

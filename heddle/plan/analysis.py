@@ -22,6 +22,13 @@ class Overlap(NamedTuple):
     other_glob: str
 
 
+class Span(NamedTuple):
+    """When a task runs, counted from the beginning of its run."""
+
+    start: float
+    end: float
+
+
 @dataclass(frozen=True)
 class Analysis:
     """What `heddle plan check` shows. Lengths are seconds, or tasks where the plan has no estimates."""
@@ -105,7 +112,14 @@ def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
 
 
 def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> float:
-    """Plays the plan in the scheduler's order with tasks of these lengths; returns when the last one ends.
+    """Returns when the last task ends, if `played`."""
+    return max(
+        (span.end for spans in played(plan, lengths, parallel).values() for span in spans), default=0.0
+    )
+
+
+def played(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> dict[str, list[Span]]:
+    """Plays the plan in the scheduler's order with tasks of these lengths; returns each epic's tasks in time.
 
     An epic without tasks, as of one that is over, takes no time.
     """
@@ -113,8 +127,8 @@ def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: in
     dependents = graph.reversed_edges(depends_on)
     waiting_for = {key: len(keys) for key, keys in depends_on.items()}
     work = graph.lengths_ahead(depends_on, {key: sum(tasks) for key, tasks in lengths.items()})
-    left = {key: list(tasks) for key, tasks in lengths.items()}
     rank = {epic.key: (priority(epic), place) for place, epic in enumerate(plan.epics)}
+    spans: dict[str, list[Span]] = {key: [] for key in lengths}
     running: list[tuple[float, str]] = []
     now = 0.0
 
@@ -127,18 +141,21 @@ def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: in
     while ready or running:
         while ready and len(running) < parallel:
             key = heapq.heappop(ready)[-1]
-            length = left[key].pop(0) if left[key] else 0.0
+            length = 0.0
+            if lengths[key]:
+                length = lengths[key][len(spans[key])]
+                spans[key].append(Span(now, now + length))
             work[key] -= length
             heapq.heappush(running, (now + length, key))
         now, key = heapq.heappop(running)
-        if left[key]:
+        if len(spans[key]) < len(lengths[key]):
             heapq.heappush(ready, queued(key))
             continue
         for dependent in dependents[key]:
             waiting_for[dependent] -= 1
             if not waiting_for[dependent]:
                 heapq.heappush(ready, queued(dependent))
-    return now
+    return spans
 
 
 def overlaps(plan: pb.Plan) -> list[Overlap]:

@@ -182,17 +182,13 @@ class SessionSummary(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
     LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
-    SESSION_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACTIVITY_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     state: Global___AttemptState.ValueType
     tool_calls: _builtins.int
     tool_errors: _builtins.int
     screenshots: _builtins.int
-    session_sequence: _builtins.int
-    """The newest event of the session that this includes: how much more there is
-    than in the summary before says how busy the agent was.
-    """
     @_builtins.property
     def current_tool(self) -> _event_pb2.ToolStarted:
         """The tool call that is open now. Absent between calls."""
@@ -215,6 +211,13 @@ class SessionSummary(_message.Message):
     def last_activity_time(self) -> _timestamp_pb2.Timestamp:
         """When the agent last said or did anything."""
 
+    @_builtins.property
+    def activity(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many events each span of five seconds had, at most 36 of them, up to the
+        span that last_activity_time lies in. Spans begin at multiples of five
+        seconds since 1970.
+        """
+
     def __init__(
         self,
         *,
@@ -228,11 +231,11 @@ class SessionSummary(_message.Message):
         usage: _usage_pb2.UsageTotals | None = ...,
         waiting_for: _event_pb2.ApprovalRequested | None = ...,
         last_activity_time: _timestamp_pb2.Timestamp | None = ...,
-        session_sequence: _builtins.int = ...,
+        activity: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "session_sequence", b"session_sequence", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -258,7 +258,6 @@ def summary_of(row: Row) -> pb.SessionSummary:
     closed_lines(summary)
     summary.attempt = str(AttemptName(row.run, row.epic, row.task, row.number))
     summary.state = row.state
-    summary.session_sequence = row.session_sequence
     return summary
 
 

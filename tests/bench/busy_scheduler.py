@@ -23,6 +23,9 @@ _TICK: Final = 0.05
 
 _AGENT: Final = "claude"
 
+# What a card draws of three minutes.
+_ACTIVITY: Final = [number * 7 % 40 for number in range(35)]
+
 # Lines of output in one event of the long log, as agents write them.
 _LINES_IN_EVENT: Final = 20
 
@@ -174,7 +177,7 @@ class BusyScheduler(FakeScheduler):
             ),
             last_lines=["Reading the file.", f"step {count} sent={time.time() * 1000:.1f}"],
             tool_calls=count,
-            session_sequence=count,
+            activity=[*_ACTIVITY, count % 40],
         )
         summary.last_activity_time.FromDatetime(utc_now())
         return summary

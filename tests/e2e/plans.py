@@ -162,6 +162,88 @@ epics:
           - wait: 60s
 """
 
+# The last epic waits for the first; the other one for a free place.
+CHAIN = f"""
+name: Chain
+epics:
+  - key: base
+    title: Groundwork
+    touches: ["src/**"]
+    tasks:
+      - key: one
+        title: Lay the ground
+        prompt: Do it.
+        estimate: 10m
+        script:
+{_TALK}
+  - key: side
+    title: Side work
+    touches: ["src/side/**"]
+    tasks:
+      - key: one
+        title: Do it beside
+        prompt: Do it.
+        estimate: 5m
+        script:
+{_TALK}
+  - key: last
+    title: Last
+    depends_on: [base]
+    tasks:
+      - key: one
+        title: Finish it
+        prompt: Do it.
+        estimate: 5m
+"""
+
+# One agent spends more than the run may.
+DEAR = """
+name: Dear run
+budget_usd: 0.01
+epics:
+  - key: only
+    title: Only
+    tasks:
+      - key: one
+        title: Spend it
+        prompt: Do it.
+        script:
+          - usage: {model: claude-sonnet-4-5, input_tokens: 900, output_tokens: 90, cost_usd: 0.02}
+          - wait: 60s
+"""
+
+# Two epics that write the same file, and a picture: what a report tells of.
+CLASH = """
+name: Clash
+epics:
+  - key: one
+    title: First
+    tasks:
+      - key: write
+        title: Write it
+        prompt: Do it.
+        checks: [{name: tests, run: "echo fine"}]
+        script:
+          - write: {path: same.txt, text: "one\\n"}
+          - screenshot: The finished page
+          - usage: {model: claude-sonnet-4-5, input_tokens: 900, output_tokens: 90, cost_usd: 0.02}
+  - key: two
+    title: Second
+    tasks:
+      - key: write
+        title: Write it otherwise
+        prompt: Do it.
+        script:
+          - wait: 1s
+          - write: {path: same.txt, text: "two\\n"}
+      - key: never
+        title: Never works
+        prompt: Do it.
+        retries: 0
+        script:
+          - fail: The server is away.
+"""
+
 WITH_MISTAKES = """name: Broken
 epics:
   - key: alpha

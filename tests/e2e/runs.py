@@ -16,9 +16,9 @@ class Runs:
         self._url = url
         self.repository = repository
 
-    def start(self, plan: str) -> str:
+    def start(self, plan: str, **options: object) -> str:
         """Returns the name of the new run."""
-        name = self.post("runs", yaml=plan, project=str(self.repository))["name"]
+        name = self.post("runs", yaml=plan, project=str(self.repository), **options)["name"]
         assert isinstance(name, str)
         return name
 
@@ -41,6 +41,19 @@ class Runs:
                 break
             time.sleep(0.1)
         raise AssertionError(f"{attempt} is {found.get('state')} ({found.get('reason')}), not {states}")
+
+    def get_run(self, name: str) -> dict[str, Any]:
+        page = self.get("runs")
+        found: dict[str, Any] = next(run for run in page["runs"] if run["name"] == name)
+        return found
+
+    def wait_for_run(self, name: str, *states: str, timeout: float = 40.0) -> dict[str, Any]:
+        """Returns the run once it is in one of the states."""
+        give_up = time.monotonic() + timeout
+        while (run := self.get_run(name))["state"] not in states:
+            assert time.monotonic() < give_up, f"{name} is {run['state']} ({run['reason']}), not {states}"
+            time.sleep(0.1)
+        return run
 
     def get(self, path: str) -> Any:
         return self._call(urllib.request.Request(f"{self._url}/api/{path}"))  # noqa: S310 (loopback)

@@ -6,6 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.e2e.plans import WITH_MISTAKES
+
 GRAVE = {"serious", "critical"}
 
 PATHS = {
@@ -13,6 +15,11 @@ PATHS = {
     "board": "/{busy}",
     "timeline": "/{busy}/timeline",
     "changes": "/{busy}/changes?of=epics/search",
+    "conflicts": "/{busy}/conflicts",
+    "report": "/{busy}/report",
+    "new run": "/new",
+    "costs of all": "/costs",
+    "costs of an epic": "/costs?of={busy}/epics/search",
     "current": "/{busy}/epics/search/tasks/ranking/attempts/1",
     "history": "/{busy}/epics/search/tasks/index/attempts/1?tab=history",
     "logs": "/{busy}/epics/search/tasks/index/attempts/1?tab=logs",
@@ -20,6 +27,9 @@ PATHS = {
     "quality": "/{busy}/epics/search/tasks/index/attempts/1?tab=quality",
     "costs": "/{busy}/epics/search/tasks/index/attempts/1?tab=costs",
 }
+
+# What each of them shows once it is there.
+SHOWN = ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-content, .cost-table"
 
 
 def grave_violations(page: Page) -> list[str]:
@@ -39,7 +49,7 @@ def test_axe_finds_nothing_serious(page: Page, busy: str, scheme: str) -> None:
     found = {}
     for view, path in PATHS.items():
         page.goto(path.format(busy=busy))
-        expect(page.locator(".run-row, .lane, .timeline-row, .diff-file").first).to_be_visible()
+        expect(page.locator(SHOWN).first).to_be_visible()
         if "attempts" in path:
             expect(page.get_by_role("tabpanel")).to_be_visible()
         violations = grave_violations(page)
@@ -58,13 +68,25 @@ def test_what_waits_is_accessible(page: Page, busy: str, scheme: str) -> None:
     assert grave_violations(page) == []
 
 
-def test_the_form_for_a_run_is_accessible(page: Page) -> None:
-    """The form with mistakes in it, too."""
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_form_for_a_run_is_accessible(page: Page, scheme: str) -> None:
+    """With a plan's outlook in it, and with mistakes."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    page.goto("/new")
+    page.get_by_role("button", name="Insert an example").click()
+    expect(page.locator(".plan-bars")).to_be_visible()
+    assert grave_violations(page) == []
+    page.get_by_label("Plan", exact=True).fill(WITH_MISTAKES)
+    expect(page.locator(".editor-problem").first).to_be_visible()
+    assert grave_violations(page) == []
+
+
+def test_a_compact_board_is_accessible(page: Page, busy: str) -> None:
+    """Rows in place of cards."""
     page.emulate_media(reduced_motion="reduce")
-    page.goto("/")
-    page.get_by_role("button", name="New run").first.click()
-    page.get_by_label("Plan", exact=True).fill("name: [")
-    expect(page.locator(".problems li").first).to_be_visible()
+    page.goto(f"/{busy}")
+    page.get_by_role("button", name="Compact rows").click()
+    expect(page.locator(".lane.is-slim")).to_have_count(4)
     assert grave_violations(page) == []
 
 

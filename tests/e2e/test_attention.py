@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.plans import SMALL
+from tests.e2e.plans import CLASH, DEAR, SMALL
 from tests.e2e.runs import Runs
 
 # The browser's own, which a test cannot see, is replaced by one that remembers.
@@ -113,3 +113,41 @@ def test_only_who_looks_elsewhere_is_notified(page: Page, runs: Runs) -> None:
     for name in (seen, other):
         runs.cancel(name)
         expect(item(page, name, "epics/beta")).to_have_count(0)
+
+
+def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs) -> None:
+    """The run stands still and says so on every page; b gives it another budget, and it goes on."""
+    name = runs.start(DEAR)
+    runs.wait_for_run(name, "paused")
+    page.goto("/")
+    expect(page.locator(".run-row").first).to_be_visible()
+    page.keyboard.press("a")
+    halt = page.locator(f'.attention-item[data-key^="{name}:budget"]')
+    expect(halt).to_contain_text("the budget of $0.01 for the run is used up")
+    expect(halt.get_by_role("button", name="Dismiss")).to_have_count(0)
+    halt.focus()
+    page.keyboard.press("b")
+    amount = halt.get_by_label("New budget in US dollars")
+    expect(amount).to_be_focused()
+    amount.fill("3")
+    page.keyboard.press("Enter")
+    expect(halt).to_have_count(0)
+    assert runs.get_run(name)["budget"] == 3_000_000
+    runs.cancel(name)
+
+
+def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Runs) -> None:
+    """It says in which files and where the work is; the run that failed by it is not told twice."""
+    name = runs.start(CLASH)
+    runs.wait_for_run(name, "failed")
+    page.goto("/")
+    page.locator(".attention-button.has-some").click()
+    conflict = page.locator(f'.attention-item[data-key^="{name}/epics/two:conflict"]')
+    expect(conflict).to_contain_text("Its merge conflicts in same.txt.")
+    expect(conflict).to_contain_text("Nothing is lost: the work is on heddle/")
+    expect(page.locator(f'.attention-item[data-key="{name}"]')).to_have_count(0)
+    conflict.get_by_role("button", name="Merge again").click()
+    expect(page.get_by_text("Second is merged again")).to_be_visible()
+    conflict.focus()
+    page.keyboard.press("x")
+    expect(conflict).to_have_count(0)

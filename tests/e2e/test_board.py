@@ -1,69 +1,23 @@
 """The board: what an operator sees of a run, and does about it."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.plans import SMALL, WITH_MISTAKES
+from tests.e2e.plans import CHAIN, SMALL
 from tests.e2e.runs import Runs
-from tests.support.repositories import make_repository
 
 
 def card(page: Page, attempt: str) -> Locator:
     return page.locator(".card", has=page.locator(f'[data-attempt$="{attempt}"]'))
 
 
-def test_a_run_starts_from_the_form_and_its_cards_stream(page: Page, runs: Runs) -> None:
-    """A pasted plan is checked as it is typed, starts a run, and its output is seen to grow."""
-    page.goto("/")
-    page.get_by_role("button", name="New run").first.click()
-    form = page.get_by_role("dialog", name="New run")
-    form.get_by_label("Repository").fill(str(runs.repository))
-    form.get_by_role("button", name="Insert an example").click()
-    expect(form.get_by_text("1 epic, 1 task")).to_be_visible()
-    form.get_by_label("Plan", exact=True).fill(WITH_MISTAKES)
-    expect(form.get_by_text("2 mistakes")).to_be_visible()
-    expect(form.get_by_role("button", name="Line 6")).to_be_visible()
-    expect(form.get_by_role("button", name="Start run")).to_be_disabled()
-    form.get_by_label("Plan", exact=True).fill(SMALL)
-    expect(form.get_by_text("2 epics, 2 tasks")).to_be_visible()
-    form.get_by_role("button", name="Start run").click()
-    page.wait_for_url(re.compile(r"/runs/small-change-"))
-    expect(page.get_by_role("heading", name="Small change")).to_be_visible()
-    lines = card(page, "epics/alpha/tasks/one/attempts/1").locator(".card-lines")
-    expect(lines).to_contain_text("line 2")
-    expect(lines).to_contain_text(re.compile(r"line ([6-9]|\d\d)"))
-    page.get_by_role("button", name="Cancel run").click()
-    expect(page.get_by_text("Stop every agent and end the run?")).to_be_visible()
-    page.get_by_role("button", name="Cancel run").click()
-    expect(page.locator(".run-line .status")).to_have_text("Cancelled")
-
-
-@pytest.mark.complains("409 |400 ")
-def test_a_project_that_is_no_repository_is_refused_in_the_form(page: Page) -> None:
-    """The refusal says what to do, and nothing that was typed is lost."""
-    page.goto("/")
-    page.keyboard.press("n")
-    form = page.get_by_role("dialog", name="New run")
-    form.get_by_label("Repository").fill("/nowhere/at/all")
-    form.get_by_label("Plan", exact=True).fill(SMALL)
-    expect(form.get_by_text("2 epics, 2 tasks")).to_be_visible()
-    # Said before anything is started, and again when one tries.
-    expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
-    with page.expect_response("**/api/runs") as answer:
-        form.get_by_role("button", name="Start run").click()
-    assert answer.value.status in {400, 409}
-    expect(form.get_by_role("alert")).to_contain_text("/nowhere/at/all")
-    expect(form.get_by_label("Plan", exact=True)).to_have_value(SMALL)
-
-
 def test_lanes_stand_in_the_order_of_need(page: Page, busy: str) -> None:
     """Waiting comes first, then failed, then running; the tab's title counts who waits."""
     page.goto(f"/{busy}")
     expect(page.locator(".lane")).to_have_count(4)
-    expect(page.locator(".lane h2")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
+    expect(page.locator(".lane h3")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
     expect(page).to_have_title(re.compile(r"^\(\d+\) Storefront"))
     failed = card(page, "epics/payments/tasks/refunds/attempts/1")
     expect(failed).to_contain_text("Failed")
@@ -162,6 +116,10 @@ def test_the_list_shows_runs_as_they_change(page: Page, runs: Runs, busy: str) -
         "/{busy}",
         "/{busy}/timeline",
         "/{busy}/changes?of=epics/search",
+        "/{busy}/conflicts",
+        "/{busy}/report",
+        "/new",
+        "/costs",
         "/{busy}/epics/search/tasks/index/attempts/1?tab=logs",
     ],
 )
@@ -169,7 +127,11 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, busy: str, path: str) -
     """At 390 pixels nothing is wider than the screen."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(path.format(busy=busy))
-    expect(page.locator(".run-row, .lane, .timeline-row, .diff-file").first).to_be_visible()
+    expect(
+        page.locator(
+            ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-content, .cost-table"
+        ).first
+    ).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     if "attempts" in path:
         expect(page.locator(".log-row").first).to_be_visible()
@@ -194,19 +156,78 @@ def test_the_keyboard_reaches_every_card_and_lists_its_keys(page: Page, busy: st
     expect(page.get_by_role("dialog", name="Keyboard")).to_have_count(0)
 
 
+def test_cards_tell_how_long_and_how_busy(page: Page, busy: str) -> None:
+    """Each card has the time in its state, what its agent did lately as bars, and what the run may still cost."""
+    page.goto(f"/{busy}")
+    running = card(page, "epics/search/tasks/ranking/attempts/1")
+    expect(running.locator(".card-since")).to_have_text(re.compile(r"^\d+:\d\d$"))
+    spark = running.get_by_role("img", name=re.compile("Activity of the last 3 minutes; [1-9]"))
+    expect(spark).to_be_visible()
+    expect(page.locator(".run-progress .budget")).to_have_text(re.compile(r"^≥ \$0\.01"))
+
+
+def test_a_board_is_narrowed_and_made_compact_and_its_address_keeps_that(page: Page, busy: str) -> None:
+    """A group and a search stand in the address; the density is this browser's and lasts."""
+    page.goto(f"/{busy}")
+    page.get_by_role("button", name=re.compile("^Failed")).click()
+    expect(page.locator(".lane h3")).to_have_text(["Payments"])
+    expect(page).to_have_url(re.compile(r"\?show=failed$"))
+    page.reload()
+    expect(page.locator(".lane h3")).to_have_text(["Payments"])
+    page.get_by_role("button", name=re.compile("^Failed")).click()
+    page.keyboard.press("/")
+    page.keyboard.type("recency")
+    expect(page.locator(".lane h3")).to_have_text(["Search service"])
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("c")
+    expect(page.locator(".lane.is-slim")).to_have_count(4)
+    row = page.get_by_role("region", name="Search service")
+    expect(row).to_contain_text("Ranking by recency")
+    row.get_by_role("button", name="Stop").click()
+    row.get_by_role("button", name="Keep").click()
+    page.reload()
+    expect(page.locator(".lane.is-slim")).to_have_count(4)
+
+
+def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page, runs: Runs) -> None:
+    """One agent at a time until the operator says more; a dependency is seen, and brings its lane into sight."""
+    name = runs.start(CHAIN, max_parallel=1)
+    runs.wait_for(f"{name}/epics/base/tasks/one/attempts/1", "running")
+    page.goto(f"/{name}")
+    limit = page.get_by_role("group", name="Agents at once")
+    expect(limit).to_contain_text("1 at once")
+    expect(limit.get_by_role("button", name="One agent fewer at once")).to_be_disabled()
+    side = page.get_by_role("region", name="Side work")
+    expect(side).to_contain_text("Queued")
+    limit.get_by_role("button", name="One agent more at once").click()
+    expect(limit).to_contain_text("2 at once")
+    expect(side).to_contain_text("Running")
+    assert runs.get_run(name)["max_parallel"] == 2
+    last = page.get_by_role("region", name="Last")
+    expect(last).to_contain_text("Starts when Groundwork is merged")
+    last.get_by_role("link", name=re.compile("Groundwork")).click()
+    expect(page.locator('[data-epic="base"]')).to_have_class(re.compile("is-shown"))
+    expect(page.locator(".eta")).to_have_text(re.compile("left"))
+    runs.cancel(name)
+
+
 @pytest.mark.complains("409 ")
-def test_a_checkout_with_changes_asks_for_consent(page: Page, tmp_path: Path) -> None:
-    """The form names the trouble and offers to start nevertheless; nothing in the checkout changes."""
-    project = make_repository(tmp_path / "dirty")
-    (project / "README.md").write_text("# Not committed\n")
-    page.goto("/")
-    page.get_by_role("button", name="New run").first.click()
-    form = page.get_by_role("dialog", name="New run")
-    form.get_by_label("Repository").fill(str(project))
-    form.get_by_label("Plan", exact=True).fill("name: Tiny\nepics: [{key: a, tasks: [{key: t, prompt: p}]}]")
-    form.get_by_label("Start although the checkout has changes").check()
-    expect(form.get_by_role("alert")).to_have_count(0)
-    form.get_by_role("button", name="Start run").click()
-    page.wait_for_url(re.compile("/runs/tiny-"))
-    expect(page.locator(".run-line .status")).to_have_text("Succeeded")
-    assert (project / "README.md").read_text() == "# Not committed\n"
+def test_a_control_that_is_refused_goes_back_to_the_truth(page: Page, runs: Runs) -> None:
+    """What was asked for shows as pending, and where it is refused, what holds and why."""
+    name = runs.start(CHAIN, max_parallel=3)
+    page.goto(f"/{name}")
+    limit = page.get_by_role("group", name="Agents at once")
+    expect(limit).to_contain_text("3 at once")
+    page.route(
+        "**:set",
+        lambda route: route.fulfill(
+            status=409, content_type="application/json", body='{"message": "The run has just ended."}'
+        ),
+    )
+    limit.get_by_role("button", name="One agent more at once").click()
+    expect(limit).to_have_class(re.compile("is-pending"))
+    expect(page.get_by_text("The limit is still 3. The run has just ended.")).to_be_visible()
+    expect(limit).to_contain_text("3 at once")
+    expect(limit).not_to_have_class(re.compile("is-pending"))
+    runs.cancel(name)

@@ -55,7 +55,11 @@ def test_arrows_choose_a_command_and_enter_does_it(page: Page) -> None:
     page.keyboard.press("Control+k")
     field.fill("new run")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="New run")).to_be_visible()
+    expect(page.get_by_role("heading", name="New run")).to_be_visible()
+    page.keyboard.press("Control+k")
+    field.fill("costs")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Costs")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -112,6 +112,7 @@ def _scene(runs: Runs) -> Iterator[View]:
         yield View(f"conflicts-{state}", f"/{run}/conflicts", "main")
         yield View(f"report-{state}", f"/{run}/report", "main")
     yield View("costs", "/costs", "main")
+    yield View("new-run", "/new", ".cm-content")
     yield View("not-found", "/runs/none-such", "main")
 
 

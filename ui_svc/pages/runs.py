@@ -1,13 +1,21 @@
-"""The first page: every run, and a form to start one."""
+"""The pages over all runs: the list, a form to start one, and what they cost."""
 
 from nicegui import ui
 
-from ui_svc.components import RunsPage
+from ui_svc.components import CostsPage, NewRunPage, RunsPage
 
 
 def install() -> None:
-    """Serves the page at /."""
+    """Serves the pages at /, /new and /costs."""
 
     @ui.page("/", title="Heddle")
-    def page() -> None:
+    def runs() -> None:
         RunsPage()
+
+    @ui.page("/new", title="Heddle")
+    def new_run() -> None:
+        NewRunPage()
+
+    @ui.page("/costs", title="Heddle")
+    def costs() -> None:
+        CostsPage()

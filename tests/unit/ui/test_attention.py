@@ -74,3 +74,43 @@ def test_questions_come_before_failures_and_the_oldest_first() -> None:
     assert [item["kind"] for item in ordered] == ["question", "question", "task"]
     assert [item["time"] for item in ordered[:2]] == [800_000, 900_000]
     assert ordered[0]["title"] == "t"
+
+
+def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() -> None:
+    """It names whose budget is used up, so that it can be given a new one where it stands."""
+    run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
+    assert attention.is_halted(run)
+    assert not attention.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
+    reached = pb.BudgetReached(budget_usd_micros=5, spent_usd_micros=6, level=pb.BUDGET_LEVEL_EPIC)
+    item = attention.halt(run, pb.Event(run="runs/r", epic="pay", sequence=7, budget_reached=reached))
+    assert (item["kind"], item["of"], item["budget"], item["spent"]) == ("budget", "runs/r/epics/pay", 5, 6)
+    of_project = pb.BudgetReached(budget_usd_micros=5, level=pb.BUDGET_LEVEL_PROJECT)
+    assert attention.halt(run, pb.Event(run="runs/r", budget_reached=of_project))["of"] == ""
+
+
+def test_a_conflict_is_an_item_and_says_where_the_work_is() -> None:
+    """The run that failed by it is no second item."""
+    run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_FAILED)
+    epics = [
+        pb.Epic(
+            name="runs/r/epics/e", state=pb.EPIC_STATE_CONFLICTED, conflict_files=["a.py"], branch="heddle/e"
+        ),
+        pb.Epic(name="runs/r/epics/f", state=pb.EPIC_STATE_SUCCEEDED),
+    ]
+    (item,) = attention.conflicts(run, epics)
+    assert (item["kind"], item["saved"], item["reason"]) == (
+        "conflict",
+        "heddle/e",
+        "Its merge conflicts in a.py.",
+    )
+    assert not list(attention.failures(RunParts(run), NOW, told=True))
+
+
+def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() -> None:
+    """An agent that waits costs more than a failure that is over."""
+    items = [
+        {"kind": "task", "time": 1, "key": "a"},
+        {"kind": "budget", "time": 3, "key": "b"},
+        {"kind": "question", "time": 2, "key": "c"},
+    ]
+    assert [each["key"] for each in attention.oldest_first(items)] == ["c", "b", "a"]

@@ -8,12 +8,15 @@ const KEPT = "heddle-dismissed";
 // Failures that were looked at and put aside; older ones are history anyway.
 const MOST_KEPT = 500;
 
+// What stands still until somebody answers cannot be put aside.
+const WAITS = new Set(["question", "budget"]);
+
 const all = shallowRef([]);
 const dismissed = ref(readDismissed());
 // What was answered and is not true yet, by item: "allowing", "denying".
 const pending = reactive(new Map());
 
-export const items = computed(() => all.value.filter((item) => item.kind === "question" || !dismissed.value.has(item.key)));
+export const items = computed(() => all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)));
 
 // What the page itself is called.
 export const pageTitle = ref("Heddle");
@@ -22,7 +25,7 @@ let link = null;
 
 export function useAttention() {
   link ??= begin();
-  return { items, pending, status: link.status, answer, dismiss };
+  return { items, pending, status: link.status, waits: (item) => WAITS.has(item.kind), answer, dismiss };
 }
 
 function begin() {
@@ -35,11 +38,11 @@ function begin() {
   const take = (news) => {
     if (!news.items) return;
     all.value = news.items;
-    const questions = news.items.filter((item) => item.kind === "question");
-    const keys = new Set(questions.map((item) => item.key));
+    const asked = news.items.filter((item) => WAITS.has(item.kind));
+    const keys = new Set(asked.map((item) => item.key));
     for (const key of pending.keys()) if (!keys.has(key)) pending.delete(key);
     // What was there when the page opened is no news.
-    if (known) questions.filter((item) => !known.has(item.key)).forEach(notify);
+    if (known) asked.filter((item) => !known.has(item.key)).forEach(notify);
     known = keys;
   };
   return follow({ ask: "heddle_look_at_attention", event: "heddle_attention", room: "attention", onSnapshot: take, onFrame: take });
@@ -72,9 +75,10 @@ function readDismissed() {
 // Who looks at the page needs no notification; the browser shows one for all its tabs.
 function notify(item) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  const shown = new Notification(`${item.title} asks you`, { body: item.question, tag: item.key });
+  const words = item.kind === "budget" ? [`${item.title} is paused`, item.reason] : [`${item.title} asks you`, item.question];
+  const shown = new Notification(words[0], { body: words[1], tag: item.key });
   shown.onclick = () => {
     window.focus();
-    location.assign(href(`/${item.attempt}`));
+    location.assign(href(`/${item.attempt ?? item.run}`));
   };
 }

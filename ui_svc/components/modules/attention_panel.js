@@ -1,49 +1,15 @@
 // The count in the bar, and behind it the list of what waits for the operator.
 import { computed, nextTick, onMounted, onUnmounted, ref } from "vue";
-import { post } from "./api.js";
-import { Approval } from "./approval.js";
+import { Item } from "./attention_item.js";
 import { useAttention } from "./attention.js";
 import { offer } from "./commands.js";
 import { plural } from "./format.js";
 import { Icon } from "./icons.js";
-import { Ago, Empty } from "./parts.js";
-import { href } from "./paths.js";
-import { plain } from "./text.js";
+import { Empty } from "./parts.js";
 import { toast } from "./toasts.js";
 
-const Item = {
-  props: ["item", "attention"],
-  components: { Ago, Approval, Icon },
-  template: `
-    <li class="attention-item" :class="item.kind === 'question' ? 'tone-wait' : 'tone-bad'" tabindex="-1" :data-key="item.key">
-      <p class="attention-place"><a :href="address">{{ item.title }}</a><span v-if="item.epic_title" class="quiet">{{ item.epic_title }} · {{ item.run_title }}</span><span class="grow"></span><span class="quiet num"><Ago :time="item.time" /></span></p>
-      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message) => attention.answer(item, approved, message)" />
-      <template v-else>
-        <p class="attention-reason"><Icon name="cross" /><span><b>{{ item.kind === "run" ? "The run failed" : "Failed" }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
-        <div class="approval-buttons">
-          <button v-if="item.task" type="button" class="button small" :disabled="retrying" data-answer="retry" @click="retry"><Icon name="retry" />{{ retrying ? "Starting…" : "Retry" }}</button>
-          <button type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
-        </div>
-      </template>
-    </li>`,
-  setup(props) {
-    const retrying = ref(false);
-    async function retry() {
-      retrying.value = true;
-      try {
-        await post(`${props.item.task}:retry`);
-        toast(`${props.item.title} gets another attempt`);
-      } catch (problem) {
-        retrying.value = false;
-        toast(problem.message, "bad");
-      }
-    }
-    return { address: computed(() => href(`/${props.item.attempt ?? props.item.run}`)), plain, retry, retrying };
-  },
-};
-
 // What a key does to the item that has the focus: it presses that button.
-const ANSWERS = { a: "allow", d: "deny", m: "message", r: "retry", x: "dismiss" };
+const ANSWERS = { a: "allow", d: "deny", m: "message", r: "retry", b: "budget", x: "dismiss" };
 
 export const Attention = {
   components: { Empty, Icon, Item },
@@ -54,11 +20,11 @@ export const Attention = {
         <button v-if="mayAsk" type="button" class="button small ghost" @click="askToNotify">Notify me when I look elsewhere</button>
         <button type="button" class="icon-button" aria-label="Close" title="Close (Esc)" @click="dialog.close()"><Icon name="cross" /></button></header>
       <div class="attention-list" ref="list">
-        <ol v-if="count"><Item v-for="item in items" :key="item.key" :item="item" :attention="attention" /></ol>
-        <Empty v-else-if="attention.status.ready" icon="check" title="Nothing waits for you"><p>Questions of agents and what failed in the last day stand here, of all runs.</p></Empty>
-        <div v-else class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
+        <template v-for="group in groups" :key="group.word"><h3 class="attention-group">{{ group.word }} <b class="num">{{ group.items.length }}</b></h3><ol><Item v-for="item in group.items" :key="item.key" :item="item" :attention="attention" /></ol></template>
+        <Empty v-if="!count && attention.status.ready" icon="check" title="Nothing waits for you"><p>Questions of agents, used-up budgets, conflicts and what failed in the last day stand here, of all runs.</p></Empty>
+        <div v-else-if="!count" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
       </div>
-      <footer v-if="count" class="attention-keys quiet"><kbd>j</kbd><kbd>k</kbd> move <kbd>a</kbd> allow <kbd>d</kbd> deny <kbd>m</kbd> message <kbd>r</kbd> retry <kbd>x</kbd> dismiss <kbd>Enter</kbd> open</footer>
+      <footer v-if="count" class="attention-keys quiet"><kbd>j</kbd><kbd>k</kbd> move <kbd>a</kbd> allow <kbd>d</kbd> deny <kbd>m</kbd> message <kbd>r</kbd> retry <kbd>b</kbd> budget <kbd>x</kbd> dismiss <kbd>Enter</kbd> open</footer>
     </dialog>`,
   setup() {
     const attention = useAttention();
@@ -68,7 +34,13 @@ export const Attention = {
     const mayAsk = ref("Notification" in window && Notification.permission === "default");
     const items = attention.items;
     const count = computed(() => items.value.length);
-    const questions = computed(() => items.value.filter((item) => item.kind === "question").length);
+    const questions = computed(() => items.value.filter(attention.waits).length);
+    const groups = computed(() =>
+      [
+        { word: "Stands still until you answer", items: items.value.filter(attention.waits) },
+        { word: "Failed in the last day", items: items.value.filter((item) => !attention.waits(item)) },
+      ].filter((group) => group.items.length),
+    );
     const label = computed(() => (count.value ? `${plural(count.value, "thing waits", "things wait")} for you` : "Nothing waits for you"));
 
     async function open() {
@@ -112,7 +84,7 @@ export const Attention = {
     onMounted(() => document.addEventListener("keydown", onPageKey));
     onUnmounted(() => document.removeEventListener("keydown", onPageKey));
     return {
-      askToNotify, attention, count, dialog, items, label, list, mayAsk, onKey, open, questions, shown,
+      askToNotify, attention, count, dialog, groups, label, list, mayAsk, onKey, open, questions, shown,
       onClick: (event) => event.target === dialog.value && dialog.value.close(),
       onClose: (event) => event.target === dialog.value && (shown.value = false),
     };

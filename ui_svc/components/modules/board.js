@@ -1,43 +1,51 @@
 // A lane for each epic, those first that need somebody.
-import { computed, onMounted, onUnmounted, ref, watch } from "vue";
+import { computed, onMounted, onUnmounted, reactive, watch } from "vue";
+import { BoardTools, readChoice } from "./board_tools.js";
 import { Icon } from "./icons.js";
+import { LaneRow } from "./lane_row.js";
 import { Lane } from "./lane.js";
+import { Empty } from "./parts.js";
 import { GROUPS } from "./status.js";
 
-const Filters = {
-  props: ["lanes", "modelValue"],
-  emits: ["update:modelValue"],
-  components: { Icon },
-  template: `
-    <div class="filters" role="group" aria-label="Show">
-      <button v-for="group in groups" :key="group.key" type="button" class="chip" :class="'tone-' + group.tone" :aria-pressed="modelValue === group.key" @click="$emit('update:modelValue', modelValue === group.key ? '' : group.key)">
-        <Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.count }}</b>
-      </button>
-    </div>`,
-  setup: (props) => ({
-    groups: computed(() =>
-      GROUPS.map((group) => ({ ...group, count: props.lanes.filter((lane) => lane.group === group.key).length })).filter(
-        (group) => group.count,
-      ),
-    ),
-  }),
-};
+// What is over or not yet begun takes a row each, so that the page is for what goes on.
+const CALM = new Set(["queued", "done"]);
 
 export const Board = {
   props: ["store", "covered"],
   emits: ["open"],
-  components: { Filters, Lane },
+  components: { BoardTools, Empty, Icon, Lane, LaneRow },
   template: `
-    <Filters :lanes="lanes" v-model="only" />
-    <div class="lanes" @keydown="step">
-      <Lane v-for="lane in visible" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />
+    <BoardTools :lanes="lanes" :choice="choice" />
+    <div class="board" :class="'is-' + choice.density" @keydown="step">
+      <section v-for="group in groups" :key="group.key" class="board-group" :class="'tone-' + group.tone" :aria-label="group.word">
+        <h2 class="group-head"><Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.lanes.length }}</b></h2>
+        <div class="lanes" :class="{ 'is-slim': group.slim }">
+          <component :is="group.slim ? 'LaneRow' : 'Lane'" v-for="lane in group.lanes" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />
+        </div>
+      </section>
+      <Empty v-if="!groups.length" icon="search" title="No epic is like that"><p><button type="button" class="button" @click="clear">Show all epics</button></p></Empty>
     </div>`,
   setup(props) {
-    const only = ref("");
+    const choice = reactive(readChoice());
     const lanes = computed(() => props.store.lanes.value);
-    const visible = computed(() => lanes.value.filter((lane) => !only.value || lane.group === only.value));
+    const wanted = computed(() => {
+      const words = choice.q.toLowerCase().split(/\s+/).filter(Boolean);
+      if (!words.length) return lanes.value;
+      return lanes.value.filter((lane) => {
+        const epic = props.store.epics.get(lane.name);
+        const text = [epic.title, epic.key, ...props.store.tasksOf(lane.name).map((task) => `${task.title} ${task.agent}`)].join(" ").toLowerCase();
+        return words.every((word) => text.includes(word));
+      });
+    });
+    const groups = computed(() =>
+      GROUPS.filter((group) => !choice.only || group.key === choice.only)
+        .map((group) => ({ ...group, lanes: wanted.value.filter((lane) => lane.group === group.key), slim: choice.density === "compact" || CALM.has(group.key) }))
+        .filter((group) => group.lanes.length),
+    );
+    const clear = () => Object.assign(choice, { only: "", q: "" });
+    // The last of a group has gone on to another one.
     watch(lanes, () => {
-      if (!visible.value.length) only.value = "";
+      if (choice.only && !lanes.value.some((lane) => lane.group === choice.only)) choice.only = "";
     });
 
     function step(event) {
@@ -48,11 +56,12 @@ export const Board = {
       event.preventDefault();
     }
     const onKey = (event) => {
-      if (props.covered || event.defaultPrevented || event.target.closest?.("input, textarea, select, .card-link")) return;
+      if (props.covered || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest?.("input, textarea, select, dialog, .card-link")) return;
       if (event.key === "j" || event.key === "k") document.querySelector(".card-link")?.focus();
     };
     onMounted(() => addEventListener("keydown", onKey));
     onUnmounted(() => removeEventListener("keydown", onKey));
-    return { lanes, only, step, visible };
+    return { choice, clear, groups, lanes, step };
   },
 };

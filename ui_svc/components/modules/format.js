@@ -30,14 +30,34 @@ export const absolute = (time) => (time ? new Date(time).toLocaleString() : "");
 export const clockTime = (time) =>
   time ? new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }) : "";
 
-// A cost in millionths of a dollar. What has an unknown part is "at least" so much.
+// A cost in millionths of a dollar. What has an unknown part is "at least" so much,
+// and what a table of prices was needed for is "about" so much.
 export function money(usage) {
   if (!usage) return "";
   if (usage.cost === 0 && usage.cost_incomplete) return "price unknown";
-  const dollars = usage.cost / 1e6;
-  const digits = dollars !== 0 && dollars < 0.1 ? 3 : 2;
-  return `${usage.cost_incomplete ? "≥ " : ""}${usage.estimated ? "~" : ""}$${dollars.toFixed(digits)}`;
+  const mark = (usage.cost_incomplete ? "≥ " : "") + (usage.cost_estimated || usage.estimated ? "~" : "");
+  return mark + dollars(usage.cost);
 }
+
+export function dollars(micros) {
+  const value = micros / 1e6;
+  const digits = value !== 0 && Math.abs(value) < 0.1 ? 3 : 2;
+  return `${value < 0 ? "−" : ""}$${Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+// How long something will take: a guess has no use for seconds once there are minutes.
+export function roughly(seconds) {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 2880) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  return `${(seconds / 86400).toFixed(1)} days`;
+}
+
+// "user:ada" is Ada. Empty: nobody wrote it down.
+export const person = (actor) => (actor ?? "").replace(/^user:/, "");
+
+export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 export function count(value) {
   if (value < 10000) return value.toLocaleString("en-US");

@@ -77,6 +77,7 @@ export const Frame = {
         </a>
         <slot name="crumbs" />
         <span class="grow"></span>
+        <nav class="places" aria-label="Pages"><a v-for="each in places" :key="each.word" :href="each.href" :aria-current="each.here ? 'page' : undefined">{{ each.word }}</a></nav>
         <slot name="tools" />
         <Attention />
         <Live :status="status" />
@@ -88,5 +89,8 @@ export const Frame = {
       <main><slot /></main>
       <Toasts />
     </div>`,
-  setup: () => ({ home: href("/") }),
+  setup: () => ({
+    home: href("/"),
+    places: [["Runs", "/"], ["Costs", "/costs"]].map(([word, path]) => ({ word, href: href(path), here: location.pathname === href(path) })),
+  }),
 };

@@ -30,6 +30,8 @@ export const Palette = {
     const commands = computed(() => [
       ...offered(),
       { word: "All runs", hint: "Go to", icon: "branch", run: () => location.assign(href("/")) },
+      { word: "New run", hint: "Start", icon: "plus", run: () => location.assign(href("/new")) },
+      { word: "Costs", hint: "Of all projects and runs", icon: "coin", run: () => location.assign(href("/costs")) },
       ...runs.value.map((run) => ({ word: run.title, hint: `${status(RUN, run.state).word} · ${run.name.slice(5)}`, icon: "branch", run: () => location.assign(href(`/${run.name}`)) })),
     ]);
     const found = computed(() => matching(commands.value, query.value).slice(0, MOST_SHOWN));

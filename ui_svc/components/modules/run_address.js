@@ -5,6 +5,8 @@ export const VIEWS = [
   { key: "board", word: "Board" },
   { key: "timeline", word: "Timeline" },
   { key: "changes", word: "Changes" },
+  { key: "conflicts", word: "Conflicts" },
+  { key: "report", word: "Report" },
 ];
 
 // `session` is the resource name of a task or attempt; empty: none is open.

@@ -1,16 +1,19 @@
 // The head of a run's page: what it is, how far, and the controls of the whole.
-import { computed, ref } from "vue";
+import { computed, ref, watch } from "vue";
 import { post } from "./api.js";
+import { Budget } from "./budget.js";
 import { offer } from "./commands.js";
-import { money } from "./format.js";
+import { Eta } from "./eta.js";
+import { person } from "./format.js";
 import { Icon } from "./icons.js";
-import { Ask, Elapsed, Progress, Status } from "./parts.js";
+import { Parallel } from "./parallel.js";
+import { Ago, Ask, Elapsed, Progress, Status } from "./parts.js";
 import { RUN, RUN_ENDED, status } from "./status.js";
 import { toast } from "./toasts.js";
 
 export const Header = {
   props: ["store"],
-  components: { Ask, Elapsed, Icon, Progress, Status },
+  components: { Ago, Ask, Budget, Elapsed, Eta, Parallel, Icon, Progress, Status },
   template: `
     <div class="run-head">
       <div class="run-line">
@@ -19,7 +22,9 @@ export const Header = {
         <span v-if="run.reason" class="run-reason">{{ run.reason }}</span>
         <span class="grow"></span>
         <div v-if="!ended" class="run-controls">
-          <button v-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
+          <Parallel :run="run" />
+          <span v-if="asked" class="button small is-pending" role="status"><Icon name="spinner" />{{ asked === "pause" ? "Pausing…" : "Resuming…" }}</span>
+          <button v-else-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
           <button v-else type="button" class="button small" title="Running agents go on; no new task starts" @click="change('pause')"><Icon name="pause" />Pause</button>
           <Ask label="Cancel run" icon="stop" question="Stop every agent and end the run?" yes="Cancel run" :pending="run.state === 'cancelling' || cancelling" pending-label="Cancelling…" :act="cancel" />
         </div>
@@ -28,20 +33,27 @@ export const Header = {
         <Progress :tasks="run.tasks" />
         <span class="num"><b>{{ run.tasks.accepted }}</b> of {{ run.tasks.total }} tasks</span>
         <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
-        <span class="num" title="Cost of the run so far">{{ money(run.usage) }}</span>
+        <Eta :run="run" />
+        <Budget :run="run" />
+        <span class="quiet run-by"><template v-if="person(run.creator)">by {{ person(run.creator) }}, </template><Ago :time="run.created" /></span>
       </div>
       <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
     </div>`,
   setup(props) {
     const run = computed(() => props.store.run.value);
     const cancelling = ref(false);
+    // What was asked for and is not true yet: "pause", "resume".
+    const asked = ref("");
     async function change(word) {
+      asked.value = word;
       try {
         await post(`${props.store.name}:${word}`);
       } catch (problem) {
+        asked.value = "";
         toast(problem.message, "bad");
       }
     }
+    watch(() => run.value.state, () => (asked.value = ""));
     async function cancel() {
       cancelling.value = true;
       try {
@@ -57,10 +69,11 @@ export const Header = {
     });
     return {
       run,
+      asked,
       cancelling,
       change,
       cancel,
-      money,
+      person,
       state: computed(() => status(RUN, run.value.state)),
       ended: computed(() => RUN_ENDED.has(run.value.state)),
     };

@@ -1,15 +1,17 @@
-// The page of one run: its board, timeline or changes, and over it the session that the address names.
+// The page of one run: its board, timeline, changes, conflicts or report, and over it the session that the address names.
 import { computed, onMounted, onUnmounted, reactive, watchEffect } from "vue";
 import { pageTitle } from "./attention.js";
 import { Board } from "./board.js";
 import { Changes } from "./changes.js";
 import { offer } from "./commands.js";
+import { Conflicts } from "./conflicts.js";
 import { Frame } from "./frame.js";
 import { Icon } from "./icons.js";
 import { MissingSession } from "./missing_session.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
 import { ReplayBar } from "./replay_bar.js";
+import { Report } from "./report.js";
 import { addressOf, readAddress, VIEWS } from "./run_address.js";
 import { Header } from "./run_header.js";
 import { useRunReplay } from "./run_replay.js";
@@ -18,7 +20,7 @@ import { SessionModal } from "./session_modal.js";
 import { status, TASK } from "./status.js";
 import { Timeline } from "./timeline.js";
 
-const PAGES = { board: Board, timeline: Timeline, changes: Changes };
+const PAGES = { board: Board, timeline: Timeline, changes: Changes, conflicts: Conflicts, report: Report };
 
 export default {
   props: { run: String },
@@ -96,10 +98,19 @@ export default {
         .filter((task) => task.attempt)
         .map((task) => ({ word: task.title, hint: `${status(TASK, task.state).word} · ${live.epics.get(task.epic)?.title}`, icon: "terminal", run: () => (at.session ? replace : open)(task.attempt.name) })),
     ]);
-    onMounted(() => addEventListener("popstate", onPop));
+    const onKey = (event) => {
+      const view = VIEWS[Number(event.key) - 1];
+      if (!view || at.session || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (!event.target.closest?.("input, textarea, select") && view.key !== at.view) go({ view: view.key }, "pushState");
+    };
+    onMounted(() => {
+      addEventListener("popstate", onPop);
+      addEventListener("keydown", onKey);
+    });
     onUnmounted(() => {
       removeEventListener("popstate", onPop);
       live.close();
+      removeEventListener("keydown", onKey);
     });
     watchEffect(() => (pageTitle.value = `${live.run.value?.title ?? props.run} – Heddle`));
     return { addressOf: (view) => addressOf(name, { view, moment: at.moment }), at, close, home: href("/"), open, page: computed(() => PAGES[at.view] ?? Board), live, replace, replay, session, showTab, showView, store, VIEWS };

@@ -1,45 +1,24 @@
-// The first page: every run, and a form to start one.
+// The first page: every run, live.
 import { computed, onMounted, onUnmounted, ref, shallowReactive } from "vue";
 import { get } from "./api.js";
 import { pageTitle } from "./attention.js";
-import { offer } from "./commands.js";
 import { follow } from "./follow.js";
-import { money } from "./format.js";
 import { Frame } from "./frame.js";
 import { Icon } from "./icons.js";
-import { NewRun } from "./new_run.js";
-import { Ago, Elapsed, Empty, Progress, Status } from "./parts.js";
+import { Empty } from "./parts.js";
 import { href } from "./paths.js";
 import { ORDERS, PAGE, useChoice } from "./runs_choice.js";
-import { RUN, status } from "./status.js";
+import { Row } from "./runs_row.js";
 import { toast } from "./toasts.js";
 
 // More than so many are for the command line.
 const MOST_RUNS = 20000;
 
-const Row = {
-  props: ["run"],
-  components: { Ago, Elapsed, Progress, Status },
-  template: `
-    <li class="run-row" :class="'tone-' + state.tone">
-      <div class="run-name">
-        <a class="card-link" :href="href('/' + run.name)">{{ run.title }}</a>
-        <span class="quiet run-id">{{ run.name.slice(5) }}</span>
-      </div>
-      <div class="run-state"><Status :of="state" /><span v-if="run.tasks.waiting" class="status tone-wait"><b class="num">{{ run.tasks.waiting }}</b> waiting for you</span><span v-else-if="run.reason" class="quiet run-why" :title="run.reason">{{ run.reason }}</span></div>
-      <div class="run-bar"><Progress :tasks="run.tasks" /><span class="num quiet">{{ run.tasks.accepted }}/{{ run.tasks.total }}</span></div>
-      <span class="num run-took" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
-      <span class="num run-cost" title="Cost">{{ run.usage.cost || run.usage.cost_incomplete ? money(run.usage) : "–" }}</span>
-      <span class="run-age quiet"><Ago :time="run.created" /></span>
-    </li>`,
-  setup: (props) => ({ href, money, state: computed(() => status(RUN, props.run.state)) }),
-};
-
 export default {
-  components: { Empty, Frame, Icon, NewRun, Row },
+  components: { Empty, Frame, Icon, Row },
   template: `
     <Frame :status="link.status">
-      <template #tools><button type="button" class="button small primary" @click="creating = true"><Icon name="plus" />New run</button></template>
+      <template #tools><a class="button small primary" :href="newRun"><Icon name="plus" />New run</a></template>
       <div class="page">
         <h1 class="page-title">Runs</h1>
         <Empty v-if="link.status.failure && !runs.size" icon="broken" title="The runs cannot be read"><p>{{ link.status.failure }}</p></Empty>
@@ -48,7 +27,7 @@ export default {
           <p v-if="link.status.stale">Start Heddle with <code>heddle up</code>. This page notices by itself.</p>
           <template v-else>
             <p>A run carries out a plan on one of your repositories: its epics in parallel, each in a worktree of its own, and you watch every agent here.</p>
-            <p><button type="button" class="button primary" @click="creating = true"><Icon name="plus" />Start the first run</button></p>
+            <p><a class="button primary" :href="newRun"><Icon name="plus" />Start the first run</a></p>
             <p class="quiet">or in a terminal</p>
             <pre class="command" tabindex="0">heddle run plan.yaml --repo .</pre>
           </template>
@@ -61,7 +40,7 @@ export default {
             <select v-model="choice.sort" class="tool-filter" aria-label="Order"><option v-for="order in ORDERS" :key="order.key" :value="order.key">{{ order.word }}</option></select>
           </div>
           <ol v-if="shown.length" class="run-list" @keydown="step"><Row v-for="run in shown" :key="run.name" :run="run" /></ol>
-          <Empty v-else icon="search" title="No run is like that"><p>Search looks at titles, names, repositories and reasons.</p><p><button type="button" class="button" @click="clear">Show all runs</button></p></Empty>
+          <Empty v-else icon="search" title="No run is like that"><p>Search looks at titles, names, repositories, reasons and who started them.</p><p><button type="button" class="button" @click="clear">Show all runs</button></p></Empty>
           <nav v-if="pages > 1" class="pager" aria-label="Pages">
             <button type="button" class="button small" :disabled="page === 1" @click="turnTo(page - 1)"><Icon name="left" />Previous</button>
             <span class="num quiet" role="status">{{ ((page - 1) * PAGE + 1).toLocaleString("en-US") }}–{{ Math.min(page * PAGE, chosen.length).toLocaleString("en-US") }} of {{ chosen.length.toLocaleString("en-US") }}{{ reading ? " so far" : "" }}</span>
@@ -69,7 +48,6 @@ export default {
           </nav>
         </template>
       </div>
-      <NewRun v-if="creating" @close="creating = false" />
     </Frame>`,
   setup() {
     const runs = shallowReactive(new Map());
@@ -118,22 +96,21 @@ export default {
       event.preventDefault();
     }
     const link = follow({ ask: "heddle_look_at_runs", event: "heddle_runs", room: "runs", onSnapshot: begin, onFrame: take });
-    const creating = ref(false);
+    const newRun = href("/new");
     pageTitle.value = "Runs – Heddle";
     const onKey = (event) => {
-      if (creating.value || event.defaultPrevented || event.target.closest?.("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "n") creating.value = true;
+      if (event.defaultPrevented || event.target.closest?.("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "n") location.assign(newRun);
       else if (event.key === "/") input.value?.focus();
       else if (event.key === "j" || event.key === "k") document.querySelector(".run-row .card-link")?.focus();
       else return;
       event.preventDefault();
     };
-    offer(() => [{ word: "New run", hint: "Start", icon: "plus", run: () => (creating.value = true) }]);
     onMounted(() => addEventListener("keydown", onKey));
     onUnmounted(() => {
       removeEventListener("keydown", onKey);
       link.stop();
     });
-    return { ...list, clear, creating, input, link, onEsc, ORDERS, PAGE, reading, runs, step, turnTo };
+    return { ...list, clear, input, newRun, link, onEsc, ORDERS, PAGE, reading, runs, step, turnTo };
   },
 };

@@ -17,12 +17,16 @@ const need = (run) => (run.tasks.waiting ? 2 : RUN_ENDED.has(run.state) ? 0 : 1)
 const newest = (a, b) => b.created - a.created;
 const length = (run) => (run.started ? (run.ended ?? Date.now()) - run.started : 0);
 
+// What has ended, or cannot be told of, comes last.
+const left = (run) => (RUN_ENDED.has(run.state) ? Infinity : (run.forecast?.remaining ?? Number.MAX_VALUE));
+
 export const ORDERS = [
   { key: "", word: "Active first", by: (a, b) => need(b) - need(a) || newest(a, b) },
   { key: "newest", word: "Newest first", by: newest },
   { key: "oldest", word: "Oldest first", by: (a, b) => newest(b, a) },
   { key: "cost", word: "Most expensive first", by: (a, b) => b.usage.cost - a.usage.cost || newest(a, b) },
   { key: "time", word: "Longest first", by: (a, b) => length(b) - length(a) || newest(a, b) },
+  { key: "left", word: "Least left first", by: (a, b) => (left(a) === left(b) ? newest(a, b) : left(a) - left(b)) },
   { key: "name", word: "By name", by: (a, b) => a.title.localeCompare(b.title) || newest(a, b) },
 ];
 
@@ -42,7 +46,7 @@ export function useChoice(runs) {
     const all = [...runs.values()];
     if (!words.length) return all;
     return all.filter((run) => {
-      const text = `${run.title} ${run.name} ${run.project} ${run.reason}`.toLowerCase();
+      const text = `${run.title} ${run.name} ${run.project} ${run.reason} ${run.creator ?? ""}`.toLowerCase();
       return words.every((word) => text.includes(word));
     });
   });

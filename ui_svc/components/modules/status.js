@@ -51,6 +51,16 @@ export const RUN = {
   cancelled: of("Cancelled", "stop", "quiet"),
 };
 
+// How far a branch has come on its way into its target.
+export const MERGE = {
+  working: of("Working", "circle", "quiet"),
+  queued: of("Queued", "circle", "quiet"),
+  merging: of("Merging", "merge", "run"),
+  conflicted: of("Conflict", "merge", "bad"),
+  merged: of("Merged", "check", "ok"),
+  unmerged: of("Not merged", "stop", "quiet"),
+};
+
 const UNKNOWN = of("Unknown", "circle", "quiet");
 
 export const status = (table, state) => table[state] ?? UNKNOWN;

@@ -1,0 +1,25 @@
+"""How busy an agent was lately, as a card draws it. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+# Seconds of one span, and how many of them are kept: three minutes.
+SPAN: Final = 5
+KEPT: Final = 36
+
+
+def counted(before: Sequence[int], before_time: int, times: Sequence[int]) -> list[int]:
+    """Returns the counts of the spans up to that of the newest of `times`.
+
+    `before` ends with the span of `before_time`. All times are seconds since 1970,
+    `times` those of new events, of which there is at least one. A clock that went
+    back counts for the newest span.
+    """
+    last = before_time // SPAN if before else min(times) // SPAN - 1
+    newest = max(last, max(times) // SPAN)
+    counts = [*before, *[0] * min(newest - last, KEPT)][-KEPT:]
+    for time in times:
+        place = len(counts) - 1 - max(0, newest - time // SPAN)
+        if place >= 0:
+            counts[place] += 1
+    return counts

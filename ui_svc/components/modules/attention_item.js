@@ -1,0 +1,97 @@
+// One thing that waits for the operator, with what they can do about it where it stands.
+import { computed, nextTick, ref } from "vue";
+import { post } from "./api.js";
+import { Approval } from "./approval.js";
+import { dollars } from "./format.js";
+import { Icon } from "./icons.js";
+import { Ago } from "./parts.js";
+import { href } from "./paths.js";
+import { plain } from "./text.js";
+import { toast } from "./toasts.js";
+
+const KINDS = {
+  task: { word: "Failed", icon: "cross", tone: "bad" },
+  run: { word: "The run failed", icon: "cross", tone: "bad" },
+  conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
+  budget: { word: "Paused", icon: "coin", tone: "wait" },
+  question: { word: "Asks you", icon: "hand", tone: "wait" },
+};
+
+// A new budget, in dollars: at first as much again as there was.
+const NewBudget = {
+  props: ["item"],
+  components: { Icon },
+  template: `
+    <form class="budget-form" @submit.prevent="give" @keydown.esc.stop.prevent="$emit('close')">
+      <label class="visually-hidden" :for="id">New budget in US dollars</label><span>$</span><input :id="id" ref="input" v-model.number="amount" class="approval-message num" type="number" min="0.01" step="any" required />
+      <button type="submit" class="button small primary" :disabled="asked"><Icon name="play" />{{ asked ? "Resuming…" : "Go on with that" }}</button>
+    </form>`,
+  emits: ["close"],
+  setup(props) {
+    const amount = ref(Number(((props.item.spent + props.item.budget) / 1e6).toFixed(2)) || 1);
+    const asked = ref(false);
+    const input = ref(null);
+    nextTick(() => input.value?.select());
+    async function give() {
+      asked.value = true;
+      const of = props.item.of === props.item.run ? "" : props.item.of;
+      try {
+        await post(`${props.item.run}:resume`, { budget: Math.round(amount.value * 1e6), budget_of: of });
+        toast(`${props.item.title} goes on, with ${dollars(amount.value * 1e6)} in all`);
+      } catch (problem) {
+        asked.value = false;
+        toast(`${props.item.title} is still paused. ${problem.message}`, "bad");
+      }
+    }
+    return { amount, asked, give, id: `budget-${props.item.key}`, input };
+  },
+};
+
+export const Item = {
+  props: ["item", "attention"],
+  components: { Ago, Approval, Icon, NewBudget },
+  template: `
+    <li class="attention-item" :class="'tone-' + kind.tone" tabindex="-1" :data-key="item.key">
+      <p class="attention-place"><a :href="address">{{ item.title }}</a><span class="quiet">{{ place }}</span><span class="grow"></span><span class="quiet num"><Ago :time="item.time" /></span></p>
+      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message) => attention.answer(item, approved, message)" />
+      <template v-else>
+        <p class="attention-reason"><Icon :name="kind.icon" /><span><b>{{ kind.word }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
+        <p v-if="item.saved" class="quiet attention-saved">Nothing is lost: the work is on <code>{{ item.saved }}</code>. Mend the branch, then merge it again.</p>
+        <NewBudget v-if="giving" :item="item" @close="giving = false" />
+        <div v-else class="approval-buttons">
+          <button v-if="again" type="button" class="button small" :disabled="asked" data-answer="retry" @click="retry"><Icon name="retry" />{{ asked ? "Starting…" : again.word }}</button>
+          <button v-if="item.kind === 'budget' && item.of" type="button" class="button small primary" data-answer="budget" @click="giving = true">Give a new budget…</button>
+          <button v-if="item.kind !== 'budget'" type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
+        </div>
+      </template>
+    </li>`,
+  setup(props) {
+    const asked = ref(false);
+    const giving = ref(false);
+    const again = computed(() => {
+      if (props.item.task) return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
+      if (props.item.kind === "conflict") return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
+      return null;
+    });
+    async function retry() {
+      asked.value = true;
+      try {
+        await post(again.value.path);
+        toast(`${props.item.title} ${again.value.said}`);
+      } catch (problem) {
+        asked.value = false;
+        toast(problem.message, "bad");
+      }
+    }
+    return {
+      address: computed(() => href(`/${props.item.attempt ?? props.item.run}`)),
+      again,
+      asked,
+      giving,
+      kind: computed(() => KINDS[props.item.kind]),
+      place: computed(() => [props.item.epic_title, props.item.run_title].filter((each) => each && each !== props.item.title).join(" · ")),
+      plain,
+      retry,
+    };
+  },
+};

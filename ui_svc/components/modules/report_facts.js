@@ -1,0 +1,97 @@
+// What a report says of a run, out of its epics and tasks and of the milestones of its log. Pure.
+import { plural } from "./format.js";
+import { EPIC, status, TASK } from "./status.js";
+
+export function gather(store, turns) {
+  const epics = [...store.epics.values()].sort((a, b) => a.index - b.index);
+  const tasks = epics.flatMap((epic) => store.tasksOf(epic.name).map((task) => ({ ...task, epicTitle: epic.title })));
+  const accepted = tasks.filter((task) => task.state === "accepted");
+  const pending = tasks.filter((task) => task.state === "pending");
+  return {
+    ahead: pending.length && `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started: of ${[...new Set(pending.map((task) => task.epicTitle))].join(", ")}.`,
+    answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user")).length,
+    done: epics
+      .map((epic) => ({
+        key: epic.key,
+        title: epic.title,
+        state: status(EPIC, epic.state),
+        merge: epic.merge_commit,
+        tasks: accepted.filter((task) => task.epic === epic.name).map((task) => ({ ...task, tests: testsOf(task.attempt) })),
+      }))
+      .filter((epic) => epic.tasks.length),
+    lines: linesOf(accepted),
+    merges: mergesOf(store, turns),
+    notDone: [...epics.filter((epic) => epic.state === "conflicted").map(conflict), ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open)],
+    tests: total(accepted),
+  };
+}
+
+function conflict(epic) {
+  return {
+    key: epic.name,
+    state: status(EPIC, epic.state),
+    title: epic.title,
+    place: "the whole epic",
+    why: `Its merge conflicts in ${epic.conflict_files.join(", ")}`,
+    saved: epic.branch,
+    next: "Mend the branch, then merge it again.",
+  };
+}
+
+const NEXT = { waiting: "It waits for your answer.", failed: "Retry it, or skip it.", running: "An agent is working on it." };
+
+function open(task) {
+  return {
+    key: task.name,
+    state: status(TASK, task.state),
+    title: task.title,
+    place: task.epicTitle,
+    why: task.reason || (task.state === "failed" ? task.attempt?.reason : ""),
+    saved: task.attempt?.kept_ref,
+    next: NEXT[task.state],
+  };
+}
+
+const testsIn = (attempt) =>
+  (attempt?.checks ?? []).reduce(
+    (all, { tests }) => (tests ? { passed: all.passed + tests.passed, failed: all.failed + tests.failed, some: true } : all),
+    { passed: 0, failed: 0, some: false },
+  );
+
+// Where a check counts no tests, whether it passed says as much.
+function testsOf(attempt) {
+  const { passed, failed, some } = testsIn(attempt);
+  if (some) return failed ? `${passed} passed, ${failed} failed` : `${passed} passed`;
+  const checks = attempt?.checks ?? [];
+  return checks.length ? `${checks.filter((check) => check.ok).length} of ${plural(checks.length, "check")}` : "no checks";
+}
+
+function total(tasks) {
+  const sums = tasks.map((task) => testsIn(task.attempt)).filter((each) => each.some);
+  if (!sums.length) return "none counted";
+  // Each task runs the tests of all before it, so they do not add up.
+  const most = Math.max(...sums.map((each) => each.passed));
+  const failed = sums.reduce((all, each) => all + each.failed, 0);
+  return failed ? `${most} passed, ${failed} failed` : `${most} passed`;
+}
+
+function linesOf(tasks) {
+  const sum = (key) => tasks.reduce((all, task) => all + (task.attempt.diff?.[key] ?? 0), 0);
+  return `+${sum("insertions").toLocaleString("en-US")} −${sum("deletions").toLocaleString("en-US")}`;
+}
+
+function mergesOf(store, turns) {
+  const run = store.run.value;
+  return turns
+    .filter((turn) => turn.type === "merge_finished" || turn.type === "merge_conflicted")
+    .map((turn) => {
+      const ok = turn.type === "merge_finished";
+      return {
+        ok,
+        time: turn.time,
+        title: turn.epic ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic) : run.title,
+        words: ok ? `merged into ${turn.target_branch}` : `conflicts with ${turn.target_branch} in ${(turn.files ?? []).join(", ")}`,
+        advice: turn.advice,
+      };
+    });
+}

@@ -1,0 +1,55 @@
+// A report as one file that needs nothing else: what is on the page, with its pictures and its looks inside.
+
+// Nothing in it can run or reach out, wherever it is opened.
+const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+export async function saveReport(paper, run) {
+  const copy = paper.cloneNode(true);
+  const shown = [...paper.querySelectorAll("img")];
+  const copied = [...copy.querySelectorAll("img")];
+  for (const [place, picture] of shown.entries()) {
+    copied[place].removeAttribute("loading");
+    copied[place].src = await inlined(picture.src);
+  }
+  // Links into the web app lead nowhere from a file: they become addresses of it.
+  for (const link of copy.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), location.href).href;
+  const page = document.implementation.createHTMLDocument(`${run.title}: run report`);
+  page.documentElement.lang = "en-US";
+  const add = (tag, attributes, text = "") => {
+    const it = page.createElement(tag);
+    Object.entries(attributes).forEach(([name, value]) => it.setAttribute(name, value));
+    it.textContent = text;
+    page.head.append(it);
+  };
+  page.head.prepend(Object.assign(page.createElement("meta"), { content: POLICY }));
+  page.head.firstChild.setAttribute("http-equiv", "Content-Security-Policy");
+  add("meta", { charset: "utf-8" });
+  add("meta", { name: "viewport", content: "width=device-width" });
+  add("style", {}, await looks());
+  page.body.className = "heddle";
+  page.body.append(page.importNode(copy, true));
+  const file = new Blob([`<!doctype html>\n${page.documentElement.outerHTML}`], { type: "text/html" });
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: `${run.name.slice(5)}-report.html` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function inlined(url) {
+  const answer = await fetch(url);
+  // A picture whose worker is away leaves its caption.
+  if (!answer.ok) return "data:,";
+  const bytes = await answer.blob();
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(bytes);
+  });
+}
+
+// The design's own sheets.
+async function looks() {
+  const sheets = [...document.querySelectorAll('link[rel="stylesheet"]')].filter((link) => new URL(link.href).pathname.includes("/static/"));
+  const texts = await Promise.all(sheets.map(async (link) => (await fetch(link.href)).text()));
+  return texts.join("\n");
+}

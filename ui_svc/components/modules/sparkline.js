@@ -1,0 +1,41 @@
+// How busy an agent was in the last minutes: a bar for each few seconds, the newest on the right.
+import { computed } from "vue";
+import { now } from "./clock.js";
+
+// As the scheduler counts.
+const SECONDS = 5;
+const BARS = 36;
+const WIDTH = 3;
+const HEIGHT = 16;
+
+export const Sparkline = {
+  // counts: how many events each span had, up to the one that `last`, a time, lies in.
+  props: ["counts", "last", "live"],
+  template: `
+    <svg v-if="path" class="spark" :class="{ 'is-live': live }" :viewBox="'0 0 ' + width + ' ' + HEIGHT" :width="width" :height="HEIGHT" role="img" :aria-label="label"><title>{{ label }}</title><path :d="path" /></svg>`,
+  setup(props) {
+    const spanOf = (time) => Math.floor(time / 1000 / SECONDS);
+    const counts = computed(() => {
+      const last = spanOf(props.last);
+      // What is over stands still; what is live moves on with the clock.
+      const end = props.live ? Math.max(last, spanOf(now.value)) : last;
+      return Array.from({ length: BARS }, (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0);
+    });
+    const path = computed(() => {
+      if (!props.counts.length) return "";
+      const most = Math.max(4, ...counts.value);
+      return counts.value
+        .map((count, place) => {
+          // The root lets a quiet agent be seen beside a flood.
+          const height = count ? Math.max(2, Math.sqrt(count / most) * HEIGHT) : 1;
+          return `M${place * WIDTH} ${HEIGHT}v-${height.toFixed(1)}h${WIDTH - 1}v${height.toFixed(1)}z`;
+        })
+        .join("");
+    });
+    const label = computed(() => {
+      const minute = counts.value.slice(-60 / SECONDS).reduce((all, count) => all + count, 0);
+      return `Activity of the last ${(BARS * SECONDS) / 60} minutes; ${minute} events in the last one`;
+    });
+    return { HEIGHT, label, path, width: BARS * WIDTH };
+  },
+};

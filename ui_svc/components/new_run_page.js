@@ -1,0 +1,1 @@
+export { default } from "heddle/new_run.js";

@@ -1,0 +1,53 @@
+"""What the browser gets of each message: small plain values, ready for JSON.
+
+Times are milliseconds since 1970, durations seconds, money millionths of a US
+dollar; enums are lower-case words. An absent value is None or left out.
+"""
+
+from ui_svc.views.checks import check, whole_check
+from ui_svc.views.conflicts import conflicts
+from ui_svc.views.costs import cost
+from ui_svc.views.events import TARGET_CHARACTERS, approval, event, tool, turn
+from ui_svc.views.resources import (
+    attempt,
+    epic,
+    forecast,
+    listed_run,
+    run,
+    summary,
+    task,
+    whole_attempt,
+    whole_task,
+    worker,
+)
+from ui_svc.views.values import View, counts, diff_stat, payload, seconds, time, usage, word
+
+__all__ = [
+    "TARGET_CHARACTERS",
+    "View",
+    "approval",
+    "attempt",
+    "check",
+    "conflicts",
+    "cost",
+    "counts",
+    "diff_stat",
+    "epic",
+    "event",
+    "forecast",
+    "listed_run",
+    "payload",
+    "run",
+    "seconds",
+    "summary",
+    "task",
+    "time",
+    "tool",
+    "turn",
+    "usage",
+    "whole_attempt",
+    "whole_check",
+    "whole_task",
+    "word",
+    "worker",
+]

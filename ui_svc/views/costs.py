@@ -1,0 +1,18 @@
+"""What projects, runs, epics, tasks and sessions have cost."""
+
+from heddle import pb
+from ui_svc.views.values import View, time, usage
+
+
+def cost(message: pb.Cost) -> View:
+    """Returns one line of costs with its usage by model; `budget` None: no limit."""
+    return {
+        "name": message.name,
+        "title": message.title,
+        "usage": usage(message.usage),
+        "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
+        "reserved": message.reserved_usd_micros,
+        "started": time(message, "start_time"),
+        "agent": message.agent,
+        "project": message.project,
+    }

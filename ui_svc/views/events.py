@@ -1,0 +1,57 @@
+"""Events of both logs, and what a card shows of them."""
+
+from heddle import pb
+from ui_svc.views.checks import check
+from ui_svc.views.values import View, payload, time, word
+
+# A card shows the end of a tool's input as one line; the modal reads the whole.
+TARGET_CHARACTERS = 300
+
+
+def event(message: pb.Event) -> View:
+    """Returns an event; `type` is the name of its payload."""
+    name = message.WhichOneof("payload")
+    view: View = {
+        "sequence": message.sequence,
+        "time": time(message, "time"),
+        "actor": message.actor,
+        "type": name,
+    }
+    if name is not None:
+        view.update(payload(getattr(message, name)))
+    return view
+
+
+def turn(message: pb.Event) -> View:
+    """Returns an event of a run's log with the keys of what it belongs to; a check as a card shows it."""
+    told = event(message)
+    if message.HasField("check_finished"):
+        told = {key: told[key] for key in ("sequence", "time", "actor", "type")} | check(
+            message.check_finished
+        )
+    return {
+        **told,
+        "epic": message.epic,
+        "task": message.task,
+        "attempt": message.attempt,
+    }
+
+
+def tool(message: pb.ToolStarted) -> View:
+    """Returns a tool call for a card: what it is and what it touches."""
+    return {
+        "id": message.tool_call_id,
+        "name": message.name,
+        "target": message.target[:TARGET_CHARACTERS],
+        "kind": word(pb.ToolKind.DESCRIPTOR, message.kind),
+    }
+
+
+def approval(message: pb.ApprovalRequested) -> View:
+    """Returns a question to the operator."""
+    return {
+        "id": message.approval_id,
+        "question": message.question,
+        "tool": message.tool,
+        "target": message.target,
+    }

@@ -1,0 +1,154 @@
+"""Runs, epics, tasks, attempts and workers."""
+
+from heddle import pb
+from ui_svc.views.checks import check, whole_check
+from ui_svc.views.events import approval, tool
+from ui_svc.views.values import View, counts, diff_stat, seconds, time, usage, word
+
+
+def run(message: pb.Run) -> View:
+    """Returns a run with its counts and money."""
+    return {
+        "name": message.name,
+        "title": message.title,
+        "state": word(pb.RunState.DESCRIPTOR, message.state),
+        "reason": message.reason,
+        "project": message.project,
+        "base_ref": message.base_ref,
+        "base_commit": message.base_commit,
+        "branch": message.branch,
+        "merge_into": message.merge_into,
+        "max_parallel": message.max_parallel,
+        "tasks": counts(message.tasks),
+        "epic_count": message.epic_count,
+        "usage": usage(message.usage),
+        "created": time(message, "create_time"),
+        "started": time(message, "start_time"),
+        "ended": time(message, "end_time"),
+        "sequence": message.sequence,
+        "creator": message.creator,
+        "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
+    }
+
+
+def forecast(message: pb.Forecast) -> View:
+    """Returns what is left of a run; `remaining` is None where nothing can be said yet."""
+    known = message.HasField("remaining")
+    return {
+        "remaining": seconds(message.remaining) if known else None,
+        "at_least": seconds(message.at_least) if known else None,
+        "critical_path": list(message.critical_path),
+        "measured": message.measured_tasks,
+    }
+
+
+def listed_run(message: pb.Run) -> View:
+    """Returns a run for the list: without its usage by model."""
+    view = run(message)
+    view["usage"].pop("models", None)
+    return view
+
+
+def epic(message: pb.Epic) -> View:
+    """Returns an epic without its tasks."""
+    return {
+        "name": message.name,
+        "key": message.key,
+        "title": message.title,
+        "index": message.index,
+        "state": word(pb.EpicState.DESCRIPTOR, message.state),
+        "reason": message.reason,
+        "depends_on": list(message.depends_on),
+        "touches": list(message.touches),
+        "branch": message.branch,
+        "worktree": message.worktree_path,
+        "worker": message.worker,
+        "head_commit": message.head_commit,
+        "merge_commit": message.merge_commit,
+        "conflict_files": list(message.conflict_files),
+        "tasks": counts(message.tasks),
+        "usage": usage(message.usage),
+        "started": time(message, "start_time"),
+        "ended": time(message, "end_time"),
+    }
+
+
+def task(message: pb.Task) -> View:
+    """Returns a task for the board: with its newest attempt, without its prompt."""
+    return {
+        "name": message.name,
+        "epic": message.name.rpartition("/tasks/")[0],
+        "key": message.key,
+        "title": message.title,
+        "position": message.position,
+        "state": word(pb.TaskState.DESCRIPTOR, message.state),
+        "reason": message.reason,
+        "agent": message.agent,
+        "attempts": message.attempt_count,
+        "commit": message.commit,
+        "attempt": attempt(message.latest_attempt) if message.HasField("latest_attempt") else None,
+    }
+
+
+def whole_task(message: pb.Task) -> View:
+    """Returns a task with what only its modal shows."""
+    checks = [{"name": check.name, "run": check.run} for check in message.checks]
+    return {**task(message), "prompt": message.prompt, "retries": message.retries, "checks": checks}
+
+
+def attempt(message: pb.Attempt) -> View:
+    """Returns an attempt without what its checks printed."""
+    return {
+        "name": message.name,
+        "state": word(pb.AttemptState.DESCRIPTOR, message.state),
+        "reason": message.reason,
+        "worker": message.worker,
+        "agent": message.agent,
+        "started": time(message, "start_time"),
+        "ended": time(message, "end_time"),
+        "commit": message.commit,
+        "kept_ref": message.kept_ref,
+        "diff": diff_stat(message.diff_stat) if message.HasField("diff_stat") else None,
+        "usage": usage(message.usage),
+        "checks": [check(each) for each in message.checks],
+        "summary": summary(message.summary) if message.HasField("summary") else None,
+        "session_sequence": message.session_sequence,
+    }
+
+
+def whole_attempt(message: pb.Attempt) -> View:
+    """Returns an attempt with what its checks printed and reported."""
+    return {**attempt(message), "checks": [whole_check(each) for each in message.checks]}
+
+
+def summary(message: pb.SessionSummary) -> View:
+    """Returns what a card shows of a session."""
+    return {
+        "attempt": message.attempt,
+        "state": word(pb.AttemptState.DESCRIPTOR, message.state),
+        "tool": tool(message.current_tool) if message.HasField("current_tool") else None,
+        "lines": list(message.last_lines),
+        "tool_calls": message.tool_calls,
+        "tool_errors": message.tool_errors,
+        "screenshots": message.screenshots,
+        "usage": usage(message.usage),
+        "waiting": approval(message.waiting_for) if message.HasField("waiting_for") else None,
+        "active": time(message, "last_activity_time"),
+        "activity": list(message.activity),
+    }
+
+
+def worker(message: pb.Worker) -> View:
+    """Returns a worker and the agents that it can start."""
+    agents = [
+        {"name": each.name, "available": each.available, "version": each.version, "detail": each.detail}
+        for each in message.agents
+    ]
+    return {
+        "name": message.name,
+        "slots": message.slots,
+        "running": message.running_sessions,
+        "connected": message.connected,
+        "reason": message.reason,
+        "agents": agents,
+    }
