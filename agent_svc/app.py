@@ -37,6 +37,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         slots=settings.slots,
         min_free_bytes=settings.min_free_bytes,
         lease=settings.lease,
+        drain=settings.drain,
     )
     checks = BareChecks(settings.home / "checks", fence, place)
 

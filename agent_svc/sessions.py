@@ -47,6 +47,7 @@ class Sessions:
         slots: int,
         min_free_bytes: int,
         lease: float = 0,
+        drain: float = 0,
     ) -> None:
         self._spool = spool
         self._catalogue = catalogue
@@ -54,6 +55,7 @@ class Sessions:
         self._place = place
         self._slots = slots
         self._min_free_bytes = min_free_bytes
+        self._drain = drain
         self._lease = Lease(lease, self._let_go)
         self._starting = asyncio.Lock()
         self._draining = False
@@ -281,18 +283,21 @@ class Sessions:
         reason = f"its worker heard of no scheduler for {self._lease.seconds:g} s"
         log.warning("lease_ended", sessions=len(self._running), seconds=self._lease.seconds)
         for session in self._running.values():
-            session.interrupt(Ending(pb.OUTCOME_LOST, reason))
+            session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, reason))
 
     async def drain(self) -> None:
-        """Ends all sessions as lost, so that their tasks get a fresh attempt elsewhere or later.
+        """Takes no new session, gives the running ones their time, then ends them as interrupted.
 
         Not as stopped: that would be an operator's wish to have no more of it.
         """
         self._draining = True
         self._lease.drop()
         async with self._starting:
+            if self._drain and self._lives:
+                log.info("waiting_for_sessions", sessions=len(self._lives), seconds=self._drain)
+                await asyncio.wait(self._lives, timeout=self._drain)
             for session in self._running.values():
-                session.interrupt(Ending(pb.OUTCOME_LOST, "agent_svc was shut down"))
+                session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, "its worker was shut down"))
         if self._lives:
             _, late = await asyncio.wait(self._lives, timeout=self._place.grace + DRAIN_MARGIN)
             for life in late:

@@ -62,6 +62,8 @@ class Settings:
     park_after: float
     # HEDDLE_STOP_GRACE: seconds between SIGTERM and SIGKILL of an agent.
     stop_grace: float
+    # HEDDLE_DRAIN: seconds that running sessions get to end by themselves when their worker is shut down.
+    drain: float
     # HEDDLE_LEASE: seconds for which a worker's sessions go on without a leader; 0: without end.
     lease: float
     # HEDDLE_AGENT_MEMORY: bytes that an agent and all that it starts may use together; 0: no limit.
@@ -93,6 +95,7 @@ class Settings:
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             park_after=_number(environ, "HEDDLE_PARK_AFTER", 20, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
+            drain=_number(environ, "HEDDLE_DRAIN", 0, minimum=0),
             lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
             agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),
             agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),

@@ -84,16 +84,24 @@ class Loop:
             )
             crew = Crew(lead)
             self._workers.lead(epoch)
+            holding = asyncio.create_task(self._hold(crew))
             try:
                 await self._lead(lead, crew)
                 log.warning("deposed", epoch=epoch)
             except Exception:
                 log.exception("leading_failed", epoch=epoch)
             finally:
+                holding.cancel()
                 self._workers.lead(0)
                 await crew.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
+
+    async def _hold(self, crew: Crew) -> None:
+        """Ends the term once the lock is lost."""
+        await self._leadership.lost()
+        crew.deposed.set()
+        self._doorbell.ring([LOOP])
 
     async def _lead(self, lead: Lead, crew: Crew) -> None:
         """Returns when a newer leader is at work."""

@@ -155,7 +155,7 @@ class Supervisor:
 
 def drain_time(settings: Settings) -> float:
     """Returns how many seconds a service may take to end."""
-    return settings.stop_grace + DRAIN
+    return settings.drain + settings.stop_grace + DRAIN
 
 
 def kill_descendants() -> None:

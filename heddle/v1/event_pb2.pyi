@@ -50,6 +50,10 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Left unmerged by the operator's choice."""
     OUTCOME_PARKED: _Outcome.ValueType  # 12
     """Ended while it waits for the operator; the next attempt goes on with it."""
+    OUTCOME_INTERRUPTED: _Outcome.ValueType  # 13
+    """Its worker was shut down, or heard of no scheduler for too long. The task is
+    not to blame and gets another attempt, which goes on where its agent can.
+    """
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How something ended."""
@@ -75,6 +79,10 @@ OUTCOME_DROPPED: Outcome.ValueType  # 11
 """Left unmerged by the operator's choice."""
 OUTCOME_PARKED: Outcome.ValueType  # 12
 """Ended while it waits for the operator; the next attempt goes on with it."""
+OUTCOME_INTERRUPTED: Outcome.ValueType  # 13
+"""Its worker was shut down, or heard of no scheduler for too long. The task is
+not to blame and gets another attempt, which goes on where its agent can.
+"""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _OutputStream:

@@ -36,8 +36,9 @@ _LARGEST_GROUP: Final = 256
 
 _READERS: Final = 4
 
-# The connection or the disk failed, not the work: the whole group must go again.
-_LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError)
+# The connection or the disk failed, not the work: the whole group must go again. The last is what work
+# meets that goes on with a connection which broke under it.
+_LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,10 @@ class Database:
                         return _run_bare(group, connection)
                 except _LOST:
                     raise
-                except Exception as error:  # noqa: BLE001 (some job's own; the next lines find out whose)
+                except Exception as error:
+                    # Else it is some job's own; the next lines find out whose.
+                    if connection.invalidated:
+                        raise
                     if len(group) == 1:
                         return [error]
                 with connection.begin():
@@ -196,6 +200,9 @@ def _run_apart(group: Sequence[_Job], connection: sa.Connection) -> list[Any]:
                 outcomes += _run_bare([job], connection)
         except _LOST:
             raise
-        except Exception as error:  # noqa: BLE001 (it is raised where the work was submitted)
+        except Exception as error:
+            if connection.invalidated:
+                raise
+            # It is raised where the work was submitted.
             outcomes.append(error)
     return outcomes

@@ -15,6 +15,15 @@ WRITES: Final = "heddle_writes"
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
 
+# A server that the network hides is given up soon; the system's own patience is a quarter of an hour.
+_PATIENCE: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 
 def open_engine(url: str) -> sa.Engine:
     """Returns an engine that connects when it is first used; makes the folder of a SQLite file.
@@ -27,7 +36,7 @@ def open_engine(url: str) -> sa.Engine:
             return _open_sqlite(parsed, parsed.database)
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+            return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENCE)
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"

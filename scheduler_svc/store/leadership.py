@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import threading
 from typing import Final, Protocol
 
 import sqlalchemy as sa
@@ -18,8 +19,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # PostgreSQL's lock of the leader.
 _LOCK: Final = 0x4845_4C45
 
-# Seconds between tries of a replica that does not lead.
+# Seconds between tries of a replica that does not lead, and between signs of life of the one that does.
 _RETRY: Final = 1.0
+
+# Milliseconds after which PostgreSQL takes the lock from a leader that gives no sign of life.
+_SILENCE: Final = "3000"
 
 
 class Lock(Protocol):
@@ -27,6 +31,9 @@ class Lock(Protocol):
 
     def try_acquire(self) -> bool:
         """Returns whether it is held from now on."""
+
+    def is_held(self) -> bool:
+        """Returns whether it still is; gives a sign of life where the lock needs one."""
 
     def release(self) -> None:
         """Gives it back. Idempotent."""
@@ -49,6 +56,9 @@ class FileLock:
         self._file = file
         return True
 
+    def is_held(self) -> bool:
+        return self._file is not None
+
     def release(self) -> None:
         if self._file is not None:
             os.close(self._file)
@@ -56,27 +66,50 @@ class FileLock:
 
 
 class AdvisoryLock:
-    """A session advisory lock of PostgreSQL, on a connection of its own."""
+    """A session advisory lock of PostgreSQL, on a connection of its own.
+
+    It ends with its connection, which the server cuts where a frozen leader says
+    nothing on it.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._connection: sa.Connection | None = None
+        # A sign of life may still be on its way when the lock is given back.
+        self._mutex = threading.RLock()
 
     def try_acquire(self) -> bool:
         self.release()
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         if connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one():
             self._connection = connection
+            connection.execute(_LIMIT_SILENCE, {"silence": _SILENCE})
             return True
         connection.close()
         return False
 
+    def is_held(self) -> bool:
+        with self._mutex:
+            try:
+                if self._connection is not None:
+                    self._connection.execute(sa.select(1))
+            except sa.exc.DBAPIError:
+                return False
+            return self._connection is not None
+
     def release(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # Not back to the pool: the lock ends with the session.
-            connection.invalidate()
-            connection.close()
+        with self._mutex:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                # Not back to the pool: the lock ends with the session.
+                connection.invalidate()
+                connection.close()
+
+
+# PostgreSQL before 14 knows no such limit: there, a frozen leader keeps the lock.
+_LIMIT_SILENCE = sa.text(
+    "SELECT set_config(name, :silence, false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
 
 
 class Leadership:
@@ -100,6 +133,11 @@ class Leadership:
             except (errors.HeddleError, sa.exc.DBAPIError, OSError) as error:
                 log.warning("cannot_lead_yet", error=str(error))
                 await self.release()
+            await asyncio.sleep(_RETRY)
+
+    async def lost(self) -> None:
+        """Returns once this replica leads no longer."""
+        while await asyncio.to_thread(self._lock.is_held):  # noqa: ASYNC110 (each look is a sign of life)
             await asyncio.sleep(_RETRY)
 
     async def release(self) -> None:

@@ -46,11 +46,12 @@ _ENDED_AS: Final = {
     pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
     pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
+    pb.OUTCOME_INTERRUPTED: pb.ATTEMPT_STATE_LOST,
 }
 
 
 # The task is not to blame: it runs again without using up a retry.
-_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED})
+_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED, pb.OUTCOME_INTERRUPTED})
 
 
 @dataclass(frozen=True)
@@ -336,5 +337,7 @@ def _again(
     )
     count = sa.select(sa.func.count()).select_from(attempts).where(*earlier)
     counted = connection.execute(count.where(attempts.c.counts)).scalar_one()
-    lost = connection.execute(count.where(attempts.c.state == pb.ATTEMPT_STATE_LOST)).scalar_one()
+    lost = connection.execute(
+        count.where(attempts.c.counts, attempts.c.state == pb.ATTEMPT_STATE_LOST)
+    ).scalar_one()
     return should_retry(outcome, counted, pb.PlanTask.FromString(spec).retries, lost)

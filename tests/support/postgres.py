@@ -3,14 +3,17 @@
 import atexit
 import importlib
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest import mock
 
+import psutil
 import psycopg
 import sqlalchemy as sa
 
@@ -18,8 +21,9 @@ import sqlalchemy as sa
 class Postgres:
     """A running server."""
 
-    def __init__(self, url: sa.URL) -> None:
-        self._url = url
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._url = sa.make_url(server.get_uri())
 
     def new_database(self, name: str) -> str:
         """Creates an empty database; returns its URL in SQLAlchemy's form."""
@@ -28,6 +32,16 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}".encode())
         made = self._url.set(drivername="postgresql+psycopg", database=name)
         return made.render_as_string(hide_password=False)
+
+    def crash(self) -> None:
+        """Ends the server in immediate mode: nothing is written, every connection breaks."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(signal.SIGQUIT)
+        psutil.wait_procs([postmaster], timeout=30)
+
+    def restart(self) -> None:
+        """Starts it again after a crash; returns once it takes connections."""
+        self._server.ensure_postgres_running()
 
 
 @contextmanager
@@ -40,12 +54,12 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     try:
         with mock.patch.object(tempfile, "tempdir", str(runtime)):
             server = _server_module().get_server(folder / "data")
-            try:
-                yield Postgres(sa.make_url(server.get_uri()))
-            finally:
-                server.cleanup()
-                # It would look after the server once more at exit, and leave its lock file behind.
-                atexit.unregister(server._cleanup)
+        try:
+            yield Postgres(server)
+        finally:
+            server.cleanup()
+            # It would look after the server once more at exit, and leave its lock file behind.
+            atexit.unregister(server._cleanup)
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
 

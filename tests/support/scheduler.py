@@ -67,8 +67,8 @@ class Scheduler:
 
 
 async def eventually(check: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Waits until `check` says True, for what has no event to wait for; fails after 20 seconds."""
-    async with asyncio.timeout(20):
+    """Waits until `check` says True, for what has no event to wait for; fails after 60 seconds."""
+    async with asyncio.timeout(60):
         while True:
             said = check()
             if said if isinstance(said, bool) else await said:

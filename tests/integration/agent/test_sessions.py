@@ -297,24 +297,6 @@ async def test_timeout_covers_checks(tmp_path: Path) -> None:
         assert len(payloads(events, "check_finished")) == 1
 
 
-async def test_draining_takes_nothing_new(tmp_path: Path) -> None:
-    """A session that runs while the service drains ends as lost; its log is whole."""
-    async with agents(tmp_path) as worker:
-        attempt = await worker.start(FOREVER)
-        await worker.until_says(attempt, "ready")
-    async with agents(tmp_path) as worker:
-        assert ending(await worker.events(attempt)) == ("LOST", "agent_svc was shut down")
-
-
-async def test_drained_service_refuses(tmp_path: Path) -> None:
-    """Once it drains, a worker asks callers to come back later."""
-    service = build(settings(tmp_path / "home"))
-    async with serving(service) as channel:
-        await service.drain()
-        error = await refused(Agents(channel, tmp_path).start())
-        assert error.reason == pb.ERROR_REASON_DRAINING
-
-
 async def test_home_has_one_owner(tmp_path: Path) -> None:
     """A second agent_svc over the same home is refused, and says what to do."""
     async with agents(tmp_path):

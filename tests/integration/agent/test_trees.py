@@ -99,7 +99,7 @@ async def test_shutdown_leaves_nothing(tmp_path: Path, mark: str, hider: str) ->
         watching = asyncio.create_task(worker.events(attempt))
         (service,) = psutil.Process().children()
         service.terminate()
-        assert ending(await watching) == ("LOST", "agent_svc was shut down")
+        assert ending(await watching) == ("INTERRUPTED", "its worker was shut down")
         await asyncio.to_thread(service.wait, DEADLINE)
         assert living(mark) == []
 

@@ -1,5 +1,6 @@
 """`heddle up` over stand-ins for the services: how it starts, keeps and ends them."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -271,3 +272,34 @@ async def test_disk_below_its_mark_takes_no_work(tmp_path: Path, endpoints: Endp
         assert git(repository, "branch", "--format=%(refname:short)") == "main"
         up.interrupt()
         assert await up.exit_code() == 0
+
+
+async def test_next_up_goes_on_with_what_the_one_before_interrupted(
+    tmp_path: Path, endpoints: Endpoints
+) -> None:
+    """SIGTERM in the midst of a run leaves no process; the next start tries the task again and ends the run."""
+    plan = tmp_path / "plan.yaml"
+    agent = "case $HEDDLE_ATTEMPT in */1) setsid sleep 600 & sleep 600;; esac; echo x > x.txt"
+    plan.write_text(
+        f"name: Long\ndefaults: {{agent: 'command:{agent}'}}\nepics: [{{key: a, tasks: [{{key: t, prompt: Go}}]}}]\n"
+    )
+    repository = make_repository(tmp_path / "repository")
+    env = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
+    ports_of = ("--ports", str(endpoints.base))
+    async with running("up", *ports_of, env=env) as first:
+        await first.says("Heddle is up")
+        code, created, err = await run("run", str(plan), "--repo", str(repository), "--json", env=env)
+        assert code == 0, err
+        children = first.descendants()
+        while not any(each.name() == "sleep" for each in children):
+            await asyncio.sleep(0.05)  # an agent's processes ring no bell
+            children = first.descendants()
+        first.process.send_signal(signal.SIGTERM)
+        assert await first.exit_code() == 0
+        assert await gone(children) == []
+    async with running("up", *ports_of, env=env) as second:
+        await second.says("Heddle is up")
+        code, out, err = await run("watch", json.loads(created)["name"], env=env)
+        assert code == 0, out + err
+        second.interrupt()
+        assert await second.exit_code() == 0

@@ -1,0 +1,86 @@
+"""A database that an older release wrote, with a run that was going on."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from heddle import pb
+from heddle.names import RunName
+from heddle.testing.fake_worker import FakeWorker
+from scheduler_svc.snapshot import WorkerView
+from scheduler_svc.store import recording
+from scheduler_svc.store.engine import WRITES, open_engine
+from scheduler_svc.store.migrate import _SCRIPTS, migrate
+from scheduler_svc.store.tables import metadata
+from tests.chaos.core import Core
+from tests.support.scheduler import make_plan, scheduling, serving_fake
+
+RUN = RunName("old")
+WORKER = WorkerView("local", 8)
+
+
+def revisions() -> list[str]:
+    """Returns every schema before the newest, the oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    return found[:0:-1]
+
+
+def begin_run(url: str) -> None:
+    """Makes a run with one accepted task, one that runs and others that wait."""
+    migrate(engine := open_engine(url))
+    engine.dispose()
+    core = Core(url)
+    plan = make_plan({"a": ["one", "two"], "b": ["one", "two"]}, agent="scripted")
+    core.create(RUN, plan, WORKER.name, max_parallel=2)
+    core.tick([WORKER])
+    core.tick([WORKER])
+    core.write(core.end(min(core.processes), pb.OUTCOME_SUCCEEDED))
+    (running,) = core.processes
+    started = pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1))
+    core.write(lambda connection: recording.ingest(connection, running, [started], core.now))
+    core.close()
+
+
+def copy_back(newest: str, url: str, revision: str) -> None:
+    """Writes what the newest schema holds into an empty database of an older one, as far as that knows it."""
+    source, target = open_engine(newest), open_engine(url)
+    migrate(target, revision)
+    old = sa.MetaData()
+    old.reflect(target)
+    with source.connect() as reading, reading.begin(), target.connect() as writing:
+        writing.execution_options(**{WRITES: True})
+        with writing.begin():
+            writing.execute(sa.delete(old.tables["leadership"]))
+            for table in metadata.sorted_tables:
+                rows = [row._asdict() for row in reading.execute(sa.select(table))]
+                known = old.tables.get(table.name)
+                if rows and known is not None:
+                    writing.execute(
+                        sa.insert(known),
+                        [{column.name: row[column.name] for column in known.columns} for row in rows],
+                    )
+    source.dispose()
+    target.dispose()
+
+
+@pytest.mark.parametrize("revision", revisions())
+async def test_run_of_an_older_release_goes_on(revision: str, database_url: str, tmp_path: Path) -> None:
+    """The new scheduler migrates, goes on behind what was accepted, and ends the run; its log has no gap."""
+    newest = f"sqlite:///{tmp_path / 'newest.db'}"
+    begin_run(newest)
+    copy_back(newest, database_url, revision)
+    worker = FakeWorker()
+    async with serving_fake(worker) as address, scheduling(address, tmp_path, database_url) as scheduler:
+        events = await scheduler.finished(str(RUN))
+        tasks = await scheduler.tasks(str(RUN))
+        ended = await scheduler.run(str(RUN))
+    assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    # The worker knows nothing of the session that ran, so that is tried again; nothing else is.
+    assert sorted(task.attempt_count for task in tasks.values()) == [1, 1, 1, 2]
+    assert {task.state for task in tasks.values()} == {pb.TASK_STATE_ACCEPTED}
