@@ -40,6 +40,7 @@ class SessionCalls:
 
     def add_to(self, router: APIRouter) -> None:
         router.get(addresses.ATTEMPT)(self.get_attempt)
+        router.get(addresses.ATTEMPT + "/budgets")(self.get_budgets)
         router.post(addresses.ATTEMPT + ":stop")(self.stop_attempt)
         router.post(addresses.ATTEMPT + ":resolve")(self.resolve_approval)
         router.post(addresses.ATTEMPT + ":send")(self.send_message)
@@ -56,6 +57,16 @@ class SessionCalls:
         before = comparing.accepted_before(tasks, name)
         since = comparing.compared(before, attempt.checks) if before else None
         return {**views.whole_attempt(attempt), "since": since}
+
+    async def get_budgets(self, name: addresses.Attempt) -> View:
+        """Answers with the costs and budgets of the session, its task, epic and run."""
+        task, epic, run = str(name.parent), str(name.parent.parent), f"runs/{name.run}"
+        of_task, of_epic, of_run = await asyncio.gather(
+            *(self._client.list_costs(each, page_size=500) for each in (task, epic, run))
+        )
+        own = next((each for each in of_task.costs if each.name == str(name)), pb.Cost())
+        costs = {"session": own, "task": of_task.total, "epic": of_epic.total, "run": of_run.total}
+        return {word: views.cost(cost) for word, cost in costs.items()}
 
     async def stop_attempt(self, name: addresses.Attempt) -> View:
         """Answers when the agent and all its descendants are gone."""

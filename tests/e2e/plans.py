@@ -92,6 +92,7 @@ epics:
 # failed once. It waits for the end of the tests.
 DEEP = f"""
 name: Bookshop
+budget_usd: 5
 epics:
   - key: search
     title: Search service

@@ -281,3 +281,37 @@ def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: st
     assert box.evaluate("it => it.scrollTop") == place
     follow.click()
     expect(said.last).to_be_in_viewport()
+
+
+def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
+    """One line, or all between two; what is pasted is what the agent wrote."""
+    dialog = open_session(page, busy, DONE, "logs")
+    field = dialog.get_by_label("Search in the log")
+    field.fill("needle one")
+    dialog.locator(".log-row.is-hit").click()
+    dialog.get_by_role("button", name="Copy line").click()
+    expect(page.locator(".toast")).to_contain_text("Line copied")
+    field.fill("")
+    field.press("Control+v")
+    expect(field).to_have_value("needle one")
+
+
+def test_times_are_relative_and_absolute_on_hover(page: Page, busy: str) -> None:
+    """A duration in the head of a session says when it began; so does a line of the log and a screenshot."""
+    dialog = open_session(page, busy, DONE, "logs")
+    absolute = re.compile(r"\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d")
+    expect(dialog.locator(".modal-facts [title^=Started]")).to_have_attribute("title", absolute)
+    expect(dialog.locator(".log-time").first).to_have_attribute("title", absolute)
+    dialog.get_by_role("tab", name="Screenshots").click()
+    expect(dialog.locator(".shot-facts").first).to_have_attribute("title", absolute)
+
+
+def test_question_mark_lists_the_keys(page: Page, busy: str) -> None:
+    """Over an open session too; Esc closes the list alone."""
+    dialog = open_session(page, busy, DONE)
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keyboard")
+    expect(keys).to_contain_text("previous and next running agent")
+    page.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    expect(dialog).to_be_visible()

@@ -19,17 +19,17 @@ export const report = (turn) => ({
   cache_read: turn.cache_read_tokens ?? 0,
   cache_write: turn.cache_write_tokens ?? 0,
   cost: turn.cost_usd_micros ?? null,
-  estimated: turn.estimated ?? false,
+  cost_estimated: turn.estimated ? (turn.cost_usd_micros ?? 0) : 0,
 });
 
-export const nothing = () => ({ input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false, estimated: false });
+export const nothing = () => ({ input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false, cost_estimated: 0 });
 
 // Adds a report or a total to a total.
 export function add(all, each) {
   for (const { key } of KINDS) all[key] += each[key];
   all.cost += each.cost ?? 0;
   all.cost_incomplete ||= each.cost_incomplete ?? each.cost === null;
-  all.estimated ||= each.estimated ?? false;
+  all.cost_estimated += each.cost_estimated ?? 0;
   return all;
 }
 

@@ -19,10 +19,10 @@ export const Costs = {
       </div>
       <dl v-if="outlook.length" class="outlook"><div v-for="each in outlook" :key="each.word"><dt>{{ each.word }}</dt><dd class="num" :class="each.tone">{{ each.text }}</dd></div></dl>
       <p v-if="scopes.some((each) => each.usage.cost_incomplete)" class="note">Some prices are unknown, so a total marked ≥ is the least that was spent.</p>
-      <p v-if="scopes.some((each) => each.usage.estimated)" class="note">The agent told no cost for what is marked ~; it is estimated by the worker's table of prices.</p>
+      <p v-if="scopes.some((each) => each.usage.cost_estimated)" class="note">The agent told no cost for what is marked ~; it is estimated by the worker's table of prices.</p>
       <p v-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="read">Try again</button></p>
       <div class="costs-head"><h3>Over time</h3><div class="choice" role="group" aria-label="Chart of"><button v-for="each in CHARTS" :key="each.key" type="button" class="chip" :aria-pressed="of === each.key" @click="of = each.key">{{ each.word }}</button></div></div>
-      <UsageChart v-if="chosen.length" :reports="chosen" :of="of" :from="range.from" :to="range.to" :limit="scope === 'run' && of === 'money' ? budget : null" />
+      <UsageChart v-if="chosen.length" :reports="chosen" :of="of" :from="range.from" :to="range.to" :limit="of === 'money' ? budget?.budget : null" />
       <p v-else class="quiet">{{ ready ? "No usage was reported" + (live ? " yet." : ".") : "Loading…" }}</p>
       <h3>Tokens</h3>
       <div class="table-box"><table class="figures">
@@ -49,7 +49,8 @@ export const Costs = {
     let last = 0;
 
     const run = computed(() => props.store.run.value);
-    const budget = computed(() => run.value?.budget ?? null);
+    const budgets = shallowRef({});
+    const budget = computed(() => budgets.value[scope.value] ?? null);
     const [, epicKey, taskKey, number] = /\/epics\/([^/]+)\/tasks\/([^/]+)\/attempts\/(\d+)$/.exec(props.attempt);
     const tests = {
       session: (each) => each.task === `${epicKey}/${taskKey}` && each.attempt === Number(number),
@@ -62,9 +63,8 @@ export const Costs = {
 
     // Totals are the scheduler's own; of a moment that is past they are counted from the reports.
     function usageOf(key) {
-      const counted = sum(told.value.filter(tests[key]));
-      if (props.until) return counted;
-      return { ...nothing(), ...known[key](), estimated: counted.estimated };
+      if (props.until) return sum(told.value.filter(tests[key]));
+      return { ...nothing(), ...known[key]() };
     }
     const known = {
       session() {
@@ -88,13 +88,17 @@ export const Costs = {
 
     const outlook = computed(() => {
       const out = [];
-      const spent = scopes.value[3].usage.cost;
-      if (budget.value !== null) out.push({ word: "Budget of the run", text: money({ cost: budget.value }) }, { word: "Left", text: money({ cost: Math.max(0, budget.value - spent) }), tone: spent >= budget.value * 0.9 ? "tone-bad-text" : "" });
+      const at = scopes.value.find((each) => each.key === scope.value);
+      if (budget.value?.budget) {
+        const { budget: micros, reserved } = budget.value;
+        const left = Math.max(0, micros - at.usage.cost);
+        out.push({ word: `Budget (${at.word.toLowerCase()})`, text: money({ cost: micros }) }, { word: "Left", text: money({ cost: left }) + (reserved ? `, ${money({ cost: reserved })} of it promised to what runs` : ""), tone: left < micros / 10 ? "tone-bad-text" : "" });
+      }
       if (!run.value || RUN_ENDED.has(run.value.state)) return out;
       const { tasks } = run.value;
       const isOver = (task) => ["accepted", "failed", "skipped"].includes(props.store.tasks.get(`${props.store.name}/epics/${task.replace("/", "/tasks/")}`)?.state);
       const end = projected(told.value, isOver, tasks.pending + tasks.running + tasks.waiting);
-      out.push({ word: "Projected at the end", text: end === null ? "not known before a task is over" : `~${money({ cost: end })}`, tone: budget.value !== null && end > budget.value ? "tone-bad-text" : "" });
+      out.push({ word: "Projected at the end", text: end === null ? "not known before a task is over" : `~${money({ cost: end })}`, tone: budgets.value.run?.budget && end > budgets.value.run.budget ? "tone-bad-text" : "" });
       return out;
     });
 
@@ -106,7 +110,8 @@ export const Costs = {
     async function read() {
       problem.value = "";
       try {
-        const news = await get(`${props.store.name}/turns?kinds=usage&after=${last}`);
+        const [news, limits] = await Promise.all([get(`${props.store.name}/turns?kinds=usage&after=${last}`), get(`${props.attempt}/budgets`)]);
+        budgets.value = limits;
         if (news.last > last) reports.value = reports.value.concat(news.turns.filter((turn) => turn.sequence > last).map(report));
         last = Math.max(last, news.last);
         ready.value = true;
