@@ -28,6 +28,13 @@ PATHS = {
     "costs": "/{busy}/epics/search/tasks/index/attempts/1?tab=costs",
 }
 
+DEEP_PATHS = {
+    "plan": "/{deep}/epics/search/tasks/ranking/attempts/1",
+    "commits": "/{deep}/epics/search/tasks/ranking/attempts/1?tab=quality",
+    "replay": "/{deep}/epics/search/tasks/ranking/attempts/1?tab=history&at=1",
+    "past": "/{deep}?at=1",
+}
+
 # What each of them shows once it is there.
 SHOWN = ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-content, .cost-table"
 
@@ -56,6 +63,18 @@ def test_axe_finds_nothing_serious(page: Page, busy: str, scheme: str) -> None:
         if violations:
             found[view] = violations
     assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_sessions_of_depth_and_their_replay_are_accessible(page: Page, deep: str, scheme: str) -> None:
+    """With a plan and a change beside the words, a table of commits, and the slider over time."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    for view, path in DEEP_PATHS.items():
+        page.goto(path.format(deep=deep))
+        expect(page.locator(".lane").first).to_be_visible()
+        if "at=" in path:
+            expect(page.get_by_role("group", name="Replay")).to_be_visible()
+        assert grave_violations(page) == [], view
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

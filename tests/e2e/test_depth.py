@@ -71,6 +71,8 @@ def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
     run.click()
     expect(run).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("heading", name="By model, in the run")).to_be_visible()
-    expect(page.locator(".outlook")).to_contain_text(re.compile(r"Budget \(run\)\s*\$5\.00\s*Left\s*\$4\.9\d"))
+    expect(page.locator(".outlook")).to_contain_text(
+        re.compile(r"Budget \(run\)\s*\$5\.00\s*Left\s*\$4\.9\d")
+    )
     page.get_by_role("group", name="Chart of").get_by_role("button", name="Tokens").click()
     expect(page.get_by_role("img", name=re.compile(r"Tokens over time: Input 6,610"))).to_be_visible()

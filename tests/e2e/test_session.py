@@ -288,7 +288,7 @@ def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
     dialog = open_session(page, busy, DONE, "logs")
     field = dialog.get_by_label("Search in the log")
     field.fill("needle one")
-    dialog.locator(".log-row.is-hit").click()
+    dialog.locator(".log-row", has=page.locator(".log-text", has_text=re.compile("^needle one$"))).click()
     dialog.get_by_role("button", name="Copy line").click()
     expect(page.locator(".toast")).to_contain_text("Line copied")
     field.fill("")

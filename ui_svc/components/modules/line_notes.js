@@ -24,8 +24,9 @@ export function createLineNotes(run, of) {
 
   const notes = computed(() => all.filter((note) => note.of === of.value));
   const isAt = (it, file, line) => it.file === file && it.side === placeOf(line).side && it.number === placeOf(line).number;
-  function save(comment) {
-    const text = comment.trim();
+  function save() {
+    const text = draft.value?.comment.trim();
+    if (text === undefined) return;
     const { id, ...place } = draft.value;
     const known = all.findIndex((note) => note.id === id);
     if (text && known >= 0) all[known].comment = text;
@@ -37,8 +38,15 @@ export function createLineNotes(run, of) {
     draft,
     at: (file, line) => notes.value.filter((note) => isAt(note, file, line)),
     isDrafted: (file, line) => !!draft.value && !draft.value.id && draft.value.of === of.value && isAt(draft.value, file, line),
-    begin: (file, line) => (draft.value = { of: of.value, file, ...placeOf(line), text: line.text }),
-    edit: (note) => (draft.value = { ...note }),
+    begin(file, line) {
+      // What is written at another line is not lost.
+      save();
+      draft.value = { of: of.value, file, ...placeOf(line), text: line.text, comment: "" };
+    },
+    edit(note) {
+      save();
+      draft.value = { ...note };
+    },
     save,
     leave: () => (draft.value = null),
     remove: (note) => all.splice(all.findIndex((each) => each.id === note.id), 1),

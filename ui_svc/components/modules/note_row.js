@@ -5,14 +5,14 @@ import { Icon } from "./icons.js";
 const Field = {
   props: ["notes"],
   template: `
-    <form class="note-field" @submit.prevent="notes.save(text)">
-      <textarea ref="field" v-model="text" rows="2" aria-label="Comment on this line" placeholder="What should be different here?" @keydown.ctrl.enter.prevent="notes.save(text)" @keydown.meta.enter.prevent="notes.save(text)" @keydown.esc.stop.prevent="notes.leave"></textarea>
-      <div class="note-buttons"><button type="submit" class="button small primary" :disabled="!text.trim()">{{ notes.draft.value.id ? "Change" : "Comment" }}</button><button type="button" class="button small" @click="notes.leave">Cancel</button></div>
+    <form class="note-field" @submit.prevent="notes.save">
+      <textarea ref="field" v-model="notes.draft.value.comment" rows="2" aria-label="Comment on this line" placeholder="What should be different here?" @keydown.ctrl.enter.prevent="notes.save" @keydown.meta.enter.prevent="notes.save" @keydown.esc.stop.prevent="notes.leave"></textarea>
+      <div class="note-buttons"><button type="submit" class="button small primary" :disabled="!notes.draft.value?.comment.trim()">{{ notes.draft.value.id ? "Change" : "Comment" }}</button><button type="button" class="button small" @click="notes.leave">Cancel</button></div>
     </form>`,
-  setup(props) {
+  setup() {
     const field = ref(null);
     onMounted(() => nextTick(() => field.value?.focus()));
-    return { field, text: ref(props.notes.draft.value.comment ?? "") };
+    return { field };
   },
 };
 
