@@ -6,13 +6,14 @@ import { plain } from "./text.js";
 // parts is plain text from there on, and no pattern looks further than so many characters.
 const MOST_TEXT = 60_000;
 const MOST_BLOCKS = 2000;
+const MOST_PARTS = 2000;
 const DEEPEST = 8;
 const INLINE = /(`{1,3})([^`]{1,2000}?)\1|\*\*([^*]{1,2000}?)\*\*|__([^_]{1,2000}?)__|\*([^*\s][^*]{0,2000}?)\*|!?\[([^\]]{0,500})\]\(([^)\s]{0,2000})\)/;
 
 function inline(text) {
   const parts = [];
   let rest = text;
-  for (let match = INLINE.exec(rest); match; match = INLINE.exec(rest)) {
+  for (let match = INLINE.exec(rest); match && parts.length < MOST_PARTS; match = INLINE.exec(rest)) {
     if (match.index) parts.push(rest.slice(0, match.index));
     parts.push(span(match));
     rest = rest.slice(match.index + match[0].length);

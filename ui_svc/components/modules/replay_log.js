@@ -2,9 +2,7 @@
 import { shallowReactive } from "vue";
 import { createBlocks } from "./blocks.js";
 import { appendRows } from "./log_rows.js";
-
-// Words and calls are shown from the newest so many events on; the log has all.
-const SPOKEN = 5000;
+import { SPOKEN } from "./session_log.js";
 
 export function createReplayLog() {
   const log = shallowReactive({ replay: true, rows: [], shots: [], failures: [], version: 0, ready: false, complete: true, cut: false, ended: true, problem: "", blocks: [], latest: { plan: null, edits: [] }, current: () => undefined, calls: new Map() });

@@ -8,9 +8,11 @@ import { appendRows, joinRows } from "./log_rows.js";
 
 // Lines that the browser keeps; a longer log loses its oldest here, not in the download.
 const MOST_ROWS = 200000;
+// Words and calls are shown from so many events on; the log has all.
+export const SPOKEN = 5000;
 
 export function createSessionLog(attempt) {
-  const stream = createBlocks();
+  let stream = createBlocks();
   const log = shallowReactive({
     attempt,
     // Plain arrays; `version` says that they changed.
@@ -53,7 +55,7 @@ export function createSessionLog(attempt) {
     note(fresh, log);
     log.events.push(...fresh);
     appendRows(log.rows, fresh, calls);
-    fresh.forEach(stream.append);
+    fresh.forEach((event) => stream.append(event));
     last.value = fresh[fresh.length - 1].sequence;
     if (log.rows.length > MOST_ROWS * 1.1) {
       log.rows = log.rows.slice(-MOST_ROWS);
@@ -86,6 +88,7 @@ export function createSessionLog(attempt) {
   }
 
   async function loadEarlier() {
+    const earlier = !log.complete;
     while (!closed && !log.complete) {
       const page = await get(`${attempt}/events?before=${first}`);
       if (closed) return;
@@ -105,6 +108,14 @@ export function createSessionLog(attempt) {
       }
       log.version += 1;
     }
+    if (!closed && earlier) tellAgain();
+  }
+
+  // Words and calls of the newest page alone may lack their beginnings.
+  function tellAgain() {
+    stream = createBlocks();
+    log.events.slice(-SPOKEN).forEach(stream.append);
+    Object.assign(log, { blocks: stream.blocks, current: stream.current, latest: stream.latest });
   }
 
   async function begin() {

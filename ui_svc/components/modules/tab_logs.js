@@ -33,7 +33,7 @@ export const Logs = {
         </div>
         <select v-if="tools.length" v-model="tool" class="tool-filter" aria-label="Tool"><option value="">All tools</option><option v-for="each in tools" :key="each" :value="each">{{ plain(each) }}</option></select>
         <span class="grow"></span>
-        <span class="num quiet">{{ log.complete ? plural(total, "line") : "loading…" }}</span>
+        <span class="num quiet">{{ log.complete ? total.toLocaleString("en-US") + (total === 1 ? " line" : " lines") : "loading…" }}</span>
         <a class="button small" :href="apiUrl(attempt + '/log.txt')" download><Icon name="download" />Download</a>
         <a class="button small" :href="apiUrl(attempt + '/log.jsonl')" download title="Every event, as JSON lines">JSON</a>
       </div>
