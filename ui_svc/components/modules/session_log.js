@@ -24,6 +24,8 @@ export function createSessionLog(attempt) {
     // Whether the newest page is here, and whether all is.
     ready: false,
     complete: false,
+    // Whether its first words and calls are only in the log.
+    skipped: false,
     // Whether the oldest lines were dropped.
     cut: false,
     ended: false,
@@ -115,7 +117,7 @@ export function createSessionLog(attempt) {
   function tellAgain() {
     stream = createBlocks();
     log.events.slice(-SPOKEN).forEach(stream.append);
-    Object.assign(log, { blocks: stream.blocks, current: stream.current, latest: stream.latest });
+    Object.assign(log, { skipped: log.events.length > SPOKEN, blocks: stream.blocks, current: stream.current, latest: stream.latest });
   }
 
   async function begin() {

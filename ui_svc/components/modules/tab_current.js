@@ -91,7 +91,7 @@ export const Current = {
     });
     return {
       box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
-      hidden: computed(() => offset.value > 0 || (props.log.ready && !props.log.complete)),
+      hidden: computed(() => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete)),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
       waiting: computed(() => (props.live || summary.value?.state === "parked" ? summary.value?.waiting : null)),
