@@ -30,21 +30,19 @@ export const History = {
           <table v-if="attemptsOf(task).length" class="attempts">
             <thead><tr><th>Attempt</th><th>Outcome</th><th>Took</th><th>Cost</th><th>Change</th><th>Commit</th><th><span class="visually-hidden">Open</span></th></tr></thead>
             <tbody>
-              <template v-for="each in attemptsOf(task)" :key="each.name">
-                <tr :class="{ 'is-open': each.name === attempt }">
-                  <td class="num">{{ numberOf(each) }}</td>
-                  <td><Status :of="status(ATTEMPT, each.state)" /><div v-if="each.reason" class="quiet">{{ each.reason }}</div></td>
-                  <td class="num" :title="absolute(each.started)"><template v-if="each.ended">{{ took((each.ended - each.started) / 1000) }}</template><Elapsed v-else :from="each.started" label="Started" /></td>
-                  <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
-                  <td class="num diff"><button v-if="each.diff" type="button" class="button small ghost attempt-change" :aria-expanded="unfolded.has(each.name)" :aria-label="'Change of attempt ' + numberOf(each) + ': +' + each.diff.insertions + ' −' + each.diff.deletions" @click="unfold(each)"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></button><template v-else>–</template></td>
-                  <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
-                  <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
-                </tr>
-                <tr v-if="unfolded.has(each.name)" class="attempt-diff"><td colspan="7"><AttemptDiff :attempt="each.name" /></td></tr>
-              </template>
+              <tr v-for="each in attemptsOf(task)" :key="each.name" :class="{ 'is-open': each.name === attempt }">
+                <td class="num">{{ numberOf(each) }}</td>
+                <td><Status :of="status(ATTEMPT, each.state)" /><div v-if="each.reason" class="quiet">{{ each.reason }}</div></td>
+                <td class="num" :title="absolute(each.started)"><template v-if="each.ended">{{ took((each.ended - each.started) / 1000) }}</template><Elapsed v-else :from="each.started" label="Started" /></td>
+                <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
+                <td class="num diff"><button v-if="each.diff" type="button" class="button small ghost attempt-change" :aria-expanded="unfolded.has(each.name)" :aria-label="'Change of attempt ' + numberOf(each) + ': +' + each.diff.insertions + ' −' + each.diff.deletions" @click="unfold(each)"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></button><template v-else>–</template></td>
+                <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
+                <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
+              </tr>
             </tbody>
           </table>
           <p v-else class="quiet history-none">{{ task.state === "pending" ? "Not started yet" : "No attempt was made" }}</p>
+          <section v-for="each in attemptsOf(task).filter((one) => unfolded.has(one.name))" :key="each.name" class="attempt-diff"><h4>Change of attempt {{ numberOf(each) }}</h4><AttemptDiff :attempt="each.name" /></section>
         </li>
       </ol>
     </div>`,
