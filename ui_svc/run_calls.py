@@ -27,6 +27,7 @@ TURNS: Final = frozenset(
         "task_started",
         "task_accepted",
         "task_failed",
+        "task_waiting",
         "approval_requested",
         "approval_resolved",
         "session_finished",

@@ -3,7 +3,7 @@ import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
 
 // The kinds of turns that this reads.
-export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
+export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "task_waiting", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
 
 const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
 const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };
@@ -31,7 +31,8 @@ export function pastOf(now, turns, time) {
         break;
       case "approval_requested":
       case "approval_resolved":
-        if (!it) break;
+        // The question of a parked session stays; another attempt goes on with the answer.
+        if (!it || it.state === "parked") break;
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);
         it.state = it.asked.size ? "waiting" : "running";
@@ -57,6 +58,10 @@ export function pastOf(now, turns, time) {
         states.set(task, { state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed", since: turn.time, reason: turn.reason ?? "", commit: turn.commit ?? "" });
         break;
       }
+      case "task_waiting":
+        if (it && turn.parked) Object.assign(it, { state: "parked", ended: turn.time });
+        if (turn.parked) states.set(task, { state: "waiting", since: turn.time });
+        break;
       case "task_skipped":
         states.set(task, { state: "skipped", since: turn.time, reason: turn.reason ?? "" });
         break;

@@ -45,6 +45,9 @@ export function createSpans(run) {
         return end(key, turn.time, "accepted");
       case "task_failed":
         return end(key, turn.time, "failed");
+      case "task_waiting":
+        // Its session has ended; the next attempt goes on with it.
+        return turn.parked ? end(key, turn.time, "parked") : undefined;
       case "merge_started":
         return begin(`merge ${turn.epic}`, "merge", turn);
       case "merge_finished":
