@@ -7,8 +7,8 @@ from typing import Final, Self
 
 import grpc
 
-from heddle import pb
-from heddle.calling import Caller, OnBreak, ServerUnreachable
+from heddle import pb, urls
+from heddle.calling import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.channels import open_channel
 from heddle.config import Tls
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
@@ -18,6 +18,7 @@ __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 
 # Seconds that a call may take which waits for processes to end.
 STOP_TIMEOUT: Final = 600.0
+CLONE_TIMEOUT: Final = 900.0
 
 ENDED_RUN: Final = frozenset({pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED})
 ENDED_ATTEMPT: Final = frozenset(
@@ -64,7 +65,8 @@ class HeddleClient:
 
     async def create_run(self, request: pb.CreateRunRequest) -> pb.Run:
         """Creates a run, or returns the one that the same `request_id` created before."""
-        return (await self._caller.mutate(self._stub.CreateRun, request)).run
+        timeout = CLONE_TIMEOUT if urls.is_url(request.project) else CALL_TIMEOUT
+        return (await self._caller.mutate(self._stub.CreateRun, request, timeout=timeout)).run
 
     async def get_run(self, name: str) -> pb.Run:
         return (await self._caller.call(self._stub.GetRun, pb.GetRunRequest(name=name))).run

@@ -61,6 +61,7 @@ MOVES: Final = ("commit_task", "keep", "reset", "merge", "remove")
 STEPS: Final = (
     "ensure.after_claim",
     "keep.after_state",
+    "write.before_index",
     "create.before_add",
     "create.after_add",
     "reset.before_clean",

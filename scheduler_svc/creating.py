@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
 from heddle.plan import rules
@@ -24,6 +24,8 @@ from scheduler_svc.workers import Worker, Workers, call
 
 # Seconds that looking at a project may take.
 _INSPECT_TIMEOUT: Final = 30.0
+# The same where it has to be cloned first.
+_CLONE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def _check_request(request: pb.CreateRunRequest) -> None:
     if mistakes:
         raise invalid_plan(mistakes)
     if not request.project:
-        raise invalid_field("project", "name the git repository to work on, as an absolute path")
+        raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
+    if urls.is_url(request.project):
+        urls.identity(request.project)
     if request.max_parallel < 0:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
@@ -90,7 +94,8 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
-    found = await call(worker.name, worker.worktree.InspectProject, inspection, _INSPECT_TIMEOUT)
+    timeout = _CLONE_TIMEOUT if urls.is_url(request.project) else _INSPECT_TIMEOUT
+    found = await call(worker.name, worker.worktree.InspectProject, inspection, timeout)
     if found.dirty_files and not request.allow_dirty:
         files = ", ".join(found.dirty_files[:5]) + (", …" if len(found.dirty_files) > 5 else "")
         raise HeddleError(

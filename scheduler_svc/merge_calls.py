@@ -66,8 +66,8 @@ class MergeCalls:
         )
         return await self._ask(lambda worker: worker.worktree.OpenMerge, request)
 
-    async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> bool:
-        """Ends an open merge; returns whether the target was moved."""
+    async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
+        """Ends an open merge; the answer says whether the target was moved."""
         request = pb.CloseMergeRequest(
             project=self._ground.project,
             epoch=self._lead.epoch,
@@ -77,7 +77,7 @@ class MergeCalls:
             commit=opened.commit,
             apply=apply,
         )
-        return (await self._ask(lambda worker: worker.worktree.CloseMerge, request)).moved
+        return await self._ask(lambda worker: worker.worktree.CloseMerge, request)
 
     async def run_checks(self, folder: str) -> list[pb.CheckFinished] | None:
         """Returns the reports of all checks; None where the worker went away or lost the folder meanwhile."""

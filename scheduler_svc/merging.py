@@ -80,7 +80,8 @@ class _Target:
             await self._failed(source, error.message)
             return
         if answer.HasField("merged"):
-            await self._merged([(source, answer.merged.commit)])
+            parts = [(source, answer.merged.commit)]
+            await self._merged(parts, push_error=answer.merged.push_error)
         else:
             await self._conflicted(source, answer.conflict)
 
@@ -110,10 +111,11 @@ class _Target:
                 first, rest = _halves(members)
                 await self.land(first)
                 return [*rest, *left_out]
-        if not await self._calls.close(opened, apply=True):
+        closed = await self._calls.close(opened, apply=True)
+        if not closed.moved:
             log.info("target_moved", run=str(self._ground.run), target=self._ground.target)
             return sources
-        await self._merged([(source, each.commit) for source, each in batch], opened.tree)
+        await self._merged([(source, each.commit) for source, each in batch], opened.tree, closed.push_error)
         return left_out
 
     async def _test(
@@ -133,10 +135,17 @@ class _Target:
             await self._lead.write(write, str(self._ground.run))
         return reports
 
-    async def _merged(self, parts: Sequence[tuple[Source, str]], tree: str = "") -> None:
+    async def _merged(
+        self, parts: Sequence[tuple[Source, str]], tree: str = "", push_error: str = ""
+    ) -> None:
         commits = [(source.name, commit) for source, commit in parts]
         write = partial(
-            merges.record_merged, ground=self._ground, commits=commits, tree=tree, now=self._lead.now()
+            merges.record_merged,
+            ground=self._ground,
+            commits=commits,
+            tree=tree,
+            push_error=push_error,
+            now=self._lead.now(),
         )
         await self._lead.write(write, LOOP, str(self._ground.run))
 

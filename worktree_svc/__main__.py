@@ -8,7 +8,8 @@ from heddle import logs
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
-from worktree_svc.git import GitVersionError, forget_inherited
+from worktree_svc.git import GitVersionError
+from worktree_svc.git_environment import forget_inherited
 from worktree_svc.locks import HomeInUseError
 
 

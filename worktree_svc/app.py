@@ -14,6 +14,7 @@ from worktree_svc.children import Children
 from worktree_svc.commits import Commits
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
+from worktree_svc.mirrors import Mirrors
 from worktree_svc.open_merges import OpenMerges
 from worktree_svc.pool import Pool
 from worktree_svc.private import PrivateFolders
@@ -44,6 +45,8 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
 
     pool = Pool(settings.home / "pool", settings.pool, folders, repositories, has_room)
     pool.recover()
+    mirrors = Mirrors(folders, repositories)
+    mirrors.recover()
     least = settings.min_free_bytes
     worktrees = Worktrees(states, folders, repositories, pool, least, free_bytes, still_leads)
     merge_states = States(settings.home / "merges")
@@ -51,7 +54,13 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     open_merges.clear()
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
     servicer = WorktreeServicer(
-        jobs, worktrees, commits, merges=merges, open_merges=open_merges, radar=Radar(folders)
+        jobs,
+        worktrees,
+        commits,
+        merges=merges,
+        open_merges=open_merges,
+        radar=Radar(folders),
+        mirrors=mirrors,
     )
 
     def register(server: grpc.aio.Server) -> None:

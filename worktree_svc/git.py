@@ -9,7 +9,7 @@ another one by walking upwards from a folder that an agent has changed.
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,74 +19,16 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it be
 
 import git.cmd
 
-from heddle import errors, pb
+from heddle import errors, pb, urls
 from worktree_svc import arriving, children
 from worktree_svc.children import Child, Children
+from worktree_svc.git_environment import ENVIRONMENT
 from worktree_svc.processes import BrokenOffError, Process, Reader
 
 Answer = TypeVar("Answer")
 
 # merge-tree --stdin appeared here.
 OLDEST_GIT: Final = (2, 39)
-
-# Who commits where the repository's user has not said who they are.
-NAME: Final = "Heddle"
-EMAIL: Final = "heddle@localhost"
-
-# What these would change (another repository, another index, an author, a program that
-# runs) must come from a call, never from the shell in which the service was started.
-_KEPT_VARIABLES: Final = (
-    "GIT_CONFIG_GLOBAL",
-    "GIT_EXEC_PATH",
-    "GIT_PYTHON_",
-    "GIT_SSH",
-    "GIT_SSL",
-    "GIT_ASKPASS",
-)
-
-_CONFIG: Final = {
-    "core.hooksPath": os.devnull,
-    "core.fsmonitor": "false",
-    "core.untrackedCache": "false",
-    "core.splitIndex": "false",
-    "core.quotePath": "false",
-    # An accepted commit survives a power cut: git leaves loose objects unsynced by default.
-    "core.fsync": "committed",
-    "core.fsyncMethod": "batch",
-    # Milliseconds for which git itself waits for the lock of another git.
-    "core.filesRefLockTimeout": "5000",
-    "core.packedRefsTimeout": "5000",
-    "commit.gpgSign": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "protocol.file.allow": "user",
-    "protocol.ext.allow": "never",
-    "submodule.recurse": "false",
-    # Files are written out by as many processes as there are cores.
-    "checkout.workers": "0",
-    "worktree.useRelativePaths": "false",
-    "color.ui": "false",
-}
-
-_ENVIRONMENT: Final = {
-    "LC_ALL": "C",
-    "LANGUAGE": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    # Looking at a user's checkout must not rewrite its index.
-    "GIT_OPTIONAL_LOCKS": "0",
-    # refs/replace/ would show another commit in a commit's place.
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_PAGER": "cat",
-    "GIT_EDITOR": "false",
-    "GIT_AUTHOR_NAME": NAME,
-    "GIT_AUTHOR_EMAIL": EMAIL,
-    "GIT_COMMITTER_NAME": NAME,
-    "GIT_COMMITTER_EMAIL": EMAIL,
-    "GIT_CONFIG_COUNT": str(len(_CONFIG)),
-    **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_CONFIG)},
-    **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
-}
 
 # After so many seconds a git is ended: a filter or a pipe of an agent's may never end by itself.
 LONGEST_SECONDS = 600.0
@@ -186,17 +128,19 @@ class Git:
             raise failure(arguments, output)
         return output.stdout
 
-    def attempt(self, *arguments: str, stdin: bytes = b"") -> Output:
+    def attempt(self, *arguments: str, stdin: bytes = b"", seconds: float = LONGEST_SECONDS) -> Output:
         """Returns what git prints and its exit code, whatever it is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
-        with self.running(*arguments, stdin=stdin) as output:
+        with self.running(*arguments, stdin=stdin, seconds=seconds) as output:
             return output()
 
     @contextmanager
-    def running(self, *arguments: str, stdin: bytes = b"") -> Iterator[Callable[[], Output]]:
+    def running(
+        self, *arguments: str, stdin: bytes = b"", seconds: float = LONGEST_SECONDS
+    ) -> Iterator[Callable[[], Output]]:
         """Starts git and yields what waits for its end, as `attempt` does; ends it when the block is left."""
         child = Child(self.start(arguments, waits=bool(stdin)))
         try:
-            yield lambda: _finish(child.process, arguments, stdin)
+            yield lambda: _finish(child.process, arguments, stdin, seconds)
         finally:
             child.end()
 
@@ -304,7 +248,7 @@ class Git:
         return [*command, *arguments]
 
     def _environment(self) -> dict[str, str]:
-        environment = dict(_ENVIRONMENT)
+        environment = dict(ENVIRONMENT)
         if self.index:
             environment["GIT_INDEX_FILE"] = str(self.index)
         if self.objects:
@@ -314,22 +258,24 @@ class Git:
         return environment
 
 
-def _finish(process: Process, arguments: Sequence[str], stdin: bytes) -> Output:
+def _finish(
+    process: Process, arguments: Sequence[str], stdin: bytes, seconds: float = LONGEST_SECONDS
+) -> Output:
     """Gives git its input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long."""
     try:
-        stdout, stderr = process.communicate(stdin, timeout=LONGEST_SECONDS)
+        stdout, stderr = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise _took_too_long(arguments) from None
+        raise _took_too_long(arguments, seconds) from None
     output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
     if output.code and any(sign in output.stderr for sign in _NO_SPACE):
         raise failure(arguments, output)
     return output
 
 
-def _took_too_long(arguments: Sequence[str]) -> errors.HeddleError:
+def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_GIT_FAILED,
-        f"git {arguments[0]} took longer than {LONGEST_SECONDS:g} s and was ended. Perhaps a filter of your"
+        f"git {arguments[0]} took longer than {seconds:g} s and was ended. Perhaps a filter of your"
         " git configuration waits for something (git config --list --show-origin shows them), or the disk is"
         " very slow. Then try again; nothing was lost.",
         command=readable(" ".join(["git", *arguments])),
@@ -363,7 +309,7 @@ def readable(text: str) -> str:
 
 def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
     """Returns the error for a command that failed: DISK_FULL if that is why, else GIT_FAILED."""
-    said = readable(output.stderr.strip()) or f"exit code {output.code}"
+    said = urls.redacted(readable(output.stderr.strip())) or f"exit code {output.code}"
     command = readable(" ".join(["git", *arguments]))
     if any(sign in said for sign in _NO_SPACE):
         return errors.HeddleError(
@@ -374,13 +320,6 @@ def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_GIT_FAILED, f"git {arguments[0]} failed: {said}", command=command
     )
-
-
-def forget_inherited(environ: MutableMapping[str, str]) -> None:
-    """Removes what git would obey from the environment, as GIT_DIR inside a hook."""
-    for name in list(environ):
-        if name.startswith("GIT_") and not name.startswith(_KEPT_VARIABLES):
-            del environ[name]
 
 
 def check_version() -> str:

@@ -189,8 +189,9 @@ class Pool:
             self._remove(member)
             raise
         ready = replace(member, ready=True)
-        ready.save()
+        # Both at once: whoever takes it writes the same file.
         with self._changed:
+            ready.save()
             self._members[ready.path] = ready
         log.info("worktree_prepared", project=str(project.top), path=str(member.path), commit=commit)
 

@@ -53,6 +53,8 @@ class PrivateFolders:
 
     def __init__(self, folder: Path, waiting: Children = children.NONE) -> None:
         self.children = waiting
+        # Of projects that are URLs; see mirrors.py.
+        self.mirrors = folder.with_name("mirrors")
         self._folder = folder
         self._mutex = threading.Lock()
         self._seen: dict[Path, Stamp] = {}

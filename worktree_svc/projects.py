@@ -1,6 +1,7 @@
 """A project: a git repository on this disk, and what must hold before work on it begins."""
 
 import difflib
+import hashlib
 import re
 import shlex
 import tempfile
@@ -10,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from heddle import errors, pb
+from heddle import errors, pb, urls
 from worktree_svc import children, files, refs
 from worktree_svc.children import Children
-from worktree_svc.git import EMAIL, NAME, SCRATCH, Git, Output, decode, readable
+from worktree_svc.git import SCRATCH, Git, Output, decode, readable
+from worktree_svc.git_environment import EMAIL, NAME
 from worktree_svc.private import Location, PrivateFolders
 
 # Names of branches that git takes for sure, without being asked.
@@ -81,7 +83,9 @@ class Inspection:
 
 
 def find(folders: PrivateFolders, path: str) -> Project:
-    """Returns the repository that holds `path`; raises INVALID_FIELD or NOT_A_REPOSITORY."""
+    """Returns the repository that holds `path`, or the mirror of that URL; raises INVALID_FIELD or NOT_A_REPOSITORY."""
+    if urls.is_url(path):
+        path = str(mirror_of(folders, path))
     folder = Path(path)
     if not folder.is_absolute():
         raise errors.invalid_field(
@@ -97,6 +101,11 @@ def find(folders: PrivateFolders, path: str) -> Project:
         if str(location.top) == path:
             folders.remember(location)
     return Project(*location, folders.of(location.common), folders.children)
+
+
+def mirror_of(folders: PrivateFolders, url: str) -> Path:
+    """Returns where the mirror of a repository lies, whether it is there or not; raises INVALID_FIELD."""
+    return folders.mirrors / f"{hashlib.sha256(urls.identity(url).encode()).hexdigest()[:16]}.git"
 
 
 def _locate(path: str) -> Location:
@@ -126,6 +135,9 @@ def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
 def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
     """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
     project = find(folders, path)
+    remote = f"origin/{base_ref}"
+    if urls.is_url(path) and refs.read(project.git, f"refs/remotes/{remote}")[0]:
+        base_ref = remote
     base = base_commit(project, base_ref)
     _check_name_is_free(project)
     if merge_into:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import grpc
 
-from heddle import errors, pb
+from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName
 from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import diffs, history, projects
@@ -15,6 +15,7 @@ from worktree_svc.diffs import Piece
 from worktree_svc.git import readable
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
+from worktree_svc.mirrors import Mirrors
 from worktree_svc.open_merges import Known, Opened, OpenMerges
 from worktree_svc.radar import Branch, Question, Radar
 from worktree_svc.states import State
@@ -40,6 +41,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         merges: Merges,
         open_merges: OpenMerges,
         radar: Radar,
+        mirrors: Mirrors,
     ) -> None:
         self._jobs = jobs
         self._worktrees = worktrees
@@ -47,16 +49,19 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self._merges = merges
         self._open_merges = open_merges
         self._radar = radar
+        self._mirrors = mirrors
 
     async def InspectProject(
         self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.InspectProjectResponse:
         def job() -> pb.InspectProjectResponse:
+            url = urls.is_url(request.project)
+            name = self._mirrors.update(request.project, request.merge_into) if url else ""
             found = projects.inspect(
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
             return pb.InspectProjectResponse(
-                project=str(found.project.top),
+                project=name or str(found.project.top),
                 base_commit=found.base_commit,
                 dirty_files=found.dirty_files,
                 base_branch=found.base_branch,
@@ -90,7 +95,9 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 request.project, attempt, request.epoch, request.subject, request.body
             )
             return pb.CommitTaskResponse(
-                commit=commit, diff_stat=history.diff_stat(git, f"{commit}^", commit)
+                commit=commit,
+                diff_stat=history.diff_stat(git, f"{commit}^", commit),
+                push_error=self._mirrors.push(request.project, [_epic(attempt).branch]),
             )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
@@ -123,10 +130,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         )
 
         def job() -> pb.MergeBranchResponse:
+            if not asked.preview:
+                self._mirrors.follow(request.project, asked.target)
             result = self._merges.merge(request.project, request.epoch, asked)
             if isinstance(result, Conflict):
                 return pb.MergeBranchResponse(conflict=_conflict(result))
-            return pb.MergeBranchResponse(merged=pb.MergeBranchResponse.Merged(**result._asdict()))
+            said = "" if asked.preview else self._mirrors.push(request.project, [asked.source, asked.target])
+            merged = pb.MergeBranchResponse.Merged(**result._asdict(), push_error=said)
+            return pb.MergeBranchResponse(merged=merged)
 
         key = None if request.preview else f"{request.project}\0{request.target_branch}"
         return await self._jobs.run(job, key=key)
@@ -151,6 +162,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         known = Known(request.known_trees, [source.branch for source in request.sources if source.known])
 
         def job() -> pb.OpenMergeResponse:
+            self._mirrors.follow(request.project, request.target_branch)
             return _opened(self._open_merges.open(request.project, request.epoch, run, asked, known))
 
         return await self._jobs.run(job, key=f"{run}\0merge")
@@ -165,7 +177,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             moved = self._open_merges.close(
                 request.project, request.epoch, run, move if request.apply else None
             )
-            return pb.CloseMergeResponse(moved=moved)
+            said = self._mirrors.push(request.project, [request.target_branch]) if moved else ""
+            return pb.CloseMergeResponse(moved=moved, push_error=said)
 
         return await self._jobs.run(job, key=f"{run}\0merge")
 

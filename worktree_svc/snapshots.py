@@ -44,6 +44,7 @@ def writing(project: Project, place: Place) -> Iterator[Git]:
         new.hardlink_to(place.index)
     with project.git.together() as git:
         yield git
+    failpoint("write.before_index")
     if new.exists():
         new.replace(place.index)
         files.remove(new)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb
+from heddle import pb, urls
 from heddle.cli import events, names, output, plan_file, tables, words
 from heddle.cli.arguments import AttemptArgument, RunArgument
 from heddle.cli.exit_codes import BAD_INPUT, INTERRUPTED
@@ -24,7 +24,10 @@ app = typer.Typer()
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
     *,
-    repo: Annotated[Path, typer.Option("--repo", help="The git repository to work on.")],
+    repo: Annotated[
+        str,
+        typer.Option("--repo", metavar="PATH|URL", help="The git repository to work on; a URL is cloned."),
+    ],
     agent: Annotated[str, typer.Option(help="In place of the plan's default agent.")] = "",
     max_parallel: Annotated[int, typer.Option(min=0, help="Sessions at once; 0: as many as fit.")] = 0,
     base: Annotated[str, typer.Option(metavar="REF", help="Where to start from; HEAD if absent.")] = "",
@@ -39,7 +42,7 @@ def run(
     """Runs a plan on a repository."""
     request = pb.CreateRunRequest(
         plan=plan_file.read(file),
-        project=str(repo.expanduser().absolute()),
+        project=repo if urls.is_url(repo) else str(Path(repo).expanduser().absolute()),
         base_ref=base,
         agent=agent,
         max_parallel=max_parallel,

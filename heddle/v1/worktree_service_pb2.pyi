@@ -28,7 +28,9 @@ class InspectProjectRequest(_message.Message):
     BASE_REF_FIELD_NUMBER: _builtins.int
     MERGE_INTO_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """Absolute path, anywhere inside a repository."""
+    """Absolute path, anywhere inside a repository; or a URL, which is cloned, or
+    fetched if it was before: this may take minutes.
+    """
     base_ref: _builtins.str
     """Absent: HEAD."""
     merge_into: _builtins.str
@@ -57,7 +59,9 @@ class InspectProjectResponse(_message.Message):
     DIRTY_FILES_FIELD_NUMBER: _builtins.int
     BASE_BRANCH_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """The top of the working tree, or of the bare repository."""
+    """The top of the working tree, or of the bare repository; or the URL by which
+    the mirror is known: what all other calls take.
+    """
     base_commit: _builtins.str
     base_branch: _builtins.str
     """The local branch that base_ref names, or on which HEAD stands. Absent: none,
@@ -218,7 +222,12 @@ class CommitTaskResponse(_message.Message):
 
     COMMIT_FIELD_NUMBER: _builtins.int
     DIFF_STAT_FIELD_NUMBER: _builtins.int
+    PUSH_ERROR_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
+    push_error: _builtins.str
+    """Why the branch could not be pushed to the project's remote. Absent: it was, or
+    there is none. The next push of the run tries it again.
+    """
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
         """Against its parent."""
@@ -228,10 +237,11 @@ class CommitTaskResponse(_message.Message):
         *,
         commit: _builtins.str = ...,
         diff_stat: _event_pb2.DiffStat | None = ...,
+        push_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -349,6 +359,7 @@ class MergeBranchResponse(_message.Message):
         COMMIT_FIELD_NUMBER: _builtins.int
         ALREADY_FIELD_NUMBER: _builtins.int
         TREE_FIELD_NUMBER: _builtins.int
+        PUSH_ERROR_FIELD_NUMBER: _builtins.int
         commit: _builtins.str
         """The target's commit. Absent in a preview, unless the target already holds
         the source.
@@ -357,16 +368,19 @@ class MergeBranchResponse(_message.Message):
         """True: the target already held the source."""
         tree: _builtins.str
         """The tree of the merge: what the target holds now, or would hold."""
+        push_error: _builtins.str
+        """As in CommitTaskResponse, for source and target."""
         def __init__(
             self,
             *,
             commit: _builtins.str = ...,
             already: _builtins.bool = ...,
             tree: _builtins.str = ...,
+            push_error: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit", "tree", b"tree"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit", "push_error", b"push_error", "tree", b"tree"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -649,16 +663,20 @@ class CloseMergeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MOVED_FIELD_NUMBER: _builtins.int
+    PUSH_ERROR_FIELD_NUMBER: _builtins.int
     moved: _builtins.bool
     """False: the target is elsewhere by now, or was not to be moved."""
+    push_error: _builtins.str
+    """As in CommitTaskResponse, for the target."""
     def __init__(
         self,
         *,
         moved: _builtins.bool = ...,
+        push_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

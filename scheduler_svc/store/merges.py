@@ -99,9 +99,18 @@ def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeCheck
 
 
 def record_merged(
-    connection: sa.Connection, ground: Ground, commits: Sequence[tuple[Name, str]], tree: str, now: int
+    connection: sa.Connection,
+    ground: Ground,
+    commits: Sequence[tuple[Name, str]],
+    *,
+    tree: str,
+    push_error: str,
+    now: int,
 ) -> None:
-    """Notes what the target holds now, each with the commit that brought it in. `tree`: as tested; empty: untested."""
+    """Notes what the target holds now, each with the commit that brought it in.
+
+    `tree`: as tested; empty: untested. `push_error`: why the remote does not hold it.
+    """
     for name, commit in commits:
         if not _settle(connection, name, merge_state=MergeState.MERGED, commit=commit):
             continue
@@ -110,6 +119,9 @@ def record_merged(
         if isinstance(name, EpicName):
             values = {"head_commit": commit, **({"tested_tree": tree} if tree else {})}
             connection.execute(sa.update(runs).where(runs.c.run == name.run).values(**values))
+    if push_error:
+        failed = pb.PushFailed(branch=ground.target, error=push_error)
+        append(connection, [event(ground.run, _ACTOR, push_failed=failed)], now)
 
 
 def record_conflict(

@@ -250,7 +250,11 @@ def accept(
     connection.execute(UPDATE_TASK, of(attempt.parent) | task)
     connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"head_commit": committed.commit})
     accepted = pb.TaskAccepted(commit=committed.commit, diff_stat=committed.diff_stat)
-    append(connection, [event(attempt, "scheduler", task_accepted=accepted)], now)
+    events = [event(attempt, "scheduler", task_accepted=accepted)]
+    if committed.push_error:
+        failed = pb.PushFailed(branch=attempt.parent.parent.branch, error=committed.push_error)
+        events.append(event(attempt, "scheduler", push_failed=failed))
+    append(connection, events, now)
 
 
 def fail(

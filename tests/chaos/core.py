@@ -195,7 +195,9 @@ class Core:
                 run, "", "/repository", target, "", squash=False, checks=pb.MergeChecks(), tested_tree=""
             )
             commits = [(name, "f00d")]
-            return partial(merges.record_merged, ground=ground, commits=commits, tree="", now=self.now)
+            return partial(
+                merges.record_merged, ground=ground, commits=commits, tree="", push_error="", now=self.now
+            )
         conflict = pb.MergeConflicted(target_branch=target, files=["shared.txt"])
         return partial(
             merges.record_conflict, name=name, conflict=conflict, reason="1 file conflicts", now=self.now

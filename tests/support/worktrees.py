@@ -32,12 +32,18 @@ class Worker:
     project: Path
     home: Path
     epoch: int = 1
+    # In place of the path of `project`, in calls.
+    url: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.url or str(self.project)
 
     async def ensure(
         self, name: AttemptName, base: str = "main", earlier: AttemptName | None = None
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
-            project=str(self.project),
+            project=self.name,
             attempt=str(name),
             epoch=self.epoch,
             base_commit=base,
@@ -45,17 +51,17 @@ class Worker:
         )
         return await self.stub.EnsureWorktree(request)
 
-    async def ready(self, name: AttemptName) -> Path:
-        return Path((await self.ensure(name)).worktree.path)
+    async def ready(self, name: AttemptName, base: str = "main") -> Path:
+        return Path((await self.ensure(name, base)).worktree.path)
 
     async def commit(self, name: AttemptName, subject: str = "Work", body: str = "") -> pb.CommitTaskResponse:
         request = pb.CommitTaskRequest(
-            project=str(self.project), attempt=str(name), epoch=self.epoch, subject=subject, body=body
+            project=self.name, attempt=str(name), epoch=self.epoch, subject=subject, body=body
         )
         return await self.stub.CommitTask(request)
 
     async def discard(self, name: AttemptName) -> pb.DiscardAttemptResponse:
-        request = pb.DiscardAttemptRequest(project=str(self.project), attempt=str(name), epoch=self.epoch)
+        request = pb.DiscardAttemptRequest(project=self.name, attempt=str(name), epoch=self.epoch)
         return await self.stub.DiscardAttempt(request)
 
     async def merge(
@@ -69,7 +75,7 @@ class Worker:
         preview: bool = False,
     ) -> pb.MergeBranchResponse:
         request = pb.MergeBranchRequest(
-            project=str(self.project),
+            project=self.name,
             epoch=self.epoch,
             source_branch=source,
             target_branch=target,
@@ -81,11 +87,11 @@ class Worker:
         return await self.stub.MergeBranch(request)
 
     async def predict(self, *branches: str, base: str = "main") -> pb.PredictConflictsResponse:
-        request = pb.PredictConflictsRequest(project=str(self.project), branches=branches, base=base)
+        request = pb.PredictConflictsRequest(project=self.name, branches=branches, base=base)
         return await self.stub.PredictConflicts(request)
 
     async def remove(self, epic: str) -> pb.RemoveWorktreeResponse:
-        request = pb.RemoveWorktreeRequest(project=str(self.project), epic=epic, epoch=self.epoch)
+        request = pb.RemoveWorktreeRequest(project=self.name, epic=epic, epoch=self.epoch)
         return await self.stub.RemoveWorktree(request)
 
     async def inspect(

@@ -20,6 +20,7 @@ task_started task_waiting task_accepted task_failed task_skipped task_added
 session_started output tool_started tool_finished message screenshot usage check_finished
 approval_requested approval_resolved session_finished
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished
+push_failed
 budget_reached
 worker_joined worker_lost
 """

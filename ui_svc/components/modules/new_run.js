@@ -22,7 +22,7 @@ export default {
       <form class="new-run" aria-label="New run" @submit.prevent="start" @dragover.prevent="over = true" @dragleave="leave" @drop.prevent="drop" :class="{ 'is-over': over }">
         <div class="new-run-left">
           <h1 class="page-title">New run</h1>
-          <label class="field"><span class="label">Repository</span><input ref="first" v-model.trim="draft.project" class="mono" name="project" required placeholder="/home/you/code/project" autocomplete="on" spellcheck="false" autocapitalize="off" /><span class="hint">Absolute path of a git repository on the machine that runs the agents. Your checkout is not touched.</span></label>
+          <label class="field"><span class="label">Repository</span><input ref="first" v-model.trim="draft.project" class="mono" name="project" required placeholder="/home/you/code/project or https://…" autocomplete="on" spellcheck="false" autocapitalize="off" /><span class="hint">Absolute path of a git repository on the machine that runs the agents, or a URL, which is cloned. Your checkout is not touched.</span></label>
           <div class="field new-run-plan">
             <div class="label-line"><span class="label">Plan</span><span class="hint">drop a file anywhere on this page</span><span class="grow"></span><label class="button small file-button"><Icon name="file" />Choose a file<input type="file" accept=".yaml,.yml,text/yaml" class="visually-hidden" @change="choose" /></label><button v-if="!draft.text" type="button" class="button small" @click="draft.text = EXAMPLE">Insert an example</button></div>
             <PlanEditor ref="editor" v-model="draft.text" :problems="problems" />

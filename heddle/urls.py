@@ -1,0 +1,52 @@
+"""URLs of git repositories: which texts are some, which of them name the same one, and what of them may be shown."""
+
+import re
+from typing import Final
+
+from heddle.errors import invalid_field
+
+_SCHEME: Final = re.compile(r"(https?|ssh|git|file)://(?:([^/@]*)@)?([^/@:]*)(?::(\d+))?(/.*)", re.IGNORECASE)
+# As in git@example.com:team/app.git
+_SHORT: Final = re.compile(r"(?:([\w.-]+)@)?([A-Za-z0-9][\w.-]*):(?!/|\\)(.+)")
+_PASSWORD: Final = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
+_PORTS: Final = {"http": "80", "https": "443", "ssh": "22", "git": "9418"}
+
+
+def is_url(project: str) -> bool:
+    """Returns whether a project is given as a URL, not as a path."""
+    return bool(_SCHEME.fullmatch(project) or _SHORT.fullmatch(project) or "://" in project)
+
+
+def redacted(text: str) -> str:
+    """Returns `text` without the passwords of the URLs in it."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def identity(url: str) -> str:
+    """Returns what is the same for all spellings of a repository's URL; raises INVALID_FIELD.
+
+    Who logs in does not matter, nor the short form of ssh, the default port, a
+    last slash or `.git`. A repository behind two protocols counts as two: only
+    their server knows that they are one.
+    """
+    if url != redacted(url):
+        raise invalid_field(
+            "project",
+            f"{redacted(url)} holds a password, which would get into logs and to agents. Leave it out, and have"
+            " the git of the worker know it: a credential helper, or ssh",
+        )
+    found = _SCHEME.fullmatch(url)
+    if found:
+        scheme, _, host, port, path = found.groups()
+    else:
+        short = _SHORT.fullmatch(url)
+        if short is None or "://" in url:
+            raise invalid_field(
+                "project",
+                f"{url!r} is no URL that Heddle clones; it takes https, ssh, git and file, or git@host:path",
+            )
+        scheme, host, port, path = "ssh", short[2], None, f"/{short[3]}"
+    scheme = scheme.lower()
+    shown_port = f":{port}" if port and port != _PORTS.get(scheme) else ""
+    plain = re.sub(r"/+", "/", path).rstrip("/").removesuffix(".git").rstrip("/")
+    return f"{scheme}://{host.lower()}{shown_port}{plain}"

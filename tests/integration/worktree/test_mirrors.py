@@ -1,0 +1,138 @@
+"""Projects by URL: a mirror that all runs share, fetched before each, pushed to after each step."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support import worktrees
+from tests.support.fleet import free_ports
+from tests.support.repositories import fast_import, git
+from tests.support.worktrees import Worker, attempt, refused
+from worktree_svc import mirrors
+
+EPIC = "heddle/r1/epics/api"
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """A bare repository whose default branch is trunk."""
+    folder = tmp_path / "remote" / "app.git"
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=trunk")
+    git(folder, "config", "uploadpack.allowFilter", "true")
+    fast_import(folder, "trunk", {"README.md": "# Old\n", "a.txt": "a\n"})
+    fast_import(folder, "trunk", {"README.md": "# Sample\n"}, "trunk")
+    return folder
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setattr(mirrors, "PAUSES", (0.0,))
+    async with worktrees.worker(tmp_path / "home", remote) as ready:
+        yield replace(ready, url=f"file://{remote}")
+
+
+@pytest.fixture
+def served(remote: Path) -> Iterator[str]:
+    """The URL of the remote behind a server of git's own, on loopback."""
+    (port,) = free_ports(1)
+    command = ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", "--export-all", "--reuseaddr"]
+    with subprocess.Popen([*command, "--enable=receive-pack", f"--base-path={remote.parent}"]) as daemon:
+        url = f"git://127.0.0.1:{port}/app.git"
+        while subprocess.run(["git", "ls-remote", url], capture_output=True, check=False).returncode:
+            assert daemon.poll() is None
+        yield url
+        daemon.terminate()
+
+
+async def test_a_run_on_a_url(worker: Worker, remote: Path, served: str) -> None:
+    """The mirror has no blob that nobody needed; accepted work and merges are pushed, and nothing else."""
+    worker = replace(worker, url=served)
+    found = await worker.inspect(served, into="trunk")
+    assert found.project == served
+    assert found.base_commit == git(remote, "rev-parse", "trunk")
+    (mirror,) = (worker.home / "mirrors").iterdir()
+    missing = git(mirror, "rev-list", "--objects", "--all", "--missing=print").count("?")
+    assert missing == 3
+    path = await worker.ready(attempt(), base=found.base_commit)
+    assert (path / "README.md").read_text() == "# Sample\n"
+    (path / "b.txt").write_text("b\n")
+    commit = await worker.commit(attempt())
+    assert (commit.push_error, git(remote, "rev-parse", EPIC)) == ("", commit.commit)
+    await worker.merge(EPIC, "heddle/r1/merged", found.base_commit)
+    merged = (await worker.merge("heddle/r1/merged", "trunk")).merged
+    assert (merged.push_error, git(remote, "rev-parse", "trunk")) == ("", merged.commit)
+    names = git(remote, "for-each-ref", "--format=%(refname:short)").splitlines()
+    assert sorted(names) == [EPIC, "heddle/r1/merged", "trunk"]
+    await worker.remove("runs/r1/epics/api")
+
+
+async def test_each_run_starts_from_what_the_remote_has_now(worker: Worker, remote: Path) -> None:
+    """The remote is fetched before a run; two spellings of its URL are one mirror and one project."""
+    first = await worker.inspect(worker.url)
+    fast_import(remote, "trunk", {"README.md": "# Newer\n"}, "trunk")
+    fast_import(remote, "other", {"other.txt": "other\n"}, "trunk")
+    second = await worker.inspect(worker.url.removesuffix(".git") + ".git/", base="other")
+    assert second.project == first.project == worker.url
+    assert second.base_commit == git(remote, "rev-parse", "other")
+    assert (
+        (await worker.inspect(worker.url)).base_commit
+        == git(remote, "rev-parse", "trunk")
+        != first.base_commit
+    )
+    assert len(list((worker.home / "mirrors").iterdir())) == 1
+
+
+async def test_a_push_that_fails_loses_nothing(worker: Worker, remote: Path) -> None:
+    """While the remote is away, tasks are accepted and say so; the next push brings all of it."""
+    base = (await worker.inspect(worker.url)).base_commit
+    path = await worker.ready(attempt(), base=base)
+    (path / "b.txt").write_text("b\n")
+    away = remote.rename(remote.with_name("away"))
+    first = await worker.commit(attempt())
+    assert first.commit
+    assert "does not appear to be a git repository" in first.push_error
+    away.rename(remote)
+    path = await worker.ready(attempt(task="two"))
+    (path / "c.txt").write_text("c\n")
+    second = await worker.commit(attempt(task="two"))
+    assert not second.push_error
+    assert git(remote, "log", "--format=%H", f"{base}..{EPIC}").splitlines() == [second.commit, first.commit]
+
+
+async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -> None:
+    """What others pushed meanwhile stays: the merge goes on top of it, and nothing is forced."""
+    base = (await worker.inspect(worker.url, into="trunk")).base_commit
+    path = await worker.ready(attempt(), base=base)
+    (path / "b.txt").write_text("b\n")
+    await worker.commit(attempt())
+    fast_import(remote, "trunk", {"theirs.txt": "theirs\n"}, "trunk")
+    theirs = git(remote, "rev-parse", "trunk")
+    merged = (await worker.merge(EPIC, "trunk")).merged
+    assert git(remote, "rev-parse", "trunk") == merged.commit
+    assert git(remote, "merge-base", "trunk", theirs) == theirs
+    assert set(git(remote, "ls-tree", "--name-only", "trunk").split()) >= {"b.txt", "theirs.txt"}
+
+
+async def test_what_cannot_be_cloned_is_said(worker: Worker, remote: Path) -> None:
+    """A missing remote, an empty one, a password: each error says what to do, and repeats no password."""
+    error = await refused(worker.inspect(f"file://{remote}-missing"))
+    assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
+    assert "git ls-remote" in error.message
+    git(remote, "update-ref", "-d", "refs/heads/trunk")
+    assert (await refused(worker.inspect(worker.url))).reason == pb.ERROR_REASON_EMPTY_REPOSITORY
+    error = await refused(worker.inspect("https://me:s3cret@127.0.0.1/app"))
+    assert error.reason == pb.ERROR_REASON_INVALID_FIELD
+    assert "s3cret" not in error.message
+
+
+async def test_two_runs_begin_at_once(worker: Worker) -> None:
+    """The first clone is made once, whoever asks meanwhile."""
+    found = await asyncio.gather(*(worker.inspect(worker.url) for _ in range(6)))
+    assert len({each.base_commit for each in found}) == 1

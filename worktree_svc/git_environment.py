@@ -1,0 +1,71 @@
+"""The settings under which every git of the service runs, the same on every machine."""
+
+import os
+from collections.abc import MutableMapping
+from typing import Final
+
+# Who commits where the repository's user has not said who they are.
+NAME: Final = "Heddle"
+EMAIL: Final = "heddle@localhost"
+
+# What these would change (another repository, another index, an author, a program that
+# runs) must come from a call, never from the shell in which the service was started.
+_KEPT_VARIABLES: Final = (
+    "GIT_CONFIG_GLOBAL",
+    "GIT_EXEC_PATH",
+    "GIT_PYTHON_",
+    "GIT_SSH",
+    "GIT_SSL",
+    "GIT_ASKPASS",
+)
+
+_CONFIG: Final = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
+    "core.splitIndex": "false",
+    "core.quotePath": "false",
+    # An accepted commit survives a power cut: git leaves loose objects unsynced by default.
+    "core.fsync": "committed",
+    "core.fsyncMethod": "batch",
+    # Milliseconds for which git itself waits for the lock of another git.
+    "core.filesRefLockTimeout": "5000",
+    "core.packedRefsTimeout": "5000",
+    "commit.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "protocol.file.allow": "user",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+    # Files are written out by as many processes as there are cores.
+    "checkout.workers": "0",
+    "worktree.useRelativePaths": "false",
+    "color.ui": "false",
+}
+
+ENVIRONMENT: Final = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    # Looking at a user's checkout must not rewrite its index.
+    "GIT_OPTIONAL_LOCKS": "0",
+    # refs/replace/ would show another commit in a commit's place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_PAGER": "cat",
+    "GIT_EDITOR": "false",
+    "GIT_AUTHOR_NAME": NAME,
+    "GIT_AUTHOR_EMAIL": EMAIL,
+    "GIT_COMMITTER_NAME": NAME,
+    "GIT_COMMITTER_EMAIL": EMAIL,
+    "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+    **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_CONFIG)},
+    **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
+}
+
+
+def forget_inherited(environ: MutableMapping[str, str]) -> None:
+    """Removes what git would obey from the environment, as GIT_DIR inside a hook."""
+    for name in list(environ):
+        if name.startswith("GIT_") and not name.startswith(_KEPT_VARIABLES):
+            del environ[name]
