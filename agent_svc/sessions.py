@@ -152,12 +152,17 @@ class Sessions:
         if free < self._min_free_bytes:
             raise errors.HeddleError(
                 pb.ERROR_REASON_DISK_FULL,
-                f"{self._spool.path} has {free >> 20} MiB free and needs {self._min_free_bytes >> 20} MiB:"
-                " make room there, or set HEDDLE_MIN_FREE_BYTES lower",
+                self._full(free),
                 path=self._spool.path,
                 free_bytes=free,
                 needed_bytes=self._min_free_bytes,
             )
+
+    def _full(self, free: int) -> str:
+        return (
+            f"{self._spool.path} has {free >> 20} MiB free and needs {self._min_free_bytes >> 20} MiB:"
+            " make room there, or set HEDDLE_MIN_FREE_BYTES lower"
+        )
 
     def _unwritable(self, error: OSError) -> Exception:
         if errors.lacks_descriptors(error):
@@ -273,6 +278,9 @@ class Sessions:
             agents=self._catalogue.programs(),
             connected=True,
         )
+        free = shutil.disk_usage(self._spool.path).free
+        if free < self._min_free_bytes:
+            worker.full = self._full(free)
         if self._lease.seconds:
             longest = self._lease.seconds + self._place.grace + LEASE_MARGIN
             worker.lease.FromMilliseconds(round(longest * 1000))

@@ -179,11 +179,13 @@ class Loop:
         self._doorbell.ring([LOOP])
 
     async def _report_workers(self, lead: Lead) -> None:
-        """Writes into the log of each run that goes on which workers were lost or came back."""
+        """Writes into the log of each run that goes on which workers were lost, are full, or take work again."""
         while self._changed_workers:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")
-            if worker.connected:
+            if worker.connected and worker.full:
+                change = pb.Event(worker_full=pb.WorkerFull(worker=name, reason=worker.full))
+            elif worker.connected:
                 change = pb.Event(worker_joined=pb.WorkerJoined(worker=name, slots=worker.slots))
             else:
                 change = pb.Event(worker_lost=pb.WorkerLost(worker=name, reason=worker.reason))

@@ -83,7 +83,7 @@ class Worker:
 
 
 class Workers:
-    """All workers of the settings. `on_change` hears of each that was lost or joined again."""
+    """All workers of the settings. `on_change` hears of each that was lost, is full, or takes work again."""
 
     def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None) -> None:
         self._addresses = tuple(addresses)
@@ -153,11 +153,11 @@ class Workers:
         return [self._workers[name].state for name in sorted(self._workers)]
 
     def views(self) -> tuple[WorkerView, ...]:
-        """Returns the connected workers as decisions see them."""
+        """Returns the workers that take work as decisions see them."""
         return tuple(
             WorkerView(worker.name, worker.state.slots)
             for worker in self._workers.values()
-            if worker.state.connected
+            if worker.state.connected and not worker.state.full
         )
 
     async def _poll(self, worker: Worker) -> None:
@@ -166,7 +166,7 @@ class Workers:
             await self._heartbeat(worker)
 
     async def _heartbeat(self, worker: Worker) -> None:
-        was_connected = worker.state.connected
+        was_connected, was_full = worker.state.connected, bool(worker.state.full)
         try:
             request = pb.GetWorkerRequest()
             if self._epoch and was_connected:
@@ -185,8 +185,10 @@ class Workers:
             worker.state.reason = error.message
         # What the settings call it: resources and pins use that name.
         worker.state.name = f"workers/{worker.name}"
-        if worker.state.connected != was_connected:
-            log.info("worker_changed", worker=worker.name, connected=worker.state.connected)
+        if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
+            log.info(
+                "worker_changed", worker=worker.name, connected=worker.state.connected, full=worker.state.full
+            )
             self.on_change(worker.state)
 
 

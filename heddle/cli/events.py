@@ -169,5 +169,6 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
         f"budget of {_dollars(e.budget_usd_micros)} reached, {_dollars(e.spent_usd_micros)} spent"
     ),
     "worker_joined": lambda e: f"worker {e.worker} joined with {words.count(e.slots, 'slot')}",
+    "worker_full": lambda e: f"worker {e.worker} takes no new work: {e.reason}",
     "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",
 }

@@ -58,6 +58,8 @@ class FakeWorker:
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
     open_merges: dict[str, list[str]] = field(default_factory=dict)
+    # Why it takes no new work.
+    full: str = ""
     # The most sessions that ran at the same time.
     peak: int = 0
     epoch: int = 0
@@ -219,7 +221,11 @@ class _Agent(AgentServiceServicer):
         agents = [pb.AgentProgram(name=name, available=True) for name in ("scripted", "command:")]
         running = len(self._worker.live)
         worker = pb.Worker(
-            name="workers/fake", slots=self._worker.slots, running_sessions=running, agents=agents
+            name="workers/fake",
+            slots=self._worker.slots,
+            running_sessions=running,
+            agents=agents,
+            full=self._worker.full,
         )
         return pb.GetWorkerResponse(worker=worker)
 

@@ -253,6 +253,7 @@ class Event(_message.Message):
     BUDGET_REACHED_FIELD_NUMBER: _builtins.int
     WORKER_JOINED_FIELD_NUMBER: _builtins.int
     WORKER_LOST_FIELD_NUMBER: _builtins.int
+    WORKER_FULL_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     """runs/RUN"""
     sequence: _builtins.int
@@ -349,6 +350,8 @@ class Event(_message.Message):
     def worker_joined(self) -> Global___WorkerJoined: ...
     @_builtins.property
     def worker_lost(self) -> Global___WorkerLost: ...
+    @_builtins.property
+    def worker_full(self) -> Global___WorkerFull: ...
     def __init__(
         self,
         *,
@@ -400,12 +403,13 @@ class Event(_message.Message):
         budget_reached: Global___BudgetReached | None = ...,
         worker_joined: Global___WorkerJoined | None = ...,
         worker_lost: Global___WorkerLost | None = ...,
+        worker_full: Global___WorkerFull | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_started", b"session_started", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_started", b"session_started", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_started", b"session_started", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_started", b"session_started", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1641,6 +1645,32 @@ class WorkerLost(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkerLost: _TypeAlias = WorkerLost  # noqa: Y015
+
+@_typing.final
+class WorkerFull(_message.Message):
+    """The run's worker takes no new work, as its disk has too little room. Once it has,
+    worker_joined says so.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerFull: _TypeAlias = WorkerFull  # noqa: Y015
 
 @_typing.final
 class PushFailed(_message.Message):

@@ -32,6 +32,7 @@ class Worker(_message.Message):
     CONNECTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
@@ -42,6 +43,10 @@ class Worker(_message.Message):
     """False while the scheduler cannot reach it."""
     reason: _builtins.str
     """Why it is not connected. Absent while it is."""
+    full: _builtins.str
+    """Why it takes no new work: its disk has too little room. What runs goes on.
+    Absent: it takes some.
+    """
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProgram]: ...
     @_builtins.property
@@ -60,10 +65,11 @@ class Worker(_message.Message):
         connected: _builtins.bool = ...,
         reason: _builtins.str = ...,
         lease: _duration_pb2.Duration | None = ...,
+        full: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "full", b"full", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

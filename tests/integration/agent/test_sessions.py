@@ -123,6 +123,8 @@ async def test_low_disk_is_refused(tmp_path: Path) -> None:
         error = await refused(worker.start())
         assert error.reason == pb.ERROR_REASON_DISK_FULL
         assert "HEDDLE_MIN_FREE_BYTES" in error.message
+        found = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
+        assert "HEDDLE_MIN_FREE_BYTES" in found.full
 
 
 async def test_stale_epoch_is_refused(tmp_path: Path) -> None:

@@ -212,3 +212,33 @@ async def test_worker_that_goes_away_is_reported_and_waited_for(tmp_path: Path) 
     assert "worker_joined" in kinds
     assert kinds.count("task_started") == 2
     assert kinds.count("task_accepted") == 1
+
+
+async def test_a_full_worker_gets_no_new_work(tmp_path: Path) -> None:
+    """While a worker's disk is full nothing is begun and no attempt is used up; work goes on once it has room."""
+    worker = FakeWorker(full="the disk is full: make room")
+    async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
+        run = await scheduler.create(make_plan({"a": ["one"]}))
+        worker.full = ""
+        events = await scheduler.finished(run)
+        kinds = [event.WhichOneof("payload") for event in events]
+        assert kinds.index("worker_joined") < kinds.index("task_started")
+        assert kinds.count("task_started") == 1
+        # A session that runs is left alone, and the run says why no other begins.
+        holding = asyncio.Event()
+
+        async def play(_session: FakeSession) -> pb.SessionFinished:
+            await holding.wait()
+            return finishing(pb.OUTCOME_SUCCEEDED)
+
+        worker.play = play
+        run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+        await scheduler.until(run, lambda event: event.HasField("session_started"))
+        worker.full = "the disk is full: make room"
+        events = await scheduler.until(run, lambda event: event.HasField("worker_full"))
+        assert events[-1].worker_full.reason == "the disk is full: make room"
+        holding.set()
+        events = await scheduler.until(run, lambda event: event.HasField("task_accepted"))
+        assert [event.WhichOneof("payload") for event in events].count("task_started") == 1
+        worker.full = ""
+        assert (await scheduler.finished(run))[-1].run_finished.outcome == pb.OUTCOME_SUCCEEDED

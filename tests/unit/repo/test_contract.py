@@ -22,7 +22,7 @@ approval_requested approval_resolved session_finished
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished
 push_failed
 budget_reached
-worker_joined worker_lost
+worker_joined worker_lost worker_full
 """
 
 EVENT_ENVELOPE = ["run", "sequence", "time", "actor", "epic", "task", "attempt"]
