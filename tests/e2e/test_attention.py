@@ -119,8 +119,11 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
     """The run stands still and says so on every page; b gives it another budget, and it goes on."""
     name = runs.start(DEAR)
     runs.wait_for_run(name, "paused")
-    page.goto("/")
-    expect(page.locator(".run-row").first).to_be_visible()
+    page.goto(f"/{name}")
+    # Nothing runs, and nothing says that it does; the head offers what lets it go on.
+    expect(page.get_by_role("region", name="Only").locator(".status").first).to_have_text("Paused")
+    expect(page.locator(".run-controls").get_by_role("button", name="Go on with that")).to_be_visible()
+    expect(page.locator(".run-controls").get_by_role("button", name="Resume")).to_have_count(0)
     page.keyboard.press("a")
     halt = page.locator(f'.attention-item[data-key^="{name}:budget"]')
     expect(halt).to_contain_text("the budget of $0.01 for the run is used up")

@@ -1,9 +1,9 @@
 // One thing that waits for the operator, with what they can do about it where it stands.
-import { computed, nextTick, ref } from "vue";
+import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { Approval } from "./approval.js";
-import { dollars } from "./format.js";
 import { Icon } from "./icons.js";
+import { NewBudget } from "./new_budget.js";
 import { Ago } from "./parts.js";
 import { href } from "./paths.js";
 import { plain } from "./text.js";
@@ -17,36 +17,6 @@ const KINDS = {
   question: { word: "Asks you", icon: "hand", tone: "wait" },
 };
 
-// A new budget, in dollars: at first as much again as there was.
-const NewBudget = {
-  props: ["item"],
-  components: { Icon },
-  template: `
-    <form class="budget-form" @submit.prevent="give" @keydown.esc.stop.prevent="$emit('close')">
-      <label class="visually-hidden" :for="id">New budget in US dollars</label><span>$</span><input :id="id" ref="input" v-model.number="amount" class="approval-message num" type="number" min="0.01" step="any" required />
-      <button type="submit" class="button small primary" :disabled="asked"><Icon name="play" />{{ asked ? "Resuming…" : "Go on with that" }}</button>
-    </form>`,
-  emits: ["close"],
-  setup(props) {
-    const amount = ref(Number(((props.item.spent + props.item.budget) / 1e6).toFixed(2)) || 1);
-    const asked = ref(false);
-    const input = ref(null);
-    nextTick(() => input.value?.select());
-    async function give() {
-      asked.value = true;
-      const of = props.item.of === props.item.run ? "" : props.item.of;
-      try {
-        await post(`${props.item.run}:resume`, { budget: Math.round(amount.value * 1e6), budget_of: of });
-        toast(`${props.item.title} goes on, with ${dollars(amount.value * 1e6)} in all`);
-      } catch (problem) {
-        asked.value = false;
-        toast(`${props.item.title} is still paused. ${problem.message}`, "bad");
-      }
-    }
-    return { amount, asked, give, id: `budget-${props.item.key}`, input };
-  },
-};
-
 export const Item = {
   props: ["item", "attention"],
   components: { Ago, Approval, Icon, NewBudget },
@@ -57,7 +27,7 @@ export const Item = {
       <template v-else>
         <p class="attention-reason"><Icon :name="kind.icon" /><span><b>{{ kind.word }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
         <p v-if="item.saved" class="quiet attention-saved">Nothing is lost: the work is on <code>{{ item.saved }}</code>. Mend the branch, then merge it again.</p>
-        <NewBudget v-if="giving" :item="item" @close="giving = false" />
+        <NewBudget v-if="giving" :item="item" focus @close="giving = false" />
         <div v-else class="approval-buttons">
           <button v-if="again" type="button" class="button small" :disabled="asked" data-answer="retry" @click="retry"><Icon name="retry" />{{ asked ? "Starting…" : again.word }}</button>
           <button v-if="item.kind === 'budget' && item.of" type="button" class="button small primary" data-answer="budget" @click="giving = true">Give a new budget…</button>

@@ -17,7 +17,7 @@ export const Board = {
   template: `
     <BoardTools :lanes="lanes" :choice="choice" />
     <div class="board" :class="'is-' + choice.density" @keydown="step">
-      <section v-for="group in groups" :key="group.key" class="board-group" :class="'tone-' + group.tone" :aria-label="group.word">
+      <section v-for="group in groups" :key="group.key" class="board-group" :class="['tone-' + group.tone, { 'is-slim': group.slim }]" :style="{ '--lanes': group.lanes.length }" :aria-label="group.word">
         <h2 class="group-head"><Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.lanes.length }}</b></h2>
         <div class="lanes" :class="{ 'is-slim': group.slim }">
           <component :is="group.slim ? 'LaneRow' : 'Lane'" v-for="lane in group.lanes" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />

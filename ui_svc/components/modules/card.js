@@ -11,6 +11,9 @@ import { lastOverwrite, plain } from "./text.js";
 
 const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
 
+// Nothing, where nothing was reported.
+export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
+
 // What a card or a row shows of a task's newest attempt; `props` has the store and the task.
 export function useCard(props, emit) {
   const attempt = computed(() => props.task.attempt);
@@ -19,10 +22,7 @@ export function useCard(props, emit) {
     return it?.attempt === attempt.value.name ? it : attempt.value.summary;
   });
   const live = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
-  const cost = computed(() => {
-    const usage = live.value ? (summary.value?.usage ?? attempt.value.usage) : attempt.value.usage;
-    return usage.cost || usage.cost_incomplete ? money(usage) : "";
-  });
+  const cost = computed(() => costOf(live.value ? (summary.value?.usage ?? attempt.value.usage) : attempt.value.usage));
   function open(event) {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();

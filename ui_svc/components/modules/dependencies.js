@@ -1,7 +1,7 @@
 // Which epics an epic waits for, and which wait for it: each leads to its lane.
 import { computed } from "vue";
 import { Icon } from "./icons.js";
-import { EPIC, status } from "./status.js";
+import { stateOf } from "./lane_facts.js";
 
 export const Needs = {
   props: ["store", "epic"],
@@ -13,7 +13,7 @@ export const Needs = {
     </div>`,
   setup(props) {
     const all = () => [...props.store.epics.values()];
-    const seen = (epic) => ({ key: epic.key, title: epic.title || epic.key, state: status(EPIC, epic.state) });
+    const seen = (epic) => ({ key: epic.key, title: epic.title || epic.key, state: stateOf(props.store, epic) });
     return {
       needs: computed(() => all().filter((each) => props.epic.depends_on.includes(each.key)).map(seen)),
       // Only while it matters.

@@ -1,17 +1,27 @@
 // What a lane shows of its epic, whether it is drawn large or as one row.
 import { computed } from "vue";
 import { plural } from "./format.js";
-import { EPIC, status, TASK } from "./status.js";
+import { EPIC, idle, RUN, status, TASK } from "./status.js";
+
+const isPaused = (store) => store.run.value.state === "paused";
+
+// What an epic does, as people see it: one that has begun does nothing while the run is paused.
+export function stateOf(store, epic) {
+  if (!idle(epic, store.tasksOf(epic.name))) return status(EPIC, epic.state);
+  return isPaused(store) ? status(RUN, "paused") : status(EPIC, "ready");
+}
 
 export function useLane(props) {
   const epic = computed(() => props.store.epics.get(props.name));
-  const state = computed(() => status(EPIC, epic.value.state));
+  const tasks = computed(() => props.store.tasksOf(props.name));
+  const state = computed(() => stateOf(props.store, epic.value));
   const note = computed(() => {
     if (epic.value.reason) return epic.value.reason;
     if (epic.value.state === "blocked") {
       const titles = epic.value.depends_on.map((key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.title ?? key);
       return `Starts when ${titles.join(" and ")} ${titles.length > 1 ? "are" : "is"} merged`;
     }
+    if (isPaused(props.store)) return "Starts when the run goes on";
     if (epic.value.state === "ready") return "Starts as soon as a slot is free";
     return `${plural(epic.value.tasks.total, "task")}, none started`;
   });
@@ -22,7 +32,7 @@ export function useLane(props) {
     says: computed(() => epic.value.state !== "running"),
     shown: computed(() => props.store.shownTask(props.name)),
     state,
-    tasks: computed(() => props.store.tasksOf(props.name)),
+    tasks,
     toneOf: (task) => (task.state === "skipped" ? "skip" : status(TASK, task.state).tone),
   };
 }

@@ -1,6 +1,6 @@
 // One epic as one row: for those that are over or not yet begun, and for boards of hundreds.
 import { computed } from "vue";
-import { useCard } from "./card.js";
+import { costOf, useCard } from "./card.js";
 import { Needs } from "./dependencies.js";
 import { Icon } from "./icons.js";
 import { useLane } from "./lane_facts.js";
@@ -29,6 +29,8 @@ const Tried = {
     const said = computed(() => (over.value ? props.lane.state.value : card.state.value));
     return {
       ...card,
+      // Of what is over, the whole epic counts.
+      cost: computed(() => (over.value ? costOf(props.lane.epic.value.usage) : card.cost.value)),
       said,
       tone: computed(() => said.value.tone),
       why: computed(() => card.waiting.value?.question || (over.value ? card.reason.value || props.lane.epic.value.reason : "")),

@@ -1,11 +1,13 @@
 // The head of a run's page: what it is, how far, and the controls of the whole.
 import { computed, ref, watch } from "vue";
 import { post } from "./api.js";
+import { useAttention } from "./attention.js";
 import { Budget } from "./budget.js";
 import { offer } from "./commands.js";
 import { Eta } from "./eta.js";
 import { person } from "./format.js";
 import { Icon } from "./icons.js";
+import { NewBudget } from "./new_budget.js";
 import { Parallel } from "./parallel.js";
 import { Ago, Ask, Elapsed, Progress, Status } from "./parts.js";
 import { RUN, RUN_ENDED, status } from "./status.js";
@@ -13,7 +15,7 @@ import { toast } from "./toasts.js";
 
 export const Header = {
   props: ["store"],
-  components: { Ago, Ask, Budget, Elapsed, Eta, Parallel, Icon, Progress, Status },
+  components: { Ago, Ask, Budget, Elapsed, Eta, NewBudget, Parallel, Icon, Progress, Status },
   template: `
     <div class="run-head">
       <div class="run-line">
@@ -24,6 +26,7 @@ export const Header = {
         <div v-if="!ended" class="run-controls">
           <Parallel :run="run" />
           <span v-if="asked" class="button small is-pending" role="status"><Icon name="spinner" />{{ asked === "pause" ? "Pausing…" : "Resuming…" }}</span>
+          <NewBudget v-else-if="halt" :item="halt" />
           <button v-else-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
           <button v-else type="button" class="button small" title="Running agents go on; no new task starts" @click="change('pause')"><Icon name="pause" />Pause</button>
           <Ask label="Cancel run" icon="stop" question="Stop every agent and end the run?" yes="Cancel run" :pending="run.state === 'cancelling' || cancelling" pending-label="Cancelling…" :act="cancel" />
@@ -35,12 +38,13 @@ export const Header = {
         <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
         <Eta :run="run" />
         <Budget :run="run" />
-        <span class="quiet run-by"><template v-if="person(run.creator)">by {{ person(run.creator) }}, </template><Ago :time="run.created" /></span>
+        <span class="quiet run-by">{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created" /></span>
       </div>
       <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
     </div>`,
   setup(props) {
     const run = computed(() => props.store.run.value);
+    const attention = useAttention();
     const cancelling = ref(false);
     // What was asked for and is not true yet: "pause", "resume".
     const asked = ref("");
@@ -70,6 +74,8 @@ export const Header = {
     return {
       run,
       asked,
+      // Where a budget paused it, to resume alone would pause it again at once.
+      halt: computed(() => attention.items.value.find((item) => item.kind === "budget" && item.run === run.value.name && item.of)),
       cancelling,
       change,
       cancel,

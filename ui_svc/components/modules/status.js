@@ -77,9 +77,13 @@ export const GROUPS = [
   { key: "done", word: "Done", icon: "check", tone: "ok" },
 ];
 
+// Says whether an epic has begun and does nothing now: between two tasks, or since a budget stopped its sessions.
+export const idle = (epic, tasks) => epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
+
 export function groupOf(epic, tasks) {
   if (epic.state === "awaiting_merge" || tasks.some((task) => task.state === "waiting")) return "waiting";
   if (["failed", "conflicted"].includes(epic.state)) return "failed";
+  if (idle(epic, tasks)) return "queued";
   if (["running", "merging"].includes(epic.state)) return "running";
   if (["ready", "blocked"].includes(epic.state)) return "queued";
   return "done";
