@@ -41,6 +41,8 @@ class Audit:
                 self._ended(event)
                 if not event.task_failed.will_retry:
                     self._over.add((event.epic, event.task))
+            case "task_waiting" if event.task_waiting.parked:
+                self._ended(event)
             case "task_skipped":
                 self._over.add((event.epic, event.task))
             case "epic_ready" if event.task:
