@@ -38,8 +38,8 @@ def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C
     match action:
         case ReadyEpic(epic):
             return _ready_epic(connection, epic, now)
-        case StartTask(attempt):
-            return _start_task(connection, attempt, now)
+        case StartTask(attempt, share):
+            return _start_task(connection, attempt, share, now)
         case StopAttempt(attempt, reason, counts):
             return stop_attempt(connection, attempt, reason, counts=counts)
         case ParkAttempt(attempt):
@@ -71,7 +71,7 @@ def _ready_epic(connection: sa.Connection, epic: EpicName, now: int) -> bool:
     return True
 
 
-def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+def _start_task(connection: sa.Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
     epic, run = attempt.parent.parent, attempt.parent.parent.parent
     ground = connection.execute(RUN_OF_EPIC, of(epic)).one()
     if ground.state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or ground.has_live_attempt:
@@ -88,6 +88,7 @@ def _start_task(connection: sa.Connection, attempt: AttemptName, now: int) -> bo
             "state": pb.ATTEMPT_STATE_STARTING,
             "worker": ground.worker,
             "agent": spec.agent,
+            "share_micros": share,
             "started_at": now,
             "summary": b"",
             "usage": b"",

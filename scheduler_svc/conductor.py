@@ -33,6 +33,9 @@ T = TypeVar("T")
 _GIT_TIMEOUT: Final = 600.0
 _SESSION_TIMEOUT: Final = 60.0
 
+# So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
+_GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
+
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
@@ -62,7 +65,7 @@ class Conductor:
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._accept(assignment)
                 return
-            if result.outcome == pb.OUTCOME_PARKED and await self._park():
+            if result.outcome in _GOES_ON_LATER and await self._park(result):
                 return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
@@ -227,9 +230,9 @@ class Conductor:
         accept = partial(recording.accept, attempt=self._attempt, committed=committed, now=self._lead.now())
         await self._lead.write(accept, LOOP, self._run, str(self._attempt))
 
-    async def _park(self) -> bool:
+    async def _park(self, result: pb.SessionFinished) -> bool:
         """Writes down that the session is parked; False where it is to stop for good instead."""
-        park = partial(parking.park, attempt=self._attempt, now=self._lead.now())
+        park = partial(parking.park, attempt=self._attempt, reason=result.reason, now=self._lead.now())
         return await self._lead.write(park, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:

@@ -18,7 +18,7 @@ from scheduler_svc.store.statements import LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_
 from scheduler_svc.store.tables import attempts, tasks
 
 
-def park(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
     """Ends a live attempt whose session was parked; False, and nothing is done, if it is to stop for good."""
     row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
@@ -30,8 +30,7 @@ def park(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
     open_ones = pb.Attempt.FromString(row.record).approvals
     state = pb.TASK_STATE_WAITING if open_ones else pb.TASK_STATE_PENDING
     connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": ""})
-    question = open_ones[0].question if open_ones else "a free slot"
-    waiting = pb.TaskWaiting(reason=question, parked=True)
+    waiting = pb.TaskWaiting(reason=open_ones[0].question if open_ones else reason, parked=True)
     append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
     return True
 

@@ -8,6 +8,7 @@ snapshot shows, and asks again.
 - An epic starts once all that it depends on is merged.
 - No run has more sessions than its max_parallel, no worker more than its slots;
   and no slot idles while an epic could use it.
+- Nothing starts without a share of every budget above it, reserved before.
 - Nothing starts below a budget that is used up; sessions below it are stopped,
   and their run is paused.
 - No task starts whose agent's provider wants to be left alone.
@@ -24,6 +25,7 @@ from heddle import pb
 from heddle.plan import graph
 from scheduler_svc import budgets, closing
 from scheduler_svc.closing import Cause, plural
+from scheduler_svc.reserving import Ledger
 from scheduler_svc.snapshot import (
     Action,
     DenyOverdue,
@@ -51,15 +53,16 @@ def decide(snapshot: Snapshot) -> list[Action]:
     workers = {worker.name for worker in snapshot.workers}
     actions: list[Action] = []
     queues: list[Queue] = []
+    ledger = Ledger(snapshot.runs)
     for place, run in enumerate(snapshot.runs):
         causes = _causes(run)
         actions += _readied(run, causes)
         actions += _wound_up(run, causes, run.worker in workers)
         actions += _run_ended(run, run.worker in workers)
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
-        actions += budgets.halted(run, spent)
+        actions += budgets.halted(run, spent) if spent else ledger.stops(run)
         actions += _denied(run)
-        queues.append(Queue(run, place, causes, snapshot.typical_seconds, may_start=not spent))
+        queues.append(Queue(run, place, causes, snapshot.typical_seconds, ledger, may_start=not spent))
     actions += starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
     return actions
 

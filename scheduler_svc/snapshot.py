@@ -38,6 +38,10 @@ class TaskView:
     # Micros that all of its attempts may cost, and have cost. None: no limit.
     budget: int | None = None
     spent: int = 0
+    # Micros that its live session may still spend before more is promised to it, and that its dearest turn
+    # has cost.
+    reserved: int = 0
+    turn: int = 0
 
     @property
     def live(self) -> bool:
@@ -105,6 +109,9 @@ class RunView:
     merging_into: bool = False
     # Micros that it may cost. None: no limit.
     budget: int | None = None
+    project: str = ""
+    # Micros that an accepted task of the project has cost on average. 0: not known.
+    typical_cost: int = 0
     # Micros that all runs of its project may cost, and have cost.
     project_budget: int | None = None
     project_spent: int = 0
@@ -142,6 +149,8 @@ class StartTask:
     """Begin this attempt; the worker is its run's."""
 
     attempt: AttemptName
+    # Micros that its session may spend. None: no budget limits it.
+    share: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.plan import graph
+from scheduler_svc.reserving import Ledger
 from scheduler_svc.snapshot import Action, EpicView, ParkAttempt, RunView, StartTask
 from scheduler_svc.states import ENDED_EPIC
 
@@ -41,6 +42,7 @@ class Queue:
         place: int,
         causes: Container[str],
         typical_seconds: float | None,
+        ledger: Ledger,
         *,
         may_start: bool,
     ) -> None:
@@ -58,6 +60,7 @@ class Queue:
         self._may_start = may_start and run.state in _GOES_ON
         self._causes = causes
         self._typical_seconds = typical_seconds
+        self._ledger = ledger
 
     def has_next(self) -> bool:
         return self.live < self.run.max_parallel and self.could_start() > 0
@@ -66,10 +69,18 @@ class Queue:
         """Returns how many of its epics only lack a slot."""
         return len(self._best_last) if self._may_start else 0
 
-    def start_next(self) -> StartTask:
+    def start_next(self) -> StartTask | None:
+        """Returns the start of the best of its epics; None where too little of a budget is free for it."""
+        at_once = min(len(self._best_last), self.run.max_parallel - self.live)
+        epic = self._best_last.pop()
+        task = next(task for task in epic.tasks if task.startable)
+        share = self._ledger.share(self.run, epic, task, at_once)
+        if share == 0:
+            return None
+        if share:
+            self._ledger.reserve(self.run, epic, task, share)
         self.live += 1
-        task = next(task for task in self._best_last.pop().tasks if task.startable)
-        return StartTask(task.name.attempt(task.attempts + 1))
+        return StartTask(task.name.attempt(task.attempts + 1), share)
 
     # Made when first asked for: sorting is dear, and most snapshots have no free slot.
     @cached_property
@@ -96,8 +107,9 @@ def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
             free[queue.run.worker] -= queue.live
     while able := [queue for queue in queues if free.get(queue.run.worker, 0) > 0 and queue.has_next()]:
         queue = min(able, key=lambda each: (each.live, each.place))
-        free[queue.run.worker] -= 1
-        yield queue.start_next()
+        if start := queue.start_next():
+            free[queue.run.worker] -= 1
+            yield start
     yield from _parks(queues, free)
 
 

@@ -41,8 +41,8 @@ class Cost(_message.Message):
     Absent: none.
     """
     reserved_usd_micros: _builtins.int
-    """What sessions below it that run now may still spend before more is promised
-    to them: it is neither spent nor free. Only where a budget applies.
+    """What sessions below it that run now may still spend of their shares: it is
+    neither spent nor free. Only where a budget applies.
     """
     agent: _builtins.str
     """The agent of a session. Absent of all else."""

@@ -1,7 +1,6 @@
 """What everything has cost and may cost, one level at a time."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
@@ -13,8 +12,6 @@ from scheduler_svc.store.spending import usage_by
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 from scheduler_svc.store.times import optional_timestamp
 from scheduler_svc.usage import total
-
-_Usage = Mapping[tuple[Any, ...], pb.UsageTotals]
 
 _PAGE: Final = 100
 _LARGEST_PAGE: Final = 500
@@ -49,11 +46,11 @@ def _projects(
     if after := paging.texts(request.page_token, 1):
         chosen = chosen.where(runs.c.project > after[0])
     rows, more = _page(connection, request, chosen.group_by(runs.c.project).order_by(runs.c.project))
-    usage = usage_by(connection, [runs.c.project])
+    sums = _Sums(connection, [runs.c.project])
     return pb.ListCostsResponse(
-        costs=[_cost(row.project, row, usage.get((row.project,)), budget) for row in rows],
+        costs=[_cost(row.project, row, sums.of(row.project), budget) for row in rows],
         next_page_token=paging.token(rows[-1].project) if more else "",
-        total=pb.Cost(usage=total(usage.values())),
+        total=sums.add_to(pb.Cost()),
     )
 
 
@@ -69,12 +66,12 @@ def _runs(
     rows, more = _page(connection, request, chosen)
     if project and not rows and not request.page_token:
         raise not_found(f"run of project {project}")
-    usage = usage_by(connection, [attempts.c.run], *within)
+    sums = _Sums(connection, [attempts.c.run], *within)
     costs = [
         _cost(
             str(RunName(row.run)),
             row,
-            usage.get((row.run,)),
+            sums.of(row.run),
             row.budget_micros,
             title=row.title,
             project=row.project,
@@ -84,9 +81,7 @@ def _runs(
     return pb.ListCostsResponse(
         costs=costs,
         next_page_token=paging.token(rows[-1].created_at, rows[-1].run) if more else "",
-        total=pb.Cost(
-            name=project, usage=total(usage.values()), budget_usd_micros=project_budget if project else None
-        ),
+        total=sums.add_to(pb.Cost(name=project, budget_usd_micros=project_budget if project else None)),
     )
 
 
@@ -96,20 +91,21 @@ def _epics(connection: sa.Connection, request: pb.ListCostsRequest, run: RunName
         chosen = chosen.where(epics.c.place > after[0])
     sum_of_all = _of_run(connection, run)
     rows, more = _page(connection, request, chosen)
-    usage = usage_by(connection, [attempts.c.epic], attempts.c.run == run.run)
-    sum_of_all.usage.CopyFrom(total(usage.values()))
+    sums = _Sums(connection, [attempts.c.epic], attempts.c.run == run.run)
     costs = [
         _cost(
             str(run.epic(row.epic)),
             row,
-            usage.get((row.epic,)),
+            sums.of(row.epic),
             row.budget_micros,
             title=pb.PlanEpic.FromString(row.spec).title,
         )
         for row in rows
     ]
     return pb.ListCostsResponse(
-        costs=costs, next_page_token=paging.token(rows[-1].place) if more else "", total=sum_of_all
+        costs=costs,
+        next_page_token=paging.token(rows[-1].place) if more else "",
+        total=sums.add_to(sum_of_all),
     )
 
 
@@ -127,13 +123,12 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
         chosen = chosen.where(sa.tuple_(epics.c.place, tasks.c.position) > tuple(after))
     sum_of_all = _of_epic(connection, epic)
     rows, more = _page(connection, request, chosen)
-    usage = usage_by(connection, [attempts.c.epic, attempts.c.task], *_within(attempts, epic))
-    sum_of_all.usage.CopyFrom(total(usage.values()))
+    sums = _Sums(connection, [attempts.c.epic, attempts.c.task], *_within(attempts, epic))
     costs = [
         _cost(
             str(TaskName(row.run, row.epic, row.task)),
             row,
-            usage.get((row.epic, row.task)),
+            sums.of(row.epic, row.task),
             row.budget_micros,
             title=pb.PlanTask.FromString(row.spec).title,
         )
@@ -142,7 +137,7 @@ def _tasks(connection: sa.Connection, request: pb.ListCostsRequest, epic: EpicNa
     return pb.ListCostsResponse(
         costs=costs,
         next_page_token=paging.token(rows[-1].place, rows[-1].position) if more else "",
-        total=sum_of_all,
+        total=sums.add_to(sum_of_all),
     )
 
 
@@ -156,14 +151,13 @@ def _sessions(
         chosen = chosen.where(sa.tuple_(*place) > tuple(after))
     sum_of_all = _of_task(connection, task)
     rows, more = _page(connection, request, chosen)
-    usage = usage_by(connection, [attempts.c.run], *_within(attempts, task))
-    sum_of_all.usage.CopyFrom(total(usage.values()))
+    sums = _Sums(connection, [attempts.c.run], *_within(attempts, task))
     costs = [
         _cost(
             str(AttemptName(row.run, row.epic, row.task, row.number)),
             row,
-            pb.UsageTotals.FromString(row.usage),
-            None,
+            (pb.UsageTotals.FromString(row.usage), _left(row)),
+            row.share_micros,
             agent=row.agent,
         )
         for row in rows
@@ -172,7 +166,7 @@ def _sessions(
     return pb.ListCostsResponse(
         costs=costs,
         next_page_token=paging.token(last.place, last.position, last.number) if last else "",
-        total=sum_of_all,
+        total=sums.add_to(sum_of_all),
     )
 
 
@@ -191,10 +185,49 @@ def _within(table: sa.Table, name: EpicName | TaskName) -> list[sa.ColumnElement
     return [table.c[column] == value for column, value in parts if value != ANY]
 
 
-def _cost(name: str, row: Any, usage: pb.UsageTotals | None, budget: int | None, **more: Any) -> pb.Cost:
+_Spending: TypeAlias = tuple[pb.UsageTotals | None, int]
+_NOTHING: Final[_Spending] = (None, 0)
+
+
+class _Sums:
+    """What attempts have used, and what live ones may still spend of their shares, by a key of theirs."""
+
+    def __init__(
+        self, connection: sa.Connection, key: list[sa.Column[Any]], *where: sa.ColumnElement[bool]
+    ) -> None:
+        self._usage = usage_by(connection, key, *where)
+        left = attempts.c.share_micros - attempts.c.cost_micros
+        chosen = (
+            sa.select(sa.func.sum(left), *key)
+            .select_from(attempts.join(runs, runs.c.run == attempts.c.run))
+            .where(*where, attempts.c.ended_at.is_(None), left > 0)
+        )
+        rows = connection.execute(chosen.group_by(*key))
+        self._reserved = {tuple(values): int(reserved) for reserved, *values in rows}
+
+    def of(self, *key: str) -> _Spending:
+        return self._usage.get(key), self._reserved.get(key, 0)
+
+    def add_to(self, cost: pb.Cost) -> pb.Cost:
+        """Gives `cost` the sum of all."""
+        cost.usage.CopyFrom(total(self._usage.values()))
+        cost.reserved_usd_micros = sum(self._reserved.values())
+        return cost
+
+
+def _left(row: Any) -> int:
+    """Returns what a session may still spend of its share, in micros."""
+    if row.ended_at is not None or row.share_micros is None:
+        return 0
+    return max(0, int(row.share_micros) - int(row.cost_micros))
+
+
+def _cost(name: str, row: Any, spending: _Spending, budget: int | None, **more: Any) -> pb.Cost:
+    usage, reserved = spending
     return pb.Cost(
         name=name,
         usage=usage,
+        reserved_usd_micros=reserved,
         budget_usd_micros=budget,
         start_time=optional_timestamp(row.started_at),
         **more,
@@ -208,7 +241,7 @@ def _of_run(connection: sa.Connection, name: RunName) -> pb.Cost:
     row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
     if row is None:
         raise not_found(name)
-    return _cost(str(name), row, None, row.budget_micros, title=row.title, project=row.project)
+    return _cost(str(name), row, _NOTHING, row.budget_micros, title=row.title, project=row.project)
 
 
 def _of_epic(connection: sa.Connection, name: EpicName) -> pb.Cost:
@@ -217,7 +250,7 @@ def _of_epic(connection: sa.Connection, name: EpicName) -> pb.Cost:
     row = connection.execute(sa.select(epics).where(*_within(epics, name))).one_or_none()
     if row is None:
         raise not_found(name)
-    return _cost(str(name), row, None, row.budget_micros, title=pb.PlanEpic.FromString(row.spec).title)
+    return _cost(str(name), row, _NOTHING, row.budget_micros, title=pb.PlanEpic.FromString(row.spec).title)
 
 
 def _of_task(connection: sa.Connection, name: TaskName) -> pb.Cost:

@@ -14,7 +14,7 @@ from scheduler_svc.parking import is_overdue
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.holds import held_agents
-from scheduler_svc.store.spending import spent_by_project, spent_by_task
+from scheduler_svc.store.spending import spent_by_project, spent_by_task, typical_cost
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
 # Columns are read by name.
@@ -71,6 +71,9 @@ _TASKS = (
         tasks.c.skipped_by,
         attempts.c.state.label("attempt_state"),
         tasks.c.budget_micros,
+        attempts.c.share_micros,
+        attempts.c.cost_micros,
+        attempts.c.turn_micros,
     )
     .outerjoin(
         attempts,
@@ -144,12 +147,23 @@ def observe(
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
     for each in epic_rows:
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
+    projects = {row.project for row in going_on}
     by_project: dict[str, int] = {}
     if project_budget is not None:
-        by_project = spent_by_project(connection, {row.project for row in going_on})
+        by_project = spent_by_project(connection, projects)
+    typical: dict[str, int] = {}
+    if spent or by_project:
+        typical = typical_cost(connection, projects)
     return Snapshot(
         runs=tuple(
-            _run(row, of_run[row.run], project_budget, by_project.get(row.project, 0)) for row in going_on
+            _run(
+                row,
+                of_run[row.run],
+                project_budget,
+                by_project.get(row.project, 0),
+                typical.get(row.project, 0),
+            )
+            for row in going_on
         ),
         workers=tuple(workers),
         typical_seconds=sum(seconds) / len(seconds) if seconds else None,
@@ -194,7 +208,11 @@ def _held(connection: sa.Connection, now: int) -> set[tuple[str, str, str]]:
 
 
 def _run(
-    row: Row, epics_of_run: Iterable[EpicView], project_budget: int | None, project_spent: int
+    row: Row,
+    epics_of_run: Iterable[EpicView],
+    project_budget: int | None,
+    project_spent: int,
+    typical_cost: int,
 ) -> RunView:
     return RunView(
         name=RunName(row.run),
@@ -207,6 +225,8 @@ def _run(
         merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
         merging_into=row.merge_state == MergeState.MERGING,
         budget=row.budget_micros,
+        project=row.project,
+        typical_cost=typical_cost,
         project_budget=project_budget,
         project_spent=project_spent,
     )
@@ -243,7 +263,20 @@ def _planned(spec: bytes) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType"]:
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
     run, epic, task, state, attempt_count, estimate, *rest = columns
-    started_at, ended_at, stop_reason, skipped_by, attempt_state, budget, spent, held, wait = rest
+    (
+        started_at,
+        ended_at,
+        stop_reason,
+        skipped_by,
+        attempt_state,
+        budget,
+        share,
+        cost,
+        turn,
+        spent,
+        held,
+        wait,
+    ) = rest
     name = TaskName(run, epic, task)
     live = started_at is not None and ended_at is None
     return TaskView(
@@ -262,4 +295,6 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
         budget=budget,
         spent=spent,
+        reserved=max(0, share - cost) if live and share is not None else 0,
+        turn=turn if live else 0,
     )

@@ -13,7 +13,6 @@ from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
 from scheduler_svc.store.resources import is_attempt, is_epic, is_task
-from scheduler_svc.store.spending import Budgets, remaining
 from scheduler_svc.store.statements import (
     ASSIGNMENT,
     INSERT_CHUNK,
@@ -98,9 +97,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         session_sequence=row.session_sequence,
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
-        budget=remaining(
-            connection, attempt, Budgets(row.budget_micros, row.epic_budget_micros, row.task_budget_micros)
-        ),
+        budget=row.share_micros,
         **_goes_on(connection, attempt, spec.agent),
     )
 
@@ -169,7 +166,8 @@ def ingest(
     before.usage.ParseFromString(row.usage)
     after = fold(before, fresh)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
-    _save(connection, attempt, after, result)
+    dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
+    _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
     _promote(connection, attempt, fresh, now)
     _set_waiting(connection, attempt, was=row.state, now_is=after.state)
     return result
@@ -188,7 +186,12 @@ def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
 
 
 def _save(
-    connection: sa.Connection, attempt: AttemptName, folded: pb.Attempt, result: pb.SessionFinished | None
+    connection: sa.Connection,
+    attempt: AttemptName,
+    folded: pb.Attempt,
+    result: pb.SessionFinished | None,
+    *,
+    turn: int,
 ) -> None:
     values: dict[str, object] = {
         "state": folded.state,
@@ -196,6 +199,7 @@ def _save(
         "summary": folded.summary.SerializeToString(),
         "usage": folded.usage.SerializeToString(),
         "cost_micros": folded.usage.cost_usd_micros,
+        "turn_micros": turn,
         "record": pb.Attempt(
             checks=folded.checks, approvals=folded.approvals, answers=folded.answers
         ).SerializeToString(),

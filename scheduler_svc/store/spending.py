@@ -1,25 +1,16 @@
 """What was spent, and what is left of the budgets that a session has to keep to."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from heddle import pb
-from heddle.names import AttemptName
 from scheduler_svc.store.tables import attempts, runs
 from scheduler_svc.usage import total
 
 # All in micros.
 _SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
-
-
-class Budgets(NamedTuple):
-    """The budgets above a session, in micros. None: no limit."""
-
-    run: int | None
-    epic: int | None
-    task: int | None
 
 
 def usage_by(
@@ -52,14 +43,16 @@ def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict
     return {project: int(spent) for project, spent in connection.execute(chosen)}
 
 
-def remaining(connection: sa.Connection, attempt: AttemptName, budgets: Budgets) -> int | None:
-    """Returns what is left for a session, at least one micro; None where nothing limits it."""
-    below = attempts.c.run == attempt.run
-    in_epic = sa.and_(below, attempts.c.epic == attempt.epic)
-    in_task = sa.and_(in_epic, attempts.c.task == attempt.task)
-    left = []
-    for budget, condition in zip(budgets, (below, in_epic, in_task), strict=True):
-        if budget is not None:
-            spent = connection.execute(sa.select(_SPENT).where(condition)).scalar_one()
-            left.append(max(1, budget - int(spent)))
-    return min(left, default=None)
+def typical_cost(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
+    """Returns what an accepted attempt of each project has cost on average; only where one cost anything."""
+    chosen = (
+        sa.select(runs.c.project, sa.func.avg(attempts.c.cost_micros))
+        .join(attempts, attempts.c.run == runs.c.run)
+        .where(
+            runs.c.project.in_(list(projects)),
+            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
+            attempts.c.cost_micros > 0,
+        )
+        .group_by(runs.c.project)
+    )
+    return {project: round(average) for project, average in connection.execute(chosen)}

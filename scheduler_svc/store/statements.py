@@ -47,9 +47,7 @@ ASSIGNMENT: Final = sa.select(
     attempts.c.session_sequence,
     attempts.c.session_result,
     attempts.c.stop_reason,
-    runs.c.budget_micros,
-    epics.c.budget_micros.label("epic_budget_micros"),
-    tasks.c.budget_micros.label("task_budget_micros"),
+    attempts.c.share_micros,
 ).where(
     *_THIS_ATTEMPT,
     attempts.c.ended_at.is_(None),

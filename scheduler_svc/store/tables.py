@@ -125,6 +125,10 @@ attempts = sa.Table(
     sa.Column("stop_reason", sa.Text),
     # False: its task runs again without using up a retry.
     sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
+    # What it may spend of the budgets above it: reserved before it began. Null: none applies.
+    sa.Column("share_micros", sa.BigInteger),
+    # The dearest of its reports of usage.
+    sa.Column("turn_micros", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("session_sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.SessionFinished. Null until the session has ended.
     sa.Column("session_result", sa.LargeBinary),

@@ -61,11 +61,11 @@ def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
 def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
     started = acting._start_task
 
-    def start(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+    def start(connection: sa.Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
         paused = sa.text("UPDATE runs SET state = :running WHERE state = :paused AND run = :run")
         states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": attempt.run}
         connection.execute(paused, states)
-        return started(connection, attempt, now)
+        return started(connection, attempt, share, now)
 
     def decide(snapshot: Snapshot) -> list[Action]:
         going = {pb.RUN_STATE_PAUSED: pb.RUN_STATE_RUNNING}

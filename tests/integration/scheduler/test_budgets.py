@@ -9,7 +9,7 @@ import pytest
 from heddle import pb
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fake
+from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 
 def paused(event: pb.Event) -> bool:
@@ -59,7 +59,7 @@ async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
 
 
 async def test_sessions_are_told_what_is_left(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A session may cost what is left of the tightest budget above it; without any there is no limit."""
+    """A session may cost what is free of the tightest budget above it; without any there is no limit."""
 
     async def play(session: FakeSession) -> pb.SessionFinished:
         session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
@@ -138,3 +138,68 @@ async def test_a_project_has_a_budget_over_all_of_its_runs(worker: FakeWorker, t
 
         assert "HEDDLE_PROJECT_BUDGET_USD" in events[-1].run_paused.reason
         assert not [event for event in events if event.HasField("task_started")]
+
+
+async def test_a_budget_is_reserved_before_a_task_starts(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Sessions that run at once get their own shares; what one has not spent is told as reserved, then is free again."""
+    both = asyncio.Barrier(3)
+    go_on = asyncio.Event()
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(usage=pb.Usage(model="small", cost_usd_micros=10_000))
+        if session.name.epic != "c":
+            await both.wait()
+            await go_on.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"], "c": ["one"]})
+    plan.budget_usd_micros = 100_000
+    run = await scheduler.create(plan, max_parallel=2)
+    await both.wait()
+
+    async def costs() -> pb.ListCostsResponse:
+        return await scheduler.api.ListCosts(pb.ListCostsRequest(parent=run))
+
+    async def spent() -> bool:
+        return (await costs()).total.usage.cost_usd_micros == 20_000
+
+    await eventually(spent)
+    told = await costs()
+    assert told.total.reserved_usd_micros == 80_000
+    assert [cost.reserved_usd_micros for cost in told.costs] == [40_000, 40_000, 0]
+    request = pb.ListCostsRequest(parent=f"{run}/epics/a/tasks/one")
+    [session] = (await scheduler.api.ListCosts(request)).costs
+    assert (session.budget_usd_micros, session.reserved_usd_micros) == (50_000, 40_000)
+
+    go_on.set()
+    await scheduler.finished(run)
+    shares = [request.budget_usd_micros for request in worker.called("StartSession")]
+    assert shares[:2] == [50_000, 50_000]
+    assert 40_000 <= shares[2] <= 80_000
+    assert (await costs()).total.reserved_usd_micros == 0
+
+
+async def test_a_session_at_its_share_goes_on_with_what_is_free(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """An agent that stops itself at its share while more is left goes on in its own session, with its files."""
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        session.emit(usage=pb.Usage(model="small", cost_usd_micros=30_000))
+        over = session.name.number == 1 and session.name.epic == "a"
+        return pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET if over else pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+    plan.budget_usd_micros = 100_000
+    run = await scheduler.create(plan, max_parallel=2)
+    await scheduler.finished(run)
+
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    [second] = [
+        each for each in worker.called("StartSession") if each.attempt.endswith("/a/tasks/one/attempts/2")
+    ]
+    assert second.resume_attempt.endswith("/attempts/1")
+    assert second.files_kept
+    assert not worker.called("DiscardAttempt")

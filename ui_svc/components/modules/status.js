@@ -23,8 +23,8 @@ export const ATTEMPT = {
   failed: of("Failed", "cross", "bad"),
   stopped: of("Stopped", "stop", "bad"),
   lost: of("Lost", "broken", "bad"),
-  // Its session has ended meanwhile; its question is still open.
-  parked: of("Waiting for you", "hand", "wait"),
+  // Its session has ended, and the next attempt goes on with it.
+  parked: of("Parked", "pause", "wait"),
 };
 
 export const EPIC = {
