@@ -13,8 +13,8 @@ from heddle.errors import HeddleError, not_found
 from heddle.names import AttemptName, TaskName
 from scheduler_svc.folding import show_question
 from scheduler_svc.store.events import append, event
-from scheduler_svc.store.resources import is_attempt, is_task
-from scheduler_svc.store.statements import LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
+from scheduler_svc.store.resources import is_task
+from scheduler_svc.store.statements import ANY_ATTEMPT, LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
 from scheduler_svc.store.tables import attempts, tasks
 
 
@@ -42,7 +42,7 @@ def answer(
 
     Raises NOT_FOUND, and WRONG_STATE where nobody waits for it any more.
     """
-    row = connection.execute(sa.select(attempts).where(*is_attempt(attempt))).one_or_none()
+    row = connection.execute(ANY_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
         raise not_found(attempt)
     record = pb.Attempt.FromString(row.record)
@@ -68,7 +68,7 @@ def answer(
 
 def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
     """Denies those questions of a parked attempt that nobody answered in time; False if there are none."""
-    row = connection.execute(sa.select(attempts).where(*is_attempt(attempt))).one()
+    row = connection.execute(ANY_ATTEMPT, of(attempt)).one()
     late = [each for each in pb.Attempt.FromString(row.record).approvals if is_overdue(each, now)]
     for each in late if row.state == pb.ATTEMPT_STATE_PARKED else ():
         seconds = (each.deny_time.ToNanoseconds() - each.request_time.ToNanoseconds()) / 1e9

@@ -129,7 +129,8 @@ def observe(
     if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
         spent = spent_by_task(connection, _GOING_ON)
     waits: dict[tuple[str, ...], _Wait] = {}
-    if any(row.state == pb.TASK_STATE_WAITING for row in task_rows):
+    # Columns by number: it is faster, and there are many tasks.
+    if any(row[3] == pb.TASK_STATE_WAITING for row in task_rows):
         waits = {
             (row.run, row.epic, row.task): _wait(row.record, now, park_after)
             for row in connection.execute(_WAITING)
@@ -138,11 +139,9 @@ def observe(
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
     for row in task_rows:
-        key = (row.run, row.epic, row.task)
-        of_epic[row.run, row.epic].append(
-            _task((*row, spent.get(key, 0), key in held, waits.get(key, _NO_WAIT)))
-        )
-        if row.state == pb.TASK_STATE_ACCEPTED:
+        key = row[:3]
+        of_epic[key[:2]].append(_task((*row, spent.get(key, 0), key in held, waits.get(key, _NO_WAIT))))
+        if row[3] == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
     for each in epic_rows:

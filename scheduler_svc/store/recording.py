@@ -12,8 +12,9 @@ from heddle.names import AttemptName
 from scheduler_svc.folding import fold
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
-from scheduler_svc.store.resources import is_attempt, is_epic, is_task
+from scheduler_svc.store.resources import is_epic, is_task
 from scheduler_svc.store.statements import (
+    ANY_ATTEMPT,
     ASSIGNMENT,
     INSERT_CHUNK,
     LIVE_ATTEMPT,
@@ -107,7 +108,7 @@ def _goes_on(connection: sa.Connection, attempt: AttemptName, agent: str) -> dic
     if attempt.number == 1:
         return {}
     earlier = attempt.parent.attempt(attempt.number - 1)
-    row = connection.execute(sa.select(attempts).where(*is_attempt(earlier))).one()
+    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
     if row.agent != agent or row.state not in {pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED}:
         return {}
     parked = row.state == pb.ATTEMPT_STATE_PARKED

@@ -32,6 +32,7 @@ def of(name: EpicName | TaskName | AttemptName) -> dict[str, object]:
 UPDATE_EPIC: Final = sa.update(epics).where(*_THIS_EPIC)
 UPDATE_TASK: Final = sa.update(tasks).where(*_THIS_TASK)
 UPDATE_ATTEMPT: Final = sa.update(attempts).where(*_THIS_ATTEMPT)
+ANY_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT)
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
 
 # For the conductor of a live attempt.
