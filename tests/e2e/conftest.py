@@ -86,6 +86,8 @@ def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> 
         base_url=servers.url, viewport={"width": 1440, "height": 900}, permissions=["clipboard-write"]
     )
     context.set_default_timeout(15_000)
+    # A page is many modules, and a busy machine gives them one by one.
+    context.set_default_navigation_timeout(45_000)
     page = context.new_page()
     complaints: list[str] = []
 
