@@ -85,3 +85,13 @@ def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
     expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 3000")
     many.get_by_label("Order").select_option("Oldest first")
     expect(many.locator(".run-row .card-link").first).to_have_text("Nightly 1")
+
+
+def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: Page, busy: str) -> None:
+    """Names are searched too; a run that goes on has the time that it has left."""
+    row = many.locator(".run-row", has=many.locator(f'a[href$="{busy}"]'))
+    expect(row.locator(".run-by-whom")).to_have_text("web")
+    expect(row.locator(".eta")).to_have_text(re.compile("left$|nearly done"))
+    many.get_by_label("Search runs").fill("user:bob nightly 29")
+    expect(many.locator(".run-row").first).to_contain_text("bob")
+    expect(many.locator(".run-row", has_text="ada")).to_have_count(0)

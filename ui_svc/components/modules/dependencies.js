@@ -12,16 +12,36 @@ export const Needs = {
       <template v-if="unblocks.length"><span>Before</span><a v-for="each in unblocks" :key="each.key" class="need" :href="'#epic-' + each.key" @click.prevent="show(each.key)">{{ each.title }}</a></template>
     </div>`,
   setup(props) {
-    const all = () => [...props.store.epics.values()];
-    const seen = (epic) => ({ key: epic.key, title: epic.title || epic.key, state: stateOf(props.store, epic) });
+    const dependents = dependentsOf(props.store);
+    const seen = (key) => {
+      const epic = props.store.epics.get(`${props.store.name}/epics/${key}`);
+      return { key, title: epic.title || key, state: stateOf(props.store, epic) };
+    };
     return {
-      needs: computed(() => all().filter((each) => props.epic.depends_on.includes(each.key)).map(seen)),
+      needs: computed(() => props.epic.depends_on.map(seen)),
       // Only while it matters.
-      unblocks: computed(() => (props.epic.merge_commit ? [] : all().filter((each) => each.depends_on.includes(props.epic.key)).map(seen))),
+      unblocks: computed(() => (props.epic.merge_commit ? [] : (dependents.value.get(props.epic.key) ?? []).map(seen))),
       show,
     };
   },
 };
+
+const graphs = new WeakMap();
+
+// Returns which epics wait for each, by key. One for all lanes of a board, and it changes only
+// when an edge does: a board may have a thousand lanes, of which some change all the time.
+function dependentsOf(store) {
+  if (!graphs.has(store)) {
+    const edges = computed(() => JSON.stringify([...store.epics.values()].flatMap((epic) => epic.depends_on.map((key) => [key, epic.key]))));
+    const byKey = computed(() => {
+      const all = new Map();
+      for (const [key, dependent] of JSON.parse(edges.value)) all.set(key, [...(all.get(key) ?? []), dependent]);
+      return all;
+    });
+    graphs.set(store, byKey);
+  }
+  return graphs.get(store);
+}
 
 // Brings the lane of an epic into sight and marks it for a moment.
 export function show(key) {
