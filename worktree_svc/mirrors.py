@@ -10,6 +10,7 @@ stays here. Credentials are those of the service's own git, and are not stored.
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +61,7 @@ class Mirrors:
         """
         folder = projects.mirror_of(self._folders, url)
         folder.mkdir(parents=True, exist_ok=True)
-        with self._repositories.hold(folder):
+        with self._fetching(folder):
             if not (folder / "config").is_file():
                 _make(folder, url)
             project = projects.find(self._folders, str(folder))
@@ -74,7 +75,7 @@ class Mirrors:
         """Brings a branch up to date with the remote's, before something is merged into it; not one of a run's own."""
         if urls.is_url(url) and not branch.startswith(_OWN):
             project = projects.find(self._folders, url)
-            with self._repositories.hold(project.top):
+            with self._fetching(project.top):
                 _fetch(project, url)
                 _follow(project, branch)
 
@@ -90,17 +91,36 @@ class Mirrors:
         if not wanted:
             return ""
         said = ""
-        for pause in (*PAUSES, None):
-            try:
-                with self._repositories.hold(project.top):
-                    said = _push(project, wanted)
-            except errors.HeddleError as error:
-                said = error.message
-            if not said or pause is None:
-                break
-            time.sleep(pause)
+        try:
+            for pause in (*PAUSES, None):
+                said = self._push(project, wanted)
+                if not said or pause is None:
+                    break
+                time.sleep(pause)
+        except errors.HeddleError as error:  # it does not answer: once is long enough
+            said = error.message
         log.info("pushed" if not said else "push_failed", project=url, branches=list(branches), error=said)
         return said
+
+    def _push(self, project: Project, wanted: Sequence[str]) -> str:
+        options = ("--quiet", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
+        specs = (f"{ref}:{ref}" for ref in wanted)
+        output = project.git.attempt("push", *options, "origin", *specs, seconds=_PUSH_SECONDS)
+        if output.code == 0:
+            return ""
+        said = " ".join(urls.redacted(output.stderr).split()) or f"git push ended with {output.code}"
+        if "fetch first" in said or "non-fast-forward" in said:
+            with self._fetching(project.top):
+                _fetch(project, _url(project))
+                for ref in wanted:
+                    if not ref.startswith(refs.branch_ref(_OWN)):
+                        _follow(project, ref.removeprefix(refs.branch_ref("")))
+        return said
+
+    def _fetching(self, folder: Path) -> AbstractContextManager[None]:
+        """One at a time; not the lock of the repository itself, on which new worktrees wait."""
+        (folder / "refs").mkdir(parents=True, exist_ok=True)
+        return self._repositories.hold(folder / "refs")
 
 
 def _make(folder: Path, url: str) -> None:
@@ -178,21 +198,6 @@ def _follow(project: Project, branch: str) -> None:
         author = git.by(project.author())
         new = author.text("commit-tree", "-p", ours, "-p", theirs, tree, stdin=message.encode())
     refs.move(git, [refs.Move(ref, new, ours or refs.ABSENT)])
-
-
-def _push(project: Project, wanted: Sequence[str]) -> str:
-    options = ("--quiet", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
-    specs = (f"{ref}:{ref}" for ref in wanted)
-    output = project.git.attempt("push", *options, "origin", *specs, seconds=_PUSH_SECONDS)
-    if output.code == 0:
-        return ""
-    said = " ".join(urls.redacted(output.stderr).split()) or f"git push ended with {output.code}"
-    behind = "fetch first" in said or "non-fast-forward" in said
-    if behind and project.git.attempt(*_FETCH).code == 0:
-        for ref in wanted:
-            if not ref.startswith(refs.branch_ref(_OWN)):
-                _follow(project, ref.removeprefix(refs.branch_ref("")))
-    return said
 
 
 def _maintain(project: Project) -> None:
