@@ -35,6 +35,8 @@ class FakeWorker:
 
     slots: int = 8
     play: Play = succeed
+    # The agents that it can start.
+    programs: tuple[str, ...] = ("scripted", "command:")
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     # Branches whose merge conflicts.
@@ -218,7 +220,7 @@ class _Agent(AgentServiceServicer):
         yield pb.FetchArtifactResponse(data=b"bytes of " + request.artifact.encode())
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
-        agents = [pb.AgentProgram(name=name, available=True) for name in ("scripted", "command:")]
+        agents = [pb.AgentProgram(name=name, available=True) for name in self._worker.programs]
         running = len(self._worker.live)
         worker = pb.Worker(
             name="workers/fake",

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.parking import is_overdue
+from scheduler_svc.providers import provider_of
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
-from scheduler_svc.store.holds import held_agents
+from scheduler_svc.store.holds import held_providers
 from scheduler_svc.store.spending import spent_by_project, spent_by_task, typical_cost
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 
@@ -196,13 +197,13 @@ def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
 
 def _held(connection: sa.Connection, now: int) -> set[tuple[str, str, str]]:
     """Returns the pending tasks whose agents start nothing now, by run, epic and task."""
-    agents = held_agents(connection, now)
-    if not agents:
+    providers = held_providers(connection, now)
+    if not providers:
         return set()
     return {
         (row.run, row.epic, row.task)
         for row in connection.execute(_PENDING)
-        if pb.PlanTask.FromString(row.spec).agent in agents
+        if provider_of(pb.PlanTask.FromString(row.spec).agent) in providers
     }
 
 

@@ -10,6 +10,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
 from scheduler_svc.folding import fold
+from scheduler_svc.providers import provider_of
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
 from scheduler_svc.store.resources import is_epic, is_task
@@ -289,7 +290,7 @@ def fail(
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
     if again and outcome == pb.OUTCOME_RATE_LIMITED:
-        until = hold(connection, row.agent, result, now)
+        until = hold(connection, provider_of(row.agent), result, now)
         reason = limited_until(until)
         waiting = pb.TaskWaiting(reason=reason, until=timestamp(until))
         append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)

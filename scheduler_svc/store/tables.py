@@ -191,10 +191,12 @@ forecasts = sa.Table(
 holds = sa.Table(
     "holds",
     metadata,
-    # As tasks name it; all of its sessions use one provider.
-    sa.Column("agent", sa.Text, primary_key=True),
-    # When it may start again.
+    # As scheduler_svc/providers.py names it.
+    sa.Column("provider", sa.Text, primary_key=True),
+    # When its agents may start again.
     sa.Column("until", sa.BigInteger, nullable=False),
+    # How often in a row it was busy again after that.
+    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
 )
 
 leadership = sa.Table(

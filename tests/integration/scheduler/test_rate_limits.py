@@ -67,8 +67,8 @@ async def test_tasks_of_a_limited_agent_wait_and_others_go_on(worker: FakeWorker
         assert (await scheduler.tasks(run))["a/one"].attempt_count == 2
 
 
-async def test_a_provider_that_says_nothing_gets_a_minute(worker: FakeWorker, tmp_path: Path) -> None:
-    """Without a retry-after the agent waits a minute; a limit that comes again holds it again."""
+async def test_a_provider_that_says_nothing_gets_ever_longer(worker: FakeWorker, tmp_path: Path) -> None:
+    """Without a retry-after the agent waits a minute; a limit that comes again at once holds it twice as long."""
     clock = Clock()
 
     async def play(session: FakeSession) -> pb.SessionFinished:
@@ -84,10 +84,47 @@ async def test_a_provider_that_says_nothing_gets_a_minute(worker: FakeWorker, tm
 
         await eventually(lambda: waits_for(1, "rate-limited until 14:01 UTC"))
         clock.now += timedelta(seconds=61)
-        await eventually(lambda: waits_for(2, "rate-limited until 14:02 UTC"))
-        clock.now += timedelta(seconds=61)
+        await eventually(lambda: waits_for(2, "rate-limited until 14:03 UTC"))
+        clock.now += timedelta(seconds=121)
 
         await scheduler.finished(run)
         assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
     # Nothing was wrong with the work, so there is nothing to remind of.
     assert {request.prompt for request in worker.called("StartSession")} == {"Do one"}
+
+
+async def test_agents_of_one_provider_wait_together(
+    worker: FakeWorker, database_url: str, tmp_path: Path
+) -> None:
+    """Claude Code and its ACP adapter meet the same limits; codex does not. Two at once are one limit, not a growing one."""
+    worker.programs = ("scripted", "claude", "codex", "acp:claude-agent-acp")
+    clock = Clock()
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if session.name.epic in {"a", "b"} and session.name.number == 1:
+            return limited(None)
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"], "c": ["one"], "d": ["one"]}, agent="claude")
+    plan.epics[2].depends_on.append("d")
+    plan.epics[2].tasks[0].agent = "acp:claude-agent-acp"
+    plan.epics[3].tasks[0].agent = "codex"
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, database_url, clock=clock) as scheduler,
+    ):
+        run = await scheduler.create(plan)
+
+        async def limit_is_known() -> bool:
+            tasks = await scheduler.tasks(run)
+            reasons = {tasks[f"{key}/one"].reason for key in "ab"}
+            return (
+                reasons == {"rate-limited until 14:01 UTC"} and tasks["d/one"].state == pb.TASK_STATE_ACCEPTED
+            )
+
+        await eventually(limit_is_known)
+        assert not [each for each in worker.called("StartSession") if each.agent.startswith("acp:")]
+        clock.now += timedelta(seconds=61)
+        await scheduler.finished(run)
+        assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
