@@ -29,6 +29,7 @@ run: $(RUN_STAMP) ## Start Heddle, run the sample plan on a sample repository, s
 .PHONY: test
 test: check manifests ## Lint, types and every test, the browser tests included
 	$(BIN)/python -m tests.browser_setup
+	$(BIN)/python -m tests.sandbox_setup
 	$(BIN)/python -m tests.agents_setup
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 

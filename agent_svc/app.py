@@ -4,6 +4,7 @@ import asyncio
 
 from agent_svc.bare_checks import BareChecks
 from agent_svc.drivers.catalogue import Catalogue, default_catalogue
+from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
 from agent_svc.session import Place
 from agent_svc.sessions import Sessions
@@ -26,6 +27,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         settings.agent_env,
         clock,
         prices,
+        boundary(settings),
         memory=settings.agent_memory,
     )
     fence = EpochFence(settings.home / "agent_epoch")

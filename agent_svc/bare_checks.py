@@ -17,6 +17,7 @@ import structlog
 from agent_svc import processes
 from agent_svc.checks import run_check
 from agent_svc.environment import agent_environment
+from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.session import POLL_LOCK, Place
 from agent_svc.spool import lock
 from heddle import errors, pb
@@ -114,10 +115,12 @@ class BareChecks:
         added = {**request.environment, "TMPDIR": str(folder / _SCRATCH)}
         environment = agent_environment(os.environ, self._place.inherited, added, "")
         del environment["HEDDLE_PROMPT"]
-        command = processes.Command(
-            ("/bin/sh", "-c", check.run), Path(request.folder), environment, self._place.grace, file
-        )
+        place, where = self._place, Path(request.folder)
         try:
+            wrapper = await place.boundary.wrapper(Resident(None, where, folder / _SCRATCH, environment))
+            command = processes.Command(
+                ("/bin/sh", "-c", check.run), where, environment, place.grace, file, wrapper=wrapper
+            )
             report = await run_check(check, command, self._place.supervisors, run.attach)
         except (OSError, ValueError) as error:
             return pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")

@@ -98,13 +98,20 @@ class Conversation:
             events = [event for event in events if not event.HasField("approval_resolved")]
         await self._journal.tell(self._actor, *self._pricing.priced(events))
 
-    async def silence(self, seconds: float) -> None:
-        """Returns once the agent has said and done nothing for `seconds`, in which nobody kept it waiting."""
+    async def silence(self, seconds: float, since: float | None = None) -> float | None:
+        """Returns when the agent last said or did something, once that is `seconds` ago.
+
+        Time in which somebody kept it waiting does not count. With `since`, a moment
+        that an earlier call returned, None where it has stirred after that.
+        """
         loop = asyncio.get_running_loop()
         while (left := self._stirred + seconds - loop.time()) > 0:
             await asyncio.sleep(left)
             if not all(self._approvals.values()):
                 self._stirred = loop.time()
+            if since not in {None, self._stirred}:
+                return None
+        return self._stirred
 
     async def _remember_session(self) -> None:
         if self._translator.agent_session_id != self._remembered:

@@ -90,6 +90,13 @@ def silent(limit: Duration) -> Ending:
     return Ending(pb.OUTCOME_FAILED, f"the agent said and did nothing for {seconds:g} s")
 
 
+def half_silent(limit: Duration) -> pb.SessionSilent:
+    """Returns what is told of an agent that has said and done nothing for half of `limit`."""
+    told = pb.SessionSilent(limit=limit)
+    told.silence.FromNanoseconds(limit.ToNanoseconds() // 2)
+    return told
+
+
 def disk_failed(error: OSError) -> Ending:
     """Returns the ending of a session whose events cannot be written down."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -1,8 +1,10 @@
 """Starts commands under a supervisor and knows when their whole tree is gone."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +32,9 @@ DRAIN: Final = 2.0
 
 # Seconds between two looks at leftovers that are being killed.
 PAUSE: Final = 0.01
+
+# What a process is numbered in each namespace around it, its own last.
+NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
 
 
 class Exit(NamedTuple):
@@ -74,20 +79,23 @@ class Command:
     lock: int
     # Bytes that the tree may use. 0: no limit.
     memory: int = 0
+    # What the supervisor and its tree are started through: a sandbox, or nothing.
+    wrapper: Sequence[str] = ()
 
 
 class Supervised:
     """A command under its supervisor, its output as streams."""
 
-    def __init__(self, process: subprocess.Popen[bytes], gone: "Gone") -> None:
+    def __init__(self, process: subprocess.Popen[bytes], gone: "Gone", *, wrapped: bool) -> None:
         self._process = process
+        self._wrapped = wrapped
         self._gone = gone
         self._exit = Exit()
         self._transports: list[asyncio.BaseTransport] = []
         self._stdin: asyncio.WriteTransport | None = None
         self._reports = asyncio.StreamReader()
         self._control: asyncio.StreamWriter | None = None
-        # Of the command itself. 0 until it was started.
+        # Of the command itself, as this process sees it. 0 until it was started.
         self.pid = 0
         self.stdout = asyncio.StreamReader(READ_LIMIT)
         # Stays empty where it was joined with stdout.
@@ -154,6 +162,8 @@ class Supervised:
         match word:
             case "started":
                 self.pid = int(rest)
+                if self._wrapped:
+                    self.pid = await asyncio.to_thread(_own_number, self._process.pid, self.pid)
             case "exited" if not self._exit.error:
                 self._exit = self._exit._replace(code=int(rest))
             case "signalled":
@@ -191,7 +201,7 @@ class Supervisors:
             raise
         finally:
             theirs.close()
-        supervised = Supervised(process, self._gone)
+        supervised = Supervised(process, self._gone, wrapped=bool(command.wrapper))
         await supervised.connect(ours)
         return supervised
 
@@ -218,6 +228,7 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
+            *command.wrapper,
             sys.executable,
             "-I",
             "-S",
@@ -237,6 +248,19 @@ def _spawn(
         start_new_session=True,
         bufsize=0,
     )
+
+
+def _own_number(root: int, told: int) -> int:
+    """Returns the process id here of the process below `root` that calls itself `told`.
+
+    In a sandbox processes are numbered anew. 0 where it has ended.
+    """
+    for pid in supervisor.descendants(root):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+            if (numbers := NUMBERS.search(status)) and int(numbers[1].split()[-1]) == told:
+                return pid
+    return 0
 
 
 async def end_marked(variable: str, value: str) -> None:

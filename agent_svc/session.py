@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,16 @@ from agent_svc import processes
 from agent_svc.checks import run_check
 from agent_svc.conversation import Conversation
 from agent_svc.drivers.driver import Driver, Launch
+from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.drivers.text import clip
-from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, silent, timed_out
+from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, half_silent, silent, timed_out
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
 from agent_svc.pricing import Pricing
 from agent_svc.recorder import Recorder
+from agent_svc.sandbox.boundary import Boundary
+from agent_svc.sandbox.bubblewrap import Resident
+from agent_svc.sandbox.watch import Watch
 from agent_svc.screenshots import Screenshots
 from agent_svc.spool import SessionFolder
 from heddle import errors, pb
@@ -46,8 +50,10 @@ class Place:
     inherited: tuple[str, ...]
     clock: Clock
     prices: Prices
+    boundary: Boundary
     # Bytes that a session's processes may use together. 0: no limit.
     memory: int = 0
+    watch: Watch = field(default_factory=Watch)
     supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
 
@@ -147,7 +153,7 @@ class Session:
             assert lock is not None  # noqa: S101 (the folder is new)
             self._lock = lock
             self._folder.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ending = await self._work(driver)
+            ending = await self._watched(driver)
         except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
             ending = self._failed(error)
         finally:
@@ -171,6 +177,18 @@ class Session:
         """Lets watchers and callers see the end. By then the session holds no slot any more."""
         self.recorder.close()
         self._over.set()
+
+    async def _watched(self, driver: Driver) -> Ending:
+        """Works; where no sandbox holds the session, tells what changed around its worktree meanwhile."""
+        if self._place.boundary.sandbox is not None:
+            return await self._work(driver)
+        watch = self._place.watch
+        stay = await watch.begin(self.name, self._worktree, self._folder.path)
+        try:
+            return await self._work(driver)
+        finally:
+            if found := await watch.end(stay):
+                await self._journal.tell(self._actor, pb.Event(surroundings_changed=found))
 
     async def _work(self, driver: Driver) -> Ending:
         ending = await self._run_agent(driver)
@@ -227,6 +245,8 @@ class Session:
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
             await self._journal.tell(self._actor, note)
+        if warning := self._place.boundary.warning():
+            await self._journal.tell(self._actor, system(warning))
         self._conversation = Conversation(
             self._journal,
             self._spec.agent,
@@ -246,17 +266,21 @@ class Session:
         return agent_ending(ended, translator.finished)
 
     async def _end_silence(self, conversation: Conversation) -> None:
-        """Stops an agent that says and does nothing for as long as its task allows; reports it before."""
+        """Stops an agent that says and does nothing for as long as its task allows; reports it at half of that."""
         limit = self._spec.silence
         if not self._spec.HasField("silence"):
             return
-        await conversation.silence(limit.ToNanoseconds() / 1e9)
+        seconds = limit.ToNanoseconds() / 1e9
+        reported = None
+        while reported is None or await conversation.silence(seconds, since=reported) is None:
+            reported = await conversation.silence(seconds / 2)
+            await self._journal.tell(self._actor, pb.Event(session_silent=half_silent(limit)))
         ending = silent(limit)
         await self._journal.tell(self._actor, system(f"Stopping the session: {ending.reason}.\n"))
         self.interrupt(ending)
 
     async def _start(self, launch: Launch) -> processes.Supervised:
-        command = self._command(launch.arguments, self._environment(launch))
+        command = await self._command(launch.arguments, self._environment(launch), launch.own)
         if launch.controlled:
             return await self._place.supervisors.start(command, stdin=subprocess.PIPE)
         with tempfile.TemporaryFile(dir=self._folder.scratch) as file:
@@ -266,8 +290,8 @@ class Session:
 
     async def _run_check(self, check: pb.Check) -> pb.CheckFinished:
         await self._journal.tell(self._actor, system(f"Check '{check.name}': {check.run}\n"))
-        command = self._command(("/bin/sh", "-c", check.run), self._environment())
         try:
+            command = await self._command(("/bin/sh", "-c", check.run), self._environment())
             report = await run_check(check, command, self._place.supervisors, self._attach)
         except (OSError, ValueError) as error:
             report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
@@ -280,10 +304,14 @@ class Session:
         if self._interruption is not None:
             process.stop(self._stop_grace)
 
-    def _command(self, arguments: Iterable[str], environment: dict[str, str]) -> processes.Command:
-        place = self._place
+    async def _command(
+        self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
+    ) -> processes.Command:
+        place, epic = self._place, self.name.parent.parent
+        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own)
+        wrapper = await place.boundary.wrapper(resident)
         return processes.Command(
-            tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory
+            tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory, wrapper
         )
 
     def _environment(self, launch: Launch | None = None) -> dict[str, str]:

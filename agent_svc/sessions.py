@@ -277,6 +277,7 @@ class Sessions:
             running_sessions=len(self._running),
             agents=self._catalogue.programs(),
             connected=True,
+            write_boundary=self._place.boundary.told,
         )
         free = shutil.disk_usage(self._spool.path).free
         if free < self._min_free_bytes:

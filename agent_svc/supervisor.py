@@ -29,6 +29,7 @@ import subprocess
 import sys
 import time
 
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 # Exit code of a command that could not be started, as in a shell.
 NOT_STARTED = 127
@@ -65,6 +66,8 @@ class Supervisor:
     def run(self, command: list[str]) -> int:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # The command, of the same user, must not trace this process or read its memory.
+        be_readable(False)
         self._main = os.fork()
         if self._main == 0:
             self._become(command)
@@ -91,6 +94,7 @@ class Supervisor:
     def _become(self, command: list[str]) -> None:
         try:
             os.setsid()
+            be_readable(True)
             give_way()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
@@ -233,6 +237,12 @@ def memory_of(pids: list[int]) -> int:
             continue
         pages += int(resident) - int(shared)
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def be_readable(readable: bool) -> None:
+    """Lets other processes of this user look into this one, or not; what is executed next always does. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(readable), 0, 0, 0)
 
 
 def give_way() -> None:

@@ -70,6 +70,10 @@ class Settings:
     agent_memory: int
     # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
     agent_env: tuple[str, ...]
+    # HEDDLE_SANDBOX: auto, required or off: whether agents live in a sandbox of bubblewrap.
+    sandbox: str
+    # HEDDLE_SANDBOX_WRITABLE: what agents may write besides their own, separated by commas.
+    sandbox_writable: tuple[Path, ...]
     # HEDDLE_LOG_FORMAT: console or json.
     log_format: str
     # HEDDLE_LOG_LEVEL: debug, info, warning or error.
@@ -99,6 +103,8 @@ class Settings:
             lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
             agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),
             agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
+            sandbox=_choice(environ, "HEDDLE_SANDBOX", "auto", "required", "off"),
+            sandbox_writable=_paths(environ, "HEDDLE_SANDBOX_WRITABLE"),
             log_format=_choice(environ, "HEDDLE_LOG_FORMAT", "console", "json"),
             log_level=_choice(environ, "HEDDLE_LOG_LEVEL", "info", "debug", "warning", "error"),
             tls=_tls(environ),
@@ -144,6 +150,14 @@ def _choice(environ: Mapping[str, str], name: str, *choices: str) -> str:
     if value not in choices:
         raise ConfigError(f"{name} is {value!r}; it takes one of {', '.join(choices)}")
     return value
+
+
+def _paths(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    paths = [Path(part.strip()).expanduser() for part in (environ.get(name) or "").split(",") if part.strip()]
+    for path in paths:
+        if not path.is_absolute():
+            raise ConfigError(f"{name} has {str(path)!r}; it takes absolute paths, separated by commas")
+    return tuple(paths)
 
 
 def _tls(environ: Mapping[str, str]) -> Tls | None:

@@ -67,5 +67,11 @@ _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
     "screenshot": lambda event: ("shot", f"{event.screenshot.caption} ({event.screenshot.artifact})"),
     "approval_requested": lambda event: ("asks", event.approval_requested.question),
     "approval_resolved": lambda event: _answer(event.approval_resolved),
+    "session_silent": lambda _: ("heddle", "silent for half of what its task allows"),
+    "surroundings_changed": lambda event: (
+        "heddle",
+        "outside of its worktree, by it or by somebody else, changed: "
+        + ", ".join(event.surroundings_changed.paths),
+    ),
     "session_finished": lambda event: _end(event.session_finished),
 }

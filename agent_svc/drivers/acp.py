@@ -17,6 +17,7 @@ from typing import Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
+from agent_svc.drivers.own_folder import CLAUDE_FOLDER, CODEX_FOLDER, OwnFolder
 from heddle import pb
 
 PREFIX: Final = "acp:"
@@ -47,6 +48,7 @@ class Agent:
     mode: str = ""
     # True: it takes Claude Code's options.
     claude: bool = False
+    own: tuple[OwnFolder, ...] = ()
 
 
 PRESETS: Final = (
@@ -78,6 +80,7 @@ PRESETS: Final = (
         },
         mode="default",
         claude=True,
+        own=(CLAUDE_FOLDER,),
     ),
     Agent(
         "gemini",
@@ -117,12 +120,13 @@ PRESETS: Final = (
     ),
     Agent(
         "codex-acp",
-        command=("codex-acp",),
+        command=("codex-acp", "-c", "skills.bundled.enabled=false"),
         install="run: npm install -g @zed-industries/codex-acp",
         login="run: codex login, or set OPENAI_API_KEY for the agent service",
         credentials=("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"),
         login_file=".codex/auth.json",
         mode="read-only",
+        own=(CODEX_FOLDER,),
     ),
     Agent(
         "goose",
@@ -193,7 +197,7 @@ class AcpDriver:
         return any(self._environ.get(name) for name in keys) or (home / self._preset.login_file).exists()
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        return _launch(request, resume, self._preset.credentials)
+        return _launch(request, resume, self._preset)
 
     def translator(self) -> HostTranslator:
         return HostTranslator()
@@ -216,7 +220,7 @@ class AcpCommandDriver:
         return pb.AgentProgram(name=PREFIX, available=True, detail=detail)
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        return _launch(request, resume, ())
+        return _launch(request, resume, find(request.agent))
 
     def translator(self) -> HostTranslator:
         return HostTranslator()
@@ -241,11 +245,12 @@ def npm_version(program: Path) -> str:
     return ""
 
 
-def _launch(request: pb.StartSessionRequest, resume: str, credentials: tuple[str, ...]) -> Launch:
+def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launch:
     return Launch(
         # -P: a module of the worktree must not stand in for one of ours.
         arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.acp"),
         stdin=protocol.opening(request, resume),
         controlled=True,
-        credentials=credentials,
+        credentials=agent.credentials,
+        own=agent.own,
     )

@@ -11,6 +11,7 @@ from typing import Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
+from agent_svc.drivers.own_folder import CLAUDE_FOLDER
 from heddle import pb
 
 NAME: Final = "claude"
@@ -51,6 +52,7 @@ class ClaudeDriver:
             stdin=protocol.opening(request, resume),
             controlled=True,
             credentials=(*LOGINS, *ROUTES),
+            own=(CLAUDE_FOLDER,),
         )
 
     def translator(self) -> HostTranslator:

@@ -11,6 +11,7 @@ from agent_svc.drivers import protocol
 from agent_svc.drivers.acp import npm_version
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
+from agent_svc.drivers.own_folder import CODEX_FOLDER
 from agent_svc.hosts.codex.home import HOME, PATIENCE, CodexHome
 from heddle import pb
 
@@ -47,6 +48,7 @@ class CodexDriver:
             stdin=protocol.opening(request, resume),
             controlled=True,
             environment={PATIENCE: patience} if patience else {},
+            own=(CODEX_FOLDER,),
             credentials=(*ROUTES, *CodexHome(self._environ).keys),
         )
 

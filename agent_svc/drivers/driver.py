@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent_svc.drivers.own_folder import OwnFolder
 from heddle import pb
 
 
@@ -19,6 +20,8 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Names of this service's own variables that the agent needs, as ANTHROPIC_API_KEY.
     credentials: Sequence[str] = ()
+    # What the agent keeps for itself outside of its worktree, and writes there.
+    own: Sequence[OwnFolder] = ()
 
 
 class Translator(Protocol):

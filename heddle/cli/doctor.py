@@ -81,10 +81,11 @@ async def _workers(settings: Settings) -> list[Finding]:
         return [Finding("agents", None, "are known once the scheduler runs")]
     if not workers:
         return [Finding("workers", False, "the scheduler knows none", "set HEDDLE_WORKERS for it")]
-    return [finding for worker in workers for finding in _worker(worker)]
+    return [finding for worker in workers for finding in worker_findings(worker)]
 
 
-def _worker(worker: pb.Worker) -> list[Finding]:
+def worker_findings(worker: pb.Worker) -> list[Finding]:
+    """Returns what a worker says of itself and its agents."""
     if not worker.connected:
         advice = "start its agent_svc and worktree_svc; the scheduler finds them by itself"
         return [Finding(worker.name, False, f"is not connected: {worker.reason}", advice)]
@@ -98,4 +99,14 @@ def _worker(worker: pb.Worker) -> list[Finding]:
         )
         for agent in worker.agents
     ]
-    return [Finding(worker.name, True, f"connected, {slots}"), *agents]
+    return [Finding(worker.name, True, f"connected, {slots}"), _write_boundary(worker), *agents]
+
+
+def _write_boundary(worker: pb.Worker) -> Finding:
+    subject = f"write boundary on {worker.name}"
+    found = worker.write_boundary
+    if found.held:
+        return Finding(subject, True, f"agents can write only their own, by {found.detail}")
+    detail = f"agents can write whatever agent_svc can: {found.detail}"
+    # Work goes on without it, and what agents write elsewhere is told.
+    return Finding(subject, None, detail, found.advice)

@@ -109,6 +109,13 @@ def _outside(event: pb.WroteOutside) -> str:
     )
 
 
+def _surroundings(event: pb.SurroundingsChanged) -> str:
+    more = event.count - len(event.paths)
+    names = f"{', '.join(event.paths)}{f', and {more} more' if more else ''}"
+    also = f"; {words.count(len(event.also_running), 'other session')} ran then" if event.also_running else ""
+    return f"outside of its worktree, by it or by somebody else, changed: {names}{also}"
+
+
 def _dollars(micros: int) -> str:
     return f"${micros / 1e6:.2f}"
 
@@ -154,6 +161,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "check_finished": _check,
     "approval_requested": _approval,
     "approval_resolved": _approval_resolved,
+    "session_silent": lambda e: f"silent for {words.span(e.silence)}, at {words.span(e.limit)} it is stopped",
+    "surroundings_changed": _surroundings,
     "session_finished": lambda e: _ended("session", e.outcome, e.reason),
     "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",
     "conflict_cleared": lambda e: f"will no longer conflict with {_other_side(e)}",

@@ -33,6 +33,7 @@ class Worker(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    WRITE_BOUNDARY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
@@ -55,6 +56,8 @@ class Worker(_message.Message):
         has stopped them by itself. Absent: they go on without end.
         """
 
+    @_builtins.property
+    def write_boundary(self) -> Global___WriteBoundary: ...
     def __init__(
         self,
         *,
@@ -66,14 +69,46 @@ class Worker(_message.Message):
         reason: _builtins.str = ...,
         lease: _duration_pb2.Duration | None = ...,
         full: _builtins.str = ...,
+        write_boundary: Global___WriteBoundary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "write_boundary", b"write_boundary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "full", b"full", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "connected", b"connected", "full", b"full", "lease", b"lease", "name", b"name", "reason", b"reason", "running_sessions", b"running_sessions", "slots", b"slots", "write_boundary", b"write_boundary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class WriteBoundary(_message.Message):
+    """Whether agents can write nothing but their worktree, their temporary folder and
+    what the operator allows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    held: _builtins.bool
+    detail: _builtins.str
+    """What holds them, or why nothing does."""
+    advice: _builtins.str
+    """What mends it. Absent while they are held."""
+    def __init__(
+        self,
+        *,
+        held: _builtins.bool = ...,
+        detail: _builtins.str = ...,
+        advice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "detail", b"detail", "held", b"held"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteBoundary: _TypeAlias = WriteBoundary  # noqa: Y015
 
 @_typing.final
 class AgentProgram(_message.Message):

@@ -40,6 +40,8 @@ PROMOTED: Final = frozenset(
         "approval_requested",
         "approval_resolved",
         "session_finished",
+        "session_silent",
+        "surroundings_changed",
     }
 )
 

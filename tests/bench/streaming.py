@@ -38,7 +38,7 @@ for _ in range({samples}):
 async def run() -> Table:
     """Measures one agent_svc process; takes about twenty seconds."""
     with tempfile.TemporaryDirectory() as scratch:
-        fleet = Fleet(Path(scratch) / "home")
+        fleet = Fleet(Path(scratch) / "home", {"HEDDLE_SANDBOX_WRITABLE": scratch})
         try:
             await fleet.start("agent_svc")
             async with open_channel(fleet.agent) as channel:

@@ -94,6 +94,8 @@ class Lane:
             "HEDDLE_STOP_GRACE": "1",
             "HEDDLE_SLOTS": str(SLOTS),
             "HEDDLE_PARK_AFTER": "0",
+            # The journal, and the picture.
+            "HEDDLE_SANDBOX_WRITABLE": str(folder),
         }
         self._fleet = Fleet(self._home, settings)
         self._watched: dict[str, list[pb.Event]] = {}

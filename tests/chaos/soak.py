@@ -69,7 +69,14 @@ class Soak:
         self._journal.mkdir()
         self._scratch.mkdir()
         self._folder = folder
-        self._fleet = Fleet(self._home, {"TMPDIR": str(self._scratch), "HEDDLE_STOP_GRACE": "1"})
+        self._fleet = Fleet(
+            self._home,
+            {
+                "TMPDIR": str(self._scratch),
+                "HEDDLE_STOP_GRACE": "1",
+                "HEDDLE_SANDBOX_WRITABLE": str(self._journal),
+            },
+        )
         self._watched: dict[str, list[pb.Event]] = {}
         self._figures = Figures()
 

@@ -58,7 +58,8 @@ async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
     plan = a_plan("cook", "waiter", check="true")
     wait = f"touch {begun}; while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
     plan.merge_checks.checks.add(name="gate", run=wait)
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    writable = {"HEDDLE_SANDBOX_WRITABLE": str(tmp_path)}
+    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         for service in ("scheduler_svc", "worktree_svc", "agent_svc"):
             await eventually(begun.exists)

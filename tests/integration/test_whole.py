@@ -65,11 +65,12 @@ async def test_two_epics_of_three_tasks(tmp_path: Path) -> None:
     """Tasks are committed in order within each epic, epics overlap in time, and the run's branch holds all."""
     repository = make_repository(tmp_path / "repository")
     before = (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD"))
-    agent = tmp_path / "agent.py"
-    agent.write_text(AGENT)
     (meeting := tmp_path / "meeting").mkdir()
+    agent = tmp_path / "meeting" / "agent.py"
+    agent.write_text(AGENT)
+    writable = {"HEDDLE_SANDBOX_WRITABLE": str(meeting)}
 
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan(agent, meeting), project=str(repository)))
         events = await whole_run(client, run.name)
         ended = await client.get_run(run.name)

@@ -65,10 +65,10 @@ class Codex:
 
 
 @asynccontextmanager
-async def codex(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Codex]:
+async def codex(folder: Path, answers: Sequence[Answer] = (), **environ: str) -> AsyncIterator[Codex]:
     """Serves a worker and a model; skips the test where codex is not installed."""
     need_program("codex")
-    async with responses_model(answers) as model, agents(folder) as worker:
+    async with responses_model(answers) as model, agents(folder, **environ) as worker:
         yield Codex(worker, model, folder)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -65,7 +66,9 @@ class Wire:
             try:
                 await asyncio.wait_for(exited(self.process), grace)
             except TimeoutError:
-                self.process.send_signal(number)
+                # npm's programs are often a process around the real one.
+                with suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, number)
             else:
                 return
 
@@ -93,5 +96,6 @@ async def start(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
+        start_new_session=True,
     )
     return Wire(process, stray)

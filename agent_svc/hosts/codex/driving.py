@@ -82,6 +82,9 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
         # The commands that codex runs need no key of a model's API.
         "-c",
         f"shell_environment_policy.exclude=[{hidden}]",
+        # It would write them below CODEX_HOME at each start, where a sandbox may hold it from.
+        "-c",
+        "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
         *model,
     )

@@ -180,9 +180,9 @@ async def test_answer_that_comes_too_late(tmp_path: Path) -> None:
     """A question that was still open when the session ended takes no answer."""
     async with agents(tmp_path) as worker:
         script = [Step(ask=Step.Ask(question="May I?"))]
-        attempt = await worker.start(script=script, timeout=1.5)
+        attempt = await worker.start(script=script)
         asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
-        assert ending(await worker.events(attempt))[0] == "TIMED_OUT"
+        await worker.stop(attempt)
         error = await refused(worker.answer(attempt, asked.approval_requested.approval_id, approved=True))
         assert error.reason == pb.ERROR_REASON_WRONG_STATE
 

@@ -22,7 +22,18 @@ async def test_silent_agent_is_reported_and_stopped(worker: Agents) -> None:
     events = await worker.events(attempt)
     assert ending(events) == ("FAILED", "the agent said and did nothing for 0.3 s")
     assert "nothing for 0.3 s" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    (reported,) = payloads(events, "session_silent")
+    assert reported.session_silent == pb.SessionSilent(silence=seconds(0.15), limit=seconds(0.3))
+    assert reported.time.ToNanoseconds() < events[-1].time.ToNanoseconds() - 100_000_000
     assert not payloads(events, "check_finished")
+
+
+async def test_agent_that_speaks_after_the_report_goes_on(worker: Agents) -> None:
+    """A report is no sentence: who says something after it has the whole time again, and may be reported again."""
+    command = "command:for i in 1 2; do sleep 1; echo $i; done"
+    events = await worker.events(await worker.start(command, silence=1.6))
+    assert ending(events) == ("SUCCEEDED", "")
+    assert len(payloads(events, "session_silent")) == 2
 
 
 async def test_agent_that_speaks_now_and_then_goes_on(worker: Agents) -> None:
@@ -35,9 +46,9 @@ async def test_agent_that_speaks_now_and_then_goes_on(worker: Agents) -> None:
 async def test_waiting_for_the_operator_is_no_silence(worker: Agents) -> None:
     """The time in which a question is open does not count, and the answer begins it anew."""
     script = [Step(ask=Step.Ask(question="May I?")), Step(wait=Step.Wait(duration=seconds(600)))]
-    attempt = await worker.start(script=script, silence=1.0)
+    attempt = await worker.start(script=script, silence=3.0)
     asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
-    await asyncio.sleep(1.5)  # longer than the limit: only time can show that nothing happens
+    await asyncio.sleep(3.5)  # longer than the limit: only time can show that nothing happens
     assert (await worker.session(attempt)).state == pb.SESSION_STATE_RUNNING
     await worker.answer(attempt, asked.approval_requested.approval_id, approved=True)
-    assert ending(await worker.events(attempt))[1] == "the agent said and did nothing for 1 s"
+    assert ending(await worker.events(attempt))[1] == "the agent said and did nothing for 3 s"

@@ -236,7 +236,7 @@ async def test_sandbox_that_cannot_start(tmp_path: Path) -> None:
     """Where codex's sandbox cannot start, the session fails with what to allow."""
     if not _user_namespaces_nest():
         pytest.skip("user namespaces are not allowed here")
-    async with codex(tmp_path, [Turn(calls=[bash("echo hi")])]) as it:
+    async with codex(tmp_path, [Turn(calls=[bash("echo hi")])], HEDDLE_SANDBOX="off") as it:
         # A namespace of its own in which no other can be made.
         real = it.environment["PATH"].split(os.pathsep, maxsplit=1)[0]
         wrapper = tmp_path / "bin" / "codex"
@@ -269,13 +269,15 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
         request = pb.StartSessionRequest(
             attempt=attempt_name(), worktree_path=str(it.worker.worktree), agent="codex", prompt="Do it"
         )
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
         host = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "agent_svc.hosts.codex",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**it.environment, "TMPDIR": str(tmp_path)},
+            env={**it.environment, "TMPDIR": str(scratch)},
         )
         assert host.stdin is not None
         assert host.stdout is not None

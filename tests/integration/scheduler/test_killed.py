@@ -20,6 +20,7 @@ async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path
     chance = random.Random(seed)
     repository = make_repository(tmp_path / "repository")
     (played := tmp_path / "played").mkdir()
+    writable = {"HEDDLE_SANDBOX_WRITABLE": str(played)}
     agent = f'command:echo run >> "{played}/$HEDDLE_EPIC-$HEDDLE_TASK"; echo x > $HEDDLE_TASK.txt; sleep 0.3'
     plan = pb.Plan(
         name="Killed",
@@ -30,7 +31,7 @@ async def test_killed_scheduler_loses_nothing_and_repeats_nothing(tmp_path: Path
         ],
     )
 
-    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         watched: list[pb.Event] = []
 

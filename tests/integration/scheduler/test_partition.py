@@ -29,6 +29,7 @@ async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) ->
             "HEDDLE_STOP_GRACE": "0.5",
             "HEDDLE_AGENT_ENV": "PLACE",
             "PLACE": str(place),
+            "HEDDLE_SANDBOX_WRITABLE": str(place),
         }
         try:
             await fleet.start("worktree_svc", "agent_svc", "scheduler_svc")

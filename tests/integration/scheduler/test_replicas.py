@@ -59,6 +59,7 @@ class Replicas:
             fleet._extra |= {
                 "HEDDLE_DATABASE_URL": f"{url}{separator}application_name={name}",
                 "HEDDLE_WORKERS": f"local={worker.worktree}+{worker.agent}",
+                "HEDDLE_SANDBOX_WRITABLE": str(folder),
             }
 
     def query(self, statement: str) -> list[tuple[object, ...]]:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests import browser_setup
+from tests import browser_setup, system_packages
 
 
 def test_a_named_chromium_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def test_a_wrong_name_is_said_and_nothing_is_installed(
 ) -> None:
     """Who names a program wants that one."""
     monkeypatch.setenv("HEDDLE_CHROMIUM", "/nowhere/chromium")
-    monkeypatch.setattr(browser_setup, "_run", lambda _: pytest.fail("installed something"))
+    monkeypatch.setattr(system_packages, "run", lambda _: pytest.fail("installed something"))
     assert browser_setup.main() == 1
     assert "/nowhere/chromium" in capsys.readouterr().err
 
@@ -31,7 +31,7 @@ def test_without_any_chromium_it_says_what_to_do(
     monkeypatch.setattr(browser_setup, "chromium_path", lambda: None)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     tried: list[str] = []
-    monkeypatch.setattr(browser_setup, "_run", lambda command: tried.append(" ".join(command)))
+    monkeypatch.setattr(system_packages, "run", lambda command: tried.append(" ".join(command)))
     assert browser_setup.main() == 1
     assert "playwright install chromium" in tried[0]
     assert "apt-get update" in tried[1]

@@ -90,6 +90,12 @@ function* spoken(event, calls) {
     case "approval_resolved":
       yield ["system", "operator", `${event.approved ? "Allowed" : "Denied"} ${event.message ?? ""}`.trim()];
       break;
+    case "session_silent":
+      yield ["warning", "heddle", `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`];
+      break;
+    case "surroundings_changed":
+      yield ["warning", "heddle", `Outside of its worktree, by it or by somebody else, changed: ${event.paths.join(", ")}`];
+      break;
     case "session_finished":
       yield [event.outcome === "succeeded" ? "system" : "error", "heddle", `Session ${event.outcome} ${event.reason ?? ""}`.trim()];
       break;

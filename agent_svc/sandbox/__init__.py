@@ -1,0 +1,1 @@
+"""The write boundary: what an agent and its checks can see and write, kept by bubblewrap."""

@@ -1,0 +1,244 @@
+"""bubblewrap on this machine: whether it works, and the sandbox of each session.
+
+In a sandbox the whole file system is read-only and the network as it is. Below
+HEDDLE_HOME and /run a session sees only what is its own; /tmp is a folder of its own.
+Processes are numbered anew, so it sees no process but its own, and when its first one,
+the supervisor, is gone, the kernel ends all others. Containers often forbid a new /proc:
+there processes of others are seen, but their memory and their files are out of reach.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent_svc.drivers.own_folder import OwnFolder
+from agent_svc.sandbox.mounts import Mounts
+from agent_svc.sandbox.repository import checkout
+from heddle.names import EpicName
+
+PROGRAM: Final = "bwrap"
+
+INSTALL: Final = "install bubblewrap with the system's package manager (apt-get install bubblewrap)"
+ALLOW: Final = (
+    "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0,"
+    " or in a container a seccomp profile that permits them"
+)
+
+# What root keeps: power over its own files, and none over mounts, processes and devices.
+CAPABILITIES: Final = ("chown", "dac_override", "fowner", "fsetid", "setfcap", "setgid", "setuid")
+
+# How processes are told apart, the better way first. The second needs a user namespace also for root.
+WAYS: Final = (
+    ("--unshare-pid", "--as-pid-1", "--proc", "/proc"),
+    ("--unshare-user", "--ro-bind", "/proc", "/proc"),
+)
+
+# Where programs of the machine are asked to act for others (containers, services, keys of ssh), each by
+# a socket below; and what of it a network needs to find names.
+SOCKETS: Final = Path("/run")
+NAMES: Final = ("NetworkManager", "nscd", "resolvconf", "systemd/resolve")
+
+# Of NixOS, whose programs are there.
+PROGRAMS: Final = ("current-system", "wrappers", "opengl-driver")
+
+TMP: Final = Path("/tmp")  # noqa: S108 (the name that programs know; each session has another folder there)
+
+# Seconds for the trial; it takes milliseconds.
+PATIENCE: Final = 20
+
+HERE: Final = Path(__file__).resolve().parents[2]
+
+
+class NoSandboxError(Exception):
+    """bubblewrap does not work here; the message says why, `advice` what mends it."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Who is to live in a sandbox."""
+
+    # Whose branch its git may move. None: nobody's.
+    epic: EpicName | None
+    worktree: Path
+    # The session's temporary folder.
+    scratch: Path
+    environment: Mapping[str, str]
+    own: Sequence[OwnFolder] = ()
+
+
+class Bubblewrap:
+    """A bubblewrap that works."""
+
+    def __init__(
+        self,
+        program: str,
+        way: Sequence[str],
+        home: Path,
+        writable: Iterable[Path] = (),
+        secrets: Iterable[Path] = (),
+    ) -> None:
+        self._program = program
+        self._way = way
+        self._home = home.resolve()
+        self._writable = tuple(writable)
+        self._secrets = tuple(secrets)
+
+    @classmethod
+    def find(cls, home: Path, writable: Iterable[Path] = (), secrets: Iterable[Path] = ()) -> "Bubblewrap":
+        """Returns it after a trial; raises NoSandboxError.
+
+        `home` is HEDDLE_HOME, `writable` what the operator lets every session write,
+        `secrets` files of the service that nobody in a sandbox may read.
+        """
+        program = shutil.which(PROGRAM)
+        if sys.platform != "linux":
+            raise NoSandboxError(
+                "bubblewrap is for Linux only", "run the worker on Linux or in its container"
+            )
+        if program is None:
+            raise NoSandboxError(f"{PROGRAM} is not on PATH", INSTALL)
+        ways = [cls(program, way, home, writable, secrets) for way in WAYS]
+        for found in ways:
+            with contextlib.suppress(NoSandboxError):
+                found.try_out()
+                return found
+        # Told is what is wrong with the better way.
+        ways[0].try_out()
+        return ways[0]
+
+    @property
+    def version(self) -> str:
+        """What bubblewrap calls itself."""
+        return _output([self._program, "--version"])
+
+    def try_out(self) -> None:
+        """Makes a sandbox; raises NoSandboxError where that fails."""
+        with tempfile.TemporaryDirectory() as folder:
+            resident = Resident(None, Path(folder), Path(folder), os.environ)
+            _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
+
+    def wrapper(self, resident: Resident) -> tuple[str, ...]:
+        """Returns what stands before the command that is to live in the sandbox; makes the folders that it needs.
+
+        The command may become process 1 there, so it must reap. What it holds open, it keeps.
+        """
+        return (
+            self._program,
+            "--unshare-ipc",
+            *_capabilities(),
+            *self._mounts(resident).arguments(),
+            *self._way,
+            *_kernel_settings(),
+            "--chdir",
+            str(resident.worktree.resolve()),
+            "--",
+        )
+
+    def _mounts(self, resident: Resident) -> Mounts:
+        worktree, scratch = resident.worktree.resolve(), resident.scratch.resolve()
+        mounts = Mounts()
+        mounts.empty(SOCKETS)
+        mounts.empty(self._home)
+        mounts.writable(TMP, scratch)
+        mounts.visible(_programs(resident.environment))
+        mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
+        for path in self._writable:
+            if path.exists():
+                mounts.writable(path.resolve())
+        _add_own_folders(mounts, resident)
+        mounts.writable(scratch)
+        mounts.writable(worktree)
+        _add_repository(mounts, resident.epic, worktree)
+        for path in self._secrets:
+            mounts.read_only(path.resolve(), Path(os.devnull))
+        return mounts
+
+
+def _capabilities() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    return ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", f"cap_{name}"))]
+
+
+def _kernel_settings() -> list[str]:
+    """Returns what keeps root from them, who needs no capability to write them."""
+    return ["--ro-bind", "/proc/sys", "/proc/sys"] if os.geteuid() == 0 else []
+
+
+def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
+    """Yields where the programs of a session and what they read may lie."""
+    yield from (Path(sys.prefix), Path(sys.base_prefix), HERE)
+    for name in environment.get("PATH", "").split(os.pathsep):
+        # With the folders beside bin: what is in bin are often links into those.
+        if name.startswith("/") and Path(name).is_dir():
+            yield Path(name).resolve().parent
+    if home := environment.get("HOME"):
+        yield Path(home).resolve()
+
+
+def _add_own_folders(mounts: Mounts, resident: Resident) -> None:
+    for folder in resident.own:
+        named = folder.path(resident.environment)
+        if named is None or not named.is_absolute():
+            continue
+        named.mkdir(parents=True, exist_ok=True)
+        path = named.resolve()
+        mounts.visible([path])
+        for part in folder.parts or ("./",):
+            if _there(path, part):
+                mounts.writable(path / part)
+        for part in folder.kept:
+            _keep(mounts, path, part)
+
+
+def _there(folder: Path, part: str) -> bool:
+    """Makes `part` where it is a folder; returns whether it is there."""
+    if part.endswith("/"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    return (folder / part).exists()
+
+
+def _keep(mounts: Mounts, folder: Path, part: str) -> None:
+    """Makes a part of a writable folder read-only; a file that is not there comes to lie there as an empty one."""
+    path = folder / part
+    mounts.read_only(path, path if _there(folder, part) else Path(os.devnull))
+
+
+def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> None:
+    found = checkout(worktree)
+    if found is None:
+        return
+    mounts.visible([found.common])
+    mounts.read_only(worktree / ".git")
+    for path in found.writable(epic):
+        path.mkdir(parents=True, exist_ok=True)
+        mounts.writable(path)
+    for path in found.read_only():
+        if path.exists():
+            mounts.read_only(path)
+    _keep(mounts, found.git_dir, "config.worktree")
+
+
+def _output(command: Sequence[str]) -> str:
+    """Returns what a trial prints; raises NoSandboxError."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NoSandboxError(f"{PROGRAM} does not run: {error}", INSTALL) from error
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise NoSandboxError(f"{PROGRAM} cannot make a sandbox: {said}", ALLOW)
+    return done.stdout.strip()

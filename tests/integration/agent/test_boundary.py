@@ -1,0 +1,199 @@
+"""The write boundary: what an agent tries to write outside of its worktree does not come to be.
+
+Each attack is also made without a sandbox, where it must succeed: else it would prove nothing.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent_svc.sandbox import bubblewrap
+from heddle import pb
+from tests.support import worktrees
+from tests.support.agents import Agents, agents, ending, output, payloads
+from tests.support.programs import need_sandbox
+from tests.support.repositories import git, make_repository
+from tests.support.worktrees import attempt
+
+# Shell commands that end well where they did harm. PROJECT is the user's checkout, OTHER another
+# epic's worktree, DATA is HEDDLE_HOME, GIT the worktree's own git folder, SERVICE agent_svc's process.
+ATTACKS = {
+    "other worktree": "echo x > $OTHER/README.md",
+    "checkout": "echo x > $PROJECT/README.md",
+    "git config": "git config core.hooksPath /evil",
+    "config file": "echo '[core]' >> $PROJECT/.git/config",
+    "hook": "echo x > $PROJECT/.git/hooks/pre-commit",
+    "other branch": "git update-ref refs/heads/main $(git commit-tree -m x HEAD^{tree})",
+    "accepted work": "git update-ref -d refs/heddle/accepted/r1/api",
+    "new ref": "echo x > $PROJECT/.git/refs/heads/evil",
+    "alternates": "echo /evil > $PROJECT/.git/objects/info/alternates",
+    "packs": "touch $PROJECT/.git/objects/pack/evil",
+    "pointer": "echo 'gitdir: /evil' > .git.new && mv .git.new .git",
+    "common folder": "echo /evil > $GIT/commondir",
+    "config of the worktree": "echo '[core]' > $GIT/config.worktree && test -s $GIT/config.worktree",
+    "state of Heddle": "echo x > $DATA/worktrees/r1/api.json",
+    "spool": "ls $DATA/spool/r",
+    "home": "touch $HOME/evil",
+    "link to a file": "ln -s $PROJECT/README.md out && echo x > out",
+    "link to a folder": "ln -s $HOME folder && touch folder/evil",
+    "hard link": "ln $PROJECT/README.md hard && echo x > hard",
+    "root of the service": "echo x > /proc/$SERVICE/root$PROJECT/README.md",
+    "folder of the service": "ls /proc/$SERVICE/cwd/",
+    "signal": "kill -0 $SERVICE",
+    "memory of the supervisor": "cat /proc/$PPID/environ",
+}
+
+# Too dangerous to be made for real.
+SANDBOX_ONLY = {
+    "system": "touch /etc/heddle-test",
+    "remount": "mount -o remount,rw /",
+    "own mounts": "unshare --user --map-root-user --mount mount -o remount,bind,rw /",
+    "kernel": "test -w /proc/sys/kernel/core_pattern",
+    "root of process 1": "touch /proc/1/root/etc/heddle-test",
+    "device": "mknod device b 8 0 && head -c 1 device",
+    "sockets": "ls /run/* | grep .",
+}
+
+
+@dataclass
+class Ground:
+    """A worker whose sessions begin in the worktree of an epic, and what lies around it."""
+
+    agents: Agents
+    worktrees: worktrees.Worker
+    worktree: Path
+    environment: dict[str, str]
+    sessions: int = 0
+
+    async def run(self, shell: str, **checks: str) -> list[pb.Event]:
+        self.agents.worktree = self.worktree
+        self.sessions += 1
+        return await self.agents.run(
+            f"command:{shell}", number=self.sessions, checks=checks, environment=self.environment
+        )
+
+    async def attack(self, attacks: dict[str, str]) -> set[str]:
+        """Makes all attacks from one session; returns those that succeeded."""
+        script = "".join(
+            f"( {shell} ) >/dev/null 2>&1 && echo 'BROKE {name}'\n" for name, shell in attacks.items()
+        )
+        events = await self.run(f"{script}true")
+        assert ending(events)[0] == "SUCCEEDED"
+        return {line.removeprefix("BROKE ") for line in output(events).splitlines()}
+
+
+@pytest.fixture(name="folder")
+def _folder() -> Iterator[Path]:
+    """A folder that a sandbox shows, unlike all that lies below /tmp."""
+    path = Path(tempfile.mkdtemp(prefix="heddle-test-", dir="/var/tmp"))
+    yield path
+    shutil.rmtree(path)
+
+
+@asynccontextmanager
+async def ground(folder: Path, **environ: str) -> AsyncIterator[Ground]:
+    project = make_repository(folder / "project", {"README.md": "# Sample\n"})
+    user = folder / "user"
+    user.mkdir()
+    async with (
+        worktrees.worker(folder / "home", project) as trees,
+        agents(folder, HEDDLE_STOP_GRACE="5", **environ) as worker,
+    ):
+        worktree = await trees.ready(attempt("e", "t", run="r"))
+        other = await trees.ready(attempt("api", "one"))
+        await trees.commit(attempt("api", "one"))
+        environment = {
+            "PROJECT": str(project),
+            "OTHER": str(other),
+            "DATA": str(folder / "home"),
+            "GIT": git(worktree, "rev-parse", "--absolute-git-dir"),
+            "HOME": str(user),
+            "SERVICE": str(os.getpid()),
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "user.name",
+            "GIT_CONFIG_VALUE_0": "Agent",
+            "GIT_CONFIG_KEY_1": "user.email",
+            "GIT_CONFIG_VALUE_1": "agent@example.com",
+        }
+        yield Ground(worker, trees, worktree, environment)
+
+
+def around(folder: Path) -> dict[str, bytes]:
+    """Returns every file that no session may change, the worktrees' own git folders aside."""
+    files = [*folder.glob("user/**/*"), *folder.glob("project/**/*"), *folder.glob("home/worktrees/r1/**/*")]
+    ours = folder / "project/.git/worktrees/e"
+    return {
+        str(path): path.read_bytes()
+        for path in files
+        # A branch's folder is there for the session, and so is what it puts among the objects.
+        if path.is_file() and ours not in path.parents and "objects" not in path.parts
+    }
+
+
+async def test_attacks_work_where_nothing_holds_them(folder: Path) -> None:
+    """Without a sandbox, every attack of this file does what it is meant to do."""
+    async with ground(folder, HEDDLE_SANDBOX="off") as it:
+        # Each from where the one before left the worktree would break the next.
+        broke = set()
+        for names in (ATTACKS.keys() - {"pointer", "common folder", "accepted work"}, {"accepted work"}):
+            broke |= await it.attack({name: ATTACKS[name] for name in ATTACKS if name in names})
+        broke |= await it.attack({name: ATTACKS[name] for name in ("common folder", "pointer")})
+    # A supervisor shows its memory to root alone.
+    expected = set(ATTACKS) - (set() if os.geteuid() == 0 else {"memory of the supervisor"})
+    assert broke == expected
+
+
+async def test_attacks_fail_in_the_sandbox(folder: Path) -> None:
+    """In a sandbox no attack succeeds, nothing outside has changed, and a check is held as the agent is."""
+    need_sandbox()
+    async with ground(folder, HEDDLE_SANDBOX="required") as it:
+        before = around(folder)
+        assert await it.attack(ATTACKS | SANDBOX_ONLY) == set()
+        (events,) = payloads(await it.run("true", c=ATTACKS["checkout"]), "check_finished")
+        assert "Read-only file system" in events.check_finished.output
+        assert around(folder) == before
+        assert not Path("/etc/heddle-test").exists()
+
+
+async def test_attacks_fail_where_proc_is_shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a container forbids a new /proc, processes of others are seen and can be ended, and no more."""
+    need_sandbox()
+    monkeypatch.setattr(bubblewrap, "WAYS", bubblewrap.WAYS[1:])
+    async with ground(folder, HEDDLE_SANDBOX="required") as it:
+        before = around(folder)
+        assert await it.attack(ATTACKS | SANDBOX_ONLY) == {"signal"}
+        assert around(folder) == before
+
+
+async def test_work_in_the_sandbox_is_accepted(folder: Path) -> None:
+    """In a sandbox an agent writes its worktree and its temporary folder, commits, and its work is accepted."""
+    need_sandbox()
+    work = (
+        "set -e; echo mine > new.txt; git add --all; git commit --quiet --message=Mine; git log --oneline"
+        " | grep -q Mine; mktemp; touch /tmp/heddle-test; ls $TMPDIR/heddle-test; echo more >> README.md; git stash list"
+    )
+    async with ground(folder, HEDDLE_SANDBOX="required") as it:
+        events = await it.run(work, c="git log --format=%s -1 | grep Mine && test -e new.txt")
+        assert ending(events) == ("SUCCEEDED", ""), output(events, pb.OUTPUT_STREAM_STDERR)
+        assert not Path("/tmp/heddle-test").exists()  # noqa: S108 (the very name that the agent used)
+        commit = (await it.worktrees.commit(attempt("e", "t", run="r"))).commit
+        assert it.worktrees.git("show", f"{commit}:new.txt") == "mine"
+        assert it.worktrees.git("show", f"{commit}:README.md") == "# Sample\nmore"
+        it.worktrees.git("fsck", "--strict")
+
+
+async def test_operator_allows_more(folder: Path) -> None:
+    """HEDDLE_SANDBOX_WRITABLE adds what every agent may write."""
+    need_sandbox()
+    cache = folder / "cache"
+    cache.mkdir()
+    async with ground(folder, HEDDLE_SANDBOX="required", HEDDLE_SANDBOX_WRITABLE=f"{cache},/absent") as it:
+        events = await it.run(f"echo kept > {cache}/file && ! touch {folder}/other")
+        assert ending(events)[0] == "SUCCEEDED"
+    assert (cache / "file").read_text() == "kept\n"

@@ -1,0 +1,38 @@
+"""Makes sure that bubblewrap is there for the tests of the write boundary: `python -m tests.sandbox_setup`.
+
+Where it cannot be had, it says so and the tests are skipped; where CI=true that is a failure.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from agent_svc.sandbox.bubblewrap import PROGRAM, Bubblewrap, NoSandboxError
+from tests.system_packages import install
+
+
+def trouble() -> str:
+    """Returns why there is no sandbox here; empty where there is one."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            Bubblewrap.find(Path(folder))
+        except NoSandboxError as error:
+            return f"{error}: {error.advice}"
+    return ""
+
+
+def main() -> int:
+    """Finds or installs bubblewrap and says whether it works; returns the exit code."""
+    problem = trouble()
+    if problem.startswith(f"{PROGRAM} is not on PATH") and install("bubblewrap"):
+        problem = trouble()
+    if not problem:
+        print("The tests of the write boundary use bubblewrap")
+        return 0
+    print(f"No write boundary: {problem}. Its tests are skipped.")
+    return int(os.environ.get("CI") == "true")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

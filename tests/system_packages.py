@@ -1,0 +1,44 @@
+"""Gets a program that the tests need from the system's package manager, as root if that needs no password."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+# How each manager installs. apt's list of packages may be missing, so it is brought first.
+MANAGERS: Final = {
+    "apt-get": (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq"]),
+    "dnf": (["dnf", "install", "-y", "-q"],),
+    "apk": (["apk", "add", "--quiet"],),
+    "brew": (["brew", "install", "--quiet"],),
+}
+
+
+def install(package: str) -> bool:
+    """Installs a package; returns whether it is there. Prints what is done, and why it failed."""
+    manager = next(filter(shutil.which, MANAGERS), None)
+    if manager is None:
+        print("This system has none of " + ", ".join(MANAGERS) + ".")
+        return False
+    needs_root = manager != "brew" and os.geteuid() != 0
+    prefix = ["sudo", "-n"] if needs_root else []
+    print(f"Installing {package} with {manager} …")
+    *before, command = MANAGERS[manager]
+    return all(run([*prefix, *each]) for each in (*before, [*command, package]))
+
+
+def run(command: Sequence[str]) -> bool:
+    """Runs a command; prints why it failed, if it did."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=600
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"  {' '.join(command)}: {error}")
+        return False
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
+        print(f"  {' '.join(command)} failed: {last[0]}")
+    return done.returncode == 0

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+from agent_svc.drivers.own_folder import OwnFolder
+from agent_svc.sandbox.mounts import Mounts
+
+
+def joined(mounts: Mounts) -> str:
+    return " ".join(mounts.arguments())
+
+
+def test_everything_is_read_only_but_what_is_named() -> None:
+    """Parents come before what lies in them, in whatever order they were named."""
+    mounts = Mounts()
+    mounts.writable(Path("/data/tree"))
+    mounts.read_only(Path("/data/tree/.git"))
+    mounts.writable(Path("/data"), Path("/other"))
+    assert joined(mounts) == (
+        "--ro-bind / / --dev /dev --bind /other /data --bind /data/tree /data/tree"
+        " --ro-bind /data/tree/.git /data/tree/.git"
+    )
+
+
+def test_a_hidden_folder_is_closed_once_it_is_filled() -> None:
+    """What is mounted in a hidden folder needs a place there; afterwards nobody can write it."""
+    mounts = Mounts()
+    mounts.empty(Path("/data"))
+    mounts.writable(Path("/data/mine"))
+    assert joined(mounts).endswith("--tmpfs /data --bind /data/mine /data/mine --remount-ro /data")
+
+
+def test_what_must_be_seen_is_shown_only_where_it_is_not() -> None:
+    """A visible path gets a mount of its own below one that is hidden or replaced, and nowhere else."""
+    mounts = Mounts()
+    mounts.empty(Path("/data"))
+    mounts.writable(Path("/tmp"), Path("/data/scratch"))  # noqa: S108 (nothing is written)
+    mounts.visible([Path("/usr/lib"), Path("/data/programs"), Path("/data/programs/bin"), Path("/tmp/x")])  # noqa: S108
+    arguments = joined(mounts)
+    assert "--ro-bind /data/programs /data/programs" in arguments
+    assert "--ro-bind /tmp/x /tmp/x" in arguments
+    assert "/usr/lib" not in arguments
+    assert "/data/programs/bin" not in arguments
+
+
+def test_devices_stay_devices() -> None:
+    """What the operator allows below /dev can be used as a device."""
+    mounts = Mounts()
+    mounts.writable(Path("/dev/kvm"))
+    assert joined(mounts).endswith("--dev-bind /dev/kvm /dev/kvm")
+
+
+def test_an_agents_own_folder_follows_its_environment() -> None:
+    """Its variable comes first, then the home; without either there is none."""
+    folder = OwnFolder(".agent", variable="AGENT_HOME")
+    assert folder.path({"HOME": "/home/ada"}) == Path("/home/ada/.agent")
+    assert folder.path({"HOME": "/home/ada", "AGENT_HOME": "/agent"}) == Path("/agent")
+    assert folder.path({}) is None
