@@ -22,7 +22,7 @@ from agent_svc.session import POLL_LOCK, Place
 from agent_svc.spool import lock
 from heddle import errors, pb
 from heddle.fencing import EpochFence
-from heddle.names import RunName
+from heddle.names import run_or_epic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class BareChecks:
     async def run(self, request: pb.RunChecksRequest) -> AsyncIterator[pb.CheckFinished]:
         """Yields the report of each check. Left early, it has their processes ended."""
         self._fence.check(request.epoch)
-        name = str(RunName.parse(request.resource))
+        name = str(run_or_epic(request.resource))
         if not Path(request.folder).is_dir():
             raise errors.invalid_field("folder", f"{request.folder} is not there")
         while former := self._runs.get(name):
@@ -117,7 +117,9 @@ class BareChecks:
         del environment["HEDDLE_PROMPT"]
         place, where = self._place, Path(request.folder)
         try:
-            wrapper = await place.boundary.wrapper(Resident(None, where, folder / _SCRATCH, environment))
+            shared = [Path(each) for each in request.shared_folders]
+            resident = Resident(None, where, folder / _SCRATCH, environment, shared=shared)
+            wrapper = await place.boundary.wrapper(resident)
             command = processes.Command(
                 ("/bin/sh", "-c", check.run), where, environment, place.grace, file, wrapper=wrapper
             )

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
+from agent_svc.commands import Report
 from agent_svc.drivers.text import clip
 from agent_svc.processes import Exit
 from heddle import pb
@@ -82,6 +83,13 @@ def timed_out(limit: Duration) -> Ending:
     """Returns the ending of a session that took longer than `limit`."""
     seconds = limit.ToNanoseconds() / 1e9
     return Ending(pb.OUTCOME_TIMED_OUT, f"over its time limit of {seconds:g} s")
+
+
+def setup_failed(report: Report) -> Ending:
+    """Returns the ending of a session whose agent could not begin."""
+    if report.lost:
+        return Ending(pb.OUTCOME_LOST, "the supervisor of the project's setup was killed")
+    return Ending(pb.OUTCOME_SETUP_FAILED, report.reason("the project's setup failed"))
 
 
 def silent(limit: Duration) -> Ending:

@@ -13,11 +13,21 @@ import structlog
 
 from agent_svc import processes
 from agent_svc.checks import run_check
+from agent_svc.commands import Commands
 from agent_svc.conversation import Conversation
 from agent_svc.drivers.driver import Driver, Launch
 from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.drivers.text import clip
-from agent_svc.ending import Ending, agent_ending, check_failure, disk_failed, half_silent, silent, timed_out
+from agent_svc.ending import (
+    Ending,
+    agent_ending,
+    check_failure,
+    disk_failed,
+    half_silent,
+    setup_failed,
+    silent,
+    timed_out,
+)
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
 from agent_svc.pricing import Pricing
@@ -81,6 +91,8 @@ class Session:
         # The agent, then each check.
         self._process: processes.Supervised | None = None
         self._conversation: Conversation | None = None
+        # The project's setup, while it runs.
+        self._setup: Commands | None = None
         self._interruption: Ending | None = None
         self._stop_grace = place.grace
         self._over = asyncio.Event()
@@ -112,6 +124,8 @@ class Session:
         self._interruption = self._interruption or ending
         if self._process is not None:
             self._process.stop(self._stop_grace)
+        if self._setup is not None:
+            self._setup.stop(self._stop_grace, self._interruption.reason)
 
     async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
         """Hands the operator's answer to the agent. Idempotent."""
@@ -144,10 +158,6 @@ class Session:
         """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        limit = self._spec.timeout
-        timer = None
-        if self._spec.HasField("timeout"):
-            timer = loop.call_later(limit.ToNanoseconds() / 1e9, self.interrupt, timed_out(limit))
         try:
             lock = self._folder.take_lock()
             assert lock is not None  # noqa: S101 (the folder is new)
@@ -156,9 +166,6 @@ class Session:
             ending = await self._watched(driver)
         except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
             ending = self._failed(error)
-        finally:
-            if timer is not None:
-                timer.cancel()
         await self._finish(ending, loop.time() - begun)
 
     async def recover(self) -> None:
@@ -181,14 +188,51 @@ class Session:
     async def _watched(self, driver: Driver) -> Ending:
         """Works; where no sandbox holds the session, tells what changed around its worktree meanwhile."""
         if self._place.boundary.sandbox is not None:
-            return await self._work(driver)
+            return await self._play(driver)
         watch = self._place.watch
         stay = await watch.begin(self.name, self._worktree, self._folder.path)
         try:
-            return await self._work(driver)
+            return await self._play(driver)
         finally:
             if found := await watch.end(stay):
                 await self._journal.tell(self._actor, pb.Event(surroundings_changed=found))
+
+    async def _play(self, driver: Driver) -> Ending:
+        return await self._set_up() or await self._work_in_time(driver)
+
+    async def _set_up(self) -> Ending | None:
+        """Makes the worktree ready; returns the session's end where that did not go well."""
+        setup = self._spec.setup
+        if not setup.commands:
+            return self._interruption
+        self._setup = Commands(
+            self._place.supervisors,
+            lambda command: self._command(("/bin/sh", "-c", command), self._environment()),
+            lambda events: self._journal.tell(self._actor, *events),
+        )
+        report = await self._setup.run_within("Setup", setup.commands, setup.timeout, self._place.grace)
+        self._setup = None
+        if self._interruption is not None:
+            return self._interruption
+        finished = pb.SetupFinished(
+            ok=report.ok, command=report.command, exit_code=report.exit_code, incarnation=setup.incarnation
+        )
+        finished.duration.FromMilliseconds(round(report.seconds * 1000))
+        if not report.ok:
+            finished.output = report.output
+        await self._journal.tell(self._actor, pb.Event(setup_finished=finished))
+        return None if report.ok else setup_failed(report)
+
+    async def _work_in_time(self, driver: Driver) -> Ending:
+        limit = self._spec.timeout
+        if not self._spec.HasField("timeout"):
+            return await self._work(driver)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(limit.ToNanoseconds() / 1e9, self.interrupt, timed_out(limit))
+        try:
+            return await self._work(driver)
+        finally:
+            timer.cancel()
 
     async def _work(self, driver: Driver) -> Ending:
         ending = await self._run_agent(driver)
@@ -308,7 +352,8 @@ class Session:
         self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
     ) -> processes.Command:
         place, epic = self._place, self.name.parent.parent
-        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own)
+        shared = [Path(each) for each in self._spec.shared_folders]
+        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared)
         wrapper = await place.boundary.wrapper(resident)
         return processes.Command(
             tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory, wrapper

@@ -33,7 +33,7 @@ class SessionFolder:
 
     def __init__(self, path: Path, scratch: Path) -> None:
         self.path = path
-        # The session's private TMPDIR: short, since sockets in it have short names.
+        # The session's private TMPDIR.
         self.scratch = scratch
         self.log = path / "events.log"
 
@@ -134,8 +134,11 @@ class Spool:
 
     def folder(self, name: AttemptName) -> SessionFolder:
         path = self._root / name.run / name.epic / name.task / str(name.number)
-        short = hashlib.sha256(str(name).encode()).hexdigest()[:12]
-        return SessionFolder(path, self._scratch / short)
+        return SessionFolder(path, self.scratch(str(name)))
+
+    def scratch(self, name: str) -> Path:
+        """Returns the private TMPDIR of whatever is called `name`: short, since sockets in it have short names."""
+        return self._scratch / hashlib.sha256(name.encode()).hexdigest()[:12]
 
     def names(self) -> list[AttemptName]:
         """Returns every session, by name."""

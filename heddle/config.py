@@ -11,6 +11,9 @@ from typing import Self
 
 DEFAULT_PORT = 7400
 
+# Clear of what kernels and Kubernetes hand out by themselves.
+DEFAULT_PORT_RANGE = "20000-29999"
+
 
 class ConfigError(Exception):
     """A setting is malformed; the message names the variable and what it takes."""
@@ -56,6 +59,8 @@ class Settings:
     min_free_bytes: int
     # HEDDLE_POOL: worktrees that are kept ready for each large project; 0: none.
     pool: int
+    # HEDDLE_PORT_RANGE: FIRST-LAST, where epics get their ports.
+    port_range: tuple[int, int]
     # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
     project_budget_usd: float
     # HEDDLE_PARK_AFTER: seconds after which a session that waits for the operator may lose its slot.
@@ -96,6 +101,7 @@ class Settings:
             slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
             pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
+            port_range=_port_range(environ),
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             park_after=_number(environ, "HEDDLE_PARK_AFTER", 20, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),
@@ -143,6 +149,16 @@ def _number(environ: Mapping[str, str], name: str, default: float, *, minimum: f
     if not number >= minimum:
         raise ConfigError(f"{name} is {value!r}; it takes a number of at least {minimum:g}")
     return number
+
+
+def _port_range(environ: Mapping[str, str]) -> tuple[int, int]:
+    value = environ.get("HEDDLE_PORT_RANGE") or DEFAULT_PORT_RANGE
+    first, _, last = value.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
+        raise ConfigError(
+            f"HEDDLE_PORT_RANGE is {value!r}; it takes FIRST-LAST from 1024 to 65535, as {DEFAULT_PORT_RANGE}"
+        )
+    return int(first), int(last)
 
 
 def _choice(environ: Mapping[str, str], name: str, *choices: str) -> str:

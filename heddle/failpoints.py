@@ -66,6 +66,7 @@ STEPS: Final = (
     "create.after_add",
     "reset.before_clean",
     "reset.after_clean",
+    "ensure.before_provide",
     "ensure.before_owner",
     "ensure.after_owner",
     "commit_task.before_state",

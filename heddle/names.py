@@ -65,6 +65,11 @@ class EpicName(NamedTuple):
         return f"heddle/{self.run}/epics/{self.epic}"
 
 
+def run_or_epic(name: str) -> RunName | EpicName:
+    """Returns the parts of the name of a run or of an epic; raises INVALID_FIELD if it is neither."""
+    return EpicName.parse(name) if "/epics/" in name else RunName.parse(name)
+
+
 class TaskName(NamedTuple):
     """runs/RUN/epics/EPIC/tasks/TASK."""
 

@@ -9,6 +9,7 @@ from heddle.v1.epic_pb2 import *
 from heddle.v1.error_reason_pb2 import *
 from heddle.v1.event_pb2 import *
 from heddle.v1.plan_pb2 import *
+from heddle.v1.project_pb2 import *
 from heddle.v1.run_pb2 import *
 from heddle.v1.scheduler_service_pb2 import *
 from heddle.v1.task_pb2 import *

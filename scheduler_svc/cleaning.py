@@ -1,7 +1,8 @@
 """Ends runs: removes their worktrees first, so that run_finished is the last word. Branches stay."""
 
+import asyncio
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
@@ -11,6 +12,7 @@ from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName
 from scheduler_svc.acting import act
 from scheduler_svc.leading import Lead
+from scheduler_svc.places import tear_down
 from scheduler_svc.snapshot import FinishRun
 from scheduler_svc.store.doorbell import LOOP
 from scheduler_svc.store.events import append, event
@@ -22,6 +24,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds.
 _REMOVE_TIMEOUT: Final = 120.0
+
+# Worktrees that are torn down at the same time.
+_AT_ONCE: Final = 4
 
 
 def left_behind(connection: sa.Connection) -> list[RunName]:
@@ -42,26 +47,45 @@ async def finish_run(lead: Lead, action: FinishRun) -> None:
 
 
 async def clean(lead: Lead, run: RunName) -> None:
-    """Removes the run's worktrees. One that cannot be removed only logs; the next leader tries again."""
-    for epic in await lead.read(partial(_with_worktree, run=run)):
+    """Tears the run's worktrees down and removes them, a few at a time.
+
+    One that cannot be removed only logs; the next leader tries again.
+    """
+    at_once = asyncio.Semaphore(_AT_ONCE)
+    epics_left = await lead.read(partial(_with_worktree, run=run))
+    await asyncio.gather(*(_clean(lead, run, epic, at_once) for epic in epics_left))
+
+
+async def _clean(lead: Lead, run: RunName, epic: Any, at_once: asyncio.Semaphore) -> None:
+    async with at_once:
         project, worker_name, path = epic.project, epic.worker, epic.worktree_path
         name = EpicName(run.run, epic.epic)
+        await tear_down(lead, name, epic)
         request = pb.RemoveWorktreeRequest(project=project, epic=str(name), epoch=lead.epoch)
         try:
             worker = lead.workers.get(worker_name)
             await call(worker.name, worker.worktree.RemoveWorktree, request, _REMOVE_TIMEOUT)
         except HeddleError as error:
             log.warning("worktree_not_removed", epic=str(name), path=path, error=error.message)
-            continue
+            return
         removed = partial(_removed, epic=name, path=path, worker=worker_name, now=lead.now())
         await lead.write(removed, str(run))
 
 
-def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[tuple[str, str, str, str]]]:
+def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[Any]]:
+    # An epic that began and has no worktree that is known: its worker may have made one and not told.
+    unknown = sa.and_(epics.c.started_at.is_not(None), epics.c.start_commit == "")
     chosen = (
-        sa.select(runs.c.project, runs.c.worker, epics.c.epic, epics.c.worktree_path)
+        sa.select(
+            runs.c.project,
+            runs.c.worker,
+            runs.c.project_file,
+            epics.c.epic,
+            epics.c.worktree_path,
+            epics.c.lease,
+        )
         .join(epics, epics.c.run == runs.c.run)
-        .where(runs.c.run == run.run, epics.c.worktree_path != "")
+        .where(runs.c.run == run.run, sa.or_(epics.c.worktree_path != "", unknown))
         .order_by(epics.c.place)
     )
     return list(connection.execute(chosen))
@@ -69,6 +93,6 @@ def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[tuple
 
 def _removed(connection: sa.Connection, epic: EpicName, path: str, worker: str, now: int) -> None:
     change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path == path)
-    if connection.execute(change.values(worktree_path="")).rowcount:
+    if path and connection.execute(change.values(worktree_path="", lease=None)).rowcount:
         removed = pb.WorktreeRemoved(path=path)
         append(connection, [event(epic, f"worker:{worker}", worktree_removed=removed)], now)

@@ -47,6 +47,8 @@ def _finished(epic: EpicView, cause: Cause | None) -> FinishEpic:
         return FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)
     if all(task.waived for task in epic.tasks):
         return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, "all of its tasks were skipped")
+    if epic.setup_failure and not (cause and cause.cancelled):
+        return FinishEpic(epic.name, pb.EPIC_STATE_FAILED, epic.setup_failure)
     reason = cause.reason if cause else ""
     if not any(task.attempts for task in epic.tasks):
         return FinishEpic(epic.name, pb.EPIC_STATE_SKIPPED, reason or "none of its tasks was to run")

@@ -115,6 +115,7 @@ def retry_task(connection: sa.Connection, name: TaskName, actor: str, agent: str
 
 def go_on(connection: sa.Connection, name: TaskName, actor: str, now: int) -> None:
     """Lets the task's epic run it, also where epic or run had ended, or the epic is merged."""
+    _set_up_again(connection, name)
     _reopen_run(connection, name, actor, now)
     _reopen_epic(connection, name)
     append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
@@ -136,6 +137,7 @@ def skip_task(connection: sa.Connection, name: TaskName, actor: str, now: int) -
     _set_task(connection, task, state=pb.TASK_STATE_SKIPPED, reason=reason, skipped_by=actor)
     append(connection, [event(name, actor, task_skipped=pb.TaskSkipped(reason=reason))], now)
     if task.state == pb.TASK_STATE_FAILED:
+        _set_up_again(connection, name)
         _put_back(connection, name)
         if is_closed(connection, name.parent):
             go_on(connection, name, actor, now)
@@ -174,6 +176,13 @@ def _set_agent(connection: sa.Connection, name: TaskName, agent: str) -> None:
         spec.model = ""
     spec.agent = agent
     connection.execute(sa.update(tasks).where(*is_task(name)).values(spec=spec.SerializeToString()))
+
+
+def _set_up_again(connection: sa.Connection, name: TaskName) -> None:
+    """Lets the epic's setup be tried again, and what was skipped because it had failed."""
+    failed = sa.update(epics).where(*is_epic(name.parent), epics.c.setup_failure != "")
+    if connection.execute(failed.values(setup_failure="")).rowcount:
+        _put_back(connection, name)
 
 
 def _put_back(connection: sa.Connection, name: TaskName) -> None:

@@ -18,6 +18,7 @@ from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc import parking
 from scheduler_svc.leading import Lead, tries
+from scheduler_svc.places import setup_of
 from scheduler_svc.reminding import prompt_after
 from scheduler_svc.store import recording
 from scheduler_svc.store.doorbell import LOOP, summaries
@@ -117,6 +118,7 @@ class Conductor:
             epoch=self._lead.epoch,
             base_commit=assignment.base_commit,
             continue_attempt=assignment.continue_attempt,
+            project_file=assignment.project_file,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
@@ -126,7 +128,7 @@ class Conductor:
             stoppable=lambda: True,
         )
         worktree = answer.worktree
-        if worktree.path != assignment.worktree_path:
+        if worktree.path != assignment.worktree_path or worktree.lease != assignment.lease:
             record = partial(
                 recording.record_worktree,
                 attempt=self._attempt,
@@ -156,7 +158,10 @@ class Conductor:
             resume_attempt=assignment.resume_attempt,
             answers=assignment.answers,
             files_kept=ensured.continued,
+            setup=setup_of(assignment, ensured.worktree),
+            shared_folders=ensured.worktree.lease.shared_folders,
             environment={
+                **ensured.worktree.lease.environment,
                 "HEDDLE_RUN": name.run,
                 "HEDDLE_EPIC": name.epic,
                 "HEDDLE_TASK": name.task,

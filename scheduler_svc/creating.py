@@ -12,7 +12,7 @@ from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
 from heddle.plan import rules
 from scheduler_svc.agents import check_available, check_form
-from scheduler_svc.resolving import merge_checks, resolved_epic, resolved_tasks
+from scheduler_svc.resolving import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.run_ids import run_id
 from scheduler_svc.store import requests
 from scheduler_svc.store.database import Database
@@ -38,6 +38,8 @@ class _Ground:
     # Empty: it begins from a tag or commit.
     base_branch: str
     max_parallel: int
+    # None: the project has none.
+    file: pb.ProjectFile | None = None
 
 
 async def create_run(
@@ -106,7 +108,12 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
         )
     slots = max(worker.state.slots, 1)
     return _Ground(
-        worker.name, found.project, found.base_commit, found.base_branch, request.max_parallel or slots
+        worker.name,
+        found.project,
+        found.base_commit,
+        found.base_branch,
+        request.max_parallel or slots,
+        found.project_file if found.HasField("project_file") else None,
     )
 
 
@@ -131,6 +138,7 @@ def _write(
     connection: sa.Connection, name: RunName, request: pb.CreateRunRequest, ground: _Ground, now: int
 ) -> None:
     plan = request.plan
+    defaults = with_checks(plan.defaults, ground.file)
     actor = request.actor or "user"
     connection.execute(
         sa.insert(runs),
@@ -148,6 +156,7 @@ def _write(
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,
             "plan": plan.SerializeToString(),
+            "project_file": ground.file and ground.file.SerializeToString(),
             "budget_micros": _budget(plan),
             "creator": actor,
             "created_at": now,
@@ -172,7 +181,7 @@ def _write(
     for place, epic in enumerate(plan.epics):
         ready = not epic.depends_on
         epic_rows.append(_epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
-        for position, task in enumerate(resolved_tasks(epic, plan.defaults, request.agent), 1):
+        for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))

@@ -91,7 +91,9 @@ def _causes(run: RunView) -> dict[str, Cause]:
             return dict.fromkeys(keys, Cause(reason, stops=True))
     causes = _lost_dependencies(run)
     for epic in run.epics:
-        if epic.on_failure == pb.ON_FAILURE_STOP_EPIC and (failed := _failed_task(epic)):
+        if epic.setup_failure:
+            causes[epic.name.epic] = Cause("the setup of its worktree failed")
+        elif epic.on_failure == pb.ON_FAILURE_STOP_EPIC and (failed := _failed_task(epic)):
             causes[epic.name.epic] = Cause(f"task {failed} failed, which stops the epic")
     return causes
 

@@ -47,6 +47,15 @@ def merge_checks(plan: pb.Plan) -> pb.MergeChecks:
     return resolved
 
 
+def with_checks(defaults: pb.TaskDefaults, file: pb.ProjectFile | None) -> pb.TaskDefaults:
+    """Returns a plan's defaults with the checks of its project's file where it lists none."""
+    resolved = pb.TaskDefaults()
+    resolved.CopyFrom(defaults)
+    if file and not resolved.checks:
+        resolved.checks.extend(file.checks)
+    return resolved
+
+
 def _resolved_task(
     task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str, permissions: pb.Permissions
 ) -> pb.PlanTask:

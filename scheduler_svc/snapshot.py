@@ -84,6 +84,8 @@ class EpicView:
     conflict: str = ""
     # Micros that its tasks may cost together. None: no limit.
     budget: int | None = None
+    # Why its worktree could not be made ready. Empty: it could, or was not tried.
+    setup_failure: str = ""
 
     @property
     def busy(self) -> bool:

@@ -45,6 +45,11 @@ def _check(check: pb.CheckFinished) -> Spoken:
     return "check", f"{check.name} {verdict}: {check.command}\n{check.output}"
 
 
+def _setup(setup: pb.SetupFinished) -> Spoken:
+    failed = f" FAILED: {setup.command or 'it took too long'}"
+    return "setup", f"of the worktree{' done' if setup.ok else failed}"
+
+
 def _end(end: pb.SessionFinished) -> Spoken:
     outcome = pb.Outcome.Name(end.outcome).removeprefix("OUTCOME_").lower()
     return "heddle", f"session {outcome} {end.reason}"
@@ -63,6 +68,7 @@ _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
         "tool",
         f"{'done' if event.tool_finished.ok else 'FAILED'} {event.tool_finished.result}",
     ),
+    "setup_finished": lambda event: _setup(event.setup_finished),
     "check_finished": lambda event: _check(event.check_finished),
     "screenshot": lambda event: ("shot", f"{event.screenshot.caption} ({event.screenshot.artifact})"),
     "approval_requested": lambda event: ("asks", event.approval_requested.question),

@@ -1,6 +1,8 @@
 """The composition root: builds everything once."""
 
 import asyncio
+import os
+import zlib
 from pathlib import Path
 
 import grpc
@@ -12,11 +14,13 @@ from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc import disk, git, leadership, recovery
 from worktree_svc.children import Children
 from worktree_svc.commits import Commits
+from worktree_svc.leases import Leases
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
 from worktree_svc.mirrors import Mirrors
 from worktree_svc.open_merges import OpenMerges
 from worktree_svc.pool import Pool
+from worktree_svc.ports import PortRange
 from worktree_svc.private import PrivateFolders
 from worktree_svc.radar import Radar
 from worktree_svc.servicer import WorktreeServicer
@@ -48,7 +52,19 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     mirrors = Mirrors(folders, repositories)
     mirrors.recover()
     least = settings.min_free_bytes
-    worktrees = Worktrees(states, folders, repositories, pool, least, free_bytes, still_leads)
+    # Two data folders on one machine look for ports in different places.
+    leases = Leases(PortRange(*settings.port_range), begin=zlib.crc32(os.fsencode(settings.home)))
+    leases.recover(states)
+    worktrees = Worktrees(
+        states,
+        folders,
+        repositories,
+        pool,
+        leases,
+        min_free_bytes=least,
+        free_bytes=free_bytes,
+        still_leads=still_leads,
+    )
     merge_states = States(settings.home / "merges")
     open_merges = OpenMerges(merge_states, folders, repositories, least, free_bytes, still_leads)
     open_merges.clear()

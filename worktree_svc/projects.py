@@ -51,6 +51,11 @@ class Project:
         """Git under the repository's own configuration: only for the list of its worktrees, and for reading that."""
         return Git(self.common, git_dir=self.common)
 
+    @property
+    def cache(self) -> Path:
+        """Where the folders lie that all worktrees of the project on this disk may share."""
+        return self.private.parent.with_name("caches") / self.private.name
+
     def author(self) -> tuple[str, str]:
         """Returns the name and email that the repository or its user has set, or Heddle's own."""
         with self.asking_author() as author:

@@ -7,9 +7,10 @@ from typing import Any, Final
 import grpc
 
 from heddle import errors, pb, urls
-from heddle.names import AttemptName, EpicName, RunName
+from heddle.names import AttemptName, EpicName, RunName, run_or_epic
+from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, history, projects
+from worktree_svc import diffs, history, project_files, projects
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
 from worktree_svc.git import readable
@@ -18,7 +19,7 @@ from worktree_svc.merges import Conflict, Merges, Request
 from worktree_svc.mirrors import Mirrors
 from worktree_svc.open_merges import Known, Opened, OpenMerges
 from worktree_svc.radar import Branch, Question, Radar
-from worktree_svc.states import State
+from worktree_svc.states import Lease, State
 from worktree_svc.worktrees import Worktrees
 
 DEFAULT_PAGE: Final = 100
@@ -60,11 +61,13 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             found = projects.inspect(
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
+            file = project_files.read(found.project, found.base_commit, self._worktrees.leases.within)
             return pb.InspectProjectResponse(
                 project=name or str(found.project.top),
                 base_commit=found.base_commit,
                 dirty_files=found.dirty_files,
                 base_branch=found.base_branch,
+                project_file=file,
             )
 
         return await self._jobs.run(job)
@@ -76,11 +79,20 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         earlier = AttemptName.parse(request.continue_attempt) if request.continue_attempt else None
 
         def job() -> pb.EnsureWorktreeResponse:
+            file = request.project_file
             done = self._worktrees.ensure(
-                request.project, attempt, request.epoch, request.base_commit, earlier
+                request.project,
+                attempt,
+                request.epoch,
+                request.base_commit,
+                file=file,
+                earlier=earlier,
             )
+            worktree = self._worktree(done.state)
+            worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
+            worktree.lease.shared_folders.extend(map(str, done.shared))
             return pb.EnsureWorktreeResponse(
-                worktree=self._worktree(done.state), created=done.created, continued=done.state.continued
+                worktree=worktree, created=done.created, continued=done.state.continued
             )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
@@ -124,7 +136,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             target=request.target_branch,
             create_at=request.create_target_at,
             subject=request.subject,
-            resource=_run_or_epic(request.resource),
+            resource=run_or_epic(request.resource),
             squash=request.squash,
             preview=request.preview,
         )
@@ -154,7 +166,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 target=request.target_branch,
                 create_at=request.create_target_at,
                 subject=source.subject,
-                resource=_run_or_epic(source.resource),
+                resource=run_or_epic(source.resource),
                 squash=request.squash,
             )
             for source in request.sources
@@ -256,7 +268,16 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             branch=state.epic.branch,
             head_commit=state.head,
             project=str(state.project),
+            lease=pb.Lease(slot=state.lease.slot, ports=state.lease.ports) if state.lease else None,
+            incarnation=state.incarnation,
         )
+
+
+def _lease(state: State) -> Lease:
+    """Returns the lease of a worktree that is ready."""
+    if state.lease is None:
+        raise RuntimeError(f"{state.epic} has no lease")
+    return state.lease
 
 
 def _epic(attempt: AttemptName) -> EpicName:
@@ -297,7 +318,3 @@ def _changed_paths(branch: Branch) -> pb.ChangedPaths:
     return pb.ChangedPaths(
         branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)
     )
-
-
-def _run_or_epic(resource: str) -> RunName | EpicName:
-    return EpicName.parse(resource) if "/epics/" in resource else RunName.parse(resource)

@@ -51,8 +51,9 @@ def writing(project: Project, place: Place) -> Iterator[Git]:
 
 
 def take(repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
-    """Returns the tree of what lies in the worktree, ignored files aside, committed by the agent or not.
+    """Returns the tree of what lies in the worktree, committed by the agent or not.
 
+    Without what git ignores and what was brought from the user's checkout.
     `repository` is what `writing` yields. `head` is where the worktree came from. The files of a repository that an
     agent made inside are files like others; a submodule is a submodule. Other
     worktrees of the project that lie inside are left out if `own_files_only`.
@@ -61,8 +62,11 @@ def take(repository: Git, project: Project, place: Place, head: str, *, own_file
     if not place.next_index.exists():
         git.text("read-tree", head)
     skipped = project.common if own_files_only else None
+    options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
+    if place.exclude.exists():
+        options.append(f"--exclude-from={place.exclude}")
     with git.running(*_LISTS_CHANGES) as changed:
-        untracked = _untracked(git, skipped, *(f"--exclude=/{name}/" for name in checkouts.ARTIFACTS))
+        untracked = _untracked(git, skipped, *options)
         _take_changes(git, _listed(changed()), untracked)
     return git.text("write-tree")
 

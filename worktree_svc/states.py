@@ -3,13 +3,14 @@
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
 HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
+HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 
@@ -41,9 +42,20 @@ class Place:
         return self.path.with_name(f"{self.epic.epic}.index.new")
 
     @property
+    def exclude(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.exclude")
+
+    @property
     def replaced(self) -> Path:
         """A folder for repositories that an agent put in place of the worktree's .git file."""
         return self.path.with_name(f"{self.epic.epic}.replaced")
+
+
+class Lease(NamedTuple):
+    """What an epic has for itself: a number from 1, and ports in a row."""
+
+    slot: int
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,10 @@ class State:
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
     continued: bool = False
+    # None: it has none yet, or lost it.
+    lease: Lease | None = None
+    # Another one whenever the worktree is made anew, from before that begins.
+    incarnation: str = ""
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
@@ -129,6 +145,8 @@ class States:
             newest=fields["newest"],
             cleaning=fields["cleaning"],
             continued=fields.get("continued", False),
+            lease=_lease(fields.get("lease")),
+            incarnation=fields.get("incarnation", ""),
         )
 
     def save(self, place: Place, state: State) -> State:
@@ -144,6 +162,8 @@ class States:
             "newest": state.newest,
             "cleaning": state.cleaning,
             "continued": state.continued,
+            "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},
+            "incarnation": state.incarnation,
         }
         files.write_atomically(place.state, json.dumps(fields, indent=1))
         return state
@@ -159,6 +179,10 @@ class States:
                 continue
             if state:
                 yield place, state
+
+
+def _lease(fields: dict[str, Any] | None) -> Lease | None:
+    return Lease(fields["slot"], tuple(fields["ports"])) if fields else None
 
 
 def _attempt(name: str) -> AttemptName | None:

@@ -1,6 +1,8 @@
 """Worktrees of epics: made, cleaned for each attempt, kept, removed."""
 
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +12,15 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
-from worktree_svc import checkouts, disk, files, history, projects, refs, snapshots
+from heddle.project import file as project_file
+from worktree_svc import checkouts, disk, files, history, projects, provisions, refs, snapshots
 from worktree_svc.leadership import StillLeads
+from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
 from worktree_svc.pool import Pool
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
+from worktree_svc.provisions import Provisions
 from worktree_svc.snapshots import Kept
 from worktree_svc.states import Place, State, States
 
@@ -28,6 +33,8 @@ class Ensured(NamedTuple):
     state: State
     path: Path
     created: bool
+    # Where the links in it lead.
+    shared: tuple[Path, ...]
 
 
 class Discarded(NamedTuple):
@@ -46,6 +53,7 @@ class Worktrees:
     folders: PrivateFolders
     repositories: RepositoryLocks
     pool: Pool
+    leases: Leases
     min_free_bytes: int
     free_bytes: disk.FreeBytes
     still_leads: StillLeads
@@ -56,9 +64,11 @@ class Worktrees:
         attempt: AttemptName,
         epoch: int,
         base_commit: str,
+        *,
+        file: pb.ProjectFile,
         earlier: AttemptName | None = None,
     ) -> Ensured:
-        """Makes or finds the worktree of the attempt's epic and cleans it for the attempt.
+        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
 
         Asked again for the attempt that owns it, it leaves the work in progress
         alone; and once, where that attempt is `earlier`, with which this one goes on.
@@ -70,29 +80,39 @@ class Worktrees:
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
         projects.check_same(self.folders, project, state.project)
+        brought = self._brought(project, file, state)
         goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
         ready = (goes_on or state.owner == attempt) and not state.cleaning
         if ready and checkouts.is_whole(project, place):
             checkouts.mend(project, place)
             if goes_on:
-                state = self.states.save(place, replace(state, owner=attempt, continued=True))
-            return Ensured(state, place.path, created=False)
+                state = replace(state, owner=attempt, continued=True)
+            with self._leased(state, file.ports) as leased:
+                state = leased if leased == known else self.states.save(place, leased)
+            return Ensured(state, place.path, created=False, shared=tuple(brought.links.values()))
+        if brought.problems:
+            raise project_file.invalid(tuple(brought.problems))
         self._check_disk(project)
-        state = self.states.save(place, state)
+        with self._leased(state, file.ports) as leased:
+            state = self.states.save(place, leased)
         failpoint("ensure.after_claim")
         head = history.accepted(project, state)
         # Work that lies there though nobody remembers whose it was gets this attempt's name.
         owner = state.owner if known or not checkouts.is_there(place) else attempt
-        created = self._make_ready(project, place, replace(state, owner=owner), head)
+        before = state.incarnation
+        state = self._make_ready(project, place, replace(state, owner=owner), head)
+        failpoint("ensure.before_provide")
+        provisions.provide(place, brought)
         failpoint("ensure.before_owner")
         state = self.states.save(
             place, replace(state, owner=attempt, head=head, cleaning=False, continued=False)
         )
         failpoint("ensure.after_owner")
+        created = state.incarnation != before
         if created:
             self.pool.fill(project, head, place.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
-        return Ensured(state, place.path, created)
+        return Ensured(state, place.path, created, tuple(brought.links.values()))
 
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
         """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
@@ -105,12 +125,14 @@ class Worktrees:
         projects.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = history.accepted(project, state)
-        created = self._make_ready(project, place, state, head)
+        before = state.incarnation
+        state = self._make_ready(project, place, state, head)
         self.states.save(place, replace(state, head=head, cleaning=False))
         failpoint("discard.after_state")
         ref = refs.kept_ref(attempt)
         (commit,) = refs.read(project.git, ref)
-        log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=created)
+        remade = state.incarnation != before
+        log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=remade)
         return Discarded(project, head, Kept(ref, commit) if commit else None)
 
     def remove(self, path: str, epic: EpicName, epoch: int) -> tuple[bool, Path]:
@@ -137,10 +159,19 @@ class Worktrees:
             files.remove(left)
         failpoint("remove.before_state")
         files.remove(place.state)
+        self.leases.give_back(epic)
         with suppress(OSError):  # not there, or other epics of the run still have theirs
             place.path.parent.rmdir()
         log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
         return there, place.path
+
+    def _brought(self, project: Project, file: pb.ProjectFile, state: State) -> Provisions:
+        """Returns what the project wants to find in the epic's worktree."""
+        if not (file.copy or file.link):
+            return Provisions()
+        # After a crash the state may not know yet what was accepted.
+        (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
+        return provisions.plan(project, file, accepted or state.head)
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
         """Returns the first state of an epic; raises if its branch belongs to somebody else."""
@@ -158,19 +189,36 @@ class Worktrees:
             raise projects.unknown_revision(project, base_commit)
         return State(epic, project.top, start=start, head=start)
 
-    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> bool:
-        """Keeps what lies in the worktree, then makes it exactly `head`; whether it had to be made anew."""
+    @contextmanager
+    def _leased(self, state: State, ports: int) -> Iterator[State]:
+        """Yields the state with a lease, to be saved; a new lease that is not saved is given back."""
+        lease = self.leases.take(state.epic, ports)
+        try:
+            yield replace(state, lease=lease)
+        except BaseException:
+            if lease != state.lease:
+                self.leases.give_back(state.epic)
+            raise
+
+    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> State:
+        """Keeps what lies in the worktree, then makes it exactly `head`; returns the state, not yet saved.
+
+        Its incarnation is another one if the worktree had to be made anew.
+        """
         self._keep(project, place, state, head)
         if checkouts.is_whole(project, place):
             checkouts.reset(project, place, head)
-            return False
+            return state
+        state = replace(state, incarnation=secrets.token_hex(6))
+        # Before there is anything: a worktree without a setup must never be taken for the one before.
+        self.states.save(place, replace(state, cleaning=True))
         with self.pool.making():
             prepared = self.pool.take(project, place, head)
             if prepared is None:
                 with self.repositories.hold(project.common):
                     checkouts.create(project, place, head)
             checkouts.reset(project, place, head, prepared)
-        return True
+        return state
 
     def _keep(self, project: Project, place: Place, state: State, head: str) -> None:
         """Keeps what the owner left, once: from here on, the worktree may be half cleaned."""

@@ -75,6 +75,8 @@ class Resident:
     scratch: Path
     environment: Mapping[str, str]
     own: Sequence[OwnFolder] = ()
+    # Where links in the worktree lead that it may write.
+    shared: Sequence[Path] = ()
 
 
 class Bubblewrap:
@@ -153,7 +155,7 @@ class Bubblewrap:
         mounts.writable(TMP, scratch)
         mounts.visible(_programs(resident.environment))
         mounts.visible(path for name in (*NAMES, *PROGRAMS) if (path := SOCKETS / name).exists())
-        for path in self._writable:
+        for path in (*self._writable, *resident.shared):
             if path.exists():
                 mounts.writable(path.resolve())
         _add_own_folders(mounts, resident)

@@ -3,12 +3,15 @@
 import asyncio
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from heddle import pb
-from heddle.cli import output, ports
+from heddle.cli import output, ports, project_file
 from heddle.cli.exit_codes import FAILED
+from heddle.cli.failure import Failure
 from heddle.cli.health import is_serving, is_web_serving
 from heddle.cli.machine import Finding, machine
 from heddle.cli.output import Json
@@ -23,15 +26,35 @@ MARKS = {True: "✓", False: "✗", None: "-"}
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    repo: Annotated[
+        Path | None, typer.Option("--repo", help="Also say what this project's .heddle.yaml will do.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Looks at git, agents, ports, disk and services: what works, and how to mend what does not."""
     settings = Settings.read()
     findings = [*machine(settings), *output.run_async(_services(settings))]
+    if repo:
+        findings.append(_project(repo.expanduser()))
     for each in findings:
         # No message describes a finding: these names are doctor's own.
         output.line(json.dumps(asdict(each), ensure_ascii=False) if as_json else _text(each))
     if any(each.ok is False for each in findings):
         raise typer.Exit(FAILED)
+
+
+def _project(repo: Path) -> Finding:
+    subject = f"project {repo}"
+    try:
+        found = project_file.read(repo, "")
+    except Failure as failure:
+        return Finding(subject, False, str(failure), "name the folder of a git repository with a commit")
+    if found.loaded and found.loaded.problems:
+        return Finding(
+            subject, False, found.loaded.describe(), "mend and commit it; docs/project.md has all keys"
+        )
+    return Finding(subject, True, "\n    ".join(line.strip() for line in project_file.report(found)))
 
 
 def _text(finding: Finding) -> str:

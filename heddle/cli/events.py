@@ -76,6 +76,20 @@ def _message(event: pb.Message) -> str:
     return f"operator: {text}" if event.kind == pb.MESSAGE_KIND_OPERATOR else text
 
 
+def _commands(what: str, event: pb.SetupFinished | pb.TeardownFinished) -> str:
+    if event.ok:
+        return f"✓ {what} ({words.span(event.duration)})"
+    code = f" with exit code {event.exit_code}" if event.HasField("exit_code") else ""
+    why = f"'{event.command}' failed{code}" if event.command else "it took too long"
+    return f"✗ {what}: {why}\n{event.output}".rstrip()
+
+
+def _worktree(event: pb.WorktreeCreated) -> str:
+    ports = f", ports {', '.join(map(str, event.ports))}" if event.ports else ""
+    slot = f" (slot {event.slot}{ports})" if event.slot else ""
+    return f"worktree {event.path} on {event.branch}{slot}"
+
+
 def _approval(event: pb.ApprovalRequested) -> str:
     tool = f" ({event.tool} {event.target})" if event.tool else ""
     return f"asks: {event.question}{tool}"
@@ -143,14 +157,16 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "epic_ready": lambda _: "ready",
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e.outcome, e.reason),
-    "worktree_created": lambda e: f"worktree {e.path} on {e.branch}",
+    "worktree_created": _worktree,
     "worktree_removed": lambda e: f"worktree {e.path} removed",
+    "teardown_finished": lambda e: _commands("teardown", e),
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
     "task_waiting": lambda e: e.reason if e.HasField("until") else f"waits for you: {e.reason}",
     "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
     "task_failed": _task_failed,
     "task_added": lambda e: f"added: {e.title}",
     "task_skipped": lambda e: f"skipped: {e.reason}",
+    "setup_finished": lambda e: _commands("setup", e),
     "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",
     "output": lambda e: e.text.rstrip("\n"),
     "tool_started": _tool,

@@ -10,7 +10,9 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from heddle import pb
-from heddle.cli import output, plan_file, words
+from heddle.cli import output, plan_file, project_file, words
+from heddle.cli.exit_codes import BAD_INPUT
+from heddle.cli.failure import Failure
 from heddle.cli.output import Json
 from heddle.config import Settings
 from heddle.plan.analysis import Analysis, analyse, planned_order
@@ -31,18 +33,33 @@ def check(
     max_parallel: Annotated[
         int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
     ] = Settings.read({}).slots,
+    repo: Annotated[
+        Path | None, typer.Option("--repo", help="Also look at this project's .heddle.yaml.")
+    ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="REF", help="The commit that has it, with --repo; HEAD if absent.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Tells what a plan will do, or every mistake in it. Starts nothing and needs no server."""
     found = plan_file.read(file)
+    project = project_file.read(repo.expanduser(), base) if repo else None
+    if project and project.loaded and project.loaded.problems:
+        raise Failure(f"{project.loaded.describe()}\nas of {project.commit[:10]}", BAD_INPUT)
     analysis = analyse(found, max_parallel)
     if as_json:
         # The analysis is no message of the API: its names are this command's own.
-        plain = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
+        plain: dict[str, object] = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
+        if project and project.loaded:
+            plain["project_file"] = MessageToDict(project.loaded.file)
         output.line(json.dumps(plain, ensure_ascii=False))
         return
     for line in report(found, analysis):
         output.line(line)
+    if project:
+        output.line("")
+        for line in project_file.report(project):
+            output.line(line)
 
 
 def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:

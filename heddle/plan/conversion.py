@@ -5,14 +5,16 @@ rest of the plan can still be judged.
 """
 
 import re
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from google.protobuf import json_format
-from pydantic import ValidationError
+from google.protobuf.message import Message
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from heddle import pb
-from heddle.plan.model import PARTS, PlanFile
+from heddle.errors import Violation
 from heddle.plan.source import Node, Step
 from heddle.plan.text_rules import did_you_mean, shown
 
@@ -23,6 +25,26 @@ _MAX_PASSES: Final = 4
 _MAX_MISTAKES: Final = 1_000
 
 Path: TypeAlias = tuple[Step, ...]
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Form(Generic[M]):
+    """What a kind of file may say: its models, and the message that they become."""
+
+    # What people call such a file.
+    noun: str
+    # The models by the key that holds them; that of "" is the whole file.
+    parts: Mapping[str, type[BaseModel]]
+    message: type[M]
+    # Returns what is wrong with a message of good values.
+    violations: Callable[[M], Sequence[Violation]]
+    # Told of a file that says nothing. Empty: it may.
+    empty: str
+    # Told of a file that is no mapping.
+    shape: str
+
 
 _MESSAGES: Final = {
     "string_type": "must be text",
@@ -39,21 +61,21 @@ _MESSAGES: Final = {
 }
 
 
-def convert(root: Node) -> tuple[pb.Plan | None, list[tuple[Path, str]]]:
-    """Returns the plan of a mapping, None if too little of it is good, and what is wrong with its values."""
+def convert(root: Node, form: Form[M]) -> tuple[M | None, list[tuple[Path, str]]]:
+    """Returns the message of a mapping, None if too little of it is good, and what is wrong with its values."""
     data = root.plain()
     mistakes: dict[Path, str] = {}
     for _ in range(_MAX_PASSES):
         try:
-            model = PlanFile.model_validate(data)
+            model = form.parts[""].model_validate(data)
         except ValidationError as error:
             for details in error.errors(include_url=False)[:_MAX_MISTAKES]:
                 path = tuple(details["loc"])
-                mistakes.setdefault(path, _message(details, root))
-                _repair(data, path, root)
+                mistakes.setdefault(path, _message(details, root, form.parts))
+                _repair(data, path, root, form.parts)
         else:
             document = model.model_dump(exclude_none=True, by_alias=True)
-            return json_format.ParseDict(document, pb.Plan()), list(mistakes.items())
+            return json_format.ParseDict(document, form.message()), list(mistakes.items())
     return None, list(mistakes.items())
 
 
@@ -66,14 +88,13 @@ def parse_path(field: str) -> Path:
     )
 
 
-def _message(details: ErrorDetails, root: Node) -> str:
+def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseModel]]) -> str:
     path, kind, context = tuple(details["loc"]), details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         part = next((step for step in reversed(path[:-1]) if isinstance(step, str)), "")
-        hint = did_you_mean(str(path[-1]), PARTS[part].model_fields)
-        return (
-            f"unknown key{hint}" if hint else f"unknown key; known are {', '.join(PARTS[part].model_fields)}"
-        )
+        known = [field.alias or name for name, field in parts[part].model_fields.items()]
+        hint = did_you_mean(str(path[-1]), known)
+        return f"unknown key{hint}" if hint else f"unknown key; known are {', '.join(known)}"
     if kind == "value_error":
         return str(context["error"])
     message = _MESSAGES.get(kind, details["msg"]).format(**context)
@@ -87,7 +108,7 @@ def _message(details: ErrorDetails, root: Node) -> str:
     return message
 
 
-def _repair(data: object, path: Path, root: Node) -> None:
+def _repair(data: object, path: Path, root: Node, parts: Mapping[str, type[BaseModel]]) -> None:
     """Replaces the bad value at `path`: by its text, by nothing, or within a list by an empty one."""
     *above, last = path
     for step in above:
@@ -105,4 +126,4 @@ def _repair(data: object, path: Path, root: Node) -> None:
             data.pop(last, None)
     elif isinstance(data, list) and isinstance(last, int):
         above_key = next((step for step in reversed(above) if isinstance(step, str)), "")
-        data[last] = {} if above_key in PARTS else (node.text if node else "")
+        data[last] = {} if above_key in parts else (node.text if node else "")

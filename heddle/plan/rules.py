@@ -71,7 +71,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _on_failure("defaults.on_failure", plan.defaults.on_failure)
     yield from _merge("defaults.merge", plan.defaults.merge)
     yield from text_rules.title("merge_into", plan.merge_into)
-    yield from _checks("merge_checks", plan.merge_checks.checks)
+    yield from checks("merge_checks", plan.merge_checks.checks)
     if plan.merge_checks.HasField("timeout"):
         yield from text_rules.positive("merge_checks.timeout", plan.merge_checks.timeout)
     if plan.merge_style not in pb.MergeStyle.values():
@@ -153,7 +153,7 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
         yield Violation(f"{path}.max_turns", "must be at least 1")
     yield from text_rules.title(f"{path}.model", limits.model)
     yield from permission_rules.violations(f"{path}.permissions", limits.permissions)
-    yield from _checks(f"{path}.checks", limits.checks)
+    yield from checks(f"{path}.checks", limits.checks)
 
 
 def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Violation]:
@@ -161,9 +161,10 @@ def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Vi
         yield Violation(path, "must be more than 0")
 
 
-def _checks(path: str, checks: Sequence[pb.Check]) -> Iterator[Violation]:
+def checks(path: str, found: Sequence[pb.Check]) -> Iterator[Violation]:
+    """Yields what is wrong with the checks at `path`."""
     first: dict[str, int] = {}
-    for index, check in enumerate(checks):
+    for index, check in enumerate(found):
         yield from text_rules.required_title(f"{path}[{index}].name", check.name)
         place = first.setdefault(check.name, index)
         if place != index and check.name:

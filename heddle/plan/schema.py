@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from heddle.plan.model import PlanFile
 
 FILE: Final = Path(__file__).parent / "plan.schema.json"
@@ -14,9 +16,14 @@ def json_schema() -> dict[str, Any]:
     return PlanFile.model_json_schema()
 
 
+def text_of(model: type[BaseModel]) -> str:
+    """Returns what the schema file of a model holds."""
+    return json.dumps(model.model_json_schema(), indent=2) + "\n"
+
+
 def text() -> str:
     """Returns what the shipped file must hold."""
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return text_of(PlanFile)
 
 
 if __name__ == "__main__":

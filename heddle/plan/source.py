@@ -100,8 +100,10 @@ class Source:
     `lost` holds the paths of values that were reported and are not in `root`.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, noun: str = "plan") -> None:
         self.root: Node | None = None
+        # What its reader calls such a file.
+        self._noun = noun
         self.problems: list[Problem] = []
         self.lost: set[str] = set()
         try:
@@ -118,14 +120,14 @@ class Source:
         documents = 0
         for count, event in enumerate(events):
             if count > MAX_VALUES:
-                self.report(
-                    _place(event.start_mark), "", f"holds more than {MAX_VALUES:,} values; split the plan"
-                )
+                told = f"holds more than {MAX_VALUES:,} values; split the {self._noun}"
+                self.report(_place(event.start_mark), "", told)
                 return
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             if documents > 1:
-                self.report(_place(event.start_mark), "", "holds more than one document; a plan is one")
+                told = f"holds more than one document; a {self._noun} is one"
+                self.report(_place(event.start_mark), "", told)
                 break
             if not builder.take(event):
                 return

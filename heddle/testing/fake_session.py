@@ -36,6 +36,17 @@ class FakeSession:
         self.events.append(event)
         self.ring()
 
+    def begin(self, *, setup_fails: bool) -> bool:
+        """Tells how the project's setup went, if it runs, and that the agent runs; returns whether it does."""
+        setup = self.request.setup
+        if setup.commands and setup_fails:
+            self.emit(setup_finished=pb.SetupFinished(command="make", exit_code=2, output="no rule"))
+            return False
+        if setup.commands:
+            self.emit(setup_finished=pb.SetupFinished(ok=True, incarnation=setup.incarnation))
+        self.emit(session_started=pb.SessionStarted(agent=self.request.agent, process_id=1))
+        return True
+
     def ring(self) -> None:
         """Wakes everybody who waits for news."""
         news, self._news = self._news, asyncio.Event()
@@ -71,6 +82,11 @@ class FakeSession:
 
 # Plays a session: emits events; returns how it ended.
 Play = Callable[[FakeSession], Awaitable[pb.SessionFinished]]
+
+
+async def fail_setup(_session: FakeSession) -> pb.SessionFinished:
+    """Ends at once, as the project's setup failed."""
+    return pb.SessionFinished(outcome=pb.OUTCOME_SETUP_FAILED, reason="the project's setup failed: no rule")
 
 
 async def succeed(_session: FakeSession) -> pb.SessionFinished:

@@ -16,7 +16,7 @@ import grpc
 from heddle import errors, pb
 from heddle.names import AttemptName, EpicName
 from heddle.serving import Service
-from heddle.testing.fake_session import FakeSession, Play, succeed
+from heddle.testing.fake_session import FakeSession, Play, fail_setup, succeed
 from heddle.v1.agent_service_pb2_grpc import AgentServiceServicer, add_AgentServiceServicer_to_server
 from heddle.v1.worktree_service_pb2_grpc import (
     WorktreeServiceServicer,
@@ -39,6 +39,11 @@ class FakeWorker:
     programs: tuple[str, ...] = ("scripted", "command:")
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
+    project_file: pb.ProjectFile | None = None
+    # What the teardown of an epic reports.
+    teardown_end: pb.CheckFinished = field(default_factory=lambda: pb.CheckFinished(ok=True))
+    # Keys of epics whose setup fails.
+    failing_setups: set[str] = field(default_factory=set)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
     # Says of the branches of an open merge whether the checks of a merge pass.
@@ -65,6 +70,8 @@ class FakeWorker:
     # The most sessions that ran at the same time.
     peak: int = 0
     epoch: int = 0
+    # How many worktrees were ever made.
+    made: int = 0
 
     def service(self) -> Service:
         """Returns both services, to be served at one address."""
@@ -125,14 +132,15 @@ class _Agent(AgentServiceServicer):
                 raise errors.HeddleError(pb.ERROR_REASON_NO_SLOT, "all slots are taken", slots=worker.slots)
             session = worker.sessions[request.attempt] = FakeSession(request)
             worker.peak = max(worker.peak, len(worker.live))
-            session.emit(session_started=pb.SessionStarted(agent=request.agent, process_id=1))
-            task = asyncio.create_task(self._run(session))
+            fails = session.name.epic in worker.failing_setups
+            play = worker.play if session.begin(setup_fails=fails) else fail_setup
+            task = asyncio.create_task(self._run(session, play))
             self._playing.add(task)
             task.add_done_callback(self._playing.discard)
         return pb.StartSessionResponse(session=session.message())
 
-    async def _run(self, session: FakeSession) -> None:
-        playing = asyncio.ensure_future(self._worker.play(session))
+    async def _run(self, session: FakeSession, play: Play) -> None:
+        playing = asyncio.ensure_future(play(session))
         stopping = asyncio.ensure_future(session.stopping.wait())
         try:
             await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -208,6 +216,9 @@ class _Agent(AgentServiceServicer):
         self, request: pb.RunChecksRequest, context: Context
     ) -> AsyncIterator[pb.RunChecksResponse]:
         self._worker.changing("RunChecks", request)
+        if "/epics/" in request.resource:
+            yield pb.RunChecksResponse(check=self._worker.teardown_end)
+            return
         good = self._worker.merge_is_good(self._worker.open_merges[request.resource])
         for check in request.checks:
             report = pb.CheckFinished(name=check.name, command=check.run, ok=good, exit_code=int(not good))
@@ -246,7 +257,10 @@ class _Worktree(WorktreeServiceServicer):
         self, request: pb.InspectProjectRequest, context: Context
     ) -> pb.InspectProjectResponse:
         return pb.InspectProjectResponse(
-            project=request.project, base_commit=_commit_id("base"), dirty_files=self._worker.dirty_files
+            project=request.project,
+            base_commit=_commit_id("base"),
+            dirty_files=self._worker.dirty_files,
+            project_file=self._worker.project_file,
         )
 
     async def EnsureWorktree(
@@ -256,7 +270,10 @@ class _Worktree(WorktreeServiceServicer):
         worker.changing("EnsureWorktree", request)
         worker.newest(AttemptName.parse(request.attempt))
         epic = AttemptName.parse(request.attempt).parent.parent
-        created = str(epic) not in worker.worktrees
+        known = worker.worktrees.get(str(epic))
+        worker.made += known is None
+        slot = known.lease.slot if known else worker.made
+        file = request.project_file
         head = [commit for commit, _ in worker.commits.get(epic.branch, [])] or [request.base_commit]
         worktree = pb.Worktree(
             epic=str(epic),
@@ -264,10 +281,16 @@ class _Worktree(WorktreeServiceServicer):
             branch=epic.branch,
             head_commit=head[-1],
             project=request.project,
+            lease=pb.Lease(
+                slot=slot,
+                ports=range(slot * 100, slot * 100 + file.ports),
+                environment={**file.env, "HEDDLE_SLOT": str(slot)},
+            ),
+            incarnation=f"made-{slot}",
         )
         worker.worktrees[str(epic)] = worktree
         return pb.EnsureWorktreeResponse(
-            worktree=worktree, created=created, continued=bool(request.continue_attempt)
+            worktree=worktree, created=known is None, continued=bool(request.continue_attempt)
         )
 
     async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:

@@ -122,6 +122,8 @@ class StartSessionRequest(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
     FILES_KEPT_FIELD_NUMBER: _builtins.int
+    SETUP_FIELD_NUMBER: _builtins.int
+    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -175,6 +177,14 @@ class StartSessionRequest(_message.Message):
         not ask again.
         """
 
+    @_builtins.property
+    def setup(self) -> Global___Setup:
+        """What runs in the worktree before the agent. Absent: nothing."""
+
+    @_builtins.property
+    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where links in the worktree lead, absolute: setup, agent and checks may write there."""
+
     def __init__(
         self,
         *,
@@ -195,10 +205,12 @@ class StartSessionRequest(_message.Message):
         silence: _duration_pb2.Duration | None = ...,
         answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
         files_kept: _builtins.bool = ...,
+        setup: Global___Setup | None = ...,
+        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
@@ -210,6 +222,43 @@ class StartSessionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_turns) -> _WhichOneofReturnType__max_turns | None: ...
 
 Global___StartSessionRequest: _TypeAlias = StartSessionRequest  # noqa: Y015
+
+@_typing.final
+class Setup(_message.Message):
+    """Commands that make a new worktree ready. Where one fails the session ends as
+    SETUP_FAILED, and its agent is not started. They do not count towards the
+    session's timeout.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    """Of the worktree, for the event."""
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Run by /bin/sh, one after the other."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Of all of them."""
+
+    def __init__(
+        self,
+        *,
+        commands: _abc.Iterable[_builtins.str] | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        incarnation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "incarnation", b"incarnation", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Setup: _TypeAlias = Setup  # noqa: Y015
 
 @_typing.final
 class StartSessionResponse(_message.Message):
@@ -589,8 +638,9 @@ class RunChecksRequest(_message.Message):
     CHECKS_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
-    """runs/RUN: for which the checks run."""
+    """runs/RUN or runs/RUN/epics/EPIC: for which the checks run."""
     epoch: _builtins.int
     folder: _builtins.str
     """Absolute path."""
@@ -602,6 +652,10 @@ class RunChecksRequest(_message.Message):
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As those of a session."""
+
     def __init__(
         self,
         *,
@@ -611,10 +665,11 @@ class RunChecksRequest(_message.Message):
         checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "environment", b"environment", "epoch", b"epoch", "folder", b"folder", "resource", b"resource", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "environment", b"environment", "epoch", b"epoch", "folder", b"folder", "resource", b"resource", "shared_folders", b"shared_folders", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
     """
+    ERROR_REASON_INVALID_PROJECT_FILE: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION: the project's .heddle.yaml has mistakes, or names files
+    that are not there. A google.rpc.BadRequest names each field. Metadata: path.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 50
     """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
     ERROR_REASON_DISK_FULL: _ErrorReason.ValueType  # 60
@@ -71,6 +75,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
     ERROR_REASON_NO_DESCRIPTORS: _ErrorReason.ValueType  # 62
     """RESOURCE_EXHAUSTED: the service may open no more files."""
+    ERROR_REASON_NO_PORTS: _ErrorReason.ValueType  # 63
+    """RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
+    ports, range.
+    """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 71
@@ -127,6 +135,10 @@ ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
 agent.
 """
+ERROR_REASON_INVALID_PROJECT_FILE: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION: the project's .heddle.yaml has mistakes, or names files
+that are not there. A google.rpc.BadRequest names each field. Metadata: path.
+"""
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 50
 """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
 ERROR_REASON_DISK_FULL: ErrorReason.ValueType  # 60
@@ -137,6 +149,10 @@ ERROR_REASON_NO_SLOT: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
 ERROR_REASON_NO_DESCRIPTORS: ErrorReason.ValueType  # 62
 """RESOURCE_EXHAUSTED: the service may open no more files."""
+ERROR_REASON_NO_PORTS: ErrorReason.ValueType  # 63
+"""RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
+ports, range.
+"""
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 71

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import event_pb2 as _event_pb2
+from heddle.v1 import project_pb2 as _project_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -58,6 +59,7 @@ class InspectProjectResponse(_message.Message):
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     DIRTY_FILES_FIELD_NUMBER: _builtins.int
     BASE_BRANCH_FIELD_NUMBER: _builtins.int
+    PROJECT_FILE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The top of the working tree, or of the bare repository; or the URL by which
     the mirror is known: what all other calls take.
@@ -71,6 +73,10 @@ class InspectProjectResponse(_message.Message):
     def dirty_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tracked files that differ from HEAD, at most 20."""
 
+    @_builtins.property
+    def project_file(self) -> _project_pb2.ProjectFile:
+        """.heddle.yaml at the base commit. Absent: there is none."""
+
     def __init__(
         self,
         *,
@@ -78,10 +84,11 @@ class InspectProjectResponse(_message.Message):
         base_commit: _builtins.str = ...,
         dirty_files: _abc.Iterable[_builtins.str] | None = ...,
         base_branch: _builtins.str = ...,
+        project_file: _project_pb2.ProjectFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,6 +103,8 @@ class Worktree(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     HEAD_COMMIT_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
     path: _builtins.str
@@ -104,6 +113,10 @@ class Worktree(_message.Message):
     """The epic's last accepted commit, or what it started from."""
     project: _builtins.str
     """The top of the repository that it belongs to."""
+    incarnation: _builtins.str
+    """Another word whenever the folder is made anew: setup has not run in it yet."""
+    @_builtins.property
+    def lease(self) -> Global___Lease: ...
     def __init__(
         self,
         *,
@@ -112,14 +125,78 @@ class Worktree(_message.Message):
         branch: _builtins.str = ...,
         head_commit: _builtins.str = ...,
         project: _builtins.str = ...,
+        lease: Global___Lease | None = ...,
+        incarnation: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "epic", b"epic", "head_commit", b"head_commit", "path", b"path", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "epic", b"epic", "head_commit", b"head_commit", "incarnation", b"incarnation", "lease", b"lease", "path", b"path", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worktree: _TypeAlias = Worktree  # noqa: Y015
+
+@_typing.final
+class Lease(_message.Message):
+    """What an epic has of its worker for itself as long as its worktree is there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
+    slot: _builtins.int
+    """From 1; no other epic of the worker has it."""
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Following each other; free when they were leased."""
+
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For setup, agents, checks and teardown: the project's variables and HEDDLE_SLOT,
+        HEDDLE_PORT, HEDDLE_PORTS.
+        """
+
+    @_builtins.property
+    def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where links in the worktree lead. A sandbox has to let setup and agents write there."""
+
+    def __init__(
+        self,
+        *,
+        slot: _builtins.int = ...,
+        ports: _abc.Iterable[_builtins.int] | None = ...,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared_folders: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "ports", b"ports", "shared_folders", b"shared_folders", "slot", b"slot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lease: _TypeAlias = Lease  # noqa: Y015
 
 @_typing.final
 class EnsureWorktreeRequest(_message.Message):
@@ -130,6 +207,7 @@ class EnsureWorktreeRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     CONTINUE_ATTEMPT_FIELD_NUMBER: _builtins.int
+    PROJECT_FILE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -138,6 +216,12 @@ class EnsureWorktreeRequest(_message.Message):
     """Where a new epic branch starts. Ignored if the branch is there."""
     continue_attempt: _builtins.str
     """An earlier attempt of the same task that this one goes on with. Absent: none."""
+    @_builtins.property
+    def project_file(self) -> _project_pb2.ProjectFile:
+        """As InspectProject returned it when the run was created. Absent: the project has
+        none.
+        """
+
     def __init__(
         self,
         *,
@@ -146,10 +230,11 @@ class EnsureWorktreeRequest(_message.Message):
         epoch: _builtins.int = ...,
         base_commit: _builtins.str = ...,
         continue_attempt: _builtins.str = ...,
+        project_file: _project_pb2.ProjectFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

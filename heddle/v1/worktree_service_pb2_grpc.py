@@ -120,7 +120,8 @@ class WorktreeServiceServicer:
         """Looks at a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-        UNKNOWN_REVISION, BRANCH_CHECKED_OUT: the message says what to do.
+        UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
+        says what to do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,9 +135,14 @@ class WorktreeServiceServicer:
         worktree, it leaves the work in progress alone; so it does where the attempt
         goes on with the one that has it.
 
+        The epic also gets what the project's file says: files of the user's checkout,
+        links to shared folders, and a slot with ports, which it has until the worktree
+        is removed. None of that is ever committed.
+
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,8 @@ class WorktreeServiceStub:
     """Looks at a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-      UNKNOWN_REVISION, BRANCH_CHECKED_OUT: the message says what to do.
+      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
+      says what to do.
     """
     EnsureWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]
     """Makes the worktree and branch of an epic, or finds the one that is there,
@@ -58,9 +59,14 @@ class WorktreeServiceStub:
     worktree, it leaves the work in progress alone; so it does where the attempt
     goes on with the one that has it.
 
+    The epic also gets what the project's file says: files of the user's checkout,
+    links to shared folders, and a slot with ports, which it has until the worktree
+    is removed. None of that is ever committed.
+
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
     """
     CommitTask: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]
     """Commits what an attempt left in the worktree, even if that is nothing, as
@@ -142,7 +148,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     """Looks at a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-      UNKNOWN_REVISION, BRANCH_CHECKED_OUT: the message says what to do.
+      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
+      says what to do.
     """
     EnsureWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]  # type: ignore[assignment]
     """Makes the worktree and branch of an epic, or finds the one that is there,
@@ -152,9 +159,14 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     worktree, it leaves the work in progress alone; so it does where the attempt
     goes on with the one that has it.
 
+    The epic also gets what the project's file says: files of the user's checkout,
+    links to shared folders, and a slot with ports, which it has until the worktree
+    is removed. None of that is ever committed.
+
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
     """
     CommitTask: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]  # type: ignore[assignment]
     """Commits what an attempt left in the worktree, even if that is nothing, as
@@ -239,7 +251,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Looks at a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-          UNKNOWN_REVISION, BRANCH_CHECKED_OUT: the message says what to do.
+          UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
+          says what to do.
         """
 
     @_abc_1.abstractmethod
@@ -255,9 +268,14 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         worktree, it leaves the work in progress alone; so it does where the attempt
         goes on with the one that has it.
 
+        The epic also gets what the project's file says: files of the user's checkout,
+        links to shared folders, and a slot with ports, which it has until the worktree
+        is removed. None of that is ever committed.
+
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
         """
 
     @_abc_1.abstractmethod

@@ -53,6 +53,7 @@ _EPICS = (
         epics.c.merge_wanted,
         epics.c.reason,
         epics.c.budget_micros,
+        epics.c.setup_failure,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -248,6 +249,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         merge_wanted=row.merge_wanted,
         conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
         budget=row.budget_micros,
+        setup_failure=row.setup_failure,
     )
 
 

@@ -33,6 +33,7 @@ ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
 # Kinds of session events that a run is judged by.
 PROMOTED: Final = frozenset(
     {
+        "setup_finished",
         "session_started",
         "screenshot",
         "usage",
@@ -65,8 +66,14 @@ class Assignment:
     # Where a new branch of its epic starts: what its dependencies were merged into, if it has any.
     base_commit: str
     worker: str
+    # As it was when the run was created.
+    project_file: pb.ProjectFile
     # Empty: the epic has no worktree that the database knows of.
     worktree_path: str
+    # What the epic had of its worker when it last asked.
+    lease: pb.Lease
+    # The incarnation of its worktree in which setup has run. Empty: it has in none.
+    set_up: str
     spec: pb.PlanTask
     # True: its agent was seen to start.
     started: bool
@@ -95,7 +102,10 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         project=row.project,
         base_commit=(depends and row.head_commit) or row.base_commit,
         worker=row.worker,
+        project_file=pb.ProjectFile.FromString(row.project_file or b""),
         worktree_path=row.worktree_path,
+        lease=pb.Lease.FromString(row.lease or b""),
+        set_up=row.set_up,
         spec=spec,
         started=row.state != pb.ATTEMPT_STATE_STARTING,
         session_sequence=row.session_sequence,
@@ -125,15 +135,22 @@ def _goes_on(connection: sa.Connection, attempt: AttemptName, agent: str) -> dic
 def record_worktree(
     connection: sa.Connection, attempt: AttemptName, worktree: pb.Worktree, worker: str, now: int
 ) -> None:
-    """Notes where the epic's worktree is."""
+    """Notes where the epic's worktree is, and what it has of its worker."""
     epic = attempt.parent.parent
+    lease = worktree.lease.SerializeToString(deterministic=True)
+    connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease))
     change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
     if not connection.execute(change.values(worktree_path=worktree.path)).rowcount:
         return
     new = sa.update(epics).where(*is_epic(epic), epics.c.start_commit == "")
     connection.execute(new.values(start_commit=worktree.head_commit))
     created = pb.WorktreeCreated(
-        path=worktree.path, branch=worktree.branch, commit=worktree.head_commit, worker=worker
+        path=worktree.path,
+        branch=worktree.branch,
+        commit=worktree.head_commit,
+        worker=worker,
+        slot=worktree.lease.slot,
+        ports=worktree.lease.ports,
     )
     append(connection, [event(epic, f"worker:{worker}", worktree_created=created)], now)
 
@@ -169,12 +186,21 @@ def ingest(
     before.summary.ParseFromString(row.summary)
     before.usage.ParseFromString(row.usage)
     after = fold(before, fresh)
+    _note_setup(connection, attempt, fresh)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
     dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
     _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
     _promote(connection, attempt, fresh, now)
     _set_waiting(connection, attempt, was=row.state, now_is=after.state)
     return result
+
+
+def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
+    """Remembers in which worktree a setup has run well, so that no other attempt runs it there again."""
+    for each in fresh:
+        if each.setup_finished.ok:
+            done = {"set_up": each.setup_finished.incarnation}
+            connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | done)
 
 
 def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
@@ -296,6 +322,8 @@ def fail(
         reason = limited_until(until)
         waiting = pb.TaskWaiting(reason=reason, until=timestamp(until))
         append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
+    if outcome == pb.OUTCOME_SETUP_FAILED:
+        connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"setup_failure": reason})
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
     connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
 

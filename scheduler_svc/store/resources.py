@@ -89,8 +89,12 @@ def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | N
         # A busy provider says nothing about the work.
         attempts.c.counts,
     )
-    row = connection.execute(chosen.order_by(attempts.c.number.desc()).limit(1)).one_or_none()
-    return None if row is None else attempt_of(row)
+    for row in connection.execute(chosen.order_by(attempts.c.number.desc())):
+        result = pb.SessionFinished.FromString(row.session_result or b"")
+        # Nor does a setup that failed before the agent began.
+        if result.outcome != pb.OUTCOME_SETUP_FAILED:
+            return attempt_of(row)
+    return None
 
 
 def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
@@ -162,6 +166,7 @@ def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
 def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTotals | None) -> pb.Epic:
     spec = pb.PlanEpic.FromString(row.spec)
     conflict = pb.MergeConflicted.FromString(row.conflict or b"")
+    lease = pb.Lease.FromString(row.lease or b"")
     name = EpicName(row.run, row.epic)
     return pb.Epic(
         name=str(name),
@@ -185,6 +190,8 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         start_time=optional_timestamp(row.started_at),
         end_time=optional_timestamp(row.ended_at),
         merge=spec.merge or pb.MERGE_POLICY_AUTO,
+        slot=lease.slot,
+        ports=lease.ports,
     )
 
 

@@ -47,6 +47,8 @@ runs = sa.Table(
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
     # The newest event; taken in the same transaction as the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
+    # pb.ProjectFile, as it was when the run was created. Null: the project has none.
+    sa.Column("project_file", sa.LargeBinary),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("started_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
@@ -67,6 +69,12 @@ epics = sa.Table(
     # pb.PlanEpic without its tasks.
     sa.Column("spec", sa.LargeBinary, nullable=False),
     sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
+    # pb.Lease, of its worktree. Null: it had none yet.
+    sa.Column("lease", sa.LargeBinary),
+    # The incarnation of its worktree in which setup has run.
+    sa.Column("set_up", sa.Text, nullable=False, server_default=""),
+    # Why its setup failed. Empty: it did not, or is to run again.
+    sa.Column("setup_failure", sa.Text, nullable=False, server_default=""),
     # What its branch starts from. Empty: it has none yet.
     sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
     # The last accepted one.

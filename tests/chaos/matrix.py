@@ -44,6 +44,10 @@ _PICTURE: Final = base64.b64decode(
 )
 
 
+# Epics have places of their own, so that leases, setups and teardowns are cut short as well.
+_PLACE: Final = "setup: echo $HEDDLE_PORT\nports: 2\nteardown: echo $HEDDLE_PORT\n"
+
+
 @dataclass(frozen=True)
 class Crossing:
     """One service and the points at which it is to die, in order."""
@@ -84,7 +88,9 @@ class Lane:
     def __init__(self, folder: Path, crossing: Crossing) -> None:
         self._folder = folder
         self._service, self._points = crossing.service, crossing.points
-        self._repository = make_repository(folder / "repository")
+        self._repository = make_repository(
+            folder / "repository", {"README.md": "# Sample\n", ".heddle.yaml": _PLACE}
+        )
         self._home = folder / "home"
         for name in ("journal", "scratch"):
             (folder / name).mkdir()

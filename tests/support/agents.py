@@ -61,6 +61,7 @@ class Agents:
         max_turns: int | None = None,
         silence: float | None = None,
         budget: int | None = None,
+        setup: pb.Setup | None = None,
     ) -> str:
         """Starts a session with no pauses in its speech; returns the attempt's name."""
         request = pb.StartSessionRequest(
@@ -79,6 +80,7 @@ class Agents:
             max_turns=max_turns,
             silence=None if silence is None else seconds(silence),
             budget_usd_micros=budget,
+            setup=setup,
         )
         await self.stub.StartSession(request)
         return request.attempt

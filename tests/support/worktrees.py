@@ -10,10 +10,12 @@ import grpc
 import pytest
 
 from heddle import pb
+from heddle.channels import open_channel
 from heddle.config import Settings
 from heddle.errors import HeddleError, from_rpc
 from heddle.names import AttemptName
 from heddle.v1 import worktree_service_pb2_grpc
+from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.services import serving
 from worktree_svc import disk
@@ -40,7 +42,11 @@ class Worker:
         return self.url or str(self.project)
 
     async def ensure(
-        self, name: AttemptName, base: str = "main", earlier: AttemptName | None = None
+        self,
+        name: AttemptName,
+        base: str = "main",
+        earlier: AttemptName | None = None,
+        file: pb.ProjectFile | None = None,
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -48,6 +54,7 @@ class Worker:
             epoch=self.epoch,
             base_commit=base,
             continue_attempt=str(earlier or ""),
+            project_file=file,
         )
         return await self.stub.EnsureWorktree(request)
 
@@ -106,12 +113,26 @@ class Worker:
 
 @asynccontextmanager
 async def worker(
-    home: Path, project: Path, free_bytes: disk.FreeBytes = disk.free_bytes, *, pool: int = 0
+    home: Path,
+    project: Path,
+    free_bytes: disk.FreeBytes = disk.free_bytes,
+    *,
+    pool: int = 0,
+    port_range: tuple[int, int] | None = None,
 ) -> AsyncIterator[Worker]:
     """Serves worktrees below `home`, `pool` of them prepared; the calls of the yielded worker are about `project`."""
     settings = replace(Settings.read({"HEDDLE_HOME": str(home)}), min_free_bytes=1 << 20, pool=pool)
+    if port_range:
+        settings = replace(settings, port_range=port_range)
     async with serving(build(settings, free_bytes=free_bytes)) as channel:
         yield Worker(worktree_service_pb2_grpc.WorktreeServiceStub(channel), project, settings.home)
+
+
+@asynccontextmanager
+async def connected(fleet: Fleet, project: Path) -> AsyncIterator[Worker]:
+    """Yields a worker whose calls go to the worktree service of `fleet`, whenever that runs."""
+    async with open_channel(fleet.worktree) as channel:
+        yield Worker(worktree_service_pb2_grpc.WorktreeServiceStub(channel), project, fleet.home)
 
 
 def fingerprint(project: Path) -> dict[str, str]:

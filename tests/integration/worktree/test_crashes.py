@@ -9,10 +9,7 @@ from typing import TypeVar
 import grpc
 import pytest
 
-from heddle.channels import open_channel
 from heddle.errors import from_rpc
-from heddle.names import AttemptName
-from heddle.v1 import worktree_service_pb2_grpc
 from tests.support import worktrees
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
@@ -26,7 +23,7 @@ TASKS = ("one", "two", "three")
 Answer = TypeVar("Answer")
 
 
-async def persist(call: Callable[..., Awaitable[Answer]], *arguments: str | AttemptName) -> Answer:
+async def persist(call: Callable[..., Awaitable[Answer]], *arguments: object) -> Answer:
     """Repeats a call until the service answers, as the scheduler does."""
     while True:
         try:
@@ -64,9 +61,7 @@ async def test_killed_at_any_moment(tmp_path: Path, project: Path) -> None:
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
     try:
         await fleet.start(SERVICE)
-        async with open_channel(fleet.worktree) as channel:
-            stub = worktree_service_pb2_grpc.WorktreeServiceStub(channel)
-            worker = Worker(stub, project, fleet.home)
+        async with worktrees.connected(fleet, project) as worker:
             killer = asyncio.create_task(keep_killing(fleet, 5))
             await asyncio.gather(*(run_epic(worker, epic) for epic in EPICS))
             await killer
@@ -138,9 +133,7 @@ async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, pro
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": str(config)})
     try:
         await fleet.start(SERVICE)
-        async with open_channel(fleet.worktree) as channel:
-            stub = worktree_service_pb2_grpc.WorktreeServiceStub(channel)
-            worker = Worker(stub, project, fleet.home)
+        async with worktrees.connected(fleet, project) as worker:
             call = asyncio.ensure_future(persist(worker.ensure, attempt()))
             await until(begun.exists)
             fleet.kill(SERVICE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.plan import file
+from heddle.plan import reading
 from heddle.plan.file import load, parse
 
 GOOD = """\
@@ -311,4 +311,4 @@ def test_size_limit_is_above_every_good_plan() -> None:
     """The largest plan by the rules still fits a file."""
     from heddle.plan import rules  # noqa: PLC0415 (only this test needs it)
 
-    assert file.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES
+    assert reading.MAX_FILE_BYTES > rules.MAX_PLAN_BYTES

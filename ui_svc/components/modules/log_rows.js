@@ -74,6 +74,11 @@ function* spoken(event, calls) {
       yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${name} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
       break;
     }
+    case "setup_finished": {
+      const failed = event.command ? `failed at ${event.command}` : "took too long";
+      yield [event.ok ? "tool" : "error", "setup", `${event.ok ? "✓ ready" : `✗ ${failed}`} (${took(event.duration ?? 0)})`];
+      break;
+    }
     case "check_finished":
       yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
       if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];

@@ -1,0 +1,15 @@
+"""What projects say about the places in which agents work, and what each epic has of them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    """Projects' files, leases, and how far setups are."""
+    op.add_column("runs", sa.Column("project_file", sa.LargeBinary))
+    op.add_column("epics", sa.Column("lease", sa.LargeBinary))
+    op.add_column("epics", sa.Column("set_up", sa.Text, nullable=False, server_default=""))
+    op.add_column("epics", sa.Column("setup_failure", sa.Text, nullable=False, server_default=""))

@@ -1,0 +1,104 @@
+"""The project's setup runs before the agent of a session."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from heddle import pb
+from tests.support.agents import (
+    AgentProcess,
+    Agents,
+    agents,
+    all_gone,
+    ending,
+    kinds,
+    living,
+    output,
+    payloads,
+    seconds,
+)
+
+
+@pytest_asyncio.fixture(name="worker")
+async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
+    async with agents(tmp_path) as worker:
+        yield worker
+
+
+def setup(*commands: str, timeout: float = 60) -> pb.Setup:
+    return pb.Setup(commands=commands, timeout=seconds(timeout), incarnation="abc")
+
+
+async def test_setup_runs_before_the_agent_in_its_place(
+    worker: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the worktree, in order, with the session's environment and none of the service's secrets; all is logged."""
+    monkeypatch.setenv("SECRET_OF_THE_SERVICE", "hunter2")
+    attempt = await worker.start(
+        "command:cat made",
+        setup=setup("echo first $PORT; echo one > made", 'echo two >> made; echo "[$SECRET_OF_THE_SERVICE]"'),
+        environment={"PORT": "20000"},
+        # Of the session without its setup.
+        timeout=30,
+    )
+    events = await worker.events(attempt)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert output(events) == "first 20000\n[]\none\ntwo\n"
+    assert "Setup: echo first" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    order = [kind for kind in kinds(events) if kind in {"setup_finished", "session_started"}]
+    assert order == ["setup_finished", "session_started"]
+    finished = payloads(events, "setup_finished")[0].setup_finished
+    assert (finished.ok, finished.incarnation, finished.output) == (True, "abc", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "limit", "reason", "code"),
+    [
+        ("echo no network >&2; exit 7", 60, "command '{}' failed with exit code 7:\nno network", 7),
+        ("kill -9 $$", 60, "command '{}' was ended by a signal or did not start", None),
+        ("echo waiting; sleep 600", 0.5, "over its time limit of 0.5 s:\nwaiting", None),
+    ],
+    ids=["fails", "killed", "slow"],
+)
+async def test_a_failed_setup_keeps_the_agent_from_starting(
+    worker: Agents, command: str, limit: float, reason: str, code: int | None
+) -> None:
+    """The session ends as SETUP_FAILED with what was said; neither later commands, agent nor checks run."""
+    attempt = await worker.start(
+        "command:echo the agent", setup=setup(command, "echo later", timeout=limit), checks={"never": "true"}
+    )
+    events = await worker.events(attempt)
+    assert ending(events) == ("SETUP_FAILED", f"the project's setup failed: {reason.format(command)}")
+    assert not {"session_started", "check_finished"} & {*kinds(events)}
+    assert "later" not in output(events)
+    finished = payloads(events, "setup_finished")[0].setup_finished
+    assert not finished.ok
+    assert (finished.exit_code if finished.HasField("exit_code") else None) == code
+
+
+async def test_setup_can_be_stopped(worker: Agents) -> None:
+    """A stop ends setup with all that it started, as a stop and not as a failure of setup."""
+    attempt = await worker.start("command:echo the agent", setup=setup("setsid sleep 613 & echo begun; wait"))
+    await worker.until_says(attempt, "begun")
+    await worker.stop(attempt, grace=0.2)
+    assert not living("sleep 613")
+    events = await worker.events(attempt)
+    assert ending(events) == ("STOPPED", "the test says so")
+    assert not payloads(events, "setup_finished")
+
+
+async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
+    """Killed amid setup, the service ends what ran, and the session is lost, so that its task gets another."""
+    process = AgentProcess(tmp_path)
+    async with process.serving() as worker:
+        attempt = await worker.start("command:echo the agent", setup=setup("echo begun; sleep 614"))
+        await worker.until_says(attempt, "begun")
+        assert process.process is not None
+        process.process.kill()
+    async with process.serving() as worker:
+        events = await worker.events(attempt)
+        assert ending(events)[0] == "LOST"
+        assert not payloads(events, "setup_finished")
+    await all_gone("sleep 614")

@@ -1,0 +1,102 @@
+"""Slots and ports: no two epics share one, and none is lost."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import EpicName
+from worktree_svc import ports
+from worktree_svc.leases import Leases
+from worktree_svc.ports import PortRange
+from worktree_svc.states import Lease, State, States
+
+WITHIN = PortRange(20000, 29999)
+
+
+def epic(key: str) -> EpicName:
+    return EpicName("r1", key)
+
+
+@pytest.fixture
+def all_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda _port: True)
+
+
+def test_a_block_follows_what_is_in_use() -> None:
+    """A port on which somebody listens, at whatever address, is in no block."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        assert not ports.is_free(port)
+        block = ports.find_block(1, PortRange(port, port + 200), set(), port)
+    assert block is not None
+    assert port not in block
+
+
+@pytest.mark.usefixtures("all_free")
+def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel gives to outgoing connections is leased only where nothing else is left."""
+    said = tmp_path / "range"
+    said.write_text("100\t200\n")
+    monkeypatch.setattr(ports, "EPHEMERAL", said)
+    within = PortRange(98, 203)
+    assert ports.find_block(2, within, set(), 150) == range(98, 100)
+    assert ports.find_block(3, within, set(), 150) == range(201, 204)
+    assert ports.find_block(4, within, set(), 150) == range(98, 102)
+    assert ports.find_block(3, within, {98, 202}, 150) == range(99, 102)
+    assert ports.find_block(107, within, set(), 150) is None
+
+
+@pytest.mark.usefixtures("all_free")
+def test_epics_share_nothing_until_it_is_given_back() -> None:
+    """Each epic has a slot and ports of its own; asked again it keeps them; the lowest free slot comes next."""
+    leases = Leases(WITHIN, begin=29999 - 20000 - 1)
+    first, second = leases.take(epic("a"), 3), leases.take(epic("b"), 3)
+    assert first == leases.take(epic("a"), 3) == Lease(1, (20000, 20001, 20002))
+    assert second == Lease(2, (20003, 20004, 20005))
+    leases.give_back(epic("a"))
+    assert leases.take(epic("c"), 0) == Lease(1, ())
+
+
+@pytest.mark.usefixtures("all_free")
+def test_too_few_ports() -> None:
+    """Where no block is left, the error says what to do, and nothing is leased."""
+    leases = Leases(PortRange(20000, 20003), begin=0)
+    leases.take(epic("a"), 3)
+    with pytest.raises(HeddleError, match="HEDDLE_PORT_RANGE") as raised:
+        leases.take(epic("b"), 2)
+    assert raised.value.reason == pb.ERROR_REASON_NO_PORTS
+    assert leases.take(epic("c"), 1) == Lease(2, (20003,))
+
+
+@pytest.mark.usefixtures("all_free")
+def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
+    """Of two worktrees whose states name one port, one keeps its lease and the other gets a new one."""
+    states = States(tmp_path)
+    lease = Lease(1, (20000, 20001))
+    for key, theirs in (("a", lease), ("b", Lease(2, (20001, 20002))), ("c", Lease(3, (20003,)))):
+        state = State(epic(key), Path("/project"), start="a" * 40, head="a" * 40, lease=theirs)
+        states.save(states.place(epic(key)), state)
+    leases = Leases(WITHIN, begin=0)
+    leases.recover(states)
+    assert {state.epic.epic: state.lease for _, state in states.all()} == {
+        "a": lease,
+        "b": None,
+        "c": Lease(3, (20003,)),
+    }
+    assert leases.take(epic("b"), 2) == Lease(2, (20004, 20005))
+
+
+def test_a_state_without_a_lease_is_read(tmp_path: Path) -> None:
+    """What a state says is what it said."""
+    states = States(tmp_path)
+    for lease in (None, Lease(7, ()), Lease(2, (20000,))):
+        state = State(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)
+        saved = replace(state, lease=lease, incarnation="abc")
+        states.save(states.place(epic("a")), saved)
+        assert states.load(states.place(epic("a"))) == saved
