@@ -1,4 +1,7 @@
-"""For random histories: a line that was accepted is in the target, or the merge was a conflict."""
+"""For random histories: a line that was accepted is in the target, or the merge was a conflict.
+
+One after the other, as squashed commits, or as a batch that is laid out before the target moves.
+"""
 
 import os
 import random
@@ -9,19 +12,22 @@ import pytest
 from hypothesis import given, note, seed, settings
 from hypothesis import strategies as st
 
-from heddle.names import EpicName
+from heddle.names import EpicName, RunName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
+from worktree_svc.locks import RepositoryLocks
 from worktree_svc.merges import Conflict, Merges, Request
+from worktree_svc.open_merges import Known, OpenMerges
 from worktree_svc.private import PrivateFolders
 from worktree_svc.radar import Question, Radar
+from worktree_svc.states import States
 
 # HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
-EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "60"))
 SEED = int(os.environ.get("HEDDLE_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
 
 FILES = ("a", "b", "dir/c")
 BASE = [f"base {number}" for number in range(6)]
-BRANCHES = ("one", "two")
+BRANCHES = ("one", "two", "three")
 
 Lines = set[tuple[str, str]]
 Edit = tuple[str, int, int, int]
@@ -85,33 +91,70 @@ def content(project: Path, branch: str) -> Lines:
     return {(file, line) for file in FILES for line in git(project, "show", f"{branch}:{file}").splitlines()}
 
 
-@pytest.mark.timeout(120 + EXAMPLES)
-@seed(SEED)
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
-@given(histories=histories, squash=st.booleans())
-def test_an_accepted_line_is_merged_or_conflicted(
-    project: Path, histories: tuple[list[Edit], ...], *, squash: bool
-) -> None:
-    """What either epic added and nobody removed is in the target; else a foreseen conflict is named and nothing moves."""
-    note(f"HEDDLE_SEED={SEED}")
+def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
+    """Merges each branch for itself; returns the conflicting ones with their files."""
     folders = PrivateFolders(project.parent / "repositories")
     merges = Merges(folders, lambda _: None)
-    sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
-    git(project, "update-ref", "refs/heads/target", "main")
-    foreseen = [
-        pair.files for pair in Radar(folders).predict(str(project), Question(BRANCHES, "main", {})).pairs
-    ]
-    expected = {(file, line) for file in FILES for line in BASE}
-    conflicts = []
-    for side in sides:
+    conflicts = {}
+    for name in BRANCHES:
         before = git(project, "rev-parse", "target")
-        request = Request(side.name, "target", "", "", EpicName("r1", side.name), squash=squash)
+        request = Request(name, "target", "", "", EpicName("r1", name), squash=squash)
         result = merges.merge(str(project), 1, request)
         if isinstance(result, Conflict):
-            conflicts.append(result.files)
+            conflicts[name] = result.files
             assert git(project, "rev-parse", "target") == before
         else:
-            expected = (expected | side.added) - side.removed
             assert git(project, "rev-parse", "target") == result.commit
+    return conflicts
+
+
+def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
+    """Lays all out and moves the target; then what was left out, until nothing else can be merged."""
+    folders = PrivateFolders(project.parent / "repositories")
+    states = States(project.parent / "merges")
+    open_merges = OpenMerges(states, folders, RepositoryLocks(), 0, lambda _: 1, lambda _: None)
+    waiting = list(BRANCHES)
+    while True:
+        requests = [Request(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting]
+        before = git(project, "rev-parse", "target")
+        opened = open_merges.open(str(project), 1, RunName("r1"), requests, Known([], []))
+        assert git(project, "rev-parse", "target") == before
+        if opened.path:
+            laid_out = {
+                (file, line) for file in FILES for line in Path(opened.path, file).read_text().splitlines()
+            }
+            assert laid_out == content(project, opened.commit)
+        move = ("target", opened.target, opened.commit) if opened.parts else None
+        assert open_merges.close(str(project), 1, RunName("r1"), move) == bool(move)
+        waiting = list(opened.conflicts)
+        if not waiting or not opened.parts:
+            return {name: found.files for name, found in opened.conflicts.items()}
+
+
+@pytest.mark.timeout(120 + 4 * EXAMPLES)
+@seed(SEED)
+@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@given(histories=histories, squash=st.booleans(), batch=st.booleans())
+def test_an_accepted_line_is_merged_or_conflicted(
+    project: Path, histories: tuple[list[Edit], ...], *, squash: bool, batch: bool
+) -> None:
+    """What an epic added and nobody removed is in the target; else its conflict was foreseen, is named, and nothing moves."""
+    note(f"HEDDLE_SEED={SEED}")
+    sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
+    git(project, "update-ref", "refs/heads/target", "main")
+    radar = Radar(PrivateFolders(project.parent / "repositories"))
+    pairs = radar.predict(str(project), Question(BRANCHES, "main", {})).pairs
+    foreseen = {frozenset((pair.name, pair.other)): set(pair.files) for pair in pairs}
+    conflicts = (land_as_batches if batch else land_one_by_one)(project, squash)
+    merged = [side for side in sides if side.name not in conflicts]
+    expected = {(file, line) for file in FILES for line in BASE}
+    for side in merged:
+        expected |= side.added
+    for side in merged:
+        expected -= side.removed
     assert content(project, "target") == expected
-    assert conflicts == foreseen
+    for name, files in conflicts.items():
+        explained = [foreseen.get(frozenset((name, side.name)), set()) for side in merged]
+        assert set(files) <= set().union(*explained)
+    for pair in foreseen:
+        assert pair & conflicts.keys(), pair
