@@ -115,6 +115,11 @@ class HeddleClient:
         """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
         return (await self._caller.mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
+    async def resolve_conflict(self, name: str, *, agent: str = "") -> pb.Epic:
+        """Has an agent resolve what an epic conflicts over, its last task's if none is named; returns the epic."""
+        request = pb.ResolveConflictRequest(name=name, agent=agent)
+        return (await self._caller.mutate(self._stub.ResolveConflict, request)).epic
+
     async def drop_epic(self, name: str) -> pb.Epic:
         """Leaves an epic unmerged; returns it."""
         return (await self._caller.mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic

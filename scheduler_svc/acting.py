@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
-from scheduler_svc import parking
+from scheduler_svc import parking, resolutions
 from scheduler_svc.snapshot import (
     Action,
     AwaitMerge,
@@ -20,6 +20,7 @@ from scheduler_svc.snapshot import (
     ParkAttempt,
     PauseRun,
     ReadyEpic,
+    ResolveConflict,
     SkipTask,
     StartTask,
     StopAttempt,
@@ -33,7 +34,7 @@ from scheduler_svc.store.tables import attempts, epics, runs, tasks
 _ACTOR = "scheduler"
 
 
-def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C901, PLR0911 (one for each kind)
+def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C901, PLR0911, PLR0912 (one for each kind)
     """Writes one action; returns False if it no longer holds, and then writes nothing."""
     match action:
         case ReadyEpic(epic):
@@ -55,6 +56,8 @@ def act(connection: sa.Connection, action: Action, now: int) -> bool:  # noqa: C
             return _merge_epic(connection, epic, now)
         case AwaitMerge(epic):
             return _await_merge(connection, epic, now)
+        case ResolveConflict(epic):
+            return _resolve_conflict(connection, epic, now)
         case FinishEpic(epic, state, reason):
             return _finish_epic(connection, epic, state, reason, now)
         case MergeRun(run):
@@ -177,6 +180,19 @@ def _await_merge(connection: sa.Connection, epic: EpicName, now: int) -> bool:
         return False
     waiting = pb.MergeWaiting(target_branch=epic.parent.branch)
     append(connection, [event(epic, _ACTOR, merge_waiting=waiting)], now)
+    return True
+
+
+def _resolve_conflict(connection: sa.Connection, epic: EpicName, now: int) -> bool:
+    conflicting = sa.select(epics.c.epic).where(
+        *is_epic(epic),
+        epics.c.state.not_in(ENDED_EPIC),
+        epics.c.merge_state == MergeState.CONFLICTED,
+        ~_has_open_tasks(epic),
+    )
+    if connection.execute(conflicting).one_or_none() is None:
+        return False
+    resolutions.add(connection, epic, "", _ACTOR, now)
     return True
 
 

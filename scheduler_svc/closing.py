@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from heddle import pb
-from scheduler_svc.snapshot import Action, AwaitMerge, EpicView, FinishEpic, MergeEpic
+from scheduler_svc.snapshot import Action, AwaitMerge, EpicView, FinishEpic, MergeEpic, ResolveConflict
+
+# What agents could not resolve in so many tasks is for their operator.
+MAX_RESOLUTIONS: Final = 2
 
 
 class Cause(NamedTuple):
@@ -18,12 +21,16 @@ class Cause(NamedTuple):
 
 
 def closed(epic: EpicView, cause: Cause | None, *, connected: bool) -> Iterator[Action]:
-    """Yields the merge, the wait for the operator, or the end."""
+    """Yields the merge, what follows a conflict, the wait for the operator, or the end."""
     cancelled = cause is not None and cause.cancelled
     if epic.merged or cancelled or not _mergeable(epic) or epic.merge == pb.MERGE_POLICY_OFF:
         yield _finished(epic, cause)
     elif epic.conflict:
-        yield FinishEpic(epic.name, pb.EPIC_STATE_CONFLICTED, epic.conflict)
+        tried = sum(task.resolves for task in epic.tasks)
+        if epic.on_conflict == pb.ON_CONFLICT_AGENT and tried < MAX_RESOLUTIONS:
+            yield ResolveConflict(epic.name)
+        else:
+            yield FinishEpic(epic.name, pb.EPIC_STATE_CONFLICTED, epic.conflict)
     elif epic.merge == pb.MERGE_POLICY_MANUAL and not epic.merge_wanted:
         if epic.state != pb.EPIC_STATE_AWAITING_MERGE:
             yield AwaitMerge(epic.name)

@@ -119,6 +119,7 @@ class Conductor:
             base_commit=assignment.base_commit,
             continue_attempt=assignment.continue_attempt,
             project_file=assignment.project_file,
+            merge_revision=assignment.merges,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,

@@ -7,15 +7,16 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName, RunName
-from scheduler_svc.states import ENDED_EPIC, MergeState
+from scheduler_svc.states import ENDED_EPIC, OPEN_TASK, MergeState
 from scheduler_svc.store.forecasts import read_forecast
 from scheduler_svc.store.resources import get_epics
-from scheduler_svc.store.tables import epics, runs
+from scheduler_svc.store.tables import epics, runs, tasks
 
 # In which order the queue shows them.
 _ORDER: Final = (
     pb.MERGE_STAGE_MERGING,
     pb.MERGE_STAGE_QUEUED,
+    pb.MERGE_STAGE_RESOLVING,
     pb.MERGE_STAGE_AWAITING,
     pb.MERGE_STAGE_CONFLICTED,
     pb.MERGE_STAGE_WORKING,
@@ -29,7 +30,9 @@ def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsRe
     run = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
     if run is None:
         raise not_found(name)
-    chosen = sa.select(epics.c.epic, epics.c.merge_state, epics.c.conflict).where(epics.c.run == name.run)
+    chosen = sa.select(
+        epics.c.epic, epics.c.merge_state, epics.c.conflict, _is_being_resolved().label("resolving")
+    ).where(epics.c.run == name.run)
     rows = {row.epic: row for row in connection.execute(chosen)}
     merged = {key for key, row in rows.items() if row.merge_state == MergeState.MERGED}
     listed = get_epics(connection, name.run)
@@ -46,7 +49,7 @@ def get_conflicts(connection: sa.Connection, name: RunName) -> pb.GetConflictsRe
 
 
 def _entry(run: RunName, epic: pb.Epic, row: Any, merged: set[str]) -> pb.MergeQueueEntry:
-    stage = _stage(epic, row.merge_state)
+    stage = pb.MERGE_STAGE_RESOLVING if row.resolving else _stage(epic, row.merge_state)
     return pb.MergeQueueEntry(
         epic=epic.key,
         stage=stage,
@@ -56,6 +59,11 @@ def _entry(run: RunName, epic: pb.Epic, row: Any, merged: set[str]) -> pb.MergeQ
         commit=epic.merge_commit if stage == pb.MERGE_STAGE_MERGED else "",
         conflict=pb.MergeConflicted.FromString(row.conflict) if row.conflict else None,
     )
+
+
+def _is_being_resolved() -> sa.ColumnElement[bool]:
+    same = (tasks.c.run == epics.c.run, tasks.c.epic == epics.c.epic)
+    return sa.select(tasks.c.task).where(*same, tasks.c.resolves, tasks.c.state.in_(OPEN_TASK)).exists()
 
 
 def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":
@@ -84,7 +92,8 @@ def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]
         rest = epic.tasks.pending + epic.tasks.running + epic.tasks.waiting
         return f"{rest} of its {epic.tasks.total} tasks"
     if stage == pb.MERGE_STAGE_CONFLICTED:
-        return f"you: mend it, then `heddle merge {short}`; or `heddle drop {short}`"
+        ways = f"`heddle resolve {short}` for an agent, or `heddle drop {short}`"
+        return f"you: mend it, then `heddle merge {short}`; {ways}"
     if stage == pb.MERGE_STAGE_AWAITING:
         return f"you: `heddle merge {short}` or `heddle drop {short}`"
     if stage == pb.MERGE_STAGE_UNMERGED:

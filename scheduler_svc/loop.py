@@ -27,6 +27,7 @@ from scheduler_svc.snapshot import (
     ParkAttempt,
     PauseRun,
     ReadyEpic,
+    ResolveConflict,
     SkipTask,
     Snapshot,
     StartTask,
@@ -217,7 +218,14 @@ def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
         case MergeRun(run):
             crew.merge_run(run)
         case (
-            ReadyEpic() | DenyOverdue() | PauseRun() | SkipTask() | AwaitMerge() | FinishEpic() | FinishRun()
+            ReadyEpic()
+            | DenyOverdue()
+            | PauseRun()
+            | SkipTask()
+            | AwaitMerge()
+            | ResolveConflict()
+            | FinishEpic()
+            | FinishRun()
         ):
             pass
 
@@ -235,6 +243,7 @@ def _topics(actions: Sequence[Action]) -> set[str]:
                 | PauseRun(name)
                 | SkipTask(name)
                 | AwaitMerge(name)
+                | ResolveConflict(name)
                 | FinishEpic(name)
                 | FinishRun(name)
             ):

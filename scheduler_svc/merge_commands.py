@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import not_found
 from heddle.names import EpicName
+from scheduler_svc import resolutions
 from scheduler_svc.commands import wrong_state
 from scheduler_svc.states import ENDED_RUN, MergeState
 from scheduler_svc.store.events import append, event
@@ -44,6 +45,17 @@ def retry_merge(connection: sa.Connection, name: EpicName, actor: str, now: int)
     }
     connection.execute(sa.update(epics).where(*is_epic(name)).values(**values))
     append(connection, [event(name, actor, merge_requested=pb.MergeRequested())], now)
+
+
+def resolve(connection: sa.Connection, name: EpicName, agent: str, actor: str, now: int) -> None:
+    """Has an agent resolve what an epic conflicts over; reopens it, and its run, where they had ended."""
+    epic = _merge_of(connection, name)
+    conflict = pb.MergeConflicted.FromString(epic.conflict or b"")
+    if epic.merge_state != MergeState.CONFLICTED or not (conflict.files or conflict.failed_checks):
+        advice = "only an epic whose merge conflicted, or failed its checks, has something to resolve"
+        raise wrong_state(name, pb.EpicState.Name(epic.state), advice)
+    _reopen_run(connection, name, epic.run_state, actor, now)
+    resolutions.add(connection, name, agent, actor, now)
 
 
 def drop(connection: sa.Connection, name: EpicName, actor: str, now: int) -> None:
@@ -85,7 +97,7 @@ def _reopen_run(
 
 
 def _merge_of(connection: sa.Connection, name: EpicName) -> Any:
-    chosen = sa.select(epics.c.state, epics.c.merge_state, runs.c.state.label("run_state"))
+    chosen = sa.select(epics.c.state, epics.c.merge_state, epics.c.conflict, runs.c.state.label("run_state"))
     row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
     if row is None:
         raise not_found(name)

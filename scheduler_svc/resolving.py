@@ -11,7 +11,7 @@ DEFAULT_PRIORITY: Final = 999
 
 
 def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
-    """Returns the epic without its tasks, with title, priority, on_failure and merge."""
+    """Returns the epic without its tasks, with title, priority, on_failure, merge and on_conflict."""
     resolved = pb.PlanEpic()
     resolved.CopyFrom(epic)
     resolved.ClearField("tasks")
@@ -20,6 +20,7 @@ def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
         resolved.priority = DEFAULT_PRIORITY
     resolved.on_failure = epic.on_failure or defaults.on_failure or pb.ON_FAILURE_CONTINUE
     resolved.merge = resolved_merge(epic, defaults)
+    resolved.on_conflict = epic.on_conflict or defaults.on_conflict or pb.ON_CONFLICT_WAIT
     return resolved
 
 

@@ -17,7 +17,7 @@ from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
 from scheduler_svc.estimating import forecast
-from scheduler_svc.merge_commands import drop, get_epic, retry_merge
+from scheduler_svc.merge_commands import drop, get_epic, resolve, retry_merge
 from scheduler_svc.new_budget import NewBudget
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
@@ -130,6 +130,16 @@ class SchedulerServicer(SchedulerServiceServicer):
         work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
         return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
 
+    async def ResolveConflict(
+        self, request: pb.ResolveConflictRequest, context: Context
+    ) -> pb.ResolveConflictResponse:
+        name = EpicName.parse(request.name)
+        if request.agent:
+            await self._check_agent(request.agent, name)
+        work = partial(resolve, name=name, agent=request.agent, actor=_actor(request), now=self._now())
+        read = partial(get_epic, name=name)
+        return pb.ResolveConflictResponse(epic=await self._once(request, name, work, read))
+
     async def DropEpic(self, request: pb.DropEpicRequest, context: Context) -> pb.DropEpicResponse:
         name = EpicName.parse(request.name)
         work = partial(drop, name=name, actor=_actor(request), now=self._now())
@@ -151,10 +161,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = TaskName.parse(request.name)
         read = partial(get_task, name=name)
         if request.agent:
-            worker = await self._database.read(partial(get_worker, name=name.parent.parent))
-            agents = self._workers.get(worker).state.agents
-            check_form(request.agent, agents)
-            check_available(request.agent, str(name), agents)
+            await self._check_agent(request.agent, name)
         work = partial(
             commands.retry_task, name=name, actor=_actor(request), agent=request.agent, now=self._now()
         )
@@ -276,6 +283,13 @@ class SchedulerServicer(SchedulerServiceServicer):
 
         await self._database.submit(write, LOOP, _run_of(name))
         return await self._database.read(read)
+
+    async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
+        """Raises unless the run's worker can start the agent."""
+        worker = await self._database.read(partial(get_worker, name=RunName(name.run)))
+        programs = self._workers.get(worker).state.agents
+        check_form(agent, programs)
+        check_available(agent, str(name), programs)
 
     async def _wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
         """Returns the resource once it is `done`."""

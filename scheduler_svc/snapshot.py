@@ -31,6 +31,8 @@ class TaskView:
     overdue: bool = False
     # True: it has its answer, and goes on where a parked session stopped.
     resumes: bool = False
+    # True: an agent resolves a conflict in it. One that failed counts as skipped: the epic is whole without it.
+    resolves: bool = False
     # True: its agent's provider wants to be left alone for now.
     held: bool = False
     # True: the agent of its live attempt has ended.
@@ -80,6 +82,7 @@ class EpicView:
     merge: "pb.MergePolicy.ValueType" = pb.MERGE_POLICY_AUTO
     # True: the operator wants it merged.
     merge_wanted: bool = False
+    on_conflict: "pb.OnConflict.ValueType" = pb.ON_CONFLICT_WAIT
     # Why its merge did not succeed. Empty: it did, or was not tried yet.
     conflict: str = ""
     # Micros that its tasks may cost together. None: no limit.
@@ -222,6 +225,13 @@ class AwaitMerge:
 
 
 @dataclass(frozen=True)
+class ResolveConflict:
+    """An agent is to resolve what the epic conflicts over."""
+
+    epic: EpicName
+
+
+@dataclass(frozen=True)
 class FinishEpic:
     """All of its tasks are over, and its merge if it gets one."""
 
@@ -256,6 +266,7 @@ Action: TypeAlias = (
     | SkipTask
     | MergeEpic
     | AwaitMerge
+    | ResolveConflict
     | FinishEpic
     | MergeRun
     | FinishRun

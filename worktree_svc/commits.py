@@ -8,7 +8,7 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc import checkouts, history, messages, projects, refs, snapshots
+from worktree_svc import checkouts, history, messages, projects, refs, resolution, snapshots
 from worktree_svc.git import Git
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
@@ -58,8 +58,12 @@ class Commits:
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
+            parents = ["-p", head]
+            if state.merging:
+                resolution.check(git, tree, head, state.merging)
+                parents += ["-p", state.merging]
             commit = git.by(author()).text(
-                "commit-tree", "-p", head, tree, stdin=message.encode(errors="replace")
+                "commit-tree", *parents, tree, stdin=message.encode(errors="replace")
             )
         snapshots.own(project, head, commit)
         self.still_leads(epoch)
@@ -83,7 +87,7 @@ class Commits:
             return
         checkouts.settle(place, checkouts.mend(project, place))
         failpoint("commit_task.before_state")
-        self.states.save(place, replace(state, head=commit))
+        self.states.save(place, replace(state, head=commit, merging=""))
         failpoint("commit_task.after_state")
 
 

@@ -10,7 +10,7 @@ from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, history, project_files, projects
+from worktree_svc import diffs, history, project_files, projects, refs
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
 from worktree_svc.git import readable
@@ -87,6 +87,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 request.base_commit,
                 file=file,
                 earlier=earlier,
+                merge=request.merge_revision,
             )
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
@@ -110,6 +111,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 commit=commit,
                 diff_stat=history.diff_stat(git, f"{commit}^", commit),
                 push_error=self._mirrors.push(request.project, [_epic(attempt).branch]),
+                merged_commit=refs.resolve(git, f"{commit}^2") or "",
             )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))

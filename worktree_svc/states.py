@@ -80,6 +80,8 @@ class State:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
+    # The commit that the owner merges into the epic. Empty: none.
+    merging: str = ""
     continued: bool = False
     # None: it has none yet, or lost it.
     lease: Lease | None = None
@@ -144,6 +146,7 @@ class States:
             owner=_attempt(fields["owner"]),
             newest=fields["newest"],
             cleaning=fields["cleaning"],
+            merging=fields.get("merging", ""),
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
             incarnation=fields.get("incarnation", ""),
@@ -161,6 +164,7 @@ class States:
             "owner": str(state.owner or ""),
             "newest": state.newest,
             "cleaning": state.cleaning,
+            "merging": state.merging,
             "continued": state.continued,
             "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},
             "incarnation": state.incarnation,

@@ -13,7 +13,17 @@ from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from heddle.project import file as project_file
-from worktree_svc import checkouts, disk, files, history, projects, provisions, refs, snapshots
+from worktree_svc import (
+    checkouts,
+    disk,
+    files,
+    history,
+    projects,
+    provisions,
+    refs,
+    resolution,
+    snapshots,
+)
 from worktree_svc.leadership import StillLeads
 from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
@@ -67,11 +77,13 @@ class Worktrees:
         *,
         file: pb.ProjectFile,
         earlier: AttemptName | None = None,
+        merge: str = "",
     ) -> Ensured:
         """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
 
         Asked again for the attempt that owns it, it leaves the work in progress
         alone; and once, where that attempt is `earlier`, with which this one goes on.
+        With `merge` it then holds the merge of that revision, conflict markers and all.
         """
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
@@ -101,12 +113,14 @@ class Worktrees:
         owner = state.owner if known or not checkouts.is_there(place) else attempt
         before = state.incarnation
         state = self._make_ready(project, place, replace(state, owner=owner), head)
+        merging = resolution.begin(project, place, head, merge) if merge else ""
         failpoint("ensure.before_provide")
         provisions.provide(place, brought)
         failpoint("ensure.before_owner")
-        state = self.states.save(
-            place, replace(state, owner=attempt, head=head, cleaning=False, continued=False)
+        ready_state = replace(
+            state, owner=attempt, head=head, cleaning=False, continued=False, merging=merging
         )
+        state = self.states.save(place, ready_state)
         failpoint("ensure.after_owner")
         created = state.incarnation != before
         if created:

@@ -49,6 +49,24 @@ def merge(epic: EpicArgument, as_json: Json = False) -> None:
 
 
 @app.command()
+def resolve(
+    epic: EpicArgument,
+    agent: Annotated[
+        str, typer.Option(metavar="NAME", help="Which; if absent, that of the epic's last task.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Has an agent resolve what the merge of an epic conflicted over; then it is merged again."""
+    name = names.epic_name(epic)
+    resolving = output.run_async(with_client(lambda client: client.resolve_conflict(name, agent=agent)))
+    if as_json:
+        output.print_json(resolving)
+    else:
+        short = resolving.name.removeprefix("runs/")
+        output.line(f"an agent resolves {short}; follow it with `heddle watch`")
+
+
+@app.command()
 def drop(epic: EpicArgument, as_json: Json = False) -> None:
     """Leaves an epic unmerged that waits for you, or whose merge conflicted or failed. Its branch stays."""
     name = names.epic_name(epic)

@@ -68,6 +68,9 @@ MergePolicy = Annotated[
     PlainSerializer(lambda value: f"MERGE_POLICY_{value.upper()}"),
     WithJsonSchema({"enum": ["auto", "manual", "off", False]}),
 ]
+OnConflict = Annotated[
+    Literal["wait", "agent"], PlainSerializer(lambda value: f"ON_CONFLICT_{value.upper()}")
+]
 MergeStyle = Annotated[
     Literal["merge", "squash"], PlainSerializer(lambda value: f"MERGE_STYLE_{value.upper()}")
 ]
@@ -276,6 +279,9 @@ class Defaults(Part):
         default=None, description="For epics that say nothing. Absent: continue."
     )
     merge: MergePolicy | None = Field(default=None, description="For epics that say nothing. Absent: auto.")
+    on_conflict: OnConflict | None = Field(
+        default=None, description="For epics that say nothing. Absent: wait."
+    )
     permissions: Permissions | None = Field(default=None, description="What agents may do without asking.")
     model: str | None = Field(default=None, description="As the agent names it. Absent: the agent's choice.")
     max_turns: Turns | None = Field(default=None, description="Of the agent in a session. Absent: no limit.")
@@ -325,6 +331,9 @@ class Epic(Part):
     on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
     merge: MergePolicy | None = Field(
         default=None, description="auto; manual: once you say so; off: its branch stays unmerged."
+    )
+    on_conflict: OnConflict | None = Field(
+        default=None, description="wait for you; agent: its last task's agent resolves a conflict."
     )
     permissions: Permissions | None = Field(default=None, description="Beside those of the defaults.")
     budget_usd: Usd | None = _budget("Of all its tasks, in US dollars. Absent: no limit but the run's.")

@@ -69,7 +69,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _agent("defaults.agent", plan.defaults.agent)
     yield from _limits("defaults", plan.defaults)
     yield from _on_failure("defaults.on_failure", plan.defaults.on_failure)
-    yield from _merge("defaults.merge", plan.defaults.merge)
+    yield from _merge("defaults", plan.defaults)
     yield from text_rules.title("merge_into", plan.merge_into)
     yield from checks("merge_checks", plan.merge_checks.checks)
     if plan.merge_checks.HasField("timeout"):
@@ -101,7 +101,7 @@ def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[V
     for index, glob in enumerate(epic.touches):
         yield from text_rules.inside_worktree(f"{path}.touches[{index}]", glob)
     yield from _on_failure(f"{path}.on_failure", epic.on_failure)
-    yield from _merge(f"{path}.merge", epic.merge)
+    yield from _merge(path, epic)
     yield from permission_rules.violations(f"{path}.permissions", epic.permissions)
     yield from _budget(f"{path}.budget_usd", epic)
     if not epic.tasks:
@@ -188,9 +188,11 @@ def _on_failure(path: str, value: "pb.OnFailure.ValueType") -> Iterator[Violatio
         yield Violation(path, f"{value} is unknown; use continue, stop_epic or stop_run")
 
 
-def _merge(path: str, value: "pb.MergePolicy.ValueType") -> Iterator[Violation]:
-    if value not in pb.MergePolicy.values():
-        yield Violation(path, f"{value} is unknown; use auto, manual or off")
+def _merge(path: str, part: pb.TaskDefaults | pb.PlanEpic) -> Iterator[Violation]:
+    if part.merge not in pb.MergePolicy.values():
+        yield Violation(f"{path}.merge", f"{part.merge} is unknown; use auto, manual or off")
+    if part.on_conflict not in pb.OnConflict.values():
+        yield Violation(f"{path}.on_conflict", f"{part.on_conflict} is unknown; use wait or agent")
 
 
 def _never_merged(plan: pb.Plan) -> Iterator[Violation]:

@@ -66,6 +66,8 @@ class _MergeStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStage
     """Ended, and its branch will not be merged."""
     MERGE_STAGE_AWAITING: _MergeStage.ValueType  # 7
     """The operator has to merge or drop it."""
+    MERGE_STAGE_RESOLVING: _MergeStage.ValueType  # 8
+    """An agent resolves what it conflicts over."""
 
 class MergeStage(_MergeStage, metaclass=_MergeStageEnumTypeWrapper):
     """How far a branch has come on its way into its target."""
@@ -84,6 +86,8 @@ MERGE_STAGE_UNMERGED: MergeStage.ValueType  # 6
 """Ended, and its branch will not be merged."""
 MERGE_STAGE_AWAITING: MergeStage.ValueType  # 7
 """The operator has to merge or drop it."""
+MERGE_STAGE_RESOLVING: MergeStage.ValueType  # 8
+"""An agent resolves what it conflicts over."""
 Global___MergeStage: _TypeAlias = MergeStage  # noqa: Y015
 
 @_typing.final

@@ -57,6 +57,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
     (moved, replaced, another branch checked out). Metadata: path.
     """
+    ERROR_REASON_MARKERS_LEFT: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
+    it. Metadata: files.
+    """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
@@ -130,6 +134,10 @@ ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 38
 ERROR_REASON_WORKTREE_DAMAGED: ErrorReason.ValueType  # 39
 """FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
 (moved, replaced, another branch checked out). Metadata: path.
+"""
+ERROR_REASON_MARKERS_LEFT: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
+it. Metadata: files.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

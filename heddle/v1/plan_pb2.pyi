@@ -69,6 +69,38 @@ MERGE_POLICY_OFF: MergePolicy.ValueType  # 3
 """Never: its work stays on its branch."""
 Global___MergePolicy: _TypeAlias = MergePolicy  # noqa: Y015
 
+class _OnConflict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnConflictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnConflict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_CONFLICT_UNSPECIFIED: _OnConflict.ValueType  # 0
+    """The plan's default, and without one WAIT."""
+    ON_CONFLICT_WAIT: _OnConflict.ValueType  # 1
+    """The epic ends as conflicted; the operator resolves it, has an agent do so, or
+    drops it.
+    """
+    ON_CONFLICT_AGENT: _OnConflict.ValueType  # 2
+    """A task is added to the epic in which the agent of its last task resolves it, at
+    most twice; then as WAIT.
+    """
+
+class OnConflict(_OnConflict, metaclass=_OnConflictEnumTypeWrapper):
+    """What follows when an epic's merge conflicts, or checks fail on the merged tree."""
+
+ON_CONFLICT_UNSPECIFIED: OnConflict.ValueType  # 0
+"""The plan's default, and without one WAIT."""
+ON_CONFLICT_WAIT: OnConflict.ValueType  # 1
+"""The epic ends as conflicted; the operator resolves it, has an agent do so, or
+drops it.
+"""
+ON_CONFLICT_AGENT: OnConflict.ValueType  # 2
+"""A task is added to the epic in which the agent of its last task resolves it, at
+most twice; then as WAIT.
+"""
+Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
+
 class _MergeStyle:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -232,6 +264,7 @@ class TaskDefaults(_message.Message):
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
@@ -244,6 +277,8 @@ class TaskDefaults(_message.Message):
     """Of the agent, in one session. Absent: no limit."""
     merge: Global___MergePolicy.ValueType
     """Absent: AUTO."""
+    on_conflict: Global___OnConflict.ValueType
+    """Absent: WAIT."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -277,10 +312,11 @@ class TaskDefaults(_message.Message):
         max_turns: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
+        on_conflict: Global___OnConflict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -352,6 +388,7 @@ class PlanEpic(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the plan, in any case. Letters, digits, "-" and "_";
     at most 63 characters, the first a letter or digit.
@@ -365,6 +402,7 @@ class PlanEpic(_message.Message):
     """What all of its tasks may cost together. Absent: no limit but the run's."""
     merge: Global___MergePolicy.ValueType
     """What becomes of its branch. No epic may depend on one whose merge is OFF."""
+    on_conflict: Global___OnConflict.ValueType
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys of the epics that must be merged before this one starts."""
@@ -394,10 +432,11 @@ class PlanEpic(_message.Message):
         permissions: Global___Permissions | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
+        on_conflict: Global___OnConflict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "permissions", b"permissions", "priority", b"priority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_priority", b"_priority", "budget_usd_micros", b"budget_usd_micros", "depends_on", b"depends_on", "key", b"key", "merge", b"merge", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "priority", b"priority", "tasks", b"tasks", "title", b"title", "touches", b"touches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -618,6 +618,56 @@ class RetryMergeResponse(_message.Message):
 Global___RetryMergeResponse: _TypeAlias = RetryMergeResponse  # noqa: Y015
 
 @_typing.final
+class ResolveConflictRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The epic's."""
+    request_id: _builtins.str
+    actor: _builtins.str
+    agent: _builtins.str
+    """Absent: that of the epic's last task."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        agent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveConflictRequest: _TypeAlias = ResolveConflictRequest  # noqa: Y015
+
+@_typing.final
+class ResolveConflictResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def epic(self) -> _epic_pb2.Epic: ...
+    def __init__(
+        self,
+        *,
+        epic: _epic_pb2.Epic | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveConflictResponse: _TypeAlias = ResolveConflictResponse  # noqa: Y015
+
+@_typing.final
 class DropEpicRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -104,6 +104,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
                 _registered_method=True)
+        self.ResolveConflict = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ResolveConflict',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
+                _registered_method=True)
         self.DropEpic = channel.unary_unary(
                 '/heddle.v1.SchedulerService/DropEpic',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.DropEpicRequest.SerializeToString,
@@ -339,6 +344,25 @@ class SchedulerServiceServicer:
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
         conflicted nor failed; or its run is being cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveConflict(self, request, context):
+        """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
+        agent resolves that: its worktree begins with the merge of both sides, conflict
+        markers and all; the task is accepted if no marker is left and the checks pass,
+        and its commit has both sides as parents. Then the epic is merged again. Where
+        epic or run had ended, they go on. Idempotent by request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+        being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+        agent; the message says which it can.
+        - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent resolves nothing; name
+        another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -625,6 +649,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RetryMerge,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.SerializeToString,
+            ),
+            'ResolveConflict': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveConflict,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.SerializeToString,
             ),
             'DropEpic': grpc.unary_unary_rpc_method_handler(
                     servicer.DropEpic,
@@ -1039,6 +1068,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RetryMerge',
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveConflict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ResolveConflict',
+            heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictResponse.FromString,
             options,
             channel_credentials,
             insecure,

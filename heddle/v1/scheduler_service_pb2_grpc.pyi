@@ -122,6 +122,21 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
       conflicted nor failed; or its run is being cancelled.
     """
+    ResolveConflict: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveConflictRequest, _scheduler_service_pb2.ResolveConflictResponse]
+    """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
+    agent resolves that: its worktree begins with the merge of both sides, conflict
+    markers and all; the task is accepted if no marker is left and the checks pass,
+    and its commit has both sides as parents. Then the epic is merged again. Where
+    epic or run had ended, they go on. Idempotent by request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+      being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+      agent; the message says which it can.
+    - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent resolves nothing; name
+      another.
+    """
     DropEpic: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
     failed. Its branch stays, and its run can succeed without it; epics that
@@ -358,6 +373,21 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
       conflicted nor failed; or its run is being cancelled.
+    """
+    ResolveConflict: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveConflictRequest, _scheduler_service_pb2.ResolveConflictResponse]  # type: ignore[assignment]
+    """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
+    agent resolves that: its worktree begins with the merge of both sides, conflict
+    markers and all; the task is accepted if no marker is left and the checks pass,
+    and its commit has both sides as parents. Then the epic is merged again. Where
+    epic or run had ended, they go on. Idempotent by request_id.
+
+    - NOT_FOUND: no such epic.
+    - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+      being cancelled.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+      agent; the message says which it can.
+    - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent resolves nothing; name
+      another.
     """
     DropEpic: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropEpicRequest, _scheduler_service_pb2.DropEpicResponse]  # type: ignore[assignment]
     """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
@@ -658,6 +688,27 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
           conflicted nor failed; or its run is being cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveConflict(
+        self,
+        request: _scheduler_service_pb2.ResolveConflictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ResolveConflictResponse, _abc.Awaitable[_scheduler_service_pb2.ResolveConflictResponse]]:
+        """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
+        agent resolves that: its worktree begins with the merge of both sides, conflict
+        markers and all; the task is accepted if no marker is left and the checks pass,
+        and its commit has both sides as parents. Then the epic is merged again. Where
+        epic or run had ended, they go on. Idempotent by request_id.
+
+        - NOT_FOUND: no such epic.
+        - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
+          being cancelled.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
+          agent; the message says which it can.
+        - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent resolves nothing; name
+          another.
         """
 
     @_abc_1.abstractmethod

@@ -208,6 +208,7 @@ class EnsureWorktreeRequest(_message.Message):
     BASE_COMMIT_FIELD_NUMBER: _builtins.int
     CONTINUE_ATTEMPT_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
+    MERGE_REVISION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -216,6 +217,11 @@ class EnsureWorktreeRequest(_message.Message):
     """Where a new epic branch starts. Ignored if the branch is there."""
     continue_attempt: _builtins.str
     """An earlier attempt of the same task that this one goes on with. Absent: none."""
+    merge_revision: _builtins.str
+    """A revision that the attempt is to merge into the epic: the worktree then holds
+    the merge of both, with conflict markers, instead of the last accepted commit.
+    Absent: none.
+    """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
         """As InspectProject returned it when the run was created. Absent: the project has
@@ -231,10 +237,11 @@ class EnsureWorktreeRequest(_message.Message):
         base_commit: _builtins.str = ...,
         continue_attempt: _builtins.str = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
+        merge_revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,14 +315,17 @@ class CommitTaskResponse(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     DIFF_STAT_FIELD_NUMBER: _builtins.int
     PUSH_ERROR_FIELD_NUMBER: _builtins.int
+    MERGED_COMMIT_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     push_error: _builtins.str
     """Why the branch could not be pushed to the project's remote. Absent: it was, or
     there is none. The next push of the run tries it again.
     """
+    merged_commit: _builtins.str
+    """What the attempt merged into the epic: the commit's second parent. Absent: none."""
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
-        """Against its parent."""
+        """Against its first parent."""
 
     def __init__(
         self,
@@ -323,10 +333,11 @@ class CommitTaskResponse(_message.Message):
         commit: _builtins.str = ...,
         diff_stat: _event_pb2.DiffStat | None = ...,
         push_error: _builtins.str = ...,
+        merged_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "push_error", b"push_error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "merged_commit", b"merged_commit", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

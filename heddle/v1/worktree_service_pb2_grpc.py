@@ -155,6 +155,7 @@ class WorktreeServiceServicer:
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
+        - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,6 +75,7 @@ class WorktreeServiceStub:
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
+    - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -175,6 +176,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
+    - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -290,6 +292,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
+        - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
         """
 
     @_abc_1.abstractmethod

@@ -76,6 +76,7 @@ _TASKS = (
         attempts.c.share_micros,
         attempts.c.cost_micros,
         attempts.c.turn_micros,
+        tasks.c.resolves,
     )
     .outerjoin(
         attempts,
@@ -234,7 +235,7 @@ def _run(
 
 
 def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
-    depends_on, merge = _planned(row.spec)
+    depends_on, merge, on_conflict = _planned(row.spec)
     return EpicView(
         name=EpicName(row.run, row.epic),
         state=row.state,
@@ -246,6 +247,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         merged=row.merge_state == MergeState.MERGED,
         merging=row.merge_state == MergeState.MERGING,
         merge=merge,
+        on_conflict=on_conflict,
         merge_wanted=row.merge_wanted,
         conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
         budget=row.budget_micros,
@@ -254,10 +256,19 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _planned(spec: bytes) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType"]:
-    """Returns what an epic depends on, and when it is merged; those from before there was a choice are at once."""
+def _planned(
+    spec: bytes,
+) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType"]:
+    """Returns what an epic depends on, when it is merged, and what follows a conflict.
+
+    Of one from before there was a choice: what was done then.
+    """
     epic = pb.PlanEpic.FromString(spec)
-    return tuple(epic.depends_on), epic.merge or pb.MERGE_POLICY_AUTO
+    return (
+        tuple(epic.depends_on),
+        epic.merge or pb.MERGE_POLICY_AUTO,
+        epic.on_conflict or pb.ON_CONFLICT_WAIT,
+    )
 
 
 # From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost, whether
@@ -275,15 +286,17 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         share,
         cost,
         turn,
+        resolves,
         spent,
         held,
         wait,
     ) = rest
     name = TaskName(run, epic, task)
+    unresolved = resolves and state == pb.TASK_STATE_FAILED
     live = started_at is not None and ended_at is None
     return TaskView(
         name=name,
-        state=state,
+        state=pb.TASK_STATE_SKIPPED if unresolved else state,
         attempts=attempt_count,
         estimate=estimate,
         live_attempt=name.attempt(attempt_count) if live else None,
@@ -292,7 +305,8 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         parkable=live and wait.parkable,
         overdue=wait.overdue,
         resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
-        waived=bool(skipped_by),
+        waived=bool(skipped_by) or unresolved,
+        resolves=resolves,
         held=held,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
         budget=budget,

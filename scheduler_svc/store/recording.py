@@ -89,6 +89,8 @@ class Assignment:
     continue_attempt: str = ""
     # What the operator has answered to it.
     answers: Sequence[pb.ApprovalAnswer] = ()
+    # The branch that it merges into its epic's, to resolve a conflict. Empty: none.
+    merges: str = ""
 
 
 def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
@@ -112,6 +114,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
         stop_reason=row.stop_reason,
         budget=row.share_micros,
+        merges=attempt.parent.parent.parent.branch if row.resolves else "",
         **_goes_on(connection, attempt, spec.agent),
     )
 
@@ -282,7 +285,11 @@ def accept(
     _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, record=record, now=now)
     task = {"state": pb.TASK_STATE_ACCEPTED, "reason": "", "commit_id": committed.commit}
     connection.execute(UPDATE_TASK, of(attempt.parent) | task)
-    connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"head_commit": committed.commit})
+    epic = {"head_commit": committed.commit}
+    if committed.merged_commit:
+        # What it merged in is not the epic's own work.
+        epic["start_commit"] = committed.merged_commit
+    connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | epic)
     accepted = pb.TaskAccepted(commit=committed.commit, diff_stat=committed.diff_stat)
     events = [event(attempt, "scheduler", task_accepted=accepted)]
     if committed.push_error:

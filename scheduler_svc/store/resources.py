@@ -192,6 +192,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         merge=spec.merge or pb.MERGE_POLICY_AUTO,
         slot=lease.slot,
         ports=lease.ports,
+        on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
     )
 
 

@@ -46,6 +46,7 @@ ASSIGNMENT: Final = sa.select(
     epics.c.lease,
     epics.c.set_up,
     tasks.c.spec,
+    tasks.c.resolves,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,

@@ -111,6 +111,8 @@ tasks = sa.Table(
     sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
     # The operator who did, while it is skipped. Empty: none did; a skipped task then misses in its epic.
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
+    # True: it merges the run's branch into the epic's, to resolve a conflict.
+    sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
     _key("run", "epic", parent="epics"),
 )

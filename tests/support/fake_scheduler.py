@@ -105,6 +105,12 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RetryMergeResponse(epic=pb.Epic(name=request.name))
 
+    async def ResolveConflict(
+        self, request: pb.ResolveConflictRequest, context: Any
+    ) -> pb.ResolveConflictResponse:
+        self._note(request)
+        return pb.ResolveConflictResponse(epic=pb.Epic(name=request.name))
+
     async def DropEpic(self, request: pb.DropEpicRequest, context: Any) -> pb.DropEpicResponse:
         self._note(request)
         return pb.DropEpicResponse(epic=pb.Epic(name=request.name))

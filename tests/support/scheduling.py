@@ -19,6 +19,7 @@ from scheduler_svc.snapshot import (
     ParkAttempt,
     PauseRun,
     ReadyEpic,
+    ResolveConflict,
     RunView,
     SkipTask,
     Snapshot,
@@ -97,7 +98,7 @@ class Board:
             done += actions
         return done
 
-    def act(self, action: Action) -> None:  # noqa: C901 (one for each kind)
+    def act(self, action: Action) -> None:  # noqa: C901, PLR0912 (one for each kind)
         """Does what the scheduler's loop would do with the database."""
         match action:
             case ReadyEpic(epic):
@@ -125,6 +126,10 @@ class Board:
                 self.change_epic(epic, state=pb.EPIC_STATE_MERGING, merging=True)
             case AwaitMerge(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_AWAITING_MERGE)
+            case ResolveConflict(name):
+                view = self.epic(name)
+                task = a_task(f"resolve-{len(view.tasks)}", epic=name.epic, resolves=True)
+                self.change_epic(name, tasks=(*view.tasks, task), conflict="", state=pb.EPIC_STATE_RUNNING)
             case FinishEpic(epic, state):
                 self.change_epic(epic, state=state)
             case MergeRun(run):

@@ -13,6 +13,7 @@ from scheduler_svc.snapshot import (
     FinishRun,
     MergeEpic,
     MergeRun,
+    ResolveConflict,
     SkipTask,
     Snapshot,
     StartTask,
@@ -334,3 +335,21 @@ def test_a_conflicted_epic_ends_and_a_dropped_one_is_no_failure() -> None:
     dependent = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
     [skip, *_] = decide(a_snapshot(a_run(dropped, dependent)))
     assert isinstance(skip, SkipTask)
+
+
+def test_agents_get_two_tasks_to_resolve_a_conflict() -> None:
+    """on_conflict agent: a task each time that the merge conflicts; then it is the operator's. A failed one is no failure of the epic."""
+    epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, on_conflict=pb.ON_CONFLICT_AGENT)
+    board = Board(a_snapshot(a_run(epic)))
+    board.settle()
+    for end in (ACCEPTED, SKIPPED):
+        board.end_merge(epic.name, merged=False)
+        assert decide(board.snapshot) == [ResolveConflict(epic.name)]
+        board.settle()
+        (live,) = board.live()
+        board.end_attempt(live.name, end)
+        board.change_task(live.name, waived=end == SKIPPED)
+        assert decide(board.snapshot) == [MergeEpic(epic.name)]
+        board.settle()
+    board.end_merge(epic.name, merged=False)
+    assert decide(board.snapshot) == [FinishEpic(epic.name, pb.EPIC_STATE_CONFLICTED, "1 file conflicts")]

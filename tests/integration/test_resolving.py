@@ -1,0 +1,86 @@
+"""An agent resolves what two epics conflict over, on real git."""
+
+from pathlib import Path
+
+from heddle import pb
+from heddle.client import HeddleClient
+from tests.integration.test_conflict import finished
+from tests.support.fleet import running_fleet
+from tests.support.repositories import git, make_repository
+
+# Paints in its own task. Asked to resolve, it leaves the markers once, and then takes both colours.
+PAINTER = r"""
+case $HEDDLE_TASK/${HEDDLE_ATTEMPT##*/} in
+  paint/*) echo "color = $HEDDLE_EPIC" > app.conf; echo $HEDDLE_EPIC > $HEDDLE_EPIC.txt ;;
+  */1) grep -q '^<<<<<<<' app.conf && test -e one.txt -a -e two.txt && git status --short ;;
+  *) sed -i '/^[<=>]\{7\}/d' app.conf ;;
+esac
+"""
+
+
+def a_plan(on_conflict: "pb.OnConflict.ValueType") -> pb.Plan:
+    agent = f"command:{PAINTER.strip()}"
+    return pb.Plan(
+        name="Paint",
+        defaults=pb.TaskDefaults(agent=agent, retries=1, on_conflict=on_conflict),
+        epics=[
+            pb.PlanEpic(key=key, tasks=[pb.PlanTask(key="paint", prompt="Paint")]) for key in ("one", "two")
+        ],
+    )
+
+
+def check_resolved(repository: Path, run: pb.Run, epic: pb.Epic, target_before: str) -> None:
+    """The epic's last commit has both sides as parents; both sides' lines are in the target."""
+    accepted = git(repository, "rev-parse", epic.branch)
+    assert epic.head_commit == accepted
+    first, second = git(repository, "show", "-s", "--format=%P", accepted).split()
+    assert git(repository, "show", f"{first}:app.conf") == f"color = {epic.key}"
+    assert second == target_before
+    lines = set(git(repository, "show", f"{run.branch}:app.conf").splitlines())
+    assert lines == {"color = one", "color = two"}
+
+
+async def test_an_agent_resolves_a_conflict(tmp_path: Path) -> None:
+    """With on_conflict agent the epic gets a task; markers that are left fail its first attempt; the second is merged."""
+    repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+        request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_AGENT), project=str(repository))
+        run = await client.create_run(request)
+        events = await finished(client, run.name)
+        assert (await client.get_run(run.name)).state == pb.RUN_STATE_SUCCEEDED
+        (conflict,) = (event for event in events if event.HasField("merge_conflicted"))
+        assert conflict.merge_conflicted.hunks[0].file == "app.conf"
+        epic = next(each for each in await client.list_epics(run.name) if each.key == conflict.epic)
+        (task,) = (each for each in await client.list_tasks(epic.name) if each.key == "resolve-1")
+        assert "- app.conf" in task.prompt
+        failed, accepted = await client.list_attempts(task.name)
+        assert "conflict markers are left in app.conf" in failed.reason, failed.reason
+        assert accepted.state == pb.ATTEMPT_STATE_ACCEPTED
+        check_resolved(repository, run, epic, conflict.merge_conflicted.target_commit)
+        # What it merged in is not its own work.
+        diff = (await client.get_diff(epic.name)).text
+        other = "two" if epic.key == "one" else "one"
+        assert f"{epic.key}.txt" in diff
+        assert f"{other}.txt" not in diff
+
+
+async def test_the_operator_has_an_agent_resolve_it(tmp_path: Path) -> None:
+    """An epic that waits conflicted ends its run; resolved by another agent, epic and run end well."""
+    repository = make_repository(tmp_path / "repository", {"app.conf": "color = grey\n"})
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
+        request = pb.CreateRunRequest(plan=a_plan(pb.ON_CONFLICT_WAIT), project=str(repository))
+        run = await client.create_run(request)
+        events = await finished(client, run.name)
+        (epic,) = (
+            each for each in await client.list_epics(run.name) if each.state == pb.EPIC_STATE_CONFLICTED
+        )
+        (conflict,) = (event.merge_conflicted for event in events if event.HasField("merge_conflicted"))
+        shown = await client.get_conflicts(run.name)
+        assert shown.queue[0].conflict == conflict
+        mender = "command:sed -i '/^[<=>]\\{7\\}/d' app.conf"
+        await client.resolve_conflict(epic.name, agent=mender)
+        await finished(client, run.name, events[-1].sequence)
+        ended = await client.get_run(run.name)
+        assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
+        (epic,) = (each for each in await client.list_epics(run.name) if each.name == epic.name)
+        check_resolved(repository, run, epic, conflict.target_commit)
