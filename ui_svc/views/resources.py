@@ -62,6 +62,8 @@ def epic(message: pb.Epic) -> View:
         "touches": list(message.touches),
         "branch": message.branch,
         "worktree": message.worktree_path,
+        "slot": message.slot,
+        "ports": list(message.ports),
         "worker": message.worker,
         "head_commit": message.head_commit,
         "merge_commit": message.merge_commit,
