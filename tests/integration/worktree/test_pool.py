@@ -46,14 +46,14 @@ async def test_an_epic_gets_the_prepared_worktree(home: Path, project: Path) -> 
     """It is moved to its place and brought to the epic's base; another is prepared; nothing stays behind."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
-        identity = (member / "src").stat().st_ino
+        identity = member.stat().st_ino
         (project / "README.md").write_text("# Newer\n")
         (project / "src" / "more.py").write_text("more\n")
         git(project, "rm", "--quiet", "src/app.py")
         git(project, "add", "--all")
         git(project, "commit", "--quiet", "--message=Newer")
         path = await worker.ready(attempt("second"))
-        assert (path / "src").stat().st_ino == identity
+        assert path.stat().st_ino == identity
         assert git(path, "status", "--porcelain", "--branch") == "## heddle/r1/epics/second"
         assert git(path, "rev-parse", "HEAD") == git(project, "rev-parse", "main")
         assert sorted(item.name for item in path.rglob("*.*") if item.name != ".git") == [
