@@ -17,7 +17,7 @@ from typing import Final
 
 from heddle import logs
 from heddle.config import Settings
-from tests.bench import browser, makespan_table, scheduling, streaming, worktrees
+from tests.bench import browser, makespan_table, recovery, scheduling, streaming, worktrees
 from tests.bench.table import Table
 
 # Seconds; each takes about a minute at most on an idle machine, and five with HEDDLE_BENCH_FILES=50000.
@@ -26,6 +26,7 @@ BOUND: Final = 900
 SUBJECTS: Final[dict[str, Callable[[], Awaitable[Table]]]] = {
     "scheduling": scheduling.run,
     "makespan": makespan_table.run,
+    "recovery": recovery.run,
     "streaming": streaming.run,
     "worktrees": worktrees.run,
     "browser": browser.run,

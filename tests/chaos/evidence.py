@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 import sqlalchemy as sa
 
+from agent_svc.event_log import EventLog
 from heddle import pb
 from heddle.names import EpicName, RunName
 from scheduler_svc.store.engine import open_engine
 from scheduler_svc.store.events import read_events
-from scheduler_svc.store.tables import epics, runs, tasks
+from scheduler_svc.store.tables import attempts, epics, runs, tasks
 from tests.chaos.audit import Audit
 from tests.chaos.store_watch import StoreWatch
 from tests.support.repositories import git
@@ -85,6 +86,7 @@ class Records:
         with self._engine.connect() as connection, connection.begin():
             self.watch.look(connection)
             self._runs = connection.execute(sa.select(runs)).all()
+            self._attempts = connection.execute(sa.select(attempts)).all()
             self._epics = connection.execute(sa.select(epics)).all()
             self.tasks = connection.execute(sa.select(tasks)).all()
         self._engine.dispose()
@@ -102,6 +104,16 @@ class Records:
         ]:
             return [f"a watcher of {run} saw other events than were written"]
         return []
+
+    def not_in_spool(self, spool: Path) -> Iterator[str]:
+        """Yields the sessions of which more was told than their worker has."""
+        for row in self._attempts:
+            log = EventLog.view(spool / row.run / row.epic / row.task / str(row.number) / "events.log")
+            if row.session_sequence > log.last_sequence:
+                yield (
+                    f"{row.run}/{row.epic}/{row.task}/{row.number} was told to {row.session_sequence}"
+                    f" and is written to {log.last_sequence}"
+                )
 
     def _unexplained(self) -> Iterator[str]:
         for row in self._runs:

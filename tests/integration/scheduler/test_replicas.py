@@ -1,42 +1,20 @@
 """Three schedulers on one PostgreSQL, as processes, and whatever can befall the one that leads."""
 
 import asyncio
-import signal
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psycopg
 import pytest
 
 from heddle import pb
 from heddle.client import HeddleClient
-from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.postgres import Postgres, running_postgres
+from tests.support.replicas import REPLICAS, WITNESS, Replicas, running_replicas
 from tests.support.repositories import git, make_repository
 from tests.support.scheduler import eventually
 
-REPLICAS = ("one", "two", "three")
 TASKS = [f"t{number}" for number in range(12)]
-
-# Who holds the lock, as the server itself sees it: its process there, and the name of its connection.
-HOLDER = """
-    SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND granted AND objid = 1212501061
-"""
-
-# Notes for every write of the loop which replica made it, and in whose term.
-WITNESS = """
-    CREATE TABLE writers (epoch bigint, replica text);
-    CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        INSERT INTO writers SELECT epoch, current_setting('application_name') FROM leadership;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER witness AFTER INSERT OR UPDATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION witness();
-"""
 
 
 @pytest.fixture
@@ -44,83 +22,6 @@ def own_postgres() -> Iterator[Postgres]:
     """A server that a test may crash."""
     with TemporaryDirectory(prefix="heddle-pg-") as folder, running_postgres(Path(folder)) as server:
         yield server
-
-
-class Replicas:
-    """Three schedulers over one worker."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self._url = url.replace("+psycopg", "")
-        # Each has a folder of its own; the first also has the worker.
-        self.fleets = {name: Fleet(folder / name) for name in REPLICAS}
-        worker = self.fleets["one"]
-        for name, fleet in self.fleets.items():
-            separator = "&" if "?" in url else "?"
-            fleet._extra |= {
-                "HEDDLE_DATABASE_URL": f"{url}{separator}application_name={name}",
-                "HEDDLE_WORKERS": f"local={worker.worktree}+{worker.agent}",
-                "HEDDLE_SANDBOX_WRITABLE": str(folder),
-            }
-
-    def query(self, statement: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
-
-    def holders(self) -> list[str]:
-        """Returns who leads; none while the server is away."""
-        try:
-            return [str(name) for _, name in self.query(HOLDER)]
-        except psycopg.OperationalError:
-            return []
-
-    async def leader(self) -> str:
-        await eventually(lambda: len(self.holders()) == 1)
-        (name,) = self.holders()
-        return name
-
-    async def fails_over(self, blow: Callable[[str], None]) -> str:
-        """Deals the leader a blow; returns its name once the lock was taken anew, and prints how long that took."""
-        leader = await self.leader()
-        term = self._epoch()
-        begun = time.monotonic()
-        blow(leader)
-        await eventually(lambda: self._epoch() > term and bool(self.holders()))
-        print(
-            f"{blow.__name__} of {leader}: {self.holders()[0]} leads after {time.monotonic() - begun:.1f} s"
-        )
-        return leader
-
-    def _epoch(self) -> int:
-        ((epoch,),) = self.query("SELECT epoch FROM leadership")
-        return int(str(epoch))
-
-    def kill(self, name: str) -> None:
-        self.fleets[name].kill("scheduler_svc")
-
-    def freeze(self, name: str) -> None:
-        self.fleets[name]._processes["scheduler_svc"].send_signal(signal.SIGSTOP)
-
-    def thaw(self, name: str) -> None:
-        self.fleets[name]._processes["scheduler_svc"].send_signal(signal.SIGCONT)
-
-    def cut(self, _name: str) -> None:
-        """Ends the connection that holds the lock."""
-        ((pid, _),) = self.query(HOLDER)
-        self.query(f"SELECT pg_terminate_backend({pid})")
-
-
-@asynccontextmanager
-async def running_replicas(folder: Path, server: Postgres) -> AsyncIterator[Replicas]:
-    replicas = Replicas(folder, server.new_database("replicas"))
-    first, *others = replicas.fleets.values()
-    try:
-        await first.start(*GRPC_SERVICES)
-        await asyncio.gather(*(other.start("scheduler_svc") for other in others))
-        yield replicas
-    finally:
-        for fleet in replicas.fleets.values():
-            fleet.stop()
 
 
 def plan_of(agent: str, *tasks: str) -> pb.Plan:
@@ -139,7 +40,7 @@ async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postg
     repository = make_repository(tmp_path / "repository")
     (played := tmp_path / "played").mkdir()
     agent = f'command:echo run >> "{played}/$HEDDLE_TASK"; echo x > $HEDDLE_TASK.txt; sleep 1'
-    async with running_replicas(tmp_path, own_postgres) as replicas:
+    async with running_replicas(Replicas(tmp_path, own_postgres.new_database("replicas"))) as replicas:
         replicas.query(WITNESS)
         # Asked of one that is not killed first, so that the watch has something to come back to as well.
         followers = [name for name in REPLICAS if name != await replicas.leader()]
@@ -158,7 +59,7 @@ async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postg
             async with asyncio.timeout(180):
                 events = await following
             ended = await client.get_run(run)
-        writers = replicas.query("SELECT epoch, count(DISTINCT replica) FROM writers GROUP BY epoch")
+        writers = replicas.writers()
 
     assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
@@ -167,7 +68,7 @@ async def test_whatever_befalls_the_leader_another_one_leads(own_postgres: Postg
     log = git(repository, "log", "--first-parent", "--reverse", "--format=%s", f"main..{branch}")
     assert log.split("\n") == TASKS
     assert len(writers) >= 3
-    assert {count for _, count in writers} == {1}
+    assert set(writers.values()) == {1}
 
 
 @pytest.mark.timeout(180)
@@ -180,7 +81,7 @@ async def test_agents_go_on_while_the_database_is_away(own_postgres: Postgres, t
         f'command:echo begun >> "{played}/$HEDDLE_TASK"; while ! test -e {go}; do sleep 0.1; done;'
         f' echo while away; echo x > $HEDDLE_TASK.txt; echo ended >> "{played}/$HEDDLE_TASK"'
     )
-    async with running_replicas(tmp_path, own_postgres) as replicas:
+    async with running_replicas(Replicas(tmp_path, own_postgres.new_database("replicas"))) as replicas:
         leader = replicas.fleets[await replicas.leader()]
         async with HeddleClient(leader.scheduler, patience=120) as client:
             request = pb.CreateRunRequest(plan=plan_of(agent, "t0", "t1"), project=str(repository))
