@@ -74,7 +74,7 @@ bench: $(BENCH_STAMP) ## Measure speed beside the alternatives; prints ratios
 
 .PHONY: chaos
 chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chaos SEED=1 MINUTES=10
-	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2)
+	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
 
 .PHONY: screenshots
 screenshots: $(TEST_STAMP) ## Take pictures of every view in its states: make screenshots ONLY=board

@@ -28,13 +28,19 @@ _REMOVE_TIMEOUT: Final = 120.0
 # Worktrees that are torn down at the same time.
 _AT_ONCE: Final = 4
 
+# An epic that began and has no worktree that is known: its worker may have made one and not told. Nothing marks
+# one that is clean: each leader asks its worker again, which is rare and cheap.
+_MAY_HAVE_WORKTREE: Final = sa.or_(
+    epics.c.worktree_path != "", sa.and_(epics.c.started_at.is_not(None), epics.c.start_commit == "")
+)
+
 
 def left_behind(connection: sa.Connection) -> list[RunName]:
-    """Returns the ended runs that still have worktrees."""
+    """Returns the ended runs that may still have worktrees."""
     chosen = (
         sa.select(runs.c.run)
         .join(epics, epics.c.run == runs.c.run)
-        .where(runs.c.ended_at.is_not(None), epics.c.worktree_path != "")
+        .where(runs.c.ended_at.is_not(None), _MAY_HAVE_WORKTREE)
         .distinct()
     )
     return [RunName(run) for run in connection.execute(chosen).scalars()]
@@ -73,8 +79,6 @@ async def _clean(lead: Lead, run: RunName, epic: Any, at_once: asyncio.Semaphore
 
 
 def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[Any]]:
-    # An epic that began and has no worktree that is known: its worker may have made one and not told.
-    unknown = sa.and_(epics.c.started_at.is_not(None), epics.c.start_commit == "")
     chosen = (
         sa.select(
             runs.c.project,
@@ -85,7 +89,7 @@ def _with_worktree(connection: sa.Connection, run: RunName) -> list[sa.Row[Any]]
             epics.c.lease,
         )
         .join(epics, epics.c.run == runs.c.run)
-        .where(runs.c.run == run.run, sa.or_(epics.c.worktree_path != "", unknown))
+        .where(runs.c.run == run.run, _MAY_HAVE_WORKTREE)
         .order_by(epics.c.place)
     )
     return list(connection.execute(chosen))

@@ -10,7 +10,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from heddle import pb
-from heddle.cli import output, plan_file, project_file, words
+from heddle.cli import output, plan_file, plan_simulation, project_file, words
 from heddle.cli.exit_codes import BAD_INPUT
 from heddle.cli.failure import Failure
 from heddle.cli.output import Json
@@ -60,6 +60,34 @@ def check(
         output.line("")
         for line in project_file.report(project):
             output.line(line)
+
+
+@app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    *,
+    max_parallel: Annotated[
+        str, typer.Option(metavar="N,N", help="Sessions at once; each number is a simulation of its own.")
+    ] = "4,8,16",
+    as_json: Json = False,
+) -> None:
+    """Tells how long a plan takes, and what it costs, with more sessions at once or fewer.
+
+    Tasks take as long as the plan estimates; others as long as tasks of their agent
+    took in the server's newest runs, where it can be reached. Starts nothing.
+    """
+    parallel = plan_simulation.parse_parallel(max_parallel)
+    found = plan_file.read(file)
+    learned = output.run_async(plan_simulation.learn())
+    rows = plan_simulation.simulate(found, learned, parallel)
+    in_seconds = plan_simulation.knows_lengths(found, learned)
+    if as_json:
+        for row in rows:
+            output.line(json.dumps({**row, "in_seconds": in_seconds}))
+        return
+    output.out.print(plan_simulation.table(rows, in_seconds=in_seconds))
+    if not in_seconds:
+        output.line("(no task has an estimate and none was learned, so lengths are counted in tasks)")
 
 
 def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:

@@ -19,8 +19,9 @@ from heddle import pb
 from heddle.names import EpicName, TaskName
 from heddle.plan import graph
 from scheduler_svc import policy
+from scheduler_svc.board import Board
 from scheduler_svc.snapshot import EpicView, MergeEpic, StartTask
-from tests.support.scheduling import RUN, Board, a_run, a_snapshot, a_task, an_epic
+from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 SEED = 7
 SLOTS = (4, 8, 16, 32, 64)

@@ -4,8 +4,10 @@ python -m tests.chaos.mutants DEFECT[,DEFECT] SERVICE
 """
 
 import os
+import random
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +33,18 @@ def power_seam() -> None:
             journal.write(f"{os.fstat(file).st_size} {Path(f'/proc/self/fd/{file}').readlink()}\n")
 
     os.fsync = noted  # type: ignore[assignment]  # fsync takes more than we give it
+
+
+def slow_disk() -> None:
+    """No defect: now and then a sync takes long."""
+    real = os.fsync
+
+    def slowly(file: int) -> None:
+        if random.random() < 0.05:
+            time.sleep(random.uniform(0.1, 0.5))
+        real(file)
+
+    os.fsync = slowly  # type: ignore[assignment]  # fsync takes more than we give it
 
 
 def no_spool_sync() -> None:
@@ -66,7 +80,8 @@ def lose_power(home: Path) -> None:
 
 
 DEFECTS: Final[dict[str, Callable[[], None]]] = {
-    each.__name__: each for each in (no_epoch_check, power_seam, no_spool_sync, kill_only_the_agent)
+    each.__name__: each
+    for each in (no_epoch_check, power_seam, slow_disk, no_spool_sync, kill_only_the_agent)
 }
 
 

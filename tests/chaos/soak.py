@@ -3,7 +3,10 @@
 It stops by itself, and touches no process that it did not start. The seed decides
 what is killed, and how long after the one before; the moment itself is the machine's.
 
-python -m tests.chaos.soak [--seed SEED] [--minutes MINUTES]
+The agents' service has a slow disk. With --postgres the database is a server of its own, which ends in
+immediate mode now and then.
+
+python -m tests.chaos.soak [--seed SEED] [--minutes MINUTES] [--postgres]
 """
 
 import argparse
@@ -14,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,6 +28,8 @@ from heddle.errors import HeddleError
 from heddle.names import RunName
 from tests.chaos import evidence
 from tests.support.fleet import GRPC_SERVICES, Fleet
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.proxy import Proxy
 from tests.support.repositories import make_repository
 
 # Runs at once.
@@ -52,13 +57,16 @@ class Figures:
     events: int = 0
     kills: int = 0
     freezes: int = 0
+    cuts: int = 0
+    crashes: int = 0
     violations: list[str] = field(default_factory=list)
 
 
 class Soak:
     """One fleet, its runs and who kills it, below one folder."""
 
-    def __init__(self, folder: Path, seed: int, seconds: float) -> None:
+    def __init__(self, folder: Path, seed: int, seconds: float, server: Postgres | None = None) -> None:
+        self._server = server
         self._seed = seed
         self._random = random.Random(seed)
         self._end = time.monotonic() + seconds
@@ -77,11 +85,29 @@ class Soak:
                 "HEDDLE_SANDBOX_WRITABLE": str(self._journal),
             },
         )
+        self._fleet._extra["PYTHONPATH"] = str(Path(__file__).parents[2])
+        slow = [sys.executable, "-m", "tests.chaos.mutants", "slow_disk", "agent_svc"]
+        self._fleet.commands["agent_svc"] = slow
+        self._url = f"sqlite:///{self._home / 'heddle.db'}"
+        if server:
+            self._url = self._fleet._extra["HEDDLE_DATABASE_URL"] = server.new_database("soak")
+        self._ways: list[Proxy] = []
+        self._starting: dict[str, asyncio.Task[None]] = {}
         self._watched: dict[str, list[pb.Event]] = {}
         self._figures = Figures()
 
     async def run(self) -> Figures:
         """Returns when everything is at rest and was looked at."""
+        async with AsyncExitStack() as stack:
+            ends = (self._fleet.worktree, self._fleet.agent)
+            self._ways = [await stack.enter_async_context(Proxy.to(end)) for end in ends]
+            addresses = "+".join(way.address for way in self._ways)
+            self._fleet._extra["HEDDLE_WORKERS"] = f"local={addresses}"
+            await self._run()
+        self._judge()
+        return self._figures
+
+    async def _run(self) -> None:
         figures = self._figures
         try:
             await self._fleet.start(*GRPC_SERVICES)
@@ -100,15 +126,27 @@ class Soak:
                     await asyncio.gather(*working, return_exceptions=True)
         finally:
             self._fleet.stop()
-        self._judge()
-        return figures
 
     async def _disturb(self) -> None:
         """Kills and freezes services, one at a time, until the time is over."""
         while time.monotonic() < self._end:
-            await asyncio.sleep(self._random.uniform(0.1, 1.5))
+            await asyncio.sleep(self._random.uniform(0.1, 1))
             service = self._random.choice(GRPC_SERVICES)
-            if self._random.random() < 0.2:
+            # Others may die while one starts.
+            if starting := self._starting.pop(service, None):
+                await starting
+            what = self._random.random()
+            if what > 0.9:
+                self._figures.cuts += 1
+                self._random.choice(self._ways).drop()
+                continue
+            if what > 0.85 and self._server:
+                self._figures.crashes += 1
+                self._server.crash()
+                await asyncio.sleep(self._random.uniform(0, 2))
+                self._server.restart()
+                continue
+            if what < 0.2:
                 self._figures.freezes += 1
                 process = self._fleet._processes[service]
                 process.send_signal(signal.SIGSTOP)
@@ -118,7 +156,8 @@ class Soak:
             self._figures.kills += 1
             self._fleet.kill(service)
             await asyncio.sleep(self._random.choice([0, 0, 0.5]))
-            await self._start(service)
+            self._starting[service] = asyncio.create_task(self._start(service))
+        await asyncio.gather(*self._starting.values())
 
     async def _start(self, service: str) -> None:
         """Starts a service as `heddle up` does: once more where it cannot start yet."""
@@ -191,7 +230,7 @@ class Soak:
 
     def _judge(self) -> None:
         figures = self._figures
-        records = evidence.Records(f"sqlite:///{self._home / 'heddle.db'}")
+        records = evidence.Records(self._url)
         wrong = [*records.violations(self._repository)]
         for run, events in self._watched.items():
             wrong += records.watched(run, events)
@@ -206,11 +245,16 @@ class Soak:
         figures.accepted = sum(row.state == pb.TASK_STATE_ACCEPTED for row in records.tasks)
 
 
-async def soak(seed: int, seconds: float) -> Figures:
+async def soak(seed: int, seconds: float, *, postgres: bool = False) -> Figures:
     """Runs a soak; where a promise was broken its folder, with every log, is kept and named."""
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-soak-"))
-    figures = await Soak(folder, seed, seconds).run()
+    if postgres:
+        # The server's own user must be able to enter its folder.
+        with tempfile.TemporaryDirectory(prefix="heddle-pg-") as data, running_postgres(Path(data)) as server:
+            figures = await Soak(folder, seed, seconds, server).run()
+    else:
+        figures = await Soak(folder, seed, seconds).run()
     if figures.violations:
         figures.violations.append(f"logs and database are kept in {folder}")
     else:
@@ -222,11 +266,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kills services at random and looks for broken promises.")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--postgres", action="store_true")
     options = parser.parse_args()
-    print(f"make chaos SEED={options.seed} MINUTES={options.minutes:g}", flush=True)
-    figures = asyncio.run(soak(options.seed, options.minutes * 60))
-    for name, value in asdict(figures).items():
-        print(f"{name:12} {len(value) if name == 'violations' else value}")
+    database = " POSTGRES=1" if options.postgres else ""
+    print(f"make chaos SEED={options.seed} MINUTES={options.minutes:g}{database}", flush=True)
+    figures = asyncio.run(soak(options.seed, options.minutes * 60, postgres=options.postgres))
+    told = asdict(figures) | {"violations": len(figures.violations)}
+    # As docs/reliability.md has it.
+    for cells in (told, dict.fromkeys(told, "---"), {name: f"{value:,}" for name, value in told.items()}):
+        print(f"| {' | '.join(cells if cells is told else map(str, cells.values()))} |")
     print("\n".join(figures.violations))
     sys.exit(bool(figures.violations))
 

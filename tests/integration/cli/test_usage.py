@@ -182,3 +182,18 @@ async def test_terminal_gets_colours_and_width() -> None:
     text = os.read(controller, 65536).decode()
     os.close(controller)
     assert "\x1b[" in text
+
+
+async def test_plan_simulate_plays_a_plan_for_each_number(tmp_path: Path) -> None:
+    """A table for people, a line of JSON for each number of sessions; a number that is none is bad usage."""
+    plan = tmp_path / "plan.yaml"
+    tasks = "tasks: [{key: t, script: [{say: hi}], estimate: 2m}]"
+    plan.write_text(f"name: Two\nepics:\n  - {{key: a, {tasks}}}\n  - {{key: b, {tasks}}}\n")
+    code, out, err = await run("plan", "simulate", str(plan), "--max-parallel", "1,2", "--json", env=NOWHERE)
+    assert code == 0, err
+    assert [json.loads(line)["makespan"] for line in out.splitlines()] == [240, 120]
+    code, out, err = await run("plan", "simulate", str(plan), env=NOWHERE)
+    assert "2m 00s" in out
+    code, out, err = await run("plan", "simulate", str(plan), "--max-parallel", "4,x", env=NOWHERE)
+    assert (code, out) == (2, "")
+    assert "--max-parallel takes numbers" in err

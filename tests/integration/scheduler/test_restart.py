@@ -123,6 +123,29 @@ async def test_stop_that_was_asked_for_survives_a_restart(tmp_path: Path) -> Non
     assert not worker.live
 
 
+async def test_worktree_of_which_nobody_was_told_is_removed(tmp_path: Path) -> None:
+    """A run that is cancelled while its worker made the worktree, and could not say so, leaves none behind."""
+    worker = FakeWorker()
+    refused = asyncio.Event()
+
+    def before(method: str, request: Any) -> None:
+        if method == "EnsureWorktree":
+            epic = request.attempt.partition("/tasks/")[0]
+            worker.worktrees[epic] = pb.Worktree(epic=epic, path="/worktree")
+            refused.set()
+            raise HeddleError(pb.ERROR_REASON_DRAINING, "its answer is lost")
+
+    worker.before = before
+    async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
+        run = await scheduler.create(make_plan({"a": ["one"]}))
+        async with asyncio.timeout(20):
+            await refused.wait()
+        await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
+        ended = await scheduler.run(run)
+    assert ended.state == pb.RUN_STATE_CANCELLED
+    assert not worker.worktrees
+
+
 async def test_two_replicas_serve_and_one_leads(database_url: str, tmp_path: Path) -> None:
     """A replica that does not lead answers and watches; when the leader goes, it goes on with the run."""
     worker = FakeWorker()

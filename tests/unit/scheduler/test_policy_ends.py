@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
+from scheduler_svc.board import Board
 from scheduler_svc.policy import MAX_LOSSES, decide, should_retry
 from scheduler_svc.snapshot import (
     AwaitMerge,
@@ -19,7 +20,7 @@ from scheduler_svc.snapshot import (
     StartTask,
     StopAttempt,
 )
-from tests.support.scheduling import RUN, Board, a_run, a_snapshot, a_task, an_epic
+from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 PENDING = pb.TASK_STATE_PENDING
 RUNNING = pb.TASK_STATE_RUNNING

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from heddle import pb
+from scheduler_svc.board import Board
 from scheduler_svc.policy import decide
 from scheduler_svc.snapshot import (
     DenyOverdue,
@@ -13,7 +14,7 @@ from scheduler_svc.snapshot import (
     SkipTask,
     StartTask,
 )
-from tests.support.scheduling import Board, a_run, a_snapshot, an_epic
+from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, WAITING = pb.TASK_STATE_PENDING, pb.TASK_STATE_WAITING
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from heddle import pb
 from heddle.names import RunName
 from scheduler_svc import policy
+from scheduler_svc.board import Board
 from scheduler_svc.snapshot import (
     EpicView,
     FinishEpic,
@@ -21,7 +22,6 @@ from scheduler_svc.snapshot import (
     TaskView,
     WorkerView,
 )
-from tests.support.scheduling import Board
 
 ENDED = {pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}
 

@@ -1,0 +1,44 @@
+"""Plans that are played in memory with the real policy."""
+
+import pytest
+
+from heddle import pb
+from scheduler_svc.simulation import play
+
+
+def plan_of(*minutes: list[int], depends_on: dict[int, int] | None = None) -> pb.Plan:
+    plan = pb.Plan(name="Simulated")
+    for number, tasks in enumerate(minutes):
+        epic = plan.epics.add(key=f"e{number}")
+        for place, each in enumerate(tasks):
+            epic.tasks.add(key=f"t{place}", prompt="Go").estimate.FromSeconds(60 * each)
+    for epic_number, other in (depends_on or {}).items():
+        plan.epics[epic_number].depends_on.append(f"e{other}")
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("max_parallel", "makespan", "busy"), [(1, 6 * 60, 1.0), (2, 3 * 60, 1.0), (4, 3 * 60, 0.5)]
+)
+def test_more_sessions_take_less_time_until_an_epic_bounds_it(
+    max_parallel: int, makespan: float, busy: float
+) -> None:
+    """Tasks of an epic follow each other, so no number of sessions makes a plan shorter than its longest epic."""
+    played = play(plan_of([1, 2], [1], [2]), max_parallel)
+    assert (played.makespan, played.busy) == (makespan, busy)
+
+
+def test_dependencies_and_merges_by_hand_are_waited_for() -> None:
+    """An epic begins once the one that it depends on is merged, also where the operator merges."""
+    plan = plan_of([2], [3], depends_on={1: 0})
+    plan.defaults.merge = pb.MERGE_POLICY_MANUAL
+    plan.merge_into = "main"
+    assert play(plan, 4).makespan == 5 * 60
+
+
+def test_without_estimates_tasks_are_counted() -> None:
+    """Where nobody knows how long a task takes, each counts one."""
+    plan = plan_of([1, 1, 1])
+    for task in plan.epics[0].tasks:
+        task.ClearField("estimate")
+    assert play(plan, 2).makespan == 3
