@@ -119,7 +119,8 @@ async def test_descendants_that_outlive_their_agent_are_found(tmp_path: Path, de
     """A child in a session of its own that an agent leaves behind is gone with it, or is named."""
     repository = make_repository(tmp_path / "repository")
     (journal := tmp_path / "journal").mkdir()
-    fleet = Fleet(tmp_path / "home", {"HEDDLE_SANDBOX_WRITABLE": str(journal)})
+    # In a sandbox they die with it, whatever their supervisor forgets.
+    fleet = Fleet(tmp_path / "home", {"HEDDLE_SANDBOX": "off"})
     plant(fleet, "agent_svc", defect)
     agent = f"command:{sys.executable} {_AGENT} {journal} 4 7 0"
     try:

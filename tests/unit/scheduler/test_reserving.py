@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
+from scheduler_svc.board import Board
 from scheduler_svc.policy import decide
 from scheduler_svc.snapshot import Action, EpicView, RunView, StartTask, StopAttempt
-from tests.support.scheduling import Board, a_run, a_snapshot, an_epic
+from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED
 
