@@ -1,5 +1,5 @@
 // How busy an agent was in the last minutes: a bar for each few seconds, the newest on the right.
-import { computed } from "vue";
+import { computed, shallowRef, watch } from "vue";
 import { now } from "./clock.js";
 
 // As the scheduler counts.
@@ -15,16 +15,21 @@ export const Sparkline = {
     <svg v-if="path" class="spark" :class="{ 'is-live': live }" :viewBox="'0 0 ' + width + ' ' + HEIGHT" :width="width" :height="HEIGHT" role="img" :aria-label="label"><title>{{ label }}</title><path :d="path" /></svg>`,
   setup(props) {
     const spanOf = (time) => Math.floor(time / 1000 / SECONDS);
-    const counts = computed(() => {
+    function counted() {
       const last = spanOf(props.last);
       // What is over stands still; what is live moves on with the clock.
       const end = props.live ? Math.max(last, spanOf(now.value)) : last;
       return Array.from({ length: BARS }, (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0);
-    });
+    }
+    // Drawn as often as the clock ticks: summaries come many times a second.
+    const shown = shallowRef(counted());
+    watch(now, () => (shown.value = counted()));
+    watch(() => props.live, () => (shown.value = counted()));
+    const hasSome = computed(() => props.counts.length > 0);
     const path = computed(() => {
-      if (!props.counts.length) return "";
-      const most = Math.max(4, ...counts.value);
-      return counts.value
+      if (!hasSome.value) return "";
+      const most = Math.max(4, ...shown.value);
+      return shown.value
         .map((count, place) => {
           // The root lets a quiet agent be seen beside a flood.
           const height = count ? Math.max(2, Math.sqrt(count / most) * HEIGHT) : 1;
@@ -33,7 +38,7 @@ export const Sparkline = {
         .join("");
     });
     const label = computed(() => {
-      const minute = counts.value.slice(-60 / SECONDS).reduce((all, count) => all + count, 0);
+      const minute = shown.value.slice(-60 / SECONDS).reduce((all, count) => all + count, 0);
       return `Activity of the last ${(BARS * SECONDS) / 60} minutes; ${minute} events in the last one`;
     });
     return { HEIGHT, label, path, width: BARS * WIDTH };
