@@ -52,19 +52,21 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
 
 
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
-    """Yields the run's epics whose merge conflicts."""
+    """Yields the run's epics that their operator has to merge: by hand as planned, or after a conflict."""
     for epic in epics:
-        if epic.state == pb.EPIC_STATE_CONFLICTED:
+        awaits = epic.state == pb.EPIC_STATE_AWAITING_MERGE
+        files = ", ".join(epic.conflict_files)
+        if awaits or epic.state == pb.EPIC_STATE_CONFLICTED:
             yield {
-                "key": f"{epic.name}:conflict:{epic.head_commit}",
-                "kind": "conflict",
+                "key": f"{epic.name}:{'merge' if awaits else 'conflict'}:{epic.head_commit}",
+                "kind": "merge" if awaits else "conflict",
                 "run": run.name,
                 "run_title": run.title,
                 "epic": epic.name,
                 "title": epic.title or epic.key,
-                "reason": f"Its merge conflicts in {', '.join(epic.conflict_files) or 'files'}.",
-                "saved": epic.branch,
-                "time": views.time(epic, "end_time"),
+                "reason": f"Its merge conflicts in {files}." if files else epic.reason,
+                "saved": "" if awaits else epic.branch,
+                "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
             }
 
 

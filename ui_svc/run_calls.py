@@ -74,6 +74,8 @@ class RunCalls:
         router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
         router.post(addresses.EPIC + ":merge")(self.retry_merge)
+        router.post(addresses.EPIC + ":resolve")(self.resolve_conflict)
+        router.post(addresses.EPIC + ":drop")(self.drop_epic)
         router.get(addresses.RUN + "/turns")(self.list_turns)
         router.get(addresses.RUN + "/conflicts")(self.get_conflicts)
         router.get("/costs")(self.list_costs)
@@ -168,6 +170,12 @@ class RunCalls:
 
     async def retry_merge(self, name: addresses.Epic) -> View:
         return views.epic(await self._client.retry_merge(str(name)))
+
+    async def resolve_conflict(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.resolve_conflict(str(name)))
+
+    async def drop_epic(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.drop_epic(str(name)))
 
     async def run_diff(self, name: addresses.Run) -> View:
         return await self._diff(name)

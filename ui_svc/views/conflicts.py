@@ -29,7 +29,18 @@ def conflicts(message: pb.GetConflictsResponse) -> View:
                 "target_branch": each.target_branch,
                 "waits_for": each.waits_for,
                 "commit": each.commit,
+                "conflict": _conflict(each.conflict) if each.HasField("conflict") else None,
             }
             for each in message.queue
         ],
+    }
+
+
+def _conflict(message: pb.MergeConflicted) -> View:
+    """Returns what keeps a branch from being merged, and how to mend it by hand."""
+    return {
+        "files": list(message.files),
+        "advice": message.advice,
+        "hunks": [{"file": each.file, "line": each.line, "text": each.text} for each in message.hunks],
+        "checks": [{"name": each.name, "output": each.output} for each in message.failed_checks],
     }

@@ -114,3 +114,11 @@ def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() 
         {"kind": "question", "time": 2, "key": "c"},
     ]
     assert [each["key"] for each in attention.oldest_first(items)] == ["c", "b", "a"]
+
+
+def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
+    """It can be merged where it stands, and nothing of it is a failure."""
+    run = pb.Run(name="runs/r", title="Books", state=pb.RUN_STATE_RUNNING)
+    epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
+    (item,) = attention.conflicts(run, [epic])
+    assert (item["kind"], item["epic"], item["saved"]) == ("merge", "runs/r/epics/api", "")

@@ -13,6 +13,7 @@ const KINDS = {
   task: { word: "Failed", icon: "cross", tone: "bad" },
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
+  merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
   question: { word: "Asks you", icon: "hand", tone: "wait" },
 };
@@ -40,6 +41,7 @@ export const Item = {
     const giving = ref(false);
     const again = computed(() => {
       if (props.item.task) return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
+      if (props.item.kind === "merge") return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
       if (props.item.kind === "conflict") return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
       return null;
     });

@@ -9,7 +9,7 @@ import { plural, short } from "./format.js";
 import { toast } from "./toasts.js";
 
 // What needs somebody or is about to happen comes first.
-const STAGES = ["conflicted", "merging", "queued", "unmerged", "merged", "working"];
+const STAGES = ["conflicted", "awaiting", "resolving", "merging", "queued", "unmerged", "merged", "working"];
 
 export const Conflicts = {
   props: ["store"],
@@ -24,7 +24,16 @@ export const Conflicts = {
             <li v-for="each in queue" :key="each.key" :class="'tone-' + each.state.tone">
               <Status :of="each.state" /><span class="queue-name"><b>{{ each.title }}</b><span v-if="each.waits_for" class="quiet">waits for {{ each.waits_for }}</span><span v-else-if="each.commit" class="quiet">as <code>{{ short(each.commit) }}</code></span></span>
               <span v-if="each.target !== run.branch" class="quiet queue-target">into <code>{{ each.target }}</code></span><span v-else></span>
-              <button v-if="each.stage === 'conflicted' && each.epic" type="button" class="button small" :disabled="merging.has(each.epic)" @click="mergeAgain(each)"><Icon name="retry" />{{ merging.has(each.epic) ? "Asked…" : "Merge again" }}</button>
+              <span v-if="['conflicted', 'awaiting'].includes(each.stage) && each.epic" class="queue-acts">
+                <button type="button" class="button small" :disabled="asked.has(each.epic)" @click="ask(each, 'merge', 'is merged')"><Icon name="retry" />{{ asked.has(each.epic) ? "Asked…" : each.stage === "awaiting" ? "Merge" : "Merge again" }}</button>
+                <button v-if="each.conflict" type="button" class="button small ghost" :disabled="asked.has(each.epic)" @click="ask(each, 'resolve', 'is resolved by an agent')">Let an agent resolve it</button>
+                <button type="button" class="button small ghost" :disabled="asked.has(each.epic)" @click="ask(each, 'drop', 'stays unmerged')">Drop</button>
+              </span>
+              <details v-if="each.conflict" class="queue-why"><summary>What does not fit, and how to mend it by hand</summary>
+                <template v-for="hunk in each.conflict.hunks" :key="hunk.file + hunk.line"><p><code>{{ hunk.file }}<template v-if="hunk.line">:{{ hunk.line }}</template></code></p><pre>{{ hunk.text }}</pre></template>
+                <template v-for="check in each.conflict.checks" :key="check.name"><p>Check <b>{{ check.name }}</b></p><pre>{{ check.output }}</pre></template>
+                <pre>{{ each.conflict.advice }}</pre>
+              </details>
             </li>
           </ol>
         </section>
@@ -43,7 +52,7 @@ export const Conflicts = {
     const found = shallowRef(null);
     const problem = ref("");
     const picked = ref("");
-    const merging = ref(new Set());
+    const asked = ref(new Set());
     const run = computed(() => props.store.run.value);
     const epics = computed(() => [...props.store.epics.values()].sort((a, b) => a.index - b.index));
     const title = (key) => props.store.epics.get(`${run.value.name}/epics/${key}`)?.title || key;
@@ -96,19 +105,19 @@ export const Conflicts = {
         }))
         .filter((each) => !picked.value || picked.value === each.key || picked.value === each.key.split(" ").reverse().join(" ")),
     );
-    async function mergeAgain(each) {
-      merging.value = new Set([...merging.value, each.epic]);
+    async function ask(each, what, said) {
+      asked.value = new Set([...asked.value, each.epic]);
       try {
-        await post(`${run.value.name}/epics/${each.epic}:merge`);
-        toast(`${each.title} is merged again`);
+        await post(`${run.value.name}/epics/${each.epic}:${what}`);
+        toast(`${each.title} ${said}`);
       } catch (failure) {
         toast(failure.message, "bad");
       } finally {
-        merging.value = new Set([...merging.value].filter((key) => key !== each.epic));
+        asked.value = new Set([...asked.value].filter((key) => key !== each.epic));
       }
     }
     return {
-      cells, columns, found, mergeAgain, merging, picked, plural, problem, rows, run, short, title, told,
+      ask, asked, cells, columns, found, picked, plural, problem, rows, run, short, title, told,
       outside: computed(() => found.value.footprints.filter((each) => each.outside.length)),
       queue: computed(() => [...found.value.queue].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage)).map((each) => ({ ...each, key: each.epic || "run", title: each.epic ? title(each.epic) : "The whole run", state: status(MERGE, each.stage), target: each.target_branch }))),
     };

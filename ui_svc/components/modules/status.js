@@ -57,6 +57,8 @@ export const MERGE = {
   queued: of("Queued", "circle", "quiet"),
   merging: of("Merging", "merge", "run"),
   conflicted: of("Conflict", "merge", "bad"),
+  awaiting: of("Merge or drop it", "hand", "wait"),
+  resolving: of("An agent resolves it", "spinner", "run"),
   merged: of("Merged", "check", "ok"),
   unmerged: of("Not merged", "stop", "quiet"),
 };
