@@ -30,8 +30,8 @@ from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import git, make_repository
 
 # Seconds until a service must have died at its point, and until all must be at rest.
-DEADLINE: Final = 60
-REST: Final = 90
+DEADLINE: Final = 180
+REST: Final = 240
 
 SLOTS: Final = 16
 

@@ -37,7 +37,7 @@ RUNS: Final = 3
 MAX_PARALLEL: Final = 2
 
 # Seconds that everything may take to come to rest once nothing is killed any more.
-REST: Final = 90
+REST: Final = 180
 
 # Seconds that a client waits for a service to come back.
 PATIENCE: Final = 90.0

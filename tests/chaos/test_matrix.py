@@ -6,7 +6,7 @@ from heddle import failpoints
 from tests.chaos.matrix import cross
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_death_at_any_failpoint_breaks_no_promise() -> None:
     """SIGKILL before and after each commit, call, git update and sync: every run comes to the end that it was to have."""
     assert await cross(failpoints.NAMES) == []
