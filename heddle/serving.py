@@ -176,6 +176,8 @@ def _streaming(call: Any, method: str) -> Any:
 async def _abort(context: Any, error: Exception, method: str) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, OSError) and errors.lacks_descriptors(error):
+        error = errors.no_descriptors(error)
     if not isinstance(error, errors.HeddleError):
         log.error("defect", method=method, exc_info=error)
         error = errors.HeddleError(

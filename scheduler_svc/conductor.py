@@ -207,7 +207,9 @@ class Conductor:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
                     return _lost("its worker no longer has the session's log")
-                if problem.code is not _UNAVAILABLE:
+                # A worker without descriptors cannot open the log now; the session goes on.
+                short = problem.reason == pb.ERROR_REASON_NO_DESCRIPTORS
+                if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error
                 self._log.info("session_watch_broken", error=problem.message)
                 if has_let_go() and await self._stop_requested():

@@ -128,14 +128,14 @@ class Git:
             raise failure(arguments, output)
         return output.stdout
 
-    def attempt(self, *arguments: str, stdin: bytes = b"", seconds: float = LONGEST_SECONDS) -> Output:
+    def attempt(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
         """Returns what git prints and its exit code, whatever it is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
         with self.running(*arguments, stdin=stdin, seconds=seconds) as output:
             return output()
 
     @contextmanager
     def running(
-        self, *arguments: str, stdin: bytes = b"", seconds: float = LONGEST_SECONDS
+        self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
         """Starts git and yields what waits for its end, as `attempt` does; ends it when the block is left."""
         child = Child(self.start(arguments, waits=bool(stdin)))
@@ -258,14 +258,16 @@ class Git:
         return environment
 
 
-def _finish(
-    process: Process, arguments: Sequence[str], stdin: bytes, seconds: float = LONGEST_SECONDS
-) -> Output:
-    """Gives git its input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long."""
+def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: float | None = None) -> Output:
+    """Gives git its input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long.
+
+    `seconds` absent: LONGEST_SECONDS.
+    """
+    limit = LONGEST_SECONDS if seconds is None else seconds
     try:
-        stdout, stderr = process.communicate(stdin, timeout=seconds)
+        stdout, stderr = process.communicate(stdin, timeout=limit)
     except subprocess.TimeoutExpired:
-        raise _took_too_long(arguments, seconds) from None
+        raise _took_too_long(arguments, limit) from None
     output = Output(process.returncode, stdout, stderr.decode(errors="replace"))
     if output.code and any(sign in output.stderr for sign in _NO_SPACE):
         raise failure(arguments, output)

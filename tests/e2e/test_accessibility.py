@@ -49,6 +49,7 @@ def grave_violations(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(300)  # it looks at every page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, busy: str, scheme: str) -> None:
     """On every view, in light and dark."""

@@ -264,9 +264,9 @@ async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: py
     assert said(events) == "SECRET=None\nANTHROPIC_API_KEY=None\n"
 
 
-async def resumed(worker: Agents, *steps: str, flags: str) -> list[pb.Event]:
-    """Returns the events of an attempt that goes on with the session of an earlier one."""
-    earlier = await begin(worker, "say Hi", flags=flags)
+async def resumed(worker: Agents, *steps: str, flags: str, before: str | None = None) -> list[pb.Event]:
+    """Returns the events of an attempt that goes on with the session of an earlier one, which had flags `before`."""
+    earlier = await begin(worker, "say Hi", flags=flags if before is None else before)
     await worker.events(earlier)
     return await play(worker, *steps, flags=flags, number=2, resume_attempt=earlier)
 
@@ -280,12 +280,15 @@ async def test_a_session_goes_on(worker: Agents) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "note"),
-    [("", "cannot resume a session"), ("--forgetful", "could not be resumed (")],
+    ("before", "flags", "note"),
+    # An agent that can go on with sessions, and one that cannot since it was exchanged.
+    [("--load", "", "cannot resume a session"), (None, "--forgetful", "could not be resumed (")],
 )
-async def test_a_session_that_cannot_go_on_begins_anew(worker: Agents, flags: str, note: str) -> None:
+async def test_a_session_that_cannot_go_on_begins_anew(
+    worker: Agents, before: str | None, flags: str, note: str
+) -> None:
     """Where the earlier session cannot be had, a fresh one does the task and says so."""
-    events = await resumed(worker, "say Hello", flags=flags)
+    events = await resumed(worker, "say Hello", flags=flags, before=before)
     assert note in notes(events)
     assert said(events) == "Hello"
     assert ending(events) == ("SUCCEEDED", "")
