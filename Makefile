@@ -33,6 +33,11 @@ test: check manifests ## Lint, types and every test, the browser tests included
 	$(BIN)/python -m tests.agents_setup
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 
+.PHONY: agents
+agents: $(TEST_STAMP) ## Run agents that `make test` leaves out, as they are large: Gemini CLI, OpenCode, Codex' adapter
+	$(BIN)/python -m tests.agents_setup more
+	$(BIN)/pytest tests/integration/agents/test_presets.py
+
 .PHONY: unit
 unit: $(TEST_STAMP) ## The pure tests only: seconds
 	$(BIN)/pytest tests/unit

@@ -1,4 +1,4 @@
-"""Gets the real agents that the tests run: `python -m tests.agents_setup`.
+"""Gets the real agents that the tests run: `python -m tests.agents_setup`, with `more` also those of `make agents`.
 
 What pip has goes into this environment, what npm has into its folder `agents`. A part
 whose pins have not changed since is not touched again. What cannot be had is said,
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,11 +41,21 @@ class Part:
 def main() -> int:
     """Gets what is missing; returns the exit code, which is always 0."""
     FOLDER.mkdir(exist_ok=True)
-    for part in (
-        Part("pip", "Claude Code and the ACP library", ROOT / "requirements" / "agents.txt", with_pip),
-        Part("npm", "an ACP adapter and Codex", ROOT / "tests" / "agents" / "package-lock.json", with_npm),
-    ):
-        print(get(part, FOLDER, run))
+    usual, more = ROOT / "tests" / "agents", ROOT / "tests" / "agents" / "presets"
+    print(
+        get(
+            Part("pip", "Claude Code and the ACP library", ROOT / "requirements" / "agents.txt", with_pip),
+            FOLDER,
+            run,
+        )
+    )
+    npm = partial(with_npm, usual, FOLDER)
+    print(get(Part("npm", "an ACP adapter and Codex", usual / "package-lock.json", npm), FOLDER, run))
+    if "more" in sys.argv[1:]:
+        (folder := FOLDER / "presets").mkdir(exist_ok=True)
+        npm = partial(with_npm, more, folder)
+        part = Part("npm", "Gemini CLI, OpenCode and Codex' adapter", more / "package-lock.json", npm)
+        print(get(part, folder, run))
     return 0
 
 
@@ -68,14 +79,14 @@ def with_pip(runs: Run) -> str:
     return runs([sys.executable, "-m", "pip", "install", *options, "--requirement", pins], ROOT)
 
 
-def with_npm(runs: Run) -> str:
-    """Installs npm's packages into FOLDER; returns why it failed, or nothing."""
+def with_npm(pins: Path, folder: Path, runs: Run) -> str:
+    """Installs the packages that `pins` names into `folder`; returns why it failed, or nothing."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "Node.js and npm are not installed"
     for name in NODE_PACKAGES:
-        shutil.copy(ROOT / "tests" / "agents" / name, FOLDER)
+        shutil.copy(pins / name, folder)
     # No scripts: what is installed brings its programs as they are.
-    return runs(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], FOLDER)
+    return runs(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
 
 
 def run(command: Sequence[str], folder: Path) -> str:

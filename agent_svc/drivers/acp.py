@@ -17,7 +17,14 @@ from typing import Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
-from agent_svc.drivers.own_folder import CLAUDE_FOLDER, CODEX_FOLDER, OwnFolder
+from agent_svc.drivers.own_folder import (
+    CLAUDE_FOLDER,
+    CODEX_FOLDER,
+    GEMINI_FOLDER,
+    GOOSE_FOLDERS,
+    OPENCODE_FOLDERS,
+    OwnFolder,
+)
 from heddle import pb
 
 PREFIX: Final = "acp:"
@@ -49,6 +56,8 @@ class Agent:
     # True: it takes Claude Code's options.
     claude: bool = False
     own: tuple[OwnFolder, ...] = ()
+    # False: it reads and writes files by itself, as it does not understand that one is not there yet.
+    files: bool = True
 
 
 PRESETS: Final = (
@@ -90,13 +99,17 @@ PRESETS: Final = (
         credentials=(
             "GEMINI_API_KEY",
             "GOOGLE_API_KEY",
+            "GEMINI_MODEL",
             "GOOGLE_APPLICATION_CREDENTIALS",
             "GOOGLE_CLOUD_LOCATION",
             "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_GEMINI_BASE_URL",
             "GOOGLE_GENAI_USE_VERTEXAI",
         ),
         login_file=".gemini/oauth_creds.json",
         mode="default",
+        own=(GEMINI_FOLDER,),
+        files=False,
     ),
     Agent(
         "opencode",
@@ -117,6 +130,7 @@ PRESETS: Final = (
             # Without it OpenCode does everything unasked.
             "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
         },
+        own=OPENCODE_FOLDERS,
     ),
     Agent(
         "codex-acp",
@@ -143,6 +157,7 @@ PRESETS: Final = (
         ),
         login_file=".config/goose/config.yaml",
         environment={"GOOSE_MODE": "approve"},
+        own=GOOSE_FOLDERS,
     ),
 )
 

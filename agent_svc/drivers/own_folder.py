@@ -43,6 +43,27 @@ CLAUDE_FOLDER: Final = OwnFolder(
     ),
 )
 
+GEMINI_FOLDER: Final = OwnFolder(
+    ".gemini",
+    kept=(
+        "GEMINI.md",
+        "agents/",
+        "commands/",
+        "extensions/",
+        "policies/",
+        "settings.json",
+        "skills/",
+        "trustedFolders.json",
+    ),
+)
+
+# The folder of its settings and one file in it must be there; nothing in it is to be written.
+OPENCODE_FOLDERS: Final = (
+    OwnFolder(".config/opencode", kept=(".gitignore", "./")),
+    *(OwnFolder(f"{folder}/opencode") for folder in (".cache", ".local/share", ".local/state")),
+)
+GOOSE_FOLDERS: Final = tuple(OwnFolder(f"{folder}/goose") for folder in (".local/share", ".local/state"))
+
 # It writes databases beside its settings; those name programs that would run wherever its user works.
 CODEX_FOLDER: Final = OwnFolder(
     ".codex",

@@ -212,9 +212,11 @@ def _there(folder: Path, part: str) -> bool:
 
 
 def _keep(mounts: Mounts, folder: Path, part: str) -> None:
-    """Makes a part of a writable folder read-only; a file that is not there comes to lie there as an empty one."""
+    """Makes a part of a writable folder read-only. One that is not there is made, as one that says nothing."""
     path = folder / part
-    mounts.read_only(path, path if _there(folder, part) else Path(os.devnull))
+    if not _there(folder, part):
+        path.write_text("{}\n" if path.suffix == ".json" else "")
+    mounts.read_only(path)
 
 
 def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> None:

@@ -60,7 +60,10 @@ class Session:
             self._connection.initialize(
                 protocol_version=PROTOCOL_VERSION,
                 client_capabilities=ClientCapabilities(
-                    fs=FileSystemCapabilities(read_text_file=True, write_text_file=True), terminal=True
+                    fs=FileSystemCapabilities(
+                        read_text_file=self._agent.files, write_text_file=self._agent.files
+                    ),
+                    terminal=True,
                 ),
                 client_info=Implementation(name="heddle", title="Heddle", version=__version__),
             )

@@ -3,8 +3,10 @@
 Each attack is also made without a sandbox, where it must succeed: else it would prove nothing.
 """
 
+import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,7 +18,7 @@ import pytest
 from agent_svc.sandbox import bubblewrap
 from heddle import pb
 from tests.support import worktrees
-from tests.support.agents import Agents, agents, ending, output, payloads
+from tests.support.agents import AgentProcess, Agents, agents, ending, output, payloads
 from tests.support.programs import need_sandbox
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import attempt
@@ -197,3 +199,29 @@ async def test_operator_allows_more(folder: Path) -> None:
         events = await it.run(f"echo kept > {cache}/file && ! touch {folder}/other")
         assert ending(events)[0] == "SUCCEEDED"
     assert (cache / "file").read_text() == "kept\n"
+
+
+async def test_secrets_are_out_of_reach(folder: Path) -> None:
+    """In a sandbox nothing shows the service's environment, its files below HEDDLE_HOME, or its private key."""
+    need_sandbox()
+    home, key = folder / "home", folder / "key.pem"
+    home.mkdir()
+    for file in (home / "heddle.db", key):
+        file.write_text("canary-7d21")
+    look = (
+        f"env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; cat {home}/heddle.db; grep -r canary- {home};"
+        f" ls {home}/spool"
+    )
+    service = AgentProcess(folder, HEDDLE_SANDBOX="required", CANARY="canary-7d21")
+    async with service.serving() as worker:
+        events = await worker.run(f"command:({look}) 2>/dev/null | tr '\\0' '\\n'; echo looked")
+    assert "canary-7d21" not in output(events)
+    assert output(events).splitlines()[-1] == "looked"
+    # Of a run whose sessions are kept there.
+    assert "r" not in output(events).splitlines()
+    resident = bubblewrap.Resident(None, folder, folder, os.environ)
+    wrapper = bubblewrap.Bubblewrap.find(home, secrets=[key]).wrapper(resident)
+    cat = [*wrapper, "cat", str(key)]
+    done = await asyncio.to_thread(subprocess.run, cat, capture_output=True, check=False)
+    assert done.returncode
+    assert b"canary" not in done.stdout

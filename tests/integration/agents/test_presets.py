@@ -1,0 +1,120 @@
+"""Agents of the Agent Client Protocol that only `make agents` gets: the real programs, before scripted models."""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.agents_setup import FOLDER
+from tests.support import agents as support
+from tests.support.agents import Agents, agents, ending, payloads
+from tests.support.codex import CONFIG, KEY
+from tests.support.models.anthropic import anthropic_model
+from tests.support.models.gemini import gemini_model
+from tests.support.models.responses import responses_model
+from tests.support.models.turns import Answer, Call, Turn
+
+MODULES = FOLDER / "presets" / "node_modules"
+# OpenCode's own link is made by a script of its package, and scripts are not run.
+PLACES = (*sorted(MODULES.glob("opencode-linux-*/bin")), MODULES / ".bin")
+PATH = os.pathsep.join([*map(str, PLACES), os.environ["PATH"]])
+
+
+@dataclass
+class Preset:
+    """A worker, and what its agent must be told to use a scripted model."""
+
+    agent: str
+    worker: Agents
+    environment: dict[str, str]
+
+    async def run(self, permissions: pb.Permissions | None = None) -> list[pb.Event]:
+        return await self.worker.run(
+            f"acp:{self.agent}", environment=self.environment, permissions=permissions or pb.Permissions()
+        )
+
+
+@asynccontextmanager
+async def preset(agent: str, folder: Path, answers: Sequence[Answer]) -> AsyncIterator[Preset]:
+    home = folder / "user"
+    home.mkdir()
+    environment = {"HOME": str(home), "PATH": PATH}
+    async with (
+        anthropic_model(answers) as claude,
+        responses_model(answers) as openai,
+        gemini_model(answers) as google,
+        agents(folder) as worker,
+    ):
+        match agent:
+            case "gemini":
+                environment |= {"GEMINI_API_KEY": "scripted", "GOOGLE_GEMINI_BASE_URL": google.url}
+            case "codex-acp":
+                (home / ".codex").mkdir()
+                (home / ".codex" / "config.toml").write_text(CONFIG.format(url=openai.url, key=KEY))
+                environment[KEY] = "scripted"
+            case "opencode":
+                provider = {"options": {"baseURL": f"{claude.url}/v1"}, "models": {"scripted": {}}}
+                config = {
+                    "model": "anthropic/scripted",
+                    "small_model": "anthropic/scripted",
+                    "provider": {"anthropic": provider},
+                    "lsp": False,
+                }
+                environment |= {
+                    "ANTHROPIC_API_KEY": "scripted",
+                    "OPENCODE_CONFIG_CONTENT": json.dumps(config),
+                    "OPENCODE_DISABLE_MODELS_FETCH": "1",
+                }
+        yield Preset(agent, worker, environment)
+
+
+@pytest.fixture(name="agent", params=["gemini", "codex-acp", "opencode"])
+def _agent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = str(request.param)
+    if shutil.which(name, path=PATH) is None:
+        pytest.skip(f"{name} is not installed; `make agents` gets it")
+    # Where its makers cannot be reached, Gemini CLI waits for them first.
+    monkeypatch.setattr(support, "DEADLINE", 180.0)
+    return name
+
+
+@pytest.mark.timeout(240)
+async def test_text(agent: str, tmp_path: Path) -> None:
+    """What the model says comes as a message, and the session ends well."""
+    async with preset(agent, tmp_path, [Turn("Hello there.")]) as it:
+        events = await it.run()
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "Hello there." in "".join(event.message.text for event in payloads(events, "message"))
+
+
+@pytest.mark.timeout(240)
+async def test_command(agent: str, tmp_path: Path) -> None:
+    """A command that the plan allows is run and told."""
+    answers = [_bash("touch made.txt"), Turn("Done.")]
+    async with preset(agent, tmp_path, answers) as it:
+        events = await it.run(pb.Permissions(allow=["Bash(touch:*)"]))
+        # codex-acp's own sandbox lets commands read only.
+        assert (it.worker.worktree / "made.txt").exists() is (agent != "codex-acp")
+    (started,) = payloads(events, "tool_started")
+    assert (started.tool_started.name, started.tool_started.target) == ("Bash", "touch made.txt")
+    assert ending(events) == ("SUCCEEDED", "")
+
+
+@pytest.mark.timeout(240)
+async def test_denied_command(agent: str, tmp_path: Path) -> None:
+    """A command that the plan denies leaves nothing."""
+    answers = [_bash("touch made.txt"), Turn("Done.")]
+    async with preset(agent, tmp_path, answers) as it:
+        events = await it.run(pb.Permissions(deny=["Bash"]))
+        assert not (it.worker.worktree / "made.txt").exists()
+    assert ending(events)[0] == "SUCCEEDED"
+
+
+def _bash(command: str) -> Turn:
+    return Turn(calls=[Call("Bash", {"command": command})])
