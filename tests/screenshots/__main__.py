@@ -31,15 +31,11 @@ SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 # By the name of a picture: the document's.
 KEPT: Final = {
     "board-busy-1440-light": "board.png",
-    "board-busy-1440-dark": "board-dark.png",
-    "board-busy-390-light": "board-phone.png",
     "session-current-1440-light": "session.png",
-    "session-quality-1440-light": "quality.png",
+    "session-costs-1440-light": "costs.png",
     "timeline-busy-1440-light": "timeline.png",
-    "changes-finished-1440-light": "changes.png",
     "conflicts-busy-1440-light": "conflicts.png",
     "report-finished-1440-light": "report.png",
-    "runs-busy-1440-light": "runs.png",
 }
 
 # Seconds that agents get to show something.
