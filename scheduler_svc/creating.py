@@ -152,7 +152,7 @@ def _write(
             "base_branch": ground.base_branch,
             "merge_into": _merge_into(request),
             "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
-            "merge_checks": merge_checks(plan).SerializeToString(),
+            "merge_checks": merge_checks(plan, defaults).SerializeToString(),
             "max_parallel": ground.max_parallel,
             "worker": ground.worker,
             "plan": plan.SerializeToString(),

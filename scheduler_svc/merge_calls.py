@@ -6,11 +6,13 @@ from typing import Any, Final, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from scheduler_svc.leading import Lead, tries
+from scheduler_svc.places import SETUP_LIMIT, TEARDOWN_LIMIT
 from scheduler_svc.store.merges import Ground, Source
 from scheduler_svc.workers import Worker, call, from_worker
 
@@ -63,6 +65,7 @@ class MergeCalls:
             create_target_at=self._ground.create_at,
             squash=self._ground.squash,
             known_trees=[self._ground.tested_tree] if self._ground.tested_tree else [],
+            project_file=self._ground.project_file,
         )
         return await self._ask(lambda worker: worker.worktree.OpenMerge, request)
 
@@ -79,15 +82,34 @@ class MergeCalls:
         )
         return await self._ask(lambda worker: worker.worktree.CloseMerge, request)
 
-    async def run_checks(self, folder: str) -> list[pb.CheckFinished] | None:
-        """Returns the reports of all checks; None where the worker went away or lost the folder meanwhile."""
+    async def run_checks(self, opened: pb.OpenMergeResponse) -> list[pb.CheckFinished] | None:
+        """Returns the reports of all checks, or of the setup where that fails.
+
+        None where the worker went away or lost the folder meanwhile.
+        """
+        file, checks = self._ground.project_file, self._ground.checks
+        setup = _commands("setup", file.setup)
+        limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
+        reports = await self._run(opened, setup, limit) if setup else []
+        if reports is not None and all(report.ok for report in reports):
+            whole = checks.timeout if checks.HasField("timeout") else None
+            reports = await self._run(opened, checks.checks, whole)
+        if reports is not None and file.teardown:
+            # Whatever comes of it: the worktree goes.
+            await self._run(opened, _commands("teardown", file.teardown), TEARDOWN_LIMIT)
+        return reports
+
+    async def _run(
+        self, opened: pb.OpenMergeResponse, checks: Sequence[pb.Check], limit: Duration | None
+    ) -> list[pb.CheckFinished] | None:
         request = pb.RunChecksRequest(
             resource=str(self._ground.run),
             epoch=self._lead.epoch,
-            folder=folder,
-            checks=self._ground.checks.checks,
-            timeout=self._ground.checks.timeout if self._ground.checks.HasField("timeout") else None,
-            environment={"HEDDLE_RUN": self._ground.run.run},
+            folder=opened.path,
+            checks=checks,
+            timeout=limit,
+            environment={**opened.lease.environment, "HEDDLE_RUN": self._ground.run.run},
+            shared_folders=opened.lease.shared_folders,
         )
         failpoint("RunChecks.before_call")
         try:
@@ -117,3 +139,7 @@ class MergeCalls:
                     raise
                 log.info("worker_not_ready", error=error.message)
         raise AssertionError("tries() has no end")
+
+
+def _commands(what: str, commands: Sequence[str]) -> list[pb.Check]:
+    return [pb.Check(name=f"{what}: {command}", run=command) for command in commands]

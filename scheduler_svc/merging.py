@@ -123,7 +123,7 @@ class _Target:
     ) -> list[pb.CheckFinished] | None:
         """Runs the checks on a merged tree; returns None where the worker lost it."""
         names = [source.name for source in members]
-        reports = await self._calls.run_checks(opened.path)
+        reports = await self._calls.run_checks(opened)
         for report in reports or []:
             write = partial(
                 merges.record_merge_check,

@@ -20,9 +20,9 @@ from scheduler_svc.workers import from_worker
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Where the project says nothing.
-_SETUP_LIMIT: Final = Duration(seconds=15 * 60)
+SETUP_LIMIT: Final = Duration(seconds=15 * 60)
 
-_TEARDOWN_LIMIT: Final = Duration(seconds=2 * 60)
+TEARDOWN_LIMIT: Final = Duration(seconds=2 * 60)
 
 # Seconds that a worker's answer may take beyond what its commands may.
 _MARGIN: Final = 30.0
@@ -33,7 +33,7 @@ def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
     file = assignment.project_file
     if not file.setup or assignment.set_up == worktree.incarnation:
         return None
-    limit = file.setup_timeout if file.HasField("setup_timeout") else _SETUP_LIMIT
+    limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
     return pb.Setup(commands=file.setup, timeout=limit, incarnation=worktree.incarnation)
 
 
@@ -49,13 +49,13 @@ async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
         epoch=lead.epoch,
         folder=row.worktree_path,
         checks=[pb.Check(name=command, run=command) for command in file.teardown],
-        timeout=_TEARDOWN_LIMIT,
+        timeout=TEARDOWN_LIMIT,
         environment={**lease.environment, "HEDDLE_RUN": epic.run, "HEDDLE_EPIC": epic.epic},
         shared_folders=lease.shared_folders,
     )
     failpoint("RunChecks.before_call")
     try:
-        limit = _TEARDOWN_LIMIT.seconds + _MARGIN
+        limit = TEARDOWN_LIMIT.seconds + _MARGIN
         stream = lead.workers.get(row.worker).agent.RunChecks(request, timeout=limit)
         reports = [answer.check async for answer in stream]
     except grpc.aio.AioRpcError as error:

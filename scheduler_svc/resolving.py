@@ -34,15 +34,15 @@ def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> 
     return sorted(tasks, key=lambda task: task.priority)
 
 
-def merge_checks(plan: pb.Plan) -> pb.MergeChecks:
-    """Returns what must pass on a merged tree: what the plan says, else the checks of its defaults.
+def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
+    """Returns what must pass on a merged tree: what the plan says, else the checks of the defaults.
 
-    Not those of all tasks: what one task is checked by may be changed by the next,
+    These are with the project's own. Not those of all tasks: what one task is checked by may be changed by the next,
     on purpose.
     """
     said = plan.merge_checks
-    resolved = pb.MergeChecks(checks=said.checks if plan.HasField("merge_checks") else plan.defaults.checks)
-    limits = said if said.HasField("timeout") else plan.defaults
+    resolved = pb.MergeChecks(checks=said.checks if plan.HasField("merge_checks") else defaults.checks)
+    limits = said if said.HasField("timeout") else defaults
     if limits.HasField("timeout"):
         resolved.timeout.CopyFrom(limits.timeout)
     return resolved

@@ -66,7 +66,15 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         still_leads=still_leads,
     )
     merge_states = States(settings.home / "merges")
-    open_merges = OpenMerges(merge_states, folders, repositories, least, free_bytes, still_leads)
+    open_merges = OpenMerges(
+        merge_states,
+        folders,
+        repositories,
+        leases,
+        min_free_bytes=least,
+        free_bytes=free_bytes,
+        still_leads=still_leads,
+    )
     open_merges.clear()
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
     servicer = WorktreeServicer(

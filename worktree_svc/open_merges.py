@@ -5,21 +5,26 @@ HEDDLE_HOME/merges/RUN/merge.json    its state, as of any worktree
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
 
+from heddle import pb
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
-from worktree_svc import checkouts, disk, files, merges, projects, refs, trees
+from heddle.project import file as project_file
+from worktree_svc import checkouts, disk, files, merges, projects, provisions, refs, trees
 from worktree_svc.leadership import StillLeads
+from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
 from worktree_svc.merges import Conflict, Request
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
-from worktree_svc.states import Place, State, States
+from worktree_svc.provisions import Provisions
+from worktree_svc.states import Lease, State, States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -48,6 +53,9 @@ class Opened(NamedTuple):
     conflicts: dict[str, Conflict]
     # Empty: there is nothing to look at.
     path: str
+    # Of what is laid out.
+    lease: Lease | None = None
+    shared: tuple[Path, ...] = ()
 
 
 class Known(NamedTuple):
@@ -64,12 +72,23 @@ class OpenMerges:
     states: States
     folders: PrivateFolders
     repositories: RepositoryLocks
+    leases: Leases
+    _: KW_ONLY
     min_free_bytes: int
     free_bytes: disk.FreeBytes
     still_leads: StillLeads
 
-    def open(self, path: str, epoch: int, run: RunName, requests: Sequence[Request], known: Known) -> Opened:
-        """Merges the sources, all into one target, and lays the result out unless it is known."""
+    def open(
+        self,
+        path: str,
+        epoch: int,
+        run: RunName,
+        requests: Sequence[Request],
+        known: Known,
+        *,
+        file: pb.ProjectFile,
+    ) -> Opened:
+        """Merges the sources, all into one target, and lays the result out, furnished, unless it is known."""
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
         branch = requests[0].target
@@ -90,12 +109,12 @@ class OpenMerges:
                 onto = merges.commit_merge(project, request, found)
             by_hand = merges.advice(project, request, target, clean=True)
             parts.append(Part(request.source, onto, found.already, found.source, by_hand))
-        self._remove(project, self.states.place(_name(run)))
+        self._remove(project, run)
         tree = trees.of(project.git, onto)
         own = [trees.of(project.git, part.source) for part in parts if part.branch in known.branches]
         seen = onto == begin or tree in {*known.trees, *own}
-        laid_out = "" if seen else self._lay_out(project, run, onto)
-        return Opened(target, onto if parts else "", tree, parts, conflicts, laid_out)
+        opened = Opened(target, onto if parts else "", tree, parts, conflicts, "")
+        return opened if seen else self._lay_out(project, run, opened, file)
 
     def close(self, path: str, epoch: int, run: RunName, move: tuple[str, str | None, str] | None) -> bool:
         """Moves a branch from a commit, None where it is not there, to another, and removes the worktree.
@@ -113,14 +132,14 @@ class OpenMerges:
             moved = merges.move_target(project.git, branch, new, old)
             log.info("merge_closed", run=str(run), target=branch, commit=new, moved=moved)
             failpoint("close_merge.before_remove")
-        self._remove(project, self.states.place(_name(run)))
+        self._remove(project, run)
         return moved
 
     def clear(self) -> None:
         """Removes what a service that was killed had laid out."""
         for place, state in list(self.states.all()):
             try:
-                self._remove(projects.find(self.folders, str(state.project)), place)
+                self._remove(projects.find(self.folders, str(state.project)), place.epic.parent)
             except HeddleError as error:
                 log.warning("merge_not_removed", path=str(place.path), error=error.message)
         # Of one whose state was gone before the rest of it.
@@ -128,10 +147,13 @@ class OpenMerges:
             if not list(left.glob("*.json")):
                 files.remove(left)
 
-    def _lay_out(self, project: Project, run: RunName, commit: str) -> str:
+    def _lay_out(self, project: Project, run: RunName, opened: Opened, file: pb.ProjectFile) -> Opened:
         self.states.folder.mkdir(parents=True, exist_ok=True)
         disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
-        place = self.states.place(_name(run))
+        place, commit = self.states.place(run.epic(_KEY)), opened.commit
+        brought = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
+        if brought.problems:
+            raise project_file.invalid(tuple(brought.problems))
         # First, so that whoever comes after a crash knows of it.
         self.states.save(place, State(place.epic, project.top, start=commit, head=commit))
         failpoint("open_merge.after_state")
@@ -141,10 +163,13 @@ class OpenMerges:
         checkouts.insist(project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", commit)
         files.write_atomically(folder / "HEAD", f"{commit}\n")
         files.copy_atomically(place.index, folder / "index")
+        provisions.provide(place, brought)
+        lease = self.leases.take(_tenant(run), file.ports)
         failpoint("open_merge.after_layout")
-        return str(place.path)
+        return opened._replace(path=str(place.path), lease=lease, shared=tuple(brought.links.values()))
 
-    def _remove(self, project: Project, place: Place) -> None:
+    def _remove(self, project: Project, run: RunName) -> None:
+        place = self.states.place(run.epic(_KEY))
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
         if place.path.exists():
@@ -152,7 +177,9 @@ class OpenMerges:
         # The worktree first: the state beside it says that there is work left.
         files.remove(place.path)
         files.remove(place.path.parent)
+        self.leases.give_back(_tenant(run))
 
 
-def _name(run: RunName) -> EpicName:
-    return run.epic(_KEY)
+def _tenant(run: RunName) -> EpicName:
+    """Returns whose lease it is: no epic of a plan can have such a key."""
+    return EpicName(run.run, f"_{_KEY}")

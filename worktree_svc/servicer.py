@@ -177,7 +177,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         def job() -> pb.OpenMergeResponse:
             self._mirrors.follow(request.project, request.target_branch)
-            return _opened(self._open_merges.open(request.project, request.epoch, run, asked, known))
+            file = request.project_file
+            opened = self._open_merges.open(request.project, request.epoch, run, asked, known, file=file)
+            answer = _opened(opened)
+            if opened.lease:
+                slot, ports = opened.lease
+                answer.lease.CopyFrom(pb.Lease(slot=slot, ports=ports))
+                answer.lease.environment.update(environment.resolved(file.env, slot, ports))
+                answer.lease.shared_folders.extend(map(str, opened.shared))
+            return answer
 
         return await self._jobs.run(job, key=f"{run}\0merge")
 

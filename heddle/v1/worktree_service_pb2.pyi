@@ -549,6 +549,7 @@ class OpenMergeRequest(_message.Message):
     CREATE_TARGET_AT_FIELD_NUMBER: _builtins.int
     SQUASH_FIELD_NUMBER: _builtins.int
     KNOWN_TREES_FIELD_NUMBER: _builtins.int
+    PROJECT_FILE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     epoch: _builtins.int
     run: _builtins.str
@@ -565,6 +566,12 @@ class OpenMergeRequest(_message.Message):
     def known_trees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Trees that nobody needs to look at again."""
 
+    @_builtins.property
+    def project_file(self) -> _project_pb2.ProjectFile:
+        """As InspectProject returned it when the run was created: what the temporary
+        worktree gets. Absent: the project has none.
+        """
+
     def __init__(
         self,
         *,
@@ -576,10 +583,11 @@ class OpenMergeRequest(_message.Message):
         create_target_at: _builtins.str = ...,
         squash: _builtins.bool = ...,
         known_trees: _abc.Iterable[_builtins.str] | None = ...,
+        project_file: _project_pb2.ProjectFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_trees", b"known_trees", "project", b"project", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_target_at", b"create_target_at", "epoch", b"epoch", "known_trees", b"known_trees", "project", b"project", "project_file", b"project_file", "run", b"run", "sources", b"sources", "squash", b"squash", "target_branch", b"target_branch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +633,7 @@ class OpenMergeResponse(_message.Message):
     MERGED_FIELD_NUMBER: _builtins.int
     CONFLICTING_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
     target_commit: _builtins.str
     """Where the target is. Absent: it is not there."""
     commit: _builtins.str
@@ -638,6 +647,10 @@ class OpenMergeResponse(_message.Message):
     def merged(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergedSource]: ...
     @_builtins.property
     def conflicting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictingSource]: ...
+    @_builtins.property
+    def lease(self) -> Global___Lease:
+        """Of that worktree, until the merge is closed."""
+
     def __init__(
         self,
         *,
@@ -647,10 +660,11 @@ class OpenMergeResponse(_message.Message):
         merged: _abc.Iterable[Global___MergedSource] | None = ...,
         conflicting: _abc.Iterable[Global___ConflictingSource] | None = ...,
         path: _builtins.str = ...,
+        lease: Global___Lease | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "conflicting", b"conflicting", "merged", b"merged", "path", b"path", "target_commit", b"target_commit", "tree", b"tree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "conflicting", b"conflicting", "lease", b"lease", "merged", b"merged", "path", b"path", "target_commit", b"target_commit", "tree", b"tree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

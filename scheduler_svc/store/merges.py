@@ -1,7 +1,7 @@
 """Reads what is to be merged, and writes what became of it. Each write is done once, however often it is asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -46,6 +46,8 @@ class Ground:
     squash: bool
     checks: pb.MergeChecks
     tested_tree: str
+    # Empty: the project has none.
+    project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
 
 
 def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[Ground, list[Source]]:
@@ -79,7 +81,15 @@ def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[Ground, Sou
 def _ground(row: Any, run: RunName, target: str, create_at: str) -> Ground:
     checks = pb.MergeChecks.FromString(row.merge_checks or b"")
     return Ground(
-        run, row.worker, row.project, target, create_at, row.squash, checks, tested_tree=row.tested_tree
+        run,
+        row.worker,
+        row.project,
+        target,
+        create_at,
+        row.squash,
+        checks,
+        tested_tree=row.tested_tree,
+        project_file=pb.ProjectFile.FromString(row.project_file or b""),
     )
 
 

@@ -54,7 +54,8 @@ async def test_the_epic_that_does_not_fit_is_named_and_mended(tmp_path: Path) ->
 async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
     """Every service is killed while the checks of a merge run; started again, the run ends as it would have, without litter."""
     repository = make_repository(tmp_path / "repository")
-    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    (shared := tmp_path / "shared").mkdir()
+    begun, gate = shared / "begun", shared / "gate"
     plan = a_plan("cook", "waiter", check="true")
     wait = f"touch {begun}; while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
     plan.merge_checks.checks.add(name="gate", run=wait)
@@ -75,3 +76,31 @@ async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
         assert list((fleet.home / "checks").iterdir()) == []
     assert {"cook.txt", "waiter.txt"} <= set(git(repository, "ls-tree", "--name-only", run.branch).split())
     assert not (repository / ".git" / "worktrees").exists()
+
+
+async def test_a_merge_is_tested_in_a_place_of_its_own(tmp_path: Path) -> None:
+    """The temporary worktree has what the project copies, its setup, a slot and a port; a failed setup is named."""
+    file = "setup: echo set up > ready\ncopy: .env\nports: 1\nteardown: echo $HEDDLE_PORT > gone\n"
+    ignored = ".env\nready\n"
+    repository = make_repository(tmp_path / "repository", {".heddle.yaml": file, ".gitignore": ignored})
+    (repository / ".env").write_text("SECRET=1\n")
+    seen = {"HEDDLE_SANDBOX_WRITABLE": str(shared)}
+    async with running_fleet(tmp_path / "home", seen) as fleet, HeddleClient(fleet.scheduler) as client:
+        plan = a_plan("cook", "waiter")
+        check = 'cat ready .env; test "$HEDDLE_PORT" -gt 0 -a "$HEDDLE_SLOT" -gt 0'
+        plan.merge_checks.checks.add(name="place", run=check)
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await finished(client, run.name)
+        assert (await client.get_run(run.name)).state == pb.RUN_STATE_SUCCEEDED
+        told = [
+            event.merge_check_finished.check for event in events if event.HasField("merge_check_finished")
+        ]
+        assert {check.name for check in told} == {"place"}
+        assert {check.output for check in told} == {"set up\nSECRET=1\n"}
+
+        (repository / ".heddle.yaml").write_text("setup: test ! -e cook.txt\n")
+        git(repository, "commit", "--quiet", "--all", "-m", "Break the setup")
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        await finished(client, run.name)
+        reasons = {epic.key: epic.reason for epic in await client.list_epics(run.name)}
+        assert "setup: test ! -e cook.txt" in reasons["cook"]

@@ -48,7 +48,9 @@ pathlib.Path(f"{os.environ['HEDDLE_EPIC']}-{os.environ['HEDDLE_TASK']}.txt").wri
 def make_plan(agent: str) -> pb.Plan:
     tasks = [pb.PlanTask(key=key, prompt=f"Do {key}") for key in ("one", "two")]
     epics = [pb.PlanEpic(key=key, tasks=tasks) for key in ("api", "web")]
-    return pb.Plan(name="Places", defaults=pb.TaskDefaults(agent=agent), epics=epics)
+    # Without any: the places of epics alone are looked at.
+    none = pb.MergeChecks()
+    return pb.Plan(name="Places", defaults=pb.TaskDefaults(agent=agent), epics=epics, merge_checks=none)
 
 
 async def ended(client: HeddleClient, run: str) -> list[pb.Event]:

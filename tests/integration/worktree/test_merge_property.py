@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, note, seed, settings
 from hypothesis import strategies as st
 
+from heddle import pb
 from heddle.names import EpicName, RunName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
+from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
 from worktree_svc.merges import Conflict, Merges, Request
 from worktree_svc.open_merges import Known, OpenMerges
+from worktree_svc.ports import PortRange
 from worktree_svc.private import PrivateFolders
 from worktree_svc.radar import Question, Radar
 from worktree_svc.states import States
@@ -112,12 +115,23 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
     """Lays all out and moves the target; then what was left out, until nothing else can be merged."""
     folders = PrivateFolders(project.parent / "repositories")
     states = States(project.parent / "merges")
-    open_merges = OpenMerges(states, folders, RepositoryLocks(), 0, lambda _: 1, lambda _: None)
+    leases = Leases(PortRange(20_000, 20_100), 0)
+    open_merges = OpenMerges(
+        states,
+        folders,
+        RepositoryLocks(),
+        leases,
+        min_free_bytes=0,
+        free_bytes=lambda _: 1,
+        still_leads=lambda _: None,
+    )
     waiting = list(BRANCHES)
     while True:
         requests = [Request(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting]
         before = git(project, "rev-parse", "target")
-        opened = open_merges.open(str(project), 1, RunName("r1"), requests, Known([], []))
+        opened = open_merges.open(
+            str(project), 1, RunName("r1"), requests, Known([], []), file=pb.ProjectFile()
+        )
         assert git(project, "rev-parse", "target") == before
         if opened.path:
             laid_out = {
