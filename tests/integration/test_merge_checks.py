@@ -84,8 +84,7 @@ async def test_a_merge_is_tested_in_a_place_of_its_own(tmp_path: Path) -> None:
     ignored = ".env\nready\n"
     repository = make_repository(tmp_path / "repository", {".heddle.yaml": file, ".gitignore": ignored})
     (repository / ".env").write_text("SECRET=1\n")
-    seen = {"HEDDLE_SANDBOX_WRITABLE": str(shared)}
-    async with running_fleet(tmp_path / "home", seen) as fleet, HeddleClient(fleet.scheduler) as client:
+    async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         plan = a_plan("cook", "waiter")
         check = 'cat ready .env; test "$HEDDLE_PORT" -gt 0 -a "$HEDDLE_SLOT" -gt 0'
         plan.merge_checks.checks.add(name="place", run=check)
