@@ -22,6 +22,9 @@ from scheduler_svc.store.migrate import migrate
 from scheduler_svc.store.tables import runs, tasks
 from tests.chaos.core import Core, Write
 
+# Hypothesis shrinks what it finds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(900)
+
 WORKERS = (WorkerView("one", 2), WorkerView("two", 1))
 
 # Microseconds between two steps.
