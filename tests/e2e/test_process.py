@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ def wait_until_served(address: str) -> None:
         try:
             with urllib.request.urlopen(f"http://{address}/healthz", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, or slow to answer; URLError is one too
             assert time.monotonic() < give_up, "the web app does not answer"
             time.sleep(0.05)
 

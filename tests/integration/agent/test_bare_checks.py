@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 import pytest_asyncio
 
 from heddle import pb
 from tests.support.agents import Agents, agents, seconds
+from tests.support.processes import reaped
 from tests.support.scheduler import eventually
 
 
@@ -63,7 +63,7 @@ async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
         call.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         assert [report.ok for report in await reports(worker, request(worker, "true"))] == [True]
-        assert not psutil.pid_exists(number)
+        reaped(number)
 
 
 async def test_a_folder_that_is_not_there(worker: Agents) -> None:
