@@ -1,5 +1,7 @@
 """What a project's file does to a run: checks, setup once per worktree, teardown, and what a failed setup means."""
 
+from typing import Any
+
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
@@ -139,8 +141,8 @@ async def test_teardown_runs_before_removal_and_holds_nothing_up(
     assert asked.environment["HEDDLE_SLOT"] == "1"
     assert asked.folder == f"/fake/{run.split('/')[1]}/a"
 
-    def refuse(method: str, _request: object) -> None:
-        if method == "RunChecks":
+    def refuse(method: str, request: Any) -> None:
+        if method == "RunChecks" and request.resource.endswith("/epics/a"):
             raise HeddleError(pb.ERROR_REASON_INVALID_FIELD, "no folder")
 
     worker.before = refuse
