@@ -20,7 +20,7 @@ from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
 from tests.support.services import serving
 
 # Seconds after which a test stops waiting for something that should have happened.
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 Step = pb.ScriptStep
 
