@@ -132,7 +132,9 @@ class Soak:
         while time.monotonic() < self._end:
             await asyncio.sleep(self._random.uniform(0.1, 1))
             service = self._random.choice(GRPC_SERVICES)
-            # Others may die while one starts.
+            # Others may die while one starts, but not so many that nothing ever works.
+            if len(under_way := [each for each in self._starting.values() if not each.done()]) > 1:
+                await asyncio.wait(under_way)
             if starting := self._starting.pop(service, None):
                 await starting
             what = self._random.random()

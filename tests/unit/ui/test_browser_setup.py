@@ -1,8 +1,10 @@
 """Where the browser tests take their Chromium from."""
 
 import sys
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from tests import browser_setup, system_packages
 
@@ -33,6 +35,26 @@ def test_without_any_chromium_it_says_what_to_do(
     tried: list[str] = []
     monkeypatch.setattr(system_packages, "run", lambda command: tried.append(" ".join(command)))
     assert browser_setup.main() == 1
-    assert "playwright install chromium" in tried[0]
+    assert "playwright install --only-shell chromium" in tried[0]
     assert "apt-get update" in tried[1]
     assert "HEDDLE_CHROMIUM" in capsys.readouterr().err
+
+
+def test_playwrights_build_without_a_window_is_preferred(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is found beside the whole one, which serves where it is missing."""
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    monkeypatch.delenv("HEDDLE_CHROMIUM", raising=False)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with sync_playwright() as playwright:
+        whole = Path(playwright.chromium.executable_path)
+    assert browser_setup.chromium_path() is None
+    whole.parent.mkdir(parents=True)
+    whole.touch()
+    assert browser_setup.chromium_path() == str(whole)
+    number = whole.relative_to(tmp_path).parts[0].removeprefix("chromium-")
+    shell = tmp_path / f"chromium_headless_shell-{number}" / "linux" / "chrome-headless-shell"
+    shell.parent.mkdir(parents=True)
+    shell.touch()
+    assert browser_setup.chromium_path() == str(shell)
