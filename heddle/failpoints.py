@@ -57,7 +57,7 @@ CALLS: Final = (
 )
 
 # What worktree_svc changes in a repository, and in what it remembers of it.
-MOVES: Final = ("commit_task", "keep", "reset", "merge", "remove")
+MOVES: Final = ("commit_task", "keep", "reset", "rewind", "merge", "remove")
 STEPS: Final = (
     "ensure.after_claim",
     "keep.after_state",

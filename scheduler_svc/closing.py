@@ -41,7 +41,7 @@ def closed(epic: EpicView, cause: Cause | None, *, connected: bool) -> Iterator[
 def _mergeable(epic: EpicView) -> bool:
     """Says whether the work of an epic whose tasks are over is wanted in the run's branch."""
     counts = _counts(epic)
-    if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic):
+    if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic) or epic.rewinds:
         return False
     stops = epic.on_failure in {pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN}
     return not (stops and counts[pb.TASK_STATE_FAILED])
@@ -49,7 +49,7 @@ def _mergeable(epic: EpicView) -> bool:
 
 def _finished(epic: EpicView, cause: Cause | None) -> FinishEpic:
     counts = _counts(epic)
-    whole = epic.merged or epic.merge == pb.MERGE_POLICY_OFF
+    whole = (epic.merged or epic.merge == pb.MERGE_POLICY_OFF) and not epic.rewinds
     if whole and all(task.waived or task.state == pb.TASK_STATE_ACCEPTED for task in epic.tasks):
         return FinishEpic(epic.name, pb.EPIC_STATE_SUCCEEDED)
     if all(task.waived for task in epic.tasks):
@@ -66,6 +66,8 @@ def _finished(epic: EpicView, cause: Cause | None) -> FinishEpic:
     parts = [f"{failed} of {plural(len(epic.tasks), 'task')} failed"] if failed else []
     if skipped:
         parts.append(f"{skipped} of {plural(len(epic.tasks), 'task')} did not run")
+    if epic.rewinds:
+        parts.append("its branch still holds what was set aside: retry a task of it")
     if reason and not failed:
         parts.append(reason)
     return FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "; ".join(parts))

@@ -20,7 +20,10 @@ _NO_RETRY: Final = {
     pb.TASK_STATE_PENDING: "it will run anyway",
     pb.TASK_STATE_RUNNING: "stop its attempt first, or wait for its end",
     pb.TASK_STATE_WAITING: "answer its question, or stop its attempt first",
-    pb.TASK_STATE_ACCEPTED: "later tasks build upon what is accepted; put what is missing into a new plan",
+    pb.TASK_STATE_ACCEPTED: (
+        "later tasks build upon what is accepted; retry it with from_here (heddle retry --from-here) to set"
+        " that aside too, or add a task with what is missing"
+    ),
 }
 _NO_SKIP: Final = {
     pb.TASK_STATE_RUNNING: "stop its attempt first, then skip it",
@@ -108,7 +111,7 @@ def retry_task(connection: sa.Connection, name: TaskName, actor: str, agent: str
     check_reopenable(connection, name.parent)
     _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="")
     if agent:
-        _set_agent(connection, name, agent)
+        set_agent(connection, name, agent)
     go_on(connection, name, actor, now)
     return get_task(connection, name)
 
@@ -165,7 +168,8 @@ def _set_task(connection: sa.Connection, task: pb.Task, **values: object) -> Non
         raise wrong_state(name, pb.TaskState.Name(state), "it has just changed; look again")
 
 
-def _set_agent(connection: sa.Connection, name: TaskName, agent: str) -> None:
+def set_agent(connection: sa.Connection, name: TaskName, agent: str) -> None:
+    """Has another agent do the task; raises INVALID_FIELD where it cannot."""
     spec = pb.PlanTask.FromString(
         connection.execute(sa.select(tasks.c.spec).where(*is_task(name))).scalar_one()
     )

@@ -21,8 +21,9 @@ from scheduler_svc.leading import Lead, tries
 from scheduler_svc.places import setup_of
 from scheduler_svc.reminding import prompt_after
 from scheduler_svc.store import recording
+from scheduler_svc.store.assignments import Assignment, read_assignment
 from scheduler_svc.store.doorbell import LOOP, summaries
-from scheduler_svc.store.recording import PROMOTED, Assignment
+from scheduler_svc.store.recording import PROMOTED
 from scheduler_svc.store.resources import get_last_failed
 from scheduler_svc.workers import Worker, call, from_worker
 
@@ -85,7 +86,7 @@ class Conductor:
         await self._fail(result, await self._discard(assignment))
 
     async def _assignment(self) -> Assignment | None:
-        return await self._lead.read(partial(recording.read_assignment, attempt=self._attempt))
+        return await self._lead.read(partial(read_assignment, attempt=self._attempt))
 
     async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
         """Starts the session unless there is one; returns how it ended."""
@@ -120,6 +121,7 @@ class Conductor:
             continue_attempt=assignment.continue_attempt,
             project_file=assignment.project_file,
             merge_revision=assignment.merges,
+            rewind_to=assignment.rewind_to,
         )
         answer: pb.EnsureWorktreeResponse = await self._ask(
             assignment,
@@ -329,7 +331,7 @@ async def stop_session(lead: Lead, attempt: AttemptName, worker: str, reason: st
 
 async def park_session(lead: Lead, attempt: AttemptName) -> None:
     """Parks the session of a live attempt if it still waits for the operator; its conductor sees how it ended."""
-    assignment = await lead.read(partial(recording.read_assignment, attempt=attempt))
+    assignment = await lead.read(partial(read_assignment, attempt=attempt))
     if assignment is None or assignment.result:
         return
     request = pb.ParkSessionRequest(attempt=str(attempt), epoch=lead.epoch)
@@ -346,7 +348,7 @@ async def park_session(lead: Lead, attempt: AttemptName) -> None:
 async def stop(lead: Lead, attempt: AttemptName) -> None:
     """Stops the session of an attempt that was told to stop; also one that is only about to start."""
     async for _ in tries():
-        assignment = await lead.read(partial(recording.read_assignment, attempt=attempt))
+        assignment = await lead.read(partial(read_assignment, attempt=attempt))
         if assignment is None or assignment.result or assignment.stop_reason is None:
             return
         if await stop_session(lead, attempt, assignment.worker, assignment.stop_reason):

@@ -13,7 +13,7 @@ from scheduler_svc import cleaning, conductor, merging
 from scheduler_svc.leading import Lead
 from scheduler_svc.radar import Radar
 from scheduler_svc.snapshot import FinishRun, Snapshot
-from scheduler_svc.store.recording import Assignment
+from scheduler_svc.store.assignments import Assignment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

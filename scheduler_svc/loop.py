@@ -33,12 +33,13 @@ from scheduler_svc.snapshot import (
     StartTask,
     StopAttempt,
 )
+from scheduler_svc.store.assignments import Assignment, read_assignment
 from scheduler_svc.store.database import Database
 from scheduler_svc.store.doorbell import LOOP, Doorbell
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.leadership import Leadership, read_epoch
 from scheduler_svc.store.observing import observe
-from scheduler_svc.store.recording import Assignment, ShouldRetry, read_assignment
+from scheduler_svc.store.recording import ShouldRetry
 from scheduler_svc.store.tables import runs
 from scheduler_svc.workers import Workers
 

@@ -13,8 +13,8 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
 from scheduler_svc.leading import Lead
+from scheduler_svc.store.assignments import Assignment
 from scheduler_svc.store.events import append, event
-from scheduler_svc.store.recording import Assignment
 from scheduler_svc.workers import from_worker
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

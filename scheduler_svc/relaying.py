@@ -156,6 +156,8 @@ def _epic_revisions(connection: sa.Connection, name: EpicName) -> tuple[str, pb.
     if row is None:
         raise not_found(name)
     request.from_revision = row.start_commit or request.from_revision
+    # One that went back no longer holds what it had merged in.
+    request.from_merge_base = True
     request.to_revision = row.head_commit
     return worker, request
 
@@ -165,9 +167,9 @@ def _attempt_revisions(connection: sa.Connection, name: AttemptName) -> tuple[st
     worker, request = _epic_revisions(connection, name.parent.parent)
     if attempt.commit:
         request.from_revision, request.to_revision = f"{attempt.commit}^", attempt.commit
+        request.from_merge_base = False
     else:
         # What a failed attempt left behind, against the commit that it started from.
         request.from_revision = request.to_revision or request.from_revision
-        request.from_merge_base = True
         request.to_revision = attempt.kept_ref
     return worker, request

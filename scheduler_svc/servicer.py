@@ -19,6 +19,7 @@ from scheduler_svc.creating import create_run
 from scheduler_svc.estimating import forecast
 from scheduler_svc.merge_commands import drop, get_epic, resolve, retry_merge
 from scheduler_svc.new_budget import NewBudget
+from scheduler_svc.rewinding import retry_from_here
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store import listing, requests
 from scheduler_svc.store.costs import list_costs
@@ -162,9 +163,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         read = partial(get_task, name=name)
         if request.agent:
             await self._check_agent(request.agent, name)
-        work = partial(
-            commands.retry_task, name=name, actor=_actor(request), agent=request.agent, now=self._now()
-        )
+        retry = retry_from_here if request.from_here else commands.retry_task
+        work = partial(retry, name=name, actor=_actor(request), agent=request.agent, now=self._now())
         return pb.RetryTaskResponse(task=await self._once(request, name, work, read))
 
     async def SkipTask(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:

@@ -89,6 +89,8 @@ class EpicView:
     budget: int | None = None
     # Why its worktree could not be made ready. Empty: it could, or was not tried.
     setup_failure: str = ""
+    # True: its branch still holds what its operator has set aside; its next attempt takes that off.
+    rewinds: bool = False
 
     @property
     def busy(self) -> bool:

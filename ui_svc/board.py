@@ -14,6 +14,7 @@ _TURNS = frozenset(
         "task_failed",
         "task_skipped",
         "task_added",
+        "task_reopened",
         "approval_resolved",
     }
 )

@@ -44,6 +44,7 @@ ASKED_TURNS: Final = frozenset(
         "screenshot",
         "check_finished",
         "task_skipped",
+        "task_reopened",
         "epic_finished",
         "run_started",
         "run_paused",
@@ -73,6 +74,7 @@ class RunCalls:
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
         router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.post(addresses.TASK + ":retryFromHere")(self.retry_from_here)
         router.post(addresses.EPIC + ":merge")(self.retry_merge)
         router.post(addresses.EPIC + ":resolve")(self.resolve_conflict)
         router.post(addresses.EPIC + ":drop")(self.drop_epic)
@@ -167,6 +169,9 @@ class RunCalls:
 
     async def retry_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name)))
+
+    async def retry_from_here(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name), from_here=True))
 
     async def retry_merge(self, name: addresses.Epic) -> View:
         return views.epic(await self._client.retry_merge(str(name)))

@@ -10,6 +10,7 @@ from typing import Final
 
 from heddle import errors, pb
 from heddle.failpoints import failpoint
+from heddle.names import EpicName
 from worktree_svc import files, refs
 from worktree_svc.git import Git
 from worktree_svc.projects import Project
@@ -114,8 +115,7 @@ def mend(project: Project, place: Place) -> Path:
     folder = find(project, place)
     if folder is None or not is_whole(project, place):
         raise damaged(place)
-    # Nobody else moves this branch now: the agent has ended, and calls about its epic wait for each other.
-    (project.common / f"{refs.branch_ref(place.epic.branch)}.lock").unlink(missing_ok=True)
+    free_branch(project, place.epic)
     pointer = place.path / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
@@ -125,6 +125,14 @@ def mend(project: Project, place: Place) -> Path:
         files.remove(pointer)
         pointer.write_text(text, errors="surrogateescape")
     return folder
+
+
+def free_branch(project: Project, epic: EpicName) -> None:
+    """Removes the lock of a git that was killed as it moved the epic's branch.
+
+    Nobody else moves it now: the agent has ended, and calls about its epic wait for each other.
+    """
+    (project.common / f"{refs.branch_ref(epic.branch)}.lock").unlink(missing_ok=True)
 
 
 def damaged(place: Place) -> errors.HeddleError:

@@ -3,9 +3,9 @@
 HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
 
 The remote's branches are refs/remotes/origin/…; refs/heads holds Heddle's own
-and those into which runs merge. Nothing is ever forced: a push that does not go
-on from what the remote has is refused there, and what it would have brought
-stays here. Credentials are those of the service's own git, and are not stored.
+and those into which runs merge. A push that does not go on from what the remote
+has is refused there, and what it would have brought stays here. Only what an
+epic has set aside itself is taken off its branch there as well. Credentials are those of the service's own git, and are not stored.
 """
 
 import time
@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from heddle import errors, pb, urls
+from heddle.names import EpicName
 from worktree_svc import files, messages, projects, refs, trees
 from worktree_svc.locks import RepositoryLocks
 from worktree_svc.private import PrivateFolders
@@ -105,11 +106,12 @@ class Mirrors:
     def _push(self, project: Project, wanted: Sequence[str]) -> str:
         options = ("--quiet", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
         specs = (f"{ref}:{ref}" for ref in wanted)
-        output = project.git.attempt("push", *options, "origin", *specs, seconds=_PUSH_SECONDS)
+        leases = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _set_aside(project, ref)))
+        output = project.git.attempt("push", *options, *leases, "origin", *specs, seconds=_PUSH_SECONDS)
         if output.code == 0:
             return ""
         said = " ".join(urls.redacted(output.stderr).split()) or f"git push ended with {output.code}"
-        if "fetch first" in said or "non-fast-forward" in said:
+        if any(word in said for word in ("fetch first", "non-fast-forward", "stale info")):
             with self._fetching(project.top):
                 _fetch(project, _url(project))
                 for ref in wanted:
@@ -198,6 +200,21 @@ def _follow(project: Project, branch: str) -> None:
         author = git.by(project.author())
         new = author.text("commit-tree", "-p", ours, "-p", theirs, tree, stdin=message.encode())
     refs.move(git, [refs.Move(ref, new, ours or refs.ABSENT)])
+
+
+def _set_aside(project: Project, ref: str) -> str | None:
+    """Returns the remote's commit of an epic's branch, as last seen, where the epic has set that aside since."""
+    branch = ref.removeprefix(refs.branch_ref(""))
+    run, _, epic = branch.removeprefix(_OWN).partition("/epics/")
+    if not (branch.startswith(_OWN) and epic):
+        return None
+    ours, theirs = refs.read(project.git, ref, f"{_REMOTE}/{branch}")
+    if not (ours and theirs) or refs.is_ancestor(project.git, theirs, ours):
+        return None
+    kept = project.git.text(
+        "for-each-ref", "--count=1", f"--contains={theirs}", refs.rewound_refs(EpicName(run, epic))
+    )
+    return theirs if kept else None
 
 
 def _maintain(project: Project) -> None:

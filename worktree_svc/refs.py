@@ -47,6 +47,16 @@ def kept_ref(attempt: AttemptName) -> str:
     return f"refs/heddle/attempts/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
+def rewound_ref(attempt: AttemptName) -> str:
+    """Returns the ref under which what was accepted and set aside for an attempt is kept."""
+    return f"{rewound_refs(attempt.parent.parent)}/{attempt.task}/{attempt.number}"
+
+
+def rewound_refs(epic: EpicName) -> str:
+    """Returns where all such refs of an epic are."""
+    return f"refs/heddle/rewound/{epic.run}/{epic.epic}"
+
+
 def read(git: Git, *refs: str) -> list[str | None]:
     """Returns the commit of each ref; None for one that is not there."""
     found: dict[str, str | None] = {}

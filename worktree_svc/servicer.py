@@ -88,6 +88,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 file=file,
                 earlier=earlier,
                 merge=request.merge_revision,
+                rewind_to=request.rewind_to,
             )
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))

@@ -22,6 +22,7 @@ from worktree_svc import (
     provisions,
     refs,
     resolution,
+    rewinding,
     snapshots,
 )
 from worktree_svc.leadership import StillLeads
@@ -78,12 +79,14 @@ class Worktrees:
         file: pb.ProjectFile,
         earlier: AttemptName | None = None,
         merge: str = "",
+        rewind_to: str = "",
     ) -> Ensured:
         """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
 
         Asked again for the attempt that owns it, it leaves the work in progress
         alone; and once, where that attempt is `earlier`, with which this one goes on.
         With `merge` it then holds the merge of that revision, conflict markers and all.
+        With `rewind_to` the epic first goes back to that revision.
         """
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
@@ -92,7 +95,8 @@ class Worktrees:
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
         projects.check_same(self.folders, project, state.project)
-        brought = self._brought(project, file, state)
+        back_to = rewinding.target(project, rewind_to) if rewind_to else None
+        brought = self._brought(project, file, state, back_to)
         goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
         ready = (goes_on or state.owner == attempt) and not state.cleaning
         if ready and checkouts.is_whole(project, place):
@@ -112,7 +116,12 @@ class Worktrees:
         # Work that lies there though nobody remembers whose it was gets this attempt's name.
         owner = state.owner if known or not checkouts.is_there(place) else attempt
         before = state.incarnation
-        state = self._make_ready(project, place, replace(state, owner=owner), head)
+        state = replace(state, owner=owner)
+        if back_to:
+            state = self._keep(project, place, state, head)
+            rewinding.rewind(project, attempt, head, back_to)
+            state, head = replace(state, start=back_to), back_to
+        state = self._make_ready(project, place, state, head)
         merging = resolution.begin(project, place, head, merge) if merge else ""
         failpoint("ensure.before_provide")
         provisions.provide(place, brought)
@@ -179,13 +188,15 @@ class Worktrees:
         log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
         return there, place.path
 
-    def _brought(self, project: Project, file: pb.ProjectFile, state: State) -> Provisions:
-        """Returns what the project wants to find in the epic's worktree."""
+    def _brought(
+        self, project: Project, file: pb.ProjectFile, state: State, back_to: str | None
+    ) -> Provisions:
+        """Returns what the project wants to find in the epic's worktree, which may be about to go back."""
         if not (file.copy or file.link):
             return Provisions()
         # After a crash the state may not know yet what was accepted.
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
-        return provisions.plan(project, file, accepted or state.head)
+        return provisions.plan(project, file, back_to or accepted or state.head)
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
         """Returns the first state of an epic; raises if its branch belongs to somebody else."""
@@ -219,7 +230,7 @@ class Worktrees:
 
         Its incarnation is another one if the worktree had to be made anew.
         """
-        self._keep(project, place, state, head)
+        state = self._keep(project, place, state, head)
         if checkouts.is_whole(project, place):
             checkouts.reset(project, place, head)
             return state
@@ -234,12 +245,13 @@ class Worktrees:
             checkouts.reset(project, place, head, prepared)
         return state
 
-    def _keep(self, project: Project, place: Place, state: State, head: str) -> None:
-        """Keeps what the owner left, once: from here on, the worktree may be half cleaned."""
+    def _keep(self, project: Project, place: Place, state: State, head: str) -> State:
+        """Keeps what the owner left, once: from here on, the worktree may be half cleaned, as the state says."""
         if state.owner and not state.cleaning:
             snapshots.keep(project, place, head, state.owner)
-            self.states.save(place, replace(state, cleaning=True))
+            state = self.states.save(place, replace(state, cleaning=True))
             failpoint("keep.after_state")
+        return state
 
     def _check_disk(self, project: Project) -> None:
         self.states.folder.mkdir(parents=True, exist_ok=True)

@@ -165,6 +165,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
     "task_failed": _task_failed,
     "task_added": lambda e: f"added: {e.title}",
+    "task_reopened": lambda e: f"to be done anew{f', {e.commit[:10]} is set aside' if e.commit else ''}",
     "task_skipped": lambda e: f"skipped: {e.reason}",
     "setup_finished": lambda e: _commands("setup", e),
     "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",

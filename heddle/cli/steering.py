@@ -98,11 +98,30 @@ def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
 def retry(
     task: TaskArgument,
     agent: Annotated[str, typer.Option(metavar="NAME", help="Does it in place of the task's agent.")] = "",
+    from_here: Annotated[
+        bool,
+        typer.Option(
+            "--from-here", help="Also of an accepted task: does it and all that its epic did since anew."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Gives a failed or skipped task a new attempt."""
-    name = str(names.task_name(task))
-    _tell_task(output.run_async(with_client(lambda client: client.retry_task(name, agent=agent))), as_json)
+    """Gives a failed or skipped task a new attempt; with --from-here an accepted one, and all after it."""
+    name = names.task_name(task)
+    epic = str(name.parent)
+
+    async def retried(client: HeddleClient) -> tuple[pb.Task, list[pb.Task]]:
+        before = [each for each in await client.list_tasks(epic) if each.commit] if from_here else []
+        again = await client.retry_task(str(name), agent=agent, from_here=from_here)
+        kept = {each.name for each in await client.list_tasks(epic) if each.commit} if before else set()
+        return again, [each for each in before if each.name not in kept]
+
+    again, set_aside = output.run_async(with_client(retried))
+    _tell_task(again, as_json)
+    if set_aside and not as_json:
+        commits = ", ".join(f"{each.key} ({each.commit[:10]})" for each in set_aside)
+        where = f"refs/heddle/rewound/{name.run}/{name.epic}"
+        output.line(f"set aside: {commits}; once the next attempt begins, they are kept under {where}/")
 
 
 @app.command()

@@ -6,7 +6,6 @@ does is a coroutine that the test gives.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,14 +13,12 @@ from typing import Any, Final
 import grpc
 
 from heddle import errors, pb
-from heddle.names import AttemptName, EpicName
+from heddle.names import AttemptName
 from heddle.serving import Service
 from heddle.testing.fake_session import FakeSession, Play, fail_setup, succeed
+from heddle.testing.fake_worktrees import FakeWorktrees
 from heddle.v1.agent_service_pb2_grpc import AgentServiceServicer, add_AgentServiceServicer_to_server
-from heddle.v1.worktree_service_pb2_grpc import (
-    WorktreeServiceServicer,
-    add_WorktreeServiceServicer_to_server,
-)
+from heddle.v1.worktree_service_pb2_grpc import add_WorktreeServiceServicer_to_server
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -61,6 +58,8 @@ class FakeWorker:
     worktrees: dict[str, pb.Worktree] = field(default_factory=dict)
     # By branch: the commits on it, oldest first, each with the attempt that made it.
     commits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    # By the attempt for which they were set aside: commits that were on its branch, oldest first.
+    rewound: dict[str, list[str]] = field(default_factory=dict)
     # By target branch.
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
@@ -75,7 +74,7 @@ class FakeWorker:
 
     def service(self) -> Service:
         """Returns both services, to be served at one address."""
-        agent, worktree = _Agent(self), _Worktree(self)
+        agent, worktree = _Agent(self), FakeWorktrees(self)
 
         def register(server: grpc.aio.Server) -> None:
             add_AgentServiceServicer_to_server(agent, server)
@@ -247,149 +246,3 @@ class _Agent(AgentServiceServicer):
         if session is None:
             raise errors.not_found(attempt)
         return session
-
-
-class _Worktree(WorktreeServiceServicer):
-    def __init__(self, worker: FakeWorker) -> None:
-        self._worker = worker
-
-    async def InspectProject(
-        self, request: pb.InspectProjectRequest, context: Context
-    ) -> pb.InspectProjectResponse:
-        return pb.InspectProjectResponse(
-            project=request.project,
-            base_commit=_commit_id("base"),
-            dirty_files=self._worker.dirty_files,
-            project_file=self._worker.project_file,
-        )
-
-    async def EnsureWorktree(
-        self, request: pb.EnsureWorktreeRequest, context: Context
-    ) -> pb.EnsureWorktreeResponse:
-        worker = self._worker
-        worker.changing("EnsureWorktree", request)
-        worker.newest(AttemptName.parse(request.attempt))
-        epic = AttemptName.parse(request.attempt).parent.parent
-        known = worker.worktrees.get(str(epic))
-        worker.made += known is None
-        slot = known.lease.slot if known else worker.made
-        file = request.project_file
-        head = [commit for commit, _ in worker.commits.get(epic.branch, [])] or [request.base_commit]
-        worktree = pb.Worktree(
-            epic=str(epic),
-            path=f"/fake/{epic.run}/{epic.epic}",
-            branch=epic.branch,
-            head_commit=head[-1],
-            project=request.project,
-            lease=pb.Lease(
-                slot=slot,
-                ports=range(slot * 100, slot * 100 + file.ports),
-                environment={**file.env, "HEDDLE_SLOT": str(slot)},
-            ),
-            incarnation=f"made-{slot}",
-        )
-        worker.worktrees[str(epic)] = worktree
-        return pb.EnsureWorktreeResponse(
-            worktree=worktree, created=known is None, continued=bool(request.continue_attempt)
-        )
-
-    async def CommitTask(self, request: pb.CommitTaskRequest, context: Context) -> pb.CommitTaskResponse:
-        worker = self._worker
-        worker.changing("CommitTask", request)
-        name = AttemptName.parse(request.attempt)
-        worker.newest(name)
-        made = worker.commits.setdefault(name.parent.parent.branch, [])
-        commit = _commit_id(request.attempt)
-        if (commit, request.attempt) not in made:
-            made.append((commit, request.attempt))
-        return pb.CommitTaskResponse(commit=commit, diff_stat=pb.DiffStat(files=1, insertions=1))
-
-    async def DiscardAttempt(
-        self, request: pb.DiscardAttemptRequest, context: Context
-    ) -> pb.DiscardAttemptResponse:
-        self._worker.changing("DiscardAttempt", request)
-        name = AttemptName.parse(request.attempt)
-        kept = f"refs/heddle/attempts/{name.run}/{name.epic}/{name.task}/{name.number}"
-        return pb.DiscardAttemptResponse(kept_ref=kept, diff_stat=pb.DiffStat(files=1))
-
-    async def MergeBranch(self, request: pb.MergeBranchRequest, context: Context) -> pb.MergeBranchResponse:
-        worker = self._worker
-        worker.changing("MergeBranch", request)
-        if request.source_branch in worker.conflicting:
-            conflict = pb.MergeBranchResponse.Conflict(files=["shared.txt"], advice="merge it by hand")
-            return pb.MergeBranchResponse(conflict=conflict)
-        sources = worker.merged.setdefault(request.target_branch, [])
-        already = request.source_branch in sources
-        if not already:
-            sources.append(request.source_branch)
-        commit = _commit_id(f"{request.target_branch}+{request.source_branch}")
-        merged = pb.MergeBranchResponse.Merged(commit=commit, already=already)
-        return pb.MergeBranchResponse(merged=merged)
-
-    async def OpenMerge(self, request: pb.OpenMergeRequest, context: Context) -> pb.OpenMergeResponse:
-        worker = self._worker
-        worker.changing("OpenMerge", request)
-        held = worker.merged.get(request.target_branch, [])
-        answer = pb.OpenMergeResponse(target_commit=_commit_id("+".join([request.target_branch, *held])))
-        for source in request.sources:
-            if source.branch in worker.conflicting:
-                conflict = pb.MergeBranchResponse.Conflict(files=["shared.txt"], advice="merge it by hand")
-                answer.conflicting.add(branch=source.branch, conflict=conflict)
-            else:
-                commit = _commit_id(f"{request.target_branch}+{source.branch}")
-                already = source.branch in held
-                answer.merged.add(branch=source.branch, commit=commit, already=already, advice="mend it")
-        new = [part.branch for part in answer.merged if not part.already]
-        worker.open_merges[request.run] = new
-        if answer.merged:
-            answer.commit = answer.merged[-1].commit
-            answer.tree = _commit_id("+".join([request.target_branch, *held, *new]))
-        if new and answer.tree not in request.known_trees:
-            answer.path = f"/fake/merges/{request.run}"
-        return answer
-
-    async def CloseMerge(self, request: pb.CloseMergeRequest, context: Context) -> pb.CloseMergeResponse:
-        worker = self._worker
-        worker.changing("CloseMerge", request)
-        new = worker.open_merges.pop(request.run, [])
-        if request.apply:
-            worker.merged.setdefault(request.target_branch, []).extend(new)
-        return pb.CloseMergeResponse(moved=request.apply)
-
-    async def PredictConflicts(
-        self, request: pb.PredictConflictsRequest, context: Context
-    ) -> pb.PredictConflictsResponse:
-        self._worker.calls.append(("PredictConflicts", request))
-        self._worker.before("PredictConflicts", request)
-        asked = {"", *request.branches}
-        pairs = [pair for pair in self._worker.foreseen if {pair.branch, pair.with_branch} <= asked]
-        changes = [
-            pb.ChangedPaths(branch=branch, commit=_commit_id(branch), paths=paths, path_count=len(paths))
-            for branch in request.branches
-            if (paths := self._worker.written.get(branch.rpartition("/")[2]))
-        ]
-        return pb.PredictConflictsResponse(pairs=pairs, changes=changes)
-
-    async def RemoveWorktree(
-        self, request: pb.RemoveWorktreeRequest, context: Context
-    ) -> pb.RemoveWorktreeResponse:
-        self._worker.changing("RemoveWorktree", request)
-        EpicName.parse(request.epic)
-        removed = self._worker.worktrees.pop(request.epic, None)
-        path = removed.path if removed else ""
-        return pb.RemoveWorktreeResponse(removed=removed is not None, path=path)
-
-    async def ListWorktrees(
-        self, request: pb.ListWorktreesRequest, context: Context
-    ) -> pb.ListWorktreesResponse:
-        return pb.ListWorktreesResponse(worktrees=self._worker.worktrees.values())
-
-    async def DiffRevisions(
-        self, request: pb.DiffRevisionsRequest, context: Context
-    ) -> AsyncIterator[pb.DiffRevisionsResponse]:
-        dots = "..." if request.from_merge_base else ".."
-        yield pb.DiffRevisionsResponse(text=f"diff {request.from_revision}{dots}{request.to_revision}\n")
-
-
-def _commit_id(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:40]

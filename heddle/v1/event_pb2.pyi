@@ -234,6 +234,7 @@ class Event(_message.Message):
     TASK_FAILED_FIELD_NUMBER: _builtins.int
     TASK_SKIPPED_FIELD_NUMBER: _builtins.int
     TASK_ADDED_FIELD_NUMBER: _builtins.int
+    TASK_REOPENED_FIELD_NUMBER: _builtins.int
     SESSION_STARTED_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     TOOL_STARTED_FIELD_NUMBER: _builtins.int
@@ -312,6 +313,8 @@ class Event(_message.Message):
     def task_skipped(self) -> Global___TaskSkipped: ...
     @_builtins.property
     def task_added(self) -> Global___TaskAdded: ...
+    @_builtins.property
+    def task_reopened(self) -> Global___TaskReopened: ...
     @_builtins.property
     def session_started(self) -> Global___SessionStarted: ...
     @_builtins.property
@@ -396,6 +399,7 @@ class Event(_message.Message):
         task_failed: Global___TaskFailed | None = ...,
         task_skipped: Global___TaskSkipped | None = ...,
         task_added: Global___TaskAdded | None = ...,
+        task_reopened: Global___TaskReopened | None = ...,
         session_started: Global___SessionStarted | None = ...,
         output: Global___Output | None = ...,
         tool_started: Global___ToolStarted | None = ...,
@@ -425,11 +429,11 @@ class Event(_message.Message):
         worker_lost: Global___WorkerLost | None = ...,
         worker_full: Global___WorkerFull | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1036,6 +1040,28 @@ class TaskAdded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskAdded: _TypeAlias = TaskAdded  # noqa: Y015
+
+@_typing.final
+class TaskReopened(_message.Message):
+    """The operator wants it done anew, or one before it; it is pending again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: _builtins.int
+    commit: _builtins.str
+    """The accepted commit that is set aside. Absent: the task had none."""
+    def __init__(
+        self,
+        *,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskReopened: _TypeAlias = TaskReopened  # noqa: Y015
 
 @_typing.final
 class SessionStarted(_message.Message):

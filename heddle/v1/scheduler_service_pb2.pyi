@@ -880,12 +880,21 @@ class RetryTaskRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
+    FROM_HERE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     request_id: _builtins.str
     actor: _builtins.str
     agent: _builtins.str
     """Does the task from now on, in place of the agent that it had. One of another
     kind takes a model of its own choice. Absent: the same agent again.
+    """
+    from_here: _builtins.bool
+    """True: takes a task that is accepted, or failed, and sets aside what its epic has
+    accepted since, itself included: these tasks are pending again, in planned order,
+    and so are those that failed or did not run for want of one before them. Accepted
+    tasks in which an agent resolved a conflict are skipped instead. When the next
+    attempt begins, the epic's branch goes back; what it held stays under
+    refs/heddle/rewound/.
     """
     def __init__(
         self,
@@ -894,10 +903,11 @@ class RetryTaskRequest(_message.Message):
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         agent: _builtins.str = ...,
+        from_here: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "from_here", b"from_here", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

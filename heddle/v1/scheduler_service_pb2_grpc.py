@@ -421,11 +421,15 @@ class SchedulerServiceServicer:
 
     def RetryTask(self, request, context):
         """Gives a failed or skipped task a new attempt, by another agent where one is
-        named; where its epic or run had ended, they go on. Idempotent by request_id.
+        named; where its epic or run had ended, they go on. With from_here also an
+        accepted one: it and what its epic did after it are done anew, upon what was
+        accepted before it. Idempotent by request_id.
 
         - NOT_FOUND: no such task.
-        - FAILED_PRECONDITION / WRONG_STATE: it is pending, running, or accepted; what
-        is accepted stays, since later tasks build upon it.
+        - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
+        and from_here was not asked for; its run is being cancelled, or its epic being
+        merged (try again in a moment). With from_here also: it is skipped, its epic is
+        merged, or an attempt of the epic runs or waits for its operator.
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
         agent; the message says which it can.
         - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that

@@ -209,6 +209,7 @@ class EnsureWorktreeRequest(_message.Message):
     CONTINUE_ATTEMPT_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
     MERGE_REVISION_FIELD_NUMBER: _builtins.int
+    REWIND_TO_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     """The attempt that will work there."""
@@ -221,6 +222,12 @@ class EnsureWorktreeRequest(_message.Message):
     """A revision that the attempt is to merge into the epic: the worktree then holds
     the merge of both, with conflict markers, instead of the last accepted commit.
     Absent: none.
+    """
+    rewind_to: _builtins.str
+    """A revision below the epic's last accepted commit, to which the epic goes back
+    before the attempt begins: accepted commits after it are set aside under
+    refs/heddle/rewound/RUN/EPIC/TASK/N, named as the attempt. Ignored once the
+    worktree is the attempt's. Absent: none.
     """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
@@ -238,10 +245,11 @@ class EnsureWorktreeRequest(_message.Message):
         continue_attempt: _builtins.str = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
         merge_revision: _builtins.str = ...,
+        rewind_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base_commit", b"base_commit", "continue_attempt", b"continue_attempt", "epoch", b"epoch", "merge_revision", b"merge_revision", "project", b"project", "project_file", b"project_file", "rewind_to", b"rewind_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

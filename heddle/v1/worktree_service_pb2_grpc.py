@@ -139,9 +139,13 @@ class WorktreeServiceServicer:
         links to shared folders, and a slot with ports, which it has until the worktree
         is removed. None of that is ever committed.
 
+        With rewind_to the epic first goes back to an earlier accepted commit.
+
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
+        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
         - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

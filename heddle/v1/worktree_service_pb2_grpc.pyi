@@ -63,9 +63,13 @@ class WorktreeServiceStub:
     links to shared folders, and a slot with ports, which it has until the worktree
     is removed. None of that is ever committed.
 
+    With rewind_to the epic first goes back to an earlier accepted commit.
+
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
+    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
     - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
     """
     CommitTask: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]
@@ -164,9 +168,13 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     links to shared folders, and a slot with ports, which it has until the worktree
     is removed. None of that is ever committed.
 
+    With rewind_to the epic first goes back to an earlier accepted commit.
+
     - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
+    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
     - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
     """
     CommitTask: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]  # type: ignore[assignment]
@@ -274,9 +282,13 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         links to shared folders, and a slot with ports, which it has until the worktree
         is removed. None of that is ever committed.
 
+        With rewind_to the epic first goes back to an earlier accepted commit.
+
         - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
+        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
         - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
         """
 

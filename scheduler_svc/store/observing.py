@@ -54,6 +54,7 @@ _EPICS = (
         epics.c.reason,
         epics.c.budget_micros,
         epics.c.setup_failure,
+        epics.c.rewind_to,
     )
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
@@ -252,6 +253,7 @@ def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
         conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
         budget=row.budget_micros,
         setup_failure=row.setup_failure,
+        rewinds=row.rewind_to != "",
     )
 
 

@@ -1,7 +1,6 @@
 """Writes what became of an attempt. Each write is done once, however often it is asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,10 +12,8 @@ from scheduler_svc.folding import fold
 from scheduler_svc.providers import provider_of
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
-from scheduler_svc.store.resources import is_epic, is_task
+from scheduler_svc.store.resources import is_epic, is_task, last_accepted
 from scheduler_svc.store.statements import (
-    ANY_ATTEMPT,
-    ASSIGNMENT,
     INSERT_CHUNK,
     LIVE_ATTEMPT,
     UPDATE_ATTEMPT,
@@ -56,83 +53,6 @@ _ENDED_AS: Final = {
 
 # The task is not to blame: it runs again without using up a retry.
 _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED, pb.OUTCOME_INTERRUPTED})
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Everything that is needed to bring a live attempt to its end."""
-
-    project: str
-    # Where a new branch of its epic starts: what its dependencies were merged into, if it has any.
-    base_commit: str
-    worker: str
-    # As it was when the run was created.
-    project_file: pb.ProjectFile
-    # Empty: the epic has no worktree that the database knows of.
-    worktree_path: str
-    # What the epic had of its worker when it last asked.
-    lease: pb.Lease
-    # The incarnation of its worktree in which setup has run. Empty: it has in none.
-    set_up: str
-    spec: pb.PlanTask
-    # True: its agent was seen to start.
-    started: bool
-    session_sequence: int
-    # Set once the session has ended.
-    result: pb.SessionFinished | None
-    stop_reason: str | None
-    # Micros that its session may cost. None: no limit.
-    budget: int | None
-    # The attempt before, where its session was lost or parked and had the same agent, which may go on with it.
-    resume_attempt: str = ""
-    # The same where it was parked: its files are to be kept as it left them.
-    continue_attempt: str = ""
-    # What the operator has answered to it.
-    answers: Sequence[pb.ApprovalAnswer] = ()
-    # The branch that it merges into its epic's, to resolve a conflict. Empty: none.
-    merges: str = ""
-
-
-def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
-    """Returns the assignment of a live attempt; None once it has ended."""
-    row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
-    if row is None:
-        return None
-    spec = pb.PlanTask.FromString(row.spec)
-    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
-    return Assignment(
-        project=row.project,
-        base_commit=(depends and row.head_commit) or row.base_commit,
-        worker=row.worker,
-        project_file=pb.ProjectFile.FromString(row.project_file or b""),
-        worktree_path=row.worktree_path,
-        lease=pb.Lease.FromString(row.lease or b""),
-        set_up=row.set_up,
-        spec=spec,
-        started=row.state != pb.ATTEMPT_STATE_STARTING,
-        session_sequence=row.session_sequence,
-        result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
-        stop_reason=row.stop_reason,
-        budget=row.share_micros,
-        merges=attempt.parent.parent.parent.branch if row.resolves else "",
-        **_goes_on(connection, attempt, spec.agent),
-    )
-
-
-def _goes_on(connection: sa.Connection, attempt: AttemptName, agent: str) -> dict[str, Any]:
-    """Returns those fields of the assignment that say with what the attempt goes on."""
-    if attempt.number == 1:
-        return {}
-    earlier = attempt.parent.attempt(attempt.number - 1)
-    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
-    if row.agent != agent or row.state not in {pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED}:
-        return {}
-    parked = row.state == pb.ATTEMPT_STATE_PARKED
-    return {
-        "resume_attempt": str(earlier),
-        "continue_attempt": str(earlier) if parked else "",
-        "answers": tuple(pb.Attempt.FromString(row.record).answers),
-    }
 
 
 def record_worktree(
@@ -285,7 +205,7 @@ def accept(
     _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, record=record, now=now)
     task = {"state": pb.TASK_STATE_ACCEPTED, "reason": "", "commit_id": committed.commit}
     connection.execute(UPDATE_TASK, of(attempt.parent) | task)
-    epic = {"head_commit": committed.commit}
+    epic = {"head_commit": committed.commit, "rewind_to": ""}
     if committed.merged_commit:
         # What it merged in is not the epic's own work.
         epic["start_commit"] = committed.merged_commit
@@ -382,7 +302,9 @@ def _again(
         attempts.c.epic == attempt.epic,
         attempts.c.task == attempt.task,
     )
-    count = sa.select(sa.func.count()).select_from(attempts).where(*earlier)
+    # Those of a task that was reopened do not count any more.
+    fresh = attempts.c.number > last_accepted(connection, attempt.parent)
+    count = sa.select(sa.func.count()).select_from(attempts).where(*earlier, fresh)
     counted = connection.execute(count.where(attempts.c.counts)).scalar_one()
     lost = connection.execute(
         count.where(attempts.c.counts, attempts.c.state == pb.ATTEMPT_STATE_LOST)

@@ -81,10 +81,10 @@ def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
 
 
 def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
-    """Returns the newest attempt of a task that failed; None where none did."""
-    of_task = (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
+    """Returns the newest attempt of a task that failed and was not followed by success; None where none did."""
     chosen = sa.select(attempts).where(
-        *of_task,
+        *_attempts_at(name),
+        attempts.c.number > last_accepted(connection, name),
         attempts.c.state == pb.ATTEMPT_STATE_FAILED,
         # A busy provider says nothing about the work.
         attempts.c.counts,
@@ -95,6 +95,18 @@ def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | N
         if result.outcome != pb.OUTCOME_SETUP_FAILED:
             return attempt_of(row)
     return None
+
+
+def last_accepted(connection: sa.Connection, name: TaskName) -> int:
+    """Returns the number of the newest accepted attempt of a task, which may have been reopened; 0 if there is none."""
+    accepted = sa.select(sa.func.max(attempts.c.number)).where(
+        *_attempts_at(name), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
+    )
+    return connection.execute(accepted).scalar_one() or 0
+
+
+def _attempts_at(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
+    return (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
 
 
 def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:

@@ -45,6 +45,7 @@ ASSIGNMENT: Final = sa.select(
     epics.c.worktree_path,
     epics.c.lease,
     epics.c.set_up,
+    epics.c.rewind_to,
     tasks.c.spec,
     tasks.c.resolves,
     attempts.c.worker,

@@ -79,6 +79,8 @@ epics = sa.Table(
     sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
     # The last accepted one.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
+    # Where its branch goes back to when its next attempt begins. Empty: it stays.
+    sa.Column("rewind_to", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),

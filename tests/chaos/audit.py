@@ -1,5 +1,6 @@
 """What a run's log must keep to, looked at event by event."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from heddle import pb
@@ -25,9 +26,13 @@ class Audit:
         self._attempts: dict[tuple[str, str], int] = {}
         self._over: set[tuple[str, str]] = set()
         self._put_back: set[str] = set()
+        # How often each task was put back after it had been accepted.
+        self.reopened: Counter[tuple[str, str]] = Counter()
+        # Epics whose branches still hold what was set aside.
+        self.rewinding: set[str] = set()
         self._paused = False
 
-    def take(self, event: pb.Event) -> None:  # noqa: C901 (one for each kind)
+    def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912 (one for each kind)
         """Looks at the next event."""
         if event.sequence != self.last + 1:
             self._broken(f"event {event.sequence} follows event {self.last}")
@@ -48,6 +53,10 @@ class Audit:
             case "epic_ready" if event.task:
                 self._over.discard((event.epic, event.task))
                 self._put_back.add(event.epic)
+            case "task_reopened":
+                self._reopened(event)
+            case "merge_started" if event.epic in self.rewinding:
+                self._broken(f"{event.epic} is merged with what was set aside")
             case "run_paused":
                 self._paused = True
             case "run_resumed":
@@ -71,6 +80,7 @@ class Audit:
         if waiting:
             self._broken(f"{what} starts before {waiting[0]}")
         self._attempts[epic, task] = event.attempt
+        self.rewinding.discard(epic)
         self._live[epic] = (task, event.attempt)
 
     def _ended(self, event: pb.Event) -> None:
@@ -89,6 +99,21 @@ class Audit:
         # What an operator puts back is accepted after tasks that were planned behind it.
         if places != sorted(places) and epic not in self._put_back:
             self._broken(f"tasks of {epic} were accepted in the order {self.accepted[epic]}")
+
+    def _reopened(self, event: pb.Event) -> None:
+        epic, task = event.epic, event.task
+        if epic in self._live:
+            self._broken(f"{epic}/{task} is reopened beside attempt {self._live[epic]}")
+        self._over.discard((epic, task))
+        if not event.task_reopened.commit:
+            return
+        if event.task_reopened.commit not in self.commits[epic]:
+            self._broken(f"{epic}/{task} is reopened and was not accepted")
+            return
+        self.commits[epic].remove(event.task_reopened.commit)
+        self.accepted[epic].remove(task)
+        self.reopened[epic, task] += 1
+        self.rewinding.add(epic)
 
     def _finished(self) -> None:
         self.ended = True

@@ -15,6 +15,7 @@ from scheduler_svc.creating import _Ground, _write
 from scheduler_svc.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store import merges, recording
+from scheduler_svc.store.assignments import read_assignment
 from scheduler_svc.store.engine import WRITES, open_engine
 from scheduler_svc.store.events import collecting
 from scheduler_svc.store.leadership import _next_epoch, check_epoch
@@ -104,7 +105,8 @@ class Core:
         """Compares each branch with what the log says was accepted."""
         for epic, commits in self.branches.items():
             accepted = self.watch.accepted(epic)
-            if commits != accepted:
+            held = commits[: len(accepted)] if self.watch.rewinds(epic) else commits
+            if held != accepted:
                 self._broken.append(f"{epic} has the commits {commits}, accepted were {accepted}")
 
     def create(self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int) -> None:
@@ -137,15 +139,21 @@ class Core:
     def _begin(self, connection: sa.Connection, action: Action) -> None:
         match action:
             case StartTask(attempt):
-                assignment = recording.read_assignment(connection, attempt)
+                assignment = read_assignment(connection, attempt)
                 assert assignment
                 self.processes[attempt] = assignment.worker
+                self._rewind(attempt.parent.parent, assignment.rewind_to)
             case StopAttempt(attempt):
                 self.stopping.add(attempt)
             case MergeEpic(name) | MergeRun(name):
                 self.merges[name] = None
             case _:
                 pass
+
+    def _rewind(self, epic: EpicName, revision: str) -> None:
+        commits = self.branches[epic]
+        if (first := revision.removesuffix("^")) in commits:
+            del commits[commits.index(first) :]
 
     def kill(self, attempt: AttemptName) -> None:
         """Ends a process without a word."""

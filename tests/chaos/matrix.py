@@ -164,7 +164,7 @@ class Lane:
     async def _usual(self, client: HeddleClient, point: str) -> None:
         await self._play(client, point, self._plan({"a": ["flaky"], "b": ["one"]}))
 
-    def _scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911 (one for each kind)
+    def _scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911, PLR0912 (one for each kind)
         match point.partition(".")[0]:
             case "append":
                 return self._lose_worker
@@ -189,6 +189,8 @@ class Lane:
             case "agent":
                 command = f"acp:{sys.executable} {acp_agent.__file__}"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, command))
+            case "rewind":
+                return self._go_back
             case "artifact":
                 shot = f"mkdir -p .heddle/screenshots; cp {self._folder}/picture.png .heddle/screenshots/; echo x > x"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, f"command:{shot}"))
@@ -291,6 +293,17 @@ class Lane:
         run = self._events(point)[0].run
         [approval] = [each for each in await client.list_approvals() if each.attempt.startswith(f"{run}/")]
         await client.resolve_approval(approval.attempt, approval.approval_id, approved=True)
+        await playing
+
+    async def _go_back(self, client: HeddleClient, point: str) -> None:
+        """Has both tasks of an epic done anew once it waits to be merged, and then merges it."""
+        plan = self._plan({"a": ["one", "two"]})
+        plan.defaults.merge = pb.MERGE_POLICY_MANUAL
+        playing = asyncio.create_task(self._play(client, point, plan))
+        run = await self._seen(point, "merge_waiting")
+        await client.retry_task(f"{run}/epics/a/tasks/one", from_here=True)
+        await self._until(lambda: sum(event.HasField("merge_waiting") for event in self._events(point)) == 2)
+        await client.retry_merge(f"{run}/epics/a")
         await playing
 
     def _events(self, point: str) -> list[pb.Event]:

@@ -20,8 +20,8 @@ _LIVE_TWICE = (
     .group_by(attempts.c.run, attempts.c.epic)
     .having(sa.func.count() > 1)
 )
-_ACCEPTED_TWICE = (
-    sa.select(*_TASK)
+_ACCEPTED_AGAIN = (
+    sa.select(*_TASK, sa.func.count() - 1)
     .where(attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED)
     .group_by(*_TASK)
     .having(sa.func.count() > 1)
@@ -48,7 +48,6 @@ _LIVE_OF_IDLE_TASK = (
 )
 _WRONG_ROWS: Final = {
     "has two live attempts": _LIVE_TWICE,
-    "was accepted twice": _ACCEPTED_TWICE,
     "runs in a run that has ended": _LIVE_IN_ENDED_RUN,
     "has a live attempt although its task does not run": _LIVE_OF_IDLE_TASK,
 }
@@ -79,10 +78,17 @@ class StoreWatch:
                 self.events += 1
             if audit.last != sequence:
                 self._wrong.append(f"{run} counts {sequence} events and has {audit.last}")
+        for run, epic, task, again in connection.execute(_ACCEPTED_AGAIN):
+            if again > self.audits[run].reopened[epic, task]:
+                self._wrong.append(f"{run}/{epic}/{task} was accepted twice")
 
     def accepted(self, epic: EpicName) -> list[str]:
         """Returns the commits of an epic's accepted tasks as its log tells them."""
         return self.audits[epic.run].commits[epic.epic]
+
+    def rewinds(self, epic: EpicName) -> bool:
+        """Says whether an epic's branch may still hold what was set aside."""
+        return epic.epic in self.audits[epic.run].rewinding
 
     def _audit(self, connection: sa.Connection, run: str) -> Audit:
         plan: dict[str, list[str]] = {}

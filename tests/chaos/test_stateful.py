@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc import commands
+from scheduler_svc import commands, rewinding
 from scheduler_svc.snapshot import WorkerView
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store.engine import open_engine
@@ -138,6 +138,12 @@ class SchedulerCore(RuleBasedStateMachine):
     def retry(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
         self._ask(lambda connection: commands.retry_task(connection, task, "ada", "", self.core.now))
+
+    @precondition(lambda self: self._tasks())
+    @rule(data=st.data())
+    def retry_from_here(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self._tasks()))
+        self._ask(lambda connection: rewinding.retry_from_here(connection, task, "ada", "", self.core.now))
 
     @rule()
     def change_leader(self) -> None:

@@ -30,6 +30,31 @@ epics:
 """
 
 
+GOING_BACK = """
+name: Going back
+defaults: {merge: manual}
+epics:
+  - key: alpha
+    tasks:
+      - {key: one, title: First thing, script: [{run: "date +%s%N > one.txt"}]}
+      - {key: two, title: Second thing, script: [{run: "date +%s%N > two.txt"}]}
+"""
+
+
+def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> None:
+    """The button beside a task says how much it sets aside, and asks; then the task and the one after it run again."""
+    name = runs.start(GOING_BACK)
+    runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "accepted")
+    page.goto(f"/{name}/epics/alpha/tasks/one/attempts/1?tab=history")
+    first = page.locator(".history-task", has_text="First thing")
+    first.get_by_role("button", name="Retry from here").click()
+    expect(first).to_contain_text("Set aside its commit and 1 after it?")
+    first.get_by_role("button", name="Do anew").click()
+    runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/2", "accepted")
+    expect(first.locator(".attempts tbody tr")).to_have_count(2)
+    runs.cancel(name)
+
+
 def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
     """Enter sends; the words wait below until the session itself has them."""
     page.goto(f"/{busy}/epics/search/tasks/ranking/attempts/1")

@@ -47,6 +47,7 @@ class Worker:
         base: str = "main",
         earlier: AttemptName | None = None,
         file: pb.ProjectFile | None = None,
+        rewind_to: str = "",
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -55,6 +56,7 @@ class Worker:
             base_commit=base,
             continue_attempt=str(earlier or ""),
             project_file=file,
+            rewind_to=rewind_to,
         )
         return await self.stub.EnsureWorktree(request)
 

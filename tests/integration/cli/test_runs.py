@@ -195,6 +195,38 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
     assert Parse(out, pb.Task()).reason.startswith("skipped by user")
 
 
+async def test_accepted_tasks_are_done_anew(server: Server) -> None:
+    """From the second of three on, they run again upon the first's commit; what they had made stays under a ref."""
+    repository = server.repository()
+    tasks = "".join(f'{{key: {key}, script: [{{run: "date +%s%N > {key}.txt"}}]}}, ' for key in "abc")
+    plan = f"{{name: Anew, defaults: {{merge: manual}}, epics: [{{key: api, tasks: [{tasks}]}}]}}"
+    code, out, err = await server.heddle("run", server.plan(plan), "--repo", str(repository))
+    assert code == 0, err
+    name = out.strip()
+    await server.until(name, "waits for you to merge it")
+    branch, rewound = f"heddle/{name}/epics/api", f"refs/heddle/rewound/{name}/api"
+    a, b, c = git(repository, "rev-list", "--reverse", f"main..{branch}").splitlines()
+    code, out, err = await server.heddle("retry", f"{name}/api/b", "--from-here")
+    assert code == 0, err
+    set_aside = (
+        f"set aside: b ({b[:10]}), c ({c[:10]}); once the next attempt begins, they are kept under {rewound}/"
+    )
+    assert out.splitlines() == [f"{name}/epics/api/tasks/b pending", set_aside]
+    async with running("watch", name, env=server.env) as watch:
+        await watch.says("api/c/2: accepted")
+        await watch.says("waits for you to merge it")
+    assert (await server.heddle("merge", f"{name}/api"))[0] == 0
+    assert (await server.heddle("watch", name))[0] == 0
+    one, two, three = git(repository, "rev-list", "--reverse", f"main..{branch}").splitlines()
+    assert (one, {two, three} & {b, c}) == (a, set())
+    assert (
+        git(repository, "for-each-ref", "--format=%(refname) %(objectname)", rewound) == f"{rewound}/b/2 {c}"
+    )
+    merged = git(repository, "rev-list", f"heddle/{name}/merged").splitlines()
+    assert {a, two, three} <= set(merged)
+    assert not {b, c} & set(merged)
+
+
 async def test_interrupt_detaches_from_a_run(server: Server) -> None:
     """Ctrl-C leaves the run alone and says how to come back; one more says nothing worse."""
     arguments = ["run", server.plan(LONG), "--repo", str(server.repository()), "--wait"]

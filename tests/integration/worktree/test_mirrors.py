@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
+from heddle.names import AttemptName
 from tests.support import worktrees
 from tests.support.fleet import free_ports
 from tests.support.repositories import fast_import, git
@@ -136,3 +137,23 @@ async def test_two_runs_begin_at_once(worker: Worker) -> None:
     """The first clone is made once, whoever asks meanwhile."""
     found = await asyncio.gather(*(worker.inspect(worker.url) for _ in range(6)))
     assert len({each.base_commit for each in found}) == 1
+
+
+async def test_only_what_an_epic_set_aside_is_forced(worker: Worker, remote: Path) -> None:
+    """An epic that went back goes back at the remote too; a commit that somebody pushed onto its branch there stays."""
+    start = (await worker.inspect(worker.url)).base_commit
+    one = await _accept(worker, attempt(), base=start)
+    two = await _accept(worker, attempt(number=2), base=start, rewind_to=f"{one.commit}^")
+    assert (two.push_error, git(remote, "rev-parse", EPIC)) == ("", two.commit)
+    fast_import(remote, EPIC, {"theirs.txt": "theirs\n"}, EPIC)
+    theirs = git(remote, "rev-parse", EPIC)
+    three = await _accept(worker, attempt(number=3), base=start, rewind_to=f"{two.commit}^")
+    assert "non-fast-forward" in three.push_error
+    assert git(remote, "rev-parse", EPIC) == theirs
+    await worker.remove("runs/r1/epics/api")
+
+
+async def _accept(worker: Worker, name: AttemptName, base: str, rewind_to: str = "") -> pb.CommitTaskResponse:
+    ensured = await worker.ensure(name, base, rewind_to=rewind_to)
+    Path(ensured.worktree.path, "number.txt").write_text(f"{name.number}\n")
+    return await worker.commit(name)

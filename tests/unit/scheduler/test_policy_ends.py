@@ -354,3 +354,14 @@ def test_agents_get_two_tasks_to_resolve_a_conflict() -> None:
         board.settle()
     board.end_merge(epic.name, merged=False)
     assert decide(board.snapshot) == [FinishEpic(epic.name, pb.EPIC_STATE_CONFLICTED, "1 file conflicts")]
+
+
+@pytest.mark.parametrize("merge", [pb.MERGE_POLICY_AUTO, pb.MERGE_POLICY_OFF])
+def test_an_epic_whose_branch_is_to_go_back_does_not_end_well(merge: "pb.MergePolicy.ValueType") -> None:
+    """While its branch holds what was set aside, it is neither merged nor counts as done."""
+    task = a_task("t2", SKIPPED, waived=True)
+    epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_RUNNING, rewinds=True, merge=merge)
+    (action,) = decide(a_snapshot(a_run(replace(epic, tasks=(*epic.tasks, task)))))
+    assert isinstance(action, FinishEpic)
+    assert action.state == pb.EPIC_STATE_FAILED
+    assert "set aside" in action.reason

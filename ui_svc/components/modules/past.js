@@ -3,7 +3,7 @@ import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
 
 // The kinds of turns that this reads.
-export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "task_waiting", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
+export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "task_reopened", "task_waiting", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
 
 const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
 const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };
@@ -64,6 +64,10 @@ export function pastOf(now, turns, time) {
         break;
       case "task_skipped":
         states.set(task, { state: "skipped", since: turn.time, reason: turn.reason ?? "" });
+        break;
+      case "task_reopened":
+        states.set(task, { state: "pending", since: turn.time });
+        epicStates.set(epic, "running");
         break;
       case "epic_finished":
         epicStates.set(epic, turn.outcome);

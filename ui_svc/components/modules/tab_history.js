@@ -4,14 +4,14 @@ import { post } from "./api.js";
 import { AttemptDiff } from "./attempt_diff.js";
 import { absolute, money, short, took } from "./format.js";
 import { Icon } from "./icons.js";
-import { Elapsed, Status } from "./parts.js";
+import { Ask, Elapsed, Status } from "./parts.js";
 import { ATTEMPT, status, TASK } from "./status.js";
 import { toast } from "./toasts.js";
 
 export const History = {
   props: ["store", "attempt", "epic", "details"],
   emits: ["open"],
-  components: { AttemptDiff, Elapsed, Icon, Status },
+  components: { Ask, AttemptDiff, Elapsed, Icon, Status },
   template: `
     <div class="scroll" tabindex="0" aria-label="Tasks of this epic">
       <p v-if="details.problem" class="note is-bad" role="alert">{{ details.problem }}</p>
@@ -23,6 +23,7 @@ export const History = {
             <span class="num quiet">Task {{ task.position }}/{{ tasks.length }}</span>
             <span class="grow"></span>
             <code v-if="task.commit" title="The accepted commit">{{ short(task.commit) }}</code>
+            <Ask v-if="canGoBack(task)" label="Retry from here" icon="retry" :question="question(task)" yes="Do anew" pendingLabel="Starting…" :pending="retrying === task.name" :act="() => retryFromHere(task)" />
             <button v-if="canRetry(task)" type="button" class="button small" :disabled="retrying === task.name" @click="retry(task)"><Icon name="retry" />{{ retrying === task.name ? "Starting…" : "Retry" }}</button>
           </div>
           <p v-if="task.reason" class="history-reason">{{ task.reason }}</p>
@@ -63,17 +64,26 @@ export const History = {
     }
     const numberOf = (each) => each.name.slice(each.name.lastIndexOf("/") + 1);
     const canRetry = (task) => ["failed", "skipped"].includes(task.state);
-    async function retry(task) {
+    // As the scheduler judges; it has the last word.
+    const canGoBack = (task) => task.state === "accepted" && !props.epic.merge_commit && !tasks.value.some((each) => ["running", "waiting"].includes(each.state));
+    const since = (task) => tasks.value.filter((each) => each.state === "accepted" && each.attempt?.ended >= task.attempt?.ended);
+    function question(task) {
+      const later = since(task).length - 1;
+      return `Set aside its commit${later > 0 ? ` and ${later} after it` : ""}? They stay under refs/heddle/rewound.`;
+    }
+    const retry = (task) => again(task, "retry", `${task.title} gets another attempt`);
+    const retryFromHere = (task) => again(task, "retryFromHere", `The epic goes back to before ${task.title}`);
+    async function again(task, how, said) {
       retrying.value = task.name;
       try {
-        await post(`${task.name}:retry`);
-        toast(`${task.title} gets another attempt`);
+        await post(`${task.name}:${how}`);
+        toast(said);
       } catch (problem) {
         toast(problem.message, "bad");
       } finally {
         retrying.value = "";
       }
     }
-    return { absolute, ATTEMPT, attemptsOf, canRetry, money, numberOf, retry, retrying, short, status, TASK, tasks, took, unfold, unfolded };
+    return { absolute, ATTEMPT, attemptsOf, canGoBack, canRetry, money, numberOf, question, retry, retryFromHere, retrying, short, status, TASK, tasks, took, unfold, unfolded };
   },
 };

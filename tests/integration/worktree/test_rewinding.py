@@ -1,0 +1,80 @@
+"""An epic goes back to an earlier commit of its own for an attempt."""
+
+from pathlib import Path
+
+from heddle import pb
+from tests.support.worktrees import Worker, attempt, refused
+
+BRANCH = "heddle/r1/epics/api"
+ACCEPTED = "refs/heddle/accepted/r1/api"
+REWOUND = "refs/heddle/rewound/r1/api"
+
+
+async def accept(worker: Worker, task: str, number: int = 1, rewind_to: str = "") -> str:
+    """Accepts a file that is called as the task; returns the commit."""
+    name = attempt(task=task, number=number)
+    ensured = await worker.ensure(name, rewind_to=rewind_to)
+    Path(ensured.worktree.path, f"{task}.txt").write_text(f"{number}\n")
+    return (await worker.commit(name)).commit
+
+
+def refs(worker: Worker) -> dict[str, str]:
+    lines = worker.git(
+        "for-each-ref", "--format=%(refname) %(objectname)", "refs/heddle", f"refs/heads/{BRANCH}"
+    )
+    return dict(line.split(" ") for line in lines.splitlines())
+
+
+async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
+    """Two commits are set aside under one ref; work goes on from the one before them, however often it is asked for."""
+    one, two, three = [await accept(worker, task) for task in ("one", "two", "three")]
+
+    ensured = await worker.ensure(attempt(task="two", number=2), rewind_to=f"{two}^")
+
+    path = Path(ensured.worktree.path)
+    assert (ensured.worktree.head_commit, ensured.created) == (one, False)
+    assert sorted(each.name for each in path.glob("*.txt")) == ["one.txt"]
+    assert refs(worker) == {f"refs/heads/{BRANCH}": one, ACCEPTED: one, f"{REWOUND}/two/2": three}
+    (path / "begun.txt").write_text("begun\n")
+    await worker.ensure(attempt(task="two", number=2), rewind_to=f"{two}^")
+    assert (path / "begun.txt").exists()
+    # That attempt fails; the next is told the same.
+    await worker.discard(attempt(task="two", number=2))
+    again = await accept(worker, "two", 3, rewind_to=f"{two}^")
+    assert worker.git("rev-parse", f"{again}^") == one
+    assert refs(worker)[ACCEPTED] == again
+    assert [name for name in refs(worker) if name.startswith(REWOUND)] == [f"{REWOUND}/two/2"]
+
+
+async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker) -> None:
+    """The worktree that was removed is made anew from where the epic began; its lock that a dead git left is no obstacle."""
+    one = await accept(worker, "one")
+    two = await accept(worker, "two")
+    await worker.remove("runs/r1/epics/api")
+    (worker.project / ".git" / "refs" / "heads" / f"{BRANCH}.lock").touch()
+
+    again = await accept(worker, "one", 2, rewind_to=f"{one}^")
+
+    assert worker.git("rev-parse", f"{again}^") == worker.git("rev-parse", "main")
+    assert refs(worker) == {f"refs/heads/{BRANCH}": again, ACCEPTED: again, f"{REWOUND}/one/2": two}
+    assert worker.git("show", f"{REWOUND}/one/2:one.txt") == "1"
+    # The ref of what is accepted is lost: the branch tells, and not beyond where it went back to.
+    worker.git("update-ref", "-d", ACCEPTED)
+    await worker.ensure(attempt(task="two", number=2))
+    assert refs(worker)[ACCEPTED] == again
+
+
+async def test_an_epic_goes_back_only_to_what_it_holds(worker: Worker) -> None:
+    """A commit beside the epic's, or none at all, is refused, and nothing moves."""
+    await accept(worker, "one")
+    before = refs(worker)
+    worker.git("commit", "--quiet", "--allow-empty", "--message=Beside")
+
+    beside = await refused(worker.ensure(attempt(task="one", number=2), rewind_to="main"))
+    missing = await refused(worker.ensure(attempt(task="one", number=3), rewind_to="nosuch"))
+
+    assert (beside.reason, missing.reason) == (
+        pb.ERROR_REASON_INVALID_FIELD,
+        pb.ERROR_REASON_UNKNOWN_REVISION,
+    )
+    assert refs(worker) == before
