@@ -49,8 +49,11 @@ class Conversation:
         self._host: Supervised | None = None
         # True once it was seen that it never does.
         self._deaf = False
-        # Ids of what the operator said.
+        # Ids of what the operator said, and how many messages that were.
         self._sent: set[str] = set()
+        self._said = 0
+        # True once the agent ends and has read all of them.
+        self._closed = False
         # When the agent last said or did anything, or was spoken to.
         self._stirred = asyncio.get_running_loop().time()
         # By id: whether it was answered.
@@ -82,6 +85,7 @@ class Conversation:
                 await self._look()
                 await self._record(translate(data))
                 await self._remember_session()
+                self._close()
             except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
                 self._on_defect(error)
 
@@ -97,6 +101,12 @@ class Conversation:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
         await self._journal.tell(self._actor, *self._pricing.priced(events))
+
+    def _close(self) -> None:
+        """Lets the agent end if it wants to and nothing that was said is still on its way."""
+        if self._host is not None and not self._closed and self._translator.closing == self._said:
+            self._closed = True
+            self._host.write(protocol.closed())
 
     async def silence(self, seconds: float, since: float | None = None) -> float | None:
         """Returns when the agent last said or did something, once that is `seconds` ago.
@@ -171,12 +181,13 @@ class Conversation:
             )
         if self._parked:
             raise parked()
-        if self._host is None:
+        if self._host is None or self._closed or self._translator.finished is not None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
             )
         if message_id:
             self._sent.add(message_id)
+        self._said += 1
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))
         await self._journal.tell(actor or "user", pb.Event(message=said))

@@ -37,6 +37,7 @@ class CommandTranslator:
 
     finished: None = None
     agent_session_id = ""
+    closing: None = None
 
     def __init__(self) -> None:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)

@@ -48,6 +48,11 @@ class Translator(Protocol):
         """What the agent calls its own session, to resume it. Empty: nothing yet, or it cannot."""
         ...
 
+    @property
+    def closing(self) -> int | None:
+        """How many messages the agent had read when it last wanted to end. None: it did not ask."""
+        ...
+
 
 class Driver(Protocol):
     """One kind of agent."""

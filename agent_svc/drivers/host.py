@@ -45,12 +45,13 @@ class HostTranslator:
         self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
         self.finished: pb.SessionFinished | None = None
         self.agent_session_id = ""
+        self.closing: int | None = None
 
     def stdout(self, data: bytes) -> list[pb.Event]:
         self._line += data
         *lines, rest = self._line.split(b"\n")
         self._line = rest
-        events = [event for line in lines for event in self._read(bytes(line))]
+        events = [event for line in lines for event in self._take(bytes(line))]
         if len(self._line) > MAX_LINE_BYTES:
             events += self._out.feed(bytes(self._line))
             self._line.clear()
@@ -60,14 +61,20 @@ class HostTranslator:
         return self._err.feed(data)
 
     def end(self) -> list[pb.Event]:
-        events = self._read(bytes(self._line)) if self._line else []
+        events = self._take(bytes(self._line)) if self._line else []
         self._line.clear()
         return [*events, *self._out.feed(b"", final=True), *self._err.feed(b"", final=True)]
 
-    def _read(self, line: bytes) -> list[pb.Event]:
+    def _take(self, line: bytes) -> list[pb.Event]:
         if not self._greeted and protocol.is_greeting(line):
             self._greeted = True
             return []
+        if (heard := protocol.parse_closing(line)) is not None:
+            self.closing = heard
+            return []
+        return self._read(line)
+
+    def _read(self, line: bytes) -> list[pb.Event]:
         try:
             event = protocol.parse_event(line)
         except ValueError:

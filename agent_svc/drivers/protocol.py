@@ -17,6 +17,11 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 4. The host may say how it ended by session_finished with outcome (failed, over
    budget, rate limited and then also retry_after) and reason, and then exits. Without
    it, exit code 0 is success.
+5. Before it ends well, the host writes {"closing": N}, where N is how many messages it
+   has read. If these are all, agent_svc answers {"closed": true}, and from then on
+   refuses what the operator says. If not, the others are on their way, and there is no
+   answer: the host has its agent heed them, and asks again. A host that ends without
+   this may lose what was said last.
 
 All messages are in protobuf's JSON form. A line that is none of this is the output
 of a careless library and becomes Output; so does standard error.
@@ -71,6 +76,27 @@ def is_greeting(line: bytes) -> bool:
         return bool(json.loads(line) == {"protocol": VERSION})
     except ValueError:
         return False
+
+
+def closing(heard: int) -> bytes:
+    """Returns the line of a host that has read so many messages and wants to end."""
+    return json.dumps({"closing": heard}).encode() + b"\n"
+
+
+def parse_closing(line: bytes) -> int | None:
+    """Returns how many messages a host has read that wants to end; None where the line does not say that."""
+    if not line.startswith(b'{"closing"'):
+        return None
+    try:
+        said = json.loads(line)["closing"]
+    except ValueError:
+        return None
+    return said if type(said) is int else None
+
+
+def closed() -> bytes:
+    """Returns agent_svc's line for a host that may end."""
+    return json.dumps({"closed": True}).encode() + b"\n"
 
 
 def line_of(event: pb.Event) -> bytes:

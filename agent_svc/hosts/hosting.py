@@ -85,6 +85,10 @@ class Host:
         self.stopping = asyncio.Event()
         # What the operator says to the agent, oldest first.
         self.heard: asyncio.Queue[str] = asyncio.Queue()
+        self._messages = 0
+        self._closed = False
+        # Set by each message, and by the leave to end.
+        self._told = asyncio.Event()
         self._incoming = incoming
         self._outgoing = outgoing
         # What the operator has said to the session that goes on, and that was not asked again yet.
@@ -98,9 +102,10 @@ class Host:
 
         Waits where agent_svc reads slowly.
         """
-        for event in events:
-            for part in limited(event):
-                self._outgoing.write(protocol.line_of(part))
+        self._write(*(protocol.line_of(part) for event in events for part in limited(event)))
+
+    def _write(self, *lines: bytes) -> None:
+        self._outgoing.writelines(lines)
         self._outgoing.flush()
 
     def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
@@ -151,9 +156,29 @@ class Host:
                 return pb.ApprovalResolved(approved=answer.approved, message=answer.message)
         return None
 
+    async def may_end(self) -> bool:
+        """Returns True once nobody says anything more, or wants the end; False where something was said meanwhile.
+
+        To be asked before the work counts as done: what is in `heard` then is still
+        for the agent.
+        """
+        if not self.heard.empty():
+            return False
+        self._told.clear()
+        self._write(protocol.closing(self._messages))
+        waiting = [asyncio.create_task(each.wait()) for each in (self._told, self.stopping)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return self._closed or self.stopping.is_set()
+
     async def listen(self) -> None:
         """Takes in what agent_svc says, until it goes away."""
         while line := await self._incoming.readline():
+            if line == protocol.closed():
+                self._closed = True
+                self._told.set()
+                continue
             try:
                 event = protocol.parse_event(line)
             except ValueError as error:
@@ -165,6 +190,8 @@ class Host:
                     answer.set_result(event.approval_resolved)
             elif event.HasField("message"):
                 self.heard.put_nowait(event.message.text)
+                self._messages += 1
+                self._told.set()
         self.stopping.set()
 
 

@@ -32,6 +32,7 @@ def main() -> int:
         finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=str(error))
         stage.send(pb.Event(session_finished=finished))
         return 1
+    stage.close()
     return 0
 
 

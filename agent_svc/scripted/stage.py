@@ -21,6 +21,8 @@ class Stage:
         self._incoming = incoming
         self._outgoing = outgoing
         self._speed = speed
+        # Messages of the operator that were read.
+        self._heard = 0
 
     def greet(self) -> None:
         self._write(protocol.greeting())
@@ -62,6 +64,14 @@ class Stage:
             if line := self._incoming.line(left):
                 self._echo(protocol.parse_event(line))
 
+    def close(self) -> None:
+        """Returns once nobody says anything more; repeats what was said meanwhile."""
+        self._write(protocol.closing(self._heard))
+        while (line := self._incoming.line()) and line + b"\n" != protocol.closed():
+            self._echo(protocol.parse_event(line))
+            self._write(protocol.closing(self._heard))
+
     def _echo(self, event: pb.Event) -> None:
         if event.message.kind == pb.MESSAGE_KIND_OPERATOR:
+            self._heard += 1
             self.speak(f"The operator says: {event.message.text}", pb.MESSAGE_KIND_TEXT)

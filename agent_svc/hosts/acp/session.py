@@ -87,7 +87,7 @@ class Session:
             response = await self._turn(text)
             if response is not None and (why := stopped_early(response.stop_reason)):
                 raise AgentFailedError(why)
-            text = self._heard()
+            text = "" if await self._host.may_end() else self._heard()
 
     async def _begin(self) -> NewSessionResponse:
         if self._host.session.HasField("max_turns") and not self._agent.claude:
@@ -202,7 +202,7 @@ class Session:
         await asyncio.wait([prompting], timeout=INTERRUPTING)
 
     def _heard(self) -> str:
-        """Returns what the operator has said since; empty where nothing was said."""
+        """Returns what the operator has said since."""
         texts = []
         while not self._host.heard.empty():
             texts.append(self._host.heard.get_nowait())

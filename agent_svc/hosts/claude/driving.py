@@ -112,7 +112,7 @@ class ClaudeSession:
                 await self._tell(self._host.session.prompt)
             async for message in self._client.receive_messages():
                 await self._take(message)
-                if not self._open and self._host.heard.empty():
+                if not self._open and await self._host.may_end():
                     return
         except ResultError as error:
             if self._resume and "No conversation found" in str(error):

@@ -42,7 +42,7 @@ async def drive(host: Host) -> None:
     turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)
     ended = await _first(host, transcript, turn)
     judge(transcript, ended, patience)
-    while not host.heard.empty():
+    while not await host.may_end():
         said = [host.heard.get_nowait() for _ in range(host.heard.qsize())]
         ended = await _whole(host, transcript, turn, "\n\n".join(said), transcript.thread_id)
         judge(transcript, ended, patience)

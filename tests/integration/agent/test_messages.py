@@ -57,6 +57,18 @@ async def test_message_reaches_an_agent_that_waits(worker: Agents) -> None:
     ]
 
 
+async def test_message_said_as_the_agent_ends_is_heard(worker: Agents) -> None:
+    """What was said while the last step ran, which listens to nobody, is heard before the agent ends."""
+    last = Step(run=Step.RunCommand(command="until test -e go; do sleep 0.02; done"))
+    attempt = await worker.start(script=[last])
+    await worker.until(attempt, lambda event: event.HasField("tool_started"))
+    await send(worker, attempt, "Use tabs")
+    (worker.worktree / "go").touch()
+    events = await worker.events(attempt)
+    assert said(payloads(events, "message")[-1]) == ("agent:scripted", "The operator says: Use tabs")
+    assert ending(events) == ("SUCCEEDED", "")
+
+
 async def test_message_is_no_answer(worker: Agents) -> None:
     """An agent that asks hears a message and goes on waiting for the answer."""
     attempt = await worker.start(

@@ -284,6 +284,7 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
         host.stdin.write(protocol.opening(request))
         told = HostTranslator()
         events: list[pb.Event] = []
+        sent = 0
         async with asyncio.timeout(DEADLINE):
             while data := await host.stdout.read(1 << 16):
                 found = told.stdout(data)
@@ -292,8 +293,11 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
                     for words in ("Use tabs.", "And be quick."):
                         said_so = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=words)
                         host.stdin.write(protocol.line_of(pb.Event(message=said_so)))
+                        sent += 1
                     await host.stdin.drain()
                     (it.worker.worktree / "go").touch()
+                if told.closing == sent:
+                    host.stdin.write(protocol.closed())
             assert await host.wait() == 0
         host.stdin.close()
     assert said(events) == ["One.", "Two."]

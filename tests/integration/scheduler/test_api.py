@@ -183,7 +183,7 @@ async def test_diffs_and_artifacts_come_from_the_worker(scheduler: Scheduler) ->
         return "".join([answer.text async for answer in answers])
 
     assert await diff(task.latest_attempt.name) == f"diff {task.commit}^..{task.commit}\n"
-    assert await diff(epic.name) == f"diff {base}..{task.commit}\n"
+    assert await diff(epic.name) == f"diff {base}...{task.commit}\n"
     assert await diff(run) == f"diff {base}..{epic.merge_commit}\n"
     request = pb.ReadArtifactRequest(attempt=task.latest_attempt.name, artifact="sha256:00")
     data = b"".join([answer.data async for answer in scheduler.api.ReadArtifact(request)])
