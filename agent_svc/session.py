@@ -363,7 +363,6 @@ class Session:
         added = {
             **(launch.environment if launch else {}),
             **self._spec.environment,
-            "HEDDLE_ATTEMPT": str(self.name),
             "TMPDIR": str(self._folder.scratch),
         }
         inherited = (*self._place.inherited, *(launch.credentials if launch else ()))

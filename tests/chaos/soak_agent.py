@@ -51,6 +51,6 @@ if chance.random() < 0.5:
 time.sleep(chance.uniform(0.02, 0.6))
 Path(epic).mkdir(exist_ok=True)
 (Path(epic) / f"{task}.txt").write_text(f"{name}\n")
-if chance.random() < failures or (task == "flaky" and attempt.endswith("/1")):
+if chance.random() < failures or (task == "flaky" and attempt == "1"):
     sys.exit("this attempt was to fail")
 say("end")

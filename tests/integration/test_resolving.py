@@ -10,7 +10,7 @@ from tests.support.repositories import git, make_repository
 
 # Paints in its own task. Asked to resolve, it leaves the markers once, and then takes both colours.
 PAINTER = r"""
-case $HEDDLE_TASK/${HEDDLE_ATTEMPT##*/} in
+case $HEDDLE_TASK/$HEDDLE_ATTEMPT in
   paint/*) echo "color = $HEDDLE_EPIC" > app.conf; echo $HEDDLE_EPIC > $HEDDLE_EPIC.txt ;;
   */1) grep -q '^<<<<<<<' app.conf && test -e one.txt -a -e two.txt && git status --short ;;
   *) sed -i '/^[<=>]\{7\}/d' app.conf ;;

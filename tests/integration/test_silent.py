@@ -10,7 +10,7 @@ from tests.support.agents import seconds
 from tests.support.fleet import running_fleet
 from tests.support.repositories import make_repository
 
-AGENT = "command:case $HEDDLE_ATTEMPT in */1) echo begun; sleep 600;; esac; echo x > x.txt"
+AGENT = "command:case $HEDDLE_ATTEMPT in 1) echo begun; sleep 600;; esac; echo x > x.txt"
 
 STEPS = ("session_silent", "session_finished", "task_failed", "task_accepted")
 

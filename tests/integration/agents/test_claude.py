@@ -123,7 +123,7 @@ async def test_secrets_of_the_service_stay_there(tmp_path: Path, monkeypatch: py
         assert {headers["x-api-key"] for headers in it.model.headers} == {"key-of-the-service"}
         assert "canary-5f3a" not in json.dumps(it.model.requests)
     (finished,) = payloads(events, "tool_finished")
-    assert "HEDDLE_ATTEMPT=" in finished.tool_finished.result
+    assert "TMPDIR=" in finished.tool_finished.result
     assert "canary-5f3a" not in finished.tool_finished.result
     assert ending(events) == ("SUCCEEDED", "")
 

@@ -280,7 +280,7 @@ async def test_next_up_goes_on_with_what_the_one_before_interrupted(
 ) -> None:
     """SIGTERM in the midst of a run leaves no process; the next start tries the task again and ends the run."""
     plan = tmp_path / "plan.yaml"
-    agent = "case $HEDDLE_ATTEMPT in */1) setsid sleep 600 & sleep 600;; esac; echo x > x.txt"
+    agent = "case $HEDDLE_ATTEMPT in 1) setsid sleep 600 & sleep 600;; esac; echo x > x.txt"
     plan.write_text(
         f"name: Long\ndefaults: {{agent: 'command:{agent}'}}\nepics: [{{key: a, tasks: [{{key: t, prompt: Go}}]}}]\n"
     )

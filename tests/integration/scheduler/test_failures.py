@@ -108,6 +108,34 @@ async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Sc
     assert (first.resume_attempt, second.resume_attempt) == ("", first.attempt)
 
 
+@pytest.mark.parametrize(("agent", "goes_on"), [("", True), ("command:other", False)], ids=["same", "other"])
+async def test_lost_session_goes_on_only_with_its_own_agent(
+    worker: FakeWorker, scheduler: Scheduler, agent: str, goes_on: bool
+) -> None:
+    """A task whose session was lost, and that another agent gets meanwhile, begins anew: a session is its agent's own."""
+    lose = asyncio.Event()
+
+    async def play(session: FakeSession) -> pb.SessionFinished:
+        if session.name.number == 1:
+            await lose.wait()
+            return finishing(pb.OUTCOME_LOST)
+        return finishing(pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"], "b": ["one"]}))
+    await scheduler.until(run, lambda event: event.HasField("session_started"))
+    await scheduler.api.PauseRun(pb.PauseRunRequest(name=run))
+    lose.set()
+    await scheduler.until(run, lambda event: event.epic == "a" and event.HasField("task_failed"))
+    task = f"{run}/epics/a/tasks/one"
+    await scheduler.api.SkipTask(pb.SkipTaskRequest(name=task))
+    await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, agent=agent))
+    await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run))
+    await scheduler.finished(run)
+    (second,) = (each for each in worker.called("StartSession") if each.attempt == f"{task}/attempts/2")
+    assert second.resume_attempt == (f"{task}/attempts/1" if goes_on else "")
+
+
 async def test_failed_session_begins_anew(worker: FakeWorker, scheduler: Scheduler) -> None:
     """The attempt after a failed one knows nothing of it: what it did was not good."""
 

@@ -14,7 +14,9 @@ from tests.support.scheduler import eventually
 LEASE = 2.0
 
 # The first attempt works until it is ended, with a child in a session of its own.
-AGENT = """command:case $HEDDLE_ATTEMPT in */1) setsid sleep 600 & cd "$PLACE"; sleep 600;; esac; echo x > x.txt"""
+AGENT = (
+    """command:case $HEDDLE_ATTEMPT in 1) setsid sleep 600 & cd "$PLACE"; sleep 600;; esac; echo x > x.txt"""
+)
 
 
 async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) -> None:
