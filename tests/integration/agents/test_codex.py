@@ -76,7 +76,7 @@ async def test_sandbox_holds(tmp_path: Path) -> None:
         it.model.play([Turn(calls=[bash(f"{probe}; echo key=${KEY}")])], "Do it")
         events = await it.worker.run("codex", environment=it.environment)
         assert len(it.model.requests) == 2
-        assert it.model.headers[0]["Authorization"] == "Bearer scripted"
+        assert it.model.headers[0]["authorization"] == "Bearer scripted"
     assert ending(events) == ("SUCCEEDED", "")
     assert output(events) == "cut off\nkey=\n"
     assert not outside.exists()

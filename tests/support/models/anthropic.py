@@ -5,18 +5,14 @@ async with anthropic_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn(
     assert model.requests[0]["model"] == "…"
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
-from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from tests.support.models.turns import Answer, Failure, Play, Turn
-
-Json: TypeAlias = dict[str, Any]
+from tests.support.models.endpoint import Endpoint, Json, serving
+from tests.support.models.turns import Answer, Failure, Turn
 
 # Characters in one delta of a text.
 DELTA = 16 << 10
@@ -30,59 +26,24 @@ ERROR_TYPES = {
 }
 
 
-class AnthropicModel:
-    """The endpoint. `requests` holds the bodies of what it was asked with tools, in order."""
-
-    def __init__(self, answers: Sequence[Answer]) -> None:
-        self._plays = [Play(answers)]
-        self._numbers = count(1)
-        self._closing = asyncio.Event()
-        self.url = ""
-        self.requests: list[Json] = []
-        # Of each request that is in `requests`.
-        self.headers: list[dict[str, str]] = []
-
-    def play(self, answers: Sequence[Answer], marker: str) -> None:
-        """Answers sessions whose prompt holds `marker` by these answers instead."""
-        self._plays.insert(0, Play(answers, marker))
-
-    def close(self) -> None:
-        """Lets go of answers that are held open."""
-        self._closing.set()
+class AnthropicModel(Endpoint):
+    """The endpoint. What comes without tools belongs to no play."""
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
-        if not body.get("tools"):
-            # Agents ask such things on the side: for a title, for a summary.
-            return await self._answer(request, body, Turn(text="Noted."))
-        self.requests.append(body)
-        self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        play = next(play for play in self._plays if play.concerns(body))
-        return await self._answer(request, body, play.next())
-
-    async def count_tokens(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"input_tokens": len(await request.text()) // 4})
-
-    async def _answer(self, request: web.Request, body: Json, answer: Answer) -> web.StreamResponse:
+        # Agents ask such things on the side: for a title, for a summary.
+        answer = self.next(request, body) if body.get("tools") else Turn(text="Noted.")
         if isinstance(answer, Failure):
             kind = ERROR_TYPES.get(answer.status, "api_error")
             error = {"type": "error", "error": {"type": kind, "message": answer.message}}
             return web.json_response(error, status=answer.status, headers=dict(answer.headers))
-        number = next(self._numbers)
+        number = next(self.numbers)
         if not body.get("stream"):
             return web.json_response(_message(body, answer, number))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        try:
-            for event in stream(body, answer, number):
-                if answer.holds and event["type"] == "content_block_stop":
-                    await self._closing.wait()
-                    break
-                await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-            await response.write_eof()
-        except ConnectionError:
-            pass  # the agent was stopped; nobody listens any more
-        return response
+        return await self.stream(request, stream(body, answer, number))
+
+    async def count_tokens(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"input_tokens": len(await request.text()) // 4})
 
 
 def blocks(turn: Turn, number: int) -> list[Json]:
@@ -104,13 +65,14 @@ def blocks(turn: Turn, number: int) -> list[Json]:
     return found
 
 
-def stream(body: Json, turn: Turn, number: int) -> Iterator[Json]:
-    """Yields the server-sent events of an answer."""
+def stream(body: Json, turn: Turn, number: int) -> Iterator[Json | None]:
+    """Yields the server-sent events of an answer; None where it holds."""
     started = {**_message(body, turn, number), "content": [], "stop_reason": None}
     started["usage"] = {**started["usage"], "output_tokens": 1}
     yield {"type": "message_start", "message": started}
     for index, block in enumerate(blocks(turn, number)):
-        yield from _block(index, block)
+        for event in _block(index, block):
+            yield None if turn.holds and event["type"] == "content_block_stop" else event
     stop = {"stop_reason": _stop_reason(turn), "stop_sequence": None}
     yield {"type": "message_delta", "delta": stop, "usage": {"output_tokens": turn.output_tokens}}
     yield {"type": "message_stop"}
@@ -170,17 +132,6 @@ def _stop_reason(turn: Turn) -> str:
 async def anthropic_model(answers: Sequence[Answer] = ()) -> AsyncIterator[AnthropicModel]:
     """Serves a scripted model on a free loopback port."""
     model = AnthropicModel(answers)
-    app = web.Application(client_max_size=64 << 20)
-    app.router.add_post("/v1/messages", model.messages)
-    app.router.add_post("/v1/messages/count_tokens", model.count_tokens)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        model.url = f"http://{host}:{port}"
+    posts = {"/v1/messages": model.messages, "/v1/messages/count_tokens": model.count_tokens}
+    async with serving(model, posts):
         yield model
-    finally:
-        model.close()
-        await runner.cleanup()

@@ -8,60 +8,25 @@ Calls are written as for other models: Bash becomes codex's exec_command, Write 
 apply_patch; any other name is called as it is.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
-from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from tests.support.models.turns import Answer, Call, Failure, Play, Turn
+from tests.support.models.endpoint import Endpoint, Json, serving
+from tests.support.models.turns import Answer, Call, Failure, Turn
 
-Json: TypeAlias = dict[str, Any]
 
-
-class ResponsesModel:
-    """The endpoint. `requests` holds the bodies of what it was asked, in order."""
-
-    def __init__(self, answers: Sequence[Answer]) -> None:
-        self._plays = [Play(answers)]
-        self._numbers = count(1)
-        self._closing = asyncio.Event()
-        self.url = ""
-        self.requests: list[Json] = []
-        # Of each request.
-        self.headers: list[dict[str, str]] = []
-
-    def play(self, answers: Sequence[Answer], marker: str) -> None:
-        """Answers sessions whose prompt holds `marker` by these answers instead."""
-        self._plays.insert(0, Play(answers, marker))
-
-    def close(self) -> None:
-        """Lets go of answers that are held open."""
-        self._closing.set()
+class ResponsesModel(Endpoint):
+    """The endpoint."""
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.requests.append(body)
-        self.headers.append(dict(request.headers))
-        answer = next(play for play in self._plays if play.concerns(body)).next()
+        answer = self.next(request, await request.json())
         if isinstance(answer, Failure):
             error = {"error": {"message": answer.message, "type": "scripted", "code": None}}
             return web.json_response(error, status=answer.status, headers=dict(answer.headers))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        try:
-            for event in stream(answer, next(self._numbers)):
-                if answer.holds and event["type"] == "response.completed":
-                    await self._closing.wait()
-                    break
-                await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-            await response.write_eof()
-        except ConnectionError:
-            pass  # the agent was stopped; nobody listens any more
-        return response
+        return await self.stream(request, stream(answer, next(self.numbers)))
 
 
 def items(turn: Turn, number: int) -> list[Json]:
@@ -105,8 +70,8 @@ def _call(call: Call, call_id: str) -> Json:
     }
 
 
-def stream(turn: Turn, number: int) -> Iterator[Json]:
-    """Yields the server-sent events of an answer."""
+def stream(turn: Turn, number: int) -> Iterator[Json | None]:
+    """Yields the server-sent events of an answer; None where it holds."""
     response: Json = {"id": f"resp_{number:08}"}
     yield {"type": "response.created", "response": response}
     for index, item in enumerate(items(turn, number)):
@@ -115,6 +80,8 @@ def stream(turn: Turn, number: int) -> Iterator[Json]:
             text = item["content"][0]["text"]
             yield {"type": "response.output_text.delta", "output_index": index, "delta": text}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    if turn.holds:
+        yield None
     usage = {
         "input_tokens": turn.input_tokens,
         "input_tokens_details": {"cached_tokens": 0},
@@ -129,16 +96,5 @@ def stream(turn: Turn, number: int) -> Iterator[Json]:
 async def responses_model(answers: Sequence[Answer] = ()) -> AsyncIterator[ResponsesModel]:
     """Serves a scripted model on a free loopback port."""
     model = ResponsesModel(answers)
-    app = web.Application(client_max_size=64 << 20)
-    app.router.add_post("/v1/responses", model.respond)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        model.url = f"http://{host}:{port}/v1"
+    async with serving(model, {"/v1/responses": model.respond}, below="/v1"):
         yield model
-    finally:
-        model.close()
-        await runner.cleanup()
