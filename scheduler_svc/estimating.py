@@ -7,8 +7,11 @@ from typing import Final
 from heddle import pb
 from heddle.plan.analysis import critical_path, makespan
 
-# A task that takes longer than was thought goes on for this share of what was thought.
+# A task that takes longer than was thought goes on for this share of the time that it has run.
 _OVERDUE: Final = 0.1
+
+# However far off the tasks before it were, an estimate is stretched or shortened this many times at most.
+_FURTHEST: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
         if expected is None:
             return found
         if task.state != pb.TASK_STATE_PENDING and task.took is not None:
-            expected = max(expected - task.took, expected * _OVERDUE)
+            expected = max(expected - task.took, task.took * _OVERDUE)
         left[task.epic].append(expected)
     sums = {key: sum(lengths) for key, lengths in left.items()}
     path = [key for key in critical_path(plan, sums) if sums[key]]
@@ -50,13 +53,25 @@ def _is_open(task: TaskStand) -> bool:
 
 
 def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[TaskStand]) -> float | None:
-    """Returns what the whole task will take: its estimate, as far off as those before it; else what others took."""
-    took = sum(each.took or 0.0 for each in measured)
+    """Returns what the whole task will take: its estimate, corrected; without one, what others took."""
     if task.estimate is not None:
-        judged = [each for each in measured if each.estimate]
-        estimated = sum(each.estimate or 0.0 for each in judged)
-        return task.estimate * (sum(each.took or 0.0 for each in judged) / estimated if judged else 1.0)
+        return task.estimate * _correction(task.estimate, measured)
     if measured:
-        return took / len(measured)
+        return sum(each.took or 0.0 for each in measured) / len(measured)
     given = [each.estimate for each in tasks if each.estimate is not None]
     return sum(given) / len(given) if given else None
+
+
+def _correction(estimate: float, measured: Sequence[TaskStand]) -> float:
+    """Returns how many times its estimate a task will take, judged by those that had one.
+
+    Their time weighs against the task's own: many minutes that took half as long say
+    much about the next minute, a few quick seconds next to nothing about the next hour.
+    """
+    judged = [each for each in measured if each.estimate]
+    estimated = sum(each.estimate or 0.0 for each in judged)
+    if not estimated:
+        return 1.0
+    ratio = sum(each.took or 0.0 for each in judged) / estimated
+    ratio = min(max(ratio, 1 / _FURTHEST), _FURTHEST)
+    return (ratio * estimated + estimate) / (estimated + estimate)

@@ -33,12 +33,26 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
 
 
 def test_estimates_are_corrected_by_what_tasks_took() -> None:
-    """Tasks that took half of what was thought halve what is left; what has run already is taken off."""
-    found = forecast(PLAN, [accepted("a", 100, 50), pending("a", 60), running("b", 200, 30)], 4)
-    assert found.remaining.ToMilliseconds() == 70_000
-    assert found.at_least.ToMilliseconds() == 70_000
+    """As much time as is estimated took half of that: a quarter is taken off; so is what has run already."""
+    found = forecast(PLAN, [accepted("a", 200, 100), pending("a", 60), running("b", 200, 30)], 4)
+    assert found.remaining.ToMilliseconds() == 120_000
+    assert found.at_least.ToMilliseconds() == 120_000
     assert list(found.critical_path) == ["b"]
     assert found.measured_tasks == 1
+
+
+def test_quick_tasks_say_little_of_long_ones() -> None:
+    """Half a minute's tasks were done in no time: an hour after them is still an hour, not the end of the run."""
+    found = forecast(PLAN, [accepted("a", 10, 0.1)] * 3 + [running("b", 3600, 60)], 4)
+    assert 3400 < found.remaining.ToSeconds() < 3540
+
+
+def test_estimates_that_were_far_off_correct_within_limits() -> None:
+    """Tasks that took a hundred times as long, or no time at all, stretch and shorten others four times at most."""
+    slow = forecast(PLAN, [accepted("a", 10_000, 1_000_000), pending("b", 10)], 4)
+    assert 39_000 < slow.remaining.ToMilliseconds() < 40_000
+    quick = forecast(PLAN, [accepted("a", 10_000, 1), pending("b", 1000)], 4)
+    assert 250 < quick.remaining.ToSeconds() < 350
 
 
 def test_tasks_without_estimates_count_as_those_before_them() -> None:
@@ -49,10 +63,10 @@ def test_tasks_without_estimates_count_as_those_before_them() -> None:
 
 
 def test_fewer_slots_take_longer_and_overdue_tasks_go_on() -> None:
-    """One slot does all in turn; a task beyond its estimate has a tenth of it before it, never nothing."""
+    """One slot does all in turn; a task beyond its estimate has a tenth of its time before it, never nothing."""
     tasks = [running("a", 10, 500), pending("b", 10), pending("c", 10)]
-    assert forecast(PLAN, tasks, 1).remaining.ToMilliseconds() == 21_000
-    assert forecast(PLAN, tasks, 2).remaining.ToMilliseconds() == 11_000
+    assert forecast(PLAN, tasks, 1).remaining.ToMilliseconds() == 70_000
+    assert forecast(PLAN, tasks, 2).remaining.ToMilliseconds() == 60_000
 
 
 def test_a_run_that_is_over_has_nothing_left() -> None:
