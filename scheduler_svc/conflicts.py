@@ -12,6 +12,13 @@ from scheduler_svc.store.forecasts import read_forecast
 from scheduler_svc.store.resources import get_epics
 from scheduler_svc.store.tables import epics, runs, tasks
 
+# What a merge that has begun says, whatever the epic does.
+_MERGES: Final = {
+    MergeState.MERGED: pb.MERGE_STAGE_MERGED,
+    MergeState.MERGING: pb.MERGE_STAGE_MERGING,
+    MergeState.CONFLICTED: pb.MERGE_STAGE_CONFLICTED,
+}
+
 # In which order the queue shows them.
 _ORDER: Final = (
     pb.MERGE_STAGE_MERGING,
@@ -20,6 +27,7 @@ _ORDER: Final = (
     pb.MERGE_STAGE_AWAITING,
     pb.MERGE_STAGE_CONFLICTED,
     pb.MERGE_STAGE_WORKING,
+    pb.MERGE_STAGE_BLOCKED,
     pb.MERGE_STAGE_MERGED,
     pb.MERGE_STAGE_UNMERGED,
 )
@@ -67,17 +75,14 @@ def _is_being_resolved() -> sa.ColumnElement[bool]:
 
 
 def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":
-    match merge_state:
-        case MergeState.MERGED:
-            return pb.MERGE_STAGE_MERGED
-        case MergeState.MERGING:
-            return pb.MERGE_STAGE_MERGING
-        case MergeState.CONFLICTED:
-            return pb.MERGE_STAGE_CONFLICTED
+    if merge_state in _MERGES:
+        return _MERGES[MergeState(merge_state)]
     if epic.state in ENDED_EPIC:
         return pb.MERGE_STAGE_UNMERGED
     if epic.state == pb.EPIC_STATE_AWAITING_MERGE:
         return pb.MERGE_STAGE_AWAITING
+    if epic.state == pb.EPIC_STATE_BLOCKED:
+        return pb.MERGE_STAGE_BLOCKED
     open_tasks = epic.tasks.pending + epic.tasks.running + epic.tasks.waiting
     return pb.MERGE_STAGE_WORKING if open_tasks else pb.MERGE_STAGE_QUEUED
 
@@ -85,10 +90,9 @@ def _stage(epic: pb.Epic, merge_state: int) -> "pb.MergeStage.ValueType":
 def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]) -> str:
     """Returns in plain words what keeps an epic from being merged."""
     short = f"{EpicName.parse(epic.name).run}/{epic.key}"
+    if stage == pb.MERGE_STAGE_BLOCKED:
+        return f"the merge of {', '.join(key for key in epic.depends_on if key not in merged)}"
     if stage == pb.MERGE_STAGE_WORKING:
-        missing = [key for key in epic.depends_on if key not in merged]
-        if epic.state == pb.EPIC_STATE_BLOCKED and missing:
-            return f"the merge of {', '.join(missing)}"
         rest = epic.tasks.pending + epic.tasks.running + epic.tasks.waiting
         return f"{rest} of its {epic.tasks.total} tasks"
     if stage == pb.MERGE_STAGE_CONFLICTED:

@@ -68,6 +68,8 @@ class _MergeStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStage
     """The operator has to merge or drop it."""
     MERGE_STAGE_RESOLVING: _MergeStage.ValueType  # 8
     """An agent resolves what it conflicts over."""
+    MERGE_STAGE_BLOCKED: _MergeStage.ValueType  # 9
+    """Has not begun: others, which `waits_for` names, have to be merged first."""
 
 class MergeStage(_MergeStage, metaclass=_MergeStageEnumTypeWrapper):
     """How far a branch has come on its way into its target."""
@@ -88,6 +90,8 @@ MERGE_STAGE_AWAITING: MergeStage.ValueType  # 7
 """The operator has to merge or drop it."""
 MERGE_STAGE_RESOLVING: MergeStage.ValueType  # 8
 """An agent resolves what it conflicts over."""
+MERGE_STAGE_BLOCKED: MergeStage.ValueType  # 9
+"""Has not begun: others, which `waits_for` names, have to be merged first."""
 Global___MergeStage: _TypeAlias = MergeStage  # noqa: Y015
 
 @_typing.final

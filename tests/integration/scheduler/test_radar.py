@@ -1,5 +1,6 @@
 """Conflicts are predicted while epics run: each once, with the task that caused it."""
 
+import asyncio
 from typing import Any
 
 from heddle import pb
@@ -46,6 +47,30 @@ async def test_a_conflict_is_predicted_once(worker: FakeWorker, scheduler: Sched
     assert events[-1].HasField("run_finished")
     asked = worker.called("PredictConflicts")
     assert asked[0].base == (await scheduler.run(run)).base_commit
+
+
+async def test_the_queue_names_whom_an_epic_waits_for(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An epic that depends on another has not begun to work: it is blocked, by the merge of that one."""
+    go_on = asyncio.Event()
+
+    async def play(_: Any) -> pb.SessionFinished:
+        await go_on.wait()
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = play
+    plan = make_plan({"a": ["one"], "b": ["one"]})
+    plan.epics[1].depends_on.append("a")
+    run = await scheduler.create(plan)
+    await scheduler.until(run, lambda event: event.HasField("task_started"))
+
+    queue = (await scheduler.api.GetConflicts(pb.GetConflictsRequest(name=run))).queue
+    go_on.set()
+    await scheduler.finished(run)
+
+    assert [(each.epic, each.stage, each.waits_for) for each in queue] == [
+        ("a", pb.MERGE_STAGE_WORKING, "1 of its 1 tasks"),
+        ("b", pb.MERGE_STAGE_BLOCKED, "the merge of a"),
+    ]
 
 
 async def test_a_worker_that_cannot_predict_stops_nothing(worker: FakeWorker, scheduler: Scheduler) -> None:

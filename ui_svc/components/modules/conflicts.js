@@ -4,12 +4,13 @@ import { get, post } from "./api.js";
 import { Heatmap } from "./heatmap.js";
 import { Icon } from "./icons.js";
 import { Ago, Empty, Status } from "./parts.js";
+import { stateOf } from "./lane_facts.js";
 import { MERGE, status } from "./status.js";
 import { plural, short } from "./format.js";
 import { toast } from "./toasts.js";
 
 // What needs somebody or is about to happen comes first.
-const STAGES = ["conflicted", "awaiting", "resolving", "merging", "queued", "unmerged", "merged", "working"];
+const STAGES = ["conflicted", "awaiting", "resolving", "merging", "queued", "unmerged", "merged", "working", "blocked"];
 
 export const Conflicts = {
   props: ["store"],
@@ -56,6 +57,20 @@ export const Conflicts = {
     const run = computed(() => props.store.run.value);
     const epics = computed(() => [...props.store.epics.values()].sort((a, b) => a.index - b.index));
     const title = (key) => props.store.epics.get(`${run.value.name}/epics/${key}`)?.title || key;
+
+    // While its tasks go on, an epic is called as on the board.
+    function entry(each) {
+      const epic = props.store.epics.get(`${run.value.name}/epics/${each.epic}`);
+      const missing = epic?.depends_on.filter((key) => !props.store.epics.get(`${run.value.name}/epics/${key}`)?.merge_commit).map(title);
+      return {
+        ...each,
+        key: each.epic || "run",
+        title: each.epic ? title(each.epic) : "The whole run",
+        state: epic && each.stage === "working" ? stateOf(props.store, epic) : status(MERGE, each.stage),
+        target: each.target_branch,
+        waits_for: each.stage === "blocked" && missing?.length ? `the merge of ${missing.join(" and ")}` : each.waits_for,
+      };
+    }
 
     let reading = false;
     let again = false;
@@ -119,7 +134,7 @@ export const Conflicts = {
     return {
       ask, asked, cells, columns, found, picked, plural, problem, rows, run, short, title, told,
       outside: computed(() => found.value.footprints.filter((each) => each.outside.length)),
-      queue: computed(() => [...found.value.queue].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage)).map((each) => ({ ...each, key: each.epic || "run", title: each.epic ? title(each.epic) : "The whole run", state: status(MERGE, each.stage), target: each.target_branch }))),
+      queue: computed(() => [...found.value.queue].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage)).map(entry)),
     };
   },
 };

@@ -54,6 +54,7 @@ export const RUN = {
 // How far a branch has come on its way into its target.
 export const MERGE = {
   working: of("Working", "circle", "quiet"),
+  blocked: of("Blocked", "lock", "quiet"),
   queued: of("Queued", "circle", "quiet"),
   merging: of("Merging", "merge", "run"),
   conflicted: of("Conflict", "merge", "bad"),
