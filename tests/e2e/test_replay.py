@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 RANKING = "epics/search/tasks/ranking/attempts/1"
 
@@ -49,7 +49,12 @@ def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
     expect(card).to_contain_text("Decay as a setting")
     page.get_by_role("button", name="Replay").click()
     expect(page.locator(".run-progress")).to_contain_text(re.compile("0 of 3 tasks"))
-    expect(page.locator(".approval")).to_have_count(0)
+    expect(page.locator(".run-line")).to_contain_text(re.compile(r"Replay, \d\d:\d\d:\d\d"))
+    for live in (".approval", ".run-controls", ".eta"):
+        expect(page.locator(live)).to_have_count(0)
+    # What tells of now alone is no part of it.
+    expect(page.get_by_role("link", name="Timeline")).to_have_attribute("href", re.compile("at="))
+    expect(page.get_by_role("link", name="Report")).not_to_have_attribute("href", re.compile("at="))
     for title in ("Index documents", "Index documents", "Ranking by recency"):
         bar(page).get_by_role("button", name="Next event").click()
         expect(card).to_contain_text(title)
@@ -58,6 +63,7 @@ def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
     expect(card).to_contain_text("Decay as a setting")
     bar(page).get_by_role("button", name="Back to now").click()
     expect(page.locator(".approval")).to_be_visible()
+    expect(page.locator(".run-controls").get_by_role("button", name="Pause")).to_be_visible()
 
 
 def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, deep: str) -> None:
@@ -73,6 +79,58 @@ def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, dee
     page.keyboard.press("Escape")
     expect(page).to_have_url(re.compile("/timeline$"))
     expect(bar(page)).to_have_count(0)
+
+
+def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
+    """Its process has ended, its question stands: on the timeline the wait goes on, and in a replay its task waits."""
+    asking = f"{deep}/epics/search/tasks/decay/attempts/1"
+
+    def park(route: Route) -> None:
+        news = route.fetch().json()
+        asked = next((turn for turn in news["turns"] if turn["type"] == "approval_requested"), None)
+        if asked:
+            news["turns"].append(asked | {"type": "task_waiting", "parked": True, "sequence": news["last"]})
+        route.fulfill(json=news)
+
+    page.route("**/turns*", park)
+    page.goto(f"/{deep}/timeline")
+    wait = page.locator(".bar.is-wait")
+    expect(wait).to_have_attribute("aria-label", re.compile("Decay as a setting, .*Waiting for you"))
+    expect(wait).to_have_class(re.compile("is-live"))
+    expect(wait).to_have_attribute("href", f"/{asking}")
+    page.get_by_role("link", name="Board").click()
+    page.get_by_role("button", name="Replay").click()
+    bar(page).get_by_label("Moment").press("End")
+    expect(page.locator(".lane.group-waiting")).to_contain_text(
+        re.compile("Decay as a setting.*Parked", re.DOTALL)
+    )
+
+
+def test_a_wait_ends_with_the_answer(page: Page) -> None:
+    """Or with the next attempt, or the end of the task; a task may be parked twice. Until somebody goes on with it, it is pending."""
+    page.goto("/")
+    ends, states = page.evaluate(
+        """async () => {
+          const { createSpans } = await import("heddle/timeline_spans.js");
+          const { pastOf } = await import("heddle/past.js");
+          const of = (attempt) => ({ epic: "a", task: "t", attempt });
+          const parked = (time, attempt) => [{ time, type: "task_started", ...of(attempt) }, { time: time + 1, type: "task_waiting", parked: true, ...of(attempt) }];
+          const answered = [...parked(0, 1), { time: 5, type: "approval_resolved", ...of(1) }, ...parked(10, 2)];
+          const waits = (last) => {
+            const known = createSpans("r");
+            [...answered, ...last].forEach(known.apply);
+            return [...known.spans.values()].filter((span) => span.kind === "wait").map((span) => [span.from, span.to]);
+          };
+          const task = { name: "r/epics/a/tasks/t", epic: "r/epics/a", attempt: null };
+          const now = { run: { value: { name: "r" } }, epics: new Map(), tasks: new Map([[task.name, task]]) };
+          return [
+            ["task_started", "task_failed", "task_skipped", "usage"].map((type) => waits([{ time: 20, type, ...of(2) }])),
+            [1, 5, 10].map((time) => pastOf(now, answered, time).tasks[0].state),
+          ];
+        }"""
+    )
+    assert ends == [[[1, 5], [11, 20]]] * 3 + [[[1, 5], [11, None]]]
+    assert states == ["waiting", "pending", "running"]
 
 
 def test_the_past_of_a_run_is_read_from_its_turns(page: Page) -> None:

@@ -31,7 +31,8 @@ export function pastOf(now, turns, time) {
         break;
       case "approval_requested":
       case "approval_resolved":
-        // The question of a parked session stays; another attempt goes on with the answer.
+        // Another attempt goes on with the answer to a parked session.
+        if (it?.state === "parked" && turn.type === "approval_resolved") states.set(task, { state: "pending", since: turn.time });
         if (!it || it.state === "parked") break;
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);

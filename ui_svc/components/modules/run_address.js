@@ -9,6 +9,9 @@ export const VIEWS = [
   { key: "report", word: "Report" },
 ];
 
+// Those that can show a run as it was; the others tell of now alone.
+const REPLAYED = new Set(["board", "timeline"]);
+
 // `session` is the resource name of a task or attempt; empty: none is open.
 export function readAddress(run) {
   const path = decoded(location.pathname.slice((window.path_prefix ?? "").length + 1));
@@ -16,11 +19,12 @@ export function readAddress(run) {
   const session = rest.startsWith("epics/") ? path : "";
   // Under a session lies the view that it was opened from.
   const key = session ? history.state?.view : rest;
+  const view = VIEWS.some((each) => each.key === key) ? key : "board";
   return {
-    view: VIEWS.some((view) => view.key === key) ? key : "board",
+    view,
     session,
     // Milliseconds; 0: as it is now.
-    moment: Number(new URLSearchParams(location.search).get("at")) || 0,
+    moment: (session || REPLAYED.has(view)) && Number(new URLSearchParams(location.search).get("at")) || 0,
     // A link to a line needs no tab.
     tab: new URLSearchParams(location.search).get("tab") ?? (location.hash.startsWith("#L") ? "logs" : ""),
   };
@@ -29,7 +33,7 @@ export function readAddress(run) {
 export function addressOf(run, { view, session, tab, moment }) {
   const asked = new URLSearchParams();
   if (session && tab) asked.set("tab", tab);
-  if (moment) asked.set("at", String(Math.round(moment)));
+  if (moment && (session || REPLAYED.has(view))) asked.set("at", String(Math.round(moment)));
   const path = session || (view === "board" ? run : `${run}/${view}`);
   return href(`/${path}`) + (asked.size ? `?${asked}` : "");
 }

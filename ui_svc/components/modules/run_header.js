@@ -5,7 +5,7 @@ import { useAttention } from "./attention.js";
 import { Budget } from "./budget.js";
 import { offer } from "./commands.js";
 import { Eta } from "./eta.js";
-import { person } from "./format.js";
+import { absolute, clockTime, person } from "./format.js";
 import { Icon } from "./icons.js";
 import { NewBudget } from "./new_budget.js";
 import { Parallel } from "./parallel.js";
@@ -14,16 +14,18 @@ import { RUN, RUN_ENDED, status } from "./status.js";
 import { toast } from "./toasts.js";
 
 export const Header = {
-  props: ["store"],
+  // `moment`: of a replay, in which nothing can be asked for; 0 is now.
+  props: ["store", "moment"],
   components: { Ago, Ask, Budget, Elapsed, Eta, NewBudget, Parallel, Icon, Progress, Status },
   template: `
     <div class="run-head">
       <div class="run-line">
         <h1>{{ run.title }}</h1>
+        <span v-if="moment" class="replay-word" :title="absolute(moment)"><Icon name="replay" />Replay, {{ clockTime(moment) }}</span>
         <Status :of="state" />
         <span v-if="run.reason" class="run-reason">{{ run.reason }}</span>
         <span class="grow"></span>
-        <div v-if="!ended" class="run-controls">
+        <div v-if="!ended && !moment" class="run-controls">
           <Parallel :run="run" />
           <span v-if="asked" class="button small is-pending" role="status"><Icon name="spinner" />{{ asked === "pause" ? "Pausing…" : "Resuming…" }}</span>
           <NewBudget v-else-if="halt" :item="halt" />
@@ -36,7 +38,7 @@ export const Header = {
         <Progress :tasks="run.tasks" />
         <span class="num"><b>{{ run.tasks.accepted }}</b> of {{ run.tasks.total }} tasks</span>
         <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
-        <Eta :run="run" />
+        <Eta v-if="!moment" :run="run" />
         <Budget :run="run" />
         <span class="quiet run-by">{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created" /></span>
       </div>
@@ -67,11 +69,12 @@ export const Header = {
       }
     }
     offer(() => {
-      if (RUN_ENDED.has(run.value.state)) return [];
+      if (RUN_ENDED.has(run.value.state) || props.moment) return [];
       const paused = run.value.state === "paused";
       return [{ word: paused ? "Resume the run" : "Pause the run", hint: run.value.title, icon: paused ? "play" : "pause", run: () => change(paused ? "resume" : "pause") }];
     });
     return {
+      absolute,
       run,
       asked,
       // Where a budget paused it, to resume alone would pause it again at once.
@@ -79,6 +82,7 @@ export const Header = {
       cancelling,
       change,
       cancel,
+      clockTime,
       person,
       state: computed(() => status(RUN, run.value.state)),
       ended: computed(() => RUN_ENDED.has(run.value.state)),

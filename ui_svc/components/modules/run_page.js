@@ -35,7 +35,7 @@ export default {
         <div class="skeleton wide"></div><div class="lanes"><div v-for="n in 6" :key="n" class="skeleton lane"></div></div>
       </div>
       <template v-else>
-        <Header :store="store" />
+        <Header :store="store" :moment="at.moment" />
         <nav class="views" aria-label="Views of this run"><a v-for="view in VIEWS" :key="view.key" :href="addressOf(view.key)" :aria-current="at.view === view.key ? 'page' : undefined" @click="showView($event, view.key)">{{ view.word }}</a>
           <span class="grow"></span><button v-if="live.run.value.started && !at.moment" type="button" class="button small ghost" title="Show this run as it was at any moment" @click="replay.begin"><Icon name="replay" />Replay</button></nav>
         <p v-if="at.moment && replay.problem.value" class="note is-bad" role="alert">{{ replay.problem.value }}</p>

@@ -92,11 +92,12 @@ export const Timeline = {
       const word = span.kind === "merge" ? look.word : `${task?.title ?? span.task}${span.number > 1 ? ` (${span.number})` : ""}`;
       const onPath = critical.value.has(span.key);
       const facts = [span.kind === "merge" ? "" : `attempt ${span.number}`, look.word, duration(to - span.from), waits.length ? `waited ${duration(span.waits.reduce((all, each) => all + (each.to ?? time.value) - each.from, 0))} for you` : "", onPath ? "on the critical path" : "", `from ${absolute(span.from)}`];
-      return { key: span.key, kind: span.kind, to: span.to, attempt: span.kind === "attempt" ? span.key : "", x, width, waits, look, word, critical: onPath, label: [word, ...facts].filter(Boolean).join(", ") };
+      return { key: span.key, kind: span.kind, to: span.to, attempt: span.attempt, x, width, waits, look, word, critical: onPath, label: [word, ...facts].filter(Boolean).join(", ") };
     }
 
     function lookOf(span, task) {
       if (span.kind === "merge") return MERGE[span.outcome];
+      if (span.kind === "wait") return status(ATTEMPT, "waiting");
       // The board knows more of the newest attempt: that it checks, or was stopped.
       const newest = task?.attempt?.name === span.key ? task.attempt.state : "";
       return status(ATTEMPT, newest && (span.to ? newest !== "running" : true) ? newest : span.outcome);

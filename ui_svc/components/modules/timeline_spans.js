@@ -1,8 +1,11 @@
 // From a run's events: how long each attempt and merge took, and what the end waited for.
 
-// Spans by key: an attempt's resource name, or "merge EPIC".
+// Spans by key: an attempt's resource name; "merge EPIC"; or "wait ATTEMPT", while the question of
+// a parked session stands and no session is there.
 export function createSpans(run) {
   const spans = new Map();
+  // By task: the key of the wait that goes on.
+  const parked = new Map();
 
   const keyOf = (turn) => `${run}/epics/${turn.epic}/tasks/${turn.task}/attempts/${turn.attempt}`;
 
@@ -13,6 +16,12 @@ export function createSpans(run) {
     Object.assign(span, { to: time, outcome });
   }
 
+  function unpark(turn) {
+    const task = `${turn.epic} ${turn.task}`;
+    end(parked.get(task), turn.time, "parked");
+    parked.delete(task);
+  }
+
   function closeWaits(span, time) {
     span.asked.clear();
     const wait = span.waits[span.waits.length - 1];
@@ -20,7 +29,7 @@ export function createSpans(run) {
   }
 
   function begin(key, kind, turn) {
-    spans.set(key, { key, kind, epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, outcome: "running", waits: [], asked: new Set(), checked: null });
+    spans.set(key, { key, kind, attempt: kind === "merge" ? "" : keyOf(turn), epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, outcome: "running", waits: [], asked: new Set(), checked: null });
   }
 
   function apply(turn) {
@@ -28,12 +37,14 @@ export function createSpans(run) {
     const span = spans.get(key);
     switch (turn.type) {
       case "task_started":
+        unpark(turn);
         return begin(key, "attempt", turn);
       case "approval_requested":
         if (!span) return undefined;
         if (!span.asked.size) span.waits.push({ from: turn.time, to: null });
         return void span.asked.add(turn.approval_id);
       case "approval_resolved":
+        unpark(turn);
         span?.asked.delete(turn.approval_id);
         if (span && !span.asked.size) closeWaits(span, turn.time);
         return undefined;
@@ -44,10 +55,16 @@ export function createSpans(run) {
       case "task_accepted":
         return end(key, turn.time, "accepted");
       case "task_failed":
+        unpark(turn);
         return end(key, turn.time, "failed");
+      case "task_skipped":
+        return unpark(turn);
       case "task_waiting":
         // Its session has ended; the next attempt goes on with it.
-        return turn.parked ? end(key, turn.time, "parked") : undefined;
+        if (!turn.parked || !span) return undefined;
+        end(key, turn.time, "parked");
+        parked.set(`${turn.epic} ${turn.task}`, `wait ${key}`);
+        return begin(`wait ${key}`, "wait", turn);
       case "merge_started":
         return begin(`merge ${turn.epic}`, "merge", turn);
       case "merge_finished":
