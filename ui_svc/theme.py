@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+import nicegui
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
@@ -39,6 +40,8 @@ if (kept === "dark" || kept === "light") document.documentElement.dataset.theme 
 
 def install(app: FastAPI) -> None:
     """Serves the design's files and puts them into every page."""
+    # It draws a bar for every request that a page makes; the pages say themselves what is pending.
+    nicegui.app.config.quasar_config["loadingBar"]["skipHijack"] = True
     app.mount("/static", StaticFiles(directory=STATIC))
     ui.add_head_html(_PICK_THEME, shared=True)
     for name in SHEETS:
