@@ -14,6 +14,9 @@ _OVERDUE: Final = 0.1
 _FURTHEST: Final = 4.0
 
 
+_GOING_ON: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
+
+
 @dataclass(frozen=True)
 class TaskStand:
     """A task as a forecast sees it. Lengths are seconds."""
@@ -49,7 +52,7 @@ def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.For
 
 
 def _is_open(task: TaskStand) -> bool:
-    return task.state in {pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}
+    return task.state == pb.TASK_STATE_PENDING or task.state in _GOING_ON
 
 
 def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[TaskStand]) -> float | None:
@@ -57,7 +60,9 @@ def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[Ta
     if task.estimate is not None:
         return task.estimate * _correction(task.estimate, measured)
     if measured:
-        return sum(each.took or 0.0 for each in measured) / len(measured)
+        # What goes on counts too: where it takes long, the average of what has ended is too short.
+        going_on = [each for each in tasks if each.state in _GOING_ON]
+        return sum(each.took or 0.0 for each in [*measured, *going_on]) / len(measured)
     given = [each.estimate for each in tasks if each.estimate is not None]
     return sum(given) / len(given) if given else None
 

@@ -62,6 +62,13 @@ def test_tasks_without_estimates_count_as_those_before_them() -> None:
     assert list(found.critical_path) == ["a", "c"]
 
 
+def test_tasks_that_go_on_for_long_say_that_tasks_are_long() -> None:
+    """One ended at once while two have run for minutes: they are not nearly done."""
+    tasks = [accepted("a", None, 5), running("a", None, 180), running("b", None, 180)]
+    found = forecast(PLAN, tasks, 4)
+    assert found.remaining.ToMilliseconds() == 185_000
+
+
 def test_fewer_slots_take_longer_and_overdue_tasks_go_on() -> None:
     """One slot does all in turn; a task beyond its estimate has a tenth of its time before it, never nothing."""
     tasks = [running("a", 10, 500), pending("b", 10), pending("c", 10)]
