@@ -6,6 +6,7 @@ import { Icon } from "./icons.js";
 import { Keys } from "./keys.js";
 import { Palette } from "./palette.js";
 import { href } from "./paths.js";
+import { signedOut } from "./sign_in.js";
 import { online } from "./socket.js";
 import { Toasts } from "./toasts.js";
 
@@ -34,15 +35,17 @@ export const Banner = {
   components: { Icon },
   template: `
     <div role="status" class="banner-place">
-      <div v-if="text" class="banner" :class="{ 'is-bad': !online }"><Icon name="broken" /><span>{{ text }}</span></div>
+      <div v-if="text" class="banner" :class="{ 'is-bad': !online }"><Icon name="broken" /><span>{{ text }}</span><button v-if="signedOut" type="button" class="button small" @click="signIn">Sign in again</button></div>
     </div>`,
   setup(props) {
     const text = computed(() => {
+      if (signedOut.value) return "Your sign-in has expired. What you see may be old. Agents go on working.";
       if (!online.value) return "Reconnecting to the web app… What you see may be old. Agents go on working.";
       if (props.status.stale) return "The scheduler does not answer. What you see may be old; it comes back by itself.";
       return "";
     });
-    return { online, text };
+    // The page's own address leads to the sign-in, and from there back to it.
+    return { online, signedOut, signIn: () => location.reload(), text };
   },
 };
 

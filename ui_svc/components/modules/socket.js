@@ -1,5 +1,6 @@
 // The socket that NiceGUI keeps open to the web app; it connects again by itself.
 import { ref } from "vue";
+import { get } from "./api.js";
 
 // Whether the web app can be reached now.
 export const online = ref(true);
@@ -18,6 +19,8 @@ export function socket() {
       tellHidden();
     });
     it.on("disconnect", () => (online.value = false));
+    // A browser does not tell scripts why a socket was refused: a call does, if it is for want of a sign-in.
+    it.on("connect_error", () => get("workers").catch(() => {}));
     document.addEventListener("visibilitychange", tellHidden);
     if (it.connected) tellHidden();
     return it;

@@ -1,0 +1,61 @@
+"""A sign-in in front of the web app, which expires while a page is open."""
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.runs import Runs
+
+SIGN_IN = "<!doctype html><title>Company</title><h1>Sign in</h1>"
+
+
+class Proxy:
+    """Stands before the web app; without a sign-in it lets nothing through."""
+
+    def __init__(self, page: Page) -> None:
+        self.signed_in = True
+        page.route("**/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        if self.signed_in:
+            route.continue_()
+        elif route.request.is_navigation_request():
+            route.fulfill(body=SIGN_IN, content_type="text/html")
+        else:
+            route.fulfill(status=401, body=SIGN_IN, content_type="text/html")
+
+
+@pytest.mark.complains("401 ")
+def test_an_expired_sign_in_is_told_and_leads_to_a_new_one(page: Page, runs: Runs, busy: str) -> None:
+    """A click that could not be carried out says so; the way to sign in leads back to the same address."""
+    proxy = Proxy(page)
+    page.goto(f"/{busy}")
+    expect(page.locator(".lane h3").first).to_be_visible()
+    proxy.signed_in = False
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".toast")).to_contain_text("Your sign-in has expired. Nothing was changed")
+    expect(page.locator(".banner")).to_contain_text("Your sign-in has expired")
+    expect(page.locator(".lane h3").first).to_be_visible()
+    page.get_by_role("button", name="Sign in again").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.url.endswith(busy)
+    proxy.signed_in = True
+    page.reload()
+    expect(page.locator(".run-line .status")).to_have_text("Running")
+    expect(page.locator(".banner")).to_have_count(0)
+    assert runs.get_run(busy)["state"] == "running"
+
+
+@pytest.mark.complains("401 ")
+def test_a_refused_connection_finds_out_that_it_needs_a_sign_in(page: Page, busy: str) -> None:
+    """Where nobody clicks, too; a sign-in that answers with a way to its own page is known as well."""
+    proxy = Proxy(page)
+    page.goto(f"/{busy}")
+    expect(page.locator(".lane h3").first).to_be_visible()
+    proxy.signed_in = False
+    # As its socket does when the proxy refuses it.
+    page.evaluate("window.socket.emitReserved('connect_error', new Error('websocket error'))")
+    expect(page.get_by_role("button", name="Sign in again")).to_be_visible()
+    note = "async (answer) => (await import('heddle/sign_in.js')).noteSignIn(answer)"
+    assert page.evaluate(note, {"status": 0, "type": "opaqueredirect"})
+    assert not page.evaluate(note, {"status": 503, "type": "basic"})
+    expect(page.get_by_role("button", name="Sign in again")).to_have_count(0)
