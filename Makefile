@@ -82,7 +82,7 @@ chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chao
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
 
 .PHONY: screenshots
-screenshots: $(TEST_STAMP) ## Take pictures of every view in its states: make screenshots ONLY=board
+screenshots: $(TEST_STAMP) ## Take pictures of every view in its states: make screenshots ONLY="board costs"
 	$(BIN)/python -m tests.browser_setup
 	$(BIN)/python -m tests.screenshots $(if $(ONLY),--only $(ONLY))
 

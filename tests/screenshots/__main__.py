@@ -38,6 +38,9 @@ KEPT: Final = {
     "report-finished-1440-light": "report.png",
 }
 
+# ms; a busy machine is slow, not wrong.
+_PATIENCE: Final = 120_000
+
 # Seconds that agents get to show something.
 _UNDER_WAY: Final = 12.0
 
@@ -55,7 +58,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default="", help="pictures whose name holds this")
+    parser.add_argument("--only", nargs="*", default=[""], help="pictures whose name holds one of these")
     only = parser.parse_args().only
     path = chromium_path()
     if path is None:
@@ -76,7 +79,7 @@ def main() -> int:
             servers.stop()
             browser.close()
     for name, kept in KEPT.items():
-        if only in name:
+        if _is_wanted(name, only):
             shutil.copy(FOLDER / f"{name}.png", ROOT / "docs" / "screenshots" / kept)
     print(f"The pictures are in {FOLDER.relative_to(ROOT)}")
     return 0
@@ -112,27 +115,33 @@ def _scene(runs: Runs) -> Iterator[View]:
     yield View("not-found", "/runs/none-such", "main")
 
 
-def _take(browser: Browser, url: str, views: list[View], only: str) -> None:
+def _take(browser: Browser, url: str, views: list[View], only: list[str]) -> None:
     for view in views:
         for width, height in SIZES.items():
             for scheme in SCHEMES:
                 name = f"{view.name}-{width}-{scheme}"
-                if only not in name:
+                if not _is_wanted(name, only):
                     continue
                 context = browser.new_context(
                     viewport={"width": width, "height": height},
                     color_scheme=scheme,
                     reduced_motion="reduce",
                 )
+                context.set_default_timeout(_PATIENCE)
                 _picture(context.new_page(), url + view.path, view.ready, FOLDER / f"{name}.png")
                 context.close()
                 print(name, flush=True)
 
 
+def _is_wanted(name: str, only: list[str]) -> bool:
+    return any(part in name for part in only)
+
+
 def _picture(page: Page, url: str, ready: str, file: Path) -> None:
     page.goto(url)
     page.wait_for_selector(ready)
-    # Fonts, pictures and what is read after the first paint.
+    # What is read after the first paint, then fonts and pictures.
+    page.wait_for_function("!document.querySelector('main .skeleton, .skeleton-lines')")
     page.wait_for_load_state("load")
     page.wait_for_timeout(700)
     page.screenshot(path=file)
