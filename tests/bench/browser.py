@@ -7,14 +7,15 @@ load is as large as asked and the same each time (busy_scheduler.py).
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psutil
 import socketio  # type: ignore[import-untyped]  # ships no types
 from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from heddle.serving import Server
 from tests.bench.busy_scheduler import RUN, BusyScheduler, attempt_of
@@ -32,7 +33,16 @@ VIEWERS: Final = 20
 # Seconds of each measurement under load.
 PERIOD: Final = 10.0
 
-_TIMEOUT: Final = 60_000  # ms
+# Seconds for each of the measurements, of which there are four: the whole ends within eight
+# minutes. What takes longer is a row without a figure, so that the others are still told.
+BOUND: Final = 110
+
+# ms, for one thing to be on the page.
+_TIMEOUT: Final = 90_000
+
+_SLOW: Final = "too slow"
+
+_T = TypeVar("_T")
 
 # Notes in the page, for every text that says when it was sent, how many ms ago that was,
 # and when each frame was drawn.
@@ -66,28 +76,28 @@ _OPEN_MODAL: Final = """(selector) => new Promise((resolve) => {
 
 
 class Board(NamedTuple):
-    """What was measured on a board with so many cards."""
+    """What was measured on a board with so many cards; None of what could not be."""
 
-    first_card: float
-    delays: list[float]
-    frames: float
-    modal: float
+    first_card: float | None = None
+    delays: list[float] | None = None
+    frames: float | None = None
+    modal: float | None = None
 
 
 async def run() -> Table:
-    """Measures; takes about a minute and a half."""
+    """Measures; takes about a minute and a half, and at most eight on a busy machine."""
     path = chromium_path()
     if path is None:
         raise RuntimeError(ADVICE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         try:
-            small = await _board(browser, 200)
-            large = await _board(browser, 1000)
-            log = await _long_log(browser)
+            small = await _bounded(_board(browser, 200)) or Board()
+            large = await _bounded(_board(browser, 1000)) or Board()
+            log = await _bounded(_long_log(browser))
         finally:
             await browser.close()
-    share, bytes_each = await _crowd(500)
+    share, bytes_each = await _bounded(_crowd(500)) or (None, None)
     return Table(
         "Web app",
         f"A real ui_svc and Chromium on one machine, {RATE:,} summaries a second for {PERIOD:.0f} s. "
@@ -95,17 +105,17 @@ async def run() -> Table:
         ("figure", "measured", "aim", "ratio"),
         [
             _at_most("first card, cold, 200 cards, ms", small.first_card, 1500),
-            _at_most("event to page, 200 cards, median ms", percentile(small.delays, 50), None),
-            _at_most("event to page, 200 cards, 95th percentile, ms", percentile(small.delays, 95), 150),
+            _at_most("event to page, 200 cards, median ms", _percentile(small.delays, 50), None),
+            _at_most("event to page, 200 cards, 95th percentile, ms", _percentile(small.delays, 95), 150),
             _at_least("frames a second, 200 cards", small.frames, 50),
             _at_most("modal painted, 200 cards, ms", small.modal, 100),
             _at_most("first card, cold, 1,000 cards, ms", large.first_card, None),
-            _at_most("event to page, 1,000 cards, 95th percentile, ms", percentile(large.delays, 95), None),
+            _at_most("event to page, 1,000 cards, 95th percentile, ms", _percentile(large.delays, 95), None),
             _at_least("frames a second, 1,000 cards", large.frames, None),
             _at_most("modal painted, 1,000 cards, ms", large.modal, None),
             _at_most(f"log of {LOG_LINES:,} lines open, ms", log, 1000),
-            _at_most(f"500 sessions, {VIEWERS} viewers: ui_svc, % of a core", share * 100, 100),
-            _at_most("the same: kB a second to each viewer", bytes_each / 1000, None),
+            _at_most(f"500 sessions, {VIEWERS} viewers: ui_svc, % of a core", _times(share, 100), 100),
+            _at_most("the same: kB a second to each viewer", _times(bytes_each, 0.001), None),
         ],
     )
 
@@ -132,12 +142,12 @@ async def _board(browser: Browser, cards: int) -> Board:
         async with _tab(browser) as cold:
             first_card = await _first_card(cold, url)
         await page.evaluate(_OBSERVE)
+        await page.wait_for_function("window.delays.length", timeout=_TIMEOUT)
+        await page.evaluate("() => { window.delays = []; window.frames = []; }")
         await asyncio.sleep(PERIOD)
         delays, frames = await page.evaluate("[window.delays, window.frames]")
         modal = await page.evaluate(_OPEN_MODAL, f'[data-attempt="{attempt_of(3)}"]')
-    if not delays:
-        raise RuntimeError("no event reached the page")
-    return Board(first_card, delays, len(frames) / PERIOD, modal)
+    return Board(first_card, delays or None, len(frames) / PERIOD, modal)
 
 
 async def _first_card(page: Page, url: str) -> float:
@@ -177,9 +187,9 @@ async def _crowd(sessions: int) -> tuple[float, float]:
             for viewer in viewers:
                 viewer.on("heddle_run", take)
                 await viewer.connect(
-                    url, socketio_path="/_nicegui_ws/socket.io", transports=["websocket"], wait_timeout=20
+                    url, socketio_path="/_nicegui_ws/socket.io", transports=["websocket"], wait_timeout=60
                 )
-                await viewer.call("heddle_look_at_run", {"name": str(RUN)}, timeout=30)
+                await viewer.call("heddle_look_at_run", {"name": str(RUN)}, timeout=60)
             process = psutil.Process(process_id)
             before, received = sum(process.cpu_times()[:2]), 0
             await asyncio.sleep(PERIOD)
@@ -203,13 +213,33 @@ async def _tab(browser: Browser) -> AsyncIterator[Page]:
         await context.close()
 
 
-def _at_most(label: str, measured: float, aim: float | None) -> tuple[str, str, str, str]:
-    if aim is None:
-        return label, f"{measured:,.0f}", "", ""
-    return label, f"{measured:,.0f}", f"≤ {aim:,}", f"{measured / aim:.2f} x"
+async def _bounded(measurement: Awaitable[_T]) -> _T | None:
+    """Returns what was measured; None if the machine was too busy for it."""
+    try:
+        async with asyncio.timeout(BOUND):
+            return await measurement
+    except (TimeoutError, PlaywrightTimeout):
+        return None
 
 
-def _at_least(label: str, measured: float, aim: float | None) -> tuple[str, str, str, str]:
+def _percentile(values: list[float] | None, percent: int) -> float | None:
+    return percentile(values, percent) if values and len(values) > 1 else None
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _at_most(label: str, measured: float | None, aim: float | None) -> tuple[str, str, str, str]:
+    return _row(label, measured, aim, "≤")
+
+
+def _at_least(label: str, measured: float | None, aim: float | None) -> tuple[str, str, str, str]:
+    return _row(label, measured, aim, "≥")
+
+
+def _row(label: str, measured: float | None, aim: float | None, sign: str) -> tuple[str, str, str, str]:
+    figure = _SLOW if measured is None else f"{measured:,.0f}"
     if aim is None:
-        return label, f"{measured:,.0f}", "", ""
-    return label, f"{measured:,.0f}", f"≥ {aim:,}", f"{measured / aim:.2f} x"
+        return label, figure, "", ""
+    return label, figure, f"{sign} {aim:,}", "" if measured is None else f"{measured / aim:.2f} x"

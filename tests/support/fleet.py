@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2
 from heddle.channels import open_channel
 
 # Seconds until a service must serve. Generous: the machine may be busy.
-START_DEADLINE = 30
+START_DEADLINE = 90
 
 GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
 
