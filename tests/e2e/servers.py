@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.fleet import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
-START_TIMEOUT = 40.0
+START_TIMEOUT = 90.0
 
 
 class Servers:
@@ -31,20 +31,17 @@ class Servers:
             self._start(name)
         self.wait_until_ready()
 
-    def restart(self, name: str, *, kill: bool = False) -> None:
-        """Ends a service, at once or in order, and starts it again."""
-        self.end(name, kill=kill)
-        self._start(name)
-        self.wait_until_ready()
+    def end(self, *names: str, kill: bool = False) -> None:
+        """Ends services, at once or in order."""
+        for name in names:
+            self._processes[name].send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        for name in names:
+            self._processes.pop(name).wait(20)
 
-    def end(self, name: str, *, kill: bool = False) -> None:
-        process = self._processes.pop(name)
-        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        process.wait(20)
-
-    def begin(self, name: str) -> None:
-        """Starts a service again after `end`."""
-        self._start(name)
+    def begin(self, *names: str) -> None:
+        """Starts services again after `end`."""
+        for name in names:
+            self._start(name)
         self.wait_until_ready()
 
     def stop(self) -> None:

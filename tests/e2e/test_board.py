@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.plans import CHAIN, SMALL
 from tests.e2e.runs import Runs
@@ -19,6 +19,7 @@ def test_lanes_stand_in_the_order_of_need(page: Page, busy: str) -> None:
     expect(page.locator(".lane")).to_have_count(4)
     expect(page.locator(".lane h3")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
     expect(page).to_have_title(re.compile(r"^\(\d+\) Storefront"))
+    expect(page.locator(".group-head")).to_have_text(["Waiting for you1", "Failed1", "Running2"])
     failed = card(page, "epics/payments/tasks/refunds/attempts/1")
     expect(failed).to_contain_text("Failed")
     expect(failed).to_contain_text("The payment provider rejects the key")
@@ -46,6 +47,30 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
     expect(link).to_be_focused()
 
 
+def test_the_whole_card_answers_to_pointer_and_focus(page: Page, busy: str) -> None:
+    """The pointer anywhere on it changes its ground, and the focus of its link draws a ring around all of it."""
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"/{busy}")
+    it = card(page, "epics/search/tasks/ranking/attempts/1")
+    it.scroll_into_view_if_needed()
+    page.mouse.move(0, 0)
+    calm = it.evaluate("it => getComputedStyle(it).backgroundColor")
+    box = it.bounding_box()
+    assert box
+    for x, y in ((4, 4), (box["width"] - 4, box["height"] - 4)):
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        expect(it).not_to_have_css("background-color", calm)
+        page.mouse.move(0, 0)
+        expect(it).to_have_css("background-color", calm)
+    page.keyboard.press("j")
+    focused = page.locator(".card:has(.card-link:focus-visible)")
+    expect(focused).to_have_count(1)
+    width, style = focused.evaluate(
+        "it => [getComputedStyle(it).outlineWidth, getComputedStyle(it).outlineStyle]"
+    )
+    assert (width, style) == ("2px", "solid")
+
+
 def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> None:
     """Stop never opens the modal; it can be taken back; then the agent is gone until Retry."""
     name = runs.start(SMALL)
@@ -57,8 +82,18 @@ def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> N
     it.get_by_role("button", name="Keep").click()
     it.get_by_role("button", name="Stop", exact=True).click()
     expect(it.get_by_text("Stop this agent?")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**:stop", hold)
     it.get_by_role("button", name="Stop", exact=True).click()
+    expect(it.get_by_role("status")).to_have_text("Stopping…")
+    expect(it.locator(".card-now")).to_contain_text("Running")
+    held[0].continue_()
     expect(it.locator(".card-now")).to_contain_text("Stopped")
+    expect(it.get_by_text("Stopping…")).to_have_count(0)
     assert runs.get(f"{name}/{attempt}")["state"] == "stopped"
     expect(page.get_by_role("dialog")).to_have_count(0)
     it.locator(".card-link").click()
@@ -209,6 +244,12 @@ def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page
     last.get_by_role("link", name=re.compile("Groundwork")).click()
     expect(page.locator('[data-epic="base"]')).to_have_class(re.compile("is-shown"))
     expect(page.locator(".eta")).to_have_text(re.compile("left"))
+    page.get_by_role("link", name="Conflicts").click()
+    queue = page.locator(".queue li")
+    expect(queue.filter(has_text="Last")).to_contain_text(
+        re.compile("Blocked.*waits for the merge of Groundwork")
+    )
+    expect(queue.filter(has_text="Side work")).to_contain_text("Running")
     runs.cancel(name)
 
 

@@ -14,23 +14,37 @@ RUNNING = "epics/search/tasks/ranking/attempts/1"
 LOST = r"ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET|WebSocket|503 "
 
 
-def numbers(page: Page) -> list[int]:
-    """Returns the numbers of the lines that the agent's commands printed, as the log shows them."""
-    texts = page.locator(".log-row .log-text").all_inner_texts()
-    return [int(match[1]) for match in (re.fullmatch(r"line (\d+)", text) for text in texts) if match]
+# The log from its beginning to its end, view by view: only the rows in sight are there.
+SWEEP = """async () => {
+  const box = document.querySelector(".rows-box");
+  const drawn = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const views = [];
+  for (let top = 0; ; top += box.clientHeight - 150) {
+    box.scrollTop = top;
+    await drawn();
+    views.push([...document.querySelectorAll(".log-row .log-text")].map((it) => it.innerText));
+    if (top >= box.scrollHeight - box.clientHeight) return views;
+  }
+}"""
+
+NEWEST = "Math.max(...[...document.querySelectorAll('.log-row .log-text')].map((it) => Number(/^line (\\d+)$/.exec(it.innerText)?.[1] ?? 0)))"
 
 
 def assert_whole(page: Page) -> int:
-    """Asserts that the visible lines are neither lost nor doubled; returns the newest."""
-    seen = numbers(page)
-    assert seen == list(range(seen[0], seen[-1] + 1))
-    return seen[-1]
+    """Asserts that of the lines that the agent's commands printed none is lost or doubled; returns the newest."""
+    newest = 0
+    for view in page.evaluate(SWEEP):
+        seen = [int(match[1]) for match in (re.fullmatch(r"line (\d+)", text) for text in view) if match]
+        if seen:
+            assert seen == list(range(seen[0], seen[-1] + 1))
+            assert seen[0] <= newest + 1
+            newest = max(newest, seen[-1])
+    return newest
 
 
 def wait_for_line(page: Page, number: int) -> None:
-    expect(page.locator(".log-row .log-text").get_by_text(f"line {number}", exact=True)).to_be_visible(
-        timeout=20_000
-    )
+    """Returns once this line or a later one is in sight, as those are at the log's end."""
+    page.wait_for_function(f"{NEWEST} >= {number}", timeout=40_000)
 
 
 @pytest.mark.complains(LOST)
@@ -40,10 +54,10 @@ def test_the_modal_is_back_after_the_web_app_restarts(page: Page, servers: Serve
     expect(page.locator(".log-row").first).to_be_visible()
     newest = assert_whole(page)
     servers.end("ui", kill=True)
-    expect(page.get_by_text("Reconnecting to the web app…")).to_be_attached()
+    expect(page.get_by_role("status").filter(has_text="Reconnecting to the web app…")).to_be_attached()
     servers.begin("ui")
-    expect(page.get_by_text("Reconnecting to the web app…")).to_have_count(0, timeout=20_000)
-    expect(page.get_by_role("tab", selected=True)).to_have_text("Logs", timeout=20_000)
+    expect(page.get_by_text("Reconnecting to the web app…")).to_have_count(0, timeout=40_000)
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Logs", timeout=40_000)
     wait_for_line(page, newest + 4)
     assert_whole(page)
 
@@ -58,7 +72,7 @@ def test_the_board_stays_while_the_scheduler_is_away(page: Page, servers: Server
     expect(page.locator(".banner")).to_contain_text("The scheduler does not answer")
     expect(page.locator(".lane")).to_have_count(4)
     servers.begin("scheduler")
-    expect(page.locator(".banner")).to_have_count(0, timeout=20_000)
+    expect(page.locator(".banner")).to_have_count(0, timeout=40_000)
     wait_for_line(page, newest + 4)
     assert_whole(page)
 
@@ -77,3 +91,55 @@ def test_a_change_while_the_scheduler_is_away_is_refused_in_words(
     expect(page.locator(".toast")).to_contain_text("Nothing was changed", timeout=15_000)
     servers.begin("scheduler")
     runs.wait_for(f"{busy}/{RUNNING}", "running")
+
+
+@pytest.mark.timeout(300)  # it opens four pages
+@pytest.mark.complains(LOST)
+def test_every_open_page_is_right_after_both_have_restarted(
+    page: Page, servers: Servers, busy: str, runs: Runs
+) -> None:
+    """List, board, timeline and an open session go on by themselves, and see what changes from then on."""
+    board, listed, timeline, session = page, *(page.context.new_page() for _ in range(3))
+    listed.goto("/")
+    board.goto(f"/{busy}")
+    timeline.goto(f"/{busy}/timeline")
+    session.goto(f"/{busy}/{RUNNING}?tab=logs")
+    row = listed.locator(".run-row", has=listed.locator(f'a[href$="{busy}"]'))
+    lines = board.locator(".card", has=board.locator(f'[data-attempt$="{RUNNING}"]')).locator(".card-lines")
+    expect(row.locator(".run-state")).to_contain_text("1 waiting for you")
+    expect(lines).to_contain_text("line ")
+    expect(timeline.locator(".bar.is-live").first).to_be_visible()
+    expect(session.locator(".log-row").first).to_be_visible()
+    newest = assert_whole(session)
+
+    servers.end("ui", "scheduler", kill=True)
+    for each in (board, listed, timeline, session):
+        expect(each.locator(".banner")).to_contain_text("Reconnecting")
+    servers.begin("scheduler", "ui")
+    for each in (board, listed, timeline, session):
+        expect(each.locator(".banner")).to_have_count(0, timeout=40_000)
+
+    wait_for_line(session, newest + 4)
+    assert_whole(session)
+    expect(board.locator(".lane h3")).to_have_text(["Database", "Payments", "Search service", "Frontend UI"])
+    expect(lines).to_contain_text(
+        re.compile(rf"line ({'|'.join(str(newest + more) for more in range(4, 60))})\b")
+    )
+    expect(row.locator(".run-state")).to_contain_text("1 waiting for you")
+    expect(timeline.locator(f'.bar.is-live[data-attempt$="{RUNNING}"]')).to_be_visible()
+    runs.post(f"{busy}:pause")
+    for status in (
+        board.locator(".run-line .status"),
+        timeline.locator(".run-line .status"),
+        row.locator(".run-state .status").first,
+    ):
+        expect(status).to_have_text("Paused")
+    runs.post(f"{busy}:resume")
+    for status in (
+        board.locator(".run-line .status"),
+        timeline.locator(".run-line .status"),
+        row.locator(".run-state .status").first,
+    ):
+        expect(status).to_have_text("Running")
+    for each in (listed, timeline, session):
+        each.close()

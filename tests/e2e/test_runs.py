@@ -91,6 +91,8 @@ def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: P
     """Names are searched too; a run that goes on has the time that it has left."""
     row = many.locator(".run-row", has=many.locator(f'a[href$="{busy}"]'))
     expect(row.locator(".run-by-whom")).to_have_text("web")
+    expect(row.locator("time")).to_have_text(re.compile("ago$|now"))
+    expect(row.locator("time")).to_have_attribute("title", re.compile(r"\d{1,2}:\d\d:\d\d"))
     expect(row.locator(".eta")).to_have_text(re.compile("left$|nearly done"))
     many.get_by_label("Search runs").fill("user:bob nightly 29")
     expect(many.locator(".run-row").first).to_contain_text("bob")

@@ -283,8 +283,33 @@ def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: st
     expect(said.last).to_be_in_viewport()
 
 
+@pytest.mark.timeout(300)  # it watches for half a minute
+def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> None:
+    """While the agent says and prints some forty things more, neither the words nor the lines under the eyes move."""
+    dialog = open_session(page, busy, RUNNING)
+    other = page.context.new_page()
+    logs = open_session(other, busy, RUNNING, "logs")
+    expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
+    other.wait_for_function("document.querySelector('.rows-space').offsetHeight > 1500", timeout=60_000)
+    stream = dialog.get_by_label("What the agent says and does")
+    rows = logs.locator(".rows-box")
+    # Where they are now: the middle of what there is.
+    stream.evaluate("it => { it.scrollTop = 300 }")
+    rows.evaluate("it => { it.scrollTop = 300 }")
+    expect(dialog.get_by_role("button", name="Follow")).to_be_visible()
+    expect(logs.get_by_role("button", name=re.compile(r"\d+ new"))).to_be_visible()
+    line = "it => { const box = it.getBoundingClientRect(); return document.elementFromPoint(box.x + 90, box.y + 60).closest('.log-row').innerText }"
+    before = step(dialog, 4).bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
+    newest = newest_step(dialog)
+    expect(step(dialog, newest + 42)).to_be_attached(timeout=90_000)
+    after = step(dialog, 4).bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
+    assert after == before
+    other.close()
+
+
 def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
     """One line, or all between two; what is pasted is what the agent wrote."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dialog = open_session(page, busy, DONE, "logs")
     field = dialog.get_by_label("Search in the log")
     field.fill("needle one")
@@ -294,6 +319,11 @@ def test_lines_are_copied_as_they_were_written(page: Page, busy: str) -> None:
     field.fill("")
     field.press("Control+v")
     expect(field).to_have_value("needle one")
+    dialog.locator(".log-row.is-picked + .log-row + .log-row").click(modifiers=["Shift"])
+    dialog.get_by_role("button", name="Copy 3 lines").click()
+    expect(page.locator(".toast").last).to_contain_text("Lines copied")
+    copied = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert copied == dialog.locator(".log-row.is-picked .log-text").all_inner_texts()
 
 
 def test_times_are_relative_and_absolute_on_hover(page: Page, busy: str) -> None:
