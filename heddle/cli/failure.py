@@ -7,7 +7,6 @@ from heddle.cli.exit_codes import BAD_INPUT, FAILED
 from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
 from heddle.samples import SampleError
-from heddle.serving import AddressInUseError
 
 # The caller can mend these by asking differently.
 _BAD_INPUT: Final = frozenset(
@@ -46,7 +45,7 @@ def explained(error: BaseException) -> Failure | None:
         return Failure(error.message, BAD_INPUT if error.reason in _BAD_INPUT else FAILED)
     if isinstance(error, ConfigError):
         return Failure(str(error), BAD_INPUT)
-    if isinstance(error, (ServerUnreachable, AddressInUseError, SampleError)):
+    if isinstance(error, (ServerUnreachable, SampleError)):
         return Failure(str(error))
     if isinstance(error, OSError):
         return Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")

@@ -9,7 +9,7 @@ from heddle.cli.exit_codes import INTERRUPTED
 def run() -> None:
     """Runs the command that the process was started with, and exits."""
     try:
-        from heddle.cli.app import main  # noqa: PLC0415 (takes half a second, in which Ctrl-C must be quiet too)
+        from heddle.cli.app import main  # noqa: PLC0415 (takes a moment, in which Ctrl-C must be quiet too)
 
         code = main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -4,17 +4,14 @@ Each bad value is reported and replaced by the nearest harmless one, so that the
 rest of the plan can still be judged.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeAlias, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from heddle.errors import Violation
 from heddle.plan.source import Node, Step
 from heddle.plan.text_rules import did_you_mean, shown
 
@@ -27,23 +24,6 @@ _MAX_MISTAKES: Final = 1_000
 Path: TypeAlias = tuple[Step, ...]
 
 M = TypeVar("M", bound=Message)
-
-
-@dataclass(frozen=True)
-class Form(Generic[M]):
-    """What a kind of file may say: its models, and the message that they become."""
-
-    # What people call such a file.
-    noun: str
-    # The models by the key that holds them; that of "" is the whole file.
-    parts: Mapping[str, type[BaseModel]]
-    message: type[M]
-    # Returns what is wrong with a message of good values.
-    violations: Callable[[M], Sequence[Violation]]
-    # Told of a file that says nothing. Empty: it may.
-    empty: str
-    # Told of a file that is no mapping.
-    shape: str
 
 
 _MESSAGES: Final = {
@@ -61,31 +41,27 @@ _MESSAGES: Final = {
 }
 
 
-def convert(root: Node, form: Form[M]) -> tuple[M | None, list[tuple[Path, str]]]:
-    """Returns the message of a mapping, None if too little of it is good, and what is wrong with its values."""
+def convert(
+    root: Node, parts: Mapping[str, type[BaseModel]], message: type[M]
+) -> tuple[M | None, list[tuple[Path, str]]]:
+    """Returns the message of a mapping, None if too little of it is good, and what is wrong with its values.
+
+    `parts` are the models by the key that holds them; that of "" is the whole file.
+    """
     data = root.plain()
     mistakes: dict[Path, str] = {}
     for _ in range(_MAX_PASSES):
         try:
-            model = form.parts[""].model_validate(data)
+            model = parts[""].model_validate(data)
         except ValidationError as error:
             for details in error.errors(include_url=False)[:_MAX_MISTAKES]:
                 path = tuple(details["loc"])
-                mistakes.setdefault(path, _message(details, root, form.parts))
-                _repair(data, path, root, form.parts)
+                mistakes.setdefault(path, _message(details, root, parts))
+                _repair(data, path, root, parts)
         else:
             document = model.model_dump(exclude_none=True, by_alias=True)
-            return json_format.ParseDict(document, form.message()), list(mistakes.items())
+            return json_format.ParseDict(document, message()), list(mistakes.items())
     return None, list(mistakes.items())
-
-
-def parse_path(field: str) -> Path:
-    """Returns the steps of a field path as `epics[1].tasks[0].key`."""
-    return tuple(
-        int(index) if index else name
-        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field)
-        if name or index
-    )
 
 
 def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseModel]]) -> str:

@@ -6,13 +6,12 @@ from typing import Final
 
 from heddle import pb
 from heddle.plan import reading, rules
-from heddle.plan.conversion import Form
-from heddle.plan.model import PARTS
+from heddle.plan.reading import Form
 from heddle.plan.source import Problem
 
 FORM: Final = Form(
     noun="plan",
-    parts=PARTS,
+    models="heddle.plan.model",
     message=pb.Plan,
     violations=rules.violations,
     empty="is empty; a plan has a name and epics",

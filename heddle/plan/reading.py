@@ -1,19 +1,38 @@
 """Reads YAML files of any form: the message, or every mistake with its line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from heddle.plan import conversion
-from heddle.plan.conversion import Form
-from heddle.plan.source import Place, Problem, Source, path_text
+from heddle.errors import Violation
+from heddle.plan.source import Place, Problem, Source, parse_path, path_text
 
 # Much more than a good file can take, and parsed in a second.
 MAX_FILE_BYTES: Final = 4 << 20
 
 M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Form(Generic[M]):
+    """What a kind of file may say: the models of its parts, and the message that they become."""
+
+    # What people call such a file.
+    noun: str
+    # The module that has its models as PARTS. It is imported once a file is read: that takes
+    # longer than most commands, which read none.
+    models: str
+    message: type[M]
+    # Returns what is wrong with a message of good values.
+    violations: Callable[[M], Sequence[Violation]]
+    # Told of a file that says nothing. Empty: it may.
+    empty: str
+    # Told of a file that is no mapping.
+    shape: str
 
 
 def content_of(path: Path, noun: str) -> tuple[bytes, tuple[Problem, ...]]:
@@ -59,7 +78,9 @@ def _judged(text: Source, form: Form[M]) -> tuple[M, list[Problem]]:
         return form.message(), [*text.problems, *([Problem(1, 1, "", form.empty)] if says_nothing else [])]
     if not isinstance(text.root.value, dict):
         return form.message(), [*text.problems, Problem(*text.root.place, "", form.shape)]
-    message, mistakes = conversion.convert(text.root, form)
+    from heddle.plan.conversion import convert  # noqa: PLC0415 (it needs the models' library)
+
+    message, mistakes = convert(text.root, import_module(form.models).PARTS, form.message)
     problems = [Problem(*text.root.place_of(path), path_text(path), told) for path, told in mistakes]
     problems = [each for each in problems if not _covered(each.field, text.lost)]
     # A value that is no value at all is one mistake, not two; so is a step whose one key is a bad one.
@@ -67,7 +88,7 @@ def _judged(text: Source, form: Form[M]) -> tuple[M, list[Problem]]:
     reported |= {path_text(path[:-1]) for path, _ in mistakes if path[-3:-2] == ("script",)}
     for violation in form.violations(message) if message else ():
         if not _covered(violation.field, reported):
-            place = text.root.place_of(conversion.parse_path(violation.field))
+            place = text.root.place_of(parse_path(violation.field))
             problems.append(Problem(*place, *violation))
     return message or form.message(), [*text.problems, *problems]
 

@@ -4,6 +4,7 @@ PyYAML's own composer follows aliases, keeps the last of two equal keys and
 recurses as deep as the text asks it to. This one reports all three as mistakes.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -240,6 +241,15 @@ class _Builder:
         if isinstance(parent.value, list):
             return (*self._paths[-1], len(parent.value))
         return self._paths[-1] if key is None else (*self._paths[-1], key)
+
+
+def parse_path(field: str) -> tuple[Step, ...]:
+    """Returns the steps of a field path as `epics[1].tasks[0].key`."""
+    return tuple(
+        int(index) if index else name
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field)
+        if name or index
+    )
 
 
 def path_text(path: tuple[Step, ...]) -> str:

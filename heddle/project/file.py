@@ -7,17 +7,16 @@ from typing import Final
 from heddle import pb
 from heddle.errors import HeddleError, Violation
 from heddle.plan import reading
-from heddle.plan.conversion import Form, parse_path
-from heddle.plan.source import Problem, Source
+from heddle.plan.reading import Form
+from heddle.plan.source import Problem, Source, parse_path
 from heddle.project import rules
-from heddle.project.model import PARTS
 
 # At the top of the project.
 NAME: Final = ".heddle.yaml"
 
 FORM: Final = Form(
     noun="project file",
-    parts=PARTS,
+    models="heddle.project.model",
     message=pb.ProjectFile,
     violations=rules.violations,
     # One with nothing but comments says as much as none.
