@@ -11,6 +11,7 @@ import pytest
 from heddle import pb
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
+from tests.integration.scheduler.test_operator import reason_of
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 AT_ONCE = {"HEDDLE_PARK_AFTER": "0"}
@@ -122,6 +123,14 @@ async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, 
     await scheduler.api.RetryTask(pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one"))
     await eventually(lambda: any(r.attempt.endswith("one/attempts/2") for r in worker.called("StartSession")))
     assert not worker.called("StartSession")[-1].resume_attempt
+
+
+async def test_nothing_is_set_aside_beside_a_parked_task(scheduler: Scheduler) -> None:
+    """Its session goes on later with files that hold what was accepted before it: that stays until it is over."""
+    run = await scheduler.create(make_plan({"a": ["zero", "one"], "b": ["one"]}), max_parallel=1)
+    await scheduler.until(run, lambda event: event.task_waiting.parked)
+    request = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/zero", from_here=True)
+    assert await reason_of(scheduler.api.RetryTask(request)) == pb.ERROR_REASON_WRONG_STATE
 
 
 async def test_a_parked_task_can_be_skipped(scheduler: Scheduler) -> None:

@@ -58,10 +58,16 @@ async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker)
     assert worker.git("rev-parse", f"{again}^") == worker.git("rev-parse", "main")
     assert refs(worker) == {f"refs/heads/{BRANCH}": again, ACCEPTED: again, f"{REWOUND}/one/2": two}
     assert worker.git("show", f"{REWOUND}/one/2:one.txt") == "1"
-    # The ref of what is accepted is lost: the branch tells, and not beyond where it went back to.
+
+
+async def test_what_was_set_aside_does_not_come_back(worker: Worker) -> None:
+    """Where the ref of what is accepted is lost as well, the epic is where it went back to."""
+    one = await accept(worker, "one")
+    await worker.remove("runs/r1/epics/api")
+    await worker.ensure(attempt(task="one", number=2), rewind_to=f"{one}^")
     worker.git("update-ref", "-d", ACCEPTED)
-    await worker.ensure(attempt(task="two", number=2))
-    assert refs(worker)[ACCEPTED] == again
+    again = await accept(worker, "one", 3)
+    assert worker.git("rev-parse", f"{again}^") == worker.git("rev-parse", "main")
 
 
 async def test_an_epic_goes_back_only_to_what_it_holds(worker: Worker) -> None:
