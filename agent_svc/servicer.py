@@ -88,6 +88,13 @@ class AgentServicer(stubs.AgentServiceServicer):
             while data := await asyncio.to_thread(_read, file):
                 yield pb.FetchArtifactResponse(data=data)
 
+    async def DeleteSessions(
+        self, request: pb.DeleteSessionsRequest, context: Context
+    ) -> pb.DeleteSessionsResponse:
+        names = [AttemptName.parse(attempt) for attempt in request.attempts]
+        size = await self._sessions.delete(names, request.epoch, only_says=request.validate_only)
+        return pb.DeleteSessionsResponse(disk_bytes=size)
+
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
         return pb.GetWorkerResponse(worker=self._sessions.worker(request.epoch))
 

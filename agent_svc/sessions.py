@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -265,6 +265,18 @@ class Sessions:
         if path is None:
             raise errors.not_found(f"artifact {artifact!r} of {name}")
         return path
+
+    async def delete(self, names: Sequence[AttemptName], epoch: int, *, only_says: bool) -> int:
+        """Removes finished sessions; returns what they took on the disk. Idempotent."""
+        if not only_says:
+            self._fence.check(epoch)
+        async with self._starting:
+            # One that has not finished is running, also where its end is still being found out.
+            finished = [name for name in names if name not in self._running]
+            size = await asyncio.to_thread(self._spool.disk_use, finished)
+            if not only_says:
+                await asyncio.to_thread(self._spool.remove, finished)
+        return size
 
     def worker(self, epoch: int) -> pb.Worker:
         """Returns what this worker is; with a leader's epoch, its lease begins anew. Raises STALE_EPOCH."""

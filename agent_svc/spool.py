@@ -14,6 +14,8 @@ import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,9 @@ from heddle.names import AttemptName, TaskName
 
 # Enough for session_finished and what the file system adds to it.
 RESERVE_BYTES: Final = 64 << 10
+
+# What st_blocks counts.
+_BLOCK: Final = 512
 
 HASH_PREFIX: Final = "sha256:"
 
@@ -147,6 +152,21 @@ class Spool:
             run, epic, task, number = path.parent.relative_to(self._root).parts
             found.append(AttemptName(run, epic, task, int(number)))
         return sorted(found)
+
+    def disk_use(self, names: Iterable[AttemptName]) -> int:
+        """Returns the bytes that sessions take on the disk."""
+        found = (path for name in names for path in self.folder(name).path.rglob("*"))
+        return sum(path.lstat().st_blocks * _BLOCK for path in found)
+
+    def remove(self, names: Iterable[AttemptName]) -> None:
+        """Removes sessions, and the folders above them that are empty then. Idempotent."""
+        for name in names:
+            path = self.folder(name).path
+            if path.exists():
+                shutil.rmtree(path)
+            with suppress(OSError):  # not there, or others are still in it
+                for folder in list(path.parents)[:3]:
+                    folder.rmdir()
 
     def close(self) -> None:
         """Lets another process have the spool. Idempotent."""

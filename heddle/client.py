@@ -20,6 +20,9 @@ __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 STOP_TIMEOUT: Final = 600.0
 CLONE_TIMEOUT: Final = 900.0
 
+# The same for a git in each of many worktrees.
+LOOK_TIMEOUT: Final = 120.0
+
 ENDED_RUN: Final = frozenset({pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED})
 ENDED_ATTEMPT: Final = frozenset(
     {
@@ -239,6 +242,33 @@ class HeddleClient:
         parts = await self._caller.collect(self._stub.GetDiff, request)
         text = "".join(part.text for part in parts)
         return pb.GetDiffResponse(text=text, truncated=any(part.truncated for part in parts))
+
+    async def list_epic_worktrees(
+        self, parent: str = "runs/-", *, sizes_only: bool = False
+    ) -> list[pb.EpicWorktree]:
+        """Returns all worktrees of a run, or of all, and those that were archived.
+
+        `sizes_only`: sooner, without whether they are dirty.
+        """
+        worktrees: list[pb.EpicWorktree] = []
+        request = pb.ListEpicWorktreesRequest(parent=parent, sizes_only=sizes_only)
+        while True:
+            page = await self._caller.call(self._stub.ListEpicWorktrees, request, timeout=LOOK_TIMEOUT)
+            worktrees += page.worktrees
+            if not page.next_page_token:
+                return worktrees
+            request.page_token = page.next_page_token
+
+    async def restore_epic_worktree(self, name: str) -> pb.EpicWorktree:
+        """Brings an archived worktree back; `name` as runs/RUN/epics/EPIC/worktree."""
+        request = pb.RestoreEpicWorktreeRequest(name=name)
+        stub = self._stub.RestoreEpicWorktree
+        return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
+
+    async def collect_garbage(self, *, dry_run: bool = False) -> pb.CollectGarbageResponse:
+        """Removes what is no longer kept and returns it; `dry_run`: only returns it."""
+        request = pb.CollectGarbageRequest(validate_only=dry_run)
+        return await self._caller.mutate(self._stub.CollectGarbage, request, timeout=STOP_TIMEOUT)
 
     async def list_workers(self) -> list[pb.Worker]:
         workers: list[pb.Worker] = []

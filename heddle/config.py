@@ -61,6 +61,10 @@ class Settings:
     pool: int
     # HEDDLE_PORT_RANGE: FIRST-LAST, where epics get their ports.
     port_range: tuple[int, int]
+    # HEDDLE_KEEP_WORKTREES: days that worktrees which somebody may want to look at stay after their run.
+    keep_worktrees: float
+    # HEDDLE_KEEP_LOGS: days that the logs of runs and sessions stay after their run.
+    keep_logs: float
     # HEDDLE_PROJECT_BUDGET_USD: what all runs on one repository may cost together; 0: no limit.
     project_budget_usd: float
     # HEDDLE_PARK_AFTER: seconds after which a session that waits for the operator may lose its slot.
@@ -102,6 +106,8 @@ class Settings:
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
             pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
             port_range=_port_range(environ),
+            keep_worktrees=_number(environ, "HEDDLE_KEEP_WORKTREES", 14, minimum=0),
+            keep_logs=_number(environ, "HEDDLE_KEEP_LOGS", 90, minimum=0),
             project_budget_usd=_number(environ, "HEDDLE_PROJECT_BUDGET_USD", 0, minimum=0),
             park_after=_number(environ, "HEDDLE_PARK_AFTER", 20, minimum=0),
             stop_grace=_number(environ, "HEDDLE_STOP_GRACE", 5, minimum=0),

@@ -171,8 +171,11 @@ def from_rpc(error: grpc.RpcError) -> HeddleError | None:
     except ValueError:
         # gRPC put its own status in place of the service's, as it does with oversized trailers.
         return None
-    if status is None:
-        return None
+    return from_status(status) if status is not None else None
+
+
+def from_status(status: status_pb2.Status) -> HeddleError | None:
+    """Returns the HeddleError that `to_status` was given; None if it was given none."""
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     found = False

@@ -31,6 +31,11 @@ COMMITS: Final = (
     "record_conflict",
     "record_merge_failure",
     "removed",
+    "released",
+    "restored",
+    "end_errand",
+    "forget_errands",
+    "prune_logs",
     "record_forecast",
 )
 
@@ -52,15 +57,20 @@ CALLS: Final = (
     "RunChecks",
     "CloseMerge",
     "RemoveWorktree",
+    "ReleaseLease",
+    "RestoreWorktree",
+    "ListWorktrees",
+    "DeleteSessions",
     "AnswerApproval",
     "SendMessage",
 )
 
 # What worktree_svc changes in a repository, and in what it remembers of it.
-MOVES: Final = ("commit_task", "keep", "reset", "rewind", "merge", "remove")
+MOVES: Final = ("commit_task", "keep", "archive", "reset", "rewind", "merge", "remove")
 STEPS: Final = (
     "ensure.after_claim",
     "keep.after_state",
+    "archive.after_state",
     "write.before_index",
     "create.before_add",
     "create.after_add",
@@ -74,6 +84,11 @@ STEPS: Final = (
     "discard.after_state",
     "remove.after_forget",
     "remove.before_state",
+    "restore.after_claim",
+    "restore.before_files",
+    "restore.before_state",
+    "restore.after_state",
+    "release.before_state",
     "open_merge.after_state",
     "open_merge.after_layout",
     "close_merge.before_remove",

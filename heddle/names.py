@@ -65,6 +65,28 @@ class EpicName(NamedTuple):
         return f"heddle/{self.run}/epics/{self.epic}"
 
 
+class WorktreeName(NamedTuple):
+    """runs/RUN/epics/EPIC/worktree."""
+
+    run: str
+    epic: str
+
+    def __str__(self) -> str:
+        return f"{self.parent}/worktree"
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """Returns the parts of `name`; raises INVALID_FIELD if it is malformed."""
+        epic, slash, last = name.rpartition("/")
+        if not slash or last != "worktree":
+            raise _malformed(name, "runs/RUN/epics/EPIC/worktree")
+        return cls(*EpicName.parse(epic))
+
+    @property
+    def parent(self) -> EpicName:
+        return EpicName(self.run, self.epic)
+
+
 def run_or_epic(name: str) -> RunName | EpicName:
     """Returns the parts of the name of a run or of an epic; raises INVALID_FIELD if it is neither."""
     return EpicName.parse(name) if "/epics/" in name else RunName.parse(name)

@@ -17,6 +17,7 @@ from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to
 from scheduler_svc import policy
 from scheduler_svc.leading import tries
 from scheduler_svc.loop import Decide, Loop
+from scheduler_svc.retention import Retention
 from scheduler_svc.run_ids import random_suffix
 from scheduler_svc.servicer import SchedulerServicer
 from scheduler_svc.store.database import Database
@@ -86,6 +87,7 @@ def build(
     workers = Workers(settings.workers, settings.tls)
     # Micros; None: no limit.
     project_budget = round(settings.project_budget_usd * 1_000_000) or None
+    retention = Retention.of(settings)
     loop = Loop(
         database,
         doorbell,
@@ -95,8 +97,15 @@ def build(
         clock=clock,
         project_budget=project_budget,
         park_after=round(settings.park_after * 1_000_000),
+        retention=retention,
     )
     servicer = SchedulerServicer(
-        database, doorbell, workers, clock, new_suffix, project_budget=project_budget
+        database,
+        doorbell,
+        workers,
+        clock,
+        new_suffix,
+        project_budget=project_budget,
+        retention=retention,
     )
     return App(database, workers, doorbell, loop, servicer)

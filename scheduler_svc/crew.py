@@ -2,23 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
+from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, RunName
-from scheduler_svc import cleaning, conductor, merging
+from heddle.names import AttemptName, RunName, WorktreeName
+from scheduler_svc import cleaning, conductor, housekeeping, merging, worktree_list
 from scheduler_svc.leading import Lead
 from scheduler_svc.radar import Radar
 from scheduler_svc.snapshot import FinishRun, Snapshot
+from scheduler_svc.store import errands, pruning
 from scheduler_svc.store.assignments import Assignment
+from scheduler_svc.store.errands import Errand
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds before something that failed beyond its own means may be begun again.
 _PAUSE: Final = 1.0
+
+# Microseconds for which an errand that is done can be asked about.
+_REMEMBERED: Final = 86_400_000_000
+
+T = TypeVar("T")
 
 _Key: TypeAlias = tuple[str, str]
 
@@ -76,6 +85,90 @@ class Crew:
     def clean(self, run: RunName) -> None:
         self._begin("clean", run, lambda: cleaning.clean(self._lead, run))
 
+    def keep_house(self) -> None:
+        """Removes what is no longer kept: worktrees, then logs."""
+
+        async def begin() -> None:
+            left = partial(cleaning.left_behind, retention=self._lead.retention, now=self._lead.now())
+            for run in await self._lead.read(left):
+                self.clean(run)
+            for problem in (await self._expire())[1]:
+                log.warning("logs_not_removed", problem=problem)
+
+        self._begin("keep_house", "", begin)
+
+    def run_errand(self, errand: Errand) -> None:
+        """Does what a replica asked for; how it ends is written down for whoever waits there."""
+
+        async def begin() -> None:
+            ended: Message | HeddleError
+            try:
+                ended = await self._errand(errand)
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                ended = error
+            end = partial(errands.end_errand, errand=errand.id, ended=ended, now=self._lead.now())
+            await self._lead.write(end, errands.topic(errand.id))
+
+        self._begin("errand", errand.id, begin)
+
+    async def _errand(self, errand: Errand) -> Message:
+        if errand.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
+            return await self._collect()
+        request = pb.RestoreEpicWorktreeRequest.FromString(errand.request)
+        name = WorktreeName.parse(request.name)
+        actor = request.actor or "user"
+        return await self._alone(name.parent.parent, lambda: housekeeping.restore(self._lead, name, actor))
+
+    async def _collect(self) -> pb.CollectGarbageResponse:
+        lead = self._lead
+        found = await housekeeping.find_garbage(lead.read, lead.workers, lead.retention, lead.now())
+        done = pb.CollectGarbageResponse()
+        for run in dict.fromkeys(epic.parent for epic in worktree_list.epics_of(found.worktrees)):
+            done.problems.extend(await self._alone(run, partial(cleaning.clean, lead, run)))
+        left = await lead.read(
+            partial(worktree_list.read_archives, names=worktree_list.epics_of(found.worktrees))
+        )
+        for worktree, (path, archived) in zip(found.worktrees, left, strict=True):
+            if not path:
+                worktree.archive_commit = archived
+                done.worktrees.append(worktree)
+        removed, problems = await self._expire()
+        done.logs.extend(logs for logs in found.logs if logs.run in removed)
+        done.problems.extend(problems)
+        return done
+
+    async def _expire(self) -> tuple[set[str], list[str]]:
+        """Removes old logs; returns whose, and what stood in the way of others."""
+        before = self._lead.now() - self._lead.retention.logs
+        removed, problems = set(), []
+        for run in await self._lead.read(partial(pruning.expired, before=before)):
+            try:
+                await housekeeping.expire_logs(self._lead, run)
+                removed.add(str(run))
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                problems.append(f"{run}: {error.message}")
+        await self._lead.write(partial(errands.forget_errands, before=self._lead.now() - _REMEMBERED))
+        return removed, problems
+
+    async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:
+        """Does something about the worktrees of an ended run while nobody else does, and no attempt begins there."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def begin() -> None:
+            try:
+                done.set_result(await work())
+            except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
+                done.set_exception(error)
+
+        while await self._settled("clean", run):
+            pass
+        self._begin("clean", run, begin)
+        return await done
+
     async def dismiss(self) -> None:
         """Ends all tasks. What they had under way goes on at the workers; the next leader takes it up."""
         tasks = list(self._tasks.values())
@@ -90,14 +183,14 @@ class Crew:
             await asyncio.wait([task])
         return task is not None
 
-    def _begin(self, kind: str, name: object, work: Callable[[], Awaitable[None]]) -> None:
+    def _begin(self, kind: str, name: object, work: Callable[[], Awaitable[object]]) -> None:
         key = (kind, str(name))
         if key not in self._tasks:
             task = asyncio.create_task(self._guarded(key, work))
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key))
 
-    async def _guarded(self, key: _Key, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, key: _Key, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
         except HeddleError as error:

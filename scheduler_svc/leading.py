@@ -8,6 +8,7 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from scheduler_svc.retention import Retention
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.leadership import check_epoch
 from scheduler_svc.store.recording import ShouldRetry
@@ -42,11 +43,19 @@ class Lead:
     """One leader's term."""
 
     def __init__(
-        self, epoch: int, database: Database, workers: Workers, *, clock: Clock, should_retry: ShouldRetry
+        self,
+        epoch: int,
+        database: Database,
+        workers: Workers,
+        *,
+        clock: Clock,
+        should_retry: ShouldRetry,
+        retention: Retention,
     ) -> None:
         self.epoch = epoch
         self.workers = workers
         self.should_retry = should_retry
+        self.retention = retention
         self._database = database
         self._clock = clock
         # One object for the whole term, so that a transaction checks the epoch once.

@@ -1,6 +1,7 @@
 """Observe, decide, act: the leader's loop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -12,10 +13,10 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
-from scheduler_svc import cleaning
 from scheduler_svc.acting import act
 from scheduler_svc.crew import Crew
 from scheduler_svc.leading import Lead
+from scheduler_svc.retention import Retention
 from scheduler_svc.snapshot import (
     Action,
     AwaitMerge,
@@ -36,6 +37,7 @@ from scheduler_svc.snapshot import (
 from scheduler_svc.store.assignments import Assignment, read_assignment
 from scheduler_svc.store.database import Database
 from scheduler_svc.store.doorbell import LOOP, Doorbell
+from scheduler_svc.store.errands import read_open
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.leadership import Leadership, read_epoch
 from scheduler_svc.store.observing import observe
@@ -49,6 +51,9 @@ Decide = Callable[[Snapshot], list[Action]]
 
 # Seconds after which the loop looks even if nothing rang.
 _SAFETY_TICK: Final = 1.0
+
+# Seconds between looks for what is no longer kept.
+_KEEP_HOUSE: Final = 3600.0
 
 
 class Loop:
@@ -65,6 +70,7 @@ class Loop:
         clock: Clock,
         project_budget: int | None,
         park_after: int,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._observe = partial(observe, project_budget=project_budget, park_after=park_after)
@@ -74,6 +80,7 @@ class Loop:
         self._decide = decide
         self._should_retry = should_retry
         self._clock = clock
+        self._retention = retention
         self._changed_workers: dict[str, pb.Worker] = {}
         workers.on_change = self._worker_changed
 
@@ -82,7 +89,12 @@ class Loop:
         while True:
             epoch = await self._leadership.acquire()
             lead = Lead(
-                epoch, self._database, self._workers, clock=self._clock, should_retry=self._should_retry
+                epoch,
+                self._database,
+                self._workers,
+                clock=self._clock,
+                should_retry=self._should_retry,
+                retention=self._retention,
             )
             crew = Crew(lead)
             self._workers.lead(epoch)
@@ -107,10 +119,12 @@ class Loop:
 
     async def _lead(self, lead: Lead, crew: Crew) -> None:
         """Returns when a newer leader is at work."""
-        for run in await lead.read(cleaning.left_behind):
-            crew.clean(run)
+        keep_house_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
             while not crew.deposed.is_set():
+                if time.monotonic() >= keep_house_at:
+                    keep_house_at = time.monotonic() + _KEEP_HOUSE
+                    crew.keep_house()
                 try:
                     await self._tick(lead, crew)
                 except HeddleError as error:
@@ -126,9 +140,10 @@ class Loop:
     async def _tick(self, lead: Lead, crew: Crew) -> None:
         await self._report_workers(lead)
         workers = self._workers.views()
-        epoch, snapshot = await self._database.read(
+        epoch, asked, snapshot = await self._database.read(
             lambda connection: (
                 read_epoch(connection),
+                read_open(connection),
                 self._observe(connection, workers, now=lead.now()),
             )
         )
@@ -136,6 +151,8 @@ class Loop:
             crew.deposed.set()
             return
         crew.man(snapshot)
+        for errand in asked:
+            crew.run_errand(errand)
         actions = self._decide(snapshot)
         for end in actions:
             if isinstance(end, FinishRun):

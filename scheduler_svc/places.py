@@ -39,9 +39,9 @@ def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
 
 # Any: a row with the columns that `cleaning` reads.
 async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
-    """Runs the project's teardown in a worktree that is about to go. Whatever comes of it only is told."""
+    """Runs the project's teardown in a worktree at the end of its run, once. Whatever comes of it only is told."""
     file = pb.ProjectFile.FromString(row.project_file or b"")
-    if not file.teardown or not row.worktree_path:
+    if not file.teardown or not row.worktree_path or row.lease is None:
         return
     lease = pb.Lease.FromString(row.lease or b"")
     request = pb.RunChecksRequest(

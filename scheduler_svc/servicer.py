@@ -9,7 +9,7 @@ import grpc
 from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import invalid_field
-from heddle.names import AttemptName, EpicName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc import commands, relaying, watching, watching_runs
 from scheduler_svc.adding import add_task
@@ -17,21 +17,24 @@ from scheduler_svc.agents import check_available, check_form
 from scheduler_svc.conflicts import get_conflicts
 from scheduler_svc.creating import create_run
 from scheduler_svc.estimating import forecast
+from scheduler_svc.housekeeping import find_garbage
 from scheduler_svc.merge_commands import drop, get_epic, resolve, retry_merge
 from scheduler_svc.new_budget import NewBudget
+from scheduler_svc.retention import Retention
 from scheduler_svc.rewinding import retry_from_here
 from scheduler_svc.states import ENDED_RUN
-from scheduler_svc.store import listing, requests
+from scheduler_svc.store import errands, listing, requests
 from scheduler_svc.store.costs import list_costs
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.doorbell import LOOP, Doorbell
-from scheduler_svc.store.events import read_events
+from scheduler_svc.store.events import oldest_event, read_events
 from scheduler_svc.store.paging import page_size, texts, token
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, get_worker
-from scheduler_svc.store.sessions import check_sequence, list_session_events
+from scheduler_svc.store.sessions import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.standing import read_stand
 from scheduler_svc.store.times import micros
 from scheduler_svc.workers import POLL_INTERVAL, Workers
+from scheduler_svc.worktree_list import list_worktrees
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -55,6 +58,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         new_suffix: Callable[[], str],
         *,
         project_budget: int | None,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._doorbell = doorbell
@@ -62,6 +66,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         self._clock = clock
         self._new_suffix = new_suffix
         self._project_budget = project_budget
+        self._retention = retention
 
     # Runs.
 
@@ -209,13 +214,15 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:
         name = RunName.parse(request.parent)
         size = page_size(request.page_size, 200, 1000)
-        run, events = await self._database.read(
+        run, events, oldest = await self._database.read(
             lambda connection: (
-                get_run(connection, name),
+                (run := get_run(connection, name)),
                 read_events(connection, name.run, request.after_sequence, size, _PAGE_BYTES),
+                oldest_event(connection, name.run, run.sequence),
             )
         )
         check_sequence(request.after_sequence, run.sequence)
+        check_kept(request.after_sequence, run.sequence, events, lambda: oldest)
         reached = events[-1].sequence if events else request.after_sequence
         return pb.ListEventsResponse(events=events, resume_sequence=reached, more=reached < run.sequence)
 
@@ -253,6 +260,24 @@ class SchedulerServicer(SchedulerServiceServicer):
         async for answer in relaying.get_diff(self._database, self._workers, request):
             yield answer
 
+    async def ListEpicWorktrees(
+        self, request: pb.ListEpicWorktreesRequest, context: Context
+    ) -> pb.ListEpicWorktreesResponse:
+        return await list_worktrees(self._database.read, self._workers, self._retention, request)
+
+    async def RestoreEpicWorktree(
+        self, request: pb.RestoreEpicWorktreeRequest, context: Context
+    ) -> pb.RestoreEpicWorktreeResponse:
+        WorktreeName.parse(request.name)
+        return pb.RestoreEpicWorktreeResponse.FromString(await self._by_the_leader(request))
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Context
+    ) -> pb.CollectGarbageResponse:
+        if request.validate_only:
+            return await find_garbage(self._database.read, self._workers, self._retention, self._now())
+        return pb.CollectGarbageResponse.FromString(await self._by_the_leader(request))
+
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
         return await self._database.read(
             partial(list_costs, request=request, project_budget=self._project_budget)
@@ -283,6 +308,17 @@ class SchedulerServicer(SchedulerServiceServicer):
 
         await self._database.submit(write, LOOP, _run_of(name))
         return await self._database.read(read)
+
+    async def _by_the_leader(self, request: Any) -> bytes:
+        """Has the leader do something; returns the answer's message."""
+        errand = errands.new_id(request)
+        enter = partial(errands.enter, errand=errand, request=request, now=self._now())
+        read = partial(errands.read_answer, errand=errand)
+        with self._doorbell.listen(errands.topic(errand)) as bell:
+            await self._database.submit(enter, LOOP)
+            while (answer := await self._database.read(read)) is None:
+                await bell.wait(_LOOK)
+        return answer
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent."""

@@ -15,9 +15,9 @@ from heddle.names import AttemptName, RunName
 from scheduler_svc.states import ENDED_RUN
 from scheduler_svc.store.database import Database
 from scheduler_svc.store.doorbell import Doorbell, Listener, summaries
-from scheduler_svc.store.events import read_events
+from scheduler_svc.store.events import oldest_event, read_events
 from scheduler_svc.store.resources import get_epics, get_run, get_tasks, is_attempt, summary_of
-from scheduler_svc.store.sessions import STREAM_BYTES, check_sequence, read_tail
+from scheduler_svc.store.sessions import STREAM_BYTES, check_kept, check_sequence, read_tail
 from scheduler_svc.store.tables import attempts
 
 T = TypeVar("T", bound=Message)
@@ -69,7 +69,7 @@ async def watch_run(
     state = None
     with doorbell.listen(run_topic, summary_topic) as bell:
         while True:
-            page = await database.read(partial(_read_page, name=name, after=after))
+            page = await database.read(partial(_read_page, name=name, after=after, is_first=state is None))
             for answer in _answers(page, after, state):
                 yield answer
             state = page.run.state
@@ -144,13 +144,16 @@ class _Summaries:
         return found
 
 
-def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
+def _read_page(connection: sa.Connection, name: RunName, after: int, *, is_first: bool) -> _Page:
     run = get_run(connection, name)
     check_sequence(after, run.sequence)
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
+    oldest = partial(oldest_event, connection, name.run, run.sequence)
+    check_kept(after, run.sequence, events, oldest)
     reached = events[-1].sequence if events else after
     is_last = run.state in ENDED_RUN and reached == run.sequence
-    if any(event.HasField("run_created") for event in events):
+    created = any(event.HasField("run_created") for event in events)
+    if created or (is_first and after and oldest() == after + 1):
         return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run), is_last)
     touched_epics = {event.epic for event in events if event.epic}
     touched_tasks = {(event.epic, event.task) for event in events if event.task}
@@ -164,7 +167,7 @@ def _read_page(connection: sa.Connection, name: RunName, after: int) -> _Page:
 
 
 def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> Iterable[pb.WatchRunResponse]:
-    if page.events:
+    if page.events or page.tasks:
         yield from _packed(page, after)
     elif page.run.state != state:
         # Cancelling has no event of its own.
@@ -190,7 +193,7 @@ def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:
         yield answer
         answer = pb.WatchRunResponse()
     answer.events.extend(page.events)
-    answer.resume_sequence = page.events[-1].sequence
+    answer.resume_sequence = page.events[-1].sequence if page.events else after
     yield answer
 
 

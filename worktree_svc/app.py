@@ -14,6 +14,7 @@ from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc import disk, git, leadership, recovery
 from worktree_svc.children import Children
 from worktree_svc.commits import Commits
+from worktree_svc.disk_use import DiskUse
 from worktree_svc.leases import Leases
 from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
 from worktree_svc.merges import Merges
@@ -77,6 +78,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     )
     open_merges.clear()
     commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
+    disk_use = DiskUse(states)
     servicer = WorktreeServicer(
         jobs,
         worktrees,
@@ -85,16 +87,21 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         open_merges=open_merges,
         radar=Radar(folders),
         mirrors=mirrors,
+        disk_use=disk_use,
     )
 
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
 
+    async def start() -> None:
+        disk_use.start()
+
     async def drain() -> None:
+        disk_use.close()
         await jobs.drain()
         await asyncio.to_thread(pool.close)
         await asyncio.to_thread(waiting.close)
         lock.release()
 
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
-    return Service(names=[name], register=register, drain=drain)
+    return Service(names=[name], register=register, start=start, drain=drain)

@@ -57,6 +57,11 @@ def rewound_refs(epic: EpicName) -> str:
     return f"refs/heddle/rewound/{epic.run}/{epic.epic}"
 
 
+def archive_ref(epic: EpicName) -> str:
+    """Returns the ref under which what lay in an epic's worktree when that was removed is kept."""
+    return f"refs/heddle/archive/{epic.run}/{epic.epic}"
+
+
 def read(git: Git, *refs: str) -> list[str | None]:
     """Returns the commit of each ref; None for one that is not there."""
     found: dict[str, str | None] = {}

@@ -1,6 +1,8 @@
 """WorktreeService over the wire: proto in, domain call, proto out."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import diffs, history, project_files, projects, refs
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
+from worktree_svc.disk_use import DiskUse
 from worktree_svc.git import readable
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
@@ -43,6 +46,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         open_merges: OpenMerges,
         radar: Radar,
         mirrors: Mirrors,
+        disk_use: DiskUse,
     ) -> None:
         self._jobs = jobs
         self._worktrees = worktrees
@@ -51,6 +55,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self._open_merges = open_merges
         self._radar = radar
         self._mirrors = mirrors
+        self._disk_use = disk_use
 
     async def InspectProject(
         self, request: pb.InspectProjectRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -228,8 +233,31 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            removed, path = self._worktrees.remove(request.project, epic, request.epoch)
-            return pb.RemoveWorktreeResponse(removed=removed, path=str(path))
+            was_there, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            return pb.RemoveWorktreeResponse(removed=was_there, path=str(path), archive_commit=archived or "")
+
+        return await self._jobs.run(job, key=str(epic))
+
+    async def RestoreWorktree(
+        self, request: pb.RestoreWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.RestoreWorktreeResponse:
+        epic = EpicName.parse(request.epic)
+
+        def job() -> pb.RestoreWorktreeResponse:
+            file = request.project_file
+            state, archived = self._worktrees.restore(request.project, epic, request.epoch, file)
+            return pb.RestoreWorktreeResponse(worktree=self._worktree(state), archive_commit=archived)
+
+        return await self._jobs.run(job, key=str(epic))
+
+    async def ReleaseLease(
+        self, request: pb.ReleaseLeaseRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.ReleaseLeaseResponse:
+        epic = EpicName.parse(request.epic)
+
+        def job() -> pb.ReleaseLeaseResponse:
+            self._worktrees.release(epic, request.epoch)
+            return pb.ReleaseLeaseResponse()
 
         return await self._jobs.run(job, key=str(epic))
 
@@ -240,16 +268,18 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             raise errors.invalid_field("page_size", "takes a number from 1 to 1000; leave it out for 100")
         after = str(EpicName.parse(request.page_token)) if request.page_token else ""
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        run = RunName.parse(request.run) if request.run else None
 
-        def job() -> pb.ListWorktreesResponse:
-            states = [state for _, state in self._worktrees.states.all() if str(state.epic) > after]
-            more = len(states) > size
-            return pb.ListWorktreesResponse(
-                worktrees=[self._worktree(state) for state in states[:size]],
-                next_page_token=str(states[size - 1].epic) if more else "",
-            )
+        def job() -> list[State]:
+            found = (state for _, state in self._worktrees.states.all() if str(state.epic) > after)
+            return [state for state in found if run in {None, state.epic.parent}]
 
-        return await self._jobs.run(job)
+        states = await self._jobs.run(job)
+        looks = (self._jobs.run(partial(self._look, state, into=request.look)) for state in states[:size])
+        return pb.ListWorktreesResponse(
+            worktrees=await asyncio.gather(*looks),
+            next_page_token=str(states[size - 1].epic) if len(states) > size else "",
+        )
 
     async def DiffRevisions(
         self, request: pb.DiffRevisionsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -271,6 +301,18 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
             ended = len(some) < PIECES_AT_ONCE
             some = [] if ended else await self._jobs.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
+
+    def _look(self, state: State, *, into: bool) -> pb.Worktree:
+        worktree = self._worktree(state)
+        if state.made_at:
+            worktree.create_time.FromSeconds(state.made_at)
+        if figure := self._disk_use.of(self._worktrees.states.place(state.epic)):
+            worktree.disk_bytes = figure.size
+            worktree.measure_time.FromSeconds(figure.at)
+        dirty = self._worktrees.is_dirty(state) if into else None
+        if dirty is not None:
+            worktree.dirty = dirty
+        return worktree
 
     def _worktree(self, state: State) -> pb.Worktree:
         return pb.Worktree(

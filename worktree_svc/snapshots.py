@@ -1,10 +1,11 @@
-"""What lies in a worktree, as a git tree, and its keeping under refs/heddle/attempts/.
+"""What lies in a worktree, as a git tree, and its keeping under refs/heddle/attempts/ and refs/heddle/archive/.
 
 Nothing here uses what an agent can break: not the worktree's .git file, not its
 index, not its HEAD. The index is the service's own, as of the last clean moment.
 """
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,11 +13,14 @@ from typing import Final, NamedTuple
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from worktree_svc import checkouts, files, messages, refs, trees
-from worktree_svc.git import Git, Output, decode, encode, failure
+from worktree_svc.git import SCRATCH, Git, Output, decode, encode, failure
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
 
 _LISTS_CHANGES: Final = ("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
+
+# Unlike diff-files it looks into a file whose times alone have changed.
+_COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
 # No such file: to git, an index in which nothing is known.
 _NO_INDEX: Final = "heddle-no-index"
@@ -62,11 +66,8 @@ def take(repository: Git, project: Project, place: Place, head: str, *, own_file
     if not place.next_index.exists():
         git.text("read-tree", head)
     skipped = project.common if own_files_only else None
-    options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
-    if place.exclude.exists():
-        options.append(f"--exclude-from={place.exclude}")
     with git.running(*_LISTS_CHANGES) as changed:
-        untracked = _untracked(git, skipped, *options)
+        untracked = _untracked(git, skipped, *_left_out(place))
         _take_changes(git, _listed(changed()), untracked)
     return git.text("write-tree")
 
@@ -79,31 +80,105 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     """
     git = project.git
     ref = refs.kept_ref(attempt)
-    branch, kept = refs.read(git, refs.branch_ref(place.epic.branch), ref)
-    own_head = checkouts.head_commit(project, place)
-    tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
-    there = checkouts.is_there(place)
-    with writing(project, place) as repository:
-        tree = (
-            take(repository, project, place, head, own_files_only=False) if there else trees.of(git, tips[0])
-        )
+    (kept,) = refs.read(git, ref)
+    with _taken(project, place, head) as (repository, tips, tree):
         if tips == [head] and tree == trees.of(git, head):
             return Kept(ref, kept) if kept else None
-        if kept:
-            tips = refs.independent(git, [kept, *tips])
-            if tips == [kept] and tree == trees.of(git, kept):
-                return Kept(ref, kept)
+        parents = refs.independent(git, [kept, *tips]) if kept else tips
+        if kept and parents == [kept] and tree == trees.of(git, kept):
+            return Kept(ref, kept)
         message = messages.compose(
             f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
         )
-        parents = [argument for tip in tips for argument in ("-p", tip)]
-        author = repository.by(project.author())
-        commit = author.text("commit-tree", *parents, tree, stdin=message.encode())
+        commit = _commit(repository, project, parents, tree, message)
     own(project, head, commit)
     failpoint("keep.before_move")
     refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
     failpoint("keep.after_move")
     return Kept(ref, commit)
+
+
+def archive(project: Project, place: Place, head: str) -> None:
+    """Keeps what lies in the worktree beyond `head`, if anything does, under the epic's archive ref.
+
+    The commit's first parent is where the worktree stood, so what the commit changes
+    is what was not committed there. The archive before it is its last parent, so that
+    none is lost. Idempotent.
+    """
+    git = project.git
+    ref = refs.archive_ref(place.epic)
+    (earlier,) = refs.read(git, ref)
+    with _taken(project, place, head) as (repository, tips, tree):
+        if tips == [head] and tree == trees.of(git, head):
+            return
+        if (
+            earlier
+            and tree == trees.of(git, earlier)
+            and refs.independent(git, [earlier, *tips]) == [earlier]
+        ):
+            return
+        trailers = messages.merge_trailers(place.epic)
+        message = messages.compose(f"What lay in the worktree of {place.epic.epic}", "", trailers)
+        parents = [*tips, earlier] if earlier else tips
+        commit = _commit(repository, project, parents, tree, message)
+    own(project, head, commit)
+    failpoint("archive.before_move")
+    refs.move(git, [refs.Move(ref, commit, earlier or refs.ABSENT)])
+    failpoint("archive.after_move")
+
+
+def lay_out(project: Project, place: Place, archived: str) -> None:
+    """Makes the files of a clean worktree those of `archived`; to git there, that is uncommitted."""
+    index = place.next_index
+    for left in (index, index.with_name(f"{index.name}.lock")):
+        files.remove(left)
+    index.hardlink_to(place.index)
+    checkouts.insist(project.git.at(place.path, index=index), "read-tree", "--reset", "-u", archived)
+    files.remove(index)
+
+
+def is_dirty(project: Project, place: Place, head: str) -> bool:
+    """Returns whether `archive` would keep anything. Changes nothing, so it may be asked while others work there."""
+    git = project.git
+    (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
+    own_head = checkouts.head_commit(project, place)
+    if any(commit not in {None, head} for commit in (branch, own_head)):
+        return True
+    if not checkouts.is_there(place):
+        return False
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=git.git_dir) as scratch:
+        index = Path(scratch, "index")
+        # git never writes into an index, it puts another in its place.
+        index.hardlink_to(place.index)
+        looking = git.at(place.path, index=index)
+        if _untracked(looking, None, *_left_out(place)):
+            return True
+        changed = looking.attempt(*_COMPARES)
+    if changed.code not in {0, 1}:
+        raise failure(_COMPARES, changed)
+    return bool(changed.code)
+
+
+@contextmanager
+def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, list[str], str]]:
+    """Yields a git as `writing` does, the fewest commits that hold all of the worktree's, and the tree of its files."""
+    git = project.git
+    (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
+    own_head = checkouts.head_commit(project, place)
+    tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
+    there = checkouts.is_there(place)
+    with writing(project, place) as repository:
+        if there:
+            tree = take(repository, project, place, head, own_files_only=False)
+        else:
+            tree = trees.of(git, tips[0])
+        yield repository, tips, tree
+
+
+def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str, message: str) -> str:
+    named = [argument for parent in parents for argument in ("-p", parent)]
+    author = repository.by(project.author())
+    return author.text("commit-tree", *named, tree, stdin=message.encode())
 
 
 def own(project: Project, older: str, newer: str) -> None:
@@ -116,6 +191,14 @@ def own(project: Project, older: str, newer: str) -> None:
         pack = str(project.common / "objects" / "pack" / "pack")
         wanted = f"{newer}\n^{older}\n"
         project.git.text("pack-objects", "--quiet", "--revs", pack, stdin=wanted.encode())
+
+
+def _left_out(place: Place) -> list[str]:
+    """Returns the options that leave out what is never kept: screenshots, and what was brought from the checkout."""
+    options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
+    if place.exclude.exists():
+        options.append(f"--exclude-from={place.exclude}")
+    return options
 
 
 def _listed(changed: Output) -> dict[str, str]:

@@ -87,6 +87,10 @@ class State:
     lease: Lease | None = None
     # Another one whenever the worktree is made anew, from before that begins.
     incarnation: str = ""
+    # When that began, in seconds since 1970. 0: not known.
+    made_at: int = 0
+    # The archive that was laid out in it, which no attempt has had since. Empty: none.
+    restored: str = ""
 
     def claimed_by(self, attempt: AttemptName) -> Self:
         """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
@@ -150,6 +154,8 @@ class States:
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
             incarnation=fields.get("incarnation", ""),
+            made_at=fields.get("made_at", 0),
+            restored=fields.get("restored", ""),
         )
 
     def save(self, place: Place, state: State) -> State:
@@ -168,6 +174,8 @@ class States:
             "continued": state.continued,
             "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},
             "incarnation": state.incarnation,
+            "made_at": state.made_at,
+            "restored": state.restored,
         }
         files.write_atomically(place.state, json.dumps(fields, indent=1))
         return state

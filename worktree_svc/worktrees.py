@@ -1,6 +1,7 @@
 """Worktrees of epics: made, cleaned for each attempt, kept, removed."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from heddle.failpoints import failpoint
 from heddle.names import AttemptName, EpicName
 from heddle.project import file as project_file
 from worktree_svc import (
+    archives,
     checkouts,
     disk,
     files,
@@ -54,6 +56,22 @@ class Discarded(NamedTuple):
     project: Project
     head: str
     kept: Kept | None
+
+
+class Removed(NamedTuple):
+    """What became of a worktree that was to be removed."""
+
+    was_there: bool
+    path: Path
+    # What is archived of its epic, now or before. None: nothing is.
+    archived: str | None
+
+
+class Restored(NamedTuple):
+    """A worktree that holds again what was archived."""
+
+    state: State
+    archived: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class Worktrees:
         failpoint("ensure.after_claim")
         head = history.accepted(project, state)
         # Work that lies there though nobody remembers whose it was gets this attempt's name.
-        owner = state.owner if known or not checkouts.is_there(place) else attempt
+        owner = state.owner or (attempt if checkouts.is_there(place) else None)
         before = state.incarnation
         state = replace(state, owner=owner)
         if back_to:
@@ -127,7 +145,7 @@ class Worktrees:
         provisions.provide(place, brought)
         failpoint("ensure.before_owner")
         ready_state = replace(
-            state, owner=attempt, head=head, cleaning=False, continued=False, merging=merging
+            state, owner=attempt, head=head, cleaning=False, continued=False, merging=merging, restored=""
         )
         state = self.states.save(place, ready_state)
         failpoint("ensure.after_owner")
@@ -158,8 +176,8 @@ class Worktrees:
         log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=remade)
         return Discarded(project, head, Kept(ref, commit) if commit else None)
 
-    def remove(self, path: str, epic: EpicName, epoch: int) -> tuple[bool, Path]:
-        """Removes the worktree of an epic, after keeping what lay in it; whether it was there, and where."""
+    def remove(self, path: str, epic: EpicName, epoch: int) -> Removed:
+        """Removes the worktree of an epic, after archiving what lay in it."""
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
         place = self.states.place(epic)
@@ -168,7 +186,7 @@ class Worktrees:
         if state:
             projects.check_same(self.folders, project, state.project)
             head = history.accepted(project, state)
-            self._keep(project, place, state, head)
+            self._archive(project, place, state, head)
             failpoint("remove.before_move")
             refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
             failpoint("remove.after_move")
@@ -185,8 +203,59 @@ class Worktrees:
         self.leases.give_back(epic)
         with suppress(OSError):  # not there, or other epics of the run still have theirs
             place.path.parent.rmdir()
+        (archived,) = refs.read(project.git, refs.archive_ref(epic))
         log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
-        return there, place.path
+        return Removed(there, place.path, archived)
+
+    def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
+        """Makes an archived worktree anew, with what was uncommitted in it uncommitted again. Idempotent."""
+        self.still_leads(epoch)
+        project = projects.find(self.folders, path)
+        place = self.states.place(epic)
+        known = self.states.load(place)
+        (archived,) = refs.read(project.git, refs.archive_ref(epic))
+        if archived is None:
+            raise archives.missing(epic)
+        if known and known.restored == archived and not known.cleaning:
+            return Restored(known, archived)
+        if known.restored != archived if known else place.path.exists():
+            raise archives.in_the_way(place)
+        base = archives.base_of(project, epic, archived)
+        self._check_disk(project)
+        state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
+        brought = self._brought(project, file, state, None)
+        self.states.save(place, state)
+        failpoint("restore.after_claim")
+        state = self._make_ready(project, place, state, base)
+        failpoint("restore.before_files")
+        snapshots.lay_out(project, place, archived)
+        provisions.provide(place, brought)
+        failpoint("restore.before_state")
+        state = self.states.save(place, replace(state, head=history.accepted(project, state), cleaning=False))
+        failpoint("restore.after_state")
+        log.info("worktree_restored", epic=str(epic), path=str(place.path), commit=archived)
+        return Restored(state, archived)
+
+    def release(self, epic: EpicName, epoch: int) -> None:
+        """Lets others have what the epic had for itself; its worktree stays. Idempotent."""
+        self.still_leads(epoch)
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        failpoint("release.before_state")
+        if state and state.lease:
+            self.states.save(place, replace(state, lease=None))
+        self.leases.give_back(epic)
+
+    def is_dirty(self, state: State) -> bool | None:
+        """Returns whether `remove` would archive anything; None where that cannot be told."""
+        try:
+            project = projects.find(self.folders, str(state.project))
+            (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
+            return snapshots.is_dirty(project, self.states.place(state.epic), accepted or state.head)
+        except (errors.HeddleError, OSError) as error:
+            # The project is away, or the worktree is being made or removed just now.
+            log.info("worktree_not_looked_at", epic=str(state.epic), error=str(error))
+            return None
 
     def _brought(
         self, project: Project, file: pb.ProjectFile, state: State, back_to: str | None
@@ -234,7 +303,7 @@ class Worktrees:
         if checkouts.is_whole(project, place):
             checkouts.reset(project, place, head)
             return state
-        state = replace(state, incarnation=secrets.token_hex(6))
+        state = replace(state, incarnation=secrets.token_hex(6), made_at=int(time.time()))
         # Before there is anything: a worktree without a setup must never be taken for the one before.
         self.states.save(place, replace(state, cleaning=True))
         with self.pool.making():
@@ -252,6 +321,13 @@ class Worktrees:
             state = self.states.save(place, replace(state, cleaning=True))
             failpoint("keep.after_state")
         return state
+
+    def _archive(self, project: Project, place: Place, state: State, head: str) -> None:
+        """Archives what lies in a worktree that goes, once: from here on, it may be half gone."""
+        if not state.cleaning:
+            snapshots.archive(project, place, head)
+            self.states.save(place, replace(state, cleaning=True))
+            failpoint("archive.after_state")
 
     def _check_disk(self, project: Project) -> None:
         self.states.folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,11 @@ def _run_created(event: pb.RunCreated) -> str:
     return f"run created: {event.title} ({size}, at most {event.max_parallel} at once)"
 
 
+def _worktree_removed(event: pb.WorktreeRemoved) -> str:
+    archived = f"; what lay in it is archived as {event.archive_commit[:10]}" if event.archive_commit else ""
+    return f"worktree {event.path} removed{archived}"
+
+
 def _run_finished(event: pb.RunFinished) -> str:
     counts = [
         (event.tasks_accepted, "accepted"),
@@ -158,7 +163,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "epic_started": lambda e: f"epic started: {e.title}",
     "epic_finished": lambda e: _ended("epic", e.outcome, e.reason),
     "worktree_created": _worktree,
-    "worktree_removed": lambda e: f"worktree {e.path} removed",
+    "worktree_removed": _worktree_removed,
+    "worktree_restored": lambda e: f"worktree {e.path} restored from {e.archive_commit[:10]}",
     "teardown_finished": lambda e: _commands("teardown", e),
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
     "task_waiting": lambda e: e.reason if e.HasField("until") else f"waits for you: {e.reason}",

@@ -1,6 +1,8 @@
 """Shows a run until it has ended."""
 
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
+from functools import partial
 
 from rich.live import Live
 
@@ -8,6 +10,7 @@ from heddle import pb
 from heddle.cli import board, events, output
 from heddle.cli.exit_codes import FAILED
 from heddle.client import HeddleClient
+from heddle.kept import from_oldest
 
 
 async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json: bool = False) -> pb.Run:
@@ -22,7 +25,8 @@ async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json
     show_bars = output.out.is_terminal and not as_json and not after
     shown = Live(state, console=output.out, refresh_per_second=4) if show_bars else nullcontext()
     with shown:
-        async for response in client.watch_run(name, after=after, on_break=outage.began):
+        watch = partial(_watch, client, name, outage)
+        async for response in from_oldest(watch, after, output.say_gone):
             outage.ended()
             state.take(response)
             if as_json:
@@ -35,6 +39,12 @@ async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json
         for line in board.result_lines(run, await client.list_epics(name)):
             output.line(line)
     return run
+
+
+def _watch(
+    client: HeddleClient, name: str, outage: "_Outage", after: int
+) -> AsyncIterator[pb.WatchRunResponse]:
+    return client.watch_run(name, after=after, on_break=outage.began)
 
 
 def exit_code(run: pb.Run) -> int:

@@ -7,12 +7,10 @@ import typer
 
 from heddle import pb
 from heddle.cli import names, output, tables, words
-from heddle.cli.arguments import RunArgument
+from heddle.cli.arguments import EpicArgument, RunArgument
 from heddle.cli.output import Json, with_client
 
 app = typer.Typer()
-
-EpicArgument = Annotated[str, typer.Argument(metavar="EPIC", help="RUN/EPIC")]
 
 
 @app.command()

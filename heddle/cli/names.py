@@ -4,7 +4,7 @@ from heddle.cli.exit_codes import BAD_INPUT
 from heddle.cli.failure import Failure
 from heddle.client import HeddleClient
 from heddle.errors import HeddleError
-from heddle.names import AttemptName, EpicName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 
 
 def run_name(text: str) -> str:
@@ -22,6 +22,11 @@ def epic_name(text: str) -> str:
         return str(EpicName.parse(str(EpicName(*ids))))
     except (HeddleError, TypeError):
         raise Failure(f"{text!r} names no epic; write RUN/EPIC", BAD_INPUT) from None
+
+
+def worktree_name(text: str) -> str:
+    """Returns the full name of the worktree of the epic that `text` names."""
+    return str(WorktreeName(*EpicName.parse(epic_name(text.removesuffix("/worktree")))))
 
 
 def task_name(text: str) -> TaskName:

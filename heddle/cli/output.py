@@ -33,6 +33,11 @@ def say(text: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
+def say_gone(oldest: int) -> None:
+    """Says that the beginning of a log is no longer kept."""
+    say(f"the events before {oldest} are no longer kept: HEDDLE_KEEP_LOGS says how long they are")
+
+
 def line(text: str) -> None:
     """Prints one line of the result as it is."""
     out.print(text, markup=False, soft_wrap=True)

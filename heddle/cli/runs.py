@@ -1,7 +1,8 @@
 """Commands that start and show runs, and that pause, resume and cancel them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,9 @@ from heddle.cli.failure import Failure
 from heddle.cli.follow import exit_code, follow_run
 from heddle.cli.output import Json, with_client
 from heddle.cli.transcript import Transcript
+from heddle.client import HeddleClient
 from heddle.clock import utc_now
+from heddle.kept import from_oldest
 
 app = typer.Typer()
 
@@ -132,7 +135,8 @@ def list_events(
 
     async def printed() -> None:
         async with output.connect() as client:
-            async for event in client.list_events(name, after=after):
+            read = partial(_events, client, name)
+            async for event in from_oldest(read, after, output.say_gone):
                 if as_json:
                     output.print_json(event)
                 else:
@@ -162,13 +166,16 @@ def logs(
     async def printed() -> None:
         async with output.connect() as client:
             name = await names.attempt_name(client, attempt)
-            after, more = 0, True
-            while more:
-                page = await client.list_session_events(name, after=after)
-                for event in page.events:
-                    show(event)
-                    after = event.sequence
-                more = page.more
+            after = 0
+
+            def begin_later(oldest: int) -> None:
+                nonlocal after
+                after = oldest - 1
+                output.say_gone(oldest)
+
+            async for event in from_oldest(partial(_session_events, client, name), 0, begin_later):
+                show(event)
+                after = event.sequence
             if follow:
                 async for response in client.watch_session(name, after=after):
                     for event in response.events:
@@ -224,6 +231,20 @@ def cancel(run: RunArgument, as_json: Json = False) -> None:
     """Ends a run and all of its sessions. What was accepted stays on its branches."""
     name = names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
+
+
+def _events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
+    return client.list_events(name, after=after)
+
+
+async def _session_events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
+    more = True
+    while more:
+        page = await client.list_session_events(name, after=after)
+        for event in page.events:
+            yield event
+            after = event.sequence
+        more = page.more
 
 
 async def _create(request: pb.CreateRunRequest) -> pb.Run:

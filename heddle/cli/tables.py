@@ -13,7 +13,16 @@ from heddle.cli import words
 from heddle.cli.board import STYLES
 
 # Columns whose text may take several lines.
-_WRAPPED: Final = {"WHY", "PROJECT", "QUESTION", "FILES", "OUTSIDE", "TOUCHED NOTHING IN", "WAITS FOR"}
+_WRAPPED: Final = {
+    "WHY",
+    "PROJECT",
+    "QUESTION",
+    "FILES",
+    "OUTSIDE",
+    "TOUCHED NOTHING IN",
+    "WAITS FOR",
+    "PATH",
+}
 
 
 def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
@@ -111,6 +120,28 @@ def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
             Text(words.plain(each.waits_for)),
         )
     return table
+
+
+def worktrees(found: Iterable[pb.EpicWorktree], now: datetime) -> Table:
+    """Returns a row for each worktree, there or archived."""
+    table = _table("WORKTREE", "EPIC IS", "HOLDS", "SIZE", "AGE", "GOES", "BRANCH", "PATH")
+    for each in found:
+        table.add_row(
+            Text(short_epic(each.name)),
+            words.epic_state(each.epic_state),
+            words.holds(each),
+            words.size(each.disk_bytes) if each.HasField("disk_bytes") else "",
+            words.elapsed(each.create_time, Timestamp(), now),
+            words.goes(each, now),
+            Text(each.branch),
+            Text(words.plain(each.problem or each.path)),
+        )
+    return table
+
+
+def short_epic(name: str) -> str:
+    """Returns RUN/EPIC of anything that lies below an epic."""
+    return "/".join(name.split("/")[1:4:2])
 
 
 def short_attempt(name: str) -> str:

@@ -31,6 +31,27 @@ def outcome(value: "pb.Outcome.ValueType") -> str:
     return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")
 
 
+def epic_state(value: "pb.EpicState.ValueType") -> str:
+    """Returns the state in lower-case words."""
+    return pb.EpicState.Name(value).removeprefix("EPIC_STATE_").lower().replace("_", " ")
+
+
+def holds(worktree: pb.EpicWorktree) -> str:
+    """Returns what a worktree holds beside what was accepted; nothing where that is not known."""
+    if worktree.state == pb.EPIC_WORKTREE_STATE_ARCHIVED:
+        return "archived"
+    if not worktree.HasField("dirty"):
+        return ""
+    return "changes" if worktree.dirty else "nothing new"
+
+
+def goes(worktree: pb.EpicWorktree, now: datetime) -> str:
+    """Returns when a worktree is removed by itself; nothing for one that is archived."""
+    if worktree.state == pb.EPIC_WORKTREE_STATE_ARCHIVED:
+        return ""
+    return moment(worktree.remove_time, now) or "after the run"
+
+
 def conflict_side(side: "pb.ConflictSide.ValueType") -> str:
     """Returns what an epic conflicts with, where that is no other epic."""
     return "the project's own branch" if side == pb.CONFLICT_SIDE_UPSTREAM else "what the run has merged"
@@ -66,7 +87,7 @@ def tokens(number: int) -> str:
 
 
 def span(value: Duration | float) -> str:
-    """Returns `0.3s`, `42s`, `5m 02s` or `3h 07m`."""
+    """Returns `0.3s`, `42s`, `5m 02s`, `3h 07m` or `13d 04h`."""
     seconds = value if isinstance(value, float | int) else value.seconds + value.nanos / 1e9
     if seconds < 9.95:
         return f"{seconds:.1f}s"
@@ -76,7 +97,9 @@ def span(value: Duration | float) -> str:
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
         return f"{minutes}m {rest:02}s"
-    return f"{minutes // 60}h {minutes % 60:02}m"
+    if minutes < 48 * 60:
+        return f"{minutes // 60}h {minutes % 60:02}m"
+    return f"{minutes // (24 * 60)}d {minutes // 60 % 24:02}h"
 
 
 def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
@@ -92,6 +115,23 @@ def remaining(end: Timestamp, now: datetime) -> str:
     if not end.seconds:
         return ""
     return span(max(0.0, (end.ToDatetime(UTC) - now).total_seconds()))
+
+
+def moment(time: Timestamp, now: datetime) -> str:
+    """Returns `in 13d 04h`, or `soon` for a time that has come; nothing where there is none."""
+    if not time.seconds:
+        return ""
+    return f"in {remaining(time, now)}" if time.ToDatetime(UTC) > now else "soon"
+
+
+def size(number: int) -> str:
+    """Returns bytes as `950 B`, `12.3 kB`, `4.5 MB`, `1.2 GB`."""
+    value = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.95 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def clock(time: Timestamp) -> str:

@@ -64,6 +64,13 @@ class FakeWorker:
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
     open_merges: dict[str, list[str]] = field(default_factory=dict)
+    # Names of epics in whose worktrees something lies that was not accepted.
+    dirty: set[str] = field(default_factory=set)
+    # By epic's name: what is archived of its worktree.
+    archived: dict[str, str] = field(default_factory=dict)
+    # What each worktree, and each session, takes on the disk.
+    worktree_bytes: int = 1 << 20
+    session_bytes: int = 1 << 10
     # Why it takes no new work.
     full: str = ""
     # The most sessions that ran at the same time.
@@ -228,6 +235,16 @@ class _Agent(AgentServiceServicer):
     ) -> AsyncIterator[pb.FetchArtifactResponse]:
         self._session(request.attempt)
         yield pb.FetchArtifactResponse(data=b"bytes of " + request.artifact.encode())
+
+    async def DeleteSessions(
+        self, request: pb.DeleteSessionsRequest, context: Context
+    ) -> pb.DeleteSessionsResponse:
+        known = [attempt for attempt in request.attempts if attempt in self._worker.sessions]
+        if not request.validate_only:
+            self._worker.changing("DeleteSessions", request)
+            for attempt in known:
+                del self._worker.sessions[attempt]
+        return pb.DeleteSessionsResponse(disk_bytes=len(known) * self._worker.session_bytes)
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
         agents = [pb.AgentProgram(name=name, available=True) for name in self._worker.programs]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from heddle import pb
+from heddle import errors, pb
 from heddle.names import AttemptName, EpicName
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceServicer
 
@@ -149,12 +149,41 @@ class FakeWorktrees(WorktreeServiceServicer):
         EpicName.parse(request.epic)
         removed = self._worker.worktrees.pop(request.epic, None)
         path = removed.path if removed else ""
-        return pb.RemoveWorktreeResponse(removed=removed is not None, path=path)
+        if removed and request.epic in self._worker.dirty:
+            self._worker.archived[request.epic] = _commit_id(f"archive of {request.epic}")
+        return pb.RemoveWorktreeResponse(
+            removed=removed is not None, path=path, archive_commit=self._worker.archived.get(request.epic, "")
+        )
+
+    async def RestoreWorktree(
+        self, request: pb.RestoreWorktreeRequest, context: Context
+    ) -> pb.RestoreWorktreeResponse:
+        worker = self._worker
+        worker.changing("RestoreWorktree", request)
+        archived = worker.archived.get(request.epic)
+        if archived is None:
+            raise errors.not_found(request.epic)
+        epic = EpicName.parse(request.epic)
+        path = f"/fake/{epic.run}/{epic.epic}"
+        worktree = pb.Worktree(epic=request.epic, path=path, branch=epic.branch, project=request.project)
+        worker.worktrees.setdefault(request.epic, worktree)
+        return pb.RestoreWorktreeResponse(worktree=worktree, archive_commit=archived)
+
+    async def ReleaseLease(
+        self, request: pb.ReleaseLeaseRequest, context: Context
+    ) -> pb.ReleaseLeaseResponse:
+        self._worker.changing("ReleaseLease", request)
+        return pb.ReleaseLeaseResponse()
 
     async def ListWorktrees(
         self, request: pb.ListWorktreesRequest, context: Context
     ) -> pb.ListWorktreesResponse:
-        return pb.ListWorktreesResponse(worktrees=self._worker.worktrees.values())
+        chosen = [each for each in self._worker.worktrees.values() if each.epic.startswith(f"{request.run}/")]
+        answer = pb.ListWorktreesResponse(worktrees=chosen)
+        for each in answer.worktrees:
+            each.disk_bytes = self._worker.worktree_bytes
+            each.dirty = each.epic in self._worker.dirty
+        return answer
 
     async def DiffRevisions(
         self, request: pb.DiffRevisionsRequest, context: Context

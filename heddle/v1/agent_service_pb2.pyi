@@ -738,6 +738,55 @@ class FetchArtifactResponse(_message.Message):
 Global___FetchArtifactResponse: _TypeAlias = FetchArtifactResponse  # noqa: Y015
 
 @_typing.final
+class DeleteSessionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    validate_only: _builtins.bool
+    """Only says how much would be removed. The epoch is not looked at."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of attempts; at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        attempts: _abc.Iterable[_builtins.str] | None = ...,
+        epoch: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "epoch", b"epoch", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSessionsRequest: _TypeAlias = DeleteSessionsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSessionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    disk_bytes: _builtins.int
+    """What it takes, or took, on the disk."""
+    def __init__(
+        self,
+        *,
+        disk_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_bytes", b"disk_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSessionsResponse: _TypeAlias = DeleteSessionsResponse  # noqa: Y015
+
+@_typing.final
 class GetWorkerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -91,6 +91,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.FromString,
                 _registered_method=True)
+        self.DeleteSessions = channel.unary_unary(
+                '/heddle.v1.AgentService/DeleteSessions',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsResponse.FromString,
+                _registered_method=True)
         self.GetWorker = channel.unary_unary(
                 '/heddle.v1.AgentService/GetWorker',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.GetWorkerRequest.SerializeToString,
@@ -215,6 +220,14 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSessions(self, request, context):
+        """Removes finished sessions from the spool, logs and screenshots. Running ones, and
+        those that are not there, are passed over. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetWorker(self, request, context):
         """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
         which keeps the worker's lease alive: without one for so long, the worker stops
@@ -276,6 +289,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.FetchArtifact,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.SerializeToString,
+            ),
+            'DeleteSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSessions,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsResponse.SerializeToString,
             ),
             'GetWorker': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWorker,
@@ -560,6 +578,33 @@ class AgentService:
             '/heddle.v1.AgentService/FetchArtifact',
             heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.AgentService/DeleteSessions',
+            heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -105,6 +105,10 @@ class AgentServiceStub:
 
     - NOT_FOUND: this session has no such artifact.
     """
+    DeleteSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]
+    """Removes finished sessions from the spool, logs and screenshots. Running ones, and
+    those that are not there, are passed over. Idempotent.
+    """
     GetWorker: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]
     """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
     which keeps the worker's lease alive: without one for so long, the worker stops
@@ -187,6 +191,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """The bytes of a screenshot.
 
     - NOT_FOUND: this session has no such artifact.
+    """
+    DeleteSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]  # type: ignore[assignment]
+    """Removes finished sessions from the spool, logs and screenshots. Running ones, and
+    those that are not there, are passed over. Idempotent.
     """
     GetWorker: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]  # type: ignore[assignment]
     """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
@@ -327,6 +335,16 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """The bytes of a screenshot.
 
         - NOT_FOUND: this session has no such artifact.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSessions(
+        self,
+        request: _agent_service_pb2.DeleteSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.DeleteSessionsResponse, _abc.Awaitable[_agent_service_pb2.DeleteSessionsResponse]]:
+        """Removes finished sessions from the spool, logs and screenshots. Running ones, and
+        those that are not there, are passed over. Idempotent.
         """
 
     @_abc_1.abstractmethod

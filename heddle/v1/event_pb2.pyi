@@ -228,6 +228,7 @@ class Event(_message.Message):
     WORKTREE_CREATED_FIELD_NUMBER: _builtins.int
     WORKTREE_REMOVED_FIELD_NUMBER: _builtins.int
     TEARDOWN_FINISHED_FIELD_NUMBER: _builtins.int
+    WORKTREE_RESTORED_FIELD_NUMBER: _builtins.int
     TASK_STARTED_FIELD_NUMBER: _builtins.int
     TASK_WAITING_FIELD_NUMBER: _builtins.int
     TASK_ACCEPTED_FIELD_NUMBER: _builtins.int
@@ -301,6 +302,8 @@ class Event(_message.Message):
     def worktree_removed(self) -> Global___WorktreeRemoved: ...
     @_builtins.property
     def teardown_finished(self) -> Global___TeardownFinished: ...
+    @_builtins.property
+    def worktree_restored(self) -> Global___WorktreeRestored: ...
     @_builtins.property
     def task_started(self) -> Global___TaskStarted: ...
     @_builtins.property
@@ -393,6 +396,7 @@ class Event(_message.Message):
         worktree_created: Global___WorktreeCreated | None = ...,
         worktree_removed: Global___WorktreeRemoved | None = ...,
         teardown_finished: Global___TeardownFinished | None = ...,
+        worktree_restored: Global___WorktreeRestored | None = ...,
         task_started: Global___TaskStarted | None = ...,
         task_waiting: Global___TaskWaiting | None = ...,
         task_accepted: Global___TaskAccepted | None = ...,
@@ -429,11 +433,11 @@ class Event(_message.Message):
         worker_lost: Global___WorkerLost | None = ...,
         worker_full: Global___WorkerFull | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -766,19 +770,48 @@ class WorktreeRemoved(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    archive_commit: _builtins.str
+    """What is archived of the epic, to be restored. Absent: nothing is."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
+        archive_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_commit", b"archive_commit", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorktreeRemoved: _TypeAlias = WorktreeRemoved  # noqa: Y015
+
+@_typing.final
+class WorktreeRestored(_message.Message):
+    """An archived worktree is back where it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    archive_commit: _builtins.str
+    """What lies there uncommitted is what this commit holds beyond its parent."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        archive_commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_commit", b"archive_commit", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorktreeRestored: _TypeAlias = WorktreeRestored  # noqa: Y015
 
 @_typing.final
 class SetupFinished(_message.Message):
@@ -825,8 +858,8 @@ Global___SetupFinished: _TypeAlias = SetupFinished  # noqa: Y015
 
 @_typing.final
 class TeardownFinished(_message.Message):
-    """The project's teardown has run in a worktree that is about to be removed. Its
-    failure holds nothing up.
+    """The project's teardown has run in a worktree at the end of its run. Its failure
+    holds nothing up.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -14,6 +14,7 @@ from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import cost_pb2 as _cost_pb2
 from heddle.v1 import epic_pb2 as _epic_pb2
 from heddle.v1 import event_pb2 as _event_pb2
+from heddle.v1 import housekeeping_pb2 as _housekeeping_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
 from heddle.v1 import run_pb2 as _run_pb2
 from heddle.v1 import task_pb2 as _task_pb2
@@ -1427,10 +1428,13 @@ class ListSessionEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    OLDEST_SEQUENCE_FIELD_NUMBER: _builtins.int
     more: _builtins.bool
     """False: the end of the log (or, backwards, its beginning) was reached."""
     last_sequence: _builtins.int
     """The newest sequence of the session."""
+    oldest_sequence: _builtins.int
+    """The oldest that is still kept; last_sequence + 1 where none is."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Ascending in either direction."""
@@ -1441,10 +1445,11 @@ class ListSessionEventsResponse(_message.Message):
         events: _abc.Iterable[_event_pb2.Event] | None = ...,
         more: _builtins.bool = ...,
         last_sequence: _builtins.int = ...,
+        oldest_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "last_sequence", b"last_sequence", "more", b"more"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "last_sequence", b"last_sequence", "more", b"more", "oldest_sequence", b"oldest_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1654,6 +1659,165 @@ class ListCostsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCostsResponse: _TypeAlias = ListCostsResponse  # noqa: Y015
+
+@_typing.final
+class ListEpicWorktreesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SIZES_ONLY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """runs/RUN, or runs/- for all."""
+    page_size: _builtins.int
+    """Absent: 100. At most 500."""
+    page_token: _builtins.str
+    sizes_only: _builtins.bool
+    """True: does not look whether they are dirty, so it takes no git."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        sizes_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "sizes_only", b"sizes_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEpicWorktreesRequest: _TypeAlias = ListEpicWorktreesRequest  # noqa: Y015
+
+@_typing.final
+class ListEpicWorktreesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKTREES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Absent on the last page."""
+    @_builtins.property
+    def worktrees(self) -> _containers.RepeatedCompositeFieldContainer[_housekeeping_pb2.EpicWorktree]: ...
+    def __init__(
+        self,
+        *,
+        worktrees: _abc.Iterable[_housekeeping_pb2.EpicWorktree] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "worktrees", b"worktrees"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEpicWorktreesResponse: _TypeAlias = ListEpicWorktreesResponse  # noqa: Y015
+
+@_typing.final
+class RestoreEpicWorktreeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """runs/RUN/epics/EPIC/worktree"""
+    request_id: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreEpicWorktreeRequest: _TypeAlias = RestoreEpicWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class RestoreEpicWorktreeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKTREE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worktree(self) -> _housekeeping_pb2.EpicWorktree: ...
+    def __init__(
+        self,
+        *,
+        worktree: _housekeeping_pb2.EpicWorktree | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreEpicWorktreeResponse: _TypeAlias = RestoreEpicWorktreeResponse  # noqa: Y015
+
+@_typing.final
+class CollectGarbageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Only says what would be removed."""
+    request_id: _builtins.str
+    actor: _builtins.str
+    def __init__(
+        self,
+        *,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageRequest: _TypeAlias = CollectGarbageRequest  # noqa: Y015
+
+@_typing.final
+class CollectGarbageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKTREES_FIELD_NUMBER: _builtins.int
+    LOGS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worktrees(self) -> _containers.RepeatedCompositeFieldContainer[_housekeeping_pb2.EpicWorktree]:
+        """What was removed, as it was before; the commits under which it is archived are new."""
+
+    @_builtins.property
+    def logs(self) -> _containers.RepeatedCompositeFieldContainer[_housekeeping_pb2.ExpiredLogs]: ...
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What could not be removed and why; it is tried again each hour."""
+
+    def __init__(
+        self,
+        *,
+        worktrees: _abc.Iterable[_housekeeping_pb2.EpicWorktree] | None = ...,
+        logs: _abc.Iterable[_housekeeping_pb2.ExpiredLogs] | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logs", b"logs", "problems", b"problems", "worktrees", b"worktrees"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):

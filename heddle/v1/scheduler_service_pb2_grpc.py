@@ -204,6 +204,21 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
                 _registered_method=True)
+        self.ListEpicWorktrees = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListEpicWorktrees',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesResponse.FromString,
+                _registered_method=True)
+        self.RestoreEpicWorktree = channel.unary_unary(
+                '/heddle.v1.SchedulerService/RestoreEpicWorktree',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_unary(
+                '/heddle.v1.SchedulerService/CollectGarbage',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListWorkers',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
@@ -530,6 +545,8 @@ class SchedulerServiceServicer:
     def WatchRun(self, request, context):
         """Streams a run's log and, between its events, at most two summaries a second
         for each session. The first answers replay what came after after_sequence.
+        Where that is the beginning of what is kept of the log, they hold all epics and
+        tasks of the run.
         Ends with OK once the run has ended and all was sent.
 
         - NOT_FOUND: no such run.
@@ -543,6 +560,7 @@ class SchedulerServiceServicer:
         """One page of a session's log, forwards or backwards.
 
         - NOT_FOUND: no such attempt.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -584,6 +602,47 @@ class SchedulerServiceServicer:
         projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
 
         - NOT_FOUND: no such run, epic, task, or project with a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEpicWorktrees(self, request, context):
+        """The worktrees of a run, or of all, in the order of their names, and those that
+        were archived. Asks the workers, each of which takes a git for
+        each worktree.
+
+        - NOT_FOUND: no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreEpicWorktree(self, request, context):
+        """Brings an archived worktree back where it was, with what was uncommitted in it
+        uncommitted again. It is kept from now on as long as one of a run that ends now;
+        the archive stays. Done by the leader: answers when it is done. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic, or nothing is archived of it.
+        - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run goes on, or its
+        branch went another way since.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - UNAVAILABLE / NO_WORKER: its worker is away.
+        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        worktrees of ended runs, archived first if they are dirty, and logs. The leader
+        does so by itself each hour; this does it now, and answers when it is done. Never
+        touches a run that goes on. Idempotent by request_id.
+
+        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -753,6 +812,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.ListCosts,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.SerializeToString,
+            ),
+            'ListEpicWorktrees': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEpicWorktrees,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesResponse.SerializeToString,
+            ),
+            'RestoreEpicWorktree': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreEpicWorktree,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -1612,6 +1686,87 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/ListCosts',
             heddle_dot_v1_dot_scheduler__service__pb2.ListCostsRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.ListCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEpicWorktrees(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListEpicWorktrees',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListEpicWorktreesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreEpicWorktree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/RestoreEpicWorktree',
+            heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.RestoreEpicWorktreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/CollectGarbage',
+            heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

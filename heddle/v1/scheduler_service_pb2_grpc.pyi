@@ -246,6 +246,8 @@ class SchedulerServiceStub:
     WatchRun: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchRunRequest, _scheduler_service_pb2.WatchRunResponse]
     """Streams a run's log and, between its events, at most two summaries a second
     for each session. The first answers replay what came after after_sequence.
+    Where that is the beginning of what is kept of the log, they hold all epics and
+    tasks of the run.
     Ends with OK once the run has ended and all was sent.
 
     - NOT_FOUND: no such run.
@@ -255,6 +257,7 @@ class SchedulerServiceStub:
     """One page of a session's log, forwards or backwards.
 
     - NOT_FOUND: no such attempt.
+    - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchSessionRequest, _scheduler_service_pb2.WatchSessionResponse]
     """Streams a session's log: everything that its agent said and did. Ends with
@@ -280,6 +283,35 @@ class SchedulerServiceStub:
     projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
+    """
+    ListEpicWorktrees: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]
+    """The worktrees of a run, or of all, in the order of their names, and those that
+    were archived. Asks the workers, each of which takes a git for
+    each worktree.
+
+    - NOT_FOUND: no such run.
+    """
+    RestoreEpicWorktree: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.RestoreEpicWorktreeRequest, _scheduler_service_pb2.RestoreEpicWorktreeResponse]
+    """Brings an archived worktree back where it was, with what was uncommitted in it
+    uncommitted again. It is kept from now on as long as one of a run that ends now;
+    the archive stays. Done by the leader: answers when it is done. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic, or nothing is archived of it.
+    - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run goes on, or its
+      branch went another way since.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - UNAVAILABLE / NO_WORKER: its worker is away.
+    - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+    """
+    CollectGarbage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    worktrees of ended runs, archived first if they are dirty, and logs. The leader
+    does so by itself each hour; this does it now, and answers when it is done. Never
+    touches a run that goes on. Idempotent by request_id.
+
+    - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """The workers as the scheduler sees them."""
@@ -502,6 +534,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     WatchRun: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchRunRequest, _scheduler_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Streams a run's log and, between its events, at most two summaries a second
     for each session. The first answers replay what came after after_sequence.
+    Where that is the beginning of what is kept of the log, they hold all epics and
+    tasks of the run.
     Ends with OK once the run has ended and all was sent.
 
     - NOT_FOUND: no such run.
@@ -511,6 +545,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """One page of a session's log, forwards or backwards.
 
     - NOT_FOUND: no such attempt.
+    - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_scheduler_service_pb2.WatchSessionRequest, _scheduler_service_pb2.WatchSessionResponse]  # type: ignore[assignment]
     """Streams a session's log: everything that its agent said and did. Ends with
@@ -536,6 +571,35 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
 
     - NOT_FOUND: no such run, epic, task, or project with a run.
+    """
+    ListEpicWorktrees: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListEpicWorktreesRequest, _scheduler_service_pb2.ListEpicWorktreesResponse]  # type: ignore[assignment]
+    """The worktrees of a run, or of all, in the order of their names, and those that
+    were archived. Asks the workers, each of which takes a git for
+    each worktree.
+
+    - NOT_FOUND: no such run.
+    """
+    RestoreEpicWorktree: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.RestoreEpicWorktreeRequest, _scheduler_service_pb2.RestoreEpicWorktreeResponse]  # type: ignore[assignment]
+    """Brings an archived worktree back where it was, with what was uncommitted in it
+    uncommitted again. It is kept from now on as long as one of a run that ends now;
+    the archive stays. Done by the leader: answers when it is done. Idempotent by
+    request_id.
+
+    - NOT_FOUND: no such epic, or nothing is archived of it.
+    - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run goes on, or its
+      branch went another way since.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - UNAVAILABLE / NO_WORKER: its worker is away.
+    - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+    """
+    CollectGarbage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CollectGarbageRequest, _scheduler_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+    worktrees of ended runs, archived first if they are dirty, and logs. The leader
+    does so by itself each hour; this does it now, and answers when it is done. Never
+    touches a run that goes on. Idempotent by request_id.
+
+    - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """The workers as the scheduler sees them."""
@@ -911,6 +975,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.WatchRunResponse], _abc.AsyncIterator[_scheduler_service_pb2.WatchRunResponse]]:
         """Streams a run's log and, between its events, at most two summaries a second
         for each session. The first answers replay what came after after_sequence.
+        Where that is the beginning of what is kept of the log, they hold all epics and
+        tasks of the run.
         Ends with OK once the run has ended and all was sent.
 
         - NOT_FOUND: no such run.
@@ -926,6 +992,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """One page of a session's log, forwards or backwards.
 
         - NOT_FOUND: no such attempt.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
         """
 
     @_abc_1.abstractmethod
@@ -975,6 +1042,53 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
 
         - NOT_FOUND: no such run, epic, task, or project with a run.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEpicWorktrees(
+        self,
+        request: _scheduler_service_pb2.ListEpicWorktreesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListEpicWorktreesResponse, _abc.Awaitable[_scheduler_service_pb2.ListEpicWorktreesResponse]]:
+        """The worktrees of a run, or of all, in the order of their names, and those that
+        were archived. Asks the workers, each of which takes a git for
+        each worktree.
+
+        - NOT_FOUND: no such run.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreEpicWorktree(
+        self,
+        request: _scheduler_service_pb2.RestoreEpicWorktreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.RestoreEpicWorktreeResponse, _abc.Awaitable[_scheduler_service_pb2.RestoreEpicWorktreeResponse]]:
+        """Brings an archived worktree back where it was, with what was uncommitted in it
+        uncommitted again. It is kept from now on as long as one of a run that ends now;
+        the archive stays. Done by the leader: answers when it is done. Idempotent by
+        request_id.
+
+        - NOT_FOUND: no such epic, or nothing is archived of it.
+        - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run goes on, or its
+          branch went another way since.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - UNAVAILABLE / NO_WORKER: its worker is away.
+        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+        """
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _scheduler_service_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.CollectGarbageResponse, _abc.Awaitable[_scheduler_service_pb2.CollectGarbageResponse]]:
+        """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
+        worktrees of ended runs, archived first if they are dirty, and logs. The leader
+        does so by itself each hour; this does it now, and answers when it is done. Never
+        touches a run that goes on. Idempotent by request_id.
+
+        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
         """
 
     @_abc_1.abstractmethod

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import event_pb2 as _event_pb2
@@ -105,6 +106,10 @@ class Worktree(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    MEASURE_TIME_FIELD_NUMBER: _builtins.int
+    DIRTY_FIELD_NUMBER: _builtins.int
     epic: _builtins.str
     """runs/RUN/epics/EPIC"""
     path: _builtins.str
@@ -115,8 +120,27 @@ class Worktree(_message.Message):
     """The top of the repository that it belongs to."""
     incarnation: _builtins.str
     """Another word whenever the folder is made anew: setup has not run in it yet."""
+    disk_bytes: _builtins.int
+    """What its files take on the disk; the repository's objects, which all worktrees
+    share, do not count. Absent: it was not measured yet.
+    """
+    dirty: _builtins.bool
+    """True: something lies there beyond the epic's last accepted commit, which
+    RemoveWorktree would archive. Absent: it was not looked for, or cannot be told.
+    """
     @_builtins.property
     def lease(self) -> Global___Lease: ...
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """The rest is only in ListWorktrees.
+
+        When the folder was made. Absent: not known.
+        """
+
+    @_builtins.property
+    def measure_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was measured."""
+
     def __init__(
         self,
         *,
@@ -127,12 +151,23 @@ class Worktree(_message.Message):
         project: _builtins.str = ...,
         lease: Global___Lease | None = ...,
         incarnation: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        disk_bytes: _builtins.int | None = ...,
+        measure_time: _timestamp_pb2.Timestamp | None = ...,
+        dirty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dirty", b"_dirty", "_disk_bytes", b"_disk_bytes", "create_time", b"create_time", "dirty", b"dirty", "disk_bytes", b"disk_bytes", "lease", b"lease", "measure_time", b"measure_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "epic", b"epic", "head_commit", b"head_commit", "incarnation", b"incarnation", "lease", b"lease", "path", b"path", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dirty", b"_dirty", "_disk_bytes", b"_disk_bytes", "branch", b"branch", "create_time", b"create_time", "dirty", b"dirty", "disk_bytes", b"disk_bytes", "epic", b"epic", "head_commit", b"head_commit", "incarnation", b"incarnation", "lease", b"lease", "measure_time", b"measure_time", "path", b"path", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__dirty: _TypeAlias = _typing.Literal["dirty"]  # noqa: Y015
+    _WhichOneofArgType__dirty: _TypeAlias = _typing.Literal["_dirty", b"_dirty"]  # noqa: Y015
+    _WhichOneofReturnType__disk_bytes: _TypeAlias = _typing.Literal["disk_bytes"]  # noqa: Y015
+    _WhichOneofArgType__disk_bytes: _TypeAlias = _typing.Literal["_disk_bytes", b"_disk_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dirty) -> _WhichOneofReturnType__dirty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disk_bytes) -> _WhichOneofReturnType__disk_bytes | None: ...
 
 Global___Worktree: _TypeAlias = Worktree  # noqa: Y015
 
@@ -992,22 +1027,122 @@ class RemoveWorktreeResponse(_message.Message):
 
     REMOVED_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
     removed: _builtins.bool
     """False: it was not there."""
     path: _builtins.str
+    archive_commit: _builtins.str
+    """What is archived of the epic, now or before. Absent: nothing is."""
     def __init__(
         self,
         *,
         removed: _builtins.bool = ...,
         path: _builtins.str = ...,
+        archive_commit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "removed", b"removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_commit", b"archive_commit", "path", b"path", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveWorktreeResponse: _TypeAlias = RemoveWorktreeResponse  # noqa: Y015
+
+@_typing.final
+class RestoreWorktreeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EPIC_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PROJECT_FILE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    epic: _builtins.str
+    """runs/RUN/epics/EPIC"""
+    epoch: _builtins.int
+    @_builtins.property
+    def project_file(self) -> _project_pb2.ProjectFile:
+        """As InspectProject returned it when the run was created; what it names that is not
+        there any more is left out. Absent: the project has none.
+        """
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        epic: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        project_file: _project_pb2.ProjectFile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreWorktreeRequest: _TypeAlias = RestoreWorktreeRequest  # noqa: Y015
+
+@_typing.final
+class RestoreWorktreeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKTREE_FIELD_NUMBER: _builtins.int
+    ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
+    archive_commit: _builtins.str
+    """What was restored."""
+    @_builtins.property
+    def worktree(self) -> Global___Worktree: ...
+    def __init__(
+        self,
+        *,
+        worktree: Global___Worktree | None = ...,
+        archive_commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_commit", b"archive_commit", "worktree", b"worktree"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreWorktreeResponse: _TypeAlias = RestoreWorktreeResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPIC_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epic: _builtins.str
+    """runs/RUN/epics/EPIC"""
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        epic: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epic", b"epic", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseRequest: _TypeAlias = ReleaseLeaseRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseResponse: _TypeAlias = ReleaseLeaseResponse  # noqa: Y015
 
 @_typing.final
 class ListWorktreesRequest(_message.Message):
@@ -1015,18 +1150,26 @@ class ListWorktreesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    LOOK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Absent: 100. At most 1000."""
     page_token: _builtins.str
+    run: _builtins.str
+    """runs/RUN: only this run's. Absent: those of all runs."""
+    look: _builtins.bool
+    """True: looks into each whether it is dirty, which takes a git each."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        run: _builtins.str = ...,
+        look: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["look", b"look", "page_size", b"page_size", "page_token", b"page_token", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

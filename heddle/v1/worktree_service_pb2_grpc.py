@@ -90,6 +90,16 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeResponse.FromString,
                 _registered_method=True)
+        self.RestoreWorktree = channel.unary_unary(
+                '/heddle.v1.WorktreeService/RestoreWorktree',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeResponse.FromString,
+                _registered_method=True)
+        self.ReleaseLease = channel.unary_unary(
+                '/heddle.v1.WorktreeService/ReleaseLease',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseResponse.FromString,
+                _registered_method=True)
         self.ListWorktrees = channel.unary_unary(
                 '/heddle.v1.WorktreeService/ListWorktrees',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesRequest.SerializeToString,
@@ -226,8 +236,32 @@ class WorktreeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveWorktree(self, request, context):
-        """Removes an epic's worktree. Uncommitted work is kept under
-        refs/heddle/attempts/ first; the branch stays.
+        """Removes an epic's worktree. What lies in it beyond the epic's last accepted
+        commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
+        except for files that git ignores; the branch stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreWorktree(self, request, context):
+        """Makes a worktree that was archived anew where it was: on the epic's branch, with
+        what was not committed uncommitted again. The archive stays. No attempt has the
+        worktree then, and setup has not run in it.
+
+        - NOT_FOUND: nothing is archived of this epic.
+        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
+        another way since. Nothing was changed.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseLease(self, request, context):
+        """Lets other epics have the slot and the ports of one whose worktree stays as it
+        is. The next attempt there gets others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -296,6 +330,16 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.RemoveWorktree,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeResponse.SerializeToString,
+            ),
+            'RestoreWorktree': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreWorktree,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeResponse.SerializeToString,
+            ),
+            'ReleaseLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseLease,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseResponse.SerializeToString,
             ),
             'ListWorktrees': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorktrees,
@@ -562,6 +606,60 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/RemoveWorktree',
             heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.RemoveWorktreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreWorktree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/RestoreWorktree',
+            heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.RestoreWorktreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/ReleaseLease',
+            heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.ReleaseLeaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -122,8 +122,24 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
     """
     RemoveWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]
-    """Removes an epic's worktree. Uncommitted work is kept under
-    refs/heddle/attempts/ first; the branch stays.
+    """Removes an epic's worktree. What lies in it beyond the epic's last accepted
+    commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
+    except for files that git ignores; the branch stays.
+    """
+    RestoreWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RestoreWorktreeRequest, _worktree_service_pb2.RestoreWorktreeResponse]
+    """Makes a worktree that was archived anew where it was: on the epic's branch, with
+    what was not committed uncommitted again. The archive stays. No attempt has the
+    worktree then, and setup has not run in it.
+
+    - NOT_FOUND: nothing is archived of this epic.
+    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
+      another way since. Nothing was changed.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    """
+    ReleaseLease: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ReleaseLeaseRequest, _worktree_service_pb2.ReleaseLeaseResponse]
+    """Lets other epics have the slot and the ports of one whose worktree stays as it
+    is. The next attempt there gets others.
     """
     ListWorktrees: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]
     """The worktrees of this worker."""
@@ -227,8 +243,24 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
     """
     RemoveWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]  # type: ignore[assignment]
-    """Removes an epic's worktree. Uncommitted work is kept under
-    refs/heddle/attempts/ first; the branch stays.
+    """Removes an epic's worktree. What lies in it beyond the epic's last accepted
+    commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
+    except for files that git ignores; the branch stays.
+    """
+    RestoreWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RestoreWorktreeRequest, _worktree_service_pb2.RestoreWorktreeResponse]  # type: ignore[assignment]
+    """Makes a worktree that was archived anew where it was: on the epic's branch, with
+    what was not committed uncommitted again. The archive stays. No attempt has the
+    worktree then, and setup has not run in it.
+
+    - NOT_FOUND: nothing is archived of this epic.
+    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
+      another way since. Nothing was changed.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    """
+    ReleaseLease: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ReleaseLeaseRequest, _worktree_service_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
+    """Lets other epics have the slot and the ports of one whose worktree stays as it
+    is. The next attempt there gets others.
     """
     ListWorktrees: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]  # type: ignore[assignment]
     """The worktrees of this worker."""
@@ -383,8 +415,36 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.RemoveWorktreeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.RemoveWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.RemoveWorktreeResponse]]:
-        """Removes an epic's worktree. Uncommitted work is kept under
-        refs/heddle/attempts/ first; the branch stays.
+        """Removes an epic's worktree. What lies in it beyond the epic's last accepted
+        commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
+        except for files that git ignores; the branch stays.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreWorktree(
+        self,
+        request: _worktree_service_pb2.RestoreWorktreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.RestoreWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.RestoreWorktreeResponse]]:
+        """Makes a worktree that was archived anew where it was: on the epic's branch, with
+        what was not committed uncommitted again. The archive stays. No attempt has the
+        worktree then, and setup has not run in it.
+
+        - NOT_FOUND: nothing is archived of this epic.
+        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
+          another way since. Nothing was changed.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseLease(
+        self,
+        request: _worktree_service_pb2.ReleaseLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.ReleaseLeaseResponse, _abc.Awaitable[_worktree_service_pb2.ReleaseLeaseResponse]]:
+        """Lets other epics have the slot and the ports of one whose worktree stays as it
+        is. The next attempt there gets others.
         """
 
     @_abc_1.abstractmethod

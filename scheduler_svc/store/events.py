@@ -72,6 +72,13 @@ def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> 
     connection.execute(INSERT_EVENTS, rows)
 
 
+def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
+    """Returns the oldest sequence of a run's log that is there; the next one to come where none is."""
+    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run)
+    oldest = connection.execute(chosen).scalar_one()
+    return last + 1 if oldest is None else int(oldest)
+
+
 def read_events(
     connection: sa.Connection, run: str, after: int, limit: int, max_bytes: int
 ) -> list[pb.Event]:

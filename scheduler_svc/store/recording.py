@@ -61,7 +61,7 @@ def record_worktree(
     """Notes where the epic's worktree is, and what it has of its worker."""
     epic = attempt.parent.parent
     lease = worktree.lease.SerializeToString(deterministic=True)
-    connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease))
+    connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease, restored_at=None))
     change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
     if not connection.execute(change.values(worktree_path=worktree.path)).rowcount:
         return

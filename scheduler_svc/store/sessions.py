@@ -1,6 +1,8 @@
 """A session's log as the scheduler holds it: chunks of events."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -43,6 +45,7 @@ def read_tail(connection: sa.Connection, name: AttemptName, after: int) -> Tail:
     last, finished, ended_at = row
     check_sequence(after, last)
     events = _forwards(connection, name, after, STREAM_BYTES, _CHUNKS) if after < last else []
+    check_kept(after, last, events, partial(oldest_sequence, connection, name, last))
     reached = events[-1].sequence if events else after
     return Tail(events, complete=(finished or ended_at is not None) and reached == last)
 
@@ -59,6 +62,26 @@ def check_sequence(after: int, last: int) -> None:
         )
 
 
+def check_kept(after: int, last: int, events: Sequence[pb.Event], oldest: Callable[[], int]) -> None:
+    """Raises SEQUENCE_OUT_OF_RANGE where what comes next behind `after` is no longer kept."""
+    if after == last or (events and events[0].sequence == after + 1):
+        return
+    kept_from = oldest()
+    raise HeddleError(
+        pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
+        f"the log's events before {kept_from} are no longer kept; begin at {kept_from - 1}"
+        + (", where nothing is left of it" if kept_from > last else ""),
+        oldest=kept_from,
+    )
+
+
+def oldest_sequence(connection: sa.Connection, name: AttemptName, last: int) -> int:
+    """Returns the oldest sequence of a session that is there; the next one to come where none is."""
+    chosen = sa.select(sa.func.min(session_chunks.c.first_sequence)).where(*_of(name))
+    oldest = connection.execute(chosen).scalar_one()
+    return last + 1 if oldest is None else int(oldest)
+
+
 def list_session_events(
     connection: sa.Connection, request: pb.ListSessionEventsRequest
 ) -> pb.ListSessionEventsResponse:
@@ -73,23 +96,31 @@ def list_session_events(
     last = connection.execute(chosen).scalar_one_or_none()
     if last is None:
         raise not_found(name)
+    oldest = oldest_sequence(connection, name, last)
     if request.before_sequence:
         events = _backwards(connection, name, request.before_sequence, size)
-        more = bool(events) and events[0].sequence > 1
+        more = bool(events) and events[0].sequence > oldest
     else:
-        found = _forwards(connection, name, request.after_sequence, _PAGE_BYTES, size)
+        after = request.after_sequence
+        found = _forwards(connection, name, after, _PAGE_BYTES, size)
         events = found[:size]
+        if after < last:
+            check_kept(after, last, events, lambda: oldest)
         more = bool(events) and events[-1].sequence < last
-    return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last)
+    return pb.ListSessionEventsResponse(events=events, more=more, last_sequence=last, oldest_sequence=oldest)
 
 
-def _chunks_of(name: AttemptName) -> sa.Select[Any]:
-    return sa.select(session_chunks.c.events).where(
+def _of(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
         session_chunks.c.run == name.run,
         session_chunks.c.epic == name.epic,
         session_chunks.c.task == name.task,
         session_chunks.c.number == name.number,
     )
+
+
+def _chunks_of(name: AttemptName) -> sa.Select[Any]:
+    return sa.select(session_chunks.c.events).where(*_of(name))
 
 
 def _forwards(
@@ -98,13 +129,7 @@ def _forwards(
     # The chunk that holds `after` begins at or before it; keys are by first_sequence.
     begins = (
         sa.select(sa.func.max(session_chunks.c.first_sequence))
-        .where(
-            session_chunks.c.run == name.run,
-            session_chunks.c.epic == name.epic,
-            session_chunks.c.task == name.task,
-            session_chunks.c.number == name.number,
-            session_chunks.c.first_sequence <= after + 1,
-        )
+        .where(*_of(name), session_chunks.c.first_sequence <= after + 1)
         .scalar_subquery()
     )
     chosen = _chunks_of(name).where(

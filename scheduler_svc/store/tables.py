@@ -75,6 +75,11 @@ epics = sa.Table(
     sa.Column("set_up", sa.Text, nullable=False, server_default=""),
     # Why its setup failed. Empty: it did not, or is to run again.
     sa.Column("setup_failure", sa.Text, nullable=False, server_default=""),
+    # What is archived of its worktree, now or before. Empty: nothing is.
+    sa.Column("archive_commit", sa.Text, nullable=False, server_default=""),
+    sa.Column("archived_at", sa.BigInteger),
+    # When its worktree was restored. Null: it was not, or an attempt had it since.
+    sa.Column("restored_at", sa.BigInteger),
     # What its branch starts from. Empty: it has none yet.
     sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
     # The last accepted one.
@@ -209,6 +214,23 @@ holds = sa.Table(
     sa.Column("until", sa.BigInteger, nullable=False),
     # How often in a row it was busy again after that.
     sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
+)
+
+errands = sa.Table(
+    "errands",
+    metadata,
+    # The request_id.
+    sa.Column("id", sa.Text, primary_key=True),
+    # The name of the request's message, and the message.
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    # Null until it is done.
+    sa.Column("ended_at", sa.BigInteger),
+    # The response's message.
+    sa.Column("answer", sa.LargeBinary),
+    # The google.rpc.Status of what it ended with instead.
+    sa.Column("error", sa.LargeBinary),
 )
 
 leadership = sa.Table(

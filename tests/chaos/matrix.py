@@ -44,6 +44,9 @@ _PICTURE: Final = base64.b64decode(
 )
 
 
+# What removes old logs, after which nothing is left to judge by.
+_UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs"})
+
 # Epics have places of their own, so that leases, setups and teardowns are cut short as well.
 _PLACE: Final = "setup: echo $HEDDLE_PORT\nports: 2\nteardown: echo $HEDDLE_PORT\n"
 
@@ -58,7 +61,7 @@ class Crossing:
 
 def crossings(points: Iterable[str]) -> list[Crossing]:
     """Returns the fleets to run: as many as the machine can bear, none of them much longer than another."""
-    chosen = sorted(points)
+    chosen = sorted(point for point in points if point.partition(".")[0] not in _UNJUDGED)
     kinds = {
         "scheduler_svc": [each for each in chosen if each.endswith(("_commit", "_call"))],
         "agent_svc": [each for each in chosen if each.endswith("_sync")],
@@ -100,6 +103,8 @@ class Lane:
             "HEDDLE_STOP_GRACE": "1",
             "HEDDLE_SLOTS": str(SLOTS),
             "HEDDLE_PARK_AFTER": "0",
+            # Nine seconds, so that some worktrees outlive their run.
+            "HEDDLE_KEEP_WORKTREES": "0.0001",
             # The journal, and the picture.
             "HEDDLE_SANDBOX_WRITABLE": str(folder),
         }
@@ -117,7 +122,7 @@ class Lane:
                 await self._fleet.start(self._service)
                 async with asyncio.timeout(REST):
                     await asyncio.gather(*working)
-                await self._settle()
+                await self._settle(client)
         except TimeoutError:
             self._wrong.append(f"{self._service}: not at rest after {REST} s")
         finally:
@@ -182,6 +187,18 @@ class Lane:
                 return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
             case "GetSession":
                 return partial(self._play, plan=self._plan({"a": ["one"]}, "command:sleep 4; echo x > x.txt"))
+            case (
+                "ListWorktrees"
+                | "ReleaseLease"
+                | "RestoreWorktree"
+                | "released"
+                | "restored"
+                | "end_errand"
+                | "archive"
+                | "restore"
+                | "release"
+            ):
+                return self._keep_house
             case "AnswerApproval" | "SendMessage":
                 return self._answer
             case "park" | "ParkSession":
@@ -284,6 +301,25 @@ class Lane:
                 raise
         await playing
 
+    async def _keep_house(self, client: HeddleClient, point: str) -> None:
+        """Leaves work in the worktree of a failed epic, has it archived, restored and archived again."""
+        await self._play(client, point, self._plan({"a": ["one"]}, "command:exit 3"), succeeds=False)
+        run = self._events(point)[0].run
+        [epic] = await client.list_epics(run)
+        Path(epic.worktree_path, "left.txt").write_text("left")
+        await self._collect(client, run)
+        restored = await client.restore_epic_worktree(f"{epic.name}/worktree")
+        if Path(restored.path, "left.txt").read_text() != "left":
+            self._wrong.append(f"{point}: what lay in the worktree did not come back")
+        await self._collect(client, run)
+        git(self._repository, "cat-file", "-e", f"refs/heddle/archive/{run.split('/')[1]}/a:left.txt")
+
+    async def _collect(self, client: HeddleClient, parent: str = "runs/-") -> None:
+        """Asks for the removal of worktrees until none is left."""
+        while any(each.path for each in await client.list_epic_worktrees(parent)):
+            await client.collect_garbage()
+            await asyncio.sleep(0.2)  # until they have been kept for long enough
+
     async def _park(self, client: HeddleClient, point: str) -> None:
         """Answers an agent whose slot another epic has taken meanwhile."""
         plan = self._plan({"a": ["one"], "b": ["one"]}, "scripted")
@@ -324,11 +360,12 @@ class Lane:
                 while not true():  # noqa: ASYNC110 (processes and logs ring no bell)
                     await asyncio.sleep(0.02)
 
-    async def _settle(self) -> None:
+    async def _settle(self, client: HeddleClient) -> None:
         """Lets a new leader remove what could not be removed before."""
         self._fleet.kill("scheduler_svc")
         await self._fleet.start("scheduler_svc")
         async with asyncio.timeout(REST):
+            await self._collect(client)
             while evidence.files_left(self._home, self._repository, self._folder / "scratch"):  # noqa: ASYNC110 (git rings no bell)
                 await asyncio.sleep(0.5)
 

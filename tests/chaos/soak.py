@@ -82,6 +82,7 @@ class Soak:
             {
                 "TMPDIR": str(self._scratch),
                 "HEDDLE_STOP_GRACE": "1",
+                "HEDDLE_KEEP_WORKTREES": "0",
                 "HEDDLE_SANDBOX_WRITABLE": str(self._journal),
             },
         )

@@ -178,6 +178,26 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.ListCostsResponse(total=pb.Cost(name=request.parent))
 
+    async def ListEpicWorktrees(
+        self, request: pb.ListEpicWorktreesRequest, context: Any
+    ) -> pb.ListEpicWorktreesResponse:
+        self._note(request)
+        return pb.ListEpicWorktreesResponse(
+            worktrees=[pb.EpicWorktree(name=f"{RUN}/epics/api/worktree", disk_bytes=5)]
+        )
+
+    async def RestoreEpicWorktree(
+        self, request: pb.RestoreEpicWorktreeRequest, context: Any
+    ) -> pb.RestoreEpicWorktreeResponse:
+        self._note(request)
+        return pb.RestoreEpicWorktreeResponse(worktree=pb.EpicWorktree(name=request.name))
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Any
+    ) -> pb.CollectGarbageResponse:
+        self._note(request)
+        return pb.CollectGarbageResponse(problems=["one"] if request.validate_only else [])
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])

@@ -103,6 +103,10 @@ class Worker:
         request = pb.RemoveWorktreeRequest(project=self.name, epic=epic, epoch=self.epoch)
         return await self.stub.RemoveWorktree(request)
 
+    async def restore(self, epic: str, file: pb.ProjectFile | None = None) -> pb.RestoreWorktreeResponse:
+        request = pb.RestoreWorktreeRequest(project=self.name, epic=epic, epoch=self.epoch, project_file=file)
+        return await self.stub.RestoreWorktree(request)
+
     async def inspect(
         self, path: Path | str = "", base: str = "", into: str = ""
     ) -> pb.InspectProjectResponse:

@@ -115,12 +115,12 @@ async def test_malformed_pages(worker: Worker) -> None:
 
 
 async def test_removing_twice(worker: Worker) -> None:
-    """The second RemoveWorktree finds nothing; uncommitted work was kept by the first; the branch stays."""
+    """The second RemoveWorktree finds nothing; uncommitted work was archived by the first; the branch stays."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     first = await worker.remove("runs/r1/epics/api")
     assert (first.removed, first.path) == (True, str(path))
     assert not (await worker.remove("runs/r1/epics/api")).removed
-    assert worker.git("show", "refs/heddle/attempts/r1/api/one/1:a.txt") == "a"
+    assert worker.git("show", "refs/heddle/archive/r1/api:a.txt") == "a"
     assert worker.git("rev-parse", "heddle/r1/epics/api") == worker.git("rev-parse", "main")
     assert (await worker.ensure(attempt(number=2))).created

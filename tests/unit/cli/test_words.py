@@ -39,6 +39,7 @@ def test_state_is_one_word(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt, wo
         (59.6, "1m 00s"),
         (302, "5m 02s"),
         (3 * 3600 + 421, "3h 07m"),
+        (13 * 86400 + 4 * 3600, "13d 04h"),
     ],
 )
 def test_span(seconds: float, text: str) -> None:
@@ -72,6 +73,22 @@ def test_elapsed_counts_until_now_while_it_runs() -> None:
     assert words.elapsed(start, end, NOON + timedelta(hours=5)) == "30s"
     assert words.elapsed(start, Timestamp(), NOON + timedelta(seconds=61)) == "1m 01s"
     assert words.elapsed(Timestamp(), Timestamp(), NOON) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (2_500_000_000_000, "2500.0 GB"),
+    ],
+)
+def test_size(number: int, text: str) -> None:
+    """Bytes have the unit that people read them in."""
+    assert words.size(number) == text
 
 
 @pytest.mark.parametrize(

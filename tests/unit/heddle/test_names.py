@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heddle import errors, names, pb
-from heddle.names import AttemptName, EpicName, RunName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 
 keys = st.from_regex(names.KEY, fullmatch=True)
 
@@ -56,6 +56,16 @@ def test_a_wildcard_is_accepted_only_where_asked_for_and_never_for_the_run() -> 
         EpicName.parse("runs/r/epics/-")
     with pytest.raises(errors.HeddleError):
         TaskName.parse("runs/-/epics/-/tasks/-", wildcard=True)
+
+
+def test_a_worktree_is_named_below_its_epic() -> None:
+    """A worktree's name leads to its epic and back, and nothing else is one."""
+    worktree = WorktreeName("r", "e")
+    assert WorktreeName.parse(str(worktree)) == worktree
+    assert str(worktree) == f"{worktree.parent}/worktree"
+    for name in ("runs/r/epics/e", "worktree", "/worktree", "runs/r/worktree", "runs/r/epics/e/worktree/"):
+        with pytest.raises(errors.HeddleError):
+            WorktreeName.parse(name)
 
 
 def test_branches_are_named_after_their_run() -> None:

@@ -15,7 +15,7 @@ from tests.unit.repo.files import committed, relative
 KINDS = """
 run_created run_started run_paused run_resumed run_finished run_updated
 epic_ready epic_started epic_finished
-worktree_created worktree_removed teardown_finished
+worktree_created worktree_removed teardown_finished worktree_restored
 task_started task_waiting task_accepted task_failed task_skipped task_added task_reopened
 session_started output tool_started tool_finished message screenshot usage check_finished
 approval_requested approval_resolved session_finished session_silent surroundings_changed setup_finished

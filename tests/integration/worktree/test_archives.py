@@ -1,0 +1,240 @@
+"""Worktrees that are removed with work in them: archived, found again, restored."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import grpc
+import pytest
+
+from heddle import pb
+from tests.support import worktrees
+from tests.support.fleet import Fleet
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, fingerprint, refused
+
+EPIC = "runs/r1/epics/api"
+ARCHIVE = "refs/heddle/archive/r1/api"
+
+
+@pytest.fixture
+async def accepted(worker: Worker) -> Path:
+    """The worktree of an epic with one accepted task."""
+    path = await worker.ready(attempt())
+    (path / "one.txt").write_text("one\n")
+    await worker.commit(attempt())
+    return path
+
+
+async def listed(worker: Worker, *, look: bool = True) -> list[pb.Worktree]:
+    request = pb.ListWorktreesRequest(run="runs/r1", look=look)
+    return list((await worker.stub.ListWorktrees(request)).worktrees)
+
+
+def spoil(path: Path) -> None:
+    """Leaves a worktree with work of every kind in it."""
+    (path / "README.md").write_text("# Changed\n")
+    (path / "src" / "app.py").unlink()
+    (path / "run.sh").write_text("#!/bin/sh\n")
+    (path / "run.sh").chmod(0o755)
+    (path / "new").mkdir()
+    (path / "new" / "link").symlink_to("../README.md")
+    (path / "cache").mkdir()
+    (path / "cache" / "big").write_text("ignored\n")
+    git(path, "add", "README.md")
+
+
+STATUS = ["?? new/", "?? run.sh", "D src/app.py", "M README.md"]
+
+
+def status(path: Path) -> list[str]:
+    return sorted(line.strip() for line in git(path, "status", "--porcelain").splitlines())
+
+
+async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -> None:
+    """Changes, deletions, new files, modes and links are archived and uncommitted again; ignored files are gone."""
+    head = worker.git("rev-parse", "heddle/r1/epics/api")
+    spoil(accepted)
+    before = fingerprint(worker.project)
+    index = (worker.project / ".git" / "worktrees" / "api" / "index").read_bytes()
+    assert [each.dirty for each in await listed(worker)] == [True]
+    assert (worker.project / ".git" / "worktrees" / "api" / "index").read_bytes() == index
+    removed = await worker.remove(EPIC)
+    assert removed.archive_commit == worker.git("rev-parse", ARCHIVE)
+    assert worker.git("rev-parse", f"{ARCHIVE}^") == head
+    assert not accepted.exists()
+    assert await listed(worker) == []
+    restored = await worker.restore(EPIC)
+    assert (restored.worktree.path, restored.archive_commit) == (str(accepted), removed.archive_commit)
+    assert status(accepted) == STATUS
+    assert git(accepted, "branch", "--show-current") == "heddle/r1/epics/api"
+    assert git(accepted, "rev-parse", "HEAD") == head
+    assert git(accepted, "diff", "--cached", "--name-only") == ""
+    assert os.access(accepted / "run.sh", os.X_OK)
+    assert (accepted / "new" / "link").is_symlink()
+    assert not (accepted / "cache").exists()
+    assert fingerprint(worker.project) == before
+
+
+async def test_a_clean_worktree_is_not_archived(worker: Worker, accepted: Path) -> None:
+    """Where only ignored files, or times, differ from what was accepted, nothing is archived or to be restored."""
+    (accepted / "cache").mkdir()
+    (accepted / "cache" / "big").write_text("ignored\n")
+    os.utime(accepted / "README.md", (1, 1))
+    (found,) = await listed(worker)
+    assert found.HasField("dirty")
+    assert not found.dirty
+    assert (await worker.remove(EPIC)).archive_commit == ""
+    error = await refused(worker.restore(EPIC))
+    assert error.reason == pb.ERROR_REASON_NOT_FOUND
+    assert EPIC in error.message
+
+
+async def test_own_commits_are_archived_too(worker: Worker, accepted: Path) -> None:
+    """What somebody committed in the worktree comes back as commits, though the branch was put back meanwhile."""
+    head = worker.git("rev-parse", "HEAD:README.md"), worker.git("rev-parse", "heddle/r1/epics/api")
+    (accepted / "own.txt").write_text("own\n")
+    git(accepted, "add", "own.txt")
+    git(accepted, "commit", "--quiet", "--message", "Own work")
+    own = git(accepted, "rev-parse", "HEAD")
+    (accepted / "own.txt").write_text("more\n")
+    await worker.remove(EPIC)
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == head[1]
+    await worker.restore(EPIC)
+    assert git(accepted, "rev-parse", "HEAD") == own
+    assert status(accepted) == ["M own.txt"]
+
+
+async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
+    """A second RestoreWorktree leaves what was done there since; a worktree that an attempt has is in the way."""
+    spoil(accepted)
+    await worker.remove(EPIC)
+    await worker.restore(EPIC)
+    (accepted / "since.txt").write_text("since\n")
+    await worker.restore(EPIC)
+    assert (accepted / "since.txt").exists()
+    # The next attempt finds a clean worktree; what lay there is kept under its name.
+    await worker.ensure(attempt(task="two"))
+    assert status(accepted) == []
+    assert worker.git("show", "refs/heddle/attempts/r1/api/two/1:since.txt") == "since"
+    error = await refused(worker.restore(EPIC))
+    assert error.reason == pb.ERROR_REASON_WRONG_STATE
+    assert str(accepted) in error.message
+
+
+async def test_no_archive_is_lost_to_the_next(worker: Worker, accepted: Path) -> None:
+    """An archive made after a restore holds the one before; one of the same content is not made again."""
+    (accepted / "a.txt").write_text("a\n")
+    first = (await worker.remove(EPIC)).archive_commit
+    await worker.restore(EPIC)
+    assert (await worker.remove(EPIC)).archive_commit == first
+    await worker.restore(EPIC)
+    (accepted / "a.txt").write_text("b\n")
+    second = (await worker.remove(EPIC)).archive_commit
+    assert worker.git("rev-parse", f"{second}^2") == first
+    await worker.restore(EPIC)
+    assert (accepted / "a.txt").read_text() == "b\n"
+
+
+async def test_a_branch_that_went_on_is_not_pulled_back(worker: Worker, accepted: Path) -> None:
+    """Where the branch has commits that the archive lacks, nothing is changed and the message says how to see it."""
+    (accepted / "a.txt").write_text("a\n")
+    await worker.remove(EPIC)
+    worker.git("branch", "--force", "heddle/r1/epics/api", "main")
+    worker.git("switch", "--quiet", "heddle/r1/epics/api")
+    (worker.project / "b.txt").write_text("b\n")
+    worker.git("add", "b.txt")
+    worker.git("commit", "--quiet", "--message", "Elsewhere")
+    error = await refused(worker.restore(EPIC))
+    assert error.reason == pb.ERROR_REASON_WRONG_STATE
+    assert "diff" in error.message
+    worker.git("reset", "--quiet", "--hard", "HEAD^")
+    assert (await refused(worker.restore(EPIC))).reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    assert not accepted.exists()
+
+
+async def test_hostile_worktrees_are_archived(worker: Worker, accepted: Path, tmp_path: Path) -> None:
+    """A broken .git, a repository inside and a filter of the repository's configuration: nothing runs, nothing is lost."""
+    git(worker.project, "config", "filter.evil.clean", f"touch {tmp_path}/ran; cat")
+    (accepted / ".gitattributes").write_text("*.txt filter=evil\n")
+    (accepted / "a.txt").write_text("a\n")
+    (accepted / "inner").mkdir()
+    git(accepted / "inner", "init", "--quiet")
+    (accepted / "inner" / "b.txt").write_text("b\n")
+    (accepted / ".git").unlink()
+    (accepted / ".git").write_text("gitdir: /nowhere\n")
+    assert [each.dirty for each in await listed(worker)] == [True]
+    await worker.remove(EPIC)
+    assert worker.git("show", f"{ARCHIVE}:inner/b.txt") == "b"
+    await worker.restore(EPIC)
+    assert (accepted / "a.txt").read_text() == "a\n"
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_an_old_leader_neither_restores_nor_releases(worker: Worker, accepted: Path) -> None:
+    """Calls of a lower epoch are refused."""
+    (accepted / "a.txt").write_text("a\n")
+    await worker.remove(EPIC)
+    worker.epoch = 2
+    await worker.ensure(attempt(epic="other"))
+    worker.epoch = 1
+    assert (await refused(worker.restore(EPIC))).reason == pb.ERROR_REASON_STALE_EPOCH
+    release = worker.stub.ReleaseLease(pb.ReleaseLeaseRequest(epic=EPIC, epoch=1))
+    assert (await refused(release)).reason == pb.ERROR_REASON_STALE_EPOCH
+
+
+async def test_a_released_lease_is_somebody_elses(worker: Worker) -> None:
+    """Slot and ports go to another epic while the worktree stays; its next attempt gets others."""
+    file = pb.ProjectFile(ports=2)
+    first = (await worker.ensure(attempt(), file=file)).worktree
+    for _ in range(2):
+        await worker.stub.ReleaseLease(pb.ReleaseLeaseRequest(epic=EPIC, epoch=1))
+    other = (await worker.ensure(attempt(epic="ui"), file=file)).worktree
+    assert (other.lease.slot, list(other.lease.ports)) == (first.lease.slot, list(first.lease.ports))
+    again = (await worker.ensure(attempt(), file=file)).worktree
+    assert again.lease.slot != other.lease.slot
+    assert not set(again.lease.ports) & set(other.lease.ports)
+    assert again.incarnation == first.incarnation
+
+
+async def test_disk_use_is_told(worker: Worker, accepted: Path) -> None:
+    """A worktree's files are measured, and when; the repository's objects are not among them."""
+    (accepted / "cache").mkdir()
+    (accepted / "cache" / "big").write_bytes(os.urandom(3 << 20))
+    (found,) = await listed(worker, look=False)
+    assert 3 << 20 <= found.disk_bytes < 4 << 20
+    assert found.HasField("measure_time")
+    assert found.HasField("create_time")
+    assert not found.HasField("dirty")
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["archive.before_move", "archive.after_state", "restore.before_files", "restore.before_state"],
+)
+async def test_killed_in_between(tmp_path: Path, project: Path, point: str) -> None:
+    """Killed at each step and asked again, nothing of the work is lost and the worktree is whole."""
+    fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
+    service = "worktree_svc"
+    try:
+        await fleet.start(service)
+        async with worktrees.connected(fleet, project) as worker:
+            path = await worker.ready(attempt())
+            spoil(path)
+            restoring = point.startswith("restore")
+            if restoring:
+                await worker.remove(EPIC)
+            fleet.kill(service)
+            process = fleet.spawn(service, {"HEDDLE_FAILPOINT": point})
+            call = worker.restore if restoring else worker.remove
+            while process.poll() is None:
+                try:
+                    await call(EPIC)
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.02)  # the service is being started, or has died as it was to
+            await fleet.start(service)
+            await call(EPIC)
+            await worker.restore(EPIC)
+            assert status(path) == STATUS
+    finally:
+        fleet.stop()
