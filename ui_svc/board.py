@@ -23,10 +23,12 @@ _TURNS = frozenset(
 class Board:
     """Merges the answers of a run's watch; hands out whole snapshots and small changes."""
 
-    def __init__(self, name: RunName) -> None:
+    def __init__(self, name: RunName, kept_from: int = 1) -> None:
+        """`kept_from`: the oldest event of the run's log that is still there."""
         self._name = name
+        self._kept_from = kept_from
         # The newest event that is part of this state.
-        self.sequence = 0
+        self.sequence = kept_from - 1
         self._run: View | None = None
         self._epics: dict[str, View] = {}
         self._tasks: dict[str, View] = {}
@@ -70,6 +72,7 @@ class Board:
         """Returns everything."""
         return {
             "sequence": self.sequence,
+            "kept_from": self._kept_from,
             "run": self._run,
             "epics": list(self._epics.values()),
             "tasks": [self._task(name) for name in self._tasks],

@@ -1,12 +1,14 @@
 """HTTP endpoints of runs: check and start one, steer it, look at its parts."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Body
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.kept import from_oldest
 from heddle.names import ANY, AttemptName, EpicName, RunName
 from ui_svc import addresses, views
 from ui_svc.plans import read_plan
@@ -80,6 +82,7 @@ class RunCalls:
         router.post(addresses.EPIC + ":drop")(self.drop_epic)
         router.get(addresses.RUN + "/turns")(self.list_turns)
         router.get(addresses.RUN + "/conflicts")(self.get_conflicts)
+        router.get(addresses.RUN + "/disk")(self.get_disk_use)
         router.get("/costs")(self.list_costs)
         router.get(addresses.RUN + "/diff")(self.run_diff)
         router.get(addresses.EPIC + "/diff")(self.epic_diff)
@@ -143,7 +146,15 @@ class RunCalls:
         wanted = (TURNS | ASKED_TURNS).intersection(kinds.split(",")) if kinds else TURNS
         turns: list[View] = []
         last = after
-        async for event in self._client.list_events(str(name), after=after):
+
+        def begin_later(oldest: int) -> None:
+            nonlocal last
+            last = oldest - 1
+
+        def read(behind: int) -> AsyncIterator[pb.Event]:
+            return self._client.list_events(str(name), after=behind)
+
+        async for event in from_oldest(read, after, begin_later):
             last = event.sequence
             if event.WhichOneof("payload") in wanted and epic in {"", event.epic}:
                 turns.append(views.turn(event))
@@ -151,6 +162,12 @@ class RunCalls:
 
     async def get_conflicts(self, name: addresses.Run) -> View:
         return views.conflicts(await self._client.get_conflicts(str(name)))
+
+    async def get_disk_use(self, name: addresses.Run) -> View:
+        """Returns what the run's worktrees take, as far as they were measured, and how many there are."""
+        found = await self._client.list_epic_worktrees(str(name), sizes_only=True)
+        present = [each for each in found if each.state == pb.EPIC_WORKTREE_STATE_PRESENT]
+        return {"bytes": sum(each.disk_bytes for each in present), "worktrees": len(present)}
 
     async def list_costs(self, parent: str = "", page_token: str = "") -> View:
         """Returns a page of what is below `parent`, as ListCostsRequest says, and the sum of all pages."""

@@ -4,6 +4,7 @@ from typing import Final
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.kept import oldest_kept
 from heddle.names import RunName
 from ui_svc import views
 from ui_svc.board import Board
@@ -41,10 +42,10 @@ class RunFeed(Feed):
                 if self._caught_up():
                     self._answerable.set()
         except errors.HeddleError as error:
-            if error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
-                # The log is not the one that was read before: begin anew.
-                self._board = Board(self._name)
-            raise
+            if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
+                raise
+            # Its beginning is no longer kept, or it is not the one that was read before: begin anew.
+            self._board = Board(self._name, oldest_kept(error) or 1)
 
     def _caught_up(self) -> bool:
         """Says whether the past has been replayed; nobody wants to watch that."""

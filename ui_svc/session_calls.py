@@ -102,6 +102,7 @@ class SessionCalls:
             "events": [views.event(each) for each in page.events],
             "more": page.more,
             "last": page.last_sequence,
+            "oldest": page.oldest_sequence,
         }
 
     async def download_text(self, name: addresses.Attempt) -> Response:
@@ -140,7 +141,8 @@ class SessionCalls:
         )
 
     async def _log(self, name: AttemptName, write: Callable[[pb.Event], str]) -> AsyncIterator[str]:
-        after = 0
+        newest = await self._client.list_session_events(str(name), before=END_OF_LOG, page_size=1)
+        after = max(newest.oldest_sequence - 1, 0)
         while True:
             page = await self._client.list_session_events(str(name), after=after, page_size=PAGE_EVENTS)
             yield "".join(write(event) for event in page.events)

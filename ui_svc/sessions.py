@@ -2,6 +2,7 @@
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.kept import oldest_kept
 from heddle.names import AttemptName
 from ui_svc import views
 from ui_svc.feed import Feed
@@ -35,10 +36,11 @@ class SessionFeed(Feed):
                 self._read_to = max(self._read_to, response.resume_sequence)
                 self._touch()
         except errors.HeddleError as error:
-            if error.reason == pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
-                # Where to begin is a browser's word, and a wrong one must not end it for the others.
-                self._read_to = self._sent_to = 0
-            raise
+            if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
+                raise
+            # Where to begin is a browser's word, and a wrong one must not end it for the others.
+            self._read_to = self._sent_to = (oldest_kept(error) or 1) - 1
+            return
         self._ended = True
         self._touch()
 

@@ -9,6 +9,7 @@ python -m tests.chaos.matrix [POINT …]
 
 import asyncio
 import base64
+import re
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,11 @@ _PICTURE: Final = base64.b64decode(
 
 # What removes old logs, after which nothing is left to judge by.
 _UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs"})
+
+# What is done about the worktrees of ended runs.
+_AFTER_A_RUN: Final = re.compile(
+    "ListWorktrees|ReleaseLease|RestoreWorktree|released?|restored?|end_errand|archive"
+)
 
 # Epics have places of their own, so that leases, setups and teardowns are cut short as well.
 _PLACE: Final = "setup: echo $HEDDLE_PORT\nports: 2\nteardown: echo $HEDDLE_PORT\n"
@@ -187,17 +193,7 @@ class Lane:
                 return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
             case "GetSession":
                 return partial(self._play, plan=self._plan({"a": ["one"]}, "command:sleep 4; echo x > x.txt"))
-            case (
-                "ListWorktrees"
-                | "ReleaseLease"
-                | "RestoreWorktree"
-                | "released"
-                | "restored"
-                | "end_errand"
-                | "archive"
-                | "restore"
-                | "release"
-            ):
+            case kind if _AFTER_A_RUN.fullmatch(kind):
                 return self._keep_house
             case "AnswerApproval" | "SendMessage":
                 return self._answer

@@ -72,5 +72,6 @@ export const plural = (value, one, many = `${one}s`) => `${value} ${value === 1 
 export function bytes(value) {
   if (value < 1024) return `${value} B`;
   if (value < 1 << 20) return `${(value / 1024).toFixed(0)} KB`;
-  return `${(value / (1 << 20)).toFixed(1)} MB`;
+  if (value < 1 << 30) return `${(value / (1 << 20)).toFixed(1)} MB`;
+  return `${(value / (1 << 30)).toFixed(1)} GB`;
 }

@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { useAttention } from "./attention.js";
 import { Budget } from "./budget.js";
 import { offer } from "./commands.js";
+import { DiskUse } from "./disk_use.js";
 import { Eta } from "./eta.js";
 import { absolute, clockTime, person } from "./format.js";
 import { Icon } from "./icons.js";
@@ -16,7 +17,7 @@ import { toast } from "./toasts.js";
 export const Header = {
   // `moment`: of a replay, in which nothing can be asked for; 0 is now.
   props: ["store", "moment"],
-  components: { Ago, Ask, Budget, Elapsed, Eta, NewBudget, Parallel, Icon, Progress, Status },
+  components: { Ago, Ask, Budget, DiskUse, Elapsed, Eta, NewBudget, Parallel, Icon, Progress, Status },
   template: `
     <div class="run-head">
       <div class="run-line">
@@ -40,6 +41,7 @@ export const Header = {
         <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
         <Eta v-if="!moment" :run="run" />
         <Budget :run="run" />
+        <DiskUse v-if="!moment" :run="run" />
         <span class="quiet run-by">{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created" /></span>
       </div>
       <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>

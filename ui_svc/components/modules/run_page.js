@@ -38,6 +38,7 @@ export default {
         <Header :store="store" :moment="at.moment" />
         <nav class="views" aria-label="Views of this run"><a v-for="view in VIEWS" :key="view.key" :href="addressOf(view.key)" :aria-current="at.view === view.key ? 'page' : undefined" @click="showView($event, view.key)">{{ view.word }}</a>
           <span class="grow"></span><button v-if="live.run.value.started && !at.moment" type="button" class="button small ghost" title="Show this run as it was at any moment" @click="replay.begin"><Icon name="replay" />Replay</button></nav>
+        <p v-if="live.keptFrom.value > 1" class="note">{{ live.keptFrom.value > live.run.value.sequence ? "The log" : "The beginning of the log" }} of this run is no longer kept: it was older than HEDDLE_KEEP_LOGS says. What came of the run is all here.</p>
         <p v-if="at.moment && replay.problem.value" class="note is-bad" role="alert">{{ replay.problem.value }}</p>
         <component :is="page" :store="at.view === 'board' ? store : live" :covered="!!at.session" :moment="at.moment" @open="open" />
         <ReplayBar v-if="replay.bar.value && !at.session" class="is-page" :moment="at.moment" v-bind="replay.bar.value" @moment="replay.show" @end="replay.show(0)" />

@@ -1,6 +1,6 @@
 // What the page knows of one run. Each entry is replaced as a whole, so that only
 // the card that shows it is drawn again.
-import { reactive, shallowReactive, shallowRef } from "vue";
+import { reactive, ref, shallowReactive, shallowRef } from "vue";
 import { post } from "./api.js";
 import { follow } from "./follow.js";
 import { viewsOf } from "./run_views.js";
@@ -12,6 +12,8 @@ export function createRunStore(name) {
   const tasks = shallowReactive(new Map());
   // By task.
   const summaries = shallowReactive(new Map());
+  // The oldest event of the run's log that Heddle still keeps.
+  const keptFrom = ref(1);
   // Names of an epic's tasks in the order in which they run.
   const order = shallowReactive(new Map());
   // What was asked of an attempt and is not true yet: "stopping", "allowing", "denying".
@@ -19,6 +21,7 @@ export function createRunStore(name) {
 
   function apply(news) {
     if (news.run) run.value = news.run;
+    if (news.kept_from) keptFrom.value = news.kept_from;
     for (const epic of news.epics ?? []) epics.set(epic.name, epic);
     const grown = new Set();
     for (const task of news.tasks ?? []) {
@@ -69,6 +72,7 @@ export function createRunStore(name) {
     epics,
     tasks,
     summaries,
+    keptFrom,
     order,
     pending,
     status: link.status,

@@ -28,6 +28,8 @@ export function createSessionLog(attempt) {
     skipped: false,
     // Whether the oldest lines were dropped.
     cut: false,
+    // The oldest event that Heddle still keeps.
+    keptFrom: 1,
     ended: false,
     problem: "",
     blocks: stream.blocks,
@@ -125,6 +127,8 @@ export function createSessionLog(attempt) {
       const page = await get(`${attempt}/events`);
       if (closed) return;
       first = page.events[0]?.sequence ?? 0;
+      log.keptFrom = page.oldest || 1;
+      last.value = Math.max(last.value, log.keptFrom - 1);
       append(page.events);
       log.complete = !page.more;
       log.ready = true;

@@ -38,6 +38,7 @@ export const Logs = {
         <a class="button small" :href="apiUrl(attempt + '/log.jsonl')" download title="Every event, as JSON lines">JSON</a>
       </div>
       <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+      <p v-if="log.keptFrom > 1" class="note">{{ log.events.length ? "The beginning of this log" : "This log" }} is no longer kept: it was older than HEDDLE_KEEP_LOGS says.</p>
       <p v-if="log.cut" class="note">Only the newest lines are here. The download has all.</p>
       <div ref="box" class="rows-box" tabindex="0" role="log" aria-live="off" aria-label="Log" @scroll.passive="onScroll" @keydown="onKey">
         <div class="rows-space" :style="{ height: list.length * ROW + 'px' }">
@@ -48,7 +49,7 @@ export const Logs = {
           </div>
         </div>
         <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
-        <Empty v-else-if="!list.length" icon="terminal" :title="total ? 'No line passes the filter' : 'Nothing was logged yet'"><p>{{ total ? "Switch more levels on." : live ? "Lines appear here as they are written." : "This session wrote nothing." }}</p></Empty>
+        <Empty v-else-if="!list.length" icon="terminal" :title="total ? 'No line passes the filter' : 'Nothing was logged yet'"><p>{{ total ? "Switch more levels on." : live ? "Lines appear here as they are written." : log.keptFrom > 1 ? "What it wrote is no longer kept." : "This session wrote nothing." }}</p></Empty>
       </div>
       <div class="follow-place"><button v-if="!following && list.length" type="button" class="button small follow" @click="toEnd"><Icon name="down" />{{ fresh ? fresh.toLocaleString("en-US") + " new" : "Newest" }}</button></div>
       <div v-if="picked.length" class="picked" role="group" aria-label="The chosen lines">

@@ -1,0 +1,59 @@
+"""What the operator does about an epic that conflicts, on the page that shows it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.runs import Runs
+
+# Whichever is merged second conflicts. What an agent writes has no markers, so asked again it resolves that.
+CLASHING = """
+name: Clashing
+defaults:
+  agent: "command:echo $HEDDLE_EPIC $HEDDLE_TASK > same.txt"
+epics:
+  - key: one
+    title: First
+    tasks:
+      - {key: write, title: Write it, prompt: Do it.}
+  - key: two
+    title: Second
+    tasks:
+      - {key: write, title: Write it otherwise, prompt: Do it.}
+"""
+
+
+@pytest.fixture
+def conflicted(page: Page, runs: Runs) -> str:
+    """A run that failed over a conflict, with its page of conflicts open."""
+    name = runs.start(CLASHING)
+    runs.wait_for_run(name, "failed")
+    page.goto(f"/{name}/conflicts")
+    expect(page.locator(".queue li.tone-bad")).to_have_count(1)
+    return name
+
+
+def test_an_agent_resolves_what_conflicts(page: Page, runs: Runs, conflicted: str) -> None:
+    """A click gives the epic a task and lets the run go on, until both epics are merged; meanwhile its worktree stays."""
+    expect(page.locator(".disk-use")).to_have_attribute("title", re.compile("^1 worktree "))
+    resolve = page.get_by_role("button", name="Let an agent resolve it")
+    with page.expect_response("**:resolve") as answer:
+        resolve.click()
+    assert answer.value.ok
+    runs.wait_for_run(conflicted, "succeeded")
+    expect(page.locator(".queue").get_by_text("Merged", exact=True)).to_have_count(2)
+    expect(resolve).to_have_count(0)
+    assert runs.get_run(conflicted)["tasks"]["accepted"] == 3
+
+
+def test_an_epic_that_conflicts_is_dropped(page: Page, runs: Runs, conflicted: str) -> None:
+    """A click leaves it unmerged, and the run succeeds without it."""
+    drop = page.get_by_role("button", name="Drop")
+    with page.expect_response("**:drop") as answer:
+        drop.click()
+    assert answer.value.ok
+    runs.wait_for_run(conflicted, "succeeded")
+    expect(page.locator(".queue").get_by_text("Not merged", exact=True)).to_have_count(1)
+    expect(page.locator(".queue").get_by_text("Merged", exact=True)).to_have_count(1)
+    expect(drop).to_have_count(0)
