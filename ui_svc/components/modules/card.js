@@ -3,6 +3,7 @@ import { computed } from "vue";
 import { Approval } from "./approval.js";
 import { money, plural } from "./format.js";
 import { Icon } from "./icons.js";
+import { useInSight } from "./in_sight.js";
 import { Ask, Elapsed, Status } from "./parts.js";
 import { href } from "./paths.js";
 import { Sparkline } from "./sparkline.js";
@@ -17,9 +18,13 @@ export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(us
 // What a card or a row shows of a task's newest attempt; `props` has the store and the task.
 export function useCard(props, emit) {
   const attempt = computed(() => props.task.attempt);
-  const summary = computed(() => {
+  const inSight = useInSight();
+  const summary = computed((before) => {
     const it = props.store.summaries.get(props.task.name);
-    return it?.attempt === attempt.value.name ? it : attempt.value.summary;
+    const now = it?.attempt === attempt.value.name ? it : attempt.value.summary;
+    // What nobody sees is not drawn anew for each line that its agent says.
+    const same = before?.attempt === now?.attempt && before?.state === now?.state && before?.waiting?.id === now?.waiting?.id;
+    return before && same && !inSight.value ? before : now;
   });
   const live = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
   const cost = computed(() => costOf(live.value ? (summary.value?.usage ?? attempt.value.usage) : attempt.value.usage));
