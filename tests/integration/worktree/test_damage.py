@@ -121,7 +121,7 @@ async def test_crash_leftovers_are_mended(worker: Worker, how: str, tmp_path: Pa
 
 
 async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> None:
-    """Without the folder, what the agent committed on the epic's branch is still kept, also by a removal."""
+    """Without the folder, what the agent committed on the epic's branch is still kept, and archived by a removal."""
     for number in (1, 2):
         path = await worker.ready(attempt(number=number))
         (path / "a.txt").write_text(f"{number}\n")
@@ -130,7 +130,7 @@ async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> No
         shutil.rmtree(path)
     await worker.remove("runs/r1/epics/api")
     assert content(worker, KEPT, "a.txt") == "1"
-    assert content(worker, "refs/heddle/attempts/r1/api/one/2", "a.txt") == "2"
+    assert content(worker, "refs/heddle/archive/r1/api", "a.txt") == "2"
 
 
 async def test_a_clean_up_that_was_cut_short_is_not_kept_as_work(
