@@ -200,7 +200,8 @@ class Lane:
             case "park" | "ParkSession":
                 return self._park
             case "agent":
-                command = f"acp:{sys.executable} {acp_agent.__file__}"
+                # One that never could go on with a session would have none remembered.
+                command = f"acp:{sys.executable} {acp_agent.__file__} --load"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, command))
             case "rewind":
                 return self._go_back
@@ -266,9 +267,10 @@ class Lane:
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
         """Kills the agents' service in the midst of a run, which is written down."""
         plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
+        # The one that is to die; what else is written down may have ended it before.
+        scheduler = self._fleet._processes["scheduler_svc"]
         playing = asyncio.create_task(self._play(client, point, plan))
         await self._seen(point, "session_started")
-        scheduler = self._fleet._processes["scheduler_svc"]
         self._fleet.kill("agent_svc")
         await self._until(lambda: scheduler.poll() is not None)
         await self._fleet.start("agent_svc")
