@@ -119,7 +119,8 @@ class Crew:
         request = pb.RestoreEpicWorktreeRequest.FromString(errand.request)
         name = WorktreeName.parse(request.name)
         actor = request.actor or "user"
-        return await self._alone(name.parent.parent, lambda: housekeeping.restore(self._lead, name, actor))
+        restore = partial(housekeeping.restore, self._lead, name, actor, errand.asked)
+        return await self._alone(name.parent.parent, restore)
 
     async def _collect(self) -> pb.CollectGarbageResponse:
         lead = self._lead

@@ -31,8 +31,11 @@ _DELETE_TIMEOUT: Final = 120.0
 _SESSIONS: Final = 500
 
 
-def check_restorable(connection: sa.Connection, name: EpicName) -> Any:
-    """Returns the row of an epic whose worktree can be restored; raises NOT_FOUND or WRONG_STATE."""
+def _restorable(connection: sa.Connection, name: EpicName, asked: int) -> Any:
+    """Returns the row of an epic whose worktree is to be restored; raises NOT_FOUND or WRONG_STATE.
+
+    None: that was done since it was `asked`, by a leader that died before it could say so.
+    """
     chosen = sa.select(
         runs.c.project,
         runs.c.worker,
@@ -41,12 +44,19 @@ def check_restorable(connection: sa.Connection, name: EpicName) -> Any:
         runs.c.state,
         epics.c.worktree_path,
         epics.c.archive_commit,
+        epics.c.restored_at,
     )
     row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
     if row is None:
         raise not_found(name)
     if row.worktree_path:
-        raise wrong_state(name, "WORKTREE_THERE", f"its worktree is there already: {row.worktree_path}")
+        if (row.restored_at or 0) >= asked:
+            return None
+        raise HeddleError(
+            pb.ERROR_REASON_WRONG_STATE,
+            f"the worktree of {name} is there already: {row.worktree_path}",
+            state="WORKTREE_THERE",
+        )
     if not row.archive_commit:
         raise HeddleError(
             pb.ERROR_REASON_NOT_FOUND,
@@ -59,10 +69,19 @@ def check_restorable(connection: sa.Connection, name: EpicName) -> Any:
     return row
 
 
-async def restore(lead: Lead, name: WorktreeName, actor: str) -> pb.RestoreEpicWorktreeResponse:
-    """Has the worker restore an archived worktree, and notes it; raises as the RPC says."""
-    epic = name.parent
-    row = await lead.read(partial(check_restorable, name=epic))
+async def restore(lead: Lead, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
+    """Has the worker restore an archived worktree, and notes it; raises as the RPC says.
+
+    Idempotent: it is done once for what was `asked` at one time.
+    """
+    row = await lead.read(partial(_restorable, name=name.parent, asked=asked))
+    if row is not None:
+        await _restore(lead, name.parent, row, actor)
+    worktree = await worktree_list.get_worktree(lead.read, lead.workers, lead.retention, name)
+    return pb.RestoreEpicWorktreeResponse(worktree=worktree)
+
+
+async def _restore(lead: Lead, epic: EpicName, row: Any, actor: str) -> None:
     request = pb.RestoreWorktreeRequest(
         project=row.project,
         epic=str(epic),
@@ -74,8 +93,6 @@ async def restore(lead: Lead, name: WorktreeName, actor: str) -> pb.RestoreEpicW
     told = pb.WorktreeRestored(path=done.worktree.path, archive_commit=done.archive_commit)
     note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=lead.now())
     await lead.write(note, str(epic.parent))
-    worktree = await worktree_list.get_worktree(lead.read, lead.workers, lead.retention, name)
-    return pb.RestoreEpicWorktreeResponse(worktree=worktree)
 
 
 def _restored(connection: sa.Connection, told: pb.Event, epic: EpicName, now: int) -> None:

@@ -13,7 +13,7 @@ from heddle.names import EpicName, TaskName
 from scheduler_svc.commands import check_reopenable, go_on, set_agent, wrong_state
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import get_task, is_epic, is_task
-from scheduler_svc.store.tables import attempts, epics, tasks
+from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, tasks
 
 # Columns are read by name.
 Row: TypeAlias = Any
@@ -39,15 +39,7 @@ _TASKS: Final = (
         attempts.c.state.label("attempt_state"),
         attempts.c.ended_at,
     )
-    .outerjoin(
-        attempts,
-        sa.and_(
-            attempts.c.run == tasks.c.run,
-            attempts.c.epic == tasks.c.epic,
-            attempts.c.task == tasks.c.task,
-            attempts.c.number == tasks.c.attempt_count,
-        ),
-    )
+    .outerjoin(attempts, NEWEST_ATTEMPT)
     .order_by(attempts.c.ended_at, tasks.c.position)
 )
 

@@ -22,6 +22,8 @@ class Errand:
     # The name of the request's message.
     method: str
     request: bytes
+    # When it was written down first; microseconds.
+    asked: int
 
 
 def topic(errand: str) -> str:
@@ -56,7 +58,8 @@ def enter(connection: sa.Connection, errand: str, request: Message, now: int) ->
 
 def read_open(connection: sa.Connection) -> list[Errand]:
     """Returns what is still to be done, the oldest first."""
-    chosen = sa.select(errands.c.id, errands.c.method, errands.c.request).where(errands.c.ended_at.is_(None))
+    chosen = sa.select(errands.c.id, errands.c.method, errands.c.request, errands.c.created_at)
+    chosen = chosen.where(errands.c.ended_at.is_(None))
     return [Errand(*row) for row in connection.execute(chosen.order_by(errands.c.created_at, errands.c.id))]
 
 

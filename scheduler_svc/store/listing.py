@@ -17,7 +17,7 @@ from scheduler_svc.store.resources import (
     select_tasks,
     tasks_of,
 )
-from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 _OF_TASK = sa.and_(
     tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
@@ -101,8 +101,7 @@ def list_attempts(connection: sa.Connection, request: pb.ListAttemptsRequest) ->
 def list_approvals(connection: sa.Connection, request: pb.ListApprovalsRequest) -> pb.ListApprovalsResponse:
     """Returns a page of what attempts of all runs ask, parked ones too, the oldest question first."""
     size = paging.page_size(request.page_size, 100, 500)
-    newest = sa.and_(_OF_TASK, attempts.c.number == tasks.c.attempt_count)
-    waiting = sa.select(attempts).join(tasks, newest).where(tasks.c.state == pb.TASK_STATE_WAITING)
+    waiting = sa.select(attempts).join(tasks, NEWEST_ATTEMPT).where(tasks.c.state == pb.TASK_STATE_WAITING)
     asked = [approval for row in connection.execute(waiting) for approval in attempt_of(row).approvals]
     asked.sort(key=_age)
     if after := paging.texts(request.page_token, 3):

@@ -16,7 +16,7 @@ from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, Worker
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.holds import held_providers
 from scheduler_svc.store.spending import spent_by_project, spent_by_task, typical_cost
-from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 # Columns are read by name.
 Row: TypeAlias = Any
@@ -59,7 +59,7 @@ _EPICS = (
     .where(epics.c.run.in_(_GOING_ON))
     .order_by(epics.c.run, epics.c.place)
 )
-# Each task with its newest attempt, which is the only one that can be live or accepted.
+# Each task with its newest attempt.
 _TASKS = (
     sa.select(
         tasks.c.run,
@@ -79,30 +79,14 @@ _TASKS = (
         attempts.c.turn_micros,
         tasks.c.resolves,
     )
-    .outerjoin(
-        attempts,
-        sa.and_(
-            attempts.c.run == tasks.c.run,
-            attempts.c.epic == tasks.c.epic,
-            attempts.c.task == tasks.c.task,
-            attempts.c.number == tasks.c.attempt_count,
-        ),
-    )
+    .outerjoin(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON))
     .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
 )
 # What the tasks that wait for the operator ask.
 _WAITING = (
     sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
-    .join(
-        attempts,
-        sa.and_(
-            attempts.c.run == tasks.c.run,
-            attempts.c.epic == tasks.c.epic,
-            attempts.c.task == tasks.c.task,
-            attempts.c.number == tasks.c.attempt_count,
-        ),
-    )
+    .join(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
 )
 _PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).where(

@@ -8,7 +8,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import RunName
 from scheduler_svc.estimating import TaskStand
-from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 
 class RunStand(NamedTuple):
@@ -27,13 +27,7 @@ def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
     if row is None:
         raise not_found(name)
     joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)).outerjoin(
-        attempts,
-        sa.and_(
-            attempts.c.run == tasks.c.run,
-            attempts.c.epic == tasks.c.epic,
-            attempts.c.task == tasks.c.task,
-            attempts.c.number == tasks.c.attempt_count,
-        ),
+        attempts, NEWEST_ATTEMPT
     )
     stands = (
         sa.select(tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at)

@@ -5,6 +5,8 @@ Columns hold what is queried; the rest of a resource is one protobuf message in
 a column of bytes, named beside it.
 """
 
+from typing import Final
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -239,4 +241,12 @@ leadership = sa.Table(
     # One row, number 1.
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+
+# Joins a task with its newest attempt, which alone can be live or accepted.
+NEWEST_ATTEMPT: Final = sa.and_(
+    attempts.c.run == tasks.c.run,
+    attempts.c.epic == tasks.c.epic,
+    attempts.c.task == tasks.c.task,
+    attempts.c.number == tasks.c.attempt_count,
 )
