@@ -12,7 +12,7 @@ from tests.chaos.matrix import cross
     os.environ.get("HEDDLE_MATRIX") != "1",
     reason="takes minutes: HEDDLE_MATRIX=1, or python -m tests.chaos.matrix",
 )
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 async def test_death_at_any_failpoint_breaks_no_promise() -> None:
     """SIGKILL before and after each commit, call, git update and sync: every run comes to the end that it was to have."""
     assert await cross(failpoints.NAMES) == []

@@ -1,5 +1,6 @@
 // Whether a component is in sight, or nearly: of a thousand cards a screen shows ten.
-import { getCurrentInstance, onMounted, onUnmounted, ref } from "vue";
+import { computed, getCurrentInstance, onMounted, onUnmounted, ref } from "vue";
+import { now } from "./clock.js";
 
 const NEARLY = "300px";
 const cells = new WeakMap();
@@ -10,10 +11,18 @@ export function useInSight() {
   const { proxy } = getCurrentInstance();
   let root = null;
   onMounted(() => {
+    // What shows nothing yet has no element.
+    if (!(proxy.$el instanceof Element)) return;
     root = proxy.$el;
     cells.set(root, seen);
     observer.observe(root);
   });
-  onUnmounted(() => observer.unobserve(root));
+  onUnmounted(() => root && observer.unobserve(root));
   return seen;
+}
+
+// The clock, which stands still out of sight.
+export function useClock() {
+  const inSight = useInSight();
+  return computed((before) => (before === undefined || inSight.value ? now.value : before));
 }

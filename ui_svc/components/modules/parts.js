@@ -1,8 +1,8 @@
 // Small parts that many views share.
 import { computed, h, nextTick, ref } from "vue";
-import { now } from "./clock.js";
 import { absolute, ago, duration } from "./format.js";
 import { Icon } from "./icons.js";
+import { useClock } from "./in_sight.js";
 import { toast } from "./toasts.js";
 
 export const Status = ({ of }) =>
@@ -14,8 +14,9 @@ export const Elapsed = {
   props: ["from", "to", "label"],
   template: `<span v-if="from" class="num" :title="title">{{ text }}</span>`,
   setup(props) {
+    const clock = useClock();
     return {
-      text: computed(() => duration((props.to ?? now.value) - props.from)),
+      text: computed(() => duration((props.to ?? clock.value) - props.from)),
       title: computed(() => `${props.label ?? "Since"} ${absolute(props.from)}`),
     };
   },
@@ -24,7 +25,10 @@ export const Elapsed = {
 export const Ago = {
   props: ["time"],
   template: `<time v-if="time" :title="absolute(time)">{{ text }}</time>`,
-  setup: (props) => ({ absolute, text: computed(() => ago(props.time, now.value)) }),
+  setup(props) {
+    const clock = useClock();
+    return { absolute, text: computed(() => ago(props.time, clock.value)) };
+  },
 };
 
 // One piece per state, as wide as its share of the tasks.

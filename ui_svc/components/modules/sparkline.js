@@ -1,6 +1,6 @@
 // How busy an agent was in the last minutes: a bar for each few seconds, the newest on the right.
 import { computed, shallowRef, watch } from "vue";
-import { now } from "./clock.js";
+import { useClock } from "./in_sight.js";
 
 // As the scheduler counts.
 const SECONDS = 5;
@@ -14,6 +14,7 @@ export const Sparkline = {
   template: `
     <svg v-if="path" class="spark" :class="{ 'is-live': live }" :viewBox="'0 0 ' + width + ' ' + HEIGHT" :width="width" :height="HEIGHT" role="img" :aria-label="label"><title>{{ label }}</title><path :d="path" /></svg>`,
   setup(props) {
+    const now = useClock();
     const spanOf = (time) => Math.floor(time / 1000 / SECONDS);
     function counted() {
       const last = spanOf(props.last);
