@@ -126,6 +126,9 @@ class Soak:
                         task.cancel()
                     await asyncio.gather(*working, return_exceptions=True)
         finally:
+            for starting in self._starting.values():
+                starting.cancel()
+            await asyncio.gather(*self._starting.values(), return_exceptions=True)
             self._fleet.stop()
 
     async def _disturb(self) -> None:
@@ -169,6 +172,8 @@ class Soak:
                 await self._fleet.start(service)
             except AssertionError as error:
                 problem = error
+                # It may only be slow: beside it, the next one would be one too many.
+                self._fleet.kill(service)
                 await asyncio.sleep(
                     1
                 )  # what keeps it from starting, the work of the one before, ends by itself
