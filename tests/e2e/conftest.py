@@ -83,7 +83,11 @@ def deep(runs: Runs) -> Iterator[str]:
 def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh tab. A test marked `complains(PATTERN)` may see such errors, which the browser itself writes."""
     context = browser.new_context(
-        base_url=servers.url, viewport={"width": 1440, "height": 900}, permissions=["clipboard-write"]
+        base_url=servers.url,
+        viewport={"width": 1440, "height": 900},
+        permissions=["clipboard-write"],
+        # Where nothing is drawn again and again, a machine without a graphics processor has time for the test.
+        reduced_motion="reduce",
     )
     context.set_default_timeout(15_000)
     # A page is many modules, and a busy machine gives them one by one.
