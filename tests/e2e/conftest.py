@@ -26,7 +26,7 @@ FLAGS = [
 
 
 # A busy machine is slow, not wrong.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")
@@ -89,9 +89,8 @@ def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> 
         # Where nothing is drawn again and again, a machine without a graphics processor has time for the test.
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
     # A page is many modules, and a busy machine gives them one by one.
-    context.set_default_navigation_timeout(45_000)
+    context.set_default_timeout(45_000)
     page = context.new_page()
     complaints: list[str] = []
 

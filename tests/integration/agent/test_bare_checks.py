@@ -1,6 +1,7 @@
 """Checks outside of any session: streamed, limited, and gone when nobody listens any more."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import pytest
 import pytest_asyncio
 
 from heddle import pb
-from tests.support.agents import Agents, agents, seconds
-from tests.support.processes import reaped
+from tests.support.agents import Agents, agents, all_gone, living, seconds
 from tests.support.scheduler import eventually
 
 
@@ -53,17 +53,16 @@ async def test_a_limit_ends_them(worker: Agents) -> None:
 
 async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
     """Once nobody listens, or the next call comes, no process is left."""
-    pid = worker.worktree / "pid"
+    # Nobody else sleeps for as long. What a sandbox calls a process is no name for it out here.
+    sleep = f"sleep 60.{uuid.uuid4().int}"
     for _ in range(2):
-        call = worker.stub.RunChecks(request(worker, f"echo $$ > {pid}; exec sleep 60"))
+        call = worker.stub.RunChecks(request(worker, f"exec {sleep}"))
         reading = asyncio.create_task(call.read())
-        await eventually(lambda: pid.exists() and bool(pid.read_text().strip()))
-        number = int(pid.read_text())
-        pid.unlink()
+        await eventually(lambda: bool(living(sleep)))
         call.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         assert [report.ok for report in await reports(worker, request(worker, "true"))] == [True]
-        reaped(number)
+        await all_gone(sleep)
 
 
 async def test_a_folder_that_is_not_there(worker: Agents) -> None:

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 
 from heddle import pb
 from tests.support import worktrees
-from tests.support.processes import reaped
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 from worktree_svc import git as service_git
@@ -176,6 +177,8 @@ async def test_a_filter_that_never_ends_is_ended(
     assert error.reason == pb.ERROR_REASON_GIT_FAILED
     assert "took longer than 1 s" in error.message
     pid = int((tmp_path / "pid").read_text())
-    reaped(pid)
+    # It was sent SIGKILL; init may take a moment to reap it.
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(timeout=10)
     (path / ".gitattributes").unlink()
     assert (await filtering.commit(attempt())).diff_stat.files == 1

@@ -1,0 +1,232 @@
+"""Runs that lead to a failpoint, and what they are asked to come to."""
+
+import asyncio
+import base64
+import re
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from heddle import pb
+from heddle.client import HeddleClient
+from heddle.errors import HeddleError
+from tests.support import acp_agent
+from tests.support.fleet import Fleet
+from tests.support.repositories import git
+
+# Seconds until a service must have died at its point.
+DEADLINE: Final = 180
+
+# Makes a run that leads to a point, and returns at its end.
+Scenario: TypeAlias = Callable[[HeddleClient, str], Coroutine[Any, Any, None]]
+
+_AGENT: Final = Path(__file__).with_name("soak_agent.py")
+_PICTURE: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+# What is done about the worktrees of ended runs.
+_AFTER_A_RUN: Final = re.compile(
+    "ListWorktrees|ReleaseLease|RestoreWorktree|released?|restored?|end_errand|archive"
+)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits for what has no event that could be waited for; goes on after the deadline."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DEADLINE):
+            while not true():  # noqa: ASYNC110 (processes and logs ring no bell)
+                await asyncio.sleep(0.02)
+
+
+class MatrixRuns:
+    """The runs of one fleet, below its folder: what their watchers saw, and what was wrong."""
+
+    def __init__(self, folder: Path, repository: Path, fleet: Fleet) -> None:
+        self.watched: dict[str, list[pb.Event]] = {}
+        self.wrong: list[str] = []
+        self._folder, self._repository, self._fleet = folder, repository, fleet
+        (folder / "journal").mkdir()
+        (folder / "picture.png").write_bytes(_PICTURE)
+
+    async def usual(self, client: HeddleClient, point: str) -> None:
+        await self._play(client, point, self._plan({"a": ["flaky"], "b": ["one"]}))
+
+    def scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911, PLR0912 (one for each kind)
+        match point.partition(".")[0]:
+            case "append":
+                return self._lose_worker
+            case "record_merged":
+                return partial(self._play, plan=self._plan({"a": ["one"]}), target=f"side/{point}")
+            case (
+                "record_merge_check" | "OpenMerge" | "RunChecks" | "CloseMerge" | "open_merge" | "close_merge"
+            ):
+                return partial(self._play, plan=self._tested_merge("true"))
+            case "record_conflict":
+                return partial(self._play, plan=self._tested_merge("exit 3"), succeeds=False)
+            case "record_merge_failure":
+                return partial(self._play, plan=self._blocked_merge(), succeeds=False)
+            case "StopSession":
+                return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
+            case "GetSession":
+                return partial(self._play, plan=self._plan({"a": ["one"]}, "command:sleep 4; echo x > x.txt"))
+            case kind if _AFTER_A_RUN.fullmatch(kind):
+                return self._keep_house
+            case "AnswerApproval" | "SendMessage":
+                return self._answer
+            case "park" | "ParkSession":
+                return self._park
+            case "agent":
+                # One that never could go on with a session would have none remembered.
+                command = f"acp:{sys.executable} {acp_agent.__file__} --load"
+                return partial(self._play, plan=self._plan({"a": ["one"]}, command))
+            case "rewind":
+                return self._go_back
+            case "artifact":
+                shot = f"mkdir -p .heddle/screenshots; cp {self._folder}/picture.png .heddle/screenshots/; echo x > x"
+                return partial(self._play, plan=self._plan({"a": ["one"]}, f"command:{shot}"))
+            case _:
+                return self.usual
+
+    def _plan(self, epics: dict[str, list[str]], agent: str = "") -> pb.Plan:
+        own = f"command:{sys.executable} -S {_AGENT} {self._folder / 'journal'} 2 0 0"
+        plan = pb.Plan(name="Matrix", defaults=pb.TaskDefaults(agent=agent or own, retries=1))
+        for key, tasks in epics.items():
+            plan.epics.add(key=key, tasks=[pb.PlanTask(key=task, prompt="Go") for task in tasks])
+        return plan
+
+    def _tested_merge(self, command: str) -> pb.Plan:
+        """Returns a plan whose merges have a check."""
+        plan = self._plan({"a": ["one"], "b": ["one"]})
+        plan.merge_checks.checks.add(name="whole", run=command)
+        return plan
+
+    def _blocked_merge(self) -> pb.Plan:
+        """Returns a plan whose second epic checks out the branch into which it is to be merged."""
+        checkout = f"git -C {self._repository} worktree add -q {self._folder}/taken heddle/$HEDDLE_RUN/merged"
+        plan = self._plan(
+            {"a": ["one"], "b": ["one"]},
+            f"command:echo $HEDDLE_EPIC > $HEDDLE_EPIC; test $HEDDLE_EPIC = a || test -d {self._folder}/taken || {checkout}",
+        )
+        plan.epics[1].depends_on.append("a")
+        return plan
+
+    async def _play(
+        self,
+        client: HeddleClient,
+        point: str,
+        plan: pb.Plan,
+        *,
+        target: str = "",
+        succeeds: bool = True,
+        at_once: int = 2,
+    ) -> None:
+        """Makes a run and watches it to its end."""
+        if target:
+            git(self._repository, "branch", target)
+        request = pb.CreateRunRequest(
+            plan=plan,
+            project=str(self._repository),
+            max_parallel=at_once,
+            merge_into=target,
+            request_id=point,
+        )
+        run = (await client.create_run(request)).name
+        events = self.watched[f"{point} {run}"] = []
+        async for answer in client.watch_run(run):
+            events.extend(answer.events)
+        ended = await client.get_run(run)
+        if (ended.state == pb.RUN_STATE_SUCCEEDED) is not succeeds:
+            self.wrong.append(f"{point}: its run is {pb.RunState.Name(ended.state)}: {ended.reason}")
+        if plan.epics[-1].depends_on and (self._folder / "taken").exists():
+            git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
+
+    async def _lose_worker(self, client: HeddleClient, point: str) -> None:
+        """Kills the agents' service in the midst of a run, which is written down."""
+        plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
+        # The one that is to die; what else is written down may have ended it before.
+        scheduler = self._fleet._processes["scheduler_svc"]
+        playing = asyncio.create_task(self._play(client, point, plan))
+        await self._seen(point, "session_started")
+        self._fleet.kill("agent_svc")
+        await until(lambda: scheduler.poll() is not None)
+        await self._fleet.start("agent_svc")
+        await playing
+
+    async def _cancel(self, client: HeddleClient, point: str, plan: pb.Plan) -> None:
+        playing = asyncio.create_task(self._play(client, point, plan, succeeds=False))
+        run = await self._seen(point, "session_started")
+        await client.cancel_run(run)
+        await playing
+
+    async def _answer(self, client: HeddleClient, point: str) -> None:
+        """Says something to an agent that asks, and then answers it."""
+        plan = self._plan({"a": ["one"]}, "scripted")
+        plan.epics[0].tasks[0].script.add().ask.question = "May I?"
+        playing = asyncio.create_task(self._play(client, point, plan))
+        run = await self._seen(point, "approval_requested")
+        asked = next(each for each in self._events(point) if each.HasField("approval_requested"))
+        attempt = f"{run}/epics/{asked.epic}/tasks/{asked.task}/attempts/{asked.attempt}"
+        await client.send_message(attempt, "Be quick", message_id=point)
+        try:
+            await client.resolve_approval(attempt, asked.approval_requested.approval_id, approved=True)
+        except HeddleError as refused:
+            # The call that died had told the agent, which has ended meanwhile.
+            if refused.reason != pb.ERROR_REASON_WRONG_STATE:
+                raise
+        await playing
+
+    async def _keep_house(self, client: HeddleClient, point: str) -> None:
+        """Leaves work in the worktree of a failed epic, has it archived, restored and archived again."""
+        await self._play(client, point, self._plan({"a": ["one"]}, "command:exit 3"), succeeds=False)
+        run = self._events(point)[0].run
+        [epic] = await client.list_epics(run)
+        Path(epic.worktree_path, "left.txt").write_text("left")
+        await self.collect(client, run)
+        restored = await client.restore_epic_worktree(f"{epic.name}/worktree")
+        if Path(restored.path, "left.txt").read_text() != "left":
+            self.wrong.append(f"{point}: what lay in the worktree did not come back")
+        await self.collect(client, run)
+        git(self._repository, "cat-file", "-e", f"refs/heddle/archive/{run.split('/')[1]}/a:left.txt")
+
+    async def collect(self, client: HeddleClient, parent: str = "runs/-") -> None:
+        """Asks for the removal of worktrees until none is left."""
+        while any(each.path for each in await client.list_epic_worktrees(parent)):
+            await client.collect_garbage()
+            await asyncio.sleep(0.2)  # until they have been kept for long enough
+
+    async def _park(self, client: HeddleClient, point: str) -> None:
+        """Answers an agent whose slot another epic has taken meanwhile."""
+        plan = self._plan({"a": ["one"], "b": ["one"]}, "scripted")
+        plan.epics[0].tasks[0].script.add().ask.question = "May I?"
+        playing = asyncio.create_task(self._play(client, point, plan, at_once=1))
+        await until(lambda: any(each.task_waiting.parked for each in self._events(point)))
+        run = self._events(point)[0].run
+        [approval] = [each for each in await client.list_approvals() if each.attempt.startswith(f"{run}/")]
+        await client.resolve_approval(approval.attempt, approval.approval_id, approved=True)
+        await playing
+
+    async def _go_back(self, client: HeddleClient, point: str) -> None:
+        """Has both tasks of an epic done anew once it waits to be merged, and then merges it."""
+        plan = self._plan({"a": ["one", "two"]})
+        plan.defaults.merge = pb.MERGE_POLICY_MANUAL
+        playing = asyncio.create_task(self._play(client, point, plan))
+        run = await self._seen(point, "merge_waiting")
+        await client.retry_task(f"{run}/epics/a/tasks/one", from_here=True)
+        await until(lambda: sum(event.HasField("merge_waiting") for event in self._events(point)) == 2)
+        await client.retry_merge(f"{run}/epics/a")
+        await playing
+
+    def _events(self, point: str) -> list[pb.Event]:
+        return next((events for name, events in self.watched.items() if name.startswith(f"{point} ")), [])
+
+    def has_seen(self, point: str, kind: str) -> bool:
+        return any(event.WhichOneof("payload") == kind for event in self._events(point))
+
+    async def _seen(self, point: str, kind: str) -> str:
+        """Returns the name of the point's run once an event of `kind` was seen in it."""
+        await until(lambda: self.has_seen(point, kind))
+        return self._events(point)[0].run
