@@ -5,6 +5,7 @@ from pathlib import Path
 from heddle import pb
 from heddle.client import HeddleClient
 from tests.integration.test_conflict import finished, follow
+from tests.support.agents import living
 from tests.support.fleet import running_fleet
 from tests.support.repositories import git, make_repository
 from tests.support.scheduler import eventually
@@ -55,18 +56,16 @@ async def test_killed_while_a_merge_is_tested(tmp_path: Path) -> None:
     """Every service is killed while the checks of a merge run; started again, the run ends as it would have, without litter."""
     repository = make_repository(tmp_path / "repository")
     (shared := tmp_path / "shared").mkdir()
-    begun, gate = shared / "begun", shared / "gate"
+    gate = shared / "gate"
     plan = a_plan("cook", "waiter", check="true")
-    wait = f"touch {begun}; while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
+    wait = f"while ! test -e {gate}; do sleep 0.05; done; test -e cook.txt -o -e waiter.txt"
     plan.merge_checks.checks.add(name="gate", run=wait)
     writable = {"HEDDLE_SANDBOX_WRITABLE": str(tmp_path)}
     async with running_fleet(tmp_path / "home", writable) as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
         for service in ("scheduler_svc", "worktree_svc", "agent_svc"):
-            await eventually(begun.exists)
+            await eventually(lambda: bool(living(str(gate))))
             fleet.kill(service)
-            if service != "scheduler_svc":
-                begun.unlink()
             await fleet.start(service)
         gate.touch()
         await finished(client, run.name)
