@@ -5,7 +5,7 @@ import json
 # Long enough for all tests that look at it; the run is cancelled when they are done.
 _TALK = "\n".join(
     f"          - say: 'Step {number} of the work.'\n          - run: echo line {number}\n          - wait: 0.7"
-    for number in range(1, 900)
+    for number in range(1, 1600)
 )
 
 JUNIT = (
