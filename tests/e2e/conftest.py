@@ -86,6 +86,8 @@ def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> 
         base_url=servers.url,
         viewport={"width": 1440, "height": 900},
         permissions=["clipboard-write"],
+        # Where nothing turns, a machine without a graphics processor has time for the test.
+        reduced_motion="reduce",
     )
     # A page is many modules, and a busy machine gives them one by one.
     context.set_default_timeout(45_000)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -174,6 +175,14 @@ def test_logs_are_searched_filtered_and_downloaded(page: Page, busy: str) -> Non
         dialog.get_by_role("link", name="JSON").click()
     events = [json.loads(line) for line in download.value.path().read_text().splitlines()]
     assert [event["sequence"] for event in events] == [str(each + 1) for each in range(len(events))]
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_a_log_opens_at_its_end(page: Page, busy: str, motion: Literal["reduce", "no-preference"]) -> None:
+    """With motion, and for who wants none: then nothing moves a little later instead."""
+    page.emulate_media(reduced_motion=motion)
+    dialog = open_session(page, busy, DONE, "logs")
+    expect(dialog.locator(".log-row", has_text="The needle is found.")).to_be_visible()
 
 
 def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
