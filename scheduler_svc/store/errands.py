@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from heddle import pb
 from heddle.errors import HeddleError, from_status, to_status
+from scheduler_svc.store.requests import reused
 from scheduler_svc.store.tables import errands
 
 
@@ -45,11 +45,7 @@ def enter(connection: sa.Connection, errand: str, request: Message, now: int) ->
         connection.execute(sa.insert(errands), row)
         return
     if (known.method, known.request) != (method, content):
-        raise HeddleError(
-            pb.ERROR_REASON_REQUEST_ID_REUSED,
-            f"request_id {errand!r} was used before with another request; take a new one",
-            resource=errand,
-        )
+        raise reused(errand, errand)
     error = _error(known)
     if error and error.code is grpc.StatusCode.UNAVAILABLE:
         again = {"ended_at": None, "error": None}

@@ -17,11 +17,7 @@ from scheduler_svc.store.resources import (
     select_tasks,
     tasks_of,
 )
-from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
-
-_OF_TASK = sa.and_(
-    tasks.c.run == attempts.c.run, tasks.c.epic == attempts.c.epic, tasks.c.task == attempts.c.task
-)
+from scheduler_svc.store.tables import ATTEMPT_OF_TASK, NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
 
 def list_runs(connection: sa.Connection, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
@@ -116,7 +112,7 @@ def _age(approval: pb.Approval) -> tuple[int, str, str]:
 
 
 def _select_attempts() -> sa.Select[Any]:
-    joined = attempts.join(tasks, _OF_TASK).join(
+    joined = attempts.join(tasks, ATTEMPT_OF_TASK).join(
         epics, sa.and_(epics.c.run == attempts.c.run, epics.c.epic == attempts.c.epic)
     )
     return sa.select(attempts, epics.c.place, tasks.c.position).select_from(joined)

@@ -21,12 +21,17 @@ def recall(connection: sa.Connection, request_id: str, request: Message) -> str 
     if row is None:
         return None
     if row.hash != _hash(request):
-        raise HeddleError(
-            pb.ERROR_REASON_REQUEST_ID_REUSED,
-            f"request_id {request_id!r} was used before with another request; take a new one",
-            resource=row.resource,
-        )
+        raise reused(request_id, row.resource)
     return str(row.resource)
+
+
+def reused(request_id: str, resource: str) -> HeddleError:
+    """Returns the error for an id that came with another request before, which was about `resource`."""
+    return HeddleError(
+        pb.ERROR_REASON_REQUEST_ID_REUSED,
+        f"request_id {request_id!r} was used before with another request; take a new one",
+        resource=resource,
+    )
 
 
 def remember(

@@ -243,10 +243,12 @@ leadership = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
 )
 
-# Joins a task with its newest attempt, which alone can be live or accepted.
-NEWEST_ATTEMPT: Final = sa.and_(
+# Joins a task with its attempts.
+ATTEMPT_OF_TASK: Final = sa.and_(
     attempts.c.run == tasks.c.run,
     attempts.c.epic == tasks.c.epic,
     attempts.c.task == tasks.c.task,
-    attempts.c.number == tasks.c.attempt_count,
 )
+
+# Joins a task with its newest attempt, which alone can be live or accepted.
+NEWEST_ATTEMPT: Final = sa.and_(ATTEMPT_OF_TASK, attempts.c.number == tasks.c.attempt_count)
