@@ -174,10 +174,12 @@ def settle(place: Place, folder: Path) -> None:
         files.remove(folder / "index")
 
 
-def reset(project: Project, place: Place, head: str, prepared: str | None = None) -> None:
+def reset(
+    project: Project, place: Place, head: str, *, new: bool = False, prepared: str | None = None
+) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
 
-    `prepared`: nobody has worked there yet, and it holds the files of that commit.
+    `new`: nobody has worked there yet. `prepared`: it holds the files of that commit.
     """
     folder = mend(project, place)
     failpoint("reset.before_move")
@@ -185,14 +187,14 @@ def reset(project: Project, place: Place, head: str, prepared: str | None = None
     failpoint("reset.after_move")
     git = project.git.at(place.path, index=place.index)
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
-    if prepared is None:
+    if not new:
         # Former screenshots, also where the project ignores them; what it tracks there comes back.
         for name in ARTIFACTS:
             files.remove(place.path / name)
     if prepared != head:
         insist(git, "read-tree", "--reset", "-u", head)
     failpoint("reset.before_clean")
-    if prepared is None:
+    if not new:
         # Twice forced: a folder that is a repository of its own goes too.
         insist(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # A git that is older is ended: it has read the repository's settings once, and its list of other object folders.
 OLDEST_SECONDS: Final = 60.0
+
+# For so long a call's answer has the machine before the next spare is started.
+PAUSE_SECONDS: Final = 0.005
 
 # All that wait, whatever they wait for; each holds a few MB.
 MOST_WAITING: Final = 24
@@ -60,7 +63,7 @@ class Children:
         self._waiting: list[tuple[Key, Child]] = []
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spare")
         self._timer: threading.Timer | None = None
-        self._closed = False
+        self._closing = threading.Event()
 
     def take(self, key: Key, start: Start) -> Child:
         """Returns a git that waits under `key`, or one that is started now; its user ends it or gives it back."""
@@ -78,7 +81,7 @@ class Children:
         """Lets a git wait for the next who asks."""
         with self._mutex:
             young = time.monotonic() - child.began < self._oldest_seconds
-            kept = young and self._most > 0 and not self._closed
+            kept = young and self._most > 0 and not self._closing.is_set()
             if kept:
                 self._waiting.append((key, child))
             surplus = [self._waiting.pop(0)[1] for _ in range(len(self._waiting) - self._most)]
@@ -86,11 +89,16 @@ class Children:
         for one in surplus if kept else [child]:
             one.end()
 
-    def renew(self, key: Key, start: Start) -> None:
-        """Starts a spare in the background, unless one waits already."""
-        if self._most > 0:
-            with suppress(RuntimeError):  # closed meanwhile
-                self._starter.submit(self._renew, key, start)
+    def replace(self, key: Key, spent: Child, start: Start) -> None:
+        """Ends a spare that did its job; cleans up after it and starts the next one in the background."""
+        end(spent.process)
+        try:
+            if self._most > 0:
+                self._starter.submit(self._replace, key, spent, start)
+                return
+        except RuntimeError:  # closed meanwhile
+            pass
+        spent.belongings.close()
 
     def drop(self, folder: Path) -> None:
         """Ends those of a repository whose settings have changed."""
@@ -99,15 +107,18 @@ class Children:
     def close(self) -> None:
         """Ends all; from now on nothing waits."""
         with self._mutex:
-            self._closed = True
+            self._closing.set()
             if self._timer:
                 self._timer.cancel()
         self._starter.shutdown()
         self._end(lambda _, __: True)
 
-    def _renew(self, key: Key, start: Start) -> None:
+    def _replace(self, key: Key, spent: Child, start: Start) -> None:
+        # The answer goes out first: while a process starts, all threads of this one stand still.
+        self._closing.wait(PAUSE_SECONDS)
+        spent.belongings.close()
         with self._mutex:
-            if self._closed or any(waiting == key for waiting, _ in self._waiting):
+            if self._closing.is_set() or any(waiting == key for waiting, _ in self._waiting):
                 return
         try:
             child = start()
@@ -125,7 +136,7 @@ class Children:
 
     def _watch(self) -> None:
         """Sets the clock for the next that gets too old; the mutex is held."""
-        if self._waiting and self._timer is None and not self._closed:
+        if self._waiting and self._timer is None and not self._closing.is_set():
             oldest = min(child.began for _, child in self._waiting)
             wait = oldest + self._oldest_seconds - time.monotonic()
             self._timer = threading.Timer(max(wait, 0.0), self._expire)

@@ -1,7 +1,7 @@
 """Diffs as text, in pieces that fit a message."""
 
 from collections.abc import Iterable, Iterator
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from heddle import errors, pb
 from worktree_svc import projects, trees
@@ -11,8 +11,6 @@ DEFAULT_MAX_BYTES: Final = 1 << 20
 
 # Below 256 KiB, so that the whole message is.
 PIECE_BYTES: Final = 250 << 10
-
-_READ_BYTES: Final = 64 << 10
 
 
 class Piece(NamedTuple):
@@ -44,8 +42,8 @@ def diff(
             )
         commits[0] = base.stdout.decode().strip()
     options = ("--patch", "--find-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-    with trees.compared(project.git, *commits, *options) as pipe:
-        yield from pieces(_chunks(pipe), max_bytes or DEFAULT_MAX_BYTES)
+    with trees.compared(project.git, *commits, *options) as chunks:
+        yield from pieces(chunks, max_bytes or DEFAULT_MAX_BYTES)
 
 
 def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
@@ -94,8 +92,3 @@ def _parts(line: bytes, longest: int) -> Iterator[bytes]:
         yield line[:end]
         line = line[end:]
     yield line
-
-
-def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
-    while chunk := pipe.read(_READ_BYTES):
-        yield chunk

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it better than an ImportError
 
@@ -21,11 +21,12 @@ import git.cmd
 
 from heddle import errors, pb, urls
 from worktree_svc import arriving, children
-from worktree_svc.children import Child, Children
+from worktree_svc.children import Child, Children, Key
 from worktree_svc.git_environment import ENVIRONMENT
-from worktree_svc.processes import BrokenOffError, Process, Reader
+from worktree_svc.processes import BrokenOffError, Comparer, Conversation, Process, Reader
 
 Answer = TypeVar("Answer")
+Talk = TypeVar("Talk", bound=Conversation)
 
 # merge-tree --stdin appeared here.
 OLDEST_GIT: Final = (2, 39)
@@ -153,54 +154,17 @@ class Git:
         with self._spare(arguments, trying=trying) as process:
             return _finish(process, arguments, stdin)
 
-    def object_id(self, name: str) -> str | None:
-        """Returns the id of the object that `name` means, in any of git's notations; None if there is none."""
-        found = self._ask(lambda reader: reader.info(name), name)
-        return found.id if found else None
-
-    def content(self, name: str) -> bytes | None:
-        """Returns what an object holds; None if it is not there."""
-        return self._ask(lambda reader: reader.content(name), name)
-
-    def _ask(self, question: Callable[[Reader], Answer | None], name: str) -> Answer | None:
-        if any(letter < " " for letter in name):  # no name of an object, and to the reader the end of one
-            return None
-        arguments = ("cat-file", "--batch-command")
-        key = (self.git_dir, (self, arguments))
-        for last in (False, True):
-            child = self.children.take(key, lambda: Child(self.start(arguments, waits=True)))
-            try:
-                answer = question(Reader(child.process, LONGEST_SECONDS))
-            except BaseException as error:
-                child.end()
-                # One that waited may have been killed meanwhile, by a system without memory perhaps.
-                if isinstance(error, BrokenOffError):
-                    if not last:
-                        continue
-                    raise failure(
-                        arguments, Output(child.process.returncode, b"", "it ended early")
-                    ) from error
-                raise
-            self.children.give(key, child)
-            return answer
-        return None
-
     @contextmanager
-    def reading(self, *arguments: str, stdin: bytes) -> Iterator[IO[bytes]]:
-        """Yields what a git that `ahead` could run prints while it prints it; ends it when the block is left.
-
-        Raises GIT_FAILED if all was read, and git failed.
-        """
+    def begun(self, *arguments: str, stdin: bytes) -> Iterator[Callable[[], Output]]:
+        """Does what `ahead` does while the block does something else; `stdin` is shorter than a page of memory."""
         with self._spare(arguments) as process:
-            if process.stdin is None or process.stdout is None:
+            if process.stdin is None:
                 raise RuntimeError("git has no pipes")
             with suppress(BrokenPipeError):  # it ended early; its exit code tells
                 process.stdin.write(stdin)
                 process.stdin.close()
-            yield process.stdout
-            if not process.stdout.read(1) and process.wait():
-                said = process.stderr.read() if process.stderr else b""
-                raise failure(arguments, Output(process.returncode, b"", said.decode(errors="replace")))
+            process.stdin = None  # else whoever waits for the end would write to it
+            yield lambda: _finish(process, arguments, b"")
 
     @contextmanager
     def _spare(self, arguments: tuple[str, ...], *, trying: bool = False) -> Iterator[Process]:
@@ -211,12 +175,74 @@ class Git:
 
         key = (self.git_dir, (self, trying, arguments))
         child = self.children.take(key, start)
-        # While this one works.
-        self.children.renew(key, start)
         try:
             yield child.process
         finally:
-            child.end()
+            self.children.replace(key, child, start)
+
+    def object_id(self, name: str) -> str | None:
+        """Returns the id of the object that `name` means, in any of git's notations; None if there is none."""
+        found = self._look_up(lambda reader: reader.info(name), name)
+        return found.id if found else None
+
+    def content(self, name: str) -> bytes | None:
+        """Returns what an object holds; None if it is not there."""
+        return self._look_up(lambda reader: reader.content(name), name)
+
+    def _look_up(self, question: Callable[[Reader], Answer | None], name: str) -> Answer | None:
+        if any(letter < " " for letter in name):  # no name of an object, and to the reader the end of one
+            return None
+        arguments = ("cat-file", "--batch-command")
+        child, _, answer = self._ask(arguments, Reader, question)
+        self.children.give(self._key(arguments), child)
+        return answer
+
+    @contextmanager
+    def comparing(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
+        """Yields what `git diff-tree` prints about two trees, in pieces, while it prints it; raises GIT_FAILED."""
+        arguments = ("diff-tree", "--stdin", *options)
+        child, comparer, begun = self._ask(arguments, Comparer, lambda git: git.begin(older, newer))
+        try:
+            if not begun:
+                raise failure(arguments, Output(1, b"", f"it could not compare {older} and {newer}"))
+            yield comparer.pieces()
+        except BrokenOffError as error:
+            raise _broken_off(arguments, comparer) from error
+        finally:
+            if comparer.done:
+                self.children.give(self._key(arguments), child)
+            else:
+                child.end()
+
+    def _ask(
+        self,
+        arguments: tuple[str, ...],
+        kind: Callable[[Process, float], Talk],
+        question: Callable[[Talk], Answer],
+    ) -> tuple[Child, Talk, Answer]:
+        """Returns a git that goes on answering, for the caller to give back or end, and its first answer."""
+
+        def start() -> Child:
+            return Child(self.start(arguments, waits=True))
+
+        child = self.children.take(self._key(arguments), start)
+        for last in (False, True):
+            talk = kind(child.process, LONGEST_SECONDS)
+            try:
+                return child, talk, question(talk)
+            except BrokenOffError as error:
+                child.end()
+                if last:
+                    raise _broken_off(arguments, talk) from error
+                # One that waited may have been killed meanwhile, by a system without memory perhaps.
+                child = start()
+            except BaseException:
+                child.end()
+                raise
+        raise AssertionError
+
+    def _key(self, arguments: tuple[str, ...]) -> Key:
+        return self.git_dir, (self, arguments)
 
     def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
         """Starts git; it `waits` for what is written to it, or has no input."""
@@ -272,6 +298,10 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
     if output.code and any(sign in output.stderr for sign in _NO_SPACE):
         raise failure(arguments, output)
     return output
+
+
+def _broken_off(arguments: Sequence[str], talk: Conversation) -> errors.HeddleError:
+    return failure(arguments, Output(1, b"", talk.complaint or "it ended early"))
 
 
 def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleError:

@@ -44,8 +44,8 @@ def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
 
 def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     """Returns the size of the difference between two commits."""
-    with trees.compared(git, older, newer, "-z", "--numstat") as pipe:
-        lines = decode(pipe.read()).split("\0")[:-1]
+    with trees.compared(git, older, newer, "-z", "--numstat") as pieces:
+        lines = decode(b"".join(pieces)).split("\0")[:-1]
     stat = pb.DiffStat(files=len(lines))
     for line in lines:
         added, removed, _ = line.split("\t", 2)

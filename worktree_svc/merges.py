@@ -1,6 +1,8 @@
 """Merges between branches, without a checkout."""
 
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -10,7 +12,7 @@ from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from worktree_svc import messages, projects, refs, trees
-from worktree_svc.git import Git, failure
+from worktree_svc.git import Git, Output, failure
 from worktree_svc.hunks import Hunk, hunks
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
@@ -142,10 +144,11 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
     (source,) = refs.read(git, refs.branch_ref(request.source))
     if source is None:
         raise projects.unknown_revision(project, request.source)
-    tree_of_onto = trees.of(git, onto)
-    if _holds_squashed(git, source, onto):
-        return Found(source, target, onto, tree_of_onto, already=True)
-    ((clean, tree, files),) = trees.merged(git, [(onto, source)], trying=request.preview)
+    with _asking_for_squashed(git, source, onto) as is_held:
+        tree_of_onto = trees.of(git, onto)
+        ((clean, tree, files),) = trees.merged(git, [(onto, source)], trying=request.preview)
+        if is_held():
+            return Found(source, target, onto, tree_of_onto, already=True)
     if not clean:
         log.info("merge_conflicted", source=request.source, target=request.target, files=files)
         by_hand = advice(project, request, target)
@@ -168,14 +171,19 @@ def commit_merge(project: Project, request: Request, found: Found) -> str:
     return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
 
 
-def _holds_squashed(git: Git, source: str, onto: str) -> bool:
-    """Returns whether a commit below `onto` is the squashed `source`."""
+@contextmanager
+def _asking_for_squashed(git: Git, source: str, onto: str) -> Iterator[Callable[[], bool]]:
+    """Yields what returns whether a commit below `onto` is the squashed `source`; git looks while the block goes on."""
     options = ("--stdin", "--first-parent", f"--grep=^{messages.MERGED}: ")
-    listed = git.ahead("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode())
-    if listed.code:
-        raise failure(("rev-list", *options), listed)
-    contents = (git.content(commit) or b"" for commit in listed.stdout.decode().split())
-    return any(f"{messages.MERGED}: {source}".encode() in content for content in contents)
+
+    def is_held(listed: Output) -> bool:
+        if listed.code:
+            raise failure(("rev-list", *options), listed)
+        contents = (git.content(commit) or b"" for commit in listed.stdout.decode().split())
+        return any(f"{messages.MERGED}: {source}".encode() in content for content in contents)
+
+    with git.begun("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode()) as output:
+        yield lambda: is_held(output())
 
 
 def begin_at(project: Project, request: Request) -> str:

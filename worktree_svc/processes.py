@@ -1,11 +1,13 @@
-"""Processes of git: their end, and conversations with one that answers line by line."""
+"""Processes of git: their end, and conversations with one that answers one question after the other."""
 
 import os
 import re
+import secrets
 import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -38,13 +40,54 @@ def end(process: Process) -> None:
                 pipe.close()
 
 
-class Reader:
-    """The other side of a `git cat-file --batch-command`. Raises BrokenOffError when it can say no more."""
+class Conversation:
+    """What is written to a git and read from it. Raises BrokenOffError when it can say no more."""
 
     def __init__(self, process: Process, seconds: float) -> None:
         self._process = process
         self._end = time.monotonic() + seconds
         self._held = b""
+        # The last that it said beside its answers.
+        self.complaint = ""
+
+    def _say(self, text: bytes) -> None:
+        if self._process.stdin is None:
+            raise BrokenOffError
+        try:
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise BrokenOffError from error
+
+    def _line(self) -> bytes:
+        """Returns the next line, without its end."""
+        while b"\n" not in self._held:
+            self._more()
+        line, _, self._held = self._held.partition(b"\n")
+        return line
+
+    def _more(self) -> None:
+        """Reads what has come, also what git says beside it, lest it waits for somebody who reads that."""
+        stdout, stderr = self._process.stdout, self._process.stderr
+        if stdout is None or stderr is None:
+            raise BrokenOffError
+        poll = select.poll()
+        for pipe in (stdout, stderr):
+            poll.register(pipe, select.POLLIN)
+        ready = dict(poll.poll(max(0.0, self._end - time.monotonic()) * 1000))
+        if not ready:
+            raise BrokenOffError
+        if stderr.fileno() in ready and (said := os.read(stderr.fileno(), _READ_BYTES)):
+            self.complaint = said.decode(errors="replace")
+        if stdout.fileno() in ready:
+            chunk = os.read(stdout.fileno(), _READ_BYTES)
+            if not chunk:
+                raise BrokenOffError
+            self._held += chunk
+
+
+class Reader(Conversation):
+    """The other side of a `git cat-file --batch-command`."""
 
     def info(self, name: str) -> Found | None:
         """Returns the object that `name` means; None if there is none, or several."""
@@ -61,34 +104,35 @@ class Reader:
         return content
 
     def _ask(self, command: str, name: str) -> Found | None:
-        if self._process.stdin is None:
-            raise BrokenOffError
-        try:
-            self._process.stdin.write(f"{command} {name}\n".encode(errors="surrogateescape"))
-            self._process.stdin.flush()
-        except OSError as error:
-            raise BrokenOffError from error
-        while b"\n" not in self._held:
-            self._more()
-        line, _, self._held = self._held.partition(b"\n")
-        match = _FOUND.fullmatch(line)
+        self._say(f"{command} {name}\n".encode(errors="surrogateescape"))
+        match = _FOUND.fullmatch(self._line())
         return Found(match[1].decode(), int(match[3])) if match else None
 
-    def _more(self) -> None:
-        """Reads what has come; drops what git says beside it, lest it waits for somebody who reads that."""
-        stdout, stderr = self._process.stdout, self._process.stderr
-        if stdout is None or stderr is None:
-            raise BrokenOffError
-        poll = select.poll()
-        for pipe in (stdout, stderr):
-            poll.register(pipe, select.POLLIN)
-        ready = dict(poll.poll(max(0.0, self._end - time.monotonic()) * 1000))
-        if not ready:
-            raise BrokenOffError
-        if stderr.fileno() in ready:
-            os.read(stderr.fileno(), _READ_BYTES)
-        if stdout.fileno() in ready:
-            chunk = os.read(stdout.fileno(), _READ_BYTES)
-            if not chunk:
-                raise BrokenOffError
-            self._held += chunk
+
+class Comparer(Conversation):
+    """The other side of a `git diff-tree --stdin`."""
+
+    def __init__(self, process: Process, seconds: float) -> None:
+        super().__init__(process, seconds)
+        # git repeats a line that names no object; nobody who writes files can know this one.
+        self._mark = f"end-{secrets.token_hex(16)}\n".encode()
+        # Whether all that it had to say has been read.
+        self.done = False
+
+    def begin(self, older: str, newer: str) -> bool:
+        """Asks how two trees differ; returns False if git cannot compare them."""
+        line = f"{older} {newer}\n".encode()
+        self._say(line + self._mark)
+        # It names the trees before it says how they differ: without that, silence would mean "not at all".
+        return self._line() == line.removesuffix(b"\n")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yields what git says about them, as it comes; `done` is true after the last piece."""
+        while not self._held.endswith(self._mark):
+            # What is kept back may be the beginning of the mark.
+            piece, self._held = self._held[: -len(self._mark)], self._held[-len(self._mark) :]
+            if piece:
+                yield piece
+            self._more()
+        self.done = True
+        yield self._held.removesuffix(self._mark)

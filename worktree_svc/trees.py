@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from worktree_svc.git import Git, Output, decode, failure, readable
 
 _MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-messages", "-z")
-_OPTIONS: Final = ("--stdin", "-r", "--no-ext-diff", "--no-textconv")
+_OPTIONS: Final = ("-r", "--no-ext-diff", "--no-textconv")
 
 
 class Merge(NamedTuple):
@@ -28,15 +28,10 @@ def of(git: Git, commit: str) -> str:
 
 
 @contextmanager
-def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[IO[bytes]]:
+def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
     """Yields what `git diff-tree` prints about two commits, in the form that `options` say; raises GIT_FAILED."""
-    line = f"{of(git, older)} {of(git, newer)}\n".encode()
-    arguments = ("diff-tree", *_OPTIONS, *options)
-    with git.reading(*arguments, stdin=line) as pipe:
-        # git names the trees before it says how they differ: without that, silence would mean "not at all".
-        if pipe.readline() != line:
-            raise failure(arguments, Output(1, b"", f"it could not compare {line.decode().strip()}"))
-        yield pipe
+    with git.comparing(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
+        yield pieces
 
 
 def merged(git: Git, pairs: Sequence[tuple[str, str]], *, trying: bool) -> list[Merge]:

@@ -311,7 +311,7 @@ class Worktrees:
             if prepared is None:
                 with self.repositories.hold(project.common):
                     checkouts.create(project, place, head)
-            checkouts.reset(project, place, head, prepared)
+            checkouts.reset(project, place, head, new=True, prepared=prepared)
         return state
 
     def _keep(self, project: Project, place: Place, state: State, head: str) -> State:

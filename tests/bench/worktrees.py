@@ -29,6 +29,9 @@ EPICS: Final = 50
 CHANGED: Final = 10
 LINES: Final = 40
 
+# Before each call that is measured.
+CALM_SECONDS: Final = 0.05
+
 # What a busy operator's fifty epics do together in a minute.
 COMMITS_A_MINUTE: Final = 50
 
@@ -50,7 +53,7 @@ async def run() -> Table:
                 await _prepared(worker, top),
                 await _checkpoint(worker, top, names),
                 await _diff(worker),
-                await _preview(worker),
+                *await _previews(worker, names),
                 *await _radar(worker, names),
             ]
     return Table(
@@ -78,7 +81,7 @@ async def _worktree(worker: Worker, top: Path) -> list[str]:
         _add(worker, top, f"plain{number}")
 
     name = "a new worktree (git worktree add)"
-    return await _compared(name, ours, theirs, rounds=WORKTREES)
+    return await _compared(name, ours, theirs, rest=_written, rounds=WORKTREES)
 
 
 async def _several(worker: Worker, top: Path) -> list[str]:
@@ -90,7 +93,7 @@ async def _several(worker: Worker, top: Path) -> list[str]:
             _add(worker, top, f"in-turn{number}-{one}")
 
     name = "four new worktrees at once (git: in turn)"
-    return await _compared(name, ours, theirs, rounds=WORKTREES)
+    return await _compared(name, ours, theirs, rest=_written, rounds=WORKTREES)
 
 
 async def _prepared(worker: Worker, top: Path) -> list[str]:
@@ -111,7 +114,7 @@ async def _prepared(worker: Worker, top: Path) -> list[str]:
                 await asyncio.sleep(0.05)
 
         name = "a worktree from the pool (git worktree add)"
-        return await _compared(name, ours, theirs, before, rounds=WORKTREES)
+        return await _compared(name, ours, theirs, before, rest=_written, rounds=WORKTREES)
 
 
 async def _checkpoint(worker: Worker, top: Path, names: list[str]) -> list[str]:
@@ -143,16 +146,22 @@ async def _diff(worker: Worker) -> list[str]:
     return await _compared("a diff (git diff)", ours, theirs)
 
 
-async def _preview(worker: Worker) -> list[str]:
-    worker.git("branch", "target", "plain1")
+async def _previews(worker: Worker, names: list[str]) -> list[list[str]]:
+    """Of what the epic did with a target that stands where it began, and with one where as much was done meanwhile."""
+    worker.git("branch", "still", "plain1")
+    begin, end = FILES // 2, FILES // 2 + ROUNDS * CHANGED
+    _commit(worker.project, "moved", "main", names[begin:end])
+    rows = []
+    for target, told in (("still", "into where it began"), ("moved", "into what others changed too")):
 
-    async def ours(_: int) -> None:
-        assert (await worker.merge("heddle/r1/epics/new0", "target", preview=True)).merged.tree
+        async def ours(_: int, target: str = target) -> None:
+            assert (await worker.merge("heddle/r1/epics/new0", target, preview=True)).merged.tree
 
-    async def theirs(_: int) -> None:
-        worker.git("merge-tree", "--write-tree", "target", "plain0")
+        async def theirs(_: int, target: str = target) -> None:
+            worker.git("merge-tree", "--write-tree", target, "plain0")
 
-    return await _compared("a merge preview (git merge-tree)", ours, theirs)
+        rows.append(await _compared(f"a merge preview {told} (git merge-tree)", ours, theirs))
+    return rows
 
 
 async def _radar(worker: Worker, names: list[str]) -> list[list[str]]:
@@ -205,17 +214,31 @@ async def _nothing(_: int) -> None:
     """Prepares nothing."""
 
 
+async def _calm() -> None:
+    """Lets what the call before has left for later be done: neither side is to pay for the other."""
+    await asyncio.sleep(CALM_SECONDS)
+
+
+async def _written() -> None:
+    """Does that, and has the files of the call before on the disk."""
+    await asyncio.to_thread(os.sync)
+    await _calm()
+
+
 async def _compared(
     name: str,
     ours: Callable[[int], Awaitable[None]],
     theirs: Callable[[int], Awaitable[None]],
     before: Callable[[int], Awaitable[None]] = _nothing,
+    *,
+    rest: Callable[[], Awaitable[None]] = _calm,
     rounds: int = ROUNDS,
 ) -> list[str]:
     figures: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds):
         await before(number)
         for call, seconds in zip((ours, theirs), figures, strict=True):
+            await rest()
             begun = time.perf_counter()
             await call(number)
             seconds.append(time.perf_counter() - begun)

@@ -93,11 +93,44 @@ def test_the_old_are_ended(project: Path) -> None:
         assert not running(project)
 
 
-def test_a_read_that_fails_is_said(project: Path) -> None:
-    """All was read, yet git failed: that is an error, not the end of a short text."""
-    with (
-        waiting(project, Children()) as repository,
-        pytest.raises(HeddleError, match="usage: git diff-tree"),
-        repository.reading("diff-tree", "--stdin", "--no-such-option", stdin=b"\n") as pipe,
-    ):
-        pipe.read()
+def test_one_comparer_compares_many(project: Path) -> None:
+    """It says all of each difference and waits for the next; who leaves before the end does not disturb who comes."""
+    git(project, "commit", "--quiet", "--allow-empty", "--message=More")
+    (project / "end.txt").write_text("end-of-it\n" * 20_000)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message=Much")
+    older, newer = git(project, "rev-parse", "main^^{tree}", "main^{tree}").splitlines()
+    text = git(project, "diff-tree", "--patch", older, newer).encode()
+    with waiting(project, Children()) as repository:
+        for _ in range(2):
+            with repository.comparing(older, newer, "--patch") as pieces:
+                assert b"".join(pieces).rstrip(b"\n") == text
+        (first,) = running(project)
+        with repository.comparing(older, newer, "--patch") as pieces:
+            assert next(pieces)
+        assert running(project) == []
+        with repository.comparing(older, older, "--patch") as pieces:
+            assert b"".join(pieces) == b""
+        assert running(project) != [first]
+
+
+def test_a_comparison_that_fails_is_said(project: Path) -> None:
+    """What git cannot compare is an error, not the end of a short text."""
+    tree = git(project, "rev-parse", "main^{tree}")
+    with waiting(project, Children()) as repository:
+        with (
+            pytest.raises(HeddleError, match="usage: git diff-tree"),
+            repository.comparing(tree, tree, "--no-such-option"),
+        ):
+            pass
+        with pytest.raises(HeddleError, match="could not compare"), repository.comparing(tree, "0" * 40):
+            pass
+        assert running(project) == []
+        (blob,) = git(project, "ls-tree", "--object-only", tree).splitlines()
+        (project / ".git/objects" / blob[:2] / blob[2:]).unlink()
+        empty = git(project, "hash-object", "-t", "tree", "-w", "/dev/null")
+        with (
+            pytest.raises(HeddleError, match=f"unable to read {blob}"),
+            repository.comparing(empty, tree, "--patch") as pieces,
+        ):
+            list(pieces)
