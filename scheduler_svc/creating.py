@@ -61,7 +61,7 @@ async def create_run(
         made = requests.recall(connection, request.request_id, request)
         if made:
             return made
-        _write(connection, name, request, ground, now)
+        _write(connection, name, request, ground, now, full=worker.state.full)
         requests.remember(connection, request.request_id, request, name, now)
         return str(name)
 
@@ -135,7 +135,13 @@ def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
 
 
 def _write(
-    connection: sa.Connection, name: RunName, request: pb.CreateRunRequest, ground: _Ground, now: int
+    connection: sa.Connection,
+    name: RunName,
+    request: pb.CreateRunRequest,
+    ground: _Ground,
+    now: int,
+    *,
+    full: str = "",
 ) -> None:
     plan = request.plan
     defaults = with_checks(plan.defaults, ground.file)
@@ -185,6 +191,10 @@ def _write(
             task_rows.append(task_row(name.epic(epic.key), position, task))
         if ready:
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
+    if full:
+        # Runs that are there already heard of it when it began.
+        report = pb.WorkerFull(worker=ground.worker, reason=full)
+        events.append(event(name, "scheduler", worker_full=report))
     connection.execute(sa.insert(epics), epic_rows)
     connection.execute(sa.insert(tasks), task_rows)
     append(connection, events, now)

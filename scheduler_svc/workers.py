@@ -141,12 +141,12 @@ class Workers:
         return worker is not None and worker.has_let_go()
 
     def most_free(self) -> Worker:
-        """Returns the connected worker with the most free slots; raises NO_WORKER if none is."""
+        """Returns the connected worker with the most free slots, one with a full disk last; raises NO_WORKER if none is."""
         connected = [worker for worker in self._workers.values() if worker.state.connected]
         if not connected:
             reasons = "; ".join(f"{each.name}: {each.state.reason}" for each in self._workers.values())
             raise no_worker(f"no worker is connected ({reasons}); start one, or wait until it is back")
-        return max(connected, key=lambda worker: worker.free_slots)
+        return max(connected, key=lambda worker: (not worker.state.full, worker.free_slots))
 
     def list(self) -> list[pb.Worker]:
         """Returns the workers by name."""

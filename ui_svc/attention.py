@@ -4,18 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from heddle import pb
+from heddle import pb, waiting
 from heddle.names import AttemptName, RunName
 from ui_svc import views
 from ui_svc.views import View
 
-# Hours after which a failure is history.
-RECENT_HOURS: Final = 24
-
 # Somebody or something stands still until a human answers.
 WAITING: Final = frozenset({"question", "budget"})
-
-_CALM: Final = frozenset({pb.RUN_STATE_CANCELLED, pb.RUN_STATE_CANCELLING})
 
 
 @dataclass
@@ -25,11 +20,6 @@ class RunParts:
     run: pb.Run
     epics: dict[str, pb.Epic] = field(default_factory=dict)
     tasks: dict[str, pb.Task] = field(default_factory=dict)
-
-
-def is_halted(run: pb.Run) -> bool:
-    """Says whether a budget paused the run: the operator's own pause has no reason."""
-    return run.state == pb.RUN_STATE_PAUSED and bool(run.reason)
 
 
 def halt(run: pb.Run, reached: pb.Event | None) -> View:
@@ -53,37 +43,25 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
 
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
     """Yields the run's epics that their operator has to merge: by hand as planned, or after a conflict."""
-    for epic in epics:
-        awaits = epic.state == pb.EPIC_STATE_AWAITING_MERGE
-        files = ", ".join(epic.conflict_files)
-        if awaits or epic.state == pb.EPIC_STATE_CONFLICTED:
-            yield {
-                "key": f"{epic.name}:{'merge' if awaits else 'conflict'}:{epic.head_commit}",
-                "kind": "merge" if awaits else "conflict",
-                "run": run.name,
-                "run_title": run.title,
-                "epic": epic.name,
-                "title": epic.title or epic.key,
-                "reason": f"Its merge conflicts in {files}." if files else epic.reason,
-                "saved": "" if awaits else epic.branch,
-                "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
-            }
+    for epic in filter(waiting.awaits_operator, epics):
+        kind = "merge" if waiting.awaits_merge(epic) else "conflict"
+        yield {
+            "key": f"{epic.name}:{kind}:{epic.head_commit}",
+            "kind": kind,
+            "run": run.name,
+            "run_title": run.title,
+            "epic": epic.name,
+            "title": epic.title or epic.key,
+            "reason": waiting.merge_reason(epic),
+            "saved": epic.branch if kind == "conflict" else "",
+            "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
+        }
 
 
 def may_have_failures(run: pb.Run, now: float) -> bool:
     """Says whether something of the run failed lately that its operator did not end; `now` in seconds."""
     failed = run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED
-    return failed and _is_recent(run, now)
-
-
-def may_conflict(run: pb.Run, now: float) -> bool:
-    """Says whether an epic of the run could wait for somebody to mend its merge; `now` in seconds."""
-    return run.state != pb.RUN_STATE_SUCCEEDED and _is_recent(run, now)
-
-
-def _is_recent(run: pb.Run, now: float) -> bool:
-    recent = not run.HasField("end_time") or run.end_time.seconds > now - RECENT_HOURS * 3600
-    return recent and run.state not in _CALM
+    return failed and waiting.is_recent(run, now)
 
 
 def question(approval: pb.Approval, parts: RunParts | None) -> View:
@@ -111,7 +89,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
     failed = [task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED]
     for task in failed:
         attempt = task.latest_attempt
-        lately = attempt.end_time.seconds > now - RECENT_HOURS * 3600
+        lately = attempt.end_time.seconds > now - waiting.RECENT_HOURS * 3600
         if lately and attempt.state != pb.ATTEMPT_STATE_STOPPED:
             yield {
                 "key": attempt.name,

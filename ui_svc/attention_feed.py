@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from heddle import errors, pb
+from heddle import errors, pb, waiting
 from heddle.client import ENDED_RUN, HeddleClient
 from heddle.names import ANY, AttemptName
 from ui_svc import attention, views
@@ -12,9 +12,6 @@ from ui_svc.attention import RunParts
 from ui_svc.feed import Feed
 from ui_svc.rooms import Rooms
 from ui_svc.views import View
-
-# The newest runs are looked through for failures, besides all that go on.
-RUNS_LOOKED_AT: Final = 100
 
 # Seconds between two looks at the epics of a run that goes on: for conflicts, of which a run itself does not tell.
 EPICS_AGAIN: Final = 5.0
@@ -39,7 +36,7 @@ class AttentionFeed(Feed):
         self._halts: dict[str, tuple[int, pb.Event | None]] = {}
 
     async def _read_once(self) -> None:
-        async for response in self._client.watch_runs(newest=RUNS_LOOKED_AT, on_break=self._broke):
+        async for response in self._client.watch_runs(newest=waiting.RUNS_LOOKED_AT, on_break=self._broke):
             self._runs |= {run.name: run for run in response.runs}
             # A checkpoint comes every few seconds, and then what was dismissed by time goes too.
             if response.complete:
@@ -53,13 +50,13 @@ class AttentionFeed(Feed):
         parts = {name: await self._parts(name) for name in asking | failing}
         self._known = {name: known for name, known in self._known.items() if name in parts}
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
-        for run in [run for run in self._runs.values() if attention.may_conflict(run, now)]:
+        for run in [run for run in self._runs.values() if waiting.may_hold_merges(run, now)]:
             items += await self._conflicting(run, now)
         broken = {item["run"] for item in items if item["kind"] == "conflict"}
         for name in failing:
             found = parts[name]
             items += attention.failures(found, now, told=name in broken) if found else []
-        halted = [run for run in self._runs.values() if attention.is_halted(run)]
+        halted = [run for run in self._runs.values() if waiting.is_halted(run)]
         items += [attention.halt(run, await self._reached(run)) for run in halted]
         self._items = attention.oldest_first(items)
         self._answerable.set()

@@ -1,10 +1,11 @@
 """Commands that answer what agents ask, and that change the course of one task."""
 
-from typing import Annotated
+from contextlib import aclosing
+from typing import Annotated, NamedTuple
 
 import typer
 
-from heddle import pb
+from heddle import pb, waiting
 from heddle.cli import names, output, tables, words
 from heddle.cli.arguments import AttemptArgument, TaskArgument
 from heddle.cli.exit_codes import BAD_INPUT
@@ -25,17 +26,46 @@ IdArgument = Annotated[
 MessageOption = Annotated[str, typer.Option("--message", "-m", help="For the agent to read.")]
 
 
+class _Queue(NamedTuple):
+    """What waits for the operator: questions of agents, runs without a budget, epics that are not merged."""
+
+    questions: list[pb.Approval]
+    runs: list[pb.Run]
+    epics: list[pb.Epic]
+
+
 @app.command()
 def approvals(as_json: Json = False) -> None:
-    """Lists what agents of all runs ask you now, the oldest question first."""
-    asked = output.run_async(with_client(lambda client: client.list_approvals()))
+    """Lists what waits for you over all runs: what agents ask, the oldest question first, epics to merge, used-up budgets."""
+    queue = output.run_async(with_client(_queue))
     if as_json:
-        for each in asked:
+        for each in (message for part in queue for message in part):
             output.print_json(each)
-    elif asked:
-        output.out.print(tables.approvals(asked, utc_now()))
-    else:
-        output.say("no agent asks anything now")
+        return
+    if queue.questions:
+        output.out.print(tables.approvals(queue.questions, utc_now()))
+    if queue.epics or queue.runs:
+        output.out.print(tables.halted(queue.runs, queue.epics, utc_now()))
+    if not any(queue):
+        output.say("nothing waits for you now")
+
+
+async def _queue(client: HeddleClient) -> _Queue:
+    questions = await client.list_approvals()
+    runs: dict[str, pb.Run] = {}
+    async with aclosing(client.watch_runs(newest=waiting.RUNS_LOOKED_AT)) as responses:
+        async for response in responses:
+            runs |= {run.name: run for run in response.runs}
+            if response.complete:
+                break
+    now = utc_now().timestamp()
+    looked_at = [run for run in runs.values() if waiting.may_hold_merges(run, now)]
+    epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
+    return _Queue(
+        questions,
+        list(filter(waiting.is_halted, runs.values())),
+        list(filter(waiting.awaits_operator, epics)),
+    )
 
 
 @app.command()

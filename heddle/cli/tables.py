@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
-from heddle import pb
+from heddle import pb, waiting
 from heddle.cli import words
 from heddle.cli.board import STYLES
 
@@ -76,6 +76,23 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
             words.remaining(each.deny_time, now),
             Text(words.plain(each.question)),
         )
+    return table
+
+
+def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> Table:
+    """Returns a row for each run or epic that stands still until its operator answers with a command."""
+    table = _table("WAITS FOR YOU", "SINCE", "ANSWER WITH", "WHY")
+    for epic in epics:
+        since = epic.end_time if epic.HasField("end_time") else epic.start_time
+        commands = ("merge", "drop") if waiting.awaits_merge(epic) else ("resolve", "merge", "drop")
+        table.add_row(
+            Text(short_epic(epic.name)),
+            words.elapsed(since, Timestamp(), now),
+            ", ".join(commands),
+            Text(words.plain(waiting.merge_reason(epic))),
+        )
+    for run in runs:
+        table.add_row(Text(run.name.removeprefix("runs/")), "", "resume", Text(words.plain(run.reason)))
     return table
 
 

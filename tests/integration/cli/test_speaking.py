@@ -19,6 +19,15 @@ epics:
       - {key: one, script: [{ask: May I drop the table?}, {say: Thank you}]}
 """
 
+BY_HAND = """
+name: By hand
+defaults: {merge: manual}
+epics:
+  - key: api
+    tasks:
+      - {key: one, script: [{say: begun}]}
+"""
+
 LISTENING = """
 name: Listening
 epics:
@@ -50,6 +59,20 @@ async def test_question_is_listed_and_approved(server: Server) -> None:
     assert resolved["actor"].startswith("user")
     _, out, _ = await server.heddle("approvals", "--json")
     assert name not in out
+
+
+async def test_what_is_to_be_merged_by_hand_is_listed(server: Server) -> None:
+    """An epic whose plan leaves the merge to its operator stands in the queue until it is merged."""
+    name = await server.begin(BY_HAND)
+    await server.until(name, "waits for you to merge it")
+    _, out, _ = await server.heddle("approvals")
+    assert f"{name}/api " in out
+    _, out, _ = await server.heddle("approvals", "--json")
+    (epic,) = [Parse(line, pb.Epic()) for line in out.splitlines() if f"{name}/" in line]
+    assert epic.state == pb.EPIC_STATE_AWAITING_MERGE
+    assert (await server.heddle("merge", f"{name}/api"))[0] == 0
+    assert (await server.heddle("watch", name))[0] == 0
+    assert name not in (await server.heddle("approvals"))[1]
 
 
 async def test_denied_question_ends_the_session(server: Server) -> None:

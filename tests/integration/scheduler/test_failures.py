@@ -247,10 +247,13 @@ async def test_a_full_worker_gets_no_new_work(tmp_path: Path) -> None:
     worker = FakeWorker(full="the disk is full: make room")
     async with serving_fake(worker) as address, scheduling(address, tmp_path) as scheduler:
         run = await scheduler.create(make_plan({"a": ["one"]}))
+        # It begins with the reason why nothing else happens.
+        events = await scheduler.until(run, lambda event: event.HasField("worker_full"))
+        assert events[-1].worker_full.reason == "the disk is full: make room"
         worker.full = ""
         events = await scheduler.finished(run)
         kinds = [event.WhichOneof("payload") for event in events]
-        assert kinds.index("worker_joined") < kinds.index("task_started")
+        assert kinds.index("worker_full") < kinds.index("worker_joined") < kinds.index("task_started")
         assert kinds.count("task_started") == 1
         # A session that runs is left alone, and the run says why no other begins.
         holding = asyncio.Event()

@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from heddle import pb
+from heddle import pb, waiting
 from ui_svc import attention
 from ui_svc.attention import RunParts
 
@@ -32,7 +32,7 @@ def test_a_failed_task_is_an_item_with_the_titles_of_its_place() -> None:
 
 def test_what_failed_long_ago_or_was_stopped_by_hand_waits_for_nobody() -> None:
     """A day is the limit; who stops an agent knows of it."""
-    old = failed_task(ended=NOW - attention.RECENT_HOURS * 3600 - 1)
+    old = failed_task(ended=NOW - waiting.RECENT_HOURS * 3600 - 1)
     stopped = failed_task(ended=NOW - 60, state=pb.ATTEMPT_STATE_STOPPED)
     assert not list(attention.failures(parts(old), NOW))
     assert not list(attention.failures(parts(stopped), NOW))
@@ -54,7 +54,7 @@ def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() ->
     assert attention.may_have_failures(pb.Run(tasks=failed), NOW)
     assert attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_FAILED, end_time=ended), NOW)
     assert not attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_CANCELLED), NOW)
-    old = Timestamp(seconds=NOW - attention.RECENT_HOURS * 3600 - 1)
+    old = Timestamp(seconds=NOW - waiting.RECENT_HOURS * 3600 - 1)
     assert not attention.may_have_failures(pb.Run(tasks=failed, end_time=old), NOW)
 
 
@@ -79,8 +79,8 @@ def test_questions_come_before_failures_and_the_oldest_first() -> None:
 def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() -> None:
     """It names whose budget is used up, so that it can be given a new one where it stands."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
-    assert attention.is_halted(run)
-    assert not attention.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
+    assert waiting.is_halted(run)
+    assert not waiting.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
     reached = pb.BudgetReached(budget_usd_micros=5, spent_usd_micros=6, level=pb.BUDGET_LEVEL_EPIC)
     item = attention.halt(run, pb.Event(run="runs/r", epic="pay", sequence=7, budget_reached=reached))
     assert (item["kind"], item["of"], item["budget"], item["spent"]) == ("budget", "runs/r/epics/pay", 5, 6)

@@ -1,0 +1,45 @@
+"""What stands still until its operator does something: every attention queue tells the same."""
+
+from typing import Final
+
+from heddle import pb
+
+# The newest runs are looked through, besides all that go on.
+RUNS_LOOKED_AT: Final = 100
+
+# Hours after which what a run left behind when it ended is history.
+RECENT_HOURS: Final = 24
+
+_CALM: Final = frozenset({pb.RUN_STATE_CANCELLED, pb.RUN_STATE_CANCELLING})
+
+
+def is_recent(run: pb.Run, now: float) -> bool:
+    """Says whether a run goes on or ended lately, and not by its operator's wish; `now` in seconds."""
+    recent = not run.HasField("end_time") or run.end_time.seconds > now - RECENT_HOURS * 3600
+    return recent and run.state not in _CALM
+
+
+def is_halted(run: pb.Run) -> bool:
+    """Says whether a budget paused the run: the operator's own pause has no reason."""
+    return run.state == pb.RUN_STATE_PAUSED and bool(run.reason)
+
+
+def may_hold_merges(run: pb.Run, now: float) -> bool:
+    """Says whether an epic of the run could wait for its operator; `now` in seconds."""
+    return run.state != pb.RUN_STATE_SUCCEEDED and is_recent(run, now)
+
+
+def awaits_merge(epic: pb.Epic) -> bool:
+    """Says whether the epic is to be merged by hand, as planned."""
+    return epic.state == pb.EPIC_STATE_AWAITING_MERGE
+
+
+def awaits_operator(epic: pb.Epic) -> bool:
+    """Says whether the operator has to merge the epic: by hand as planned, or after a conflict."""
+    return awaits_merge(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
+
+
+def merge_reason(epic: pb.Epic) -> str:
+    """Returns why such an epic is not merged, as a sentence."""
+    files = ", ".join(epic.conflict_files)
+    return f"Its merge conflicts in {files}." if files else epic.reason
