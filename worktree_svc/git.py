@@ -155,9 +155,9 @@ class Git:
             return _finish(process, arguments, stdin)
 
     @contextmanager
-    def begun(self, *arguments: str, stdin: bytes) -> Iterator[Callable[[], Output]]:
+    def begun(self, *arguments: str, stdin: bytes, trying: bool = False) -> Iterator[Callable[[], Output]]:
         """Does what `ahead` does while the block does something else; `stdin` is shorter than a page of memory."""
-        with self._spare(arguments) as process:
+        with self._spare(arguments, trying=trying) as process:
             if process.stdin is None:
                 raise RuntimeError("git has no pipes")
             with suppress(BrokenPipeError):  # it ended early; its exit code tells

@@ -9,13 +9,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 Process = subprocess.Popen[bytes]
 
 _FOUND: Final = re.compile(rb"([0-9a-f]{40,64}) (commit|tree|blob|tag) (\d+)")
 
 _READ_BYTES: Final = 64 << 10
+
+_LAST_WORDS_MILLISECONDS: Final = 1_000
 
 
 class BrokenOffError(Exception):
@@ -57,6 +59,7 @@ class Conversation:
             self._process.stdin.write(text)
             self._process.stdin.flush()
         except OSError as error:
+            self._hear_out()
             raise BrokenOffError from error
 
     def _line(self) -> bytes:
@@ -77,13 +80,29 @@ class Conversation:
         ready = dict(poll.poll(max(0.0, self._end - time.monotonic()) * 1000))
         if not ready:
             raise BrokenOffError
-        if stderr.fileno() in ready and (said := os.read(stderr.fileno(), _READ_BYTES)):
-            self.complaint = said.decode(errors="replace")
+        if stderr.fileno() in ready:
+            self._hear(stderr)
         if stdout.fileno() in ready:
             chunk = os.read(stdout.fileno(), _READ_BYTES)
             if not chunk:
+                self._hear_out()
                 raise BrokenOffError
             self._held += chunk
+
+    def _hear_out(self) -> None:
+        """Reads what a git that has ended said last; something that it started may hold the pipe, and say nothing."""
+        stderr = self._process.stderr
+        if stderr:
+            poll = select.poll()
+            poll.register(stderr, select.POLLIN)
+            while poll.poll(_LAST_WORDS_MILLISECONDS) and self._hear(stderr):
+                pass
+
+    def _hear(self, stderr: IO[bytes]) -> bool:
+        said = os.read(stderr.fileno(), _READ_BYTES)
+        if said:
+            self.complaint = said.decode(errors="replace")
+        return bool(said)
 
 
 class Reader(Conversation):

@@ -1,6 +1,6 @@
 """Trees of commits: what differs between two, and what comes of merging them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -34,10 +34,28 @@ def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterat
         yield pieces
 
 
+@contextmanager
+def merging(git: Git, one: str, other: str, *, trying: bool) -> Iterator[Callable[[], Merge]]:
+    """Merges two commits while the block does something else; yields what returns the merge, as `merged` does."""
+
+    def finish() -> Merge:
+        (merge,) = _merges(output())
+        return merge
+
+    with git.begun(*_MERGES, stdin=_lines([(one, other)]), trying=trying) as output:
+        yield finish
+
+
 def merged(git: Git, pairs: Sequence[tuple[str, str]], *, trying: bool) -> list[Merge]:
     """Returns the merges of pairs of commits, all by one git; `trying`: their trees are not kept."""
-    stdin = "".join(f"{one} {other}\n" for one, other in pairs)
-    output = git.ahead(*_MERGES, stdin=stdin.encode(), trying=trying)
+    return _merges(git.ahead(*_MERGES, stdin=_lines(pairs), trying=trying))
+
+
+def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
+    return "".join(f"{one} {other}\n" for one, other in pairs).encode()
+
+
+def _merges(output: Output) -> list[Merge]:
     if output.code:
         raise failure(_MERGES, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
