@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# 'unsafe-eval' is what Vue's compiler in the browser needs, 'unsafe-inline' NiceGUI's page.
+# 'unsafe-eval' is what Vue's compiler in the browser needs, 'unsafe-inline' the scripts within the page.
 POLICY: Final = (
     "default-src 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "

@@ -1,12 +1,15 @@
-"""What every page shares: the design, the icon, and the script that picks dark or light before it is seen."""
+"""What every page shares: its frame, the script that draws it, and the design."""
 
 from pathlib import Path
 from typing import Final
 
 import nicegui
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
-from nicegui import ui
+from jinja2 import FileSystemLoader
+from nicegui import client
+
+from ui_svc.assets import Assets
+from ui_svc.bundle import bundle
 
 # Later sheets build on earlier ones.
 SHEETS: Final = (
@@ -28,24 +31,31 @@ SHEETS: Final = (
     "costs",
 )
 
-STATIC: Final = Path(__file__).parent / "static"
+_HERE: Final = Path(__file__).parent
+MODULES: Final = _HERE / "components" / "modules"
+STATIC: Final = _HERE / "static"
 ICON: Final = STATIC / "icon.svg"
 
-# Runs before the first paint, so that a dark page never flashes light.
-_PICK_THEME: Final = """<script>
-const kept = localStorage.getItem("heddle-theme");
-if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
-</script>"""
+# What a page needs of NiceGUI: Vue, the socket, and the script that joins the two.
+_FRAMEWORK: Final = ("vue.esm-browser.prod.js", "socket.io.min.js", "nicegui.js")
 
 
 def install(app: FastAPI) -> None:
-    """Serves the design's files and puts them into every page."""
-    # It draws a bar for every request that a page makes; the pages say themselves what is pending.
-    nicegui.app.config.quasar_config["loadingBar"]["skipHijack"] = True
-    app.mount("/static", StaticFiles(directory=STATIC))
-    ui.add_head_html(_PICK_THEME, shared=True)
-    for name in SHEETS:
-        sheet = STATIC / f"{name}.css"
-        # The time of its last change keeps an old one from being taken from the browser's cache.
-        href = f"/static/{sheet.name}?{sheet.stat().st_mtime_ns:x}"
-        ui.add_head_html(f'<link rel="stylesheet" href="{href}">', shared=True)
+    """Serves scripts and design, and makes our page the one into which NiceGUI puts its elements."""
+    framework = Path(nicegui.__file__).parent / "static"
+    assets = Assets(
+        {name: (framework / name).read_text() for name in _FRAMEWORK}
+        | {
+            "heddle.js": bundle(modules(), "pages.js"),
+            "heddle.css": "\n".join((STATIC / f"{name}.css").read_text() for name in SHEETS),
+        }
+    )
+    app.include_router(assets.router())
+    templates = client.templates.env
+    templates.loader = FileSystemLoader(_HERE / "templates")
+    templates.globals["assets"] = assets.paths
+
+
+def modules() -> dict[str, str]:
+    """Returns the texts of the browser's modules by the name of their file."""
+    return {path.name: path.read_text() for path in sorted(MODULES.glob("*.js"))}

@@ -125,7 +125,7 @@ def test_unusual_diffs_are_read(page: Page) -> None:
     page.goto("/")
     found = page.evaluate(
         """async (diff) => {
-          const { parseDiff } = await import("heddle/diff_parse.js");
+          const { parseDiff } = (await import("heddle")).modules["diff_parse.js"];
           return parseDiff(diff).map((file) => [file.name, file.was, file.note, file.lines.map((line) => line.kind + line.text)]);
         }""",
         UNUSUAL,

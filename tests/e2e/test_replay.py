@@ -111,8 +111,8 @@ def test_a_wait_ends_with_the_answer(page: Page) -> None:
     page.goto("/")
     ends, states = page.evaluate(
         """async () => {
-          const { createSpans } = await import("heddle/timeline_spans.js");
-          const { pastOf } = await import("heddle/past.js");
+          const { createSpans } = (await import("heddle")).modules["timeline_spans.js"];
+          const { pastOf } = (await import("heddle")).modules["past.js"];
           const of = (attempt) => ({ epic: "a", task: "t", attempt });
           const parked = (time, attempt) => [{ time, type: "task_started", ...of(attempt) }, { time: time + 1, type: "task_waiting", parked: true, ...of(attempt) }];
           const answered = [...parked(0, 1), { time: 5, type: "approval_resolved", ...of(1) }, ...parked(10, 2)];
@@ -138,7 +138,7 @@ def test_the_past_of_a_run_is_read_from_its_turns(page: Page) -> None:
     page.goto("/")
     states = page.evaluate(
         """async () => {
-          const { pastOf } = await import("heddle/past.js");
+          const { pastOf } = (await import("heddle")).modules["past.js"];
           const epic = { name: "r/epics/a", depends_on: [] };
           const now = { run: { value: { name: "r" } }, epics: new Map([["r/epics/a", epic]]), tasks: new Map([["r/epics/a/tasks/t", { name: "r/epics/a/tasks/t", epic: "r/epics/a", attempt: null }]]) };
           const of = { epic: "a", task: "t", attempt: 1 };

@@ -97,7 +97,7 @@ def test_idle_time_is_compressed(page: Page) -> None:
     page.goto("/")
     places = page.evaluate(
         """async () => {
-          const { createScale } = await import("heddle/timeline_scale.js");
+          const { createScale } = (await import("heddle")).modules["timeline_scale.js"];
           const minute = 60000, spans = [[0, 1], [300, 301]].map(([from, to]) => ({ from: from * minute, to: to * minute, waits: [] }));
           const at = (scale) => [0, 1, 300, 301].map((time) => scale.place(time * minute));
           return { plain: at(createScale(spans, 301 * minute, false)), compressed: at(createScale(spans, 301 * minute, true)) };
@@ -116,7 +116,7 @@ def test_of_what_goes_on_the_path_is_where_most_is_left(page: Page) -> None:
     page.goto("/")
     path = page.evaluate(
         """async () => {
-          const { criticalPath } = await import("heddle/timeline_spans.js");
+          const { criticalPath } = (await import("heddle")).modules["timeline_spans.js"];
           const span = (key, epic, from, to) => ({ key, epic, from, to, waits: [] });
           const spans = [
             span("base", "a", 0, 5), span("merge a", "a", 5, 6),

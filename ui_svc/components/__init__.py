@@ -1,4 +1,7 @@
-"""The Vue components: each page is one of them, so that updates never pass through Python elements."""
+"""The Vue components: each page is one of them, so that updates never pass through Python elements.
+
+Their tags are those of modules/pages.js.
+"""
 
 from nicegui import ui
 from nicegui.elements import codemirror
@@ -7,25 +10,37 @@ from nicegui.elements import codemirror
 EDITOR = codemirror.__name__
 
 
-class RunsPage(ui.element, component="runs_page.js", esm={"heddle": "modules"}):
+class RunsPage(ui.element):
     """The list of runs."""
 
+    def __init__(self) -> None:
+        super().__init__("heddle-runs")
 
-class NewRunPage(ui.element, component="new_run_page.js", esm={"heddle": "modules"}):
+
+class NewRunPage(ui.element):
     """A plan in an editor, what will come of it, and the button that starts it."""
 
+    def __init__(self) -> None:
+        super().__init__("heddle-new-run")
 
-class CostsPage(ui.element, component="costs_page.js", esm={"heddle": "modules"}):
+
+class CostsPage(ui.element):
     """What everything has cost, level by level and by model."""
 
+    def __init__(self) -> None:
+        super().__init__("heddle-costs")
 
-class RunPage(ui.element, component="run_page.js", esm={"heddle": "modules"}):
+
+class RunPage(ui.element):
     """One run: its board, with the modal of its sessions."""
 
     def __init__(self, run: str) -> None:
-        super().__init__()
+        super().__init__("heddle-run")
         self._props["run"] = run
 
 
-class NotFoundPage(ui.element, component="not_found_page.js", esm={"heddle": "modules"}):
+class NotFoundPage(ui.element):
     """What an address that leads nowhere shows."""
+
+    def __init__(self) -> None:
+        super().__init__("heddle-not-found")

@@ -15,7 +15,7 @@ const tokens = (usage) => usage.input + usage.output + usage.cache_read + usage.
 // While agents work, at most so often.
 const AGAIN = 5000;
 
-export default {
+export const CostsPage = {
   components: { Ago, Empty, Frame, Icon, ModelCosts },
   template: `
     <Frame :status="link.status">

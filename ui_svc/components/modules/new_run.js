@@ -14,7 +14,7 @@ import { Outlook } from "./plan_outlook.js";
 
 const id = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
-export default {
+export const NewRunPage = {
   components: { Empty, Frame, Icon, Options, Outlook, PlanEditor },
   template: `
     <Frame :status="{ ready: true }">

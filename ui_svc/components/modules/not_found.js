@@ -4,7 +4,7 @@ import { Frame } from "./frame.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
 
-export default {
+export const NotFoundPage = {
   components: { Empty, Frame },
   template: `
     <Frame :status="{ ready: true }">

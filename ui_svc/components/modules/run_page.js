@@ -22,7 +22,7 @@ import { Timeline } from "./timeline.js";
 
 const PAGES = { board: Board, timeline: Timeline, changes: Changes, conflicts: Conflicts, report: Report };
 
-export default {
+export const RunPage = {
   props: { run: String },
   components: { Empty, Frame, Header, Icon, MissingSession, ReplayBar, SessionModal },
   template: `

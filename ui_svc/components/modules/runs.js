@@ -14,7 +14,7 @@ import { toast } from "./toasts.js";
 // More than so many are for the command line.
 const MOST_RUNS = 20000;
 
-export default {
+export const RunsPage = {
   components: { Empty, Frame, Icon, Row },
   template: `
     <Frame :status="link.status">

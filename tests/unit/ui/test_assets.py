@@ -1,0 +1,29 @@
+"""Files that browsers keep for good."""
+
+import gzip
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ui_svc.assets import Assets
+
+TEXT = "body { color: red }\n" * 100
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip, br", True), ("identity", False)])
+async def test_a_file_is_kept_for_good_and_packed_for_who_can_unpack_it(accepted: str, packed: bool) -> None:
+    """Its address changes with its content."""
+    assets = Assets({"a.css": TEXT})
+    app = FastAPI()
+    app.include_router(assets.router())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        request = client.build_request("GET", assets.paths["a.css"], headers={"accept-encoding": accepted})
+        answer = await client.send(request, stream=True)
+        body = b"".join([part async for part in answer.aiter_raw()])
+    assert answer.headers["content-type"] == "text/css; charset=utf-8"
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["vary"] == "accept-encoding"
+    assert (gzip.decompress(body) if packed else body) == TEXT.encode()
+    assert assets.paths["a.css"] != Assets({"a.css": TEXT + "\n"}).paths["a.css"]
