@@ -2,9 +2,11 @@
 import { computed, onMounted, onUnmounted, reactive, watch } from "vue";
 import { BoardTools, readChoice } from "./board_tools.js";
 import { Icon } from "./icons.js";
+import { provideCover } from "./in_sight.js";
 import { LaneRow } from "./lane_row.js";
 import { Lane } from "./lane.js";
 import { Empty } from "./parts.js";
+import { useSlices } from "./slices.js";
 import { GROUPS } from "./status.js";
 
 // What is over or not yet begun takes a row each, so that the page is for what goes on.
@@ -20,12 +22,14 @@ export const Board = {
       <section v-for="group in groups" :key="group.key" class="board-group" :class="['tone-' + group.tone, { 'is-slim': group.slim }]" :style="{ '--lanes': group.lanes.length }" :aria-label="group.word">
         <h2 class="group-head"><Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.lanes.length }}</b></h2>
         <div class="lanes" :class="{ 'is-slim': group.slim }">
-          <component :is="group.slim ? 'LaneRow' : 'Lane'" v-for="lane in group.lanes" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />
+          <component :is="group.slim ? 'LaneRow' : 'Lane'" v-for="lane in group.drawn" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />
         </div>
       </section>
       <Empty v-if="!groups.length" icon="search" title="No epic is like that"><p><button type="button" class="button" @click="clear">Show all epics</button></p></Empty>
     </div>`,
   setup(props) {
+    // Nobody reads a board under a session: what goes on there is drawn once it is closed.
+    provideCover(() => props.covered);
     const choice = reactive(readChoice());
     const lanes = computed(() => props.store.lanes.value);
     const wanted = computed(() => {
@@ -37,11 +41,18 @@ export const Board = {
         return words.every((word) => text.includes(word));
       });
     });
-    const groups = computed(() =>
-      GROUPS.filter((group) => !choice.only || group.key === choice.only)
+    const drawn = useSlices(() => lanes.value.length);
+    const groups = computed(() => {
+      let left = drawn.value;
+      return GROUPS.filter((group) => !choice.only || group.key === choice.only)
         .map((group) => ({ ...group, lanes: wanted.value.filter((lane) => lane.group === group.key), slim: choice.density === "compact" || CALM.has(group.key) }))
-        .filter((group) => group.lanes.length),
-    );
+        .filter((group) => group.lanes.length)
+        .map((group) => {
+          const part = group.lanes.slice(0, left);
+          left -= part.length;
+          return { ...group, drawn: part };
+        });
+    });
     const clear = () => Object.assign(choice, { only: "", q: "" });
     // The last of a group has gone on to another one.
     watch(lanes, () => {

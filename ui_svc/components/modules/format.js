@@ -25,10 +25,14 @@ export function ago(time, now) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
-export const absolute = (time) => (time ? new Date(time).toLocaleString() : "");
+// One of each for all: a board writes hundreds of times, and to make one takes longer than to use it.
+const DATE = new Intl.DateTimeFormat([], { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" });
+const SECONDS = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const MINUTES = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
-export const clockTime = (time) =>
-  time ? new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }) : "";
+export const absolute = (time) => (time ? DATE.format(time) : "");
+
+export const clockTime = (time) => (time ? SECONDS.format(time) : "");
 
 // A cost in millionths of a dollar. What has an unknown part is "at least" so much,
 // and what a table of prices was needed for is "about" so much.
@@ -57,7 +61,7 @@ export function roughly(seconds) {
 // "user:ada" is Ada. Empty: nobody wrote it down.
 export const person = (actor) => (actor ?? "").replace(/^user:/, "");
 
-export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+export const clock = (time) => MINUTES.format(time);
 
 export function count(value) {
   if (value < 10000) return value.toLocaleString("en-US");

@@ -7,6 +7,7 @@ import { offer } from "./commands.js";
 import { Conflicts } from "./conflicts.js";
 import { Frame } from "./frame.js";
 import { Icon } from "./icons.js";
+import { makeReady } from "./make_ready.js";
 import { MissingSession } from "./missing_session.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
@@ -16,7 +17,7 @@ import { addressOf, readAddress, VIEWS } from "./run_address.js";
 import { Header } from "./run_header.js";
 import { useRunReplay } from "./run_replay.js";
 import { createRunStore } from "./run_store.js";
-import { SessionModal } from "./session_modal.js";
+import { SessionModal, TABS } from "./session_modal.js";
 import { status, TASK } from "./status.js";
 import { Timeline } from "./timeline.js";
 
@@ -53,6 +54,7 @@ export const RunPage = {
     const replay = useRunReplay(live, at, () => history.replaceState(history.state, "", addressOf(name, at) + location.hash));
     const { store } = replay;
 
+    const page = computed(() => PAGES[at.view] ?? Board);
     // A task's own address leads to its newest attempt.
     const session = computed(() => {
       const asked = live.tasks.get(at.session)?.attempt?.name ?? at.session;
@@ -107,6 +109,7 @@ export const RunPage = {
     onMounted(() => {
       addEventListener("popstate", onPop);
       addEventListener("keydown", onKey);
+      makeReady(Header, page.value, SessionModal, ...TABS.map((each) => each.view));
     });
     onUnmounted(() => {
       removeEventListener("popstate", onPop);
@@ -114,6 +117,6 @@ export const RunPage = {
       removeEventListener("keydown", onKey);
     });
     watchEffect(() => (pageTitle.value = `${live.run.value?.title ?? props.run} – Heddle`));
-    return { addressOf: (view) => addressOf(name, { view, moment: at.moment }), at, close, home: href("/"), open, page: computed(() => PAGES[at.view] ?? Board), live, replace, replay, session, showTab, showView, store, VIEWS };
+    return { addressOf: (view) => addressOf(name, { view, moment: at.moment }), at, close, home: href("/"), open, page, live, replace, replay, session, showTab, showView, store, VIEWS };
   },
 };

@@ -16,7 +16,7 @@ import { Logs } from "./tab_logs.js";
 import { Quality } from "./tab_quality.js";
 import { Screenshots } from "./tab_screenshots.js";
 
-const TABS = [
+export const TABS = [
   { key: "current", word: "Current", view: Current },
   { key: "history", word: "History", view: History },
   { key: "logs", word: "Logs", view: Logs },

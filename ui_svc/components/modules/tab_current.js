@@ -79,10 +79,7 @@ export const Current = {
       onScroll();
       if (following.value && box.value) follow();
     });
-    onMounted(() => {
-      growth.observe(content.value);
-      follow();
-    });
+    onMounted(() => growth.observe(content.value));
     onUnmounted(() => growth.disconnect());
     const idle = computed(() => {
       if (summary.value?.waiting) return "Waiting for your answer";

@@ -1,0 +1,29 @@
+// A long list is drawn in slices: what is seen first at once, the rest while the browser has nothing else to do.
+import { onUnmounted, ref, watch } from "vue";
+import { whenIdle } from "./idle.js";
+
+// What a screen shows, and what can be drawn between two frames.
+const FIRST = 9;
+const MORE = 6;
+
+// ms.
+const PATIENCE = 100;
+
+// Returns how many of `total()` items to draw now.
+export function useSlices(total) {
+  const drawn = ref(FIRST);
+  let callOff = null;
+  const next = () => {
+    callOff = null;
+    drawn.value += MORE;
+  };
+  function plan() {
+    if (callOff || drawn.value >= total()) return;
+    // What is drawn is to be seen before more is.
+    const due = requestAnimationFrame(() => (callOff = whenIdle(next, PATIENCE)));
+    callOff = () => cancelAnimationFrame(due);
+  }
+  watch([drawn, total], plan, { immediate: true });
+  onUnmounted(() => callOff?.());
+  return drawn;
+}
