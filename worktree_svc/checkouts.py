@@ -175,17 +175,24 @@ def settle(place: Place, folder: Path) -> None:
 
 
 def reset(
-    project: Project, place: Place, head: str, *, new: bool = False, prepared: str | None = None
+    project: Project,
+    place: Place,
+    head: str,
+    *,
+    new: bool = False,
+    prepared: str | None = None,
+    makers: int = 1,
 ) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
 
-    `new`: nobody has worked there yet. `prepared`: it holds the files of that commit.
+    `new`: nobody has worked there yet. `prepared`: it holds the files of that commit. `makers`: worktrees that are
+    being made now, this one included.
     """
     folder = mend(project, place)
     failpoint("reset.before_move")
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
     failpoint("reset.after_move")
-    git = project.git.at(place.path, index=place.index)
+    git = project.git.at(place.path, index=place.index).among(makers)
     files.remove(place.index.with_name(f"{place.index.name}.lock"))
     if not new:
         # Former screenshots, also where the project ignores them; what it tracks there comes back.

@@ -72,6 +72,8 @@ class Git:
     author: tuple[str, str] | None = None
     # Where new objects go. None: into the repository.
     objects: Path | None = None
+    # Processes that write files out. None: one for each core.
+    writers: int | None = None
     children: Children = field(default=children.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
@@ -83,6 +85,10 @@ class Git:
     def by(self, author: tuple[str, str]) -> Self:
         """Returns the same git, whose commits name `author` (name, email)."""
         return replace(self, author=author)
+
+    def among(self, count: int) -> Self:
+        """Returns the same git, for one of `count` that write files out at the same time: more processes than cores only cost."""
+        return replace(self, writers=max(1, (os.cpu_count() or 1) // count))
 
     @contextmanager
     def trying(self) -> Iterator[Self]:
@@ -271,6 +277,8 @@ class Git:
             command.append(f"--work-tree={self.work_tree}")
         if self.objects:
             command += ["-c", "core.fsync=none"]
+        if self.writers:
+            command += ["-c", f"checkout.workers={self.writers}"]
         return [*command, *arguments]
 
     def _environment(self) -> dict[str, str]:

@@ -100,12 +100,13 @@ class Pool:
             files.remove(path)
 
     @contextmanager
-    def making(self) -> Iterator[None]:
-        """Keeps the pool from filling itself while an epic's worktree is made."""
+    def making(self) -> Iterator[int]:
+        """Keeps the pool from filling itself while an epic's worktree is made; yields how many are being made now."""
         with self._changed:
             self._makers += 1
+            makers = self._makers
         try:
-            yield
+            yield makers
         finally:
             with self._changed:
                 self._makers -= 1

@@ -306,12 +306,12 @@ class Worktrees:
         state = replace(state, incarnation=secrets.token_hex(6), made_at=int(time.time()))
         # Before there is anything: a worktree without a setup must never be taken for the one before.
         self.states.save(place, replace(state, cleaning=True))
-        with self.pool.making():
+        with self.pool.making() as makers:
             prepared = self.pool.take(project, place, head)
             if prepared is None:
                 with self.repositories.hold(project.common):
                     checkouts.create(project, place, head)
-            checkouts.reset(project, place, head, new=True, prepared=prepared)
+            checkouts.reset(project, place, head, new=True, prepared=prepared, makers=makers)
         return state
 
     def _keep(self, project: Project, place: Place, state: State, head: str) -> State:
