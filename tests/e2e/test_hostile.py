@@ -137,7 +137,7 @@ def test_the_page_itself_may_load_nothing_from_elsewhere(page: Page) -> None:
           await fetch("https://example.com/").catch(() => {});
           document.body.append(Object.assign(document.createElement("iframe"), { src: "https://example.com/" }));
           document.body.append(Object.assign(document.createElement("script"), { src: "https://example.com/x.js" }));
-          await new Promise((resolve) => setTimeout(resolve, 200));
+          for (let tries = 0; tries < 300 && seen.length < 4; tries++) await new Promise((resolve) => setTimeout(resolve, 100));
           return seen.sort();
         }"""
     )

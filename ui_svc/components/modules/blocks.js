@@ -3,11 +3,14 @@
 import { reactive, shallowReactive } from "vue";
 import { readPlan } from "./edits.js";
 
-// A tool call keeps this much of what it printed; the log has it all.
-const OUTPUT_KEPT = 64 << 10;
+// A tool call keeps at most this much of what it printed; the log has it all.
+const OUTPUT_KEPT = 128 << 10;
 const EDITS_KEPT = 20;
 // Of words and raw output likewise.
-const TEXT_KEPT = 256 << 10;
+const TEXT_KEPT = 512 << 10;
+
+// Cut by half, so that a text that grows by lines is not copied for each.
+const keepEnd = (text, most) => (text.length > most ? text.slice(-most / 2) : text);
 
 export function createBlocks() {
   const blocks = reactive([]);
@@ -26,7 +29,7 @@ export function createBlocks() {
     const goesOn = previous?.type === kind && !previous.whole;
     const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false }) : null;
     if (!block) return;
-    block.text = (block.text + text).slice(-TEXT_KEPT);
+    block.text = keepEnd(block.text + text, TEXT_KEPT);
     block.whole = last;
   }
 
@@ -45,7 +48,7 @@ export function createBlocks() {
       case "output": {
         const tool = tools.get(event.tool_call_id);
         if (!tool) return say(event.stream === "system" ? "system" : "output", event.text ?? "", false);
-        tool.output = (tool.output + event.text).slice(-OUTPUT_KEPT);
+        tool.output = keepEnd(tool.output + event.text, OUTPUT_KEPT);
         return undefined;
       }
       case "tool_started":

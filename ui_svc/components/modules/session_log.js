@@ -4,10 +4,13 @@ import { ref, shallowReactive } from "vue";
 import { get } from "./api.js";
 import { createBlocks } from "./blocks.js";
 import { follow } from "./follow.js";
+import { whenIdle } from "./idle.js";
 import { appendRows, joinRows } from "./log_rows.js";
 
 // Lines that the browser keeps; a longer log loses its oldest here, not in the download.
 const MOST_ROWS = 200000;
+// ms that the next page waits at most.
+const PATIENCE = 500;
 // Words and calls are shown from so many events on; the log has all.
 export const SPOKEN = 5000;
 
@@ -94,7 +97,9 @@ export function createSessionLog(attempt) {
   async function loadEarlier() {
     const earlier = !log.complete;
     while (!closed && !log.complete) {
-      const page = await get(`${attempt}/events?before=${first}`);
+      // Nobody waits for it: what is on the screen comes first.
+      await new Promise((goOn) => whenIdle(goOn, PATIENCE));
+      const page = closed || (await get(`${attempt}/events?before=${first}`));
       if (closed) return;
       if (page.events.length) {
         const found = { shots: [], failures: [] };
