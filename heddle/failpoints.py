@@ -109,14 +109,21 @@ NAMES: Final = frozenset(
 )
 
 _mutex = threading.Lock()
-_armed, _, _nth = os.environ.get("HEDDLE_FAILPOINT", "").partition(":")
-_left = int(_nth or 1)
-if _armed and _armed not in NAMES:
-    raise SystemExit(f"HEDDLE_FAILPOINT names no place: {_armed}")
+_armed = ""
+_left = 1
+
+
+def arm(setting: str) -> None:
+    """Makes this process end at the place, and the time, that `setting` names; "" names none."""
+    global _armed, _left
+    name, _, nth = setting.partition(":")
+    if name and name not in NAMES:
+        raise SystemExit(f"HEDDLE_FAILPOINT names no place: {name}")
+    _armed, _left = name, int(nth or 1)
 
 
 def failpoint(name: str) -> None:
-    """Ends this process if it is the place, and the time, that HEDDLE_FAILPOINT names."""
+    """Ends this process if it is the place, and the time, that was armed."""
     if name != _armed:
         return
     global _left  # noqa: PLW0603 (one process, one place)
@@ -124,3 +131,6 @@ def failpoint(name: str) -> None:
         _left -= 1
         if _left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get("HEDDLE_FAILPOINT", ""))

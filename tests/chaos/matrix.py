@@ -10,7 +10,6 @@ python -m tests.chaos.matrix [POINT …]
 import asyncio
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,7 @@ from heddle import failpoints
 from heddle.client import HeddleClient
 from tests.chaos import evidence
 from tests.chaos.matrix_runs import MatrixRuns, until
-from tests.support.fleet import GRPC_SERVICES, Fleet
+from tests.support.fleet import GRPC_SERVICES, Fleet, Process
 from tests.support.repositories import make_repository
 
 # Seconds until all must be at rest.
@@ -146,7 +145,7 @@ class Lane:
             self._fleet.kill(self._service)
         return working
 
-    def _spawn(self, point: str) -> "subprocess.Popen[bytes]":
+    def _spawn(self, point: str) -> Process:
         return self._fleet.spawn(self._service, {"HEDDLE_FAILPOINT": point})
 
     def _under_way(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser_setup import ADVICE, chromium_path
 from tests.e2e.plans import BUSY, DEEP
@@ -79,19 +79,29 @@ def deep(runs: Runs) -> Iterator[str]:
     runs.cancel(name)
 
 
-@pytest.fixture
-def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A fresh tab. A test marked `complains(PATTERN)` may see such errors, which the browser itself writes."""
+@pytest.fixture(scope="package")
+def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
+    """Somebody who comes back: what the pages are made of is fetched once, by the first test."""
     context = browser.new_context(
         base_url=servers.url,
         viewport={"width": 1440, "height": 900},
-        permissions=["clipboard-write"],
         # Where nothing turns, a machine without a graphics processor has time for the test.
         reduced_motion="reduce",
     )
     # A page is many modules, and a busy machine gives them one by one.
     context.set_default_timeout(45_000)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(visitor: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A tab in a browser that remembers nothing of other tests.
+
+    A test marked `complains(PATTERN)` may see such errors, which the browser itself writes.
+    """
+    visitor.grant_permissions(["clipboard-write"])
+    page = visitor.new_page()
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -101,7 +111,12 @@ def page(browser: Browser, servers: Servers, request: pytest.FixtureRequest) -> 
     page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
-    context.close()
+    page.evaluate("location.protocol.startsWith('http') && (localStorage.clear(), sessionStorage.clear())")
+    for each in visitor.pages:
+        each.close()
+    visitor.clear_cookies()
+    visitor.clear_permissions()
+    visitor.set_offline(offline=False)
     marker = request.node.get_closest_marker("complains")
     if marker is not None:
         complaints = [each for each in complaints if not re.search(marker.args[0], each)]

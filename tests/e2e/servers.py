@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.support import warm
 from tests.support.fleet import free_ports
 
 SERVICES = ("scheduler", "worktree", "agent", "ui")
@@ -23,7 +22,7 @@ class Servers:
         self._home.mkdir()
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         self._addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, warm.Process] = {}
         self.url = f"http://{self._addresses['ui']}"
 
     def start(self) -> None:
@@ -80,11 +79,5 @@ class Servers:
         }
         # NiceGUI takes a server with it for a test of its own kind.
         environment.pop("PYTEST_CURRENT_TEST", None)
-        with (self._home / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"{name}_svc"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        log = self._home / f"{name}.log"
+        self._processes[name] = warm.start(f"{name}_svc", environment, self._home, log)

@@ -38,6 +38,10 @@ SAID = """([attempt, number]) => {
 
 def assert_whole(page: Page) -> int:
     """Asserts that of the lines that the agent's commands printed none is lost or doubled; returns the newest."""
+    # What lies before the newest lines is read after them.
+    expect(page.locator(".logs-tools").get_by_text(re.compile(r"^[\d,]+ lines$"))).to_be_visible(
+        timeout=40_000
+    )
     newest = 0
     for view in page.evaluate(SWEEP):
         seen = [int(match[1]) for match in (re.fullmatch(r"line (\d+)", text) for text in view) if match]

@@ -21,6 +21,14 @@ def open_session(page: Page, run: str, attempt: str, tab: str = "") -> Locator:
     return dialog
 
 
+# The number of the first step below the upper edge of what is in sight.
+STEP_IN_SIGHT = """(box) => {
+  const steps = [...box.querySelectorAll(".said")].filter((it) => /^Step \\d+ of the work\\.$/.test(it.innerText));
+  const top = box.getBoundingClientRect().top;
+  return Number(steps.find((it) => it.getBoundingClientRect().top > top).innerText.split(" ")[1]);
+}"""
+
+
 def step(dialog: Locator, number: int) -> Locator:
     return dialog.get_by_text(f"Step {number} of the work.", exact=True)
 
@@ -225,8 +233,8 @@ def test_the_log_follows_its_end_until_one_scrolls_up(page: Page, busy: str) -> 
     """Scrolled up, the lines under the eyes stay; "N new" leads back to the end."""
     dialog = open_session(page, busy, RUNNING, "logs")
     rows = dialog.locator(".rows-box")
-    expect(dialog.locator(".log-row").nth(40)).to_be_attached()
-    page.wait_for_function("document.querySelector('.rows-space').offsetHeight > 1200")
+    # It has gone to its end.
+    page.wait_for_function("document.querySelector('.rows-box').scrollTop > 600")
     rows.evaluate("it => { it.scrollTop = 300 }")
     fresh = dialog.get_by_role("button", name=re.compile(r"\d+ new"))
     expect(fresh).to_be_visible()
@@ -298,20 +306,23 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     dialog = open_session(page, busy, RUNNING)
     other = page.context.new_page()
     logs = open_session(other, busy, RUNNING, "logs")
-    expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
-    other.wait_for_function("document.querySelector('.rows-space').offsetHeight > 1500", timeout=60_000)
     stream = dialog.get_by_label("What the agent says and does")
     rows = logs.locator(".rows-box")
+    expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
+    for tab, box in (page, ".scroll"), (other, ".rows-box"):
+        tab.wait_for_function(f"document.querySelector('dialog {box}').scrollTop > 600", timeout=60_000)
     # Where they are now: the middle of what there is.
     stream.evaluate("it => { it.scrollTop = 300 }")
     rows.evaluate("it => { it.scrollTop = 300 }")
     expect(dialog.get_by_role("button", name="Follow")).to_be_visible()
     expect(logs.get_by_role("button", name=re.compile(r"\d+ new"))).to_be_visible()
     line = "it => { const box = it.getBoundingClientRect(); return document.elementFromPoint(box.x + 90, box.y + 60).closest('.log-row').innerText }"
-    before = step(dialog, 4).bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
+    # A session that has gone on for long no longer begins with its first step.
+    read = step(dialog, stream.evaluate(STEP_IN_SIGHT))
+    before = read.bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
     newest = newest_step(dialog)
     expect(step(dialog, newest + 42)).to_be_attached(timeout=90_000)
-    after = step(dialog, 4).bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
+    after = read.bounding_box(), rows.evaluate("it => it.scrollTop"), rows.evaluate(line)
     assert after == before
     other.close()
 

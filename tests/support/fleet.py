@@ -5,20 +5,24 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2
 
 from heddle.channels import open_channel
+from tests.support import warm
 
 # Seconds until a service must serve. Generous: the machine may be busy.
 START_DEADLINE = 90
+
+# A service's process.
+Process: TypeAlias = "subprocess.Popen[bytes] | warm.Process"
 
 GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
 
@@ -40,7 +44,7 @@ class Fleet:
         self._extra = dict(environment or {})
         # How a service is started, where not as usual.
         self.commands: dict[str, list[str]] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -57,19 +61,17 @@ class Fleet:
             **self._extra,
         }
 
-    def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Process:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
-        with (self.home / f"{service}.log").open("ab") as log:
-            self._processes[service] = subprocess.Popen(
-                self.commands.get(service, [sys.executable, "-m", service]),
-                env={**self.environment, "HEDDLE_LISTEN": self._addresses[service], **(environment or {})},
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self._processes[service]
+        whole = {**self.environment, "HEDDLE_LISTEN": self._addresses[service], **(environment or {})}
+        log = self.home / f"{service}.log"
+        process: Process
+        if service in self.commands:
+            process = _run(self.commands[service], whole, self.home, log)
+        else:
+            process = warm.start(service, whole, self.home, log)
+        self._processes[service] = process
+        return process
 
     async def start(self, *services: str) -> None:
         """Starts the services and waits until each says SERVING; fails with its log if one does not."""
@@ -144,6 +146,21 @@ async def running_fleet(home: Path, environment: Mapping[str, str] | None = None
         yield fleet
     finally:
         fleet.stop()
+
+
+def _run(
+    command: list[str], environment: Mapping[str, str], folder: Path, log: Path
+) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
 
 
 def _answers(url: str) -> bool:
