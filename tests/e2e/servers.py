@@ -79,5 +79,7 @@ class Servers:
         }
         # NiceGUI takes a server with it for a test of its own kind.
         environment.pop("PYTEST_CURRENT_TEST", None)
-        log = self._home / f"{name}.log"
-        self._processes[name] = warm.start(f"{name}_svc", environment, self._home, log)
+        with (self._home / f"{name}.log").open("ab") as log:
+            self._processes[name] = warm.start(
+                f"{name}_svc", env=environment, cwd=self._home, stdout=log.fileno(), stderr=log.fileno()
+            )

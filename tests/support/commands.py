@@ -3,13 +3,16 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import psutil
+
+from tests.support import warm
 
 HEDDLE = Path(sys.executable).parent / "heddle"
 
@@ -17,29 +20,38 @@ HEDDLE = Path(sys.executable).parent / "heddle"
 DEADLINE = 60.0
 
 
+# These start other programs, so they are started as users do.
+STARTERS = ("up", "demo")
+
+Process: TypeAlias = "subprocess.Popen[bytes] | warm.Process"
+
+
 class Command:
     """One running command. `out` and `err` hold what it has printed so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process, out: int, err: int) -> None:
         self.process = process
         self.out = ""
         self.err = ""
         self._news = asyncio.Condition()
-        self._readers = [asyncio.create_task(self._read("out")), asyncio.create_task(self._read("err"))]
+        self._readers = [
+            asyncio.create_task(self._read("out", out)),
+            asyncio.create_task(self._read("err", err)),
+        ]
 
     @classmethod
     async def start(cls, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> Self:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEDDLE_")}
-        process = await asyncio.create_subprocess_exec(
-            str(HEDDLE),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**inherited, **env},
-            cwd=cwd,
-        )
-        return cls(process)
+        (out, stdout), (err, stderr) = os.pipe(), os.pipe()
+        try:
+            start = _cold if arguments[0] in STARTERS else _warm
+            process = await asyncio.to_thread(
+                start, *arguments, env={**inherited, **env}, cwd=cwd, stdout=stdout, stderr=stderr
+            )
+        finally:
+            os.close(stdout)
+            os.close(stderr)
+        return cls(process, out, err)
 
     async def says(self, text: str) -> None:
         """Returns once `text` was printed to either stream; fails if it never is."""
@@ -49,7 +61,7 @@ class Command:
 
     async def exit_code(self) -> int:
         async with asyncio.timeout(DEADLINE):
-            code = await self.process.wait()
+            code = await asyncio.to_thread(self.process.wait)
             await asyncio.gather(*self._readers)
         return code
 
@@ -63,8 +75,10 @@ class Command:
     def _has_ended(self) -> bool:
         return all(reader.done() for reader in self._readers)
 
-    async def _read(self, name: str) -> None:
-        stream = getattr(self.process, f"std{name}")
+    async def _read(self, name: str, file: int) -> None:
+        stream = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(file, "rb"))
         while piece := await stream.read(65536):
             async with self._news:
                 setattr(self, name, getattr(self, name) + piece.decode(errors="replace"))
@@ -76,6 +90,14 @@ class Command:
             self._news.notify_all()
 
 
+def _cold(*arguments: str, **how: Any) -> Process:
+    return subprocess.Popen([str(HEDDLE), *arguments], stdin=subprocess.DEVNULL, **how)
+
+
+def _warm(*arguments: str, **how: Any) -> Process:
+    return warm.start("heddle", *arguments, **how)
+
+
 @asynccontextmanager
 async def running(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> AsyncIterator[Command]:
     """Starts `heddle ARGUMENTS`; at the end, ends it and all below it that are still there."""
@@ -83,7 +105,7 @@ async def running(*arguments: str, env: Mapping[str, str], cwd: Path | None = No
     try:
         yield command
     finally:
-        if command.process.returncode is None:
+        if command.process.poll() is None:
             left = command.descendants()
             command.process.kill()
             for process in left:

@@ -64,14 +64,22 @@ class Fleet:
     def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Process:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
         whole = {**self.environment, "HEDDLE_LISTEN": self._addresses[service], **(environment or {})}
-        log = self.home / f"{service}.log"
-        process: Process
-        if service in self.commands:
-            process = _run(self.commands[service], whole, self.home, log)
-        else:
-            process = warm.start(service, whole, self.home, log)
-        self._processes[service] = process
-        return process
+        with (self.home / f"{service}.log").open("ab") as log:
+            self._processes[service] = self._run(service, whole, log.fileno())
+        return self._processes[service]
+
+    def _run(self, service: str, environment: Mapping[str, str], log: int) -> Process:
+        if service not in self.commands:
+            return warm.start(service, env=environment, cwd=self.home, stdout=log, stderr=log)
+        return subprocess.Popen(
+            self.commands[service],
+            env=environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     async def start(self, *services: str) -> None:
         """Starts the services and waits until each says SERVING; fails with its log if one does not."""
@@ -146,21 +154,6 @@ async def running_fleet(home: Path, environment: Mapping[str, str] | None = None
         yield fleet
     finally:
         fleet.stop()
-
-
-def _run(
-    command: list[str], environment: Mapping[str, str], folder: Path, log: Path
-) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            command,
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
 
 
 def _answers(url: str) -> bool:

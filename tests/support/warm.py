@@ -1,7 +1,7 @@
-"""Services as processes that start at once: each is forked from one process that has imported all of them.
+"""Programs of ours as processes that start at once: each is forked from one process that has imported them.
 
 What they import takes a second of processor, and tests start hundreds. Apart from that the process is
-as `python -m SERVICE` makes it: with an environment, a folder, a session and a log of its own.
+as `python -m SERVICE` or `heddle` makes it: with an environment, a folder, a session and files of its own.
 """
 
 import json
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -22,11 +22,23 @@ from typing import Any, Final
 from heddle import failpoints
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
-_IMPORTED: Final = ("scheduler_svc", "worktree_svc", "agent_svc", "ui_svc")
+_IMPORTED: Final = (
+    "scheduler_svc.app",
+    "worktree_svc.app",
+    "agent_svc.app",
+    "ui_svc.app",
+    "heddle.cli.app",
+    # What commands import late.
+    "heddle.plan.reading",
+    "heddle.plan.conversion",
+    "typer._adapters",
+)
+# Of one request: more than any environment takes.
+_MOST_BYTES: Final = 1 << 20
 
 
 class Process:
-    """A started service; has what tests use of `subprocess.Popen`."""
+    """A started program; has what tests use of `subprocess.Popen`."""
 
     def __init__(self, forker: "_Forker", pid: int) -> None:
         self.pid = pid
@@ -36,7 +48,7 @@ class Process:
     def poll(self) -> int | None:
         """Returns the exit code, negative for a signal; None while it runs."""
         if self.returncode is None:
-            self.returncode = self._forker.ask(poll=self.pid)
+            self.returncode = self._forker.ask({"poll": self.pid})
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -48,7 +60,7 @@ class Process:
             finally:
                 os.close(file)
             if not ended:
-                raise subprocess.TimeoutExpired("service", timeout or 0)
+                raise subprocess.TimeoutExpired("a warm process", timeout or 0)
         code = self.poll()
         assert code is not None
         return code
@@ -64,11 +76,26 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def start(service: str, environment: Mapping[str, str], folder: Path, log: Path) -> Process:
-    """Starts a service that works in `folder`; its output is added to `log`."""
+def start(
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int,
+    stderr: int,
+) -> Process:
+    """Starts `python -m MODULE ARGUMENTS`. The files are descriptors, which remain the caller's."""
+    request = {
+        "module": module,
+        "arguments": arguments,
+        "environment": dict(env),
+        "folder": str(cwd or Path.cwd()),
+    }
     forker = _forker()
-    words = {"service": service, "environment": dict(environment), "folder": str(folder), "log": str(log)}
-    return Process(forker, forker.ask(start=words))
+    with Path(os.devnull).open("rb") as nothing:
+        files = [nothing.fileno() if stdin == subprocess.DEVNULL else stdin, stdout, stderr]
+        return Process(forker, forker.ask(request, files))
 
 
 @cache
@@ -80,66 +107,80 @@ class _Forker:
     """The process that forks. It ends with this one, and takes along what it started."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_BYTES)
         inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         command = [sys.executable, "-m", __name__]
         self._process = subprocess.Popen(
             command, stdin=theirs.fileno(), cwd=_CHECKOUT, env=inherited, start_new_session=True
         )
         theirs.close()
-        self._socket = ours
-        self._answers = ours.makefile("r")
         self._mutex = threading.Lock()
 
-    def ask(self, **request: object) -> Any:
+    def ask(self, request: Mapping[str, object], files: Sequence[int] = ()) -> Any:
         with self._mutex:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-            return json.loads(self._answers.readline())
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
+            return json.loads(self._socket.recv(_MOST_BYTES))
 
 
-def _serve(requests: socket.socket) -> dict[str, Any] | None:
+def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Answers until the tests are over. In a new process, returns what is to become of it."""
     running: set[int] = set()
-    for line in requests.makefile("r"):
-        request = json.loads(line)
+    while True:
+        words, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 3)
+        if not words:
+            break
+        request = json.loads(words)
         answer: int | None = None
-        if "start" in request:
-            answer = os.fork()
-            if answer == 0:
-                wanted: dict[str, Any] = request["start"]
-                return wanted
-            running.add(answer)
-        else:
+        if "poll" in request:
             pid, status = os.waitpid(request["poll"], os.WNOHANG)
             if pid:
                 running.discard(pid)
                 answer = os.waitstatus_to_exitcode(status)
-        requests.sendall(json.dumps(answer).encode() + b"\n")
+        else:
+            answer = os.fork()
+            if answer == 0:
+                return request, files
+            running.add(answer)
+            for each in files:
+                os.close(each)
+        requests.sendall(json.dumps(answer).encode())
     for pid in running:
         os.kill(pid, signal.SIGKILL)
     return None
 
 
-def _become(service: str, environment: Mapping[str, str], folder: str, log: str) -> None:
-    """Turns this process into a service's; returns when that has served."""
+def _become(
+    files: Sequence[int],
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+) -> None:
+    """Turns this process into that of a program; returns at its end."""
     os.setsid()
-    for place, path, how in ((0, os.devnull, os.O_RDONLY), (1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
-        file = os.open(path, how, 0o644)
+    for place, file in enumerate(files):
         os.dup2(file, place)
         os.close(file)
-    os.dup2(1, 2)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     failpoints.arm(environment.get("HEDDLE_FAILPOINT", ""))
-    sys.argv = [service]
-    runpy.run_module(service, run_name="__main__", alter_sys=True)
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if threading.active_count() == 1 and isinstance(ended.code, int):
+            # To take apart what it shares with the other processes would only copy it.
+            sys.stdout.flush()
+            os._exit(ended.code)
+        raise
 
 
 if __name__ == "__main__":
     for _each in _IMPORTED:
-        import_module(f"{_each}.app")
+        import_module(_each)
     with socket.socket(fileno=os.dup(0)) as _requests:
         _wanted = _serve(_requests)
     if _wanted is not None:
-        _become(**_wanted)
+        _become(_wanted[1], **_wanted[0])
