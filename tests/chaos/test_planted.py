@@ -99,6 +99,10 @@ def test_planted_bug_is_found(
     """
     plant(monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception), match=named):
-        for number in range(first, first + 25):
-            seeded = seed(number)(type("Seeded", (SchedulerCore,), {}))
-            run_state_machine_as_test(seeded, settings=SETTINGS)
+        search(first)
+
+
+def search(first: int) -> None:
+    for number in range(first, first + 25):
+        seeded = seed(number)(type("Seeded", (SchedulerCore,), {}))
+        run_state_machine_as_test(seeded, settings=SETTINGS)
