@@ -55,8 +55,11 @@ class Command:
 
     async def says(self, text: str) -> None:
         """Returns once `text` was printed to either stream; fails if it never is."""
-        async with asyncio.timeout(DEADLINE), self._news:
-            await self._news.wait_for(lambda: text in self.out or text in self.err or self._has_ended())
+        try:
+            async with asyncio.timeout(DEADLINE), self._news:
+                await self._news.wait_for(lambda: text in self.out or text in self.err or self._has_ended())
+        except TimeoutError:
+            raise AssertionError(f"did not say {text!r}:\n{self.out}\n{self.err}") from None
         assert text in self.out or text in self.err, f"never said {text!r}:\n{self.out}\n{self.err}"
 
     async def exit_code(self) -> int:
