@@ -108,13 +108,14 @@ async def test_timeout_leaves_nothing(tmp_path: Path, mark: str, hider: str, san
 @HIDERS
 async def test_shutdown_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
     """SIGTERM to agent_svc ends every session as lost, and leaves no process."""
-    async with AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox).serving() as worker:
+    service = AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox)
+    async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
         watching = asyncio.create_task(worker.events(attempt))
-        (service,) = psutil.Process().children()
-        service.terminate()
+        assert service.process is not None
+        service.process.terminate()
         assert ending(await watching) == ("INTERRUPTED", "its worker was shut down")
-        await asyncio.to_thread(service.wait, DEADLINE)
+        await asyncio.to_thread(service.process.wait, DEADLINE)
         assert living(mark) == []
 
 
@@ -248,7 +249,7 @@ async def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     """Fifty sessions leave no descriptor, process or thread of theirs behind."""
     async with agents(tmp_path, HEDDLE_SLOTS="50") as worker:
         await worker.run("command:echo hi", task="warm", checks={"c": "true"})
-        before = descriptors()
+        before, others = descriptors(), psutil.Process().children()
         attempts = [
             await worker.start("command:echo hi; sleep 0.1", task=f"t{number}", checks={"c": "true"})
             for number in range(50)
@@ -256,7 +257,7 @@ async def test_no_descriptor_stays_open(tmp_path: Path) -> None:
         for attempt in attempts:
             assert ending(await worker.events(attempt))[0] == "SUCCEEDED"
         assert descriptors() <= before
-        assert psutil.Process().children() == []
+        assert psutil.Process().children() == others
         assert list((tmp_path / "home/tmp").iterdir()) == []
 
 
