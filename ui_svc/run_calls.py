@@ -37,6 +37,7 @@ TURNS: Final = frozenset(
         "merge_started",
         "merge_finished",
         "merge_conflicted",
+        "run_finished",
     }
 )
 
@@ -51,7 +52,6 @@ ASKED_TURNS: Final = frozenset(
         "run_started",
         "run_paused",
         "run_resumed",
-        "run_finished",
     }
 )
 

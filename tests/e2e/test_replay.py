@@ -124,13 +124,33 @@ def test_a_wait_ends_with_the_answer(page: Page) -> None:
           const task = { name: "r/epics/a/tasks/t", epic: "r/epics/a", attempt: null };
           const now = { run: { value: { name: "r" } }, epics: new Map(), tasks: new Map([[task.name, task]]) };
           return [
-            ["task_started", "task_failed", "task_skipped", "usage"].map((type) => waits([{ time: 20, type, ...of(2) }])),
+            ["task_started", "task_failed", "task_skipped", "run_finished", "usage"].map((type) => waits([{ time: 20, type, ...of(2) }])),
             [1, 5, 10].map((time) => pastOf(now, answered, time).tasks[0].state),
           ];
         }"""
     )
-    assert ends == [[[1, 5], [11, 20]]] * 3 + [[[1, 5], [11, None]]]
+    assert ends == [[[1, 5], [11, 20]]] * 4 + [[[1, 5], [11, None]]]
     assert states == ["waiting", "pending", "running"]
+
+
+def test_a_providers_limit_is_a_wait_of_its_own(page: Page) -> None:
+    """The attempt that met it has failed; until the next one begins, the time says what is waited for."""
+    page.goto("/")
+    spans = page.evaluate(
+        """async () => {
+          const { createSpans } = (await import("heddle")).modules["timeline_spans.js"];
+          const known = createSpans("r");
+          const of = (attempt) => ({ epic: "a", task: "t", attempt });
+          const limit = { until: 9, reason: "rate-limited until 14:05" };
+          [
+            { time: 0, type: "task_started", ...of(1) }, { time: 4, type: "task_failed", will_retry: true, ...of(1) },
+            { time: 4, type: "task_waiting", ...limit, ...of(1) }, { time: 9, type: "task_started", ...of(2) },
+          ].forEach(known.apply);
+          return [...known.spans.values()].map((span) => [span.kind, span.from, span.to, span.reason ?? ""]);
+        }"""
+    )
+    limit = ["wait", 4, 9, "rate-limited until 14:05"]
+    assert spans == [["attempt", 0, 4, ""], limit, ["attempt", 9, None, ""]]
 
 
 def test_the_past_of_a_run_is_read_from_its_turns(page: Page) -> None:

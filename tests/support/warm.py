@@ -4,6 +4,7 @@ What they import takes a second of processor, and tests start hundreds. Apart fr
 as `python -m SERVICE` or `heddle` makes it: with an environment, a folder, a session and files of its own.
 """
 
+import atexit
 import json
 import os
 import runpy
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -44,26 +46,29 @@ class Process:
         self.pid = pid
         self.returncode: int | None = None
         self._forker = forker
+        self._mutex = threading.Lock()
+        file = os.pidfd_open(pid)
+        weakref.finalize(self, os.close, file)
+        self._end = select.poll()
+        self._end.register(file, select.POLLIN)
 
     def poll(self) -> int | None:
         """Returns the exit code, negative for a signal; None while it runs."""
-        if self.returncode is None:
-            self.returncode = self._forker.ask({"poll": self.pid})
-        return self.returncode
+        return self._ended_within(0)
 
     def wait(self, timeout: float | None = None) -> int:
         """Returns the exit code once it has ended; raises TimeoutExpired after so many seconds."""
-        if self.poll() is None:
-            file = os.pidfd_open(self.pid)
-            try:
-                ended, _, _ = select.select([file], [], [], timeout)
-            finally:
-                os.close(file)
-            if not ended:
-                raise subprocess.TimeoutExpired("a warm process", timeout or 0)
-        code = self.poll()
-        assert code is not None
+        code = self._ended_within(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("a warm process", timeout or 0)
         return code
+
+    def _ended_within(self, seconds: float | None) -> int | None:
+        if self.returncode is None and self._end.poll(None if seconds is None else seconds * 1000):
+            with self._mutex:
+                if self.returncode is None:
+                    self.returncode = self._forker.ask({"reap": self.pid})
+        return self.returncode
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -116,6 +121,11 @@ class _Forker:
         )
         theirs.close()
         self._mutex = threading.Lock()
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._socket.close()
+        self._process.wait()
 
     def ask(self, request: Mapping[str, object], files: Sequence[int] = ()) -> Any:
         with self._mutex:
@@ -131,12 +141,10 @@ def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not words:
             break
         request = json.loads(words)
-        answer: int | None = None
-        if "poll" in request:
-            pid, status = os.waitpid(request["poll"], os.WNOHANG)
-            if pid:
-                running.discard(pid)
-                answer = os.waitstatus_to_exitcode(status)
+        if "reap" in request:
+            pid, status = os.waitpid(request["reap"], 0)
+            running.discard(pid)
+            answer = os.waitstatus_to_exitcode(status)
         else:
             answer = os.fork()
             if answer == 0:

@@ -38,7 +38,7 @@ export const History = {
                 <td class="num">{{ each.usage.cost || each.usage.cost_incomplete ? money(each.usage) : "–" }}</td>
                 <td class="num diff"><button v-if="each.diff" type="button" class="button small ghost attempt-change" :aria-expanded="unfolded.has(each.name)" :aria-label="'Change of attempt ' + numberOf(each) + ': +' + each.diff.insertions + ' −' + each.diff.deletions" @click="unfold(each)"><ins>+{{ each.diff.insertions }}</ins> <del>−{{ each.diff.deletions }}</del></button><template v-else>–</template></td>
                 <td><code v-if="each.commit">{{ short(each.commit) }}</code><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code><template v-else>–</template></td>
-                <td><span v-if="each.name === attempt" class="quiet">open</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
+                <td><span v-if="each.name === attempt" class="quiet">Shown</span><button v-else type="button" class="button small ghost" @click="$emit('open', each.name)">Open</button></td>
               </tr>
             </tbody>
           </table>

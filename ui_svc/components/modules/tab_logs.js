@@ -154,6 +154,17 @@ export const Logs = {
       from.value = to.value = 0;
       history.replaceState(history.state, "", location.pathname + location.search);
     }
+    // A chosen line whose beginning is read later goes by the key of that.
+    watch(
+      () => props.log.rows,
+      (all) => {
+        const keyNow = (key) => all[placeOf(all, key + 1e-9) - 1]?.key ?? key;
+        const [first, last] = [keyNow(from.value), keyNow(to.value)];
+        if (!from.value || (first === from.value && last === to.value)) return;
+        [from.value, to.value] = [first, last];
+        history.replaceState(history.state, "", linkTo(first, last));
+      },
+    );
     // The line that the address names is shown once it has been read.
     let wanted = null;
     function seek() {

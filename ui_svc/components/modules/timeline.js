@@ -97,7 +97,7 @@ export const Timeline = {
 
     function lookOf(span, task) {
       if (span.kind === "merge") return MERGE[span.outcome];
-      if (span.kind === "wait") return status(ATTEMPT, "waiting");
+      if (span.kind === "wait") return span.reason ? { word: span.reason, icon: "clock", tone: "wait" } : status(ATTEMPT, "waiting");
       // The board knows more of the newest attempt: that it checks, or was stopped.
       const newest = task?.attempt?.name === span.key ? task.attempt.state : "";
       return status(ATTEMPT, newest && (span.to ? newest !== "running" : true) ? newest : span.outcome);

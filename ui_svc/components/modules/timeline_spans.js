@@ -1,7 +1,7 @@
 // From a run's events: how long each attempt and merge took, and what the end waited for.
 
-// Spans by key: an attempt's resource name; "merge EPIC"; or "wait ATTEMPT", while the question of
-// a parked session stands and no session is there.
+// Spans by key: an attempt's resource name; "merge EPIC"; or "wait ATTEMPT", while no session is there
+// because the question of a parked one stands, or the provider wants to be left alone.
 export function createSpans(run) {
   const spans = new Map();
   // By task: the key of the wait that goes on.
@@ -60,11 +60,14 @@ export function createSpans(run) {
       case "task_skipped":
         return unpark(turn);
       case "task_waiting":
-        // Its session has ended; the next attempt goes on with it.
-        if (!turn.parked || !span) return undefined;
+        // Its session has ended; the next attempt goes on with it, or begins anew.
+        if (!(turn.parked || turn.until) || !span) return undefined;
         end(key, turn.time, "parked");
         parked.set(`${turn.epic} ${turn.task}`, `wait ${key}`);
-        return begin(`wait ${key}`, "wait", turn);
+        begin(`wait ${key}`, "wait", turn);
+        return void (spans.get(`wait ${key}`).reason = turn.parked ? "" : turn.reason);
+      case "run_finished":
+        return parked.forEach((wait) => end(wait, turn.time, "parked"));
       case "merge_started":
         return begin(`merge ${turn.epic}`, "merge", turn);
       case "merge_finished":
