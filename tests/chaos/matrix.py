@@ -21,8 +21,9 @@ from heddle import failpoints
 from heddle.client import HeddleClient
 from tests.chaos import evidence
 from tests.chaos.matrix_runs import MatrixRuns, until
-from tests.support.fleet import GRPC_SERVICES, Fleet, Process
+from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import make_repository
+from tests.support.warm import Started
 
 # Seconds until all must be at rest.
 REST: Final = 240
@@ -145,7 +146,7 @@ class Lane:
             self._fleet.kill(self._service)
         return working
 
-    def _spawn(self, point: str) -> Process:
+    def _spawn(self, point: str) -> Started:
         return self._fleet.spawn(self._service, {"HEDDLE_FAILPOINT": point})
 
     def _under_way(self) -> bool:

@@ -88,7 +88,7 @@ def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
         # Where nothing turns, a machine without a graphics processor has time for the test.
         reduced_motion="reduce",
     )
-    # A page is many modules, and a busy machine gives them one by one.
+    # A busy machine is slow, not wrong.
     context.set_default_timeout(45_000)
     yield context
     context.close()

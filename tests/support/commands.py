@@ -7,29 +7,28 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import psutil
 
 from tests.support import warm
+from tests.support.warm import Started
 
 HEDDLE = Path(sys.executable).parent / "heddle"
 
 # Seconds until a test gives up on something that never comes; two cores may be busy with other tests.
 DEADLINE = 60.0
 
-
 # These start other programs, so they are started as users do.
 STARTERS = ("up", "demo")
-
-Process: TypeAlias = "subprocess.Popen[bytes] | warm.Process"
 
 
 class Command:
     """One running command. `out` and `err` hold what it has printed so far."""
 
-    def __init__(self, process: Process, out: int, err: int) -> None:
+    def __init__(self, process: Started, out: int, err: int) -> None:
         self.process = process
         self.out = ""
         self.err = ""
@@ -40,11 +39,13 @@ class Command:
         ]
 
     @classmethod
-    async def start(cls, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> Self:
+    async def start(
+        cls, *arguments: str, env: Mapping[str, str], cwd: Path | None = None, cold: bool = False
+    ) -> Self:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEDDLE_")}
         (out, stdout), (err, stderr) = os.pipe(), os.pipe()
         try:
-            start = _cold if arguments[0] in STARTERS else _warm
+            start = _cold if cold or arguments[0] in STARTERS else partial(warm.start, "heddle")
             process = await asyncio.to_thread(
                 start, *arguments, env={**inherited, **env}, cwd=cwd, stdout=stdout, stderr=stderr
             )
@@ -93,18 +94,19 @@ class Command:
             self._news.notify_all()
 
 
-def _cold(*arguments: str, **how: Any) -> Process:
+def _cold(*arguments: str, **how: Any) -> Started:
     return subprocess.Popen([str(HEDDLE), *arguments], stdin=subprocess.DEVNULL, **how)
 
 
-def _warm(*arguments: str, **how: Any) -> Process:
-    return warm.start("heddle", *arguments, **how)
-
-
 @asynccontextmanager
-async def running(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> AsyncIterator[Command]:
-    """Starts `heddle ARGUMENTS`; at the end, ends it and all below it that are still there."""
-    command = await Command.start(*arguments, env=env, cwd=cwd)
+async def running(
+    *arguments: str, env: Mapping[str, str], cwd: Path | None = None, cold: bool = False
+) -> AsyncIterator[Command]:
+    """Starts `heddle ARGUMENTS`; at the end, ends it and all below it that are still there.
+
+    `cold`: as users start it, so that it loads what it imports.
+    """
+    command = await Command.start(*arguments, env=env, cwd=cwd, cold=cold)
     try:
         yield command
     finally:

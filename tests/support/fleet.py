@@ -10,19 +10,16 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2
 
 from heddle.channels import open_channel
 from tests.support import warm
+from tests.support.warm import Started
 
 # Seconds until a service must serve. Generous: the machine may be busy.
 START_DEADLINE = 90
-
-# A service's process.
-Process: TypeAlias = "subprocess.Popen[bytes] | warm.Process"
 
 GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
 
@@ -44,7 +41,7 @@ class Fleet:
         self._extra = dict(environment or {})
         # How a service is started, where not as usual.
         self.commands: dict[str, list[str]] = {}
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[str, Started] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,14 +58,14 @@ class Fleet:
             **self._extra,
         }
 
-    def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Process:
+    def spawn(self, service: str, environment: Mapping[str, str] | None = None) -> Started:
         """Starts a service's process; its output goes to HEDDLE_HOME/SERVICE.log."""
         whole = {**self.environment, "HEDDLE_LISTEN": self._addresses[service], **(environment or {})}
         with (self.home / f"{service}.log").open("ab") as log:
             self._processes[service] = self._run(service, whole, log.fileno())
         return self._processes[service]
 
-    def _run(self, service: str, environment: Mapping[str, str], log: int) -> Process:
+    def _run(self, service: str, environment: Mapping[str, str], log: int) -> Started:
         if service not in self.commands:
             return warm.start(service, env=environment, cwd=self.home, stdout=log, stderr=log)
         return subprocess.Popen(

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from heddle import failpoints
 
@@ -79,6 +79,10 @@ class Process:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+# However a program was started: warm, or as users start it.
+Started: TypeAlias = "subprocess.Popen[bytes] | Process"
 
 
 def start(

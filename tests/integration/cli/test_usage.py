@@ -163,7 +163,7 @@ async def test_closed_output_is_quiet() -> None:
 @pytest.mark.parametrize("wait", [0.05, 0.15, 0.3, 0.6])
 async def test_interrupt_is_quiet_from_the_start(wait: float) -> None:
     """Ctrl-C while the command still loads, or looks for its server, leaves no traceback."""
-    async with running("watch", "r", env=NOWHERE) as command:
+    async with running("watch", "r", env=NOWHERE, cold=True) as command:
         # Not for something to happen: the moment itself is what varies.
         await asyncio.sleep(wait)
         command.interrupt()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import worktrees
-from tests.support.repositories import make_repository
+from tests.support.repositories import fast_import, git, make_repository
 from tests.support.worktrees import Worker
 
 
@@ -24,3 +24,15 @@ async def worker(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     async with worktrees.worker(tmp_path / "home", project) as ready:
         yield ready
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """A bare repository whose default branch is trunk."""
+    folder = tmp_path / "remote" / "app.git"
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=trunk")
+    git(folder, "config", "uploadpack.allowFilter", "true")
+    fast_import(folder, "trunk", {"README.md": "# Old\n", "a.txt": "a\n"})
+    fast_import(folder, "trunk", {"README.md": "# Sample\n"}, "trunk")
+    return folder

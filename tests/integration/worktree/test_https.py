@@ -16,17 +16,6 @@ EPIC = "heddle/r1/epics/api"
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    folder = tmp_path / "served" / "app.git"
-    folder.mkdir(parents=True)
-    git(folder, "init", "--quiet", "--bare", "--initial-branch=trunk")
-    git(folder, "config", "uploadpack.allowFilter", "true")
-    fast_import(folder, "trunk", {"README.md": "# Old\n", "a.txt": "a\n"})
-    fast_import(folder, "trunk", {"README.md": "# Sample\n"}, "trunk")
-    return folder
-
-
-@pytest.fixture
 def url(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The remote's URL; the service's user trusts the server and has a helper that knows the password."""
     certificate = smart_http.make_certificate(tmp_path)

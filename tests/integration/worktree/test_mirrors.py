@@ -20,18 +20,6 @@ EPIC = "heddle/r1/epics/api"
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    """A bare repository whose default branch is trunk."""
-    folder = tmp_path / "remote" / "app.git"
-    folder.mkdir(parents=True)
-    git(folder, "init", "--quiet", "--bare", "--initial-branch=trunk")
-    git(folder, "config", "uploadpack.allowFilter", "true")
-    fast_import(folder, "trunk", {"README.md": "# Old\n", "a.txt": "a\n"})
-    fast_import(folder, "trunk", {"README.md": "# Sample\n"}, "trunk")
-    return folder
-
-
-@pytest.fixture
 async def worker(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setattr(mirrors, "PAUSES", (0.0,))

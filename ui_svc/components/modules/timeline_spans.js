@@ -28,8 +28,8 @@ export function createSpans(run) {
     if (wait && !wait.to) wait.to = time;
   }
 
-  function begin(key, kind, turn) {
-    spans.set(key, { key, kind, attempt: kind === "merge" ? "" : keyOf(turn), epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, outcome: "running", waits: [], asked: new Set(), checked: null });
+  function begin(key, kind, turn, reason = "") {
+    spans.set(key, { key, kind, attempt: kind === "merge" ? "" : keyOf(turn), epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, reason, outcome: "running", waits: [], asked: new Set(), checked: null });
   }
 
   function apply(turn) {
@@ -64,8 +64,7 @@ export function createSpans(run) {
         if (!(turn.parked || turn.until) || !span) return undefined;
         end(key, turn.time, "parked");
         parked.set(`${turn.epic} ${turn.task}`, `wait ${key}`);
-        begin(`wait ${key}`, "wait", turn);
-        return void (spans.get(`wait ${key}`).reason = turn.parked ? "" : turn.reason);
+        return begin(`wait ${key}`, "wait", turn, turn.parked ? "" : turn.reason);
       case "run_finished":
         return parked.forEach((wait) => end(wait, turn.time, "parked"));
       case "merge_started":
