@@ -16,6 +16,9 @@ RUN_STAMP := $(VENV)/.run
 TEST_STAMP := $(VENV)/.test
 BENCH_STAMP := $(VENV)/.bench
 
+# Programs start here by the hundred: what one has compiled, the others are to find.
+unexport PYTHONDONTWRITEBYTECODE
+
 include deploy/deploy.mk
 
 .PHONY: help

@@ -5,6 +5,7 @@ as `python -m SERVICE` or `heddle` makes it: with an environment, a folder, a se
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -192,6 +193,8 @@ def _become(
 if __name__ == "__main__":
     for _each in _IMPORTED:
         import_module(_each)
+    # What is here will not be garbage; a process that looked at it would have to copy it.
+    gc.freeze()
     with socket.socket(fileno=os.dup(0)) as _requests:
         _wanted = _serve(_requests)
     if _wanted is not None:

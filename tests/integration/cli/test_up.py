@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -164,6 +165,15 @@ async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, 
         assert all(line.startswith("agent: ") for line in log.splitlines())
 
 
+@pytest.fixture
+def hears_its_terminal_close() -> Iterator[None]:
+    """Lets a started program hear SIGHUP, although the tests themselves were started with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hears_its_terminal_close")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_other_signals_drain_too(tmp_path: Path, endpoints: Endpoints, number: signal.Signals) -> None:
     """A service manager's SIGTERM and a closed terminal end it as Ctrl-C does."""
