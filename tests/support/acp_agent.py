@@ -4,229 +4,271 @@ A prompt is a list of steps, one a line: a word of ACTS and what it is given. It
 what a real agent can hardly be made to do on demand. A prompt of another form is
 answered by its own text. `--auth` makes it want a login, `--load` lets it load
 sessions, `--forgetful` lets it load none of them.
+
+It writes the protocol's messages itself (https://agentclientprotocol.com, version 1): JSON-RPC, one
+object a line. So it starts at once, and is not only understood by a library that also speaks for it.
 """
 
-import asyncio
+import json
 import os
+import queue
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
-
-import acp
-from acp import RequestError
-from acp.schema import (
-    AgentCapabilities,
-    Cost,
-    InitializeResponse,
-    LoadSessionResponse,
-    NewSessionResponse,
-    PermissionOption,
-    PromptResponse,
-    SessionConfigOptionSelect,
-    SessionConfigSelectOption,
-    SetSessionConfigOptionResponse,
-    ToolCallStatus,
-    ToolCallUpdate,
-    Usage,
-    UsageUpdate,
-)
 
 SESSION = "session-1"
 MODELS = ("small", "large")
 
+# JSON-RPC's codes, and those that the protocol adds.
+AUTH_REQUIRED = -32000
+NOT_FOUND = -32002
+NO_SUCH_METHOD = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+
+
+class Refused(Exception):  # noqa: N818 (an answer of the protocol, not a failure of ours)
+    """An error as the protocol tells it."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
 
 class Agent:
-    """Plays the steps of its prompts."""
+    """Plays the steps of its prompts, one message after the other; another thread reads."""
 
     def __init__(self) -> None:
-        self._client: Any = None
-        self._cancelled = asyncio.Event()
+        self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+        self._hears = True
+        self._asked = 0
         self._calls = 0
         self._cost = 0.0
 
-    def on_connect(self, conn: Any) -> None:
-        self._client = conn
+    def run(self) -> None:
+        """Answers requests until its input ends."""
+        threading.Thread(target=self._read, daemon=True).start()
+        while True:
+            request = self._requests.get()
+            answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request["id"]}
+            try:
+                answer["result"] = self._handle(request["method"], request["params"])
+            except Refused as error:
+                answer["error"] = {"code": error.code, "message": str(error), "data": error.data}
+            write(answer)
 
-    async def initialize(self, protocol_version: int, **_: Any) -> InitializeResponse:
-        loads = "--load" in sys.argv or "--forgetful" in sys.argv
-        return InitializeResponse(
-            protocol_version=protocol_version, agent_capabilities=AgentCapabilities(load_session=loads)
-        )
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            if "method" not in message:
+                self._answers.put(message)
+            elif message["method"] == "session/cancel":
+                self._cancelled.set()
+            else:
+                self._requests.put(message)
+        if self._hears:
+            # Whatever it was about to do, there is nobody to tell.
+            os._exit(0)
 
-    async def new_session(self, cwd: str, **_: Any) -> NewSessionResponse:
-        if "--auth" in sys.argv:
-            raise RequestError.auth_required()
-        return NewSessionResponse(session_id=SESSION, config_options=[model_option("small")])
+    def _handle(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        match method:
+            case "initialize":
+                loads = "--load" in sys.argv or "--forgetful" in sys.argv
+                return {"protocolVersion": 1, "agentCapabilities": {"loadSession": loads}, "authMethods": []}
+            case "session/new":
+                if "--auth" in sys.argv:
+                    raise Refused(AUTH_REQUIRED, "Authentication required")
+                return {"sessionId": SESSION, "configOptions": [model_option("small")]}
+            case "session/load":
+                if "--forgetful" in sys.argv:
+                    raise Refused(NOT_FOUND, "Resource not found", {"uri": params["sessionId"]})
+                self.say("what was said before")
+                return {"configOptions": [model_option("small")]}
+            case "session/set_config_option":
+                if params["value"] not in MODELS:
+                    raise Refused(INVALID_PARAMS, "Invalid params", {"details": f"no {params['value']}"})
+                return {"configOptions": [model_option(params["value"])]}
+            case "session/prompt":
+                return self._prompt(params["prompt"][0]["text"])
+        raise Refused(NO_SUCH_METHOD, f"Method not found: {method}")
 
-    async def load_session(self, cwd: str, session_id: str, **_: Any) -> LoadSessionResponse:
-        if "--forgetful" in sys.argv:
-            raise RequestError.resource_not_found(session_id)
-        await self._update(acp.update_agent_message_text("what was said before"))
-        return LoadSessionResponse(config_options=[model_option("small")])
-
-    async def set_config_option(
-        self, config_id: str, session_id: str, value: str | bool, **_: Any
-    ) -> SetSessionConfigOptionResponse:
-        if value not in MODELS:
-            raise RequestError.invalid_params({"details": f"no {value}"})
-        return SetSessionConfigOptionResponse(config_options=[model_option(str(value))])
-
-    async def cancel(self, session_id: str, **_: Any) -> None:
-        self._cancelled.set()
-
-    async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> PromptResponse:
-        text = prompt[0].text
+    def _prompt(self, text: str) -> dict[str, Any]:
         for step in text.splitlines():
             word, _, given = step.partition(" ")
             if word not in ACTS:
-                await self.say(f"You said: {step}\n")
-            elif stop := await getattr(self, word)(given):
-                return PromptResponse(stop_reason=stop)
-        usage = Usage(total_tokens=30, input_tokens=10, output_tokens=20)
-        return PromptResponse(stop_reason="end_turn", usage=usage)
+                self.say(f"You said: {step}\n")
+            elif stop := ACTS[word](self, given):
+                return {"stopReason": stop}
+        usage = {"totalTokens": 30, "inputTokens": 10, "outputTokens": 20}
+        return {"stopReason": "end_turn", "usage": usage}
 
-    async def say(self, text: str) -> None:
-        await self._update(acp.update_agent_message_text(text))
+    def say(self, text: str) -> None:
+        self._update("agent_message_chunk", content={"type": "text", "text": text})
 
-    async def spend(self, dollars: str) -> None:
+    def spend(self, dollars: str) -> None:
         self._cost += float(dollars)
-        cost = Cost(amount=self._cost, currency="USD")
-        await self._update(UsageUpdate(session_update="usage_update", used=1, size=2, cost=cost))
+        self._update("usage_update", used=1, size=2, cost={"amount": self._cost, "currency": "USD"})
 
-    async def ask(self, command: str) -> None:
+    def ask(self, command: str) -> None:
         """Asks whether it may run `command`, and says what it was answered."""
-        answer = await self._client.request_permission(
-            session_id=SESSION,
-            tool_call=ToolCallUpdate(
-                tool_call_id=self._call(), title=command, kind="execute", raw_input={"command": command}
-            ),
-            options=[
-                PermissionOption(option_id="yes", name="Allow", kind="allow_once"),
-                PermissionOption(option_id="no", name="Reject", kind="reject_once"),
-            ],
-        )
-        await self.say(f"answer: {getattr(answer.outcome, 'option_id', answer.outcome.outcome)}\n")
+        call = {
+            "toolCallId": self._call(),
+            "title": command,
+            "kind": "execute",
+            "rawInput": {"command": command},
+        }
+        options = [
+            {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
+            {"optionId": "no", "name": "Reject", "kind": "reject_once"},
+        ]
+        answer = self._request("session/request_permission", toolCall=call, options=options)["outcome"]
+        self.say(f"answer: {answer.get('optionId', answer['outcome'])}\n")
 
-    async def write(self, path: str) -> None:
+    def write(self, path: str) -> None:
         try:
-            await self._client.write_text_file(session_id=SESSION, path=path, content="from the agent\n")
-            await self.say(f"wrote {path}\n")
-        except RequestError as error:
-            await self.say(f"refused: {error}\n")
+            self._request("fs/write_text_file", path=path, content="from the agent\n")
+            self.say(f"wrote {path}\n")
+        except Refused as error:
+            self.say(f"refused: {error}\n")
 
-    async def read(self, path: str) -> None:
+    def read(self, path: str) -> None:
         try:
-            answer = await self._client.read_text_file(session_id=SESSION, path=path, line=2, limit=1)
-            await self.say(f"read: {answer.content}")
-        except RequestError as error:
-            await self.say(f"refused: {error}\n")
+            answer = self._request("fs/read_text_file", path=path, line=2, limit=1)
+            self.say(f"read: {answer['content']}")
+        except Refused as error:
+            self.say(f"refused: {error}\n")
 
-    async def run(self, command: str) -> None:
+    def run_command(self, command: str) -> None:
         """Runs `command` in a terminal of the client's, as a tool call."""
         call = self._call()
         try:
-            made = await self._client.create_terminal(
-                session_id=SESSION, command=command, output_byte_limit=100
-            )
-        except RequestError as error:
-            await self.say(f"refused: {error}\n")
+            made = self._request("terminal/create", command=command, outputByteLimit=100)
+        except Refused as error:
+            self.say(f"refused: {error}\n")
             return
-        shown = [acp.tool_terminal_ref(made.terminal_id)]
-        await self._update(
-            acp.start_tool_call(call, command, kind="execute", content=shown, raw_input={"command": command})
+        terminal = made["terminalId"]
+        self._update(
+            "tool_call",
+            toolCallId=call,
+            title=command,
+            kind="execute",
+            content=[{"type": "terminal", "terminalId": terminal}],
+            rawInput={"command": command},
         )
-        ended = await self._client.wait_for_terminal_exit(session_id=SESSION, terminal_id=made.terminal_id)
-        output = await self._client.terminal_output(session_id=SESSION, terminal_id=made.terminal_id)
-        await self._client.release_terminal(session_id=SESSION, terminal_id=made.terminal_id)
-        status: ToolCallStatus = "failed" if ended.exit_code else "completed"
-        await self._update(acp.update_tool_call(call, status=status, raw_output=output.output))
+        ended = self._request("terminal/wait_for_exit", terminalId=terminal)
+        output = self._request("terminal/output", terminalId=terminal)["output"]
+        self._request("terminal/release", terminalId=terminal)
+        status = "failed" if ended.get("exitCode") else "completed"
+        self._update("tool_call_update", toolCallId=call, status=status, rawOutput=output)
 
-    async def picture(self, data: str) -> None:
-        content = [acp.tool_content(acp.image_block(data, "image/png"))]
-        await self._update(
-            acp.start_tool_call(self._call(), "Screenshot", status="completed", content=content)
+    def picture(self, data: str) -> None:
+        image = {"type": "image", "data": data, "mimeType": "image/png"}
+        self._update(
+            "tool_call",
+            toolCallId=self._call(),
+            title="Screenshot",
+            status="completed",
+            content=[{"type": "content", "content": image}],
         )
 
-    async def hang(self, _: str) -> str:
+    def hang(self, _: str) -> str:
         """Works until it is cancelled; the signal that ends a session reaches it first."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        await self.say("hanging\n")
-        await self._cancelled.wait()
-        await self.say("cancelled\n")
+        self.say("hanging\n")
+        self._cancelled.wait()
+        self.say("cancelled\n")
         return "cancelled"
 
-    async def wedge(self, _: str) -> None:
+    def wedge(self, _: str) -> None:
         """Hears no cancel and no end of its input."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        await self.say("wedged\n")
-        await asyncio.get_running_loop().create_future()
+        self._hears = False
+        self.say("wedged\n")
+        threading.Event().wait()
 
-    async def stop(self, reason: str) -> str:
+    def stop(self, reason: str) -> str:
         return reason
 
-    async def fail(self, message: str) -> None:
-        raise RequestError(-32603, message)
+    def fail(self, message: str) -> None:
+        raise Refused(INTERNAL_ERROR, message)
 
-    async def crash(self, code: str) -> None:
+    def crash(self, code: str) -> None:
         os._exit(int(code))
 
-    async def mutter(self, text: str) -> None:
+    def mutter(self, text: str) -> None:
         """Writes what is no message to its standard output, some of it no text at all."""
         sys.stdout.buffer.write(text.encode() + b" \xff\xfe\n[1, 2]\n")
         sys.stdout.buffer.flush()
 
-    async def flood(self, size: str) -> None:
-        await self.say("x" * int(size))
+    def flood(self, size: str) -> None:
+        self.say("x" * int(size))
 
-    async def invent(self, _: str) -> None:
+    def invent(self, _: str) -> None:
         """Sends an update that is not of this protocol."""
-        await self._client._conn.send_notification(
-            "session/update", {"sessionId": SESSION, "update": {"sessionUpdate": "news"}}
-        )
+        self._update("news")
 
-    async def environment(self, name: str) -> None:
-        await self.say(f"{name}={os.environ.get(name)}\n")
+    def environment(self, name: str) -> None:
+        self.say(f"{name}={os.environ.get(name)}\n")
 
     def _call(self) -> str:
         self._calls += 1
         return f"call-{self._calls}"
 
-    async def _update(self, update: Any) -> None:
-        await self._client.session_update(session_id=SESSION, update=update)
+    def _update(self, kind: str, /, **fields: Any) -> None:
+        params = {"sessionId": SESSION, "update": {"sessionUpdate": kind, **fields}}
+        write({"jsonrpc": "2.0", "method": "session/update", "params": params})
+
+    def _request(self, method: str, /, **params: Any) -> dict[str, Any]:
+        """Asks the client; returns its result, or raises its refusal."""
+        self._asked += 1
+        write(
+            {
+                "jsonrpc": "2.0",
+                "id": self._asked,
+                "method": method,
+                "params": {"sessionId": SESSION, **params},
+            }
+        )
+        answer = self._answers.get()
+        if error := answer.get("error"):
+            raise Refused(error["code"], error["message"])
+        return answer["result"] or {}
 
 
-ACTS = frozenset(
-    [
-        "say",
-        "spend",
-        "ask",
-        "write",
-        "read",
-        "run",
-        "picture",
-        "hang",
-        "wedge",
-        "stop",
-        "fail",
-        "crash",
-        "mutter",
-        "flood",
-        "invent",
-        "environment",
-    ]
-)
+ACTS: dict[str, Callable[[Agent, str], str | None]] = {
+    "say": Agent.say,
+    "spend": Agent.spend,
+    "ask": Agent.ask,
+    "write": Agent.write,
+    "read": Agent.read,
+    "run": Agent.run_command,
+    "picture": Agent.picture,
+    "hang": Agent.hang,
+    "wedge": Agent.wedge,
+    "stop": Agent.stop,
+    "fail": Agent.fail,
+    "crash": Agent.crash,
+    "mutter": Agent.mutter,
+    "flood": Agent.flood,
+    "invent": Agent.invent,
+    "environment": Agent.environment,
+}
 
 
-def model_option(current: str) -> SessionConfigOptionSelect:
-    return SessionConfigOptionSelect(
-        id="model",
-        name="Model",
-        type="select",
-        current_value=current,
-        options=[SessionConfigSelectOption(value=model, name=model) for model in MODELS],
-    )
+def model_option(current: str) -> dict[str, Any]:
+    options = [{"value": model, "name": model} for model in MODELS]
+    return {"id": "model", "name": "Model", "type": "select", "currentValue": current, "options": options}
+
+
+def write(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    agent: Any = Agent()
-    asyncio.run(acp.run_agent(agent))
+    Agent().run()
