@@ -7,8 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests at a time. A part of each is waiting for processes, so one more of them than cores.
-JOBS ?= $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
+# Tests at a time. A part of each is waiting for processes, so two more of them than cores.
+JOBS ?= $(shell expr 2 + $$(getconf _NPROCESSORS_ONLN))
 PACKAGES := heddle scheduler_svc worktree_svc agent_svc ui_svc
 
 # Each stamp is newer than what it was made from; touching a pin file renews the environment.

@@ -12,6 +12,9 @@ from heddle.config import ConfigError
 # Execution option: this transaction will write.
 WRITES: Final = "heddle_writes"
 
+# Milliseconds after which PostgreSQL takes its locks from a replica that is frozen: it says nothing more.
+SILENCE: Final = 3000
+
 # Milliseconds that SQLite waits for another process's write.
 _BUSY: Final = 10_000
 
@@ -36,7 +39,7 @@ def open_engine(url: str) -> sa.Engine:
             return _open_sqlite(parsed, parsed.database)
         if parsed.get_backend_name() in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENCE)
+            return _open_postgres(parsed)
     except ModuleNotFoundError as error:
         raise ConfigError(
             "HEDDLE_DATABASE_URL names PostgreSQL; install its driver: heddle[postgres]"
@@ -50,6 +53,18 @@ def open_engine(url: str) -> sa.Engine:
 def is_sqlite(engine: sa.Engine | sa.Connection) -> bool:
     """Returns whether this is SQLite, and not PostgreSQL."""
     return engine.dialect.name == "sqlite"
+
+
+def _open_postgres(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # Only who writes locks what others wait for; who reads may take time over what was read.
+        if connection.get_execution_options().get(WRITES):
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {SILENCE}")
+
+    return engine
 
 
 def _open_sqlite(url: sa.URL, path: str) -> sa.Engine:

@@ -11,7 +11,7 @@ import structlog
 
 from heddle import errors, pb
 from scheduler_svc.store.database import Database
-from scheduler_svc.store.engine import is_sqlite
+from scheduler_svc.store.engine import SILENCE, is_sqlite
 from scheduler_svc.store.tables import leadership
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -21,9 +21,6 @@ _LOCK: Final = 0x4845_4C45
 
 # Seconds between tries of a replica that does not lead, and between signs of life of the one that does.
 _RETRY: Final = 1.0
-
-# Milliseconds after which PostgreSQL takes the lock from a leader that gives no sign of life.
-_SILENCE: Final = "3000"
 
 
 class Lock(Protocol):
@@ -83,7 +80,7 @@ class AdvisoryLock:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         if connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one():
             self._connection = connection
-            connection.execute(_LIMIT_SILENCE, {"silence": _SILENCE})
+            connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
             return True
         connection.close()
         return False

@@ -1,7 +1,9 @@
 """One suite over both databases: what the store promises."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from scheduler_svc.store.database import Database
 from scheduler_svc.store.doorbell import Doorbell
 from scheduler_svc.store.engine import open_engine
 from scheduler_svc.store.events import append, event, read_events
-from scheduler_svc.store.leadership import Leadership
+from scheduler_svc.store.leadership import Leadership, check_epoch
 from scheduler_svc.store.migrate import migrate
 from scheduler_svc.store.observing import observe
 from scheduler_svc.store.resources import get_attempt, get_run, get_task
@@ -276,6 +278,39 @@ async def test_each_leader_gets_the_next_epoch(database: Database) -> None:
 
     assert await asyncio.wait_for(waiting, 10) == epoch + 1
     await second.release()
+
+
+async def test_who_is_frozen_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
+    """PostgreSQL undoes the write of a frozen leader, for which the next one would have to wait; then it is refused."""
+    url = postgres.new_database("frozen")
+    frozen, follower = Database(url, Doorbell()), Database(url, Doorbell())
+    for each in (frozen, follower):
+        await each.open()
+    leads, follows = Leadership(frozen), Leadership(follower)
+    epoch = await leads.acquire()
+    began, thaw = threading.Event(), threading.Event()
+
+    def freeze(_: sa.Connection) -> None:
+        began.set()
+        thaw.wait(60)
+
+    writing = asyncio.ensure_future(frozen.submit(freeze, guard=partial(check_epoch, epoch=epoch)))
+    try:
+        assert await asyncio.to_thread(began.wait, 30)
+        # The lock is on another connection, which the server cuts as well.
+        await leads.release()
+        assert await asyncio.wait_for(follows.acquire(), 30) == epoch + 1
+    finally:
+        thaw.set()
+    with pytest.raises(HeddleError) as caught:
+        await writing
+    assert caught.value.reason == pb.ERROR_REASON_DATABASE_UNAVAILABLE
+    with pytest.raises(HeddleError) as caught:
+        await frozen.submit(lambda _: None, guard=partial(check_epoch, epoch=epoch))
+    assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
+    await follows.release()
+    for each in (frozen, follower):
+        await each.close()
 
 
 async def test_closed_database_is_unavailable(database_url: str, bell: Doorbell) -> None:
