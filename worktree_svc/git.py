@@ -23,7 +23,7 @@ from heddle import errors, pb, urls
 from worktree_svc import arriving, children
 from worktree_svc.children import Child, Children, Key
 from worktree_svc.git_environment import ENVIRONMENT
-from worktree_svc.processes import BrokenOffError, Comparer, Conversation, Process, Reader
+from worktree_svc.processes import BrokenOffError, Comparer, Conversation, Process, Reader, communicate
 
 Answer = TypeVar("Answer")
 Talk = TypeVar("Talk", bound=Conversation)
@@ -299,7 +299,7 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
     """
     limit = LONGEST_SECONDS if seconds is None else seconds
     try:
-        stdout, stderr = process.communicate(stdin, timeout=limit)
+        stdout, stderr = communicate(process, stdin, limit)
     except subprocess.TimeoutExpired:
         raise _took_too_long(arguments, limit) from None
     output = Output(process.returncode, stdout, stderr.decode(errors="replace"))

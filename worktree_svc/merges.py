@@ -148,10 +148,9 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
         trees.merging(git, onto, source, trying=request.preview) as merge,
         _asking_for_squashed(git, source, onto) as is_held,
     ):
-        tree_of_onto = trees.of(git, onto)
+        (clean, tree, files), tree_of_onto = merge()
         if is_held():
             return Found(source, target, onto, tree_of_onto, already=True)
-        clean, tree, files = merge()
     if not clean:
         log.info("merge_conflicted", source=request.source, target=request.target, files=files)
         by_hand = advice(project, request, target)

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import select
+import selectors
 import signal
 import subprocess
 import time
@@ -40,6 +41,66 @@ def end(process: Process) -> None:
         if pipe:
             with suppress(BrokenPipeError):  # what nobody reads any more
                 pipe.close()
+
+
+def communicate(process: Process, words: bytes, seconds: float) -> tuple[bytes, bytes]:
+    """Gives a process its input; returns what it has printed once it has ended. Raises TimeoutExpired, and leaves it alone then.
+
+    As subprocess does, which however looks for the end only after pauses of a millisecond and more.
+    """
+    limit = time.monotonic() + seconds
+    said: dict[IO[bytes] | None, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    left = memoryview(words)
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                selector.register(pipe, selectors.EVENT_READ, pipe)
+        if process.stdin:
+            selector.register(process.stdin, selectors.EVENT_WRITE, process.stdin)
+        while selector.get_map():
+            ready = selector.select(max(0.0, limit - time.monotonic()))
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, seconds)
+            for key, _ in ready:
+                if key.data is process.stdin:
+                    left = left[_write(key.fd, left) :]
+                    goes_on = bool(left)
+                else:
+                    chunk = os.read(key.fd, _READ_BYTES)
+                    said[key.data] += chunk
+                    goes_on = bool(chunk)
+                if not goes_on:
+                    selector.unregister(key.data)
+                    key.data.close()
+    if not _has_ended(process, limit):
+        raise subprocess.TimeoutExpired(process.args, seconds)
+    return bytes(said[process.stdout]), bytes(said[process.stderr])
+
+
+def _write(pipe: int, words: memoryview) -> int:
+    """Writes what surely fits; returns how much, all of it where nobody reads any more."""
+    try:
+        return os.write(pipe, words[: select.PIPE_BUF])
+    except BrokenPipeError:  # it ended early; its exit code tells
+        return len(words)
+
+
+def _has_ended(process: Process, limit: float) -> bool:
+    """Waits for the end of a process, until `limit`; returns whether it came."""
+    seconds = max(0.0, limit - time.monotonic())
+    if not hasattr(os, "pidfd_open"):  # only Linux has it
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.returncode is not None
+    ended = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        if poll.poll(seconds * 1000):
+            process.wait()
+    finally:
+        os.close(ended)
+    return process.returncode is not None
 
 
 class Conversation:

@@ -35,14 +35,18 @@ def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterat
 
 
 @contextmanager
-def merging(git: Git, one: str, other: str, *, trying: bool) -> Iterator[Callable[[], Merge]]:
-    """Merges two commits while the block does something else; yields what returns the merge, as `merged` does."""
+def merging(git: Git, one: str, other: str, *, trying: bool) -> Iterator[Callable[[], tuple[Merge, str]]]:
+    """Merges two commits while the block does something else; yields what returns the merge, and the tree of `one`.
 
-    def finish() -> Merge:
-        (merge,) = _merges(output())
-        return merge
+    `trying`: as of `merged`.
+    """
 
-    with git.begun(*_MERGES, stdin=_lines([(one, other)]), trying=trying) as output:
+    def finish() -> tuple[Merge, str]:
+        # A commit into itself is its own tree: another git need not be asked for that.
+        merge, itself = _merges(output())
+        return merge, itself.tree
+
+    with git.begun(*_MERGES, stdin=_lines([(one, other), (one, one)]), trying=trying) as output:
         yield finish
 
 
