@@ -2,7 +2,6 @@
 
 import atexit
 import importlib
-import os
 import shutil
 import signal
 import tempfile
@@ -17,9 +16,6 @@ from unittest import mock
 import psutil
 import psycopg
 import sqlalchemy as sa
-
-# The server's own user makes Python fork in earnest, and gRPC's part in that crashes now and then where it has threads.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 class Postgres:
