@@ -87,6 +87,8 @@ def _write(pipe: int, words: memoryview) -> int:
 
 def _has_ended(process: Process, limit: float) -> bool:
     """Waits for the end of a process, until `limit`; returns whether it came."""
+    if process.poll() is not None:
+        return True
     seconds = max(0.0, limit - time.monotonic())
     if not hasattr(os, "pidfd_open"):  # only Linux has it
         with suppress(subprocess.TimeoutExpired):
