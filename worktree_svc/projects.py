@@ -6,7 +6,7 @@ import re
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -214,21 +214,46 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
 
 def check_not_checked_out(project: Project, branch: str) -> None:
     """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
-    path = None
-    for line in project.exposed_git.items("worktree", "list", "--porcelain", "-z"):
-        key, _, value = line.partition(" ")
-        if key == "worktree":
-            path = value
-        if key == "branch" and value == refs.branch_ref(branch):
-            where, name = shlex.quote(readable(path or "")), shlex.quote(branch)
-            raise errors.HeddleError(
-                pb.ERROR_REASON_BRANCH_CHECKED_OUT,
-                f"{branch} is checked out in {readable(path or '')}; moving it would pull the ground from"
-                f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
-                f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
-                branch=branch,
-                path=readable(path or ""),
-            )
+    for git_dir, path in _checkouts(project):
+        if _head_branch(git_dir) != refs.branch_ref(branch) or _is_bare(project, git_dir):
+            continue
+        where, name = shlex.quote(readable(path)), shlex.quote(branch)
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_CHECKED_OUT,
+            f"{branch} is checked out in {readable(path)}; moving it would pull the ground from"
+            f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
+            f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
+            branch=branch,
+            path=readable(path),
+        )
+
+
+def _checkouts(project: Project) -> Iterator[tuple[Path, str]]:
+    """Yields the git folder of each checkout, and where its files are.
+
+    `git worktree list` fails while somebody makes another one, of which a file is still empty then.
+    """
+    main = project.common.parent if project.common.name == ".git" else project.common
+    yield project.common, str(main)
+    for git_dir in sorted((project.common / "worktrees").glob("*")):
+        with suppress(OSError):  # it is just being made, or removed
+            pointer = (git_dir / "gitdir").read_text(errors="surrogateescape")
+            yield git_dir, pointer.strip().removesuffix("/.git")
+
+
+def _head_branch(git_dir: Path) -> str | None:
+    try:
+        return refs.head_branch(git_dir)
+    except OSError:  # it has just been removed
+        return None
+
+
+def _is_bare(project: Project, git_dir: Path) -> bool:
+    """Says whether there are no files to this git folder, whatever its HEAD stands on."""
+    if git_dir != project.common:
+        return False
+    asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
+    return project.exposed_git.text(*asked) == "true"
 
 
 def unknown_revision(project: Project, revision: str) -> errors.HeddleError:

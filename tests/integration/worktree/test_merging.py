@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from tests.support.repositories import git
+from tests.support import worktrees
+from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 from worktree_svc import refs
 
@@ -108,6 +109,27 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
     subjects = worker.git("log", "--first-parent", "--format=%s", "target").splitlines()
     assert subjects[1:] == ["second", "first", "Start"]
     assert worker.git("rev-parse", "target") == done.merged.commit
+
+
+async def test_a_worktree_that_somebody_is_just_making_stops_no_merge(worker: Worker) -> None:
+    """Of one that another git has begun, files are empty or missing for a moment; git cannot list any meanwhile."""
+    source = await finish_epic(worker, "api", {"a.txt": "a\n"})
+    half = worker.project / ".git" / "worktrees" / "half"
+    half.mkdir(parents=True)
+    for name in ("commondir", "gitdir"):
+        (half / name).touch()
+    assert (await worker.merge(source, "target", create_at="main")).merged.commit
+    half.joinpath("HEAD").write_text("ref: refs/heads/target\n")
+    assert (await refused(worker.merge(source, "target"))).reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+
+
+async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None:
+    """The branch that its HEAD names may be moved."""
+    project = tmp_path / "shop.git"
+    git(make_repository(tmp_path / "shop", {"a.txt": "a\n"}), "clone", "--quiet", "--bare", ".", str(project))
+    async with worktrees.worker(tmp_path / "home", project) as bare:
+        source = await finish_epic(bare, "api", {"b.txt": "b\n"})
+        assert (await bare.merge(source, "main")).merged.commit == bare.git("rev-parse", "main")
 
 
 async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
