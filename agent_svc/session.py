@@ -87,6 +87,7 @@ class Session:
         self._actor = f"worker:{place.worker}"
         self._journal = Journal(name, folder.log, place.clock, self._broke)
         self._begun = self._journal.begun
+        # -1 where its file could not be opened, for want of descriptors perhaps.
         self._lock = -1
         # The agent, then each check.
         self._process: processes.Supervised | None = None
@@ -272,7 +273,8 @@ class Session:
             except OSError as error:
                 self._failed(error)
                 await asyncio.sleep(RETRY_EVERY)
-        os.close(self._lock)
+        if self._lock != -1:
+            os.close(self._lock)
         outcome = pb.Outcome.Name(finished.outcome).removeprefix("OUTCOME_").lower()
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
