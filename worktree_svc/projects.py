@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 import re
 import shlex
 import tempfile
@@ -214,44 +215,39 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
 
 def check_not_checked_out(project: Project, branch: str) -> None:
     """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
-    for git_dir, path in _checkouts(project):
-        if _head_branch(git_dir) != refs.branch_ref(branch) or _is_bare(project, git_dir):
-            continue
-        where, name = shlex.quote(readable(path)), shlex.quote(branch)
-        raise errors.HeddleError(
-            pb.ERROR_REASON_BRANCH_CHECKED_OUT,
-            f"{branch} is checked out in {readable(path)}; moving it would pull the ground from"
-            f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
-            f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
-            branch=branch,
-            path=readable(path),
-        )
+    path = _checkout_on(project, refs.branch_ref(branch))
+    if path is None:
+        return
+    where, name = shlex.quote(readable(path)), shlex.quote(branch)
+    raise errors.HeddleError(
+        pb.ERROR_REASON_BRANCH_CHECKED_OUT,
+        f"{branch} is checked out in {readable(path)}; moving it would pull the ground from"
+        f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
+        f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
+        branch=branch,
+        path=readable(path),
+    )
 
 
-def _checkouts(project: Project) -> Iterator[tuple[Path, str]]:
-    """Yields the git folder of each checkout, and where its files are.
+def _checkout_on(project: Project, ref: str) -> str | None:
+    """Returns where a checkout stands on `ref`; None if none does.
 
     `git worktree list` fails while somebody makes another one, of which a file is still empty then.
     """
-    main = project.common.parent if project.common.name == ".git" else project.common
-    yield project.common, str(main)
-    for git_dir in sorted((project.common / "worktrees").glob("*")):
+    common = project.common
+    if refs.stands_on(common, common) == ref and not _is_bare(project):
+        return str(common.parent if common.name == ".git" else common)
+    for git_dir in sorted((common / "worktrees").glob("*")):
         with suppress(OSError):  # it is just being made, or removed
-            pointer = (git_dir / "gitdir").read_text(errors="surrogateescape")
-            yield git_dir, pointer.strip().removesuffix("/.git")
+            if refs.stands_on(git_dir, common) == ref:
+                pointer = (git_dir / "gitdir").read_text(errors="surrogateescape").strip()
+                # A newer git may write it relative to where it stands.
+                return os.path.normpath(git_dir / pointer).removesuffix("/.git")
+    return None
 
 
-def _head_branch(git_dir: Path) -> str | None:
-    try:
-        return refs.head_branch(git_dir)
-    except OSError:  # it has just been removed
-        return None
-
-
-def _is_bare(project: Project, git_dir: Path) -> bool:
-    """Says whether there are no files to this git folder, whatever its HEAD stands on."""
-    if git_dir != project.common:
-        return False
+def _is_bare(project: Project) -> bool:
+    """Says whether the repository has no files of its own, whatever its HEAD names; worktrees it may have."""
     asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
     return project.exposed_git.text(*asked) == "true"
 

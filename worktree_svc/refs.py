@@ -17,6 +17,9 @@ ABSENT: Final = ""
 # Before the name of the ref that HEAD stands on.
 _POINTER: Final = "ref: "
 
+# Refs that may name one another; git follows no more.
+_MOST_ALIASES: Final = 5
+
 
 # What a ref's file holds, and names that need no other rule than these.
 _ID: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
@@ -148,6 +151,28 @@ def _head(folder: Path) -> str:
     if head.is_symlink() or not head.is_file():
         return ""
     return head.read_text(errors="surrogateescape").strip()
+
+
+def stands_on(folder: Path, common: Path) -> str | None:
+    """Returns the full name of the branch on which the checkout of a git folder stands, also by an alias; None if it is detached."""
+    name = _points_to(folder / "HEAD")
+    for _ in range(_MOST_ALIASES):
+        further = _points_to(common / name) if name else None
+        if further is None:
+            break
+        name = further
+    return name
+
+
+def _points_to(file: Path) -> str | None:
+    """Returns the ref that a ref's file names, or an old git's link; None if it names none."""
+    if file.is_symlink():
+        target = str(file.readlink())
+        return target if target.startswith("refs/") else None
+    if not file.is_file():
+        return None
+    text = file.read_text(errors="surrogateescape").strip()
+    return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
 
 def move(git: Git, moves: Iterable[Move]) -> None:

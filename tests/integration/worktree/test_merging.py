@@ -123,6 +123,18 @@ async def test_a_worktree_that_somebody_is_just_making_stops_no_merge(worker: Wo
     assert (await refused(worker.merge(source, "target"))).reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
 
 
+async def test_a_target_checked_out_by_an_alias_is_refused(worker: Worker) -> None:
+    """A checkout also stands on a branch that another name leads to, and by the link that an old git made."""
+    source = await finish_epic(worker, "api", {"a.txt": "a\n"})
+    worker.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    worker.git("symbolic-ref", "HEAD", "refs/heads/alias")
+    assert (await refused(worker.merge(source, "main"))).reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    head = worker.project / ".git" / "HEAD"
+    head.unlink()
+    head.symlink_to("refs/heads/main")
+    assert (await refused(worker.merge(source, "main"))).reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+
+
 async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None:
     """The branch that its HEAD names may be moved."""
     project = tmp_path / "shop.git"
