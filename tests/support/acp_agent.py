@@ -60,7 +60,7 @@ class Agent:
                 answer["result"] = self._handle(request["method"], request["params"])
             except Refused as error:
                 answer["error"] = {"code": error.code, "message": str(error), "data": error.data}
-            write(answer)
+            send(answer)
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
@@ -221,12 +221,12 @@ class Agent:
 
     def _update(self, kind: str, /, **fields: Any) -> None:
         params = {"sessionId": SESSION, "update": {"sessionUpdate": kind, **fields}}
-        write({"jsonrpc": "2.0", "method": "session/update", "params": params})
+        send({"jsonrpc": "2.0", "method": "session/update", "params": params})
 
     def _request(self, method: str, /, **params: Any) -> dict[str, Any]:
         """Asks the client; returns its result, or raises its refusal."""
         self._asked += 1
-        write(
+        send(
             {
                 "jsonrpc": "2.0",
                 "id": self._asked,
@@ -265,7 +265,7 @@ def model_option(current: str) -> dict[str, Any]:
     return {"id": "model", "name": "Model", "type": "select", "currentValue": current, "options": options}
 
 
-def write(message: dict[str, Any]) -> None:
+def send(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
