@@ -11,7 +11,7 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
-from worktree_svc import messages, projects, refs, trees
+from worktree_svc import fast_forward, messages, projects, refs, trees
 from worktree_svc.git import Git, Output, failure
 from worktree_svc.hunks import Hunk, hunks
 from worktree_svc.leadership import StillLeads
@@ -144,6 +144,9 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
     (source,) = refs.read(git, refs.branch_ref(request.source))
     if source is None:
         raise projects.unknown_revision(project, request.source)
+    tree = fast_forward.tree_of(git, source, onto)
+    if tree:
+        return Found(source, target, onto, tree, already=source == onto)
     with (
         trees.merging(git, onto, source, trying=request.preview) as merge,
         _asking_for_squashed(git, source, onto) as is_held,

@@ -1,0 +1,89 @@
+"""A fast-forward is told by what the commits say, and gives the tree that git would merge."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.repositories import git, make_repository
+from worktree_svc import fast_forward
+from worktree_svc.git import Git
+
+
+class Commits:
+    """Writes commits as their text says: with any parents, at any time."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+
+    def add(self, seconds: int, *parents: str, more: str = "", message: str = "Work") -> str:
+        (self.project / "a.txt").write_text(f"{seconds} after {parents}\n")
+        git(self.project, "add", "--all")
+        head = [f"tree {git(self.project, 'write-tree')}", *(f"parent {parent}" for parent in parents)]
+        who = "Ada <ada@example.com>"
+        text = "\n".join(
+            [*head, f"author {who} 7 +0000", f"committer {who} {seconds} +0130{more}", "", message]
+        )
+        file = self.project / ".git/commit.txt"
+        file.write_text(f"{text}\n")
+        return git(self.project, "hash-object", "-t", "commit", "-w", str(file))
+
+    def found(self, source: str, onto: str) -> str | None:
+        repository = Git(self.project / ".git", git_dir=self.project / ".git")
+        return fast_forward.tree_of(repository, source, onto)
+
+    def merged(self, source: str, onto: str) -> str:
+        return git(self.project, "merge-tree", "--write-tree", onto, source)
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Commits:
+    return Commits(make_repository(tmp_path / "project"))
+
+
+def test_a_target_below_the_source_gets_its_tree(commits: Commits) -> None:
+    """The commit itself, its parent, one further down, and below a merge by its first parent."""
+    onto = commits.add(100)
+    signature = "\ngpgsig -----BEGIN\n parent 0000\n -----END"
+    one = commits.add(100, onto, more=signature, message=f"Work\n\nparent {onto}\n")
+    other = commits.add(300)
+    merge = commits.add(400, one, other)
+    for source in (onto, one, merge):
+        tree = git(commits.project, "rev-parse", f"{source}^{{tree}}")
+        assert commits.found(source, onto) == tree == commits.merged(source, onto)
+
+
+def test_what_is_no_plain_fast_forward_is_left_to_git(commits: Commits) -> None:
+    """A target beside the source or above it, one that only a merge brought in, or a commit that is not there."""
+    start = commits.add(100)
+    source = commits.add(200, start)
+    beside = commits.add(150, start)
+    above = commits.add(300, source)
+    merge = commits.add(400, source, beside)
+    for newer, older in (
+        (source, beside),
+        (source, above),
+        (merge, beside),
+        (source, "0" * 40),
+        ("0" * 40, start),
+    ):
+        assert commits.found(newer, older) is None
+    parentless = commits.add(500, "0" * 40)
+    assert commits.found(parentless, start) is None
+
+
+def test_a_wrong_clock_only_makes_git_be_asked(commits: Commits) -> None:
+    """What says that it is older than the commit below it is taken for one that cannot build on it."""
+    onto = commits.add(1_000)
+    behind = commits.add(10, onto)
+    assert commits.found(behind, onto) is None
+    assert commits.found(commits.add(2_000, behind), onto) is None
+
+
+def test_a_long_way_is_not_walked(commits: Commits) -> None:
+    """As far as the steps go the answer is found; one commit further git is asked."""
+    onto = commits.add(1)
+    sources = [onto]
+    for seconds in range(2, fast_forward.MOST_STEPS + 2):
+        sources.append(commits.add(seconds, sources[-1]))
+    assert commits.found(sources[-2], onto)
+    assert commits.found(sources[-1], onto) is None
