@@ -72,7 +72,7 @@ def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
     stream = [f"reset refs/heads/{name}", "from refs/heads/main^0", ""]
     for edit in edits_of_it:
         history.apply(edit)
-        stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> 0 +0000"]
+        stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> now"]
         # Else two epics that do the same share commits, as epics never do.
         stream += [f"data {len(name)}", name]
         for file, lines in history.content.items():
@@ -80,7 +80,7 @@ def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
             stream += [f"M 100644 inline {file}", f"data {len(text)}", text]
     stream += ["done", ""]
     subprocess.run(
-        ["git", "fast-import", "--quiet", "--force", "--done"],
+        ["git", "fast-import", "--quiet", "--force", "--done", "--date-format=now"],
         cwd=project,
         env={**os.environ, **GIT_ENVIRONMENT},
         input="\n".join(stream).encode(),
