@@ -7,11 +7,12 @@ python -m tests.manifests --print FOLDER   prints what it renders
 A cluster is fed by `kubectl apply --kustomize`. The checks must also run where
 there is no kubectl, and no Python package offers kustomize, so this renders the
 few features that deploy/ uses (resources, namespace, labels, images, and patches
-that merge maps) and refuses every other one instead of guessing. Where kubectl
+that merge maps and containers) and refuses every other one instead of guessing. Where kubectl
 is there, its rendering must be the same.
 """
 
 import argparse
+import copy
 import json
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ import yaml
 Manifest: TypeAlias = dict[str, Any]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDERS: Final = ("deploy/base", "deploy/overlays/local")
+FOLDERS: Final = ("deploy/base", "deploy/overlays/local", "deploy/overlays/write-boundary")
 
 FEATURES: Final = {"apiVersion", "kind", "namespace", "labels", "resources", "images", "patches"}
 CLUSTER_WIDE: Final = {"Namespace"}
@@ -87,8 +88,12 @@ def rendered_by_kubectl(folder: Path) -> list[Manifest]:
 
 
 def ordered(manifests: list[Manifest]) -> list[Manifest]:
-    """Returns the manifests in an order that does not depend on who rendered them."""
-    return sorted(manifests, key=_identity)
+    """Returns the manifests, and the containers of each, in an order that does not depend on who rendered them."""
+    found = sorted(copy.deepcopy(manifests), key=_identity)
+    for pod in map(_pod, found):
+        if "containers" in pod:
+            pod["containers"].sort(key=lambda container: container["name"])
+    return found
 
 
 def _documents(path: Path) -> Iterator[Manifest]:
@@ -110,12 +115,22 @@ def _target(manifests: list[Manifest], change: Manifest) -> Manifest:
 
 def _merge(target: Manifest, change: Manifest, source: str) -> None:
     for key, value in change.items():
-        if isinstance(value, list) or value is None or key.startswith("$"):
+        if key == "containers":
+            for container in value:
+                _merge(_named(target[key], container["name"], source), container, source)
+        elif isinstance(value, list) or value is None or key.startswith("$"):
             raise ManifestError(f"{source}: this renderer merges maps only, and {key} is none")
-        if isinstance(value, dict):
+        elif isinstance(value, dict):
             _merge(target.setdefault(key, {}), value, source)
         else:
             target[key] = value
+
+
+def _named(containers: list[Manifest], name: str, source: str) -> Manifest:
+    for container in containers:
+        if container["name"] == name:
+            return container
+    raise ManifestError(f"{source}: there is no container {name} to change")
 
 
 def _transform(manifest: Manifest, kustomization: Manifest) -> None:
@@ -135,8 +150,14 @@ def _transform(manifest: Manifest, kustomization: Manifest) -> None:
                 container["image"] = f"{image.get('newName', name)}:{image.get('newTag', tag)}"
 
 
+def _pod(manifest: Manifest) -> Manifest:
+    """Returns the specification of the pods that a manifest makes; empty if it makes none."""
+    pod: Manifest = manifest.get("spec", {}).get("template", {}).get("spec", {})
+    return pod
+
+
 def _containers(manifest: Manifest) -> list[Manifest]:
-    pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
+    pod = _pod(manifest)
     return [*pod.get("initContainers", []), *pod.get("containers", [])]
 
 

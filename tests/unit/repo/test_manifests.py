@@ -22,6 +22,10 @@ from tests.manifests import (
 
 USER = 10001
 
+# Where the container of the agents makes namespaces and mounts of its own.
+WRITE_BOUNDARY = "deploy/overlays/write-boundary"
+UNCONFINED = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
+
 folders = pytest.mark.parametrize("folder", FOLDERS)
 
 
@@ -97,6 +101,7 @@ def test_duplicate_manifest_is_refused() -> None:
         ("resources: [a.yaml]\npatches: [{path: b.yaml, target: {}}]\n", "target"),
         ("resources: [a.yaml]\npatches: [{path: missing.yaml}]\n", "does not exist"),
         ("resources: [a.yaml]\npatches: [{path: list.yaml}]\n", "maps only"),
+        ("resources: [pod.yaml]\npatches: [{path: container.yaml}]\n", "no container b"),
         ("resources: [secret.yaml]\n", "add Secret"),
     ],
 )
@@ -105,6 +110,9 @@ def test_unknown_feature_is_refused(tmp_path: Path, kustomization: str, complain
     (tmp_path / "a.yaml").write_text("{kind: Service, metadata: {name: a}}")
     (tmp_path / "missing.yaml").write_text("{kind: Service, metadata: {name: b}, spec: {}}")
     (tmp_path / "list.yaml").write_text("{kind: Service, metadata: {name: a}, spec: {ports: [{port: 1}]}}")
+    for file, container in (("pod.yaml", "a"), ("container.yaml", "b")):
+        pod = f"{{kind: Deployment, metadata: {{name: a}}, spec: {{containers: [{{name: {container}}}]}}}}"
+        (tmp_path / file).write_text(pod)
     (tmp_path / "secret.yaml").write_text("{kind: Secret, metadata: {name: a}}")
     (tmp_path / "kustomization.yaml").write_text(kustomization)
     with pytest.raises(ManifestError, match=complaint):
@@ -113,18 +121,28 @@ def test_unknown_feature_is_refused(tmp_path: Path, kustomization: str, complain
 
 @folders
 def test_containers_have_no_privileges(folder: str) -> None:
-    """Every container runs as a plain user, on a read-only root, with no way up."""
+    """Every container runs as a plain user, on a read-only root, with no way up, and all but a sandbox's with a profile."""
     for pod, container in containers(folder):
         assert pod["securityContext"]["runAsNonRoot"], container["name"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
+        holds_agents = folder == WRITE_BOUNDARY and container["name"] == "agent"
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
+            **(UNCONFINED if holds_agents else {}),
         }
         assert container["resources"]["requests"]
         assert container["resources"]["limits"]["memory"]
+
+
+def test_a_worker_without_the_wanted_sandbox_does_not_start() -> None:
+    """Where the manifests promise a write boundary, it is required, and pods may have what it needs."""
+    settings = named(WRITE_BOUNDARY, "ConfigMap", "heddle-settings")["data"]
+    assert settings["HEDDLE_SANDBOX"] == "required"
+    labels = named(WRITE_BOUNDARY, "Namespace", "heddle")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
 
 
 @folders
