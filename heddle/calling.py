@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -28,6 +29,11 @@ BREAKS: Final = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
+
+# What gRPC says where something listens that does not speak TLS as this side does: it may hang up at once.
+_DISAGREEMENT: Final = re.compile("Socket closed|handshake|[Vv]erification [Cc]heck failed")
+# OpenSSL's word for it.
+_TLS_CAUSE: Final = re.compile(r"OPENSSL_internal:([A-Z_]+)")
 
 Answer = TypeVar("Answer")
 OnBreak: TypeAlias = Callable[[str], None]
@@ -96,8 +102,7 @@ class Caller:
                 f"what answers at {self._address} is no Heddle server of this version"
                 f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to one"
             ) from error
-        # gRPC tells the whole way down to the socket; its last part is what went wrong.
-        return refusal.message if refusal is not None else (error.details() or "").rpartition(": ")[2]
+        return refusal.message if refusal is not None else _last_cause(error.details() or "")
 
     async def mutate(
         self,
@@ -149,10 +154,22 @@ class Caller:
                     f"the server at {self._address} did not answer in time; what was asked may still"
                     " happen there: the same again waits on"
                 )
+            if refusal is None and _DISAGREEMENT.search(error.details() or ""):
+                return ServerUnreachable(
+                    f"what answers at {self._address} is no Heddle server, or expects other certificates ({why});"
+                    " set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA as its own settings have them, or"
+                    " HEDDLE_SCHEDULER to another server"
+                )
         return refusal or ServerUnreachable(
             f"no Heddle server answers at {self._address} ({why});"
             " start one with `heddle up`, or set HEDDLE_SCHEDULER"
         )
+
+
+def _last_cause(details: str) -> str:
+    """Returns what went wrong of the whole way down to the socket, which gRPC tells."""
+    in_tls = _TLS_CAUSE.search(details)
+    return in_tls[1] if in_tls else details.removesuffix(".").rpartition(": ")[2]
 
 
 def _pause(tries: int) -> float:

@@ -4,6 +4,7 @@ Each field names its variable; docs/configuration.md lists them for operators.
 """
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ DEFAULT_PORT = 7400
 
 # Clear of what kernels and Kubernetes hand out by themselves.
 DEFAULT_PORT_RANGE = "20000-29999"
+
+_TLS_NAMES = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
 
 
 class ConfigError(Exception):
@@ -183,10 +186,34 @@ def _paths(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
 
 
 def _tls(environ: Mapping[str, str]) -> Tls | None:
-    names = ("HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA")
-    paths = [Path(environ[name]) for name in names if environ.get(name)]
+    paths = [Path(environ[name]) for name in _TLS_NAMES if environ.get(name)]
     if not paths:
         return None
-    if len(paths) < len(names):
-        raise ConfigError(f"set all of {', '.join(names)}, or none")
+    if len(paths) < len(_TLS_NAMES):
+        raise ConfigError(f"set all of {', '.join(_TLS_NAMES)}, or none")
+    _check_pem_files(*paths)
     return Tls(*paths)
+
+
+def _check_pem_files(certificate: Path, key: Path, authority: Path) -> None:
+    """Raises ConfigError where gRPC could not use them: it would only log so, and not serve."""
+    for name, path in zip(_TLS_NAMES, (certificate, key, authority), strict=True):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{name} is {str(path)!r}, which cannot be read: {error.strerror}") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        # Without a password, it would ask for one where the key has one.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"HEDDLE_TLS_CERT and HEDDLE_TLS_KEY take PEM files, of a certificate and of the key that belongs to it,"
+            f" without a password; {str(certificate)!r} and {str(key)!r} are none ({error.reason or 'no PEM'})"
+        ) from error
+    try:
+        context.load_verify_locations(authority)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"HEDDLE_TLS_CA is {str(authority)!r}; it takes a PEM file with the certificate of the authority"
+        ) from error

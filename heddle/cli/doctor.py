@@ -90,7 +90,10 @@ async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
         return Finding(subject, True, "serves")
     if ports.is_free(endpoint.port):
         return Finding(subject, None, "is not running; its port is free, and `heddle up` starts it")
-    advice = f"stop that program, or take other ports: heddle up --ports {ports.find_free()}"
+    advice = (
+        f"stop that program, or take other ports: heddle up --ports {ports.find_free()}"
+        "; if it is a Heddle with TLS, set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA here too"
+    )
     return Finding(
         subject, False, f"does not answer, and its port is in use{ports.owner(endpoint.port)}", advice
     )

@@ -11,23 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+from heddle.config import Tls
+
 USER: Final = "ada"
 PASSWORD: Final = "s3cret"
 
-_BODY: Final = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch")
-_NAME: Final = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-
-
-def make_certificate(folder: Path) -> Path:
-    """Makes a certificate for 127.0.0.1 that signs itself; returns its file, beside which its key lies."""
-    certificate = folder / "server.pem"
-    files = ("-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate))
-    subprocess.run([*_BODY, *_NAME, *files], check=True, capture_output=True)
-    return certificate
-
 
 @contextmanager
-def serving(root: Path, certificate: Path) -> Iterator[str]:
+def serving(root: Path, tls: Tls) -> Iterator[str]:
     """Serves the repositories below `root` to USER alone; yields the URL of the folder."""
     authorization = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
 
@@ -80,7 +71,7 @@ def serving(root: Path, certificate: Path) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        context.load_cert_chain(tls.certificate, tls.key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -234,7 +234,8 @@ async def test_interrupt_detaches_from_a_run(server: Server) -> None:
         await command.says("api/one/1: session started")
         command.interrupt()
         command.interrupt()
-        assert await command.exit_code() == 130
+        # A shell says 130 of both: the second may come when nothing is left to end but the process.
+        assert await command.exit_code() in {130, -signal.SIGINT}
         assert "Traceback" not in command.err
     name = command.err.split()[0]
     _, out, _ = await server.heddle("show", name, "--json")

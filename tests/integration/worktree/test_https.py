@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from tests.support import smart_http, worktrees
+from tests.support import certificates, smart_http, worktrees
 from tests.support.repositories import fast_import, git
 from tests.support.worktrees import Worker, attempt, refused
 from worktree_svc import mirrors
@@ -18,12 +18,12 @@ EPIC = "heddle/r1/epics/api"
 @pytest.fixture
 def url(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The remote's URL; the service's user trusts the server and has a helper that knows the password."""
-    certificate = smart_http.make_certificate(tmp_path)
-    with smart_http.serving(remote.parent, certificate) as served:
+    tls = certificates.make(tmp_path / "server")
+    with smart_http.serving(remote.parent, tls) as served:
         said = f"echo username={smart_http.USER}; echo password={smart_http.PASSWORD}"
         settings = tmp_path / "gitconfig"
         settings.write_text(
-            f'[http]\n\tsslCAInfo = {certificate}\n[credential "{served}"]\n\thelper = "!f() {{ {said}; }}; f"\n'
+            f'[http]\n\tsslCAInfo = {tls.authority}\n[credential "{served}"]\n\thelper = "!f() {{ {said}; }}; f"\n'
         )
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
         # It would go before the settings.
@@ -65,7 +65,7 @@ async def test_a_server_that_is_not_trusted(
         error = await refused(worker.inspect(url))
         assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
         assert "certificate" in error.message
-        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "server.pem"))
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "server/authority.pem"))
         error = await refused(worker.inspect(url))
         assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
         assert "could not read Username" in error.message

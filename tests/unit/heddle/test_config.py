@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from heddle.config import ConfigError, Settings, Tls, WorkerAddress
+from heddle.config import ConfigError, Settings, WorkerAddress
+from tests.support import certificates
 
 
 def test_an_empty_environment_gives_the_embedded_mode() -> None:
@@ -25,10 +26,26 @@ def test_workers_are_read_in_order() -> None:
     assert settings.workers == (WorkerAddress("a", "w0:1", "w0:2"), WorkerAddress("b", "w1:1", "w1:2"))
 
 
-def test_tls_takes_all_three_files() -> None:
+def test_tls_takes_all_three_files(tmp_path: Path) -> None:
     """TLS is on where certificate, key and authority are given."""
-    environ = {"HEDDLE_TLS_CERT": "c", "HEDDLE_TLS_KEY": "k", "HEDDLE_TLS_CA": "a"}
-    assert Settings.read(environ).tls == Tls(Path("c"), Path("k"), Path("a"))
+    tls = certificates.make(tmp_path)
+    assert Settings.read(certificates.environment(tls)).tls == tls
+
+
+@pytest.mark.parametrize("name", ["HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA"])
+def test_tls_files_that_are_of_no_use_are_told(tmp_path: Path, name: str) -> None:
+    """One that is missing, is no PEM file, or belongs to another certificate is named before anything starts."""
+    environ = certificates.environment(certificates.make(tmp_path / "mine"))
+    with pytest.raises(ConfigError, match=f"{name} is '/nowhere', which cannot be read"):
+        Settings.read({**environ, name: "/nowhere"})
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk\n")
+    with pytest.raises(ConfigError, match=f"{name}.*{junk}"):
+        Settings.read({**environ, name: str(junk)})
+    if name != "HEDDLE_TLS_CA":
+        others = certificates.environment(certificates.make(tmp_path / "other"))
+        with pytest.raises(ConfigError, match="KEY_VALUES_MISMATCH"):
+            Settings.read({**environ, name: others[name]})
 
 
 @pytest.mark.parametrize(
