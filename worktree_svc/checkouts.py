@@ -11,7 +11,7 @@ from typing import Final
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
-from worktree_svc import files, refs
+from worktree_svc import files, refs, registration
 from worktree_svc.git import Git
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
@@ -85,11 +85,9 @@ def create(project: Project, place: Place, commit: str) -> None:
 
 
 def add(project: Project, path: Path, commit: str) -> None:
-    """Has git make a worktree, still without files, where nothing is."""
-    # Without a branch, as git would guess at a name's meaning: HEAD is set when the worktree is settled.
-    options = ("--quiet", "--detach", "--no-checkout")
+    """Makes a worktree, still without files, where nothing is. HEAD is on a branch only when it is settled."""
     failpoint("create.before_add")
-    project.exposed_git.text("worktree", "add", *options, str(path), commit)
+    registration.add(project.common, path, commit)
     failpoint("create.after_add")
 
 

@@ -49,7 +49,7 @@ class Project:
 
     @property
     def exposed_git(self) -> Git:
-        """Git under the repository's own configuration: only for the list of its worktrees, and for reading that."""
+        """Git under the repository's own configuration: only for reading that."""
         return Git(self.common, git_dir=self.common)
 
     @property

@@ -92,6 +92,37 @@ def test_the_timeline_zooms_and_compresses_idle_time(page: Page, busy: str) -> N
     expect(page.locator(".timeline-gap")).to_have_count(0)
 
 
+def test_no_time_on_the_axis_reaches_beyond_its_end(page: Page, busy: str) -> None:
+    """Wherever the last written time would stand, a timeline that fits has nothing to scroll."""
+    page.goto(f"/{busy}/timeline")
+    box = page.get_by_role("region", name="Timeline")
+    expect(bar(page, "search/tasks/index/attempts/1")).to_be_visible()
+    beyond = box.evaluate(
+        """async (box) => {
+          const { createScale, ticks } = (await import("heddle")).modules["timeline_scale.js"];
+          const axis = box.querySelector(".timeline-axis").cloneNode();
+          axis.style.width = "600px";
+          box.append(axis);
+          const ends = [];
+          for (let seconds = 20; seconds < 4000; seconds += seconds < 300 ? 1 : 17) {
+            const span = { from: 0, to: seconds * 1000, waits: [] };
+            for (const { x, seconds: exact } of ticks(createScale([span], span.to, false), 600).slice(-1)) {
+              const text = document.createElement("span");
+              text.textContent = exact ? "20:00:00" : "20:00";
+              text.style.left = `${x}px`;
+              axis.append(text);
+              ends.push(x + text.offsetWidth);
+            }
+          }
+          axis.remove();
+          return { most: Math.max(...ends), count: ends.length };
+        }"""
+    )
+    assert beyond["count"] > 100
+    # The lane goes on for 16 pixels.
+    assert beyond["most"] <= 616
+
+
 def test_idle_time_is_compressed(page: Page) -> None:
     """A gap of hours between two minutes of work takes little of the width, in order and without overlap."""
     page.goto("/")

@@ -69,19 +69,25 @@ export function createScale(spans, now, compress) {
   return { place, timeAt, segments, weight, gaps: segments.filter((each) => each.gap) };
 }
 
-// Returns round times to write on the axis, at least `room` pixels apart.
+// What a written time takes beyond the lane's padding: 13:30, and 13:30:15.
+const MINUTES_WIDE = 30;
+const SECONDS_WIDE = 42;
+
+// Returns round times to write on the axis, at least `room` pixels apart, none of which would reach beyond the end.
 export function ticks(scale, width, room = 86) {
   const wanted = (scale.weight / Math.max(width, 1)) * room;
   const step = STEPS.find((each) => each >= wanted) ?? STEPS[STEPS.length - 1];
   const zone = new Date().getTimezoneOffset() * 60_000;
   const out = [];
+  const seconds = step < 60_000;
+  const last = width - (seconds ? SECONDS_WIDE : MINUTES_WIDE);
   let free = -Infinity;
   for (const segment of scale.segments) {
     if (segment.gap) continue;
     for (let time = Math.ceil((segment.from - zone) / step) * step + zone; time <= segment.to; time += step) {
       const x = scale.place(time) * width;
-      if (x < free || x > width - 30) continue;
-      out.push({ time, x, seconds: step < 60_000 });
+      if (x < free || x > last) continue;
+      out.push({ time, x, seconds });
       free = x + room * 0.8;
     }
   }
