@@ -129,6 +129,12 @@ def _locate(path: str) -> Location:
         raise _not_found_by_git(path, output.stderr)
     if not top and bare == "false":
         raise _not_a_repository(path, f"{path} is inside a .git folder. Name the folder that holds it.")
+    if Path(common, "reftable").is_dir():
+        raise _not_a_repository(
+            path,
+            f"{path} keeps its branches in git's reftable format, which Heddle does not read. Change it, then try"
+            f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
+        )
     return Location(Path(top or git_dir), Path(common).resolve(), Path(git_dir))
 
 

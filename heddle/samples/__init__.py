@@ -14,6 +14,8 @@ _FILES: Final = Path(__file__).parent / "repository"
 _ENVIRONMENT: Final = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
+    # What worktree_svc reads, whatever a newer git does by itself.
+    "GIT_DEFAULT_REF_FORMAT": "files",
     "GIT_AUTHOR_NAME": "Heddle",
     "GIT_AUTHOR_EMAIL": "heddle@localhost",
     "GIT_COMMITTER_NAME": "Heddle",

@@ -56,6 +56,14 @@ async def test_other_kinds_of_repositories(worker: Worker, tmp_path: Path) -> No
     assert found.base_branch == "side"
 
 
+async def test_a_format_that_is_not_read(worker: Worker) -> None:
+    """A repository whose refs are no files is refused with the command that changes it, not taken for an empty one."""
+    (worker.project / ".git/reftable").mkdir()
+    error = await refused(worker.inspect())
+    assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
+    assert f"git -C {worker.project} refs migrate --ref-format=files" in error.message
+
+
 async def test_no_repository(worker: Worker, tmp_path: Path) -> None:
     """No repository, no folder, a file, or the inside of .git: each is said with what to do."""
     (tmp_path / "plain").mkdir()
