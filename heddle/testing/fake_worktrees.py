@@ -2,25 +2,22 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
 from heddle import errors, pb
 from heddle.names import AttemptName, EpicName
+from heddle.testing.fake_state import FakeState
 from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceServicer
-
-if TYPE_CHECKING:
-    # Which serves this.
-    from heddle.testing.fake_worker import FakeWorker
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class FakeWorktrees(WorktreeServiceServicer):
-    """Keeps what it is told in the fields of its worker."""
+    """Keeps what it is told in its worker's state."""
 
-    def __init__(self, worker: "FakeWorker") -> None:
+    def __init__(self, worker: FakeState) -> None:
         self._worker = worker
 
     async def InspectProject(

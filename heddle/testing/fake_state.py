@@ -1,0 +1,88 @@
+"""What a fake worker keeps, and the rules that both of its services follow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from heddle import errors, pb
+from heddle.names import AttemptName
+from heddle.testing.fake_session import FakeSession, Play, succeed
+
+
+@dataclass
+class FakeState:
+    """The state. Fields may be changed while it is served; `play` decides what sessions do."""
+
+    slots: int = 8
+    play: Play = succeed
+    # The agents that it can start.
+    programs: tuple[str, ...] = ("scripted", "command:")
+    # Returned by InspectProject.
+    dirty_files: list[str] = field(default_factory=list)
+    project_file: pb.ProjectFile | None = None
+    # What the teardown of an epic reports.
+    teardown_end: pb.CheckFinished = field(default_factory=lambda: pb.CheckFinished(ok=True))
+    # Keys of epics whose setup fails.
+    failing_setups: set[str] = field(default_factory=set)
+    # Branches whose merge conflicts.
+    conflicting: set[str] = field(default_factory=set)
+    # Says of the branches of an open merge whether the checks of a merge pass.
+    merge_is_good: Callable[[list[str]], bool] = lambda _branches: True
+    # What PredictConflicts answers, of the branches that it is asked about.
+    foreseen: list[pb.ConflictingPair] = field(default_factory=list)
+    # By the key of an epic: the paths that PredictConflicts says it has changed.
+    written: dict[str, list[str]] = field(default_factory=dict)
+    # Called with (method, request) before each call that changes something; may raise.
+    before: Callable[[str, Any], None] = lambda _method, _request: None
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+    # Every request that was served, in order: (method, request).
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    # By epic's name.
+    worktrees: dict[str, pb.Worktree] = field(default_factory=dict)
+    # By branch: the commits on it, oldest first, each with the attempt that made it.
+    commits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    # By the attempt for which they were set aside: commits that were on its branch, oldest first.
+    rewound: dict[str, list[str]] = field(default_factory=dict)
+    # By target branch.
+    merged: dict[str, list[str]] = field(default_factory=dict)
+    # By run: the branches of its open merge.
+    open_merges: dict[str, list[str]] = field(default_factory=dict)
+    # Names of epics in whose worktrees something lies that was not accepted.
+    dirty: set[str] = field(default_factory=set)
+    # By epic's name: what is archived of its worktree.
+    archived: dict[str, str] = field(default_factory=dict)
+    # What each worktree, and each session, takes on the disk.
+    worktree_bytes: int = 1 << 20
+    session_bytes: int = 1 << 10
+    # Why it takes no new work.
+    full: str = ""
+    # The most sessions that ran at the same time.
+    peak: int = 0
+    epoch: int = 0
+    # How many worktrees were ever made.
+    made: int = 0
+
+    @property
+    def live(self) -> list[FakeSession]:
+        """The sessions that run now."""
+        return [session for session in self.sessions.values() if session.result is None]
+
+    def called(self, method: str) -> list[Any]:
+        """Returns the requests of one method, in order."""
+        return [request for name, request in self.calls if name == method]
+
+    def changing(self, method: str, request: Any) -> None:
+        """Opens a call that changes something; raises STALE_EPOCH to a deposed leader."""
+        self.calls.append((method, request))
+        if request.epoch < self.epoch:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_EPOCH, f"epoch {request.epoch} was replaced by {self.epoch}"
+            )
+        self.epoch = request.epoch
+        self.before(method, request)
+
+    def newest(self, attempt: AttemptName) -> None:
+        """Raises STALE_ATTEMPT if a newer attempt of the task has a session."""
+        following = str(attempt.parent.attempt(attempt.number + 1))
+        if following in self.sessions:
+            raise errors.HeddleError(pb.ERROR_REASON_STALE_ATTEMPT, f"{following} exists", attempt=following)
