@@ -165,3 +165,15 @@ async def refused(call: Awaitable[object]) -> HeddleError:
     error = from_rpc(raised.value)
     assert error is not None, raised.value
     return error
+
+
+async def merge_a_task(worker: Worker, remote: Path, base: str) -> Path:
+    """Accepts a task of a project by URL and merges its epic into trunk, both of which must be pushed; returns its worktree."""
+    branch = "heddle/r1/epics/api"
+    path = await worker.ready(attempt(), base=base)
+    (path / "b.txt").write_text("b\n")
+    done = await worker.commit(attempt())
+    assert (done.push_error, git(remote, "rev-parse", branch)) == ("", done.commit)
+    merged = (await worker.merge(branch, "trunk")).merged
+    assert (merged.push_error, git(remote, "rev-parse", "trunk")) == ("", merged.commit)
+    return path
