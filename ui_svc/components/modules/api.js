@@ -1,5 +1,5 @@
 // Calls of the web app's HTTP endpoints. A failed call throws a Problem.
-import { noteSignIn } from "./sign_in.js";
+import { nextCall, noteSignIn } from "./sign_in.js";
 
 export class Problem extends Error {
   constructor(message, reason = "", violations = []) {
@@ -21,13 +21,14 @@ export const post = (path, body = {}) =>
   });
 
 async function call(path, options) {
+  const number = nextCall();
   let response;
   try {
     response = await fetch(apiUrl(path), { ...options, redirect: "manual" });
   } catch {
     throw new Problem("The web app does not answer. Nothing was changed; try again in a moment.", "OFFLINE");
   }
-  if (noteSignIn(response)) throw new Problem("Your sign-in has expired. Nothing was changed; sign in again.", "SIGNED_OUT");
+  if (noteSignIn(response, number)) throw new Problem("Your sign-in has expired. Nothing was changed; sign in again.", "SIGNED_OUT");
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const message = answer.message ?? `The web app answered ${response.status}. Try again in a moment.`;
