@@ -32,6 +32,7 @@ from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
 from agent_svc.pricing import Pricing
 from agent_svc.recorder import Recorder
+from agent_svc.said_before import told_again
 from agent_svc.sandbox.boundary import Boundary
 from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sandbox.watch import Watch
@@ -77,10 +78,13 @@ class Session:
         folder: SessionFolder,
         place: Place,
         resume: str = "",
+        *,
+        said: Sequence[str] = (),
     ) -> None:
         self.name = name
         # The agent's own id of a session that is to go on.
         self._resume = resume
+        self._said = said
         self._spec = spec
         self._folder = folder
         self._place = place
@@ -279,7 +283,7 @@ class Session:
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
     async def _run_agent(self, driver: Driver) -> Ending:
-        launch = driver.launch(self._spec, self._resume)
+        launch = driver.launch(told_again(self._spec, self._said), self._resume)
         translator = driver.translator()
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
         try:

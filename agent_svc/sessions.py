@@ -16,6 +16,7 @@ from agent_svc.ending import Ending
 from agent_svc.event_log import EventLog
 from agent_svc.lease import Lease
 from agent_svc.recorder import Recorder
+from agent_svc.said_before import said_before
 from agent_svc.session import Place, Session
 from agent_svc.spool import Spool
 from heddle import errors, pb
@@ -109,7 +110,8 @@ class Sessions:
                 if resume:
                     # Also where this session ends before its agent has said a word.
                     await asyncio.to_thread(folder.remember_agent_session, resume)
-                session = Session(name, request, folder, self._place, resume)
+                said = await asyncio.to_thread(said_before, self._spool, request)
+                session = Session(name, request, folder, self._place, resume, said=said)
             except OSError as error:
                 raise self._unwritable(error) from error
             self._running[name] = session

@@ -138,7 +138,8 @@ class StartSessionRequest(_message.Message):
     """Absent: no limit."""
     resume_attempt: _builtins.str
     """A lost or parked attempt of the same task whose agent's own session is to go on
-    where the agent can do that and its session is still known. Absent: begin anew.
+    where the agent can do that and its session is still known. Behind the prompt the
+    agent finds what the operator said to it. Absent: begin anew.
     """
     budget_usd_micros: _builtins.int
     """What the session may cost: what is left of the budgets above it. Agents that

@@ -519,7 +519,8 @@ class SchedulerServiceServicer:
 
     def SendMessage(self, request, context):
         """Tells the agent of a session what the operator says: in the midst of its turn
-        where it can take that, else before its next one. Idempotent by message_id.
+        where it can take that, else before its next one. Where the session is lost or
+        parked, the one that goes on with it is told again. Idempotent by message_id.
 
         - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
         - NOT_FOUND: no such attempt.

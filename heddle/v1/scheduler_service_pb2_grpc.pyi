@@ -228,7 +228,8 @@ class SchedulerServiceStub:
     """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]
     """Tells the agent of a session what the operator says: in the midst of its turn
-    where it can take that, else before its next one. Idempotent by message_id.
+    where it can take that, else before its next one. Where the session is lost or
+    parked, the one that goes on with it is told again. Idempotent by message_id.
 
     - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
     - NOT_FOUND: no such attempt.
@@ -516,7 +517,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SendMessageRequest, _scheduler_service_pb2.SendMessageResponse]  # type: ignore[assignment]
     """Tells the agent of a session what the operator says: in the midst of its turn
-    where it can take that, else before its next one. Idempotent by message_id.
+    where it can take that, else before its next one. Where the session is lost or
+    parked, the one that goes on with it is told again. Idempotent by message_id.
 
     - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
     - NOT_FOUND: no such attempt.
@@ -945,7 +947,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.SendMessageResponse, _abc.Awaitable[_scheduler_service_pb2.SendMessageResponse]]:
         """Tells the agent of a session what the operator says: in the midst of its turn
-        where it can take that, else before its next one. Idempotent by message_id.
+        where it can take that, else before its next one. Where the session is lost or
+        parked, the one that goes on with it is told again. Idempotent by message_id.
 
         - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
         - NOT_FOUND: no such attempt.

@@ -162,6 +162,10 @@ class Agents:
             )
         )
 
+    async def tell(self, attempt: str, text: str) -> None:
+        """Says something to the agent as its operator does."""
+        await self.stub.SendMessage(pb.AgentServiceSendMessageRequest(attempt=attempt, epoch=1, text=text))
+
     async def fetch(self, attempt: str, artifact: str) -> bytes:
         request = pb.FetchArtifactRequest(attempt=attempt, artifact=artifact)
         return b"".join([part.data async for part in self.stub.FetchArtifact(request)])

@@ -292,3 +292,21 @@ async def test_a_session_that_cannot_go_on_begins_anew(
     assert note in notes(events)
     assert said(events) == "Hello"
     assert ending(events) == ("SUCCEEDED", "")
+
+
+async def test_what_the_operator_said_is_told_to_the_session_that_goes_on(worker: Agents) -> None:
+    """A message that an agent did not come to hear is lost neither with its session nor with the next, nor where one begins anew."""
+    attempt = ""
+    for number, words in enumerate(("Use tabs", "Mind the docs"), 1):
+        attempt = await begin(worker, "hang", flags="--load", number=number, resume_attempt=attempt)
+        await worker.until(attempt, lambda event: "hanging" in event.message.text)
+        await worker.tell(attempt, words)
+        await worker.stop(attempt)
+    for number, flags in ((3, "--load"), (4, "--forgetful")):
+        told = said(await play(worker, "Improve it", flags=flags, number=number, resume_attempt=attempt))
+        assert "You said: Improve it\n" in told
+        assert (
+            "You may not have heard all of it:\nYou said: \nYou said: Use tabs\nYou said: \nYou said: Mind the docs\n"
+            in told
+        )
+    assert "Use tabs" not in said(await play(worker, "Improve it", flags="--load", number=5))

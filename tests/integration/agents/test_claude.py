@@ -260,9 +260,7 @@ async def test_hears_the_operator_amid_its_work(tmp_path: Path) -> None:
             "claude", environment=it.environment, permissions=pb.Permissions(allow=["Bash(*)"])
         )
         await it.worker.until(attempt, lambda event: event.HasField("tool_started"))
-        await it.worker.stub.SendMessage(
-            pb.AgentServiceSendMessageRequest(attempt=attempt, epoch=1, text="Use tabs")
-        )
+        await it.worker.tell(attempt, "Use tabs")
         (it.worker.worktree / "told").touch()
         events = await it.worker.events(attempt)
         assert "Use tabs" in json.dumps(it.model.requests[-1]["messages"])
