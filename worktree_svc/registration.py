@@ -2,12 +2,14 @@
 
 `git worktree add` leaves a file empty for a moment, and every git that looks at
 the list of worktrees then dies of that: the user's own, and those of agents in
-other worktrees. What is written here is what gitrepository-layout(5) and
-git-worktree(1) say.
+other worktrees. Here what git knows of a worktree is written elsewhere and moved
+in whole. It is what gitrepository-layout(5) and git-worktree(1) say.
 """
 
+import errno
 import itertools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,38 +19,47 @@ from worktree_svc.git import Git
 # What holds for a repository's own files alone.
 _OWN_SETTINGS: Final = ("core.bare", "core.worktree")
 
-# While it is there, `git worktree prune` leaves the folder alone; after a crash it says how far this came.
-_LOCK: Final = "locked"
+# Where it is written first, below the repository's folder.
+_STAGED: Final = "heddle-worktree"
+
+# What a move says where another worktree has the name, or where git has just removed the empty folder above.
+_TAKEN: Final = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
 
 
 def add(common: Path, path: Path, commit: str) -> None:
-    """Makes `path`, where nothing is, a worktree that stands on `commit`, still without files."""
-    folder = _make_folder(common / "worktrees", path.name)
+    """Makes `path`, where nothing is, a worktree that stands on `commit`, still without files.
+
+    The caller holds the repository's lock: see locks.RepositoryLocks.
+    """
+    staged = common / _STAGED
+    # Of a service that was killed.
+    files.remove(staged)
+    staged.mkdir()
     pointer = path / ".git"
-    (folder / "gitdir").write_text(f"{pointer}\n", errors="surrogateescape")
-    (folder / "HEAD").write_text(f"{commit}\n")
-    _copy_settings(common, folder)
-    # The one that must never be empty, also after a power cut.
-    files.write_atomically(folder / "commondir", "../..\n")
+    (staged / "gitdir").write_text(f"{pointer}\n", errors="surrogateescape")
+    (staged / "HEAD").write_text(f"{commit}\n")
+    # Empty after a power cut, it would break every git that lists worktrees.
+    files.write_atomically(staged / "commondir", "../..\n")
+    _copy_settings(common, staged)
     path.mkdir()
-    pointer.write_text(f"gitdir: {folder}\n", errors="surrogateescape")
-    (folder / _LOCK).unlink()
+    for folder in _names(common / "worktrees", path.name):
+        pointer.write_text(f"gitdir: {folder}\n", errors="surrogateescape")
+        folder.parent.mkdir(exist_ok=True)
+        try:
+            staged.rename(folder)
+        except OSError as error:
+            if error.errno not in _TAKEN or not staged.exists():
+                raise
+        else:
+            return
 
 
-def _make_folder(parent: Path, name: str) -> Path:
-    """Makes a locked folder of that name, or, where another worktree has it, with a number behind it."""
+def _names(parent: Path, name: str) -> Iterator[Path]:
+    """Yields the folders that are free for a worktree of that name: with a number behind it where another one has it."""
     for number in itertools.count():
         folder = parent / f"{name}{number or ''}"
-        try:
-            parent.mkdir(exist_ok=True)
-            folder.mkdir()
-            (folder / _LOCK).write_text("initializing\n")
-        except FileExistsError:
-            continue
-        except FileNotFoundError:  # a `git worktree prune` has just removed what was empty
-            continue
-        return folder
-    raise AssertionError
+        if not folder.exists():
+            yield folder
 
 
 def _copy_settings(common: Path, folder: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
 
 
 def test_no_git_fails_beside_it(project: Path) -> None:
-    """While worktrees are registered, a git that lists them finds each one whole, or not at all."""
+    """While worktrees are registered, a git that lists or prunes them finds each one whole, or not at all."""
     commit = git(project, "rev-parse", "HEAD")
     done = threading.Event()
 
@@ -68,6 +68,7 @@ def test_no_git_fails_beside_it(project: Path) -> None:
     looks = 0
     while not done.is_set():
         git(project, "worktree", "list")
+        git(project, "worktree", "prune")
         looks += 1
     thread.join()
     assert looks
