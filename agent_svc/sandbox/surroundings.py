@@ -86,7 +86,8 @@ def _guarded(common: Path, since: int) -> Iterator[Path]:
     for name in GUARDED:
         path = common / name
         inside = path.iterdir() if path.is_dir() else ()
-        yield from (each for each in (path, *inside) if _newer(each, since))
+        # Of what is not there nobody knows whether it ever was: the folder above changes with each git that runs.
+        yield from (each for each in (path, *inside) if os.path.lexists(each) and _newer(each, since))
 
 
 def _written(folder: Path, git_dir: Path, since: int) -> Iterator[Path]:

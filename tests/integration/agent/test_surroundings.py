@@ -98,12 +98,15 @@ async def test_sessions_at_the_same_time_are_not_mixed_up(tmp_path: Path) -> Non
 
 
 async def test_what_the_service_makes_ready_is_not_told(tmp_path: Path) -> None:
-    """A worktree that worktree_svc resets or makes while a session runs is left out."""
+    """A worktree that worktree_svc resets or makes while a session runs is left out, and so is what was never there."""
     async with ground(tmp_path) as it:
         (it.idle / "README.md").write_text("left behind\n")
         session = await it.agents.start("command:while [ ! -e go ]; do sleep 0.02; done")
         await it.worktrees.discard(attempt("idle", "one", run="r"))
         await it.worktrees.ready(attempt("new", "one", run="r"))
+        # What any git of the user's may do there.
+        (it.project / ".git/index.lock").touch()
+        (it.project / ".git/index.lock").unlink()
         assert git(it.idle, "status", "--porcelain") == ""
         (it.agents.worktree / "go").touch()
         assert told(await it.agents.events(session)) is None
