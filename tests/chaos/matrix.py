@@ -176,18 +176,19 @@ async def cross(points: Iterable[str]) -> list[str]:
     """Dies at each of `points`; returns what was broken. Then the folder, with every log, is kept and named."""
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-matrix-"))
-    lanes = []
-    for number, each in enumerate(crossings(points)):
-        (folder / str(number)).mkdir()
-        lanes.append(Lane(folder / str(number), each))
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def crossed(lane: Lane) -> list[str]:
+    async def crossed(place: Path, crossing: Crossing) -> list[str]:
         async with free:
-            return await lane.run()
+            place.mkdir()
+            # Not before: the ports that it finds free must be so when its services start.
+            return await Lane(place, crossing).run()
 
     async with asyncio.TaskGroup() as group:
-        crossing = [group.create_task(crossed(lane)) for lane in lanes]
+        crossing = [
+            group.create_task(crossed(folder / str(number), each))
+            for number, each in enumerate(crossings(points))
+        ]
     wrong = [each for lane in crossing for each in lane.result()]
     if wrong:
         return [*wrong, f"logs and databases are kept in {folder}"]
