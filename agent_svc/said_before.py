@@ -37,10 +37,11 @@ def said_before(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
 
 def told_again(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.StartSessionRequest:
     """Returns the request with what was said before behind its prompt."""
+    if not said:
+        return request
     told = pb.StartSessionRequest()
     told.CopyFrom(request)
-    if said:
-        told.prompt = _AGAIN.format(prompt=request.prompt, said="\n\n".join(said))
+    told.prompt = _AGAIN.format(prompt=request.prompt, said="\n\n".join(said))
     return told
 
 
