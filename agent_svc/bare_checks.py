@@ -23,6 +23,7 @@ from agent_svc.spool import lock
 from heddle import errors, pb
 from heddle.fencing import EpochFence
 from heddle.names import run_or_epic
+from heddle.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -89,7 +90,7 @@ class BareChecks:
         limit = request.timeout.ToNanoseconds() / 1e9 if request.HasField("timeout") else None
         timer = None
         if limit is not None:
-            timer = asyncio.get_running_loop().call_later(limit, run.time_out, self._place.grace)
+            timer = Timer(limit, lambda: run.time_out(self._place.grace))
         try:
             (folder / _SCRATCH).mkdir(parents=True, exist_ok=True, mode=0o700)
             file = await _taken(folder / _LOCK)

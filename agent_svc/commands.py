@@ -13,6 +13,7 @@ from agent_svc import processes
 from agent_svc.drivers.text import TextStream, tail
 from agent_svc.journal import system
 from heddle import pb
+from heddle.running_time import Timer
 
 MAX_OUTPUT_BYTES: Final = 64 << 10
 
@@ -99,7 +100,7 @@ class Commands:
         if not seconds:
             return await self.run(what, commands)
         problem = f"over its time limit of {seconds:g} s"
-        timer = asyncio.get_running_loop().call_later(seconds, self.stop, grace, problem)
+        timer = Timer(seconds, lambda: self.stop(grace, problem))
         try:
             return await self.run(what, commands)
         finally:

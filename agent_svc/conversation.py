@@ -2,25 +2,39 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch, Translator
 from agent_svc.journal import Journal
 from agent_svc.pricing import Pricing
-from agent_svc.processes import READ_LIMIT, Exit, Supervised
+from agent_svc.processes import READ_LIMIT, Exit, Rest, Supervised
 from agent_svc.screenshots import Screenshots
-from heddle import errors, pb
+from heddle import errors, pb, running_time
 
 # Seconds between two looks for new screenshots.
 LOOK_EVERY: Final = 0.1
+
+
+@dataclass
+class Told:
+    """What the operator has said in a session, whichever process of the agent heard it."""
+
+    texts: list[str] = field(default_factory=list)
+    # Of messages that have one.
+    ids: set[str] = field(default_factory=set)
 
 
 class Conversation:
     """Listens to one agent.
 
     `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
-    a thread, how the agent calls its own session.
+    a thread, how the agent calls its own session. `told` is what
+    the operator has said in the session so far; it takes in what follows.
     """
 
     def __init__(
@@ -33,10 +47,16 @@ class Conversation:
         *,
         on_defect: Callable[[Exception], None],
         remember: Callable[[str], None],
+        told: Told,
+        worker: str,
+        background_wait: Duration,
     ) -> None:
         self._journal = journal
         self._agent = agent.partition(":")[0]
         self._actor = f"agent:{self._agent}"
+        # Heddle's own words are its worker's.
+        self._heddle = worker
+        self._background_wait = background_wait
         self._translator = translator
         self._screenshots = screenshots
         self._pricing = pricing
@@ -49,17 +69,25 @@ class Conversation:
         self._host: Supervised | None = None
         # True once it was seen that it never does.
         self._deaf = False
-        # Ids of what the operator said, and how many messages that were.
-        self._sent: set[str] = set()
+        # Of the launch: how people open the agent's session.
+        self._own_session: Callable[[str], pb.AgentSession] | None = None
+        # What people were told of it.
+        self._told_session = pb.AgentSession()
+        # How many messages this process got.
         self._said = 0
+        self._told = told
         # True once the agent ends and has read all of them.
         self._closed = False
+        # Seconds in which this process could not run.
+        self._lost = 0.0
         # When the agent last said or did anything, or was spoken to.
-        self._stirred = asyncio.get_running_loop().time()
+        self._stirred = self._now()
         # By id: whether it was answered.
         self._approvals: dict[str, bool] = {}
         # True once the session is to end, and its questions stay open for a later one.
         self._parked = False
+        # True while it waits for what the agent has in the background.
+        self._background = False
 
     async def hold(self, process: Supervised, launch: Launch) -> Exit:
         """Records what the agent says until its whole tree is gone; returns how it ended."""
@@ -68,6 +96,8 @@ class Conversation:
             asyncio.create_task(self._read(process.stderr, self._translator.stderr)),
         ]
         self._deaf = not launch.controlled
+        self._own_session = launch.own_session
+        process.on_rest = self._tell_rest
         if launch.controlled:
             self._host = process
             process.write(launch.stdin)
@@ -80,7 +110,7 @@ class Conversation:
 
     async def _read(self, stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
         while data := await stream.read(READ_LIMIT):
-            self._stirred = asyncio.get_running_loop().time()
+            self._stirred = self._now()
             try:
                 await self._look()
                 await self._record(translate(data))
@@ -97,6 +127,8 @@ class Conversation:
             if event.HasField("approval_resolved"):
                 # It waits no longer.
                 self._approvals[event.approval_resolved.approval_id] = True
+            if event.HasField("background_work"):
+                self._background = bool(event.background_work.running)
         if self._parked:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
@@ -111,22 +143,60 @@ class Conversation:
     async def silence(self, seconds: float, since: float | None = None) -> float | None:
         """Returns when the agent last said or did something, once that is `seconds` ago.
 
-        Time in which somebody kept it waiting does not count. With `since`, a moment
-        that an earlier call returned, None where it has stirred after that.
+        Time in which somebody kept it waiting, in which it waits for what it has in the
+        background, or in which nothing here could run, does not count. With `since`, a
+        moment that an earlier call returned, None where it has stirred after that.
         """
-        loop = asyncio.get_running_loop()
-        while (left := self._stirred + seconds - loop.time()) > 0:
-            await asyncio.sleep(left)
-            if not all(self._approvals.values()):
-                self._stirred = loop.time()
+        while (left := self._stirred + seconds - self._now()) > 0:
+            await self._pass(left)
+            if self._background or not all(self._approvals.values()):
+                self._stirred = self._now()
             if since not in {None, self._stirred}:
                 return None
         return self._stirred
+
+    def _now(self) -> float:
+        """Returns the seconds for which this process could run, from some moment."""
+        return asyncio.get_running_loop().time() - self._lost
+
+    async def _pass(self, seconds: float) -> None:
+        begun = self._now()
+        ran = await running_time.tick(seconds)
+        self._lost += self._now() - begun - ran
+        # What was read on waking was read before it was known how long the sleep was.
+        self._stirred = min(self._stirred, self._now())
 
     async def _remember_session(self) -> None:
         if self._translator.agent_session_id != self._remembered:
             self._remembered = self._translator.agent_session_id
             await asyncio.to_thread(self._remember, self._remembered)
+            await self._tell_session()
+
+    async def _tell_session(self) -> None:
+        """Tells people what the agent calls its session, once."""
+        if self._own_session is None:
+            return
+        session = self._own_session(self._remembered)
+        if session != self._told_session:
+            self._told_session = session
+            await self._journal.tell(self._actor, pb.Event(agent_session=session))
+
+    async def _tell_rest(self, rest: Rest) -> None:
+        """Tells what the agent's program left running when it ended."""
+        if rest.stopped:
+            told = background.stopped(rest.commands, rest.total)
+        else:
+            told = background.waiting(rest.commands, self._background_wait, rest.total)
+        self._background = bool(told.background_work.running)
+        await self._journal.tell(self._heddle, told)
+
+    async def withdraw(self) -> None:
+        """Ends the questions of an agent that was killed; the one that replaces it may ask again."""
+        for approval, answered in self._approvals.items():
+            if not answered:
+                self._approvals[approval] = True
+                resolved = pb.ApprovalResolved(approval_id=approval, message="the agent was killed while it waited")
+                await self._journal.tell(self._heddle, pb.Event(approval_resolved=resolved))
 
     async def _look(self, *, final: bool = False) -> None:
         async with self._looking:
@@ -163,14 +233,14 @@ class Conversation:
                 pb.ERROR_REASON_WRONG_STATE, "the agent no longer waits for an answer", state="ended"
             )
         self._approvals[resolved.approval_id] = True
-        self._stirred = asyncio.get_running_loop().time()
+        self._stirred = self._now()
         event = pb.Event(approval_resolved=resolved)
         self._host.write(protocol.line_of(event))
         await self._journal.tell(actor or "user", event)
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
         """Tells the agent what the operator says. Idempotent by `message_id`, where it has one."""
-        if message_id in self._sent:
+        if message_id in self._told.ids:
             return
         if self._deaf:
             raise errors.HeddleError(
@@ -186,7 +256,8 @@ class Conversation:
                 pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
             )
         if message_id:
-            self._sent.add(message_id)
+            self._told.ids.add(message_id)
+        self._told.texts.append(text)
         self._said += 1
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))

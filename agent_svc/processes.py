@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,15 @@ class Exit(NamedTuple):
         return self.code if self.signal is None else 128 + self.signal
 
 
+class Rest(NamedTuple):
+    """What a command left running: what is waited for, or with `stopped` what is ended."""
+
+    # The first command lines, and how many there are.
+    commands: list[str]
+    total: int
+    stopped: bool
+
+
 class Gone(Protocol):
     """Hears that a supervisor has ended, `clean` where it had ended its tree before."""
 
@@ -81,6 +91,8 @@ class Command:
     memory: int = 0
     # What the supervisor and its tree are started through: a sandbox, or nothing.
     wrapper: Sequence[str] = ()
+    # Seconds that a command which ended well waits for what it left running. 0: that is ended at once.
+    wait: float = 0
 
 
 class Supervised:
@@ -95,6 +107,8 @@ class Supervised:
         self._stdin: asyncio.WriteTransport | None = None
         self._reports = asyncio.StreamReader()
         self._control: asyncio.StreamWriter | None = None
+        # Is told what is waited for once the command has ended well, and what of that is stopped.
+        self.on_rest: Callable[[Rest], Awaitable[None]] | None = None
         # Of the command itself, as this process sees it. 0 until it was started.
         self.pid = 0
         self.stdout = asyncio.StreamReader(READ_LIMIT)
@@ -172,6 +186,10 @@ class Supervised:
                 self._exit = Exit(memory=int(rest))
             case "failed":
                 self._exit = Exit(error=rest)
+            case "waiting" | "left":
+                total, _, names = rest.partition(" ")
+                if self.on_rest is not None:
+                    await self.on_rest(Rest(json.loads(names), int(total), stopped=word == "left"))
         return bool(line)
 
 
@@ -237,6 +255,7 @@ def _spawn(
             str(command.lock),
             str(command.grace),
             str(command.memory),
+            f"{command.wait:f}",
             *command.arguments,
         ],
         cwd=command.folder,

@@ -5,17 +5,17 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from agent_svc import processes
+from agent_svc import processes, reviving
 from agent_svc.checks import run_check
 from agent_svc.commands import Commands
-from agent_svc.conversation import Conversation
-from agent_svc.drivers.driver import Driver, Launch
+from agent_svc.conversation import Conversation, Told
+from agent_svc.drivers.driver import Driver, Launch, Translator
 from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.drivers.text import clip
 from agent_svc.ending import (
@@ -42,6 +42,7 @@ from heddle import errors, pb
 from heddle.clock import Clock
 from heddle.names import AttemptName
 from heddle.prices import Prices
+from heddle.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -96,6 +97,7 @@ class Session:
         # The agent, then each check.
         self._process: processes.Supervised | None = None
         self._conversation: Conversation | None = None
+        self._told = Told()
         # The project's setup, while it runs.
         self._setup: Commands | None = None
         self._interruption: Ending | None = None
@@ -232,8 +234,7 @@ class Session:
         limit = self._spec.timeout
         if not self._spec.HasField("timeout"):
             return await self._work(driver)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(limit.ToNanoseconds() / 1e9, self.interrupt, timed_out(limit))
+        timer = Timer(limit.ToNanoseconds() / 1e9, lambda: self.interrupt(timed_out(limit)))
         try:
             return await self._work(driver)
         finally:
@@ -283,14 +284,27 @@ class Session:
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
     async def _run_agent(self, driver: Driver) -> Ending:
-        launch = driver.launch(told_again(self._spec, self._said), self._resume)
-        translator = driver.translator()
+        request, resume = told_again(self._spec, self._said), self._resume
+        for restarts in range(reviving.MOST + 1):
+            launch, translator = driver.launch(request, resume), driver.translator()
+            ended = await self._hold(launch, translator)
+            resumes = reviving.may_resume(ended, launch, translator)
+            if not resumes or self._interruption is not None or restarts == reviving.MOST:
+                break
+            resume = translator.agent_session_id
+            words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
+            await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
+            request = reviving.again(self._spec, [*self._said, *self._told.texts])
+        return agent_ending(ended, translator.finished)
+
+    async def _hold(self, launch: Launch, translator: Translator) -> processes.Exit:
+        """Runs the agent's program once; returns how it ended."""
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
         try:
             process = await self._start(launch)
         except (OSError, ValueError) as error:
             await self._journal.tell(self._actor, self._started(0))
-            return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {error}")
+            return processes.Exit(error=str(error))
         await self._journal.tell(self._actor, self._started(await process.started()))
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
@@ -305,6 +319,9 @@ class Session:
             Pricing(self._place.prices, has_budget=self._spec.HasField("budget_usd_micros")),
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
+            told=self._told,
+            worker=self._actor,
+            background_wait=self._spec.background_wait,
         )
         self._attach(process)
         watching = asyncio.create_task(self._end_silence(self._conversation))
@@ -313,7 +330,8 @@ class Session:
         finally:
             watching.cancel()
         self._process = None
-        return agent_ending(ended, translator.finished)
+        await self._conversation.withdraw()
+        return ended
 
     async def _end_silence(self, conversation: Conversation) -> None:
         """Stops an agent that says and does nothing for as long as its task allows; reports it at half of that."""
@@ -331,6 +349,7 @@ class Session:
 
     async def _start(self, launch: Launch) -> processes.Supervised:
         command = await self._command(launch.arguments, self._environment(launch), launch.own)
+        command = replace(command, wait=self._spec.background_wait.ToNanoseconds() / 1e9)
         if launch.controlled:
             return await self._place.supervisors.start(command, stdin=subprocess.PIPE)
         with tempfile.TemporaryFile(dir=self._folder.scratch) as file:

@@ -1,6 +1,6 @@
 """Runs one command and leaves nothing of it behind.
 
-    python -I -S supervisor.py CONTROL LOCK GRACE MEMORY COMMAND [ARGUMENT …]
+    python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT COMMAND [ARGUMENT …]
 
 A program of its own, with only the standard library, so that it starts fast and
 never forks inside a gRPC process. It becomes the subreaper of all that the command
@@ -12,6 +12,11 @@ CONTROL is the number of a stream socket. The supervisor writes lines to it:
 until none is left. The same happens after GRACE seconds when the socket closes (the
 service was killed), on SIGTERM, and when the command itself ended.
 
+WAIT is how many seconds the supervisor waits, after a command that ended well, for
+what that left running, before it stops it. Idle servers are not waited for. Each time
+the list changes, it writes "waiting COUNT JSON", and "left COUNT JSON" for what it
+then stops; JSON lists the first command lines. 0: it waits for nothing.
+
 MEMORY is how many bytes the tree may use; 0: as many as it likes. Above that, the
 supervisor writes "memory BYTES" and kills the tree. Linux only.
 
@@ -21,6 +26,7 @@ is gone. The supervisor exits as the command did: its code, or 128 + its signal.
 
 import contextlib
 import ctypes
+import json
 import os
 import select
 import signal
@@ -35,8 +41,20 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 # Seconds between two looks at what is still alive while a tree ends.
 PAUSE = 0.01
-# Seconds between two looks at how much memory a tree uses.
+# Seconds between two looks at how much memory a tree uses, and at what a command left running.
 WEIGH = 0.25
+LOOK = 0.25
+# Bytes of a command line that are told, and how many command lines.
+NAME_BYTES = 200
+MOST_NAMES = 20
+# Seconds over which a server's use of processors is looked at, and the share of one up to which it is idle.
+IDLE = 2.0
+IDLE_SHARE = 0.05
+# Of /proc/net: the table, the field of a socket's state or flags, what it holds where the socket listens,
+# and the field of its inode.
+SOCKET_TABLES = (("tcp", 3, "0A", 9), ("tcp6", 3, "0A", 9), ("unix", 3, "00010000", 6))
+# Longer than this between two looks, this process was frozen: the rest of the gap does not count. Seconds.
+TICK = 1.0
 # How much rather than a service the system ends an agent where memory runs out.
 EXPENDABLE = 500
 
@@ -47,16 +65,18 @@ def main(arguments: list[str]) -> int:
     # Neither end of these may reach the command: it would hold the lock and the lifeline.
     for number in (control.fileno(), int(arguments[1])):
         os.set_inheritable(number, False)
-    return Supervisor(control, float(arguments[2]), int(arguments[3])).run(arguments[4:])
+    supervisor = Supervisor(control, float(arguments[2]), int(arguments[3]), float(arguments[4]))
+    return supervisor.run(arguments[5:])
 
 
 class Supervisor:
     """One command, its descendants, and the service at the other end of `control`."""
 
-    def __init__(self, control: socket.socket, grace: float, memory: int) -> None:
+    def __init__(self, control: socket.socket, grace: float, memory: int, wait: float) -> None:
         self._control: socket.socket | None = control
         self._grace = grace
         self._memory = memory
+        self._wait = wait
         self._stopping = False
         self._main = 0
         # Of the command, as waitpid gave it.
@@ -80,8 +100,30 @@ class Supervisor:
             self._listen(WEIGH if self._memory else None)
             self._reap()
             self._weigh()
+        if self._status == 0 and self._wait and not self._stopping:
+            self._wait_for_rest()
         self._end_tree()
         return exit_code(self._status)
+
+    def _wait_for_rest(self) -> None:
+        """Waits for what a command that ended well left running; tells what is left then."""
+        told: list[int] = []
+        working = children(os.getpid())
+        ran, servers = Stopwatch(), Servers()
+        while working and not self._stopping and ran.seconds() < self._wait:
+            # Most of what is left ends in this moment.
+            self._listen(min(LOOK, self._wait))
+            self._reap()
+            self._weigh()
+            working = [root for root in children(os.getpid()) if not servers.has(root)]
+            if working != told:
+                told = working
+                self._say_list("waiting", [command_line(root) for root in working])
+        if not self._stopping and (left := [command_line(root) for root in children(os.getpid())]):
+            self._say_list("left", left)
+
+    def _say_list(self, word: str, names: list[str]) -> None:
+        self._say(f"{word} {len(names)} {json.dumps(names[:MOST_NAMES])}")
 
     def _weigh(self) -> None:
         """Ends a tree that uses more memory than it may, at once: it would take that of others."""
@@ -149,11 +191,11 @@ class Supervisor:
 
     def _end_tree(self) -> None:
         self._stopping = True
-        begun = time.monotonic()
+        ran = Stopwatch()
         told: set[int] = set()
         while alive := descendants(os.getpid()):
             # The grace period may be cut short while it runs.
-            forced = time.monotonic() - begun >= self._grace
+            forced = ran.seconds() >= self._grace
             for pid in alive:
                 if forced:
                     send(pid, signal.SIGKILL)
@@ -163,6 +205,21 @@ class Supervisor:
             self._listen(PAUSE)
             self._reap()
         self._reap()
+
+
+class Stopwatch:
+    """Counts time in which this process could run, as heddle.running_time does: it has to be read often."""
+
+    def __init__(self) -> None:
+        self._read = time.monotonic()
+        self._seconds = 0.0
+
+    def seconds(self) -> float:
+        """Returns the seconds since it was made, without those in which everything here was frozen."""
+        now = time.monotonic()
+        self._seconds += min(now - self._read, TICK)
+        self._read = now
+        return self._seconds
 
 
 def catch_signals() -> int:
@@ -196,6 +253,81 @@ def descendants(root: int) -> list[int]:
                 found.append(pid)
                 waiting.append(pid)
     return found
+
+
+def children(root: int) -> list[int]:
+    """Returns the living children of `root`."""
+    return [pid for pid, parent in parents() if parent == root]
+
+
+def command_line(pid: int) -> str:
+    """Returns the command line of a process, as people read it; its number where it has none."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 (pathlib would double the time to start)
+            words = file.read(NAME_BYTES).replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        words = ""
+    return " ".join(words.split()) or f"process {pid}"
+
+
+class Servers:
+    """Tells servers, which do not end by themselves, from work. Linux only; elsewhere there is none.
+
+    A server listens on a socket and, looked at some seconds later, has used no time of
+    a processor to speak of. What works meanwhile, as tests with a server of their own,
+    is none.
+    """
+
+    def __init__(self) -> None:
+        # By the first process of a tree: when it was looked at, and what it had used then, in seconds.
+        self._used: dict[int, tuple[float, float]] = {}
+        self._idle: set[int] = set()
+
+    def has(self, root: int) -> bool:
+        """Says whether the tree of `root` is an idle server."""
+        tree = [root, *descendants(root)]
+        now, used = time.monotonic(), processor_seconds(tree)
+        looked, before = self._used.setdefault(root, (now, used))
+        if now - looked >= IDLE:
+            self._used[root] = now, used
+            idle = used - before < IDLE_SHARE * (now - looked)
+            (self._idle.add if idle else self._idle.discard)(root)
+        if root not in self._idle:
+            return False
+        listening = listening_sockets()
+        return any(not listening.isdisjoint(sockets_of(pid)) for pid in tree)
+
+
+def processor_seconds(pids: list[int]) -> float:
+    """Returns what processes have used of processors; Linux only, elsewhere 0."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
+            ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def listening_sockets() -> set[str]:
+    """Returns the links by which processes hold the sockets that listen here."""
+    found = set()
+    for name, state, listens, inode in SOCKET_TABLES:
+        with contextlib.suppress(OSError), open(f"/proc/self/net/{name}") as table:  # noqa: PTH123 (same)
+            next(table, None)
+            for line in table:
+                fields = line.split()
+                if len(fields) > inode and fields[state] == listens:
+                    found.add(f"socket:[{fields[inode]}]")
+    return found
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Returns the links of the files that a process has open."""
+    links = set()
+    with contextlib.suppress(OSError):
+        for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 (same)
+            with contextlib.suppress(OSError):
+                links.add(os.readlink(f"/proc/{pid}/fd/{number}"))  # noqa: PTH115 (same)
+    return links
 
 
 def parents() -> list[tuple[int, int]]:

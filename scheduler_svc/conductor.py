@@ -20,6 +20,7 @@ from scheduler_svc import parking
 from scheduler_svc.leading import Lead, tries
 from scheduler_svc.places import setup_of
 from scheduler_svc.reminding import prompt_after
+from scheduler_svc.resolving import background_wait
 from scheduler_svc.store import recording
 from scheduler_svc.store.assignments import Assignment, read_assignment
 from scheduler_svc.store.doorbell import LOOP, summaries
@@ -154,6 +155,7 @@ class Conductor:
             checks=spec.checks,
             timeout=spec.timeout if spec.HasField("timeout") else None,
             silence=spec.silence if spec.HasField("silence") else None,
+            background_wait=background_wait(spec),
             permissions=spec.permissions,
             model=spec.model,
             max_turns=spec.max_turns if spec.HasField("max_turns") else None,

@@ -19,7 +19,8 @@ _INPUT_CHARACTERS: Final = 200
 def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
     """Returns `attempt` with the events taken in.
 
-    That is its state, summary, usage, checks, approvals and session_sequence. In `summary.last_lines` an empty last one says that the line before it is
+    That is its state, summary, usage, checks, approvals, session_sequence, agent_session
+    and background_stopped. In `summary.last_lines` an empty last one says that the line before it is
     complete; `closed_lines` takes it off again.
     """
     folded = pb.Attempt()
@@ -78,11 +79,17 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             add_report(attempt.usage, event.usage)
         case "approval_requested" | "approval_resolved":
             _take_approval(attempt, event)
+        case "background_work":
+            summary.background[:] = event.background_work.running
+            attempt.background_stopped.extend(event.background_work.stopped)
+        case "agent_session":
+            attempt.agent_session.CopyFrom(event.agent_session)
         case "check_finished":
             attempt.state = pb.ATTEMPT_STATE_CHECKING
             attempt.checks.add().CopyFrom(event.check_finished)
         case "session_finished":
             summary.ClearField("current_tool")
+            summary.ClearField("background")
             _end(attempt, event.session_finished)
         case _:
             pass

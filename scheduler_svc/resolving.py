@@ -2,12 +2,17 @@
 
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
+
 from heddle import pb
 from heddle.plan import permission_rules
 from heddle.plan.rules import SCRIPTED, resolved_merge
 
 # Of an epic or task that names none.
 DEFAULT_PRIORITY: Final = 999
+
+# Seconds that a session waits for what its agent left in the background, where its plan does not say.
+BACKGROUND_WAIT: Final = 300
 
 
 def resolved_epic(epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> pb.PlanEpic:
@@ -72,6 +77,8 @@ def _resolved_task(
         resolved.timeout.CopyFrom(defaults.timeout)
     if not task.HasField("silence") and defaults.HasField("silence"):
         resolved.silence.CopyFrom(defaults.silence)
+    if not task.HasField("background_wait") and defaults.HasField("background_wait"):
+        resolved.background_wait.CopyFrom(defaults.background_wait)
     if not task.checks:
         resolved.checks.extend(defaults.checks)
     if not task.HasField("max_turns") and defaults.HasField("max_turns"):
@@ -79,3 +86,8 @@ def _resolved_task(
     resolved.model = task.model or defaults.model
     resolved.permissions.CopyFrom(permission_rules.merged(task.permissions, permissions))
     return resolved
+
+
+def background_wait(spec: pb.PlanTask) -> Duration:
+    """Returns how long a session of the task waits for what its agent left in the background."""
+    return spec.background_wait if spec.HasField("background_wait") else Duration(seconds=BACKGROUND_WAIT)

@@ -59,6 +59,14 @@ def _answer(answer: pb.ApprovalResolved) -> Spoken:
     return "operator", f"{'allowed' if answer.approved else 'denied'} {answer.message}"
 
 
+def _background(work: pb.BackgroundWork) -> str:
+    if work.stopped:
+        return f"stopped what still ran in the background: {', '.join(work.stopped)}"
+    if work.running:
+        return f"waits for what runs in the background: {', '.join(work.running)}"
+    return "nothing runs in the background any more"
+
+
 _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
     "output": lambda event: (_STREAMS.get(event.output.stream, "out"), event.output.text),
     "message": lambda event: (_SPEAKERS.get(event.message.kind, "says"), event.message.text),
@@ -74,6 +82,8 @@ _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
     "approval_requested": lambda event: ("asks", event.approval_requested.question),
     "approval_resolved": lambda event: _answer(event.approval_resolved),
     "session_silent": lambda _: ("heddle", "silent for half of what its task allows"),
+    "background_work": lambda event: ("heddle", _background(event.background_work)),
+    "agent_session": lambda event: ("heddle", f"the agent's own session is {event.agent_session.id}"),
     "surroundings_changed": lambda event: (
         "heddle",
         "outside of its worktree, by it or by somebody else, changed: "

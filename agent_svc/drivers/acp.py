@@ -25,6 +25,7 @@ from agent_svc.drivers.own_folder import (
     OPENCODE_FOLDERS,
     OwnFolder,
 )
+from agent_svc.drivers.own_session import own_session
 from heddle import pb
 
 PREFIX: Final = "acp:"
@@ -56,6 +57,8 @@ class Agent:
     # True: it takes Claude Code's options.
     claude: bool = False
     own: tuple[OwnFolder, ...] = ()
+    # The command that opens one of its sessions in a terminal, before the session's id. Empty: none is known.
+    reopen: tuple[str, ...] = ()
     # False: it reads and writes files by itself, as it does not understand that one is not there yet.
     files: bool = True
 
@@ -86,9 +89,12 @@ PRESETS: Final = (
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
+            # Its turn ends without a word of what still runs, so nothing may: all of it runs in the foreground.
+            "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         },
         mode="default",
         claude=True,
+        reopen=("claude", "--resume"),
         own=(CLAUDE_FOLDER,),
     ),
     Agent(
@@ -114,6 +120,7 @@ PRESETS: Final = (
     Agent(
         "opencode",
         command=("opencode", "acp"),
+        reopen=("opencode", "--session"),
         install="run: npm install -g opencode-ai",
         login="run: opencode auth login",
         credentials=(
@@ -268,4 +275,6 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         controlled=True,
         credentials=agent.credentials,
         own=agent.own,
+        # Before the id stands what is told of the session's cost: hosts/acp/memory.py.
+        own_session=lambda known: own_session(request, agent.reopen, known.partition(":")[2]),
     )

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
 from agent_svc.drivers.own_folder import CLAUDE_FOLDER
+from agent_svc.drivers.own_session import own_session
 from heddle import pb
 
 NAME: Final = "claude"
@@ -54,6 +56,7 @@ class ClaudeDriver:
             controlled=True,
             credentials=(*LOGINS, *ROUTES),
             own=(CLAUDE_FOLDER,),
+            own_session=partial(own_session, request, ("claude", "--resume")),
         )
 
     def translator(self) -> HostTranslator:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from agent_svc.drivers.acp import npm_version
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
 from agent_svc.drivers.own_folder import CODEX_FOLDER
+from agent_svc.drivers.own_session import own_session
 from agent_svc.hosts.codex.home import HOME, PATIENCE, CodexHome
 from heddle import pb
 
@@ -49,6 +51,7 @@ class CodexDriver:
             controlled=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
+            own_session=partial(own_session, request, ("codex", "resume")),
             credentials=(*ROUTES, *CodexHome(self._environ).keys),
         )
 

@@ -1,6 +1,6 @@
 """What agent_svc needs to know about one kind of agent: how to start it, how to read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +22,8 @@ class Launch:
     credentials: Sequence[str] = ()
     # What the agent keeps for itself outside of its worktree, and writes there.
     own: Sequence[OwnFolder] = ()
+    # Says for people what an agent_session_id is, and how to open that session. None: people cannot.
+    own_session: Callable[[str], pb.AgentSession] | None = None
 
 
 class Translator(Protocol):

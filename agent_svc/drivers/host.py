@@ -5,6 +5,7 @@ from typing import Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.text import TextStream, clip, pieces
 from heddle import pb
@@ -31,6 +32,7 @@ HOST_PAYLOADS: Final = frozenset(
         "usage",
         "approval_requested",
         "approval_resolved",
+        "background_work",
     }
 )
 
@@ -103,6 +105,8 @@ def limited(event: pb.Event) -> list[pb.Event]:
             ]
         case "message":
             return _split_message(event.message)
+        case "background_work":
+            return [pb.Event(background_work=background.limited(event.background_work))]
         case payload:
             assert payload is not None  # noqa: S101 (the caller has looked)
             told = getattr(event, payload)

@@ -17,7 +17,7 @@ from typing import BinaryIO, ClassVar, Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
-from heddle import pb
+from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
@@ -137,7 +137,7 @@ class Host:
         asked.wait.FromNanoseconds(round(wait * 1e9))
         self.emit(pb.Event(approval_requested=asked))
         try:
-            return await asyncio.wait_for(answer, wait)
+            return await running_time.wait_for(answer, wait)
         except TimeoutError:
             resolved = pb.ApprovalResolved(
                 approval_id=approval, approved=False, message=f"{UNANSWERED} {wait:g} s"

@@ -151,6 +151,15 @@ def _mark(ok: bool) -> str:
     return "✓" if ok else "✗"
 
 
+def _background(work: pb.BackgroundWork) -> str:
+    if work.stopped:
+        return f"stopped {words.count(work.count, 'background task')}: {'; '.join(work.stopped)}"
+    if work.running:
+        limit = words.span(work.limit)
+        return f"waits up to {limit} for {words.count(work.count, 'background task')}: {'; '.join(work.running)}"
+    return "nothing runs in the background any more"
+
+
 # Any: each takes the message of its own kind.
 _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "run_created": _run_created,
@@ -185,6 +194,8 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "approval_requested": _approval,
     "approval_resolved": _approval_resolved,
     "session_silent": lambda e: f"silent for {words.span(e.silence)}, at {words.span(e.limit)} it is stopped",
+    "background_work": _background,
+    "agent_session": lambda e: f"the agent's own session: {e.command or e.id}",
     "surroundings_changed": _surroundings,
     "session_finished": lambda e: _ended("session", e.outcome, e.reason),
     "conflict_predicted": lambda e: f"will conflict with {_other_side(e)} in {', '.join(e.files)}",

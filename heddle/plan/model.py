@@ -274,6 +274,10 @@ class Defaults(Part):
         default=None,
         description="An agent that says and does nothing for so long is stopped. Absent: no limit.",
     )
+    background_wait: Duration | None = Field(
+        default=None,
+        description="How long a session waits for what its agent left in the background. Absent: 5m.",
+    )
     checks: list[Check] | None = Field(default=None, description="For tasks that list none of their own.")
     on_failure: OnFailure | None = Field(
         default=None, description="For epics that say nothing. Absent: continue."
@@ -309,6 +313,9 @@ class Task(Part):
     timeout: Duration | None = Field(default=None, description="Of a session, checks included.")
     silence: Duration | None = Field(
         default=None, description="Its agent is stopped after so long without a word."
+    )
+    background_wait: Duration | None = Field(
+        default=None, description="How long its session waits for what its agent left in the background."
     )
     retries: Count | None = Field(default=None, description="More attempts after a failure.")
     permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")

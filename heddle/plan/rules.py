@@ -149,6 +149,8 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
         yield from text_rules.positive(f"{path}.timeout", limits.timeout)
     if limits.HasField("silence"):
         yield from text_rules.positive(f"{path}.silence", limits.silence)
+    if limits.HasField("background_wait"):
+        yield from text_rules.positive(f"{path}.background_wait", limits.background_wait)
     if limits.HasField("max_turns") and limits.max_turns < 1:
         yield Violation(f"{path}.max_turns", "must be at least 1")
     yield from text_rules.title(f"{path}.model", limits.model)

@@ -124,6 +124,7 @@ class StartSessionRequest(_message.Message):
     FILES_KEPT_FIELD_NUMBER: _builtins.int
     SETUP_FIELD_NUMBER: _builtins.int
     SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
+    BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -137,7 +138,7 @@ class StartSessionRequest(_message.Message):
     max_turns: _builtins.int
     """Absent: no limit."""
     resume_attempt: _builtins.str
-    """A lost or parked attempt of the same task whose agent's own session is to go on
+    """An earlier attempt of the same task whose agent's own session is to go on
     where the agent can do that and its session is still known. Behind the prompt the
     agent finds what the operator said to it. Absent: begin anew.
     """
@@ -186,6 +187,12 @@ class StartSessionRequest(_message.Message):
     def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where links in the worktree lead, absolute: setup, agent and checks may write there."""
 
+    @_builtins.property
+    def background_wait(self) -> _duration_pb2.Duration:
+        """How long the session waits, once the agent has ended its work, for what that has
+        left running; checks follow only then. Absent: it is stopped at once.
+        """
+
     def __init__(
         self,
         *,
@@ -208,10 +215,11 @@ class StartSessionRequest(_message.Message):
         files_kept: _builtins.bool = ...,
         setup: Global___Setup | None = ...,
         shared_folders: _abc.Iterable[_builtins.str] | None = ...,
+        background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

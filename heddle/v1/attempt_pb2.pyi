@@ -96,6 +96,8 @@ class Attempt(_message.Message):
     SESSION_SEQUENCE_FIELD_NUMBER: _builtins.int
     APPROVALS_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
+    AGENT_SESSION_FIELD_NUMBER: _builtins.int
+    BACKGROUND_STOPPED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -140,6 +142,16 @@ class Attempt(_message.Message):
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.ApprovalAnswer]:
         """Of a parked one: what the operator has answered since."""
 
+    @_builtins.property
+    def agent_session(self) -> _event_pb2.AgentSession:
+        """What the agent itself calls its session. Absent: it has said nothing yet, or
+        has none.
+        """
+
+    @_builtins.property
+    def background_stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was still running in the background and was stopped before the checks."""
+
     def __init__(
         self,
         *,
@@ -159,10 +171,12 @@ class Attempt(_message.Message):
         session_sequence: _builtins.int = ...,
         approvals: _abc.Iterable[_approval_pb2.Approval] | None = ...,
         answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
+        agent_session: _event_pb2.AgentSession | None = ...,
+        background_stopped: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answers", b"answers", "approvals", b"approvals", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,6 +199,7 @@ class SessionSummary(_message.Message):
     WAITING_FOR_FIELD_NUMBER: _builtins.int
     LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
     ACTIVITY_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     state: Global___AttemptState.ValueType
@@ -220,6 +235,10 @@ class SessionSummary(_message.Message):
         seconds since 1970.
         """
 
+    @_builtins.property
+    def background(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the session still waits for although the agent has ended its work."""
+
     def __init__(
         self,
         *,
@@ -234,10 +253,11 @@ class SessionSummary(_message.Message):
         waiting_for: _event_pb2.ApprovalRequested | None = ...,
         last_activity_time: _timestamp_pb2.Timestamp | None = ...,
         activity: _abc.Iterable[_builtins.int] | None = ...,
+        background: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "background", b"background", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

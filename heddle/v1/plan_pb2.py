@@ -25,61 +25,61 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/plan.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\x87\x02\n\x04Plan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08\x64\x65\x66\x61ults\x18\x02 \x01(\x0b\x32\x17.heddle.v1.TaskDefaults\x12\"\n\x05\x65pics\x18\x03 \x03(\x0b\x32\x13.heddle.v1.PlanEpic\x12\x1e\n\x11\x62udget_usd_micros\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nmerge_into\x18\x05 \x01(\t\x12*\n\x0bmerge_style\x18\x06 \x01(\x0e\x32\x15.heddle.v1.MergeStyle\x12,\n\x0cmerge_checks\x18\x07 \x01(\x0b\x32\x16.heddle.v1.MergeChecksB\x14\n\x12_budget_usd_micros\"[\n\x0bMergeChecks\x12 \n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x98\x03\n\x0cTaskDefaults\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x14\n\x07retries\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x10.heddle.v1.Check\x12(\n\non_failure\x18\x05 \x01(\x0e\x32\x14.heddle.v1.OnFailure\x12+\n\x0bpermissions\x18\x06 \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x07 \x01(\t\x12\x16\n\tmax_turns\x18\x08 \x01(\x05H\x01\x88\x01\x01\x12*\n\x07silence\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05merge\x18\n \x01(\x0e\x32\x16.heddle.v1.MergePolicy\x12*\n\x0bon_conflict\x18\x0b \x01(\x0e\x32\x15.heddle.v1.OnConflictB\n\n\x08_retriesB\x0c\n\n_max_turns\"\x83\x01\n\x0bPermissions\x12.\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\x0e\x32\x1d.heddle.v1.PermissionDecision\x12\r\n\x05\x61llow\x18\x02 \x03(\t\x12\x0c\n\x04\x64\x65ny\x18\x03 \x03(\t\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf3\x02\n\x08PlanEpic\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\ndepends_on\x18\x04 \x03(\t\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12(\n\non_failure\x18\x06 \x01(\x0e\x32\x14.heddle.v1.OnFailure\x12\"\n\x05tasks\x18\x07 \x03(\x0b\x32\x13.heddle.v1.PlanTask\x12+\n\x0bpermissions\x18\x08 \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\x1e\n\x11\x62udget_usd_micros\x18\t \x01(\x03H\x01\x88\x01\x01\x12%\n\x05merge\x18\n \x01(\x0e\x32\x16.heddle.v1.MergePolicy\x12*\n\x0bon_conflict\x18\x0b \x01(\x0e\x32\x15.heddle.v1.OnConflictB\x0b\n\t_priorityB\x14\n\x12_budget_usd_micros\"\xf1\x03\n\x08PlanTask\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x15\n\x08priority\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12+\n\x08\x65stimate\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x07retries\x18\t \x01(\x05H\x01\x88\x01\x01\x12%\n\x06script\x18\n \x03(\x0b\x32\x15.heddle.v1.ScriptStep\x12+\n\x0bpermissions\x18\x0b \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x0c \x01(\t\x12\x16\n\tmax_turns\x18\r \x01(\x05H\x02\x88\x01\x01\x12\x1e\n\x11\x62udget_usd_micros\x18\x0e \x01(\x03H\x03\x88\x01\x01\x12*\n\x07silence\x18\x0f \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\t_priorityB\n\n\x08_retriesB\x0c\n\n_max_turnsB\x14\n\x12_budget_usd_micros\"R\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\r\n\x05junit\x18\x03 \x03(\t\x12\x10\n\x08\x63overage\x18\x04 \x03(\t\x12\r\n\x05sarif\x18\x05 \x03(\t\"\xcc\t\n\nScriptStep\x12(\n\x03say\x18\x01 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.SayH\x00\x12*\n\x05think\x18\x02 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.SayH\x00\x12\x30\n\x05write\x18\x03 \x01(\x0b\x32\x1f.heddle.v1.ScriptStep.WriteFileH\x00\x12.\n\x04\x65\x64it\x18\x04 \x01(\x0b\x32\x1e.heddle.v1.ScriptStep.EditFileH\x00\x12/\n\x03run\x18\x05 \x01(\x0b\x32 .heddle.v1.ScriptStep.RunCommandH\x00\x12:\n\nscreenshot\x18\x06 \x01(\x0b\x32$.heddle.v1.ScriptStep.TakeScreenshotH\x00\x12\x32\n\x05usage\x18\x07 \x01(\x0b\x32!.heddle.v1.ScriptStep.ReportUsageH\x00\x12(\n\x03\x61sk\x18\x08 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.AskH\x00\x12*\n\x04wait\x18\t \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.WaitH\x00\x12*\n\x04\x66\x61il\x18\n \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.FailH\x00\x12,\n\x05\x66lood\x18\x0b \x01(\x0b\x32\x1b.heddle.v1.ScriptStep.FloodH\x00\x12=\n\x0eignore_sigterm\x18\x0c \x01(\x0b\x32#.heddle.v1.ScriptStep.IgnoreSigtermH\x00\x12*\n\x04plan\x18\r \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.PlanH\x00\x1a\x13\n\x03Say\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a#\n\x04Plan\x12\r\n\x05steps\x18\x01 \x03(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x05\x1a\'\n\tWriteFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x1a\x37\n\x08\x45\x64itFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x66ind\x18\x02 \x01(\t\x12\x0f\n\x07replace\x18\x03 \x01(\t\x1a\x1d\n\nRunCommand\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x1a!\n\x0eTakeScreenshot\x12\x0f\n\x07\x63\x61ption\x18\x01 \x01(\t\x1a\xb2\x01\n\x0bReportUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x04 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x05 \x01(\x03\x12\x1c\n\x0f\x63ost_usd_micros\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_cost_usd_micros\x1a\x17\n\x03\x41sk\x12\x10\n\x08question\x18\x01 \x01(\t\x1a\x33\n\x04Wait\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a)\n\x04\x46\x61il\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x05\x1a%\n\x05\x46lood\x12\r\n\x05lines\x18\x01 \x01(\x05\x12\r\n\x05width\x18\x02 \x01(\x05\x1a\x0f\n\rIgnoreSigtermB\x06\n\x04step*\x93\x01\n\x12PermissionDecision\x12#\n\x1fPERMISSION_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17PERMISSION_DECISION_ASK\x10\x01\x12\x1d\n\x19PERMISSION_DECISION_ALLOW\x10\x02\x12\x1c\n\x18PERMISSION_DECISION_DENY\x10\x03*q\n\x0bMergePolicy\x12\x1c\n\x18MERGE_POLICY_UNSPECIFIED\x10\x00\x12\x15\n\x11MERGE_POLICY_AUTO\x10\x01\x12\x17\n\x13MERGE_POLICY_MANUAL\x10\x02\x12\x14\n\x10MERGE_POLICY_OFF\x10\x03*V\n\nOnConflict\x12\x1b\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_CONFLICT_WAIT\x10\x01\x12\x15\n\x11ON_CONFLICT_AGENT\x10\x02*X\n\nMergeStyle\x12\x1b\n\x17MERGE_STYLE_UNSPECIFIED\x10\x00\x12\x15\n\x11MERGE_STYLE_MERGE\x10\x01\x12\x16\n\x12MERGE_STYLE_SQUASH\x10\x02*s\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x17\n\x13ON_FAILURE_CONTINUE\x10\x01\x12\x18\n\x14ON_FAILURE_STOP_EPIC\x10\x02\x12\x17\n\x13ON_FAILURE_STOP_RUN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14heddle/v1/plan.proto\x12\theddle.v1\x1a\x1egoogle/protobuf/duration.proto\"\x87\x02\n\x04Plan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08\x64\x65\x66\x61ults\x18\x02 \x01(\x0b\x32\x17.heddle.v1.TaskDefaults\x12\"\n\x05\x65pics\x18\x03 \x03(\x0b\x32\x13.heddle.v1.PlanEpic\x12\x1e\n\x11\x62udget_usd_micros\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nmerge_into\x18\x05 \x01(\t\x12*\n\x0bmerge_style\x18\x06 \x01(\x0e\x32\x15.heddle.v1.MergeStyle\x12,\n\x0cmerge_checks\x18\x07 \x01(\x0b\x32\x16.heddle.v1.MergeChecksB\x14\n\x12_budget_usd_micros\"[\n\x0bMergeChecks\x12 \n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xcc\x03\n\x0cTaskDefaults\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x14\n\x07retries\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x10.heddle.v1.Check\x12(\n\non_failure\x18\x05 \x01(\x0e\x32\x14.heddle.v1.OnFailure\x12+\n\x0bpermissions\x18\x06 \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x07 \x01(\t\x12\x16\n\tmax_turns\x18\x08 \x01(\x05H\x01\x88\x01\x01\x12*\n\x07silence\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05merge\x18\n \x01(\x0e\x32\x16.heddle.v1.MergePolicy\x12*\n\x0bon_conflict\x18\x0b \x01(\x0e\x32\x15.heddle.v1.OnConflict\x12\x32\n\x0f\x62\x61\x63kground_wait\x18\x14 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08_retriesB\x0c\n\n_max_turns\"\x83\x01\n\x0bPermissions\x12.\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\x0e\x32\x1d.heddle.v1.PermissionDecision\x12\r\n\x05\x61llow\x18\x02 \x03(\t\x12\x0c\n\x04\x64\x65ny\x18\x03 \x03(\t\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf3\x02\n\x08PlanEpic\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\ndepends_on\x18\x04 \x03(\t\x12\x0f\n\x07touches\x18\x05 \x03(\t\x12(\n\non_failure\x18\x06 \x01(\x0e\x32\x14.heddle.v1.OnFailure\x12\"\n\x05tasks\x18\x07 \x03(\x0b\x32\x13.heddle.v1.PlanTask\x12+\n\x0bpermissions\x18\x08 \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\x1e\n\x11\x62udget_usd_micros\x18\t \x01(\x03H\x01\x88\x01\x01\x12%\n\x05merge\x18\n \x01(\x0e\x32\x16.heddle.v1.MergePolicy\x12*\n\x0bon_conflict\x18\x0b \x01(\x0e\x32\x15.heddle.v1.OnConflictB\x0b\n\t_priorityB\x14\n\x12_budget_usd_micros\"\xa5\x04\n\x08PlanTask\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x15\n\x08priority\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12+\n\x08\x65stimate\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12 \n\x06\x63hecks\x18\x07 \x03(\x0b\x32\x10.heddle.v1.Check\x12*\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x07retries\x18\t \x01(\x05H\x01\x88\x01\x01\x12%\n\x06script\x18\n \x03(\x0b\x32\x15.heddle.v1.ScriptStep\x12+\n\x0bpermissions\x18\x0b \x01(\x0b\x32\x16.heddle.v1.Permissions\x12\r\n\x05model\x18\x0c \x01(\t\x12\x16\n\tmax_turns\x18\r \x01(\x05H\x02\x88\x01\x01\x12\x1e\n\x11\x62udget_usd_micros\x18\x0e \x01(\x03H\x03\x88\x01\x01\x12*\n\x07silence\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x62\x61\x63kground_wait\x18\x18 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\t_priorityB\n\n\x08_retriesB\x0c\n\n_max_turnsB\x14\n\x12_budget_usd_micros\"R\n\x05\x43heck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\r\n\x05junit\x18\x03 \x03(\t\x12\x10\n\x08\x63overage\x18\x04 \x03(\t\x12\r\n\x05sarif\x18\x05 \x03(\t\"\xcc\t\n\nScriptStep\x12(\n\x03say\x18\x01 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.SayH\x00\x12*\n\x05think\x18\x02 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.SayH\x00\x12\x30\n\x05write\x18\x03 \x01(\x0b\x32\x1f.heddle.v1.ScriptStep.WriteFileH\x00\x12.\n\x04\x65\x64it\x18\x04 \x01(\x0b\x32\x1e.heddle.v1.ScriptStep.EditFileH\x00\x12/\n\x03run\x18\x05 \x01(\x0b\x32 .heddle.v1.ScriptStep.RunCommandH\x00\x12:\n\nscreenshot\x18\x06 \x01(\x0b\x32$.heddle.v1.ScriptStep.TakeScreenshotH\x00\x12\x32\n\x05usage\x18\x07 \x01(\x0b\x32!.heddle.v1.ScriptStep.ReportUsageH\x00\x12(\n\x03\x61sk\x18\x08 \x01(\x0b\x32\x19.heddle.v1.ScriptStep.AskH\x00\x12*\n\x04wait\x18\t \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.WaitH\x00\x12*\n\x04\x66\x61il\x18\n \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.FailH\x00\x12,\n\x05\x66lood\x18\x0b \x01(\x0b\x32\x1b.heddle.v1.ScriptStep.FloodH\x00\x12=\n\x0eignore_sigterm\x18\x0c \x01(\x0b\x32#.heddle.v1.ScriptStep.IgnoreSigtermH\x00\x12*\n\x04plan\x18\r \x01(\x0b\x32\x1a.heddle.v1.ScriptStep.PlanH\x00\x1a\x13\n\x03Say\x12\x0c\n\x04text\x18\x01 \x01(\t\x1a#\n\x04Plan\x12\r\n\x05steps\x18\x01 \x03(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x05\x1a\'\n\tWriteFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x1a\x37\n\x08\x45\x64itFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x66ind\x18\x02 \x01(\t\x12\x0f\n\x07replace\x18\x03 \x01(\t\x1a\x1d\n\nRunCommand\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x1a!\n\x0eTakeScreenshot\x12\x0f\n\x07\x63\x61ption\x18\x01 \x01(\t\x1a\xb2\x01\n\x0bReportUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinput_tokens\x18\x02 \x01(\x03\x12\x15\n\routput_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x04 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x05 \x01(\x03\x12\x1c\n\x0f\x63ost_usd_micros\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_cost_usd_micros\x1a\x17\n\x03\x41sk\x12\x10\n\x08question\x18\x01 \x01(\t\x1a\x33\n\x04Wait\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a)\n\x04\x46\x61il\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x05\x1a%\n\x05\x46lood\x12\r\n\x05lines\x18\x01 \x01(\x05\x12\r\n\x05width\x18\x02 \x01(\x05\x1a\x0f\n\rIgnoreSigtermB\x06\n\x04step*\x93\x01\n\x12PermissionDecision\x12#\n\x1fPERMISSION_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17PERMISSION_DECISION_ASK\x10\x01\x12\x1d\n\x19PERMISSION_DECISION_ALLOW\x10\x02\x12\x1c\n\x18PERMISSION_DECISION_DENY\x10\x03*q\n\x0bMergePolicy\x12\x1c\n\x18MERGE_POLICY_UNSPECIFIED\x10\x00\x12\x15\n\x11MERGE_POLICY_AUTO\x10\x01\x12\x17\n\x13MERGE_POLICY_MANUAL\x10\x02\x12\x14\n\x10MERGE_POLICY_OFF\x10\x03*V\n\nOnConflict\x12\x1b\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_CONFLICT_WAIT\x10\x01\x12\x15\n\x11ON_CONFLICT_AGENT\x10\x02*X\n\nMergeStyle\x12\x1b\n\x17MERGE_STYLE_UNSPECIFIED\x10\x00\x12\x15\n\x11MERGE_STYLE_MERGE\x10\x01\x12\x16\n\x12MERGE_STYLE_SQUASH\x10\x02*s\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x17\n\x13ON_FAILURE_CONTINUE\x10\x01\x12\x18\n\x14ON_FAILURE_STOP_EPIC\x10\x02\x12\x17\n\x13ON_FAILURE_STOP_RUN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.plan_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PERMISSIONDECISION']._serialized_start=3161
-  _globals['_PERMISSIONDECISION']._serialized_end=3308
-  _globals['_MERGEPOLICY']._serialized_start=3310
-  _globals['_MERGEPOLICY']._serialized_end=3423
-  _globals['_ONCONFLICT']._serialized_start=3425
-  _globals['_ONCONFLICT']._serialized_end=3511
-  _globals['_MERGESTYLE']._serialized_start=3513
-  _globals['_MERGESTYLE']._serialized_end=3601
-  _globals['_ONFAILURE']._serialized_start=3603
-  _globals['_ONFAILURE']._serialized_end=3718
+  _globals['_PERMISSIONDECISION']._serialized_start=3265
+  _globals['_PERMISSIONDECISION']._serialized_end=3412
+  _globals['_MERGEPOLICY']._serialized_start=3414
+  _globals['_MERGEPOLICY']._serialized_end=3527
+  _globals['_ONCONFLICT']._serialized_start=3529
+  _globals['_ONCONFLICT']._serialized_end=3615
+  _globals['_MERGESTYLE']._serialized_start=3617
+  _globals['_MERGESTYLE']._serialized_end=3705
+  _globals['_ONFAILURE']._serialized_start=3707
+  _globals['_ONFAILURE']._serialized_end=3822
   _globals['_PLAN']._serialized_start=68
   _globals['_PLAN']._serialized_end=331
   _globals['_MERGECHECKS']._serialized_start=333
   _globals['_MERGECHECKS']._serialized_end=424
   _globals['_TASKDEFAULTS']._serialized_start=427
-  _globals['_TASKDEFAULTS']._serialized_end=835
-  _globals['_PERMISSIONS']._serialized_start=838
-  _globals['_PERMISSIONS']._serialized_end=969
-  _globals['_PLANEPIC']._serialized_start=972
-  _globals['_PLANEPIC']._serialized_end=1343
-  _globals['_PLANTASK']._serialized_start=1346
-  _globals['_PLANTASK']._serialized_end=1843
-  _globals['_CHECK']._serialized_start=1845
-  _globals['_CHECK']._serialized_end=1927
-  _globals['_SCRIPTSTEP']._serialized_start=1930
-  _globals['_SCRIPTSTEP']._serialized_end=3158
-  _globals['_SCRIPTSTEP_SAY']._serialized_start=2572
-  _globals['_SCRIPTSTEP_SAY']._serialized_end=2591
-  _globals['_SCRIPTSTEP_PLAN']._serialized_start=2593
-  _globals['_SCRIPTSTEP_PLAN']._serialized_end=2628
-  _globals['_SCRIPTSTEP_WRITEFILE']._serialized_start=2630
-  _globals['_SCRIPTSTEP_WRITEFILE']._serialized_end=2669
-  _globals['_SCRIPTSTEP_EDITFILE']._serialized_start=2671
-  _globals['_SCRIPTSTEP_EDITFILE']._serialized_end=2726
-  _globals['_SCRIPTSTEP_RUNCOMMAND']._serialized_start=2728
-  _globals['_SCRIPTSTEP_RUNCOMMAND']._serialized_end=2757
-  _globals['_SCRIPTSTEP_TAKESCREENSHOT']._serialized_start=2759
-  _globals['_SCRIPTSTEP_TAKESCREENSHOT']._serialized_end=2792
-  _globals['_SCRIPTSTEP_REPORTUSAGE']._serialized_start=2795
-  _globals['_SCRIPTSTEP_REPORTUSAGE']._serialized_end=2973
-  _globals['_SCRIPTSTEP_ASK']._serialized_start=2975
-  _globals['_SCRIPTSTEP_ASK']._serialized_end=2998
-  _globals['_SCRIPTSTEP_WAIT']._serialized_start=3000
-  _globals['_SCRIPTSTEP_WAIT']._serialized_end=3051
-  _globals['_SCRIPTSTEP_FAIL']._serialized_start=3053
-  _globals['_SCRIPTSTEP_FAIL']._serialized_end=3094
-  _globals['_SCRIPTSTEP_FLOOD']._serialized_start=3096
-  _globals['_SCRIPTSTEP_FLOOD']._serialized_end=3133
-  _globals['_SCRIPTSTEP_IGNORESIGTERM']._serialized_start=3135
-  _globals['_SCRIPTSTEP_IGNORESIGTERM']._serialized_end=3150
+  _globals['_TASKDEFAULTS']._serialized_end=887
+  _globals['_PERMISSIONS']._serialized_start=890
+  _globals['_PERMISSIONS']._serialized_end=1021
+  _globals['_PLANEPIC']._serialized_start=1024
+  _globals['_PLANEPIC']._serialized_end=1395
+  _globals['_PLANTASK']._serialized_start=1398
+  _globals['_PLANTASK']._serialized_end=1947
+  _globals['_CHECK']._serialized_start=1949
+  _globals['_CHECK']._serialized_end=2031
+  _globals['_SCRIPTSTEP']._serialized_start=2034
+  _globals['_SCRIPTSTEP']._serialized_end=3262
+  _globals['_SCRIPTSTEP_SAY']._serialized_start=2676
+  _globals['_SCRIPTSTEP_SAY']._serialized_end=2695
+  _globals['_SCRIPTSTEP_PLAN']._serialized_start=2697
+  _globals['_SCRIPTSTEP_PLAN']._serialized_end=2732
+  _globals['_SCRIPTSTEP_WRITEFILE']._serialized_start=2734
+  _globals['_SCRIPTSTEP_WRITEFILE']._serialized_end=2773
+  _globals['_SCRIPTSTEP_EDITFILE']._serialized_start=2775
+  _globals['_SCRIPTSTEP_EDITFILE']._serialized_end=2830
+  _globals['_SCRIPTSTEP_RUNCOMMAND']._serialized_start=2832
+  _globals['_SCRIPTSTEP_RUNCOMMAND']._serialized_end=2861
+  _globals['_SCRIPTSTEP_TAKESCREENSHOT']._serialized_start=2863
+  _globals['_SCRIPTSTEP_TAKESCREENSHOT']._serialized_end=2896
+  _globals['_SCRIPTSTEP_REPORTUSAGE']._serialized_start=2899
+  _globals['_SCRIPTSTEP_REPORTUSAGE']._serialized_end=3077
+  _globals['_SCRIPTSTEP_ASK']._serialized_start=3079
+  _globals['_SCRIPTSTEP_ASK']._serialized_end=3102
+  _globals['_SCRIPTSTEP_WAIT']._serialized_start=3104
+  _globals['_SCRIPTSTEP_WAIT']._serialized_end=3155
+  _globals['_SCRIPTSTEP_FAIL']._serialized_start=3157
+  _globals['_SCRIPTSTEP_FAIL']._serialized_end=3198
+  _globals['_SCRIPTSTEP_FLOOD']._serialized_start=3200
+  _globals['_SCRIPTSTEP_FLOOD']._serialized_end=3237
+  _globals['_SCRIPTSTEP_IGNORESIGTERM']._serialized_start=3239
+  _globals['_SCRIPTSTEP_IGNORESIGTERM']._serialized_end=3254
 # @@protoc_insertion_point(module_scope)

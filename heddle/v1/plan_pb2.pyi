@@ -265,6 +265,7 @@ class TaskDefaults(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
@@ -299,6 +300,12 @@ class TaskDefaults(_message.Message):
         unless it waits for the operator. Absent: no limit.
         """
 
+    @_builtins.property
+    def background_wait(self) -> _duration_pb2.Duration:
+        """How long a session waits, once its agent has ended its work, for what the agent
+        has left running in the background. Then that is stopped. Absent: 5 minutes.
+        """
+
     def __init__(
         self,
         *,
@@ -313,10 +320,11 @@ class TaskDefaults(_message.Message):
         silence: _duration_pb2.Duration | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
         on_conflict: Global___OnConflict.ValueType = ...,
+        background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "background_wait", b"background_wait", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "background_wait", b"background_wait", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -470,6 +478,7 @@ class PlanTask(_message.Message):
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -518,6 +527,10 @@ class PlanTask(_message.Message):
     def silence(self) -> _duration_pb2.Duration:
         """Absent: the default's."""
 
+    @_builtins.property
+    def background_wait(self) -> _duration_pb2.Duration:
+        """Absent: the default's."""
+
     def __init__(
         self,
         *,
@@ -536,10 +549,11 @@ class PlanTask(_message.Message):
         max_turns: _builtins.int | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
+        background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

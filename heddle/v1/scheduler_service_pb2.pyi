@@ -882,6 +882,7 @@ class RetryTaskRequest(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     FROM_HERE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     request_id: _builtins.str
     actor: _builtins.str
@@ -897,6 +898,12 @@ class RetryTaskRequest(_message.Message):
     attempt begins, the epic's branch goes back; what it held stays under
     refs/heddle/rewound/.
     """
+    resume: _builtins.bool
+    """True: the next attempt resumes the session of the newest one, so its agent still
+    knows what it did. It also has that attempt's files unless its epic has accepted
+    something since. Where the agent no longer knows its session, it starts from
+    scratch and says so.
+    """
     def __init__(
         self,
         *,
@@ -905,10 +912,11 @@ class RetryTaskRequest(_message.Message):
         actor: _builtins.str = ...,
         agent: _builtins.str = ...,
         from_here: _builtins.bool = ...,
+        resume: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "from_here", b"from_here", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "from_here", b"from_here", "name", b"name", "request_id", b"request_id", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

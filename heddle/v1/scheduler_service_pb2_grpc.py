@@ -438,7 +438,8 @@ class SchedulerServiceServicer:
         """Gives a failed or skipped task a new attempt, by another agent where one is
         named; where its epic or run had ended, they go on. With from_here also an
         accepted one: it and what its epic did after it are done anew, upon what was
-        accepted before it. Idempotent by request_id.
+        accepted before it. With resume the new attempt continues the session of the
+        last one. Idempotent by request_id.
 
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
@@ -447,8 +448,9 @@ class SchedulerServiceServicer:
         merged, or an attempt of the epic runs or waits for its operator.
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
         agent; the message says which it can.
+        - FAILED_PRECONDITION / WRONG_STATE, with resume: the task has no attempt.
         - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
-        has a script and no prompt.
+        has a script and no prompt; or resume comes with another agent or from_here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

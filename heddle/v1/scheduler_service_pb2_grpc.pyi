@@ -176,7 +176,8 @@ class SchedulerServiceStub:
     """Gives a failed or skipped task a new attempt, by another agent where one is
     named; where its epic or run had ended, they go on. With from_here also an
     accepted one: it and what its epic did after it are done anew, upon what was
-    accepted before it. Idempotent by request_id.
+    accepted before it. With resume the new attempt continues the session of the
+    last one. Idempotent by request_id.
 
     - NOT_FOUND: no such task.
     - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
@@ -185,8 +186,9 @@ class SchedulerServiceStub:
       merged, or an attempt of the epic runs or waits for its operator.
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
       agent; the message says which it can.
+    - FAILED_PRECONDITION / WRONG_STATE, with resume: the task has no attempt.
     - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
-      has a script and no prompt.
+      has a script and no prompt; or resume comes with another agent or from_here.
     """
     SkipTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SkipTaskRequest, _scheduler_service_pb2.SkipTaskResponse]
     """Takes a pending or failed task out of its epic, which then counts as done
@@ -465,7 +467,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Gives a failed or skipped task a new attempt, by another agent where one is
     named; where its epic or run had ended, they go on. With from_here also an
     accepted one: it and what its epic did after it are done anew, upon what was
-    accepted before it. Idempotent by request_id.
+    accepted before it. With resume the new attempt continues the session of the
+    last one. Idempotent by request_id.
 
     - NOT_FOUND: no such task.
     - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
@@ -474,8 +477,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
       merged, or an attempt of the epic runs or waits for its operator.
     - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
       agent; the message says which it can.
+    - FAILED_PRECONDITION / WRONG_STATE, with resume: the task has no attempt.
     - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
-      has a script and no prompt.
+      has a script and no prompt; or resume comes with another agent or from_here.
     """
     SkipTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SkipTaskRequest, _scheduler_service_pb2.SkipTaskResponse]  # type: ignore[assignment]
     """Takes a pending or failed task out of its epic, which then counts as done
@@ -853,7 +857,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a failed or skipped task a new attempt, by another agent where one is
         named; where its epic or run had ended, they go on. With from_here also an
         accepted one: it and what its epic did after it are done anew, upon what was
-        accepted before it. Idempotent by request_id.
+        accepted before it. With resume the new attempt continues the session of the
+        last one. Idempotent by request_id.
 
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
@@ -862,8 +867,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
           merged, or an attempt of the epic runs or waits for its operator.
         - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
           agent; the message says which it can.
+        - FAILED_PRECONDITION / WRONG_STATE, with resume: the task has no attempt.
         - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
-          has a script and no prompt.
+          has a script and no prompt; or resume comes with another agent or from_here.
         """
 
     @_abc_1.abstractmethod

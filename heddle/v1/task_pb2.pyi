@@ -78,6 +78,7 @@ class Task(_message.Message):
     LATEST_ATTEMPT_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
     key: _builtins.str
@@ -114,6 +115,10 @@ class Task(_message.Message):
     def silence(self) -> _duration_pb2.Duration:
         """Resolved: how long its agent may say and do nothing. Absent: no limit."""
 
+    @_builtins.property
+    def background_wait(self) -> _duration_pb2.Duration:
+        """Resolved: how long a session waits for what its agent left running."""
+
     def __init__(
         self,
         *,
@@ -134,10 +139,11 @@ class Task(_message.Message):
         latest_attempt: _attempt_pb2.Attempt | None = ...,
         commit: _builtins.str = ...,
         silence: _duration_pb2.Duration | None = ...,
+        background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -252,7 +252,10 @@ class EnsureWorktreeRequest(_message.Message):
     base_commit: _builtins.str
     """Where a new epic branch starts. Ignored if the branch is there."""
     continue_attempt: _builtins.str
-    """An earlier attempt of the same task that this one goes on with. Absent: none."""
+    """An earlier attempt of the same task that this one continues: the worktree holds
+    what that attempt left, brought back from its kept ref where the worktree was
+    cleaned since, unless its epic has accepted something since. Absent: none.
+    """
     merge_revision: _builtins.str
     """A revision that the attempt is to merge into the epic: the worktree then holds
     the merge of both, with conflict markers, instead of the last accepted commit.

@@ -39,6 +39,8 @@ PROMOTED: Final = frozenset(
         "approval_resolved",
         "session_finished",
         "session_silent",
+        "background_work",
+        "agent_session",
         "surroundings_changed",
     }
 )
@@ -154,7 +156,11 @@ def _save(
         "cost_micros": folded.usage.cost_usd_micros,
         "turn_micros": turn,
         "record": pb.Attempt(
-            checks=folded.checks, approvals=folded.approvals, answers=folded.answers
+            checks=folded.checks,
+            approvals=folded.approvals,
+            answers=folded.answers,
+            agent_session=folded.agent_session if folded.HasField("agent_session") else None,
+            background_stopped=folded.background_stopped,
         ).SerializeToString(),
     }
     if result is not None:

@@ -10,6 +10,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.folding import closed_lines
+from scheduler_svc.resolving import background_wait
 from scheduler_svc.store.spending import usage_by
 from scheduler_svc.store.tables import attempts, epics, runs, tasks
 from scheduler_svc.store.times import optional_timestamp, timestamp
@@ -244,6 +245,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
         checks=spec.checks,
         timeout=spec.timeout if spec.HasField("timeout") else None,
         silence=spec.silence if spec.HasField("silence") else None,
+        background_wait=background_wait(spec),
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,

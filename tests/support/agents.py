@@ -62,6 +62,7 @@ class Agents:
         silence: float | None = None,
         budget: int | None = None,
         setup: pb.Setup | None = None,
+        background_wait: float | None = None,
     ) -> str:
         """Starts a session with no pauses in its speech; returns the attempt's name."""
         request = pb.StartSessionRequest(
@@ -81,6 +82,7 @@ class Agents:
             silence=None if silence is None else seconds(silence),
             budget_usd_micros=budget,
             setup=setup,
+            background_wait=None if background_wait is None else seconds(background_wait),
         )
         await self.stub.StartSession(request)
         return request.attempt
@@ -112,6 +114,7 @@ class Agents:
         model: str = "",
         max_turns: int | None = None,
         budget: int | None = None,
+        background_wait: float | None = None,
     ) -> list[pb.Event]:
         """Starts a session and returns all of its events."""
         attempt = await self.start(
@@ -128,6 +131,7 @@ class Agents:
             model=model,
             max_turns=max_turns,
             budget=budget,
+            background_wait=background_wait,
         )
         return await self.events(attempt)
 

@@ -25,7 +25,7 @@ from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
-from heddle import __version__
+from heddle import __version__, running_time
 
 T = TypeVar("T")
 
@@ -211,15 +211,16 @@ class Session:
     async def _answer(self, asked: Coroutine[Any, Any, T]) -> T:
         answering = asyncio.create_task(asked)
         stopping = asyncio.create_task(self._host.stopping.wait())
+        late = asyncio.create_task(running_time.sleep(OPENING))
         try:
-            await asyncio.wait([answering, stopping], timeout=OPENING, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([answering, stopping, late], return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 return answering.result()
         except RequestError as error:
             raise failed(error, self._agent) from error
         finally:
-            answering.cancel()
-            stopping.cancel()
+            for task in (answering, stopping, late):
+                task.cancel()
         if self._host.stopping.is_set():
             raise Stopped
         raise Unanswered(f"{self._agent.name} did not answer within {OPENING:g} s")

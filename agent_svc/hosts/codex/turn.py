@@ -14,6 +14,7 @@ from agent_svc.hosts.codex.failures import is_refusal
 from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host
+from heddle.running_time import Timer
 
 # A command's output has at most 1 MiB, in JSON up to six times that; a model's text is shorter.
 MAX_LINE_BYTES: Final = 64 << 20
@@ -118,21 +119,35 @@ class Turn:
         process.stdin.close()
 
     async def _listen(self, process: Process) -> Heard:
-        """Tells what codex says, until it says no more or nothing good can come."""
+        """Tells what codex says, until it says no more, nothing good can come, or it lacks a connection too long."""
         assert process.stdout is not None  # noqa: S101 (a pipe)
+        unconnected = asyncio.Event()
+        patience: Timer | None = None
+        giving_up = asyncio.create_task(unconnected.wait())
         try:
-            async with asyncio.timeout(None) as patience:
-                while line := await process.stdout.readline():
-                    self._tell(line)
-                    if self._transcript.sandbox_trouble or is_refusal(self._transcript.reconnecting):
-                        return Heard.HOPELESS
-                    if not self._transcript.reconnecting:
-                        patience.reschedule(None)
-                    elif patience.when() is None:
-                        patience.reschedule(asyncio.get_running_loop().time() + self.patience)
-        except TimeoutError:
-            return Heard.NO_CONNECTION
-        return Heard.ALL
+            while line := await self._line(process.stdout, giving_up):
+                self._tell(line)
+                if self._transcript.sandbox_trouble or is_refusal(self._transcript.reconnecting):
+                    return Heard.HOPELESS
+                if patience is None and self._transcript.reconnecting:
+                    patience = Timer(self.patience, unconnected.set)
+                elif patience is not None and not self._transcript.reconnecting:
+                    patience.cancel()
+                    patience = None
+        finally:
+            giving_up.cancel()
+            if patience is not None:
+                patience.cancel()
+        return Heard.NO_CONNECTION if unconnected.is_set() else Heard.ALL
+
+    async def _line(self, stream: asyncio.StreamReader, giving_up: "asyncio.Task[bool]") -> bytes:
+        """Returns the next line; none at its end, and once `giving_up` is done."""
+        reading = asyncio.create_task(stream.readline())
+        try:
+            await asyncio.wait({reading, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else b""
+        finally:
+            reading.cancel()
 
     def _tell(self, line: bytes) -> None:
         # What was refused came before what is told now.

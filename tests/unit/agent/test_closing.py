@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
-from agent_svc.conversation import Conversation
+from agent_svc.conversation import Conversation, Told
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch
 from agent_svc.drivers.host import HostTranslator
@@ -62,6 +63,9 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
         session,
         on_defect=lambda error: pytest.fail(repr(error)),
         remember=lambda _: None,
+        told=Told(),
+        worker="worker:w",
+        background_wait=Duration(),
     )
     holding = asyncio.create_task(
         conversation.hold(cast("Any", process), Launch(arguments=(), stdin=b"opening\n", controlled=True))

@@ -183,11 +183,13 @@ def test_refuses_lengths_that_are_none(seconds: int) -> None:
     task = a_task(retries=-1)
     task.timeout.seconds = seconds
     task.silence.seconds = seconds
+    task.background_wait.seconds = seconds
     task.estimate.seconds = seconds
     path = "epics[0].tasks[0]"
     assert found(a_plan(an_epic("a", task))).keys() == {
         f"{path}.timeout",
         f"{path}.silence",
+        f"{path}.background_wait",
         f"{path}.estimate",
         f"{path}.retries",
     }

@@ -46,6 +46,7 @@ def test_defaults_fill_only_what_is_absent() -> None:
         retries=3,
         timeout=Duration(seconds=60),
         silence=Duration(seconds=9),
+        background_wait=Duration(seconds=7),
         checks=[pb.Check(name="lint", run="ruff")],
     )
     own = pb.PlanTask(
@@ -54,11 +55,13 @@ def test_defaults_fill_only_what_is_absent() -> None:
         retries=0,
         timeout=Duration(seconds=1),
         silence=Duration(seconds=2),
+        background_wait=Duration(seconds=3),
         checks=[pb.Check(name="x", run="true")],
     )
     mine, bare = resolved_tasks(pb.PlanEpic(key="e", tasks=[own, pb.PlanTask(key="bare")]), defaults, "")
     assert (mine.title, mine.retries, mine.timeout.seconds, mine.checks[0].name) == ("Mine", 0, 1, "x")
     assert (mine.silence.seconds, bare.silence.seconds) == (2, 9)
+    assert (mine.background_wait.seconds, bare.background_wait.seconds) == (3, 7)
     assert (bare.title, bare.retries, bare.timeout.seconds, bare.checks[0].name) == ("bare", 3, 60, "lint")
 
 

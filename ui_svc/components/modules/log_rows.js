@@ -98,6 +98,14 @@ function* spoken(event, calls) {
     case "session_silent":
       yield ["warning", "heddle", `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`];
       break;
+    case "background_work":
+      if (event.stopped?.length) yield ["warning", "heddle", `Stopped what still ran in the background: ${event.stopped.join("; ")}`];
+      else if (event.running?.length) yield ["system", "heddle", `Waiting up to ${took(event.limit ?? 0)} for background tasks: ${event.running.join("; ")}`];
+      else yield ["system", "heddle", "Nothing runs in the background any more"];
+      break;
+    case "agent_session":
+      yield ["system", "heddle", `The agent's own session: ${event.command || event.id}`];
+      break;
     case "surroundings_changed":
       yield ["warning", "heddle", `Outside of its worktree, by it or by somebody else, changed: ${event.paths.join(", ")}`];
       break;

@@ -1,0 +1,67 @@
+"""What an agent's program leaves running when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from heddle import pb
+from tests.support.agents import Agents, agents, ending, output, payloads, seconds
+
+
+@pytest_asyncio.fixture(name="worker")
+async def _worker(tmp_path: Path) -> AsyncIterator[Agents]:
+    async with agents(tmp_path) as worker:
+        yield worker
+
+
+def _work(events: list[pb.Event]) -> list[pb.BackgroundWork]:
+    return [event.background_work for event in payloads(events, "background_work")]
+
+
+async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> None:
+    """A child that outlives its program ends its work, and is heard, before the first check looks at the files."""
+    command = "command:(sleep 1; echo late; echo x > late.txt) & echo begun"
+    events = await worker.run(command, checks={"there": "cat late.txt"}, background_wait=60)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "late" in output(events, pb.OUTPUT_STREAM_STDOUT)
+    waiting, over = _work(events)
+    assert waiting.count == 1
+    assert "sleep 1" in waiting.running[0]
+    assert waiting.limit == seconds(60)
+    assert over == pb.BackgroundWork()
+
+
+async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
+    """At its limit what still runs is ended, named by its command line; the session then goes on to its checks."""
+    command = "command:setsid sleep 617.5 & echo begun"
+    events = await worker.run(command, checks={"gone": "! pgrep -f 'sleep 617[.]5'"}, background_wait=0.5)
+    assert ending(events) == ("SUCCEEDED", "")
+    waiting, stopped = _work(events)
+    assert list(waiting.running) == ["sleep 617.5"]
+    assert stopped == pb.BackgroundWork(stopped=["sleep 617.5"], count=1)
+
+
+async def test_idle_server_is_not_waited_for(worker: Agents) -> None:
+    """What listens and does nothing else will not end by itself: it is ended long before the limit, and told."""
+    server = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print('up', flush=True); time.sleep(600)"
+    async with asyncio.timeout(45):
+        events = await worker.run(f'command:python3 -c "{server}" & sleep 1; echo done', background_wait=600)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "socket.create_server" in _work(events)[-1].stopped[0]
+
+
+async def test_failed_agent_is_not_waited_for(worker: Agents) -> None:
+    """What an agent that failed left running is of no use: it is ended at once."""
+    events = await worker.run("command:sleep 618 & exit 3", background_wait=600)
+    assert ending(events) == ("FAILED", "the agent exited with code 3")
+    assert not _work(events)
+
+
+async def test_stop_ends_the_wait(worker: Agents) -> None:
+    """An operator need not wait for the limit."""
+    attempt = await worker.start("command:sleep 619 & echo begun", background_wait=600)
+    await worker.until(attempt, lambda event: event.HasField("background_work"))
+    await worker.stop(attempt)
+    assert ending(await worker.events(attempt))[0] == "STOPPED"
