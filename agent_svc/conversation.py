@@ -195,7 +195,9 @@ class Conversation:
         for approval, answered in self._approvals.items():
             if not answered:
                 self._approvals[approval] = True
-                resolved = pb.ApprovalResolved(approval_id=approval, message="the agent was killed while it waited")
+                resolved = pb.ApprovalResolved(
+                    approval_id=approval, message="the agent was killed while it waited"
+                )
                 await self._journal.tell(self._heddle, pb.Event(approval_resolved=resolved))
 
     async def _look(self, *, final: bool = False) -> None:

@@ -255,6 +255,11 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Says whether a process has not ended yet; a zombie has."""
+    return any(pid == each for each, _ in parents())
+
+
 def children(root: int) -> list[int]:
     """Returns the living children of `root`."""
     return [pid for pid, parent in parents() if parent == root]

@@ -79,11 +79,6 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             add_report(attempt.usage, event.usage)
         case "approval_requested" | "approval_resolved":
             _take_approval(attempt, event)
-        case "background_work":
-            summary.background[:] = event.background_work.running
-            attempt.background_stopped.extend(event.background_work.stopped)
-        case "agent_session":
-            attempt.agent_session.CopyFrom(event.agent_session)
         case "check_finished":
             attempt.state = pb.ATTEMPT_STATE_CHECKING
             attempt.checks.add().CopyFrom(event.check_finished)
@@ -92,7 +87,16 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             summary.ClearField("background")
             _end(attempt, event.session_finished)
         case _:
-            pass
+            _take_own(attempt, kind, event)
+
+
+def _take_own(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
+    """Takes what an agent says of itself: its session, and what it has in the background."""
+    if kind == "background_work":
+        attempt.summary.background[:] = event.background_work.running
+        attempt.background_stopped.extend(event.background_work.stopped)
+    elif kind == "agent_session":
+        attempt.agent_session.CopyFrom(event.agent_session)
 
 
 def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:

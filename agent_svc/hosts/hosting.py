@@ -10,10 +10,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
+from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
@@ -96,6 +97,8 @@ class Host:
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
+        # What it was told to wait for last.
+        self._background: list[str] = []
 
     def emit(self, *events: pb.Event) -> None:
         """Tells agent_svc, long texts cut or split; each event has only its payload.
@@ -111,6 +114,23 @@ class Host:
     def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
         """Tells a piece of what the model said."""
         self.emit(pb.Event(message=pb.Message(kind=kind, text=text, last=last)))
+
+    @property
+    def background_wait(self) -> float:
+        """Seconds that it waits for what the agent left in the background."""
+        return self.session.background_wait.ToNanoseconds() / 1e9
+
+    def tell_background(self, names: Sequence[str]) -> None:
+        """Tells what the session waits for now; nothing: that it waits no longer. The same again is not told."""
+        if list(names) != self._background:
+            self._background = list(names)
+            self.emit(background.waiting(names, self.session.background_wait))
+
+    def tell_stopped(self, names: Sequence[str]) -> None:
+        """Tells what ran in the background to the end of the session and is ended with it."""
+        self._background = []
+        if names:
+            self.emit(background.stopped(names))
 
     def note(self, text: str) -> None:
         """Tells, as Heddle's own words, a line that people should read in the session's log."""

@@ -156,7 +156,9 @@ def _background(work: pb.BackgroundWork) -> str:
         return f"stopped {words.count(work.count, 'background task')}: {'; '.join(work.stopped)}"
     if work.running:
         limit = words.span(work.limit)
-        return f"waits up to {limit} for {words.count(work.count, 'background task')}: {'; '.join(work.running)}"
+        return (
+            f"waits up to {limit} for {words.count(work.count, 'background task')}: {'; '.join(work.running)}"
+        )
     return "nothing runs in the background any more"
 
 

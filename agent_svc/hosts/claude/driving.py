@@ -1,10 +1,11 @@
 """Holds one session with Claude Code, from the prompt to the last answer."""
 
 import asyncio
+import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,16 +19,23 @@ from claude_agent_sdk import (
     SystemMessage,
 )
 
+from agent_svc.hosts.claude.background import Background
 from agent_svc.hosts.claude.failures import HOPELESS, api_failure, error_of
 from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.supervisor import Servers, children, descendants, is_alive, send
+from heddle import running_time
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
 ASK_USAGE: Final = 5.0
+
+# Seconds that what runs in the background gets to end itself once it is told to, and between two looks.
+ENDING: Final = 2.0
+LOOK: Final = 0.05
 
 # How often a Claude that was killed is started again within one session.
 REVIVALS: Final = 2
@@ -70,6 +78,12 @@ class ClaudeSession:
         self._resume = resume
         self._transcript = Transcript(host.worktree, time.monotonic)
         self._spending = Spending()
+        self._background = Background()
+        self._servers = Servers()
+        # Set by each message of Claude's.
+        self._moved = asyncio.Event()
+        # What runs in the background and is ended with the session.
+        self._leaves: list[str] = []
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of what Claude was told and has not answered yet.
         self._open: set[str] = set()
@@ -92,8 +106,11 @@ class ClaudeSession:
                 task.cancel()
             await asyncio.gather(holding, stopping, steering, return_exceptions=True)
             self._host.emit(*self._transcript.end())
+            # What Claude is told to leave may outlive it, and would be waited for again.
+            left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
+            await _end_all(left)
 
     async def _interrupt(self, holding: "asyncio.Task[None]") -> None:
         # It may be gone already: a signal that ends a session reaches all of its processes.
@@ -110,17 +127,66 @@ class ClaudeSession:
                 await self._tell(go_on(self._host.session))
             else:
                 await self._tell(self._host.session.prompt)
-            async for message in self._client.receive_messages():
-                await self._take(message)
-                if not self._open and await self._host.may_end():
-                    return
+            await self._listen()
         except ResultError as error:
             if self._resume and "No conversation found" in str(error):
                 raise ForgottenError from error
             raise AgentFailedError(f"Claude cannot go on: {error}") from error
         except ClaudeSDKError as error:
             raise self._broken(error) from error
+
+    async def _listen(self) -> None:
+        """Returns once all is answered, and what runs in the background has ended or was waited for long enough."""
+        reading = asyncio.create_task(self._read())
+        waited = quiet = 0.0
+        try:
+            while not reading.done():
+                if self._open or self._background.in_turn:
+                    quiet = 0.0
+                    await self._movement(reading)
+                    continue
+                names = self._background.names
+                self._host.tell_background(names)
+                if names and waited < self._host.background_wait and not self._serves_only():
+                    waited += await self._movement(reading)
+                    continue
+                if names or quiet >= self._background.patience:
+                    self._leaves = names
+                    if await self._host.may_end():
+                        self._host.tell_stopped(names)
+                        return
+                passed = await self._movement(reading)
+                quiet = 0.0 if self._moved.is_set() else quiet + passed
+            reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         raise AgentFailedError("Claude Code ended before it had answered")
+
+    async def _read(self) -> None:
+        async for message in self._client.receive_messages():
+            await self._take(message)
+            self._moved.set()
+
+    async def _movement(self, reading: "asyncio.Task[None]") -> float:
+        """Returns once Claude has said more or has ended, at the latest after a tick; and how many seconds count."""
+        self._moved.clear()
+        loop = asyncio.get_running_loop()
+        begun, moving = loop.time(), asyncio.create_task(self._moved.wait())
+        try:
+            await asyncio.wait(
+                {moving, reading}, timeout=running_time.TICK, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            moving.cancel()
+        return running_time.counted(loop.time() - begun, running_time.TICK)
+
+    def _serves_only(self) -> bool:
+        """Says whether all that runs in the background are idle servers, which do not end by themselves."""
+        if not self._background.only_commands:
+            return False
+        below = [pid for claude in children(os.getpid()) for pid in children(claude)]
+        return sum(map(self._servers.has, below)) >= len(self._background.names)
 
     def _broken(self, error: ClaudeSDKError) -> Exception:
         code = getattr(error, "exit_code", None)
@@ -132,6 +198,7 @@ class ClaudeSession:
         for picture in self._transcript.pictures(message):
             self._host.keep_picture(picture)
         self._host.emit(*self._transcript.take(message))
+        self._background.take(message)
         match message:
             case SystemMessage(subtype="init"):
                 self.id = message.data["session_id"]
@@ -174,6 +241,18 @@ class ClaudeSession:
             self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
             return {}
         return used
+
+
+async def _end_all(pids: Sequence[int]) -> None:
+    """Ends processes, politely at first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            send(pid, number)
+        for _ in range(round(ENDING / LOOK)):
+            pids = [pid for pid in pids if is_alive(pid)]
+            if not pids:
+                return
+            await asyncio.sleep(LOOK)
 
 
 async def _one_message(text: str, number: str) -> AsyncIterator[dict[str, Any]]:

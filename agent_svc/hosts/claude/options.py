@@ -16,6 +16,9 @@ QUIET: Final = {
     "DISABLE_AUTOUPDATER": "1",
 }
 
+# It says whether another turn follows, as one does where something in the background has ended.
+TELLING: Final = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
+
 # Tries after the first. More only hide from people what is wrong.
 RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"
 DEFAULT_RETRIES: Final = "5"
@@ -60,7 +63,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         max_buffer_size=MAX_MESSAGE_BYTES,
         # A prompt is a plan's text: it names no files to attach and no commands to run.
         verbatim_prompts=False,
-        env={**QUIET, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
+        env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
 
 
