@@ -278,9 +278,9 @@ def command_line(pid: int) -> str:
 class Servers:
     """Tells servers, which do not end by themselves, from work. Linux only; elsewhere there is none.
 
-    A server listens on a socket and, looked at some seconds later, has used no time of
-    a processor to speak of. What works meanwhile, as tests with a server of their own,
-    is none.
+    A server listens on a socket, or reads requests from a pipe as those of MCP and LSP
+    do, and has used no time of a processor to speak of for some seconds. What works
+    meanwhile, as tests with a server of their own, is none.
     """
 
     def __init__(self) -> None:
@@ -299,6 +299,8 @@ class Servers:
             (self._idle.add if idle else self._idle.discard)(root)
         if root not in self._idle:
             return False
+        if reads_pipe(root):
+            return True
         listening = listening_sockets()
         return any(not listening.isdisjoint(sockets_of(pid)) for pid in tree)
 
@@ -310,6 +312,14 @@ def processor_seconds(pids: list[int]) -> float:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
             ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def reads_pipe(pid: int) -> bool:
+    """Says whether a process reads from a pipe or a socket; one started by `&` reads from /dev/null."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/0").startswith(("pipe:", "socket:"))  # noqa: PTH115 (same)
+    except OSError:
+        return False
 
 
 def listening_sockets() -> set[str]:

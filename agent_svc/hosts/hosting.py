@@ -18,6 +18,7 @@ from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
+from agent_svc.supervisor import is_alive, send
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
@@ -25,6 +26,10 @@ MAX_LINE_BYTES: Final = 16 << 20
 
 # How the message of an answer begins that no operator gave.
 UNANSWERED: Final = "nobody answered within"
+
+# Seconds that what runs in the background gets to end itself once it is told to, and between two looks.
+ENDING: Final = 2.0
+LOOK: Final = 0.05
 
 GO_ON: Final = """\
 Your session was interrupted and goes on now. {files} The task was:
@@ -164,6 +169,12 @@ class Host:
             )
             self.emit(pb.Event(approval_resolved=resolved))
             return resolved
+        except asyncio.CancelledError:
+            if not self.stopping.is_set():
+                # What asked is gone; once started again it may ask anew.
+                gone = pb.ApprovalResolved(approval_id=approval, message="the agent ended while it waited")
+                self.emit(pb.Event(approval_resolved=gone))
+            raise
         finally:
             del self._waiting[approval]
 
@@ -213,6 +224,18 @@ class Host:
                 self._messages += 1
                 self._told.set()
         self.stopping.set()
+
+
+async def end_all(pids: Sequence[int]) -> None:
+    """Ends processes, politely at first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            send(pid, number)
+        for _ in range(round(ENDING / LOOK)):
+            pids = [pid for pid in pids if is_alive(pid)]
+            if not pids:
+                return
+            await asyncio.sleep(LOOK)
 
 
 def run_host(drive: Callable[[Host], Awaitable[None]]) -> int:

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SESSION = "session-1"
@@ -166,6 +167,26 @@ class Agent:
         status = "failed" if ended.get("exitCode") else "completed"
         self._update("tool_call_update", toolCallId=call, status=status, rawOutput=output)
 
+    def leave(self, command: str) -> None:
+        """Runs `command` in a terminal of the client's and does not wait for its end."""
+        self._request("terminal/create", command=command)
+
+    def dawdle(self, seconds: str) -> None:
+        """Ends its turn with a call open, and ends that later."""
+        call = self._call()
+        self._update("tool_call", toolCallId=call, title="Think long", status="in_progress")
+
+        def end() -> None:
+            self._update("tool_call_update", toolCallId=call, status="completed")
+
+        threading.Timer(float(seconds), end).start()
+
+    def die(self, _: str) -> None:
+        """Is killed, the first time that it is asked to."""
+        if not (died := Path("died")).exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def picture(self, data: str) -> None:
         image = {"type": "image", "data": data, "mimeType": "image/png"}
         self._update(
@@ -247,6 +268,9 @@ ACTS: dict[str, Callable[[Agent, str], str | None]] = {
     "write": Agent.write,
     "read": Agent.read,
     "run": Agent.run_command,
+    "leave": Agent.leave,
+    "dawdle": Agent.dawdle,
+    "die": Agent.die,
     "picture": Agent.picture,
     "hang": Agent.hang,
     "wedge": Agent.wedge,

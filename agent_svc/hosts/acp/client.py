@@ -50,13 +50,31 @@ class Client:
         self.replaying = False
         # True: the agent can go on with a session of an earlier process.
         self.resumable = False
-        self._terminals: dict[str, Terminal] = {}
+        # What was kept last for that.
+        self.memory = ""
+        # With the command that runs in each.
+        self._terminals: dict[str, tuple[Terminal, str]] = {}
+        # When the agent last told anything of its session.
+        self._updated = time.monotonic()
         # Commands that a permission was granted for, and that no terminal has run yet.
         self._granted: set[str] = set()
+
+    def running(self, quiet: float) -> list[str]:
+        """Returns what still runs: commands in terminals, and open calls unless there was no update for `quiet` seconds."""
+        lines = [line for terminal, line in self._terminals.values() if terminal.runs]
+        if time.monotonic() - self._updated < quiet:
+            lines += [label for label in self.transcript.open_calls() if label not in lines]
+        return lines
+
+    def end_terminals(self) -> None:
+        """Ends every command that still runs in a terminal."""
+        for terminal, _ in self._terminals.values():
+            terminal.kill()
 
     async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
         if self.replaying:
             return
+        self._updated = time.monotonic()
         self._host.emit(*self.transcript.update(update))
         if isinstance(update, UsageUpdate):
             self.remember(session_id)
@@ -69,7 +87,8 @@ class Client:
     def remember(self, session_id: str) -> None:
         """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
         if self.resumable:
-            self._host.remember(str(Memory(session_id, self.transcript.spending.total)))
+            self.memory = str(Memory(session_id, self.transcript.spending.total))
+            self._host.remember(self.memory)
 
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
@@ -138,7 +157,7 @@ class Client:
             terminal = await open_terminal(line, folder, environment, output_byte_limit, tell)
         except (OSError, ValueError) as error:
             raise RequestError(-32603, f"the command could not be started: {error}") from error
-        self._terminals[name] = terminal
+        self._terminals[name] = terminal, line
         return CreateTerminalResponse(terminal_id=name)
 
     async def terminal_output(self, session_id: str, terminal_id: str, **_: Any) -> TerminalOutputResponse:
@@ -162,7 +181,7 @@ class Client:
     def _terminal(self, terminal_id: str) -> Terminal:
         if terminal_id not in self._terminals:
             raise RequestError.resource_not_found(terminal_id)
-        return self._terminals[terminal_id]
+        return self._terminals[terminal_id][0]
 
     async def _require(self, path: str, tool: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
         target = relative_target(self._host.worktree, path)

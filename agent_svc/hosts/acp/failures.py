@@ -22,6 +22,13 @@ class Unanswered(AgentFailedError):  # noqa: N818 (it says what happened)
     """The agent did not answer in time; there is no use in asking it anything else."""
 
 
+class CutOffError(AgentFailedError):
+    """What the agent itself runs on was ended by a signal."""
+
+
+# What Claude's adapter says then.
+CUT_OFF: Final = re.compile(r"terminated by signal SIG(?:KILL|TERM|SEGV|ABRT|BUS)")
+
 # By the status that the model's API answered.
 ADVICE: Final = {
     401: "the model's API refused the login",
@@ -58,6 +65,8 @@ def reason(error: RequestError, agent: Agent) -> str:
 
 def failed(error: RequestError, agent: Agent) -> AgentFailedError:
     """Returns what an error of the agent's raises."""
+    if CUT_OFF.search(_said(error)):
+        return CutOffError(f"{agent.name} failed: {_said(error)}")
     busy = error.code != AUTH_REQUIRED and _status(error, _said(error)) in BUSY
     return (RateLimitedError if busy else AgentFailedError)(reason(error, agent))
 

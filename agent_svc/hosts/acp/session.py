@@ -32,6 +32,11 @@ T = TypeVar("T")
 # Seconds that an agent has to say who it is, and to open a session.
 OPENING: Final = 120.0
 
+# Seconds without a word after which calls that an agent never ended count as over with its turn, and
+# between two looks at them.
+QUIET: Final = 5.0
+LOOK: Final = 0.2
+
 # Seconds that an interrupted agent has to end its turn.
 INTERRUPTING: Final = 2.0
 
@@ -46,13 +51,22 @@ Opened: TypeAlias = NewSessionResponse | LoadSessionResponse | ResumeSessionResp
 class Session:
     """Holds the conversation. Failures of the agent are raised as AgentFailedError."""
 
-    def __init__(self, host: Host, agent: Agent, client: Client, connection: ClientSideConnection) -> None:
+    def __init__(
+        self, host: Host, agent: Agent, client: Client, connection: ClientSideConnection, resume: str
+    ) -> None:
         self._host = host
         self._agent = agent
         self._client = client
         self._connection = connection
+        # What an earlier session left to be resumed by. Empty: there is none.
+        self._resume_by = resume
         self._id = ""
         self._resumed = False
+
+    @property
+    def memory(self) -> str:
+        """What it takes to resume this session. Empty: it is not open yet, or its agent cannot."""
+        return self._client.memory
 
     async def open(self) -> None:
         """Opens the session, or goes on with the earlier one, in the plan's mode and model."""
@@ -100,12 +114,12 @@ class Session:
 
     async def _resume(self, can: AgentCapabilities) -> Opened | None:
         """Goes on with the earlier session; None where there is none, or where it cannot be had."""
-        if not self._host.resume:
+        if not self._resume_by:
             return None
         if not self._client.resumable:
             self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
             return None
-        earlier = Memory.parse(self._host.resume)
+        earlier = Memory.parse(self._resume_by)
         self._id = earlier.session_id
         self._client.replaying = True
         try:
@@ -188,6 +202,7 @@ class Session:
                 await self._interrupt(prompting)
             else:
                 response = prompting.result()
+                await self._wait_for_background()
         except RequestError as error:
             raise failed(error, self._agent) from error
         finally:
@@ -195,6 +210,18 @@ class Session:
             stopping.cancel()
             self._host.emit(*self._client.transcript.end_turn(response))
         return response
+
+    async def _wait_for_background(self) -> None:
+        """Waits, within the task's limit, for commands that run on and calls of which the agent still speaks."""
+        waited = 0.0
+        while (names := self._client.running(QUIET)) and not self._host.stopping.is_set():
+            self._host.tell_background(names)
+            if waited >= self._host.background_wait:
+                self._host.tell_stopped(names)
+                self._client.end_terminals()
+                return
+            waited += await running_time.tick(LOOK)
+        self._host.tell_background([])
 
     async def _interrupt(self, prompting: "asyncio.Future[PromptResponse]") -> None:
         with suppress(RequestError, ConnectionError):

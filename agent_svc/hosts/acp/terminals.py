@@ -47,6 +47,11 @@ class Terminal:
         for event in stream.feed(b"", final=True):
             self._tell(event.output.text)
 
+    @property
+    def runs(self) -> bool:
+        """True until the command has ended."""
+        return self._process.returncode is None
+
     def output(self) -> TerminalOutputResponse:
         """Returns the end of its output so far, and how it ended once it has."""
         ended = None if self._process.returncode is None else self._exit_status()

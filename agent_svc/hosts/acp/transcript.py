@@ -60,6 +60,11 @@ class Transcript:
         """Returns the id of the call that shows this terminal; empty where none does."""
         return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
 
+    def open_calls(self) -> list[str]:
+        """Returns what people read of each call that has not ended."""
+        calls = (self.call(call_id).described(self._worktree) for call_id in self._running)
+        return [call.target if call.kind == pb.TOOL_KIND_COMMAND else call.label for call in calls]
+
     def begin(self, call_id: str) -> list[pb.Event]:
         """Returns the event that a call began, where it is not told yet."""
         call = self.call(call_id)

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,17 +25,13 @@ from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
-from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
-from agent_svc.supervisor import Servers, children, descendants, is_alive, send
+from agent_svc.hosts.hosting import AgentFailedError, Host, end_all, go_on
+from agent_svc.supervisor import Servers, children, descendants
 from heddle import running_time
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
 ASK_USAGE: Final = 5.0
-
-# Seconds that what runs in the background gets to end itself once it is told to, and between two looks.
-ENDING: Final = 2.0
-LOOK: Final = 0.05
 
 # How often a Claude that was killed is started again within one session.
 REVIVALS: Final = 2
@@ -64,6 +60,7 @@ async def drive(host: Host) -> None:
             if killed > REVIVALS:
                 raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
             resume = session.id
+            host.session.files_kept = True
             host.note(f"Claude Code was killed ({error}); it is started again and goes on.")
         else:
             return
@@ -110,7 +107,7 @@ class ClaudeSession:
             left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
-            await _end_all(left)
+            await end_all(left)
 
     async def _interrupt(self, holding: "asyncio.Task[None]") -> None:
         # It may be gone already: a signal that ends a session reaches all of its processes.
@@ -241,18 +238,6 @@ class ClaudeSession:
             self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
             return {}
         return used
-
-
-async def _end_all(pids: Sequence[int]) -> None:
-    """Ends processes, politely at first."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            send(pid, number)
-        for _ in range(round(ENDING / LOOK)):
-            pids = [pid for pid in pids if is_alive(pid)]
-            if not pids:
-                return
-            await asyncio.sleep(LOOK)
 
 
 async def _one_message(text: str, number: str) -> AsyncIterator[dict[str, Any]]:

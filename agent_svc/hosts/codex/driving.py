@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.ending import signal_name
@@ -29,6 +30,14 @@ UNKNOWN_THREAD: Final = "thread/resume"
 # What codex is told where it was cut off.
 GO_ON: Final = "You were interrupted; go on. Your task is:\n\n{prompt}"
 
+# What codex is told of commands that still ran when its turn ended, once.
+CUT_OFF: Final = """\
+These commands still ran in the background when you ended your turn, and were stopped with it:
+
+{commands}
+
+Where the task needs what they do, run them again and wait for their end. Where it does not, as for a server, just end."""
+
 # How often a codex that is killed is started again in one turn.
 RESTARTS: Final = 2
 
@@ -42,6 +51,11 @@ async def drive(host: Host) -> None:
     turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)
     ended = await _first(host, transcript, turn)
     judge(transcript, ended, patience)
+    if stopped := transcript.cut_off:
+        # codex ends with its turn, and with it what it ran in the background.
+        host.tell_stopped(stopped)
+        ended = await _whole(host, transcript, turn, cut_off_words(stopped), transcript.thread_id)
+        judge(transcript, ended, patience)
     while not await host.may_end():
         said = [host.heard.get_nowait() for _ in range(host.heard.qsize())]
         ended = await _whole(host, transcript, turn, "\n\n".join(said), transcript.thread_id)
@@ -69,6 +83,11 @@ async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, th
         host.note(f"codex was ended by {signal_name(-ended.code)}; it is started again and goes on.")
         ended = await turn.run(GO_ON.format(prompt=prompt), transcript.thread_id)
     return ended
+
+
+def cut_off_words(commands: Sequence[str]) -> str:
+    """Returns what codex is told of commands that ended with its turn."""
+    return CUT_OFF.format(commands="\n".join(f"- {command}" for command in commands))
 
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:

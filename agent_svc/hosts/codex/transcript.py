@@ -45,6 +45,8 @@ class Transcript:
         # Why the turn failed. Empty: it has not.
         self.failure = ""
         self.completed = False
+        # The commands that still ran when the last turn ended well.
+        self.cut_off: list[str] = []
         # The last words about a connection that codex tries again. Empty: it is connected.
         self.reconnecting = ""
         # What the sandbox said where it could not start. Empty: it could.
@@ -55,6 +57,7 @@ class Transcript:
         self._turn += 1
         self.failure = self.reconnecting = self.sandbox_trouble = ""
         self.completed = False
+        self.cut_off = []
 
     def line(self, line: bytes) -> list[pb.Event]:
         """Returns the events for one line; a line that is nothing known becomes output."""
@@ -73,6 +76,9 @@ class Transcript:
     def end_turn(self) -> list[pb.Event]:
         """Returns the ends of calls that codex never told: what they run in is gone now."""
         events: list[pb.Event] = []
+        if self.completed:
+            calls = [call for _, calls in self._running.values() for call in calls]
+            self.cut_off = [call.target for call in calls if call.kind == pb.TOOL_KIND_COMMAND]
         for item in list(self._running):
             events += self._finish(item, ok=False, result="the turn ended before it did")
         return events

@@ -195,6 +195,51 @@ async def test_a_crash_has_a_reason(worker: Agents) -> None:
     assert "exited with code 3 before its work was done" in reason
 
 
+async def test_a_killed_agent_resumes_its_session(worker: Agents) -> None:
+    """One that a signal ends is started again, loads its session and is told to go on with its task and files."""
+    events = await play(worker, "say I am", "die now", "say Still here", flags="--load")
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "was ended by signal 9" in notes(events)
+    assert "Your files are as you left them." in said(events)
+    assert said(events).endswith("Still here")
+
+
+async def test_an_agent_that_cannot_resume_fails_when_it_is_killed(worker: Agents) -> None:
+    """Its work cannot go on, and the reason says what ended it."""
+    outcome, reason = ending(await play(worker, "die now"))
+    assert outcome == "FAILED"
+    assert "was ended by signal 9 before its work was done" in reason
+
+
+async def test_commands_that_run_on_are_waited_for(worker: Agents) -> None:
+    """A terminal that outlives its turn, and a call that ends after it, hold up the session's end, and are told."""
+    events = await play(
+        worker,
+        "leave sleep 1; echo x > late.txt",
+        "dawdle 0.6",
+        permissions=pb.Permissions(allow=["Bash(*)"]),
+        checks=[pb.Check(name="there", run="cat late.txt")],
+        background_wait=seconds(60),
+    )
+    assert ending(events) == ("SUCCEEDED", "")
+    waiting, *_, over = [event.background_work for event in payloads(events, "background_work")]
+    assert list(waiting.running) == ["sleep 1; echo x > late.txt", "Think long"]
+    assert over == pb.BackgroundWork()
+
+
+async def test_commands_without_end_are_stopped(worker: Agents) -> None:
+    """At the limit they are ended, and told."""
+    events = await play(
+        worker,
+        "leave sleep 611.5",
+        permissions=pb.Permissions(allow=["Bash(*)"]),
+        checks=[pb.Check(name="gone", run="! pgrep -f 'sleep 611[.]5'")],
+        background_wait=seconds(0.5),
+    )
+    assert ending(events) == ("SUCCEEDED", "")
+    assert list(payloads(events, "background_work")[-1].background_work.stopped) == ["sleep 611.5"]
+
+
 @pytest.mark.parametrize(
     ("steps", "told"),
     [

@@ -68,6 +68,27 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert not usage.HasField("cost_usd_micros")
 
 
+async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None:
+    """What still runs when a turn ends ends with it: the log tells so, and codex may run it to its end."""
+    slow = "sleep 5; echo x > late.txt"
+    early = Call("exec_command", {"cmd": slow, "yield_time_ms": 250})
+    async with codex(tmp_path) as it:
+        answers = [
+            Turn(calls=[early]),
+            Turn("It runs."),
+            Turn(calls=[bash("echo x > late.txt")]),
+            Turn("Done."),
+        ]
+        it.model.play(answers, "Do it")
+        events = await it.worker.run(
+            "codex", environment=it.environment, checks={"there": "cat late.txt"}, background_wait=60
+        )
+        assert "were stopped with it" in json.dumps(it.model.requests[-1])
+    assert ending(events) == ("SUCCEEDED", "")
+    (work,) = payloads(events, "background_work")
+    assert list(work.background_work.stopped) == [slow]
+
+
 async def test_sandbox_holds(tmp_path: Path) -> None:
     """A command reaches neither the network, nor files outside of the worktree, nor the model's key."""
     outside = tmp_path / "outside"
