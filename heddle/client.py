@@ -147,12 +147,15 @@ class HeddleClient:
         request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
         return (await self._caller.mutate(self._stub.AddTask, request)).task
 
-    async def retry_task(self, name: str, *, agent: str = "", from_here: bool = False) -> pb.Task:
+    async def retry_task(
+        self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
+    ) -> pb.Task:
         """Gives a failed or skipped task a new attempt; `agent` does it in place of its own.
 
         With `from_here` also an accepted one: it and all that its epic did after it are done anew.
+        With `resume` the new attempt continues the session of the last one, with its files.
         """
-        request = pb.RetryTaskRequest(name=name, agent=agent, from_here=from_here)
+        request = pb.RetryTaskRequest(name=name, agent=agent, from_here=from_here, resume=resume)
         return (await self._caller.mutate(self._stub.RetryTask, request)).task
 
     async def skip_task(self, name: str) -> pb.Task:

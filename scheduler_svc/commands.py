@@ -100,16 +100,24 @@ def stop(connection: sa.Connection, name: AttemptName, actor: str, now: int) -> 
     return get_attempt(connection, name)
 
 
-def retry_task(connection: sa.Connection, name: TaskName, actor: str, agent: str, now: int) -> pb.Task:
+def retry_task(
+    connection: sa.Connection, name: TaskName, actor: str, agent: str, now: int, *, resume: bool = False
+) -> pb.Task:
     """Puts a failed or skipped task back; reopens its epic and its run where they had ended.
 
-    `agent` does it from now on; empty leaves the one that it has.
+    `agent` does it from now on; empty leaves the one that it has. With `resume` the next
+    attempt continues the session of the newest one.
     """
     task = get_task(connection, name)
     if task.state not in {pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}:
         raise wrong_state(name, pb.TaskState.Name(task.state), _NO_RETRY[task.state])
     check_reopenable(connection, name.parent)
-    _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="")
+    if resume and not task.attempt_count:
+        raise wrong_state(
+            name, pb.TaskState.Name(task.state), "it has no session to resume; retry it without"
+        )
+    resumed = {"resume_from": task.attempt_count} if resume else {}
+    _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="", **resumed)
     if agent:
         set_agent(connection, name, agent)
     go_on(connection, name, actor, now)

@@ -168,7 +168,13 @@ class SchedulerServicer(SchedulerServiceServicer):
         read = partial(get_task, name=name)
         if request.agent:
             await self._check_agent(request.agent, name)
-        retry = retry_from_here if request.from_here else commands.retry_task
+        if request.resume and (request.agent or request.from_here):
+            other = "another agent" if request.agent else "from_here"
+            raise invalid_field(
+                "resume", f"cannot be combined with {other}: a session is resumed by the agent that it is of"
+            )
+        resumed = partial(commands.retry_task, resume=request.resume)
+        retry = retry_from_here if request.from_here else resumed
         work = partial(retry, name=name, actor=_actor(request), agent=request.agent, now=self._now())
         return pb.RetryTaskResponse(task=await self._once(request, name, work, read))
 

@@ -76,6 +76,7 @@ class RunCalls:
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
         router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.post(addresses.TASK + ":resume")(self.resume_task)
         router.post(addresses.TASK + ":retryFromHere")(self.retry_from_here)
         router.post(addresses.EPIC + ":merge")(self.retry_merge)
         router.post(addresses.EPIC + ":resolve")(self.resolve_conflict)
@@ -186,6 +187,9 @@ class RunCalls:
 
     async def retry_task(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name)))
+
+    async def resume_task(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name), resume=True))
 
     async def retry_from_here(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name), from_here=True))

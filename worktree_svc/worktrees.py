@@ -102,7 +102,9 @@ class Worktrees:
         """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
 
         Asked again for the attempt that owns it, it leaves the work in progress
-        alone; and once, where that attempt is `earlier`, with which this one goes on.
+        alone; and once, where that attempt is `earlier`, with which this one goes on. What
+        `earlier` left and was kept since is brought back, unless something was accepted
+        after it.
         With `merge` it then holds the merge of that revision, conflict markers and all.
         With `rewind_to` the epic first goes back to that revision.
         """
@@ -115,7 +117,9 @@ class Worktrees:
         projects.check_same(self.folders, project, state.project)
         back_to = rewinding.target(project, rewind_to) if rewind_to else None
         brought = self._brought(project, file, state, back_to)
+        kept = self._kept(project, attempt, earlier)
         goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
+        goes_on = goes_on and not kept
         ready = (goes_on or state.owner == attempt) and not state.cleaning
         if ready and checkouts.is_whole(project, place):
             checkouts.mend(project, place)
@@ -140,12 +144,15 @@ class Worktrees:
             rewinding.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
         state = self._make_ready(project, place, state, head)
+        continued = bool(kept) and not back_to and refs.is_ancestor(project.git, head, kept)
+        if continued:
+            snapshots.lay_out(project, place, kept)
         merging = resolution.begin(project, place, head, merge) if merge else ""
         failpoint("ensure.before_provide")
         provisions.provide(place, brought)
         failpoint("ensure.before_owner")
         ready_state = replace(
-            state, owner=attempt, head=head, cleaning=False, continued=False, merging=merging, restored=""
+            state, owner=attempt, head=head, cleaning=False, continued=continued, merging=merging, restored=""
         )
         state = self.states.save(place, ready_state)
         failpoint("ensure.after_owner")
@@ -266,6 +273,13 @@ class Worktrees:
         # After a crash the state may not know yet what was accepted.
         (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
         return provisions.plan(project, file, back_to or accepted or state.head)
+
+    def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
+        """Returns the commit that keeps what `earlier`, of the same task, left; empty where none does."""
+        if earlier is None or earlier.parent != attempt.parent:
+            return ""
+        (kept,) = refs.read(project.git, refs.kept_ref(earlier))
+        return kept or ""
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
         """Returns the first state of an epic; raises if its branch belongs to somebody else."""

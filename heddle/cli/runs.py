@@ -112,6 +112,8 @@ def show(run: RunArgument, as_json: Json = False) -> None:
         output.line(line)
     output.line("")
     output.out.print(tables.tasks(epics, tasks, utc_now()))
+    for line in tables.own_sessions(tasks):
+        output.line(line)
 
 
 @app.command()

@@ -134,6 +134,10 @@ def retry(
             "--from-here", help="Also of an accepted task: does it and all that its epic did since anew."
         ),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continues the agent's last session, with its files, as after a stop."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Gives a failed or skipped task a new attempt; with --from-here an accepted one, and all after it."""
@@ -142,7 +146,7 @@ def retry(
 
     async def retried(client: HeddleClient) -> tuple[pb.Task, list[pb.Task]]:
         before = [each for each in await client.list_tasks(epic) if each.commit] if from_here else []
-        again = await client.retry_task(str(name), agent=agent, from_here=from_here)
+        again = await client.retry_task(str(name), agent=agent, from_here=from_here, resume=resume)
         kept = {each.name for each in await client.list_tasks(epic) if each.commit} if before else set()
         return again, [each for each in before if each.name not in kept]
 

@@ -1,6 +1,6 @@
 """Runs, epics, tasks and open questions as tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -190,3 +190,16 @@ def _table(*headings: str) -> Table:
 def _state(resource: pb.Run | pb.Epic | pb.Task) -> Text:
     word = words.state(resource)
     return Text(word, style=STYLES.get(word, ""))
+
+
+def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how to open, and for failed tasks to resume, the agents' own sessions of tasks that are not accepted."""
+    for task in tasks:
+        session = task.latest_attempt.agent_session
+        if not session.id or task.state == pb.TASK_STATE_ACCEPTED:
+            continue
+        short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
+        opened = f": {words.plain(session.command)}" if session.command else ""
+        yield f"{short}: the agent's session is {words.plain(session.id)}{opened}"
+        if task.state == pb.TASK_STATE_FAILED:
+            yield f"  to continue it: heddle retry {short} --resume"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -37,9 +37,10 @@ class Assignment:
     stop_reason: str | None
     # Micros that its session may cost. None: no limit.
     budget: int | None
-    # The attempt before, where its session was lost or parked and had the same agent, which may go on with it.
+    # The attempt before, where its session was lost or parked, or the operator wants it resumed, and it had the
+    # same agent.
     resume_attempt: str = ""
-    # The same where it was parked: its files are to be kept as it left them.
+    # The same where its files are to be as it left them.
     continue_attempt: str = ""
     # What the operator has answered to it.
     answers: Sequence[pb.ApprovalAnswer] = ()
@@ -72,25 +73,38 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         budget=row.share_micros,
         merges=attempt.parent.parent.parent.branch if row.resolves else "",
         rewind_to=row.rewind_to,
-        **_goes_on(connection, attempt, spec.agent),
+        **_goes_on(connection, attempt, spec.agent, row.resume_from),
     )
 
 
-def _goes_on(connection: sa.Connection, attempt: AttemptName, agent: str) -> dict[str, Any]:
-    """Returns those fields of the assignment that say with what the attempt goes on."""
+# So ended, an attempt is resumed by the next without being asked for.
+_RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
+
+
+def _goes_on(
+    connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
+) -> dict[str, Any]:
+    """Returns those fields of the assignment that say with what the attempt goes on.
+
+    `resume_from` is the number of the attempt that the operator wants resumed.
+    """
     if attempt.number == 1:
         return {}
     earlier = attempt.parent.attempt(attempt.number - 1)
     row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
-    if row.agent != agent or row.state not in {pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED}:
+    asked = resume_from == earlier.number
+    if row.agent != agent or not (asked or row.state in _RESUMES):
         return {}
     parked = row.state == pb.ATTEMPT_STATE_PARKED
-    if not parked and _had_others_since(connection, attempt, row.ended_at):
+    if not (asked or parked) and _had_others_since(connection, attempt, row.ended_at):
         return {}
+    record = pb.Attempt.FromString(row.record)
+    # Half of an agent's work is of use only to an agent that remembers it.
+    continues = parked or record.HasField("agent_session")
     return {
         "resume_attempt": str(earlier),
-        "continue_attempt": str(earlier) if parked else "",
-        "answers": tuple(pb.Attempt.FromString(row.record).answers),
+        "continue_attempt": str(earlier) if continues else "",
+        "answers": tuple(record.answers),
     }
 
 

@@ -48,6 +48,7 @@ ASSIGNMENT: Final = sa.select(
     epics.c.rewind_to,
     tasks.c.spec,
     tasks.c.resolves,
+    tasks.c.resume_from,
     attempts.c.worker,
     attempts.c.state,
     attempts.c.session_sequence,

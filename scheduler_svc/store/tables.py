@@ -122,6 +122,8 @@ tasks = sa.Table(
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
     # True: it merges the run's branch into the epic's, to resolve a conflict.
     sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Number of the attempt whose session the operator wants the next one to resume. Null: of none.
+    sa.Column("resume_from", sa.Integer),
     sa.Column("budget_micros", sa.BigInteger),
     _key("run", "epic", parent="epics"),
 )

@@ -110,6 +110,12 @@ def attempt(message: pb.Attempt) -> View:
         "ended": time(message, "end_time"),
         "commit": message.commit,
         "kept_ref": message.kept_ref,
+        "agent_session": (
+            {"id": message.agent_session.id, "command": message.agent_session.command}
+            if message.HasField("agent_session")
+            else None
+        ),
+        "background_stopped": list(message.background_stopped),
         "diff": diff_stat(message.diff_stat) if message.HasField("diff_stat") else None,
         "usage": usage(message.usage),
         "checks": [check(each) for each in message.checks],
@@ -137,6 +143,7 @@ def summary(message: pb.SessionSummary) -> View:
         "waiting": approval(message.waiting_for) if message.HasField("waiting_for") else None,
         "active": time(message, "last_activity_time"),
         "activity": list(message.activity),
+        "background": list(message.background),
     }
 
 

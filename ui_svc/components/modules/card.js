@@ -8,7 +8,7 @@ import { Ask, Elapsed, Status } from "./parts.js";
 import { href } from "./paths.js";
 import { Sparkline } from "./sparkline.js";
 import { ATTEMPT, ATTEMPT_LIVE, status } from "./status.js";
-import { lastOverwrite, plain } from "./text.js";
+import { lastOverwrite, plain, waitingFor } from "./text.js";
 
 const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
 
@@ -23,7 +23,7 @@ export function useCard(props, emit) {
     const it = props.store.summaries.get(props.task.name);
     const now = it?.attempt === attempt.value.name ? it : attempt.value.summary;
     // What nobody sees is not drawn anew for each line that its agent says.
-    const same = before?.attempt === now?.attempt && before?.state === now?.state && before?.waiting?.id === now?.waiting?.id;
+    const same = before?.attempt === now?.attempt && before?.state === now?.state && before?.waiting?.id === now?.waiting?.id && before?.background?.length === now?.background?.length;
     return before && same && !inSight.value ? before : now;
   });
   const live = computed(() => ATTEMPT_LIVE.has(attempt.value.state));
@@ -36,6 +36,8 @@ export function useCard(props, emit) {
   }
   return {
     attempt,
+    // What a session waits for whose agent has ended its turn.
+    background: computed(() => (live.value && summary.value?.background?.length ? waitingFor(summary.value.background) : "")),
     cost,
     href,
     live,
@@ -70,7 +72,8 @@ export const Card = {
       <div class="card-now">
         <Status :of="state" />
         <span v-if="live || waiting" class="card-since" title="Time in this state"><Elapsed :from="since" label="In this state since" /></span>
-        <span v-if="tool" class="card-tool" :title="tool.target"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></span>
+        <span v-if="background" class="card-reason" :title="background">{{ background }}</span>
+        <span v-else-if="tool" class="card-tool" :title="tool.target"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></span>
         <span v-else-if="!live && reason" class="card-reason" :title="reason">{{ reason }}</span>
       </div>
       <Approval v-if="waiting" :key="waiting.id" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt.name, waiting.id, approved, message)" />

@@ -15,6 +15,7 @@ import { History } from "./tab_history.js";
 import { Logs } from "./tab_logs.js";
 import { Quality } from "./tab_quality.js";
 import { Screenshots } from "./tab_screenshots.js";
+import { toast } from "./toasts.js";
 
 export const TABS = [
   { key: "current", word: "Current", view: Current },
@@ -47,6 +48,7 @@ export const SessionModal = {
             <span v-if="number > 1 || (task && task.attempts > 1)" class="num">Attempt {{ number }}</span>
             <span v-if="shown?.started" class="num" title="Time of this attempt"><Elapsed :from="shown.started" :to="shown.ended" label="Started" /></span>
             <span v-if="usage?.cost || usage?.cost_incomplete" class="num" title="Cost of this attempt">{{ money(usage) }}</span>
+            <button v-if="own" type="button" class="button small ghost" :title="own.command ? 'Copy the command that opens this session in a terminal: ' + own.command : 'Copy the id of the agent\'s own session'" @click="copyOwn">Session {{ own.id.slice(0, 8) }}</button>
             <span v-if="shown?.reason" class="modal-reason">{{ shown.reason }}</span>
             <span class="grow"></span>
             <button v-if="!moment && shown?.started" type="button" class="button small ghost" title="Show this session as it was at any moment" @click="$emit('moment', shown.started)"><Icon name="replay" />Replay</button>
@@ -87,6 +89,17 @@ export const SessionModal = {
     const live = computed(() => !props.moment && !!shown.value && ATTEMPT_LIVE.has(shown.value.state));
     const { bar, known, log } = useReplay(session, details, () => props.moment);
     const state = computed(() => status(ATTEMPT, live.value ? (summary.value?.state ?? shown.value.state) : shown.value?.state));
+    // The agent's own session; the details may be older than it.
+    const own = computed(() => shown.value?.agent_session ?? null);
+    async function copyOwn() {
+      const text = own.value.command || own.value.id;
+      try {
+        await navigator.clipboard.writeText(text);
+        toast(`Copied: ${text}`);
+      } catch {
+        toast(`The browser does not allow copying here: ${text}`, "bad");
+      }
+    }
     const usage = computed(() => (live.value ? (summary.value?.usage ?? shown.value.usage) : shown.value?.usage));
     const total = computed(() => (epic.value ? props.store.tasksOf(epic.value.name).length : 0));
     const active = computed(() => TABS.find((each) => each.key === props.tab) ?? TABS[0]);
@@ -177,6 +190,6 @@ export const SessionModal = {
       (opener?.isConnected && opener !== document.body ? opener : card)?.focus();
     });
 
-    return { TABS, active, answer, badge, bar, dialog, epic, known, leave, live, log, money, next, number, onBackdrop, onTabKey, previous, shown, state, task, title, total, usage };
+    return { TABS, active, answer, badge, bar, copyOwn, dialog, epic, known, leave, live, log, money, next, number, onBackdrop, onTabKey, own, previous, shown, state, task, title, total, usage };
   },
 };

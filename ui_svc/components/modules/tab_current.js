@@ -6,7 +6,7 @@ import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { Block } from "./session_block.js";
 import { Steer } from "./steer.js";
-import { plain } from "./text.js";
+import { plain, waitingFor } from "./text.js";
 import { TOOL_ICONS } from "./tool_card.js";
 
 // Earlier ones are in the log.
@@ -83,6 +83,7 @@ export const Current = {
     onUnmounted(() => growth.disconnect());
     const idle = computed(() => {
       if (summary.value?.waiting) return "Waiting for your answer";
+      if (summary.value?.background?.length) return waitingFor(summary.value.background);
       if (summary.value?.state === "checking") return "The agent has ended; its work is being checked";
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });

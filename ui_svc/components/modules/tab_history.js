@@ -24,6 +24,7 @@ export const History = {
             <span class="grow"></span>
             <code v-if="task.commit" title="The accepted commit">{{ short(task.commit) }}</code>
             <Ask v-if="canGoBack(task)" label="Retry from here" icon="retry" :question="question(task)" yes="Do anew" pendingLabel="Starting…" :pending="retrying === task.name" :act="() => retryFromHere(task)" />
+            <button v-if="canResume(task)" type="button" class="button small" :disabled="retrying === task.name" title="Continue the agent's last session, with its files" @click="resume(task)">Resume</button>
             <button v-if="canRetry(task)" type="button" class="button small" :disabled="retrying === task.name" @click="retry(task)"><Icon name="retry" />{{ retrying === task.name ? "Starting…" : "Retry" }}</button>
           </div>
           <p v-if="task.reason" class="history-reason">{{ task.reason }}</p>
@@ -64,6 +65,8 @@ export const History = {
     }
     const numberOf = (each) => each.name.slice(each.name.lastIndexOf("/") + 1);
     const canRetry = (task) => ["failed", "skipped"].includes(task.state);
+    // Where the agent has a session of its own that it may still know.
+    const canResume = (task) => canRetry(task) && !!task.attempt?.agent_session;
     // As the scheduler judges; it has the last word.
     const canGoBack = (task) => task.state === "accepted" && !props.epic.merge_commit && !tasks.value.some((each) => ["running", "waiting"].includes(each.state));
     const since = (task) => tasks.value.filter((each) => each.state === "accepted" && each.attempt?.ended >= task.attempt?.ended);
@@ -72,6 +75,7 @@ export const History = {
       return `Set aside its commit${later > 0 ? ` and ${later} after it` : ""}? They stay under refs/heddle/rewound.`;
     }
     const retry = (task) => again(task, "retry", `${task.title} gets another attempt`);
+    const resume = (task) => again(task, "resume", `${task.title} continues its last session`);
     const retryFromHere = (task) => again(task, "retryFromHere", `The epic goes back to before ${task.title}`);
     async function again(task, how, said) {
       retrying.value = task.name;
@@ -84,6 +88,6 @@ export const History = {
         retrying.value = "";
       }
     }
-    return { absolute, ATTEMPT, attemptsOf, canGoBack, canRetry, money, numberOf, question, retry, retryFromHere, retrying, short, status, TASK, tasks, took, unfold, unfolded };
+    return { absolute, ATTEMPT, attemptsOf, canGoBack, canResume, canRetry, money, numberOf, question, resume, retry, retryFromHere, retrying, short, status, TASK, tasks, took, unfold, unfolded };
   },
 };

@@ -28,6 +28,7 @@ export const Quality = {
       </details>
       <p v-if="checks.length && details.attempt?.since" class="quiet">Compared with {{ plain(details.attempt.since.title) }}, the task accepted before.</p>
       <p v-if="!checks.length" class="quiet">{{ live ? "They run when the agent has ended." : "This attempt ran no checks." }}</p>
+      <p v-if="shown?.background_stopped?.length" class="note" role="status">Still ran in the background and was stopped before the checks: {{ plain(shown.background_stopped.join("; ")) }}</p>
       <CommitChecks v-if="epic" :tasks="store.tasksOf(epic.name)" :attempt="attempt" />
       <h3>Change</h3>
       <AttemptDiff v-if="shown?.diff" :attempt="attempt" />

@@ -13,5 +13,8 @@ const shown = (character) => `\u2039${character.codePointAt(0).toString(16).padS
 // Returns the text without colours, with every hidden character made visible.
 export const plain = (text) => text.replace(SEQUENCES, "").replace(/\r+\n/g, "\n").replace(HIDDEN, shown);
 
+// What a session waits for after its agent's turn.
+export const waitingFor = (names) => `Waiting for ${names.length} background task${names.length === 1 ? "" : "s"}: ${plain(names.join("; "))}`;
+
 // As a terminal leaves a line that was rewritten with carriage returns.
 export const lastOverwrite = (line) => line.slice(line.lastIndexOf("\r", line.length - 2) + 1).replace(/\r$/, "");
