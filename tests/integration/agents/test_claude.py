@@ -250,6 +250,34 @@ async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
     assert ending(events) == ("SUCCEEDED", "")
 
 
+async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
+    """Its session goes on where it was within the same attempt, with its files, up to a limit; the log says so."""
+    endless = Turn("Working.", calls=[Call("Bash", {"command": "echo x > x.txt; while :; do sleep 1; done"})])
+    async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
+        attempt = await it.worker.start(
+            "claude",
+            environment=it.environment,
+            permissions=pb.Permissions(allow=["Bash(*)"]),
+            checks={"there": "cat x.txt"},
+        )
+        started = await it.worker.until(attempt, lambda event: event.HasField("session_started"))
+        own = await it.worker.until(attempt, lambda event: event.HasField("agent_session"))
+        await it.worker.until(attempt, lambda event: event.HasField("usage"))
+        await it.worker.tell(attempt, "Use tabs")
+        await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
+        psutil.Process(started.session_started.process_id).kill()
+        events = await it.worker.events(attempt)
+        asked = json.dumps(it.model.requests[-1]["messages"])
+    assert ending(events) == ("SUCCEEDED", "")
+    assert "Working." in asked
+    assert "Your files are as you left them." in asked
+    assert "Use tabs" in asked
+    assert "started again and resumes its session" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert messages(events)[-1] == (pb.MESSAGE_KIND_TEXT, "Went on.")
+    command = own.agent_session.command
+    assert command == f"cd {it.worker.worktree} && claude --resume {own.agent_session.id}"
+
+
 async def test_hears_the_operator_amid_its_work(tmp_path: Path) -> None:
     """What the operator says reaches Claude before its session ends, and the log holds it."""
     until_told = Call("Bash", {"command": "until [ -e told ]; do sleep 0.1; done"})

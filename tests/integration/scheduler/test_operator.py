@@ -126,6 +126,40 @@ async def test_stopped_attempt_is_not_retried_and_the_epic_goes_on(
     assert again.state == pb.ATTEMPT_STATE_STOPPED
 
 
+async def test_stopped_session_is_resumed_where_the_operator_says_so(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """A retry with resume goes on with the last attempt's session and files; a later one only if it says so again."""
+    requests: list[pb.StartSessionRequest] = []
+    session = pb.AgentSession(id="abc", command="cd /w && claude --resume abc")
+
+    async def play(playing: FakeSession) -> pb.SessionFinished:
+        requests.append(playing.request)
+        playing.emit(agent_session=session)
+        await hold(playing)
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    async def stop(number: int) -> pb.Attempt:
+        attempt = f"{task}/attempts/{number}"
+        await eventually(lambda: len(requests) == number)
+        return (await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=attempt))).attempt
+
+    worker.play = play
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    task = f"{run}/epics/a/tasks/one"
+    assert (await stop(1)).agent_session == session
+
+    both = pb.RetryTaskRequest(name=task, resume=True, agent="command:true")
+    assert await reason_of(scheduler.api.RetryTask(both)) == pb.ERROR_REASON_INVALID_FIELD
+    await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task, resume=True))
+    await stop(2)
+    await scheduler.api.RetryTask(pb.RetryTaskRequest(name=task))
+    await stop(3)
+
+    assert [each.resume_attempt for each in requests] == ["", f"{task}/attempts/1", ""]
+    assert [each.files_kept for each in requests] == [False, True, False]
+
+
 async def test_attempt_that_waits_for_a_slot_can_be_stopped(worker: FakeWorker, scheduler: Scheduler) -> None:
     """A stop also ends an attempt that has no session yet."""
     worker.slots = 0

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from heddle import pb
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
@@ -219,11 +221,37 @@ async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> 
     assert worker.git("log", "-1", "--format=%(trailers:key=Heddle-Attempt,valueonly)", done.commit) == "2"
 
 
+@pytest.mark.parametrize("former", ["discarded", "followed"])
+async def test_work_that_was_kept_since_is_brought_back(worker: Worker, former: str) -> None:
+    """An attempt that was discarded, or that another task's followed, is gone on with as it was left, deletions included."""
+    path = await worker.ready(attempt())
+    (path / "half-done.txt").write_text("2\n")
+    (path / "README.md").unlink()
+    if former == "discarded":
+        await worker.discard(attempt())
+    else:
+        await worker.ready(attempt(task="two"))
+        (path / "of-two.txt").write_text("x\n")
+    assert (path / "README.md").exists()
+
+    back = await worker.ensure(attempt(number=2), earlier=attempt())
+    assert back.continued
+    assert await worker.ensure(attempt(number=2), earlier=attempt()) == back
+    assert (path / "half-done.txt").read_text() == "2\n"
+    assert not (path / "README.md").exists()
+    assert not (path / "of-two.txt").exists()
+    done = await worker.commit(attempt(number=2))
+    assert "half-done.txt" in files_of(worker, done.commit)
+    assert "README.md" not in files_of(worker, done.commit)
+
+
 async def test_work_that_is_gone_is_not_gone_on_with(worker: Worker) -> None:
-    """Where another attempt has had the worktree, or it was removed, it is clean and the answer says so."""
+    """Where another task was accepted since, or the worktree was removed, it is clean and the answer says so."""
     path = await worker.ready(attempt())
     (path / "half-done.txt").write_text("2\n")
     await worker.ready(attempt(task="two"))
+    (path / "two.txt").write_text("2\n")
+    await worker.commit(attempt(task="two"))
     cleaned = await worker.ensure(attempt(number=2), earlier=attempt())
     assert not cleaned.continued
     assert not (path / "half-done.txt").exists()

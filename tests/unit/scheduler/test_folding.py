@@ -173,3 +173,19 @@ def test_checks_are_kept_in_order() -> None:
     )
     assert [check.name for check in folded.checks] == ["a", "b"]
     assert folded.state == pb.ATTEMPT_STATE_CHECKING
+
+
+def test_shows_what_a_session_waits_for_until_it_ends() -> None:
+    """The card names what runs in the background; what was stopped, and the agent's own session, stay with the attempt."""
+    running = {"background_work": pb.BackgroundWork(running=["make all"], count=1)}
+    session = {"agent_session": pb.AgentSession(id="abc", command="claude --resume abc")}
+    waiting = fold(pb.Attempt(), events(session, running))
+    assert list(waiting.summary.background) == ["make all"]
+    over = fold(waiting, events({"background_work": pb.BackgroundWork()}))
+    assert not over.summary.background
+    stopped = fold(waiting, events({"background_work": pb.BackgroundWork(stopped=["make all"], count=1)}))
+    assert not stopped.summary.background
+    assert list(stopped.background_stopped) == ["make all"]
+    assert stopped.agent_session == session["agent_session"]
+    ended = fold(waiting, events({"session_finished": pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)}))
+    assert not ended.summary.background

@@ -1,0 +1,81 @@
+"""Time counts only while a process could run."""
+
+import asyncio
+
+import pytest
+
+from agent_svc.lease import Lease
+from heddle import running_time
+
+
+class Clock:
+    """A loop's clock and sleep in which nothing takes real time; it may freeze for a while amid a sleep."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.freezes: list[float] = []
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
+        self._pass = asyncio.sleep
+        monkeypatch.setattr(asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds + (self.freezes.pop(0) if self.freezes else 0.0)
+        await self._pass(0)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "took"),
+    # What is frozen is added to what it takes, but for a tick at most.
+    [(0, 10.0), (0.5, 10.0), (75, 84.0)],
+)
+async def test_sleep_does_not_count_a_freeze(
+    monkeypatch: pytest.MonkeyPatch, frozen: float, took: float
+) -> None:
+    """A sleep ends once the process could run for as long; being late by less than a tick counts."""
+    clock = Clock(monkeypatch)
+    clock.freezes = [0.0, frozen]
+    await running_time.sleep(10)
+    assert clock.now == took
+
+
+async def test_timer_calls_once_unless_it_is_cancelled() -> None:
+    """The callback comes after the time, and never from a cancelled timer."""
+    called: list[str] = []
+    running_time.Timer(0.01, lambda: called.append("kept"))
+    dropped = running_time.Timer(0.01, lambda: called.append("dropped"))
+    dropped.cancel()
+    dropped.cancel()
+    await running_time.sleep(0.1)
+    assert called == ["kept"]
+
+
+async def test_wait_for_gives_up_and_cancels() -> None:
+    """What takes longer than its time is cancelled; what does not is returned, failures included."""
+
+    async def fail() -> None:
+        raise KeyError
+
+    forever = asyncio.ensure_future(asyncio.Event().wait())
+    with pytest.raises(TimeoutError):
+        await running_time.wait_for(forever, 0.01)
+    await asyncio.sleep(0)
+    assert forever.cancelled()
+    assert await running_time.wait_for(asyncio.sleep(0, "done"), 5) == "done"
+    with pytest.raises(KeyError):
+        await running_time.wait_for(fail(), 5)
+
+
+async def test_lease_waits_for_a_leader_that_woke_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a freeze a lease that has run out meanwhile can still be renewed; without one it ends on time."""
+    clock = Clock(monkeypatch)
+    ended = asyncio.Event()
+    lease = Lease(5, ended.set)
+    lease.renew()
+    await ended.wait()
+    assert clock.now == 5.0
+
+    ended.clear()
+    clock.now, clock.freezes = 0.0, [0.0, 60.0]
+    lease.renew()
+    await ended.wait()
+    assert clock.now == 62.0 + 10.0
