@@ -23,9 +23,7 @@ from agent_svc.ending import (
     agent_ending,
     check_failure,
     disk_failed,
-    half_silent,
     setup_failed,
-    silent,
     timed_out,
 )
 from agent_svc.environment import agent_environment
@@ -37,6 +35,7 @@ from agent_svc.sandbox.boundary import Boundary
 from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sandbox.watch import Watch
 from agent_svc.screenshots import Screenshots
+from agent_svc.silence import Silence
 from agent_svc.spool import SessionFolder
 from heddle import errors, pb
 from heddle.clock import Clock
@@ -292,6 +291,8 @@ class Session:
             if not resumes or self._interruption is not None or restarts == reviving.MOST:
                 break
             resume = translator.agent_session_id
+            if self._conversation is not None:
+                await self._conversation.withdraw()
             words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
             request = reviving.again(self._spec, [*self._said, *self._told.texts])
@@ -324,28 +325,14 @@ class Session:
             background_wait=self._spec.background_wait,
         )
         self._attach(process)
-        watching = asyncio.create_task(self._end_silence(self._conversation))
+        silence = Silence(self._conversation, self._spec, self._journal, self._actor, self.interrupt)
+        watching = asyncio.create_task(silence.watch())
         try:
             ended = await self._conversation.hold(process, launch)
         finally:
             watching.cancel()
         self._process = None
-        await self._conversation.withdraw()
         return ended
-
-    async def _end_silence(self, conversation: Conversation) -> None:
-        """Stops an agent that says and does nothing for as long as its task allows; reports it at half of that."""
-        limit = self._spec.silence
-        if not self._spec.HasField("silence"):
-            return
-        seconds = limit.ToNanoseconds() / 1e9
-        reported = None
-        while reported is None or await conversation.silence(seconds, since=reported) is None:
-            reported = await conversation.silence(seconds / 2)
-            await self._journal.tell(self._actor, pb.Event(session_silent=half_silent(limit)))
-        ending = silent(limit)
-        await self._journal.tell(self._actor, system(f"Stopping the session: {ending.reason}.\n"))
-        self.interrupt(ending)
 
     async def _start(self, launch: Launch) -> processes.Supervised:
         command = await self._command(launch.arguments, self._environment(launch), launch.own)

@@ -41,20 +41,15 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_STARTED = 127
 # Seconds between two looks at what is still alive while a tree ends.
 PAUSE = 0.01
-# Seconds between two looks at how much memory a tree uses, and at what a command left running.
+# Seconds between two looks at how much memory a tree uses, or at what a command left running.
 WEIGH = 0.25
-LOOK = 0.25
 # Bytes of a command line that are told, and how many command lines.
-NAME_BYTES = 200
-MOST_NAMES = 20
+NAME_BYTES, MOST_NAMES = 200, 20
 # Seconds over which a server's use of processors is looked at, and the share of one up to which it is idle.
-IDLE = 2.0
-IDLE_SHARE = 0.05
-# Of /proc/net: the table, the field of a socket's state or flags, what it holds where the socket listens,
-# and the field of its inode.
+IDLE, IDLE_SHARE = 2.0, 0.05
+# Of /proc/net: a table, its field that shows whether a socket listens, what is in it then, the inode's field.
 SOCKET_TABLES = (("tcp", 3, "0A", 9), ("tcp6", 3, "0A", 9), ("unix", 3, "00010000", 6))
-# Longer than this between two looks, this process was frozen: the rest of the gap does not count. Seconds.
-TICK = 1.0
+TICK = 1.0  # Seconds. What exceeds it between two looks does not count: this process was frozen.
 # How much rather than a service the system ends an agent where memory runs out.
 EXPENDABLE = 500
 
@@ -107,23 +102,19 @@ class Supervisor:
 
     def _wait_for_rest(self) -> None:
         """Waits for what a command that ended well left running; tells what is left then."""
-        told: list[int] = []
-        working = children(os.getpid())
+        told, working = list[int](), children(os.getpid())
         ran, servers = Stopwatch(), Servers()
         while working and not self._stopping and ran.seconds() < self._wait:
             # Most of what is left ends in this moment.
-            self._listen(min(LOOK, self._wait))
+            self._listen(min(WEIGH, self._wait))
             self._reap()
             self._weigh()
             working = [root for root in children(os.getpid()) if not servers.has(root)]
             if working != told:
                 told = working
-                self._say_list("waiting", [command_line(root) for root in working])
-        if not self._stopping and (left := [command_line(root) for root in children(os.getpid())]):
-            self._say_list("left", left)
-
-    def _say_list(self, word: str, names: list[str]) -> None:
-        self._say(f"{word} {len(names)} {json.dumps(names[:MOST_NAMES])}")
+                self._say(f"waiting {listed(working)}")
+        if not self._stopping and (left := children(os.getpid())):
+            self._say(f"left {listed(left)}")
 
     def _weigh(self) -> None:
         """Ends a tree that uses more memory than it may, at once: it would take that of others."""
@@ -208,7 +199,7 @@ class Supervisor:
 
 
 class Stopwatch:
-    """Counts time in which this process could run, as heddle.running_time does: it has to be read often."""
+    """Counts time in which this process could run, if it is read often."""
 
     def __init__(self) -> None:
         self._read = time.monotonic()
@@ -255,14 +246,14 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def is_alive(pid: int) -> bool:
-    """Says whether a process has not ended yet; a zombie has."""
-    return any(pid == each for each, _ in parents())
-
-
 def children(root: int) -> list[int]:
     """Returns the living children of `root`."""
     return [pid for pid, parent in parents() if parent == root]
+
+
+def listed(pids: list[int]) -> str:
+    """Returns how many processes there are, and the first command lines as JSON."""
+    return f"{len(pids)} {json.dumps([command_line(pid) for pid in pids[:MOST_NAMES]])}"
 
 
 def command_line(pid: int) -> str:
@@ -278,9 +269,8 @@ def command_line(pid: int) -> str:
 class Servers:
     """Tells servers, which do not end by themselves, from work. Linux only; elsewhere there is none.
 
-    A server listens on a socket, or reads requests from a pipe as those of MCP and LSP
-    do, and has used no time of a processor to speak of for some seconds. What works
-    meanwhile, as tests with a server of their own, is none.
+    A server listens on a socket or reads from a pipe, as those of MCP and LSP do, and has
+    used next to nothing of a processor for some seconds. Tests with a server are none.
     """
 
     def __init__(self) -> None:
@@ -297,12 +287,10 @@ class Servers:
             self._used[root] = now, used
             idle = used - before < IDLE_SHARE * (now - looked)
             (self._idle.add if idle else self._idle.discard)(root)
-        if root not in self._idle:
-            return False
-        if reads_pipe(root):
-            return True
-        listening = listening_sockets()
-        return any(not listening.isdisjoint(sockets_of(pid)) for pid in tree)
+        # What `&` started reads from /dev/null.
+        if root not in self._idle or opened(root, "0").startswith(("pipe:", "socket:")):
+            return root in self._idle
+        return any(not listening_sockets().isdisjoint(sockets_of(pid)) for pid in tree)
 
 
 def processor_seconds(pids: list[int]) -> float:
@@ -312,14 +300,6 @@ def processor_seconds(pids: list[int]) -> float:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (same)
             ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def reads_pipe(pid: int) -> bool:
-    """Says whether a process reads from a pipe or a socket; one started by `&` reads from /dev/null."""
-    try:
-        return os.readlink(f"/proc/{pid}/fd/0").startswith(("pipe:", "socket:"))  # noqa: PTH115 (same)
-    except OSError:
-        return False
 
 
 def listening_sockets() -> set[str]:
@@ -335,14 +315,18 @@ def listening_sockets() -> set[str]:
     return found
 
 
+def opened(pid: int, number: str) -> str:
+    """Returns the link of a file that a process has open; empty where it cannot be seen."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 (same)
+    return ""
+
+
 def sockets_of(pid: int) -> set[str]:
     """Returns the links of the files that a process has open."""
-    links = set()
     with contextlib.suppress(OSError):
-        for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 (same)
-            with contextlib.suppress(OSError):
-                links.add(os.readlink(f"/proc/{pid}/fd/{number}"))  # noqa: PTH115 (same)
-    return links
+        return {opened(pid, number) for number in os.listdir(f"/proc/{pid}/fd")}  # noqa: PTH208 (same)
+    return set()
 
 
 def parents() -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
-from agent_svc.supervisor import is_alive, send
+from agent_svc.supervisor import parents, send
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
@@ -232,7 +232,8 @@ async def end_all(pids: Sequence[int]) -> None:
         for pid in pids:
             send(pid, number)
         for _ in range(round(ENDING / LOOK)):
-            pids = [pid for pid in pids if is_alive(pid)]
+            alive = {pid for pid, _ in parents()}
+            pids = [pid for pid in pids if pid in alive]
             if not pids:
                 return
             await asyncio.sleep(LOOK)
