@@ -20,7 +20,8 @@ class Conversation:
     """Listens to one agent.
 
     `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
-    a thread, how the agent calls its own session.
+    a thread, how the agent calls its own session. `on_used_up` is called once a session
+    that a later one can continue has used up its budget.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Conversation:
         *,
         on_defect: Callable[[Exception], None],
         remember: Callable[[str], None],
+        on_used_up: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._agent = agent.partition(":")[0]
@@ -42,6 +44,7 @@ class Conversation:
         self._pricing = pricing
         self._on_defect = on_defect
         self._remember = remember
+        self._on_used_up = on_used_up
         self._remembered = ""
         self._looking = asyncio.Lock()
         self._looked = 0.0
@@ -101,6 +104,8 @@ class Conversation:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
         await self._journal.tell(self._actor, *self._pricing.priced(events))
+        if self._pricing.used_up and self._host is not None and self._translator.agent_session_id:
+            self._on_used_up()
 
     def _close(self) -> None:
         """Lets the agent end if it wants to and nothing that was said is still on its way."""

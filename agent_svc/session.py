@@ -27,6 +27,7 @@ from agent_svc.ending import (
     setup_failed,
     silent,
     timed_out,
+    used_up,
 )
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
@@ -297,14 +298,17 @@ class Session:
             await self._journal.tell(self._actor, note)
         if warning := self._place.boundary.warning():
             await self._journal.tell(self._actor, system(warning))
+        limited = self._spec.HasField("budget_usd_micros")
+        pricing = Pricing(self._place.prices, budget=self._spec.budget_usd_micros if limited else None)
         self._conversation = Conversation(
             self._journal,
             self._spec.agent,
             translator,
             screenshots,
-            Pricing(self._place.prices, has_budget=self._spec.HasField("budget_usd_micros")),
+            pricing,
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
+            on_used_up=lambda: self.interrupt(used_up(self._spec.budget_usd_micros)),
         )
         self._attach(process)
         watching = asyncio.create_task(self._end_silence(self._conversation))
@@ -313,6 +317,9 @@ class Session:
         finally:
             watching.cancel()
         self._process = None
+        if not driver.reports_usage_live:
+            cut_off = self._interruption is not None
+            await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
         return agent_ending(ended, translator.finished)
 
     async def _end_silence(self, conversation: Conversation) -> None:

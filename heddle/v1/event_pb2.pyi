@@ -1291,6 +1291,7 @@ class Usage(_message.Message):
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    SETTLED_USD_MICROS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -1300,6 +1301,11 @@ class Usage(_message.Message):
     """Millionths of a US dollar. Absent: unknown, which is not zero."""
     estimated: _builtins.bool
     """True: the agent told no cost; this one is by the worker's table of prices."""
+    settled_usd_micros: _builtins.int
+    """Present: the agent now tells the cost of what it had reported of this model without
+    one. cost_usd_micros is then the difference to what the table of prices made of it,
+    and may be negative; this is how much of the cost was an estimate until now.
+    """
     def __init__(
         self,
         *,
@@ -1310,14 +1316,20 @@ class Usage(_message.Message):
         cache_write_tokens: _builtins.int = ...,
         cost_usd_micros: _builtins.int | None = ...,
         estimated: _builtins.bool = ...,
+        settled_usd_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "cost_usd_micros", b"cost_usd_micros"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cost_usd_micros", b"cost_usd_micros", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015
+    _WhichOneofReturnType__settled_usd_micros: _TypeAlias = _typing.Literal["settled_usd_micros"]  # noqa: Y015
+    _WhichOneofArgType__settled_usd_micros: _TypeAlias = _typing.Literal["_settled_usd_micros", b"_settled_usd_micros"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd_micros) -> _WhichOneofReturnType__cost_usd_micros | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled_usd_micros) -> _WhichOneofReturnType__settled_usd_micros | None: ...
 
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
 

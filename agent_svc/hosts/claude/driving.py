@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from claude_agent_sdk import (
+    AssistantMessage,
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
@@ -16,6 +17,7 @@ from claude_agent_sdk import (
     ResultMessage,
     StreamEvent,
     SystemMessage,
+    UserMessage,
 )
 
 from agent_svc.hosts.claude.failures import HOPELESS, api_failure, error_of
@@ -24,6 +26,8 @@ from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.hosts.model_calls import OpenCall
+from heddle import pb
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
@@ -70,6 +74,7 @@ class ClaudeSession:
         self._resume = resume
         self._transcript = Transcript(host.worktree, time.monotonic)
         self._spending = Spending()
+        self._call = OpenCall()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of what Claude was told and has not answered yet.
         self._open: set[str] = set()
@@ -92,6 +97,8 @@ class ClaudeSession:
                 task.cancel()
             await asyncio.gather(holding, stopping, steering, return_exceptions=True)
             self._host.emit(*self._transcript.end())
+            if cut_off := self._call.rest():
+                self._host.emit(pb.Event(usage=cut_off))
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
 
@@ -141,10 +148,18 @@ class ClaudeSession:
             case SystemMessage(subtype="api_retry"):
                 # As the API asked for by retry-after, where it did.
                 self._retry_after = (message.data.get("retry_delay_ms") or 0) / 1000 or None
-            case StreamEvent() if message.event["type"] == "message_stop":
+            case StreamEvent(parent_tool_use_id=None):
+                self._call.take(message.event)
+                if message.event["type"] == "message_stop":
+                    self._host.emit(*self._spending.report(await self._used()))
+            case AssistantMessage() | UserMessage() if message.parent_tool_use_id is not None:
+                # Streams of sub-agents are not passed on.
                 self._host.emit(*self._spending.report(await self._used()))
             case ResultMessage():
-                self._host.emit(*self._spending.report(message.model_usage or {}))
+                used = self._spending.report(message.model_usage or {})
+                # Of a call that was interrupted, it tells what it knows.
+                self._call.settle(event.usage for event in used)
+                self._host.emit(*used)
                 if error := error_of(message, self._retry_after):
                     raise error
                 self._open.difference_update(message.user_message_uuids or self._open.copy())
