@@ -65,6 +65,8 @@ class Place:
     boundary: Boundary
     # Bytes that a session's processes may use together. 0: no limit.
     memory: int = 0
+    # Bytes of text that a session stores. 0: all.
+    text_limit: int = 0
     watch: Watch = field(default_factory=Watch)
     supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
@@ -90,7 +92,7 @@ class Session:
         self._folder = folder
         self._place = place
         self._actor = f"worker:{place.worker}"
-        self._journal = Journal(name, folder.log, place.clock, self._broke)
+        self._journal = Journal(name, folder.log, place.clock, self._broke, limit=place.text_limit)
         self._begun = self._journal.begun
         # -1 where its file could not be opened, for want of descriptors perhaps.
         self._lock = -1
@@ -292,6 +294,7 @@ class Session:
         except (OSError, ValueError) as error:
             await self._journal.tell(self._actor, self._started(0))
             return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {error}")
+        await self._journal.begin_agent()
         await self._journal.tell(self._actor, self._started(await process.started()))
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
@@ -317,6 +320,7 @@ class Session:
         finally:
             watching.cancel()
         self._process = None
+        await self._journal.end_agent()
         if not driver.reports_usage_live:
             cut_off = self._interruption is not None
             await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
