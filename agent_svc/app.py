@@ -29,6 +29,7 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         prices,
         boundary(settings),
         memory=settings.agent_memory,
+        text_limit=settings.session_text,
     )
     fence = EpochFence(settings.home / "agent_epoch")
     sessions = Sessions(

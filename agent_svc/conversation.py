@@ -33,8 +33,9 @@ class Conversation:
     """Listens to one agent.
 
     `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
-    a thread, how the agent calls its own session. `told` is what
-    the operator has said in the session so far; it takes in what follows.
+    a thread, how the agent calls its own session. `on_used_up` is called once a session
+    that a later one can continue has used up its budget. `told` is what the operator has
+    said in the session so far; it takes in what follows.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Conversation:
         told: Told,
         worker: str,
         background_wait: Duration,
+        on_used_up: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._agent = agent.partition(":")[0]
@@ -62,6 +64,7 @@ class Conversation:
         self._pricing = pricing
         self._on_defect = on_defect
         self._remember = remember
+        self._on_used_up = on_used_up
         self._remembered = ""
         self._looking = asyncio.Lock()
         self._looked = 0.0
@@ -133,6 +136,8 @@ class Conversation:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
         await self._journal.tell(self._actor, *self._pricing.priced(events))
+        if self._pricing.used_up and self._host is not None and self._translator.agent_session_id:
+            self._on_used_up()
 
     def _close(self) -> None:
         """Lets the agent end if it wants to and nothing that was said is still on its way."""

@@ -92,6 +92,13 @@ def setup_failed(report: Report) -> Ending:
     return Ending(pb.OUTCOME_SETUP_FAILED, report.reason("the project's setup failed"))
 
 
+def used_up(budget: int) -> Ending:
+    """Returns the ending of a session that has used up its `budget`, in micros."""
+    return Ending(
+        pb.OUTCOME_OVER_BUDGET, f"it has used up what was left of its budget (${budget / 1_000_000:g})"
+    )
+
+
 def silent(limit: Duration) -> Ending:
     """Returns the ending of a session whose agent said and did nothing for `limit`."""
     seconds = limit.ToNanoseconds() / 1e9

@@ -3,22 +3,39 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from agent_svc.event_log import EventLog
 from agent_svc.recorder import Recorder
+from agent_svc.text_limit import TextLimit
 from heddle import pb
 from heddle.clock import Clock
 from heddle.names import AttemptName
 
+# The part of the limit that a project's setup has; the rest is its agent's.
+_SETUP_PART: Final = 8
+
 
 class Journal:
-    """What is recorded of one session. `on_failure` hears of a disk that takes no more."""
+    """What is recorded of one session. `on_failure` hears of a disk that takes no more.
+
+    `limit`: the bytes of text that are stored. 0: all.
+    """
 
     def __init__(
-        self, name: AttemptName, path: Path, clock: Clock, on_failure: Callable[[OSError], None]
+        self,
+        name: AttemptName,
+        path: Path,
+        clock: Clock,
+        on_failure: Callable[[OSError], None],
+        *,
+        limit: int,
     ) -> None:
         self._name = name
         self._clock = clock
+        self._setup_limit = limit // _SETUP_PART
+        self._agent_limit = limit - self._setup_limit
+        self._text = TextLimit(self._setup_limit)
         self._log = EventLog.open(path)
         self.recorder = Recorder(self._log, on_failure)
 
@@ -40,13 +57,32 @@ class Journal:
         return last.session_finished if last is not None and last.HasField("session_finished") else None
 
     async def tell(self, actor: str, *events: pb.Event) -> None:
-        """Records `events` as the actor's."""
+        """Records `events` as the actor's, as far as the session may store them."""
         for event in events:
-            self._stamp(event, actor)
-        await self.recorder.record(*events)
+            event.actor = actor
+        admitted = self._text.admit(events)
+        for event in admitted:
+            self._stamp(event, event.actor or actor)
+        await self.recorder.record(*admitted)
+
+    async def begin_agent(self) -> None:
+        """Begins with what the agent writes: it has a limit of its own."""
+        await self._end_text()
+        self._text = TextLimit(self._agent_limit)
+
+    async def end_agent(self) -> None:
+        """Records the end of what the agent wrote."""
+        await self._end_text()
+
+    async def _end_text(self) -> None:
+        rest = self._text.end()
+        for event in rest:
+            self._stamp(event, event.actor)
+        await self.recorder.record(*rest)
 
     async def finish(self, actor: str, finished: pb.SessionFinished) -> None:
         """Puts the end on disk, untold until the recorder is closed; raises OSError."""
+        await self._end_text()
         event = pb.Event(session_finished=finished)
         self._stamp(event, actor)
         await self.recorder.finish(event)

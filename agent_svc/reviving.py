@@ -21,9 +21,15 @@ def may_resume(ended: Exit, launch: Launch, translator: Translator) -> bool:
     return cut_off and launch.controlled and bool(translator.agent_session_id)
 
 
-def again(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.StartSessionRequest:
-    """Returns what the agent is asked then; `said` is all that the operator said so far, oldest first."""
+def again(request: pb.StartSessionRequest, said: Sequence[str], *, spent: int) -> pb.StartSessionRequest:
+    """Returns what the agent is asked then.
+
+    `said` is all that the operator said so far, oldest first; `spent` are the micros that
+    the session has cost so far, which are no longer in its budget.
+    """
     resumed = pb.StartSessionRequest()
     resumed.CopyFrom(told_again(request, said))
     resumed.files_kept = True
+    if resumed.HasField("budget_usd_micros"):
+        resumed.budget_usd_micros = max(0, resumed.budget_usd_micros - spent)
     return resumed

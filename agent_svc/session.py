@@ -25,6 +25,7 @@ from agent_svc.ending import (
     disk_failed,
     setup_failed,
     timed_out,
+    used_up,
 )
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
@@ -64,6 +65,8 @@ class Place:
     boundary: Boundary
     # Bytes that a session's processes may use together. 0: no limit.
     memory: int = 0
+    # Bytes of text that a session stores. 0: all.
+    text_limit: int = 0
     watch: Watch = field(default_factory=Watch)
     supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
@@ -89,7 +92,7 @@ class Session:
         self._folder = folder
         self._place = place
         self._actor = f"worker:{place.worker}"
-        self._journal = Journal(name, folder.log, place.clock, self._broke)
+        self._journal = Journal(name, folder.log, place.clock, self._broke, limit=place.text_limit)
         self._begun = self._journal.begun
         # -1 where its file could not be opened, for want of descriptors perhaps.
         self._lock = -1
@@ -284,9 +287,12 @@ class Session:
 
     async def _run_agent(self, driver: Driver) -> Ending:
         request, resume = told_again(self._spec, self._said), self._resume
+        limited = self._spec.HasField("budget_usd_micros")
+        pricing = Pricing(self._place.prices, budget=self._spec.budget_usd_micros if limited else None)
+        await self._journal.begin_agent()
         for restarts in range(reviving.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
-            ended = await self._hold(launch, translator)
+            ended = await self._hold(launch, translator, pricing)
             resumes = reviving.may_resume(ended, launch, translator)
             if not resumes or self._interruption is not None or restarts == reviving.MOST:
                 break
@@ -295,10 +301,14 @@ class Session:
                 await self._conversation.withdraw()
             words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
-            request = reviving.again(self._spec, [*self._said, *self._told.texts])
+            request = reviving.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
+        await self._journal.end_agent()
+        if not driver.reports_usage_live:
+            cut_off = self._interruption is not None
+            await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
         return agent_ending(ended, translator.finished)
 
-    async def _hold(self, launch: Launch, translator: Translator) -> processes.Exit:
+    async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> processes.Exit:
         """Runs the agent's program once; returns how it ended."""
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
         try:
@@ -317,12 +327,13 @@ class Session:
             self._spec.agent,
             translator,
             screenshots,
-            Pricing(self._place.prices, has_budget=self._spec.HasField("budget_usd_micros")),
+            pricing,
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
             told=self._told,
             worker=self._actor,
             background_wait=self._spec.background_wait,
+            on_used_up=lambda: self.interrupt(used_up(self._spec.budget_usd_micros)),
         )
         self._attach(process)
         silence = Silence(self._conversation, self._spec, self._journal, self._actor, self.interrupt)

@@ -80,6 +80,8 @@ class Settings:
     lease: float
     # HEDDLE_AGENT_MEMORY: bytes that an agent and all that it starts may use together; 0: no limit.
     agent_memory: int
+    # HEDDLE_SESSION_TEXT: bytes of text that a session stores of what its agent writes; 0: no limit.
+    session_text: int
     # HEDDLE_AGENT_ENV: names of variables that agents may inherit, separated by commas.
     agent_env: tuple[str, ...]
     # HEDDLE_SANDBOX: auto, required or off: whether agents live in a sandbox of bubblewrap.
@@ -117,6 +119,7 @@ class Settings:
             drain=_number(environ, "HEDDLE_DRAIN", 0, minimum=0),
             lease=_number(environ, "HEDDLE_LEASE", 3600, minimum=0),
             agent_memory=int(_number(environ, "HEDDLE_AGENT_MEMORY", 0, minimum=0)),
+            session_text=int(_number(environ, "HEDDLE_SESSION_TEXT", 64 << 20, minimum=0)),
             agent_env=tuple(filter(None, (environ.get("HEDDLE_AGENT_ENV") or "").split(","))),
             sandbox=_choice(environ, "HEDDLE_SANDBOX", "auto", "required", "off"),
             sandbox_writable=_paths(environ, "HEDDLE_SANDBOX_WRITABLE"),

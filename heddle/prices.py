@@ -42,17 +42,27 @@ class Prices:
         prices = (
             self._models.get(usage.model) or self._models.get(name) or self._models.get(_DAY.sub("", name))
         )
-        if prices is None:
-            return None
-        cost = 0.0
-        for kind in KINDS:
-            if tokens := getattr(usage, f"{kind}_tokens"):
-                if kind not in prices:
-                    return None
-                # Dollars per million tokens are micros per token.
-                cost += tokens * prices[kind]
-        # Never less than it is, so that a budget holds.
-        return math.ceil(cost)
+        return None if prices is None else _cost(usage, prices)
+
+    def highest(self, usage: pb.Usage) -> int:
+        """Returns in micros what `usage` costs with the model of the table for which it costs most.
+
+        The shipped table has models with a price for each kind of token, so there is one.
+        """
+        costs = (_cost(usage, prices) for prices in self._models.values())
+        return max((cost for cost in costs if cost is not None), default=0)
+
+
+def _cost(usage: pb.Usage, prices: Mapping[str, float]) -> int | None:
+    cost = 0.0
+    for kind in KINDS:
+        if tokens := getattr(usage, f"{kind}_tokens"):
+            if kind not in prices:
+                return None
+            # Dollars per million tokens are micros per token.
+            cost += tokens * prices[kind]
+    # Never less than it is, so that a budget holds.
+    return math.ceil(cost)
 
 
 def _table(path: Path) -> Mapping[str, Mapping[str, float]]:

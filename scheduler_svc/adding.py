@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import invalid_field, invalid_plan, not_found
 from heddle.names import KEY, EpicName, TaskName
-from heddle.plan import rules
-from scheduler_svc.agents import check_available
+from heddle.plan import budget_rules, rules
+from scheduler_svc.agents import check_available, without_limit
 from scheduler_svc.commands import check_reopenable, go_on, is_closed, wrong_state
 from scheduler_svc.creating import task_row
 from scheduler_svc.resolving import resolved_tasks
@@ -37,18 +37,30 @@ class _Draft:
 
     spec: pb.PlanTask
     worker: str
+    # Which budget applies to it. Empty: none.
+    budget: str
 
 
 async def add_task(
-    database: Database, workers: Workers, request: pb.AddTaskRequest, actor: str, now: int
+    database: Database,
+    workers: Workers,
+    request: pb.AddTaskRequest,
+    actor: str,
+    now: int,
+    *,
+    project_budget: int | None = None,
 ) -> pb.Task:
-    """Returns the new task, or the one that this request_id added before."""
+    """Returns the new task, or the one that this request_id added before. `project_budget` is in micros."""
     epic = EpicName.parse(request.parent)
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
         return await _read(database, before)
     draft = await database.read(partial(_draft, epic=epic, asked=request.task))
-    check_available(draft.spec.agent, "the task", workers.get(draft.worker).state.agents)
+    programs = workers.get(draft.worker).state.agents
+    check_available(draft.spec.agent, "the task", programs)
+    budget = draft.budget or ("" if project_budget is None else budget_rules.PROJECT_BUDGET)
+    if mistakes := without_limit("task", draft.spec, budget, programs):
+        raise invalid_plan(mistakes)
 
     def write(connection: sa.Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
@@ -91,7 +103,8 @@ def _draft(connection: sa.Connection, epic: EpicName, asked: pb.PlanTask) -> _Dr
         raise invalid_plan(mistakes)
     del planned.tasks[:]
     planned.tasks.append(spec)
-    return _Draft(resolved_tasks(planned, plan.defaults, "")[0], run.worker)
+    resolved = resolved_tasks(planned, plan.defaults, "")[0]
+    return _Draft(resolved, run.worker, budget_rules.budget_of(plan, planned, resolved))
 
 
 def _write(connection: sa.Connection, epic: EpicName, spec: pb.PlanTask, actor: str, now: int) -> TaskName:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from heddle import pb
-from heddle.errors import HeddleError
-from heddle.plan import rules
+from heddle.errors import HeddleError, Violation
+from heddle.plan import budget_rules, rules
 
 
 def check_form(agent: str, programs: Sequence[pb.AgentProgram]) -> None:
@@ -15,14 +15,33 @@ def check_form(agent: str, programs: Sequence[pb.AgentProgram]) -> None:
 
 def check_available(agent: str, needed_by: str, programs: Sequence[pb.AgentProgram]) -> None:
     """Raises UNKNOWN_AGENT where a worker with these programs cannot start `agent`."""
-    by_name = {program.name: program for program in programs}
-    # "acp:" and "command:" stand for what their agents are called after the colon.
-    kind = "".join(agent.partition(":")[:2])
-    program = by_name.get(agent) or by_name.get(kind) or pb.AgentProgram(name=kind)
+    program = _program(agent, programs)
     if not program.available:
         why = f" ({program.detail})" if program.detail else ""
         problem = f"the worker cannot start agent {program.name!r}{why}, which {needed_by} needs"
         raise _unknown(agent, problem, programs)
+
+
+def without_limit(
+    path: str, task: pb.PlanTask, budget: str, programs: Sequence[pb.AgentProgram]
+) -> list[Violation]:
+    """Returns the violation of a task at `path` whose agent cannot be stopped by a budget, and by nothing else.
+
+    `task` has the plan's defaults; `budget` says which one applies. Empty: none does.
+    """
+    program = _program(task.agent, programs)
+    if not budget or program.usage_reports != pb.USAGE_REPORTS_LATE or task.HasField("timeout"):
+        return []
+    if program.holds_max_turns and task.HasField("max_turns"):
+        return []
+    return [budget_rules.needs_limit(path, task.agent, budget, holds_max_turns=program.holds_max_turns)]
+
+
+def _program(agent: str, programs: Sequence[pb.AgentProgram]) -> pb.AgentProgram:
+    by_name = {program.name: program for program in programs}
+    # "acp:" and "command:" stand for what their agents are called after the colon.
+    kind = "".join(agent.partition(":")[:2])
+    return by_name.get(agent) or by_name.get(kind) or pb.AgentProgram(name=kind)
 
 
 def _unknown(agent: str, problem: str, programs: Sequence[pb.AgentProgram]) -> HeddleError:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
-from heddle.plan import rules
-from scheduler_svc.agents import check_available, check_form
+from heddle.plan import budget_rules, rules
+from scheduler_svc.agents import check_available, check_form, without_limit
 from scheduler_svc.resolving import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.run_ids import run_id
 from scheduler_svc.store import requests
@@ -43,15 +43,21 @@ class _Ground:
 
 
 async def create_run(
-    database: Database, workers: Workers, request: pb.CreateRunRequest, suffix: str, now: int
+    database: Database,
+    workers: Workers,
+    request: pb.CreateRunRequest,
+    suffix: str,
+    now: int,
+    *,
+    project_budget: int | None = None,
 ) -> pb.Run:
-    """Returns the new run, or the one that this request_id made before."""
+    """Returns the new run, or the one that this request_id made before. `project_budget` is in micros."""
     before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
     if before:
         return await _read(database, before)
     _check_request(request)
     worker = workers.most_free()
-    _check_agents(request, worker.state.agents)
+    _check_agents(request, worker.state.agents, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
     ground = await _inspect(request, worker)
     if request.validate_only:
         return _planned(request, ground)
@@ -84,12 +90,23 @@ def _check_request(request: pb.CreateRunRequest) -> None:
         raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
 
 
-def _check_agents(request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgram]) -> None:
+def _check_agents(
+    request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgram], project_budget: str
+) -> None:
+    """Raises where the worker cannot start an agent, or no limit would hold it. `project_budget`: empty for none."""
+    plan = request.plan
     if request.agent:
         check_form(request.agent, programs)
-    for epic in request.plan.epics:
-        for task in resolved_tasks(epic, request.plan.defaults, request.agent):
+    mistakes = []
+    for index, epic in enumerate(plan.epics):
+        places = {task.key: place for place, task in enumerate(epic.tasks)}
+        for task in resolved_tasks(epic, plan.defaults, request.agent):
             check_available(task.agent, f"task {epic.key}/{task.key}", programs)
+            path = f"epics[{index}].tasks[{places[task.key]}]"
+            budget = budget_rules.budget_of(plan, epic, task) or project_budget
+            mistakes += without_limit(path, task, budget, programs)
+    if mistakes:
+        raise invalid_plan(mistakes)
 
 
 async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:

@@ -71,7 +71,14 @@ class SchedulerServicer(SchedulerServiceServicer):
     # Runs.
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Context) -> pb.CreateRunResponse:
-        run = await create_run(self._database, self._workers, request, self._new_suffix(), self._now())
+        run = await create_run(
+            self._database,
+            self._workers,
+            request,
+            self._new_suffix(),
+            self._now(),
+            project_budget=self._project_budget,
+        )
         return pb.CreateRunResponse(run=run)
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
@@ -160,7 +167,14 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._database.read(partial(listing.list_tasks, request=request))
 
     async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
-        task = await add_task(self._database, self._workers, request, _actor(request), self._now())
+        task = await add_task(
+            self._database,
+            self._workers,
+            request,
+            _actor(request),
+            self._now(),
+            project_budget=self._project_budget,
+        )
         return pb.AddTaskResponse(task=task)
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:

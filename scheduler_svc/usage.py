@@ -7,8 +7,12 @@ from heddle import pb
 
 def add_report(totals: pb.UsageTotals, report: pb.Usage) -> None:
     """Adds what an agent reported, to the totals and to its model's."""
+    of_model = _of_model(totals, report.model)
     _add_usage(totals, report)
-    _add_usage(_of_model(totals, report.model), report)
+    _add_usage(of_model, report)
+    if report.HasField("settled_usd_micros"):
+        of_model.cost_incomplete = not report.HasField("cost_usd_micros")
+        totals.cost_incomplete = any(each.usage.cost_incomplete for each in totals.models)
 
 
 def total(parts: Iterable[pb.UsageTotals]) -> pb.UsageTotals:
@@ -36,6 +40,7 @@ def _add_usage(totals: pb.UsageTotals, report: pb.Usage) -> None:
     totals.cost_usd_micros += report.cost_usd_micros
     totals.cost_incomplete |= not report.HasField("cost_usd_micros")
     totals.estimated_usd_micros += report.cost_usd_micros if report.estimated else 0
+    totals.estimated_usd_micros -= report.settled_usd_micros
 
 
 def _add_totals(totals: pb.UsageTotals, part: pb.UsageTotals) -> None:

@@ -50,6 +50,12 @@ def _setup(setup: pb.SetupFinished) -> Spoken:
     return "setup", f"of the worktree{' done' if setup.ok else failed}"
 
 
+def _left_out(told: pb.OutputLeftOut) -> str:
+    where = "; the end follows" if told.final else " so far"
+    more = f"more output than a session stores ({told.limit_bytes:,} bytes)"
+    return f"{more}: {told.left_out_bytes:,} bytes are left out here{where}"
+
+
 def _end(end: pb.SessionFinished) -> Spoken:
     outcome = pb.Outcome.Name(end.outcome).removeprefix("OUTCOME_").lower()
     return "heddle", f"session {outcome} {end.reason}"
@@ -71,6 +77,7 @@ _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
     "output": lambda event: (_STREAMS.get(event.output.stream, "out"), event.output.text),
     "message": lambda event: (_SPEAKERS.get(event.message.kind, "says"), event.message.text),
     "session_started": lambda event: ("heddle", f"session started with {event.session_started.agent}"),
+    "output_left_out": lambda event: ("heddle", _left_out(event.output_left_out)),
     "tool_started": lambda event: ("tool", f"{event.tool_started.name} {event.tool_started.target}"),
     "tool_finished": lambda event: (
         "tool",

@@ -199,6 +199,9 @@ class AcpDriver:
         self._preset = preset
         self._environ = environ
         self._has_library = has_library
+        # The protocol tells usage at the end of a turn; Claude's adapter passes on more.
+        self.reports_usage_live = preset.claude
+        self.holds_max_turns = preset.claude
 
     def accepts(self, agent: str) -> bool:
         return agent == PREFIX + self._preset.name
@@ -227,6 +230,9 @@ class AcpDriver:
 
 class AcpCommandDriver:
     """Starts the host for a command line of the user's."""
+
+    reports_usage_live = False
+    holds_max_turns = False
 
     def accepts(self, agent: str) -> bool:
         try:

@@ -19,7 +19,7 @@ class Catalogue:
         self._drivers = tuple(drivers)
 
     def programs(self) -> list[pb.AgentProgram]:
-        return [driver.program() for driver in self._drivers]
+        return [_program(driver) for driver in self._drivers]
 
     def driver(self, agent: str) -> Driver:
         """Returns the driver of `agent`; raises UNKNOWN_AGENT that says which there are."""
@@ -32,6 +32,14 @@ class Catalogue:
             f"no agent {clip(agent, 80)!r} here; this worker has: {names} (command: takes a shell command after it)",
             agent=clip(agent, 80),
         )
+
+
+def _program(driver: Driver) -> pb.AgentProgram:
+    program = driver.program()
+    live = driver.reports_usage_live
+    program.usage_reports = pb.USAGE_REPORTS_LIVE if live else pb.USAGE_REPORTS_LATE
+    program.holds_max_turns = driver.holds_max_turns
+    return program
 
 
 def default_catalogue() -> Catalogue:

@@ -35,6 +35,9 @@ ROUTES: Final = (
 class ClaudeDriver:
     """Starts `python -m agent_svc.hosts.claude`."""
 
+    reports_usage_live = True
+    holds_max_turns = True
+
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 

@@ -29,6 +29,9 @@ LOG_IN: Final = "run: codex login, or set CODEX_API_KEY for the agent service"
 class CodexDriver:
     """Starts `python -m agent_svc.hosts.codex`."""
 
+    reports_usage_live = True
+    holds_max_turns = False
+
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 

@@ -16,6 +16,9 @@ PREFIX: Final = "command:"
 class CommandDriver:
     """Starts `/bin/sh -c SHELL`."""
 
+    reports_usage_live = False
+    holds_max_turns = False
+
     def accepts(self, agent: str) -> bool:
         return agent.startswith(PREFIX) and bool(agent.removeprefix(PREFIX).strip())
 

@@ -59,6 +59,16 @@ class Translator(Protocol):
 class Driver(Protocol):
     """One kind of agent."""
 
+    @property
+    def reports_usage_live(self) -> bool:
+        """True: its sessions report what they use after each call of the model, so that a budget stops them."""
+        ...
+
+    @property
+    def holds_max_turns(self) -> bool:
+        """True: `max_turns` of a session limits it."""
+        ...
+
     def accepts(self, agent: str) -> bool:
         """Says whether `agent`, as a plan writes it, is of this kind."""
         ...

@@ -19,6 +19,9 @@ SPEED: Final = "HEDDLE_SCRIPT_SPEED"
 class ScriptedDriver:
     """Starts `python -m agent_svc.scripted`."""
 
+    reports_usage_live = True
+    holds_max_turns = False
+
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environment = {SPEED: environ[SPEED]} if environ.get(SPEED) else {}
 

@@ -76,6 +76,12 @@ def _usage(event: pb.Usage) -> str:
     return f"usage: {event.model}: {event.input_tokens} in, {event.output_tokens} out{price}"
 
 
+def _left_out(event: pb.OutputLeftOut) -> str:
+    where = "; the end follows" if event.final else " so far"
+    more = f"more output than a session stores ({words.size(event.limit_bytes)})"
+    return f"{more}: {words.size(event.left_out_bytes)} are left out here{where}"
+
+
 def _message(event: pb.Message) -> str:
     text = event.text.rstrip("\n")
     return f"operator: {text}" if event.kind == pb.MESSAGE_KIND_OPERATOR else text
@@ -187,6 +193,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "setup_finished": lambda e: _commands("setup", e),
     "session_started": lambda e: f"session started: {e.agent} (pid {e.process_id})",
     "output": lambda e: e.text.rstrip("\n"),
+    "output_left_out": _left_out,
     "tool_started": _tool,
     "tool_finished": _tool_finished,
     "message": _message,

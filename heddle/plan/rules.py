@@ -6,7 +6,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import Violation
-from heddle.plan import graph, permission_rules, script_rules, text_rules
+from heddle.plan import budget_rules, graph, permission_rules, script_rules, text_rules
 from heddle.plan.text_rules import at_most, did_you_mean, shown
 
 SCRIPTED: Final = "scripted"
@@ -79,6 +79,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _keys("epics", [epic.key for epic in plan.epics])
     for index, epic in enumerate(plan.epics):
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
+        yield from _unheld(f"epics[{index}]", epic, plan)
     if len(plan.epics) <= MAX_EPICS:
         yield from _dependencies(plan.epics)
         yield from _never_merged(plan)
@@ -126,6 +127,20 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
         )
     for index, step in enumerate(task.script):
         yield from script_rules.step(f"{path}.script[{index}]", step)
+
+
+def _unheld(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Violation]:
+    """Yields the tasks that a budget limits and that are only a command: nothing says what that uses."""
+    for index, task in enumerate(epic.tasks):
+        agent = resolved_agent(task, plan.defaults)
+        if (
+            not agent.startswith(COMMAND_PREFIX)
+            or task.HasField("timeout")
+            or plan.defaults.HasField("timeout")
+        ):
+            continue
+        if budget := budget_rules.budget_of(plan, epic, task):
+            yield budget_rules.needs_limit(f"{path}.tasks[{index}]", agent, budget)
 
 
 def _prompt(path: str, task: pb.PlanTask) -> Iterator[Violation]:

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _UsageReports:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UsageReportsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageReports.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    USAGE_REPORTS_UNSPECIFIED: _UsageReports.ValueType  # 0
+    """The worker does not say."""
+    USAGE_REPORTS_LIVE: _UsageReports.ValueType  # 1
+    """After each call of its model, so that a budget stops it."""
+    USAGE_REPORTS_LATE: _UsageReports.ValueType  # 2
+    """At the end of its work, or not at all. Its tasks need a limit of time or turns
+    where a budget applies.
+    """
+
+class UsageReports(_UsageReports, metaclass=_UsageReportsEnumTypeWrapper):
+    """When an agent reports what it uses."""
+
+USAGE_REPORTS_UNSPECIFIED: UsageReports.ValueType  # 0
+"""The worker does not say."""
+USAGE_REPORTS_LIVE: UsageReports.ValueType  # 1
+"""After each call of its model, so that a budget stops it."""
+USAGE_REPORTS_LATE: UsageReports.ValueType  # 2
+"""At the end of its work, or not at all. Its tasks need a limit of time or turns
+where a budget applies.
+"""
+Global___UsageReports: _TypeAlias = UsageReports  # noqa: Y015
 
 @_typing.final
 class Worker(_message.Message):
@@ -120,6 +149,8 @@ class AgentProgram(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    USAGE_REPORTS_FIELD_NUMBER: _builtins.int
+    HOLDS_MAX_TURNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What a plan writes, e.g. "scripted"; "command:" stands for any command."""
     available: _builtins.bool
@@ -127,6 +158,10 @@ class AgentProgram(_message.Message):
     """Absent where the program reports none."""
     detail: _builtins.str
     """What was found, or the one line that mends what was not."""
+    usage_reports: Global___UsageReports.ValueType
+    """When sessions of this kind report tokens and cost."""
+    holds_max_turns: _builtins.bool
+    """True: max_turns of a task limits it."""
     def __init__(
         self,
         *,
@@ -134,10 +169,12 @@ class AgentProgram(_message.Message):
         available: _builtins.bool = ...,
         version: _builtins.str = ...,
         detail: _builtins.str = ...,
+        usage_reports: Global___UsageReports.ValueType = ...,
+        holds_max_turns: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "holds_max_turns", b"holds_max_turns", "name", b"name", "usage_reports", b"usage_reports", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

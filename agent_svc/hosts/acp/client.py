@@ -27,6 +27,7 @@ from acp.schema import (
 )
 
 from agent_svc.hosts.acp.memory import Memory
+from agent_svc.hosts.acp.overhearing import METHOD
 from agent_svc.hosts.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.hosts.acp.transcript import Transcript
 from agent_svc.hosts.hosting import Host
@@ -84,10 +85,19 @@ class Client:
                 caption = call.described(self._host.worktree).label
                 self._host.keep_picture(Picture(each.mime_type, each.data, caption))
 
+    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
+        """Takes what an agent tells beyond the protocol."""
+        if method == METHOD and not self.replaying:
+            was_unsettled = self.transcript.overhearing.unsettled
+            self._host.emit(*self.transcript.overhearing.take(params.get("message") or {}))
+            if self.transcript.overhearing.unsettled and not was_unsettled:
+                self.remember(str(params.get("sessionId")))
+
     def remember(self, session_id: str) -> None:
         """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
         if self.resumable:
-            self.memory = str(Memory(session_id, self.transcript.spending.total))
+            spent, unsettled = self.transcript.spending.total, self.transcript.overhearing.unsettled
+            self.memory = str(Memory(session_id, spent, unsettled))
             self._host.remember(self.memory)
 
     async def request_permission(

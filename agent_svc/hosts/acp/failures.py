@@ -6,7 +6,7 @@ from typing import Final
 from acp import RequestError
 
 from agent_svc.drivers.acp import Agent
-from agent_svc.hosts.hosting import AgentFailedError, RateLimitedError
+from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError, RateLimitedError
 
 # The protocol's code for "log in first".
 AUTH_REQUIRED: Final = -32000
@@ -41,6 +41,9 @@ ADVICE: Final = {
 
 LOGIN_HELPS: Final = frozenset({401, 403})
 
+# How Claude's adapter says that its own limit of cost is reached.
+OVER_BUDGET: Final = "maximum budget"
+
 # The provider takes no more work for now.
 BUSY: Final = frozenset({429, 529})
 
@@ -67,6 +70,8 @@ def failed(error: RequestError, agent: Agent) -> AgentFailedError:
     """Returns what an error of the agent's raises."""
     if CUT_OFF.search(_said(error)):
         return CutOffError(f"{agent.name} failed: {_said(error)}")
+    if OVER_BUDGET in _said(error):
+        return OverBudgetError("it has used up what was left of its budget")
     busy = error.code != AUTH_REQUIRED and _status(error, _said(error)) in BUSY
     return (RateLimitedError if busy else AgentFailedError)(reason(error, agent))
 

@@ -24,6 +24,7 @@ from agent_svc.drivers.acp import Agent
 from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
+from agent_svc.hosts.acp.overhearing import WANTED
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
 from heddle import __version__, running_time
 
@@ -133,6 +134,7 @@ class Session:
             self._client.replaying = False
         self._resumed = True
         self._client.transcript.spending.total = earlier.spent
+        self._client.transcript.overhearing.resume(None if earlier.unsettled else earlier.spent)
         return opened
 
     async def _reopen(self, *, loads: bool) -> Opened:
@@ -156,7 +158,10 @@ class Session:
         options: dict[str, Any] = {"settingSources": ["project"]}
         if self._host.session.HasField("max_turns"):
             options["maxTurns"] = self._host.session.max_turns
-        return {"claudeCode": {"options": options}}
+        if self._host.session.HasField("budget_usd_micros") and not self._host.resume:
+            # Of a session that goes on Claude would count what it has cost before; the scheduler stops that one.
+            options["maxBudgetUsd"] = self._host.session.budget_usd_micros / 1_000_000
+        return {"claudeCode": {"options": options, "emitRawSDKMessages": WANTED}}
 
     async def _choose_mode(self, opened: Opened) -> None:
         offered = {mode.id for mode in opened.modes.available_modes} if opened.modes else set()

@@ -23,8 +23,11 @@ class Spending:
         self._reports = False
 
     def cost(self, cost: Cost | None) -> list[pb.Event]:
-        """Returns the usage for a report of what the session cost so far."""
-        if cost is None or cost.currency.upper() != "USD":
+        """Returns the usage for a report of what the session cost so far.
+
+        A cost of nothing says nothing: it stands for a model without a price, too.
+        """
+        if cost is None or cost.currency.upper() != "USD" or not cost.amount:
             return []
         self._reports = True
         spent = self._take(cost)

@@ -17,6 +17,7 @@ from acp.schema import (
 )
 
 from agent_svc.hosts.acp.calls import Call
+from agent_svc.hosts.acp.overhearing import Overhearing
 from agent_svc.hosts.acp.spending import Spending
 from agent_svc.hosts.vocabulary import PLAN_TOOL, ToolCall, checklist
 from heddle import pb
@@ -29,6 +30,7 @@ class Transcript:
         self._worktree = worktree
         self._clock = clock
         self.spending = Spending()
+        self.overhearing = Overhearing()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
         self._calls: dict[str, Call] = {}
@@ -48,7 +50,9 @@ class Transcript:
             case AgentPlanUpdate():
                 return [*self._end_message(), *self._plan(said.entries)]
             case UsageUpdate():
-                return self.spending.cost(said.cost)
+                spent = self.spending.cost(said.cost)
+                # Claude's own messages have told it already.
+                return [] if self.overhearing.heard else spent
             case _:
                 return []
 
@@ -81,6 +85,8 @@ class Transcript:
         events = self._end_message()
         for call_id in list(self._running):
             events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
+        if self.overhearing.heard:
+            return [*events, *self.overhearing.rest()]
         return [*events, *self.spending.tokens(response.usage if response else None)]
 
     def _speak(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from claude_agent_sdk import (
+    AssistantMessage,
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
@@ -17,6 +18,7 @@ from claude_agent_sdk import (
     ResultMessage,
     StreamEvent,
     SystemMessage,
+    UserMessage,
 )
 
 from agent_svc.hosts.claude.background import Background
@@ -26,8 +28,9 @@ from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host, end_all, go_on
+from agent_svc.hosts.model_calls import OpenCall
 from agent_svc.supervisor import Servers, children, descendants
-from heddle import running_time
+from heddle import pb, running_time
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
@@ -81,6 +84,7 @@ class ClaudeSession:
         self._moved = asyncio.Event()
         # What runs in the background and is ended with the session.
         self._leaves: list[str] = []
+        self._call = OpenCall()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of what Claude was told and has not answered yet.
         self._open: set[str] = set()
@@ -103,6 +107,8 @@ class ClaudeSession:
                 task.cancel()
             await asyncio.gather(holding, stopping, steering, return_exceptions=True)
             self._host.emit(*self._transcript.end())
+            if cut_off := self._call.rest():
+                self._host.emit(pb.Event(usage=cut_off))
             # What Claude is told to leave may outlive it, and would be waited for again.
             left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
@@ -205,10 +211,18 @@ class ClaudeSession:
             case SystemMessage(subtype="api_retry"):
                 # As the API asked for by retry-after, where it did.
                 self._retry_after = (message.data.get("retry_delay_ms") or 0) / 1000 or None
-            case StreamEvent() if message.event["type"] == "message_stop":
+            case StreamEvent(parent_tool_use_id=None):
+                self._call.take(message.event)
+                if message.event["type"] == "message_stop":
+                    self._host.emit(*self._spending.report(await self._used()))
+            case AssistantMessage() | UserMessage() if message.parent_tool_use_id is not None:
+                # Streams of sub-agents are not passed on.
                 self._host.emit(*self._spending.report(await self._used()))
             case ResultMessage():
-                self._host.emit(*self._spending.report(message.model_usage or {}))
+                used = self._spending.report(message.model_usage or {})
+                # Of a call that was interrupted, it tells what it knows.
+                self._call.settle(event.usage for event in used)
+                self._host.emit(*used)
                 if error := error_of(message, self._retry_after):
                     raise error
                 self._open.difference_update(message.user_message_uuids or self._open.copy())

@@ -32,11 +32,12 @@ class Record:
         self._offset = 0
         # By call: the command.
         self._called: dict[str, str] = {}
-        self._counted: dict[str, int] = {}
+        # True once each call of the model has a line of its own.
+        self._exact = False
         # The model that codex took. Empty: not known yet.
         self.model = ""
-        # What the session had used when its newest whole turn ended, as that turn reported it.
-        self.reported: dict[str, int] = {}
+        # What the session has used since its beginning, as codex counts it. Empty: not known yet.
+        self.used: dict[str, int] = {}
 
     def follow(self, thread_id: str, *, skip: bool) -> None:
         """Begins to read the record of a session; with `skip` behind what is there already.
@@ -87,10 +88,12 @@ class Record:
         match kind, payload.get("type"):
             case "turn_context", _:
                 self.model = str(payload["model"])
-            case "event_msg", "token_count":
-                self._counted = dict(payload["info"]["total_token_usage"])
-            case "event_msg", "task_complete":
-                self.reported = self._counted
+            case "token_usage_record", _:
+                # Written as soon as a call is answered, before its tools run.
+                self.used = dict(payload["thread_token_usage"])
+                self._exact = True
+            case "event_msg", "token_count" if not self._exact:
+                self.used = dict(payload["info"]["total_token_usage"])
             case "response_item", "function_call" if payload["name"] == "exec_command":
                 self._called[payload["call_id"]] = str(json.loads(payload["arguments"])["cmd"])
             case "event_msg", "item_completed" if payload["item"]["type"] == "CommandExecution":

@@ -1,8 +1,11 @@
-"""Codex's reports of tokens, which count from the session's beginning, as differences. Pure."""
+"""Codex's counts of tokens, which begin with its session, as differences. Pure."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from heddle import pb
+
+_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 class Spending:
@@ -13,7 +16,7 @@ class Spending:
         self._total = pb.Usage()
 
     def begin(self, counts: Mapping[str, int]) -> None:
-        """Begins with a session of which an earlier attempt has reported `counts`."""
+        """Begins with a session that has used `counts` already."""
         self._total = _total(counts)
 
     def report(self, counts: Mapping[str, int]) -> list[pb.Event]:
@@ -30,7 +33,7 @@ class Spending:
             cache_read_tokens=max(0, total.cache_read_tokens - before.cache_read_tokens),
             cache_write_tokens=max(0, total.cache_write_tokens - before.cache_write_tokens),
         )
-        return [pb.Event(usage=used)]
+        return [pb.Event(usage=used)] if any(getattr(used, field) for field in _TOKENS) else []
 
 
 def _total(counts: Mapping[str, int]) -> pb.Usage:

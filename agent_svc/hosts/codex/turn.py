@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from agent_svc.drivers.text import clip
 from agent_svc.hosts.codex.failures import is_refusal
-from agent_svc.hosts.codex.record import Record
+from agent_svc.hosts.codex.record import Record, Refused
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host
 from heddle.running_time import Timer
@@ -23,6 +23,9 @@ MAX_LINE_BYTES: Final = 64 << 20
 GRACE: Final = 2.0
 
 MAX_WORDS_BYTES: Final = 1 << 10
+
+# Seconds between two looks for what codex has used: its lines tell that only at the end of a turn.
+COUNT_EVERY: Final = 0.2
 
 
 class Heard(Enum):
@@ -59,6 +62,8 @@ class Turn:
         self._record = record
         self._arguments = arguments
         self._last_words = ""
+        # What was refused and is not told yet.
+        self._refused: list[Refused] = []
         # Seconds that codex may be without a connection.
         self.patience = patience
 
@@ -68,11 +73,12 @@ class Turn:
         self._last_words = ""
         if thread_id and thread_id != self._transcript.thread_id:
             self._record.follow(thread_id, skip=True)
-            self._transcript.spending.begin(self._record.reported)
+            self._transcript.spending.begin(self._record.used)
         process = await self._start(thread_id)
         asking = asyncio.create_task(self._ask(process, prompt))
         overhearing = asyncio.create_task(self._overhear(process))
         listening = asyncio.create_task(self._listen(process))
+        counting = asyncio.create_task(self._count())
         stopping = asyncio.create_task(self._host.stopping.wait())
         try:
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,9 +89,12 @@ class Turn:
             # A stop reaches codex too, which may be faster to end than this to hear of it.
             return Ended(code, self._last_words, Heard.STOPPED if self._host.stopping.is_set() else heard)
         finally:
-            for task in (asking, overhearing, listening, stopping):
+            tasks = (asking, overhearing, listening, counting, stopping)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(asking, overhearing, listening, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Also of a codex that was ended amid its turn.
+            self._read_record()
             self._host.emit(*self._transcript.end_turn())
 
     async def _start(self, thread_id: str) -> Process:
@@ -149,11 +158,24 @@ class Turn:
         finally:
             reading.cancel()
 
-    def _tell(self, line: bytes) -> None:
-        # What was refused came before what is told now.
-        for refused in self._record.read():
-            self._host.emit(*self._transcript.refused(*refused))
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_EVERY)
+            self._read_record()
+
+    def _read_record(self) -> None:
+        """Tells what was used since the last call."""
+        self._refused += self._record.read()
         self._transcript.spending.model = self._record.model or self._transcript.spending.model
+        if self._record.used:
+            self._host.emit(*self._transcript.spending.report(self._record.used))
+
+    def _tell(self, line: bytes) -> None:
+        self._read_record()
+        # What was refused came before what is told now.
+        refused, self._refused = self._refused, []
+        for each in refused:
+            self._host.emit(*self._transcript.refused(*each))
         known = self._transcript.thread_id
         self._host.emit(*self._transcript.line(line))
         if self._transcript.thread_id != known:

@@ -161,7 +161,7 @@ def test_a_resumed_session_pays_for_nothing_twice(session: Session) -> None:
     """A later attempt remembers what an earlier one told of the session's cost."""
     cost(session, 0.01)
     memory = Memory.parse(str(Memory("id:with:colons", session.transcript.spending.total)))
-    assert memory == ("id:with:colons", 10_000)
+    assert memory == Memory("id:with:colons", 10_000)
     later = Session()
     later.transcript.spending.total = memory.spent
     assert cost(later, 0.015) == [5_000]

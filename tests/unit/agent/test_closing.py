@@ -42,6 +42,8 @@ class Process:
 class Session:
     """The parts of a session that a conversation needs, without a disk."""
 
+    used_up = False
+
     async def tell(self, actor: str, *events: pb.Event) -> None: ...
 
     def collect(self, *, final: bool) -> Sequence[pb.Event]:
@@ -66,6 +68,7 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
         told=Told(),
         worker="worker:w",
         background_wait=Duration(),
+        on_used_up=lambda: pytest.fail("nothing was spent"),
     )
     holding = asyncio.create_task(
         conversation.hold(cast("Any", process), Launch(arguments=(), stdin=b"opening\n", controlled=True))

@@ -86,16 +86,21 @@ def test_other_forms_say_nothing(path: Path, tmp_path: Path) -> None:
     assert record.read() == []
 
 
-def test_reported_usage_is_that_of_whole_turns(path: Path, tmp_path: Path) -> None:
-    """What a turn used that was cut off was never reported."""
+def test_usage_is_that_of_the_newest_call(path: Path, tmp_path: Path) -> None:
+    """What the session has used is known call by call, from either kind of line, also of a turn that was cut off."""
 
     def counted(tokens: int) -> dict[str, Any]:
         info = {"total_token_usage": {"output_tokens": tokens}}
         return {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
 
-    write(
-        path, counted(3), counted(5), {"type": "event_msg", "payload": {"type": "task_complete"}}, counted(9)
-    )
+    write(path, counted(3), counted(5))
     record = Record(tmp_path)
     record.follow(THREAD, skip=True)
-    assert record.reported == {"output_tokens": 5}
+    assert record.used == {"output_tokens": 5}
+
+    # A line of its own comes before the tools run, and token_count repeats what it said after them.
+    used = {"thread_token_usage": {"output_tokens": 9}, "usage": {"output_tokens": 4}}
+    write(path, counted(5), {"type": "token_usage_record", "payload": used}, counted(5))
+    record = Record(tmp_path)
+    record.follow(THREAD, skip=True)
+    assert record.used == {"output_tokens": 9}

@@ -3,8 +3,9 @@
 from agent_svc.pricing import Pricing
 from heddle import pb
 from heddle.prices import Prices
+from scheduler_svc.usage import add_report
 
-PRICES = Prices({"small": {"input": 1, "output": 2}})
+PRICES = Prices({"small": {"input": 1, "output": 2}, "large": {"input": 10, "output": 20}})
 
 
 def usage(model: str, **fields: int) -> pb.Event:
@@ -14,9 +15,21 @@ def usage(model: str, **fields: int) -> pb.Event:
     return pb.Event(usage=report)
 
 
+def words(events: list[pb.Event]) -> list[str]:
+    return [event.output.text for event in events if event.HasField("output")]
+
+
+def totals(events: list[pb.Event]) -> pb.UsageTotals:
+    sums = pb.UsageTotals()
+    for event in events:
+        if event.HasField("usage"):
+            add_report(sums, event.usage)
+    return sums
+
+
 def test_a_missing_cost_is_estimated_and_said_to_be() -> None:
     """Tokens of a model with a known price get a cost that is marked as estimated."""
-    [event] = Pricing(PRICES, has_budget=False).priced([usage("small")])
+    [event] = Pricing(PRICES, budget=None).priced([usage("small")])
 
     assert event.usage.cost_usd_micros == 16
     assert event.usage.estimated
@@ -24,28 +37,88 @@ def test_a_missing_cost_is_estimated_and_said_to_be() -> None:
 
 def test_what_the_agent_says_stays() -> None:
     """A cost that the agent told is taken as it is, also where it is nothing."""
-    events = Pricing(PRICES, has_budget=True).priced([usage("small", cost_usd_micros=0)])
+    events = Pricing(PRICES, budget=100).priced([usage("small", cost_usd_micros=0)])
 
     assert [event.usage.cost_usd_micros for event in events] == [0]
     assert not events[0].usage.estimated
 
 
 def test_an_unknown_price_stays_unknown() -> None:
-    """Without a price there is no cost, not even none; nobody is told where no budget counts on it."""
-    [event] = Pricing(PRICES, has_budget=False).priced([usage("other")])
+    """Without a price there is no cost, not even none, and no word of it where no budget counts on it."""
+    [event] = Pricing(PRICES, budget=None).priced([usage("other")])
 
     assert not event.usage.HasField("cost_usd_micros")
     assert not event.usage.estimated
 
 
-def test_a_budget_that_cannot_see_a_cost_is_told_once() -> None:
-    """The session's log says, once for each model, that its use does not count towards the budget."""
-    pricing = Pricing(PRICES, has_budget=True)
+def test_an_unknown_price_counts_as_the_dearest_one_against_a_budget() -> None:
+    """A budget is not overrun by a model without a price; the session's log says so once for each model."""
+    pricing = Pricing(PRICES, budget=200)
 
     events = [*pricing.priced([usage("other")]), *pricing.priced([usage("other"), usage("")])]
 
-    words = [event.output.text for event in events if event.HasField("output")]
-    assert len(words) == 2
-    assert "model other" in words[0]
-    assert "prices.yaml" in words[0]
-    assert "does not name" in words[1]
+    assert [event.usage.cost_usd_micros for event in events if event.HasField("usage")] == [160] * 3
+    assert all(event.usage.estimated for event in events if event.HasField("usage"))
+    assert pricing.used_up
+    told = words(events)
+    assert len(told) == 2
+    assert "model other" in told[0]
+    assert "prices.yaml" in told[0]
+    assert "does not name" in told[1]
+
+
+def test_a_budget_is_used_up_to_the_micro() -> None:
+    """It is used up where as much was spent as it allows, not before; without a budget it never is."""
+    pricing, unlimited = Pricing(PRICES, budget=32), Pricing(PRICES, budget=None)
+    assert not pricing.used_up
+    for each in (pricing, unlimited):
+        each.priced([usage("small")])
+    assert not pricing.used_up
+    for each in (pricing, unlimited):
+        each.priced([usage("small")])
+    assert pricing.used_up
+    assert not unlimited.used_up
+
+
+def test_a_cost_that_comes_later_replaces_the_estimates() -> None:
+    """The agent's own cost of what was estimated settles it: both are counted once, as no estimate any more."""
+    pricing = Pricing(PRICES, budget=None)
+    events = pricing.priced([usage("small"), usage("small"), usage("other")])
+    assert totals(events).estimated_usd_micros == 32
+    assert totals(events).cost_incomplete
+
+    said = pb.Usage(model="small", cost_usd_micros=20, settled_usd_micros=0)
+    other = pb.Usage(model="other", cost_usd_micros=7, settled_usd_micros=0)
+    events += pricing.priced([pb.Event(usage=said), pb.Event(usage=other)])
+
+    sums = totals(events)
+    assert (sums.cost_usd_micros, sums.estimated_usd_micros, sums.cost_incomplete) == (27, 0, False)
+    assert sums.input_tokens == 30
+    assert pricing.spent == 27
+    # What comes then is estimated again.
+    assert totals([*events, *pricing.priced([usage("small")])]).estimated_usd_micros == 16
+
+
+def test_estimates_stay_where_the_agent_never_tells_their_cost() -> None:
+    """A settlement without a cost is no report: what was estimated stays, and a later one settles only what came after."""
+    pricing = Pricing(PRICES, budget=None)
+    events = pricing.priced([usage("small"), pb.Event(usage=pb.Usage(model="small", settled_usd_micros=0))])
+    events += pricing.priced([usage("small")])
+    later = pb.Usage(model="small", cost_usd_micros=5, settled_usd_micros=0)
+    events += pricing.priced([pb.Event(usage=later)])
+
+    assert totals(events).cost_usd_micros == 16 + 5
+    assert totals(events).estimated_usd_micros == 16
+
+
+def test_an_agent_that_reports_nothing_is_no_free_one() -> None:
+    """Where a budget counts on it, an agent that did not report what it used makes the cost an unknown one."""
+    pricing = Pricing(PRICES, budget=100)
+    silent = pricing.unreported(cut_off=False)
+    assert totals(silent).cost_incomplete
+    assert "not known" in words(silent)[0]
+    assert Pricing(PRICES, budget=None).unreported(cut_off=True) == []
+
+    pricing.priced([usage("small")])
+    assert pricing.unreported(cut_off=False) == []
+    assert totals(pricing.unreported(cut_off=True)).cost_incomplete

@@ -22,6 +22,7 @@ approval_requested approval_resolved session_finished session_silent surrounding
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished
 push_failed
 budget_reached
+output_left_out
 worker_joined worker_lost worker_full
 """
 

@@ -1,5 +1,5 @@
 // A session's events as lines of its log. A line that arrives in pieces is one row.
-import { took } from "./format.js";
+import { bytes, took } from "./format.js";
 
 export const LEVELS = [
   { key: "info", word: "Info" },
@@ -82,6 +82,9 @@ function* spoken(event, calls) {
     case "check_finished":
       yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
       if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];
+      break;
+    case "output_left_out":
+      yield ["warning", "heddle", `More output than a session stores (${bytes(event.limit_bytes)}): ${bytes(event.left_out_bytes)} are left out here${event.final ? "; the end follows" : " so far"}`];
       break;
     case "screenshot":
       yield ["tool", "shot", event.caption ?? "Screenshot"];

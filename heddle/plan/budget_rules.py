@@ -1,0 +1,28 @@
+"""Tasks that no budget could stop: their agents do not report what they use while they work. Pure."""
+
+from typing import Final
+
+from heddle import pb
+from heddle.errors import Violation
+from heddle.plan.text_rules import shown
+
+PROJECT_BUDGET: Final = "HEDDLE_PROJECT_BUDGET_USD"
+
+
+def budget_of(plan: pb.Plan, epic: pb.PlanEpic, task: pb.PlanTask) -> str:
+    """Returns where the nearest budget above a task is given; empty where no budget applies."""
+    if task.HasField("budget_usd_micros"):
+        return "its budget_usd"
+    if epic.HasField("budget_usd_micros"):
+        return f"budget_usd of epic {epic.key}"
+    return "budget_usd of the plan" if plan.HasField("budget_usd_micros") else ""
+
+
+def needs_limit(path: str, agent: str, budget: str, *, holds_max_turns: bool = False) -> Violation:
+    """Returns why the task at `path` cannot be without a limit of its own, and which ones it may have."""
+    limit = "`timeout` or `max_turns`" if holds_max_turns else "`timeout`"
+    return Violation(
+        f"{path}.timeout",
+        f"is needed: agent {shown(agent)} does not report what it uses while it works, so {budget} could not stop"
+        f" it. Give the task a {limit}, or use an agent that a budget can stop, as claude or codex",
+    )

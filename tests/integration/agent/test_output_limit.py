@@ -1,0 +1,80 @@
+"""Agents, setups and checks that write far more than a session stores, as real processes."""
+
+from pathlib import Path
+
+from heddle import pb
+from tests.support.agents import agents, attempt_name, ending, output, payloads, seconds
+
+LIMIT = 2 << 20
+
+# About 20 MB each.
+LINES = "seq 1 2700000"
+ONE_LINE = "head -c 20000000 /dev/zero | tr '\\0' x"
+
+
+def marks(events: list[pb.Event]) -> list[pb.OutputLeftOut]:
+    return [event.output_left_out for event in payloads(events, "output_left_out")]
+
+
+async def test_an_agent_that_prints_without_end(tmp_path: Path) -> None:
+    """Lines and a line that never ends: beginning and end are kept, the middle is said to be left out, and all runs on."""
+    async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
+        lines = await worker.run(f"command:{LINES}; echo done", task="lines", checks={"ran": "test ! -e x"})
+        line = await worker.run(f"command:{ONE_LINE}; echo; echo done", task="line")
+        spooled = sum(path.stat().st_size for path in tmp_path.rglob("events.log"))
+
+    for events in (lines, line):
+        # It was neither ended nor held back.
+        assert ending(events) == ("SUCCEEDED", "")
+        told = marks(events)
+        assert told[-1].final
+        assert not any(mark.final for mark in told[:-1])
+        assert told[-1].left_out_bytes > 17_000_000
+        assert LIMIT > len(output(events)) > LIMIT // 2
+        assert output(events).endswith("done\n")
+        assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert output(lines).startswith("1\n2\n3\n")
+    assert output(lines).endswith("2700000\ndone\n")
+    assert payloads(lines, "check_finished")[0].check_finished.ok
+    assert spooled <= 2 * LIMIT + (256 << 10)
+
+
+async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
+    """A flood of the setup leaves the agent its own room; of a check's only the end was ever stored."""
+    async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
+        request = pb.StartSessionRequest(
+            attempt=attempt_name(),
+            epoch=1,
+            worktree_path=str(worker.worktree),
+            agent="command:seq 1 100000",
+            prompt="Do it",
+            setup=pb.Setup(commands=[LINES, ONE_LINE], timeout=seconds(120), incarnation="i"),
+            checks=[pb.Check(name="loud", run=f"{LINES}; {ONE_LINE}; echo; echo checked")],
+        )
+        await worker.stub.StartSession(request)
+        events = await worker.events(request.attempt)
+
+    assert ending(events) == ("SUCCEEDED", "")
+    begun = next(place for place, event in enumerate(events) if event.HasField("session_started"))
+    setup, agent = events[:begun], events[begun:]
+    assert marks(setup)[-1].final
+    assert sum(event.ByteSize() for event in setup) <= LIMIT // 8 + (64 << 10)
+    # All that the agent wrote is there.
+    assert not marks(agent)
+    assert output(agent) == "".join(f"{number}\n" for number in range(1, 100001))
+    (check,) = [event.check_finished for event in payloads(events, "check_finished")]
+    assert check.ok
+    assert check.output.endswith("x\nchecked\n")
+    assert len(check.output) <= 64 << 10
+
+
+async def test_tool_calls_without_end(tmp_path: Path) -> None:
+    """A call of many beyond the limit is still told to begin and end, with its details cut."""
+    step = pb.ScriptStep(run=pb.ScriptStep.RunCommand(command="head -c 60000 /dev/zero | tr '\\0' y"))
+    async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
+        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
+        events = await worker.run(script=[step] * 40, permissions=permissions)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert len(payloads(events, "tool_started")) == len(payloads(events, "tool_finished")) == 40
+    assert marks(events)[-1].final
+    assert sum(event.ByteSize() for event in events) <= LIMIT

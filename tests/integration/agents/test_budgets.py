@@ -1,0 +1,142 @@
+"""Budgets of the real agents: each is stopped at its own, and what it used is told as it works, once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agent_svc.drivers.catalogue import default_catalogue
+from heddle import pb
+from tests.support.acp_adapter import AGENT as ACP
+from tests.support.acp_adapter import adapter
+from tests.support.agents import ending, payloads
+from tests.support.claude import Claude, claude
+from tests.support.codex import Codex, codex
+from tests.support.models.turns import Call, Turn
+
+# A model that both tables of prices have: 1 and 5 dollars per million tokens.
+MODEL = "claude-haiku-4-5"
+
+KINDS = ("claude", ACP, "codex")
+ALLOWED = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)
+
+
+@asynccontextmanager
+async def real(kind: str, folder: Path) -> AsyncIterator[Claude | Codex]:
+    """Serves a worker and a model for one kind of agent."""
+    if kind == "codex":
+        async with codex(folder) as of_openai:
+            yield of_openai
+        return
+    async with claude(folder) if kind == "claude" else adapter(folder) as it:
+        # The adapter's models have other names; this is the one that its own settings name.
+        it.environment["ANTHROPIC_MODEL"] = MODEL
+        yield it
+
+
+def bash(command: str) -> Call:
+    return Call("Bash", {"command": command})
+
+
+def spent(events: list[pb.Event]) -> int:
+    return sum(event.usage.cost_usd_micros for event in payloads(events, "usage"))
+
+
+def tokens(events: list[pb.Event]) -> tuple[int, int]:
+    used = [event.usage for event in payloads(events, "usage")]
+    return sum(each.input_tokens for each in used), sum(each.output_tokens for each in used)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_agent_in_a_loop_is_stopped_at_its_budget(tmp_path: Path, kind: str) -> None:
+    """Each kind of agent, in one turn that never ends, is stopped within a call or two of its model."""
+    async with real(kind, tmp_path) as it:
+        it.model.play([Turn("again", calls=[bash("echo again")])] * 500, "Do it")
+        # A call costs 1,500 micros, with codex's model 8,000.
+        budget = 24_000 if kind == "codex" else 4_500
+        events = await it.worker.run(
+            kind, environment=it.environment, permissions=ALLOWED, model=_model(kind), budget=budget
+        )
+        calls = len(it.model.requests)
+    outcome, reason = ending(events)
+    assert outcome == "OVER_BUDGET", reason
+    assert "budget" in reason
+    assert calls <= 5
+    assert budget <= spent(events) <= 2 * budget
+    # It is told call by call, not at the end.
+    assert len(payloads(events, "usage")) >= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) -> None:
+    """Stopped amid a turn, an agent's calls count, also that of Claude's which is being answered."""
+    async with real(kind, tmp_path) as it:
+        answers = [Turn(calls=[bash("echo one")]), Turn("It is", input_tokens=5000, holds=True)]
+        it.model.play(answers, "Do it")
+        attempt = await it.worker.start(
+            kind, environment=it.environment, permissions=ALLOWED, model=_model(kind)
+        )
+        await it.worker.until(attempt, lambda event: event.HasField("usage"))
+        if kind == "codex":
+            async with asyncio.timeout(60):
+                while len(it.model.requests) < 2:  # noqa: ASYNC110 (the model rings no bell)
+                    await asyncio.sleep(0.05)
+        else:
+            await it.worker.until(attempt, lambda event: "It" in event.message.text)
+        await it.worker.stop(attempt, grace=10)
+        events = await it.worker.events(attempt)
+    assert ending(events)[0] == "STOPPED"
+    # codex counts a call once it is answered.
+    assert tokens(events)[0] == (1000 if kind == "codex" else 6000)
+    assert spent(events) > 0
+
+
+@pytest.mark.parametrize("kind", ["claude", ACP])
+async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> None:
+    """Calls of a sub-agent are told while it works, and not again in the result of the turn."""
+    async with real(kind, tmp_path) as it:
+        task = {"description": "count", "prompt": "Look into it", "subagent_type": "general-purpose"}
+        it.model.play(
+            [
+                Turn(calls=[bash("echo sub")], input_tokens=20_000, output_tokens=200),
+                Turn(calls=[bash("echo sub")], input_tokens=30_000, output_tokens=300),
+                Turn("It is done.", input_tokens=40_000, output_tokens=400),
+            ],
+            "Look into it",
+        )
+        call = Call("Agent", {**task, "run_in_background": False})
+        it.model.play(
+            [Turn(calls=[call]), Turn("Done.", input_tokens=7000, output_tokens=70)], "Do the main work"
+        )
+        events = await it.worker.run(
+            kind,
+            environment=it.environment,
+            permissions=ALLOWED,
+            model=_model(kind),
+            prompt="Do the main work",
+        )
+        assert len(it.model.requests) == 5
+    assert ending(events) == ("SUCCEEDED", "")
+    assert tokens(events) == (98_000, 1070)
+    assert spent(events) == 98_000 + 5 * 1070
+    sums = [event.usage for event in payloads(events, "usage")]
+    # Before the turn was over, most was known.
+    assert sum(used.input_tokens for used in sums[:-2]) >= 21_000
+    # Nothing is left that is no more than an estimate.
+    estimates = sum(used.cost_usd_micros for used in sums if used.estimated)
+    assert estimates == sum(used.settled_usd_micros for used in sums)
+
+
+def test_each_kind_says_whether_a_budget_can_stop_it() -> None:
+    """Agents that report live are those that the tests here stop; of others a worker says that they do not."""
+    programs = {program.name: program for program in default_catalogue().programs()}
+    live = {name for name, each in programs.items() if each.usage_reports == pb.USAGE_REPORTS_LIVE}
+    assert live == {*KINDS, "scripted"}
+    assert all(each.usage_reports for each in programs.values())
+    assert {name for name, each in programs.items() if each.holds_max_turns} == {"claude", ACP}
+
+
+def _model(kind: str) -> str:
+    return MODEL if kind == "claude" else ""
