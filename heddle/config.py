@@ -62,6 +62,9 @@ class Settings:
     min_free_bytes: int
     # HEDDLE_POOL: worktrees that are kept ready for each large project; 0: none.
     pool: int
+    # HEDDLE_FILTERS: filters of a project's own .git/config that may run as they are now, separated by commas;
+    # none: no such filter runs. Absent: those run that were there when the project was first met.
+    filters: tuple[str, ...]
     # HEDDLE_PORT_RANGE: FIRST-LAST, where epics get their ports.
     port_range: tuple[int, int]
     # HEDDLE_KEEP_WORKTREES: days that worktrees which somebody may want to look at stay after their run.
@@ -110,6 +113,7 @@ class Settings:
             slots=int(_number(environ, "HEDDLE_SLOTS", 8, minimum=1)),
             min_free_bytes=int(_number(environ, "HEDDLE_MIN_FREE_BYTES", 512 << 20, minimum=0)),
             pool=int(_number(environ, "HEDDLE_POOL", 1, minimum=0)),
+            filters=tuple(filter(None, (environ.get("HEDDLE_FILTERS") or "").split(","))),
             port_range=_port_range(environ),
             keep_worktrees=_number(environ, "HEDDLE_KEEP_WORKTREES", 14, minimum=0),
             keep_logs=_number(environ, "HEDDLE_KEEP_LOGS", 90, minimum=0),

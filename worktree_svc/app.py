@@ -39,7 +39,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     jobs = Jobs()
     states = States(settings.home / "worktrees")
     waiting = Children()
-    folders = PrivateFolders(settings.home / "repositories", waiting)
+    folders = PrivateFolders(settings.home / "repositories", waiting, named=settings.filters)
     recovery.break_locks(states, folders)
     folders.clear()
     still_leads = leadership.fence(settings.home / "worktree_epoch")

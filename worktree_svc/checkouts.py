@@ -20,13 +20,15 @@ from worktree_svc.states import Place
 ARTIFACTS: Final = (".heddle", ".playwright-mcp")
 
 # What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
-_LEFTOVERS: Final = (
+LEFTOVERS: Final = (
     "*.lock",
     "*_HEAD",
     "AUTO_MERGE",
     "BISECT_*",
     "MERGE_*",
     "SQUASH_MSG",
+    # Without its patterns, a sparse checkout that an agent asked for has ended.
+    "info/sparse-checkout",
     "rebase-apply",
     "rebase-merge",
     "sequencer",
@@ -162,7 +164,7 @@ def stands_on_branch(project: Project, place: Place) -> bool:
 
 def settle(place: Place, folder: Path) -> None:
     """Puts HEAD on the epic's branch, and forgets what was under way and the agent's index."""
-    for pattern in _LEFTOVERS:
+    for pattern in LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
     files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(place.epic.branch)}\n")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 
@@ -41,14 +42,34 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def unlock(folder: Path) -> None:
-    """Gives us back the permission for what lies in `folder`: agents and module caches take it away."""
-    for parent, _, names in os.walk(folder):
-        if not os.access(parent, os.R_OK | os.W_OK | os.X_OK):
-            Path(parent).chmod(0o700)
+def unlock(folder: Path) -> list[Path]:
+    """Gives us back the permission for what lies in `folder`: agents and module caches take it away.
+
+    Returns what stays closed, as it belongs to another user.
+    """
+    closed: list[Path] = []
+    _open_folder(folder, closed)
+    for parent, folders, names in os.walk(folder):
+        # Before the walk looks into them.
+        for path in (Path(parent, name) for name in folders):
+            if not path.is_symlink():
+                _open_folder(path, closed)
         for path in (Path(parent, name) for name in names):
             if not path.is_symlink() and not os.access(path, os.R_OK):
-                path.chmod(path.stat().st_mode | 0o400)
+                _allow(path, 0o400, closed)
+    return closed
+
+
+def _open_folder(path: Path, closed: list[Path]) -> None:
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        _allow(path, 0o700, closed)
+
+
+def _allow(path: Path, mode: int, closed: list[Path]) -> None:
+    try:
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | mode)
+    except OSError:
+        closed.append(path)
 
 
 def _scratch(path: Path) -> Path:

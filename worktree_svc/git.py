@@ -72,6 +72,8 @@ class Git:
     author: tuple[str, str] | None = None
     # Where new objects go. None: into the repository.
     objects: Path | None = None
+    # Another folder of objects to read from.
+    lender: Path | None = None
     # Processes that write files out. None: one for each core.
     writers: int | None = None
     children: Children = field(default=children.NONE, repr=False, compare=False)
@@ -287,6 +289,8 @@ class Git:
             environment["GIT_INDEX_FILE"] = str(self.index)
         if self.objects:
             environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
+        if self.lender:
+            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.lender)
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment

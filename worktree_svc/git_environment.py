@@ -12,6 +12,8 @@ EMAIL: Final = "heddle@localhost"
 # runs) must come from a call, never from the shell in which the service was started.
 _KEPT_VARIABLES: Final = (
     "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
     "GIT_EXEC_PATH",
     "GIT_PYTHON_",
     "GIT_SSH",
@@ -24,6 +26,7 @@ _CONFIG: Final = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
     "core.splitIndex": "false",
+    "core.sparseCheckout": "false",
     "core.quotePath": "false",
     # An accepted commit survives a power cut: git leaves loose objects unsynced by default.
     "core.fsync": "committed",
@@ -46,7 +49,6 @@ _CONFIG: Final = {
 ENVIRONMENT: Final = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     # Looking at a user's checkout must not rewrite its index.
     "GIT_OPTIONAL_LOCKS": "0",

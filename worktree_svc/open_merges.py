@@ -16,7 +16,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from heddle.project import file as project_file
-from worktree_svc import checkouts, disk, files, merges, projects, provisions, refs, trees
+from worktree_svc import checkouts, disk, files, merges, projects, provisions, refs, submodule_fill, trees
 from worktree_svc.leadership import StillLeads
 from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
@@ -163,6 +163,7 @@ class OpenMerges:
         checkouts.insist(project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", commit)
         files.write_atomically(folder / "HEAD", f"{commit}\n")
         files.copy_atomically(place.index, folder / "index")
+        submodule_fill.fill(project, place.path, place.index, folder)
         provisions.provide(place, brought)
         lease = self.leases.take(_tenant(run), file.ports)
         failpoint("open_merge.after_layout")

@@ -2,39 +2,46 @@
 
 A repository's configuration names programs that git then runs: filters, merge
 drivers, monitors, whatever an agent that can write .git/config likes. So the
-service's git never reads it. For each project it keeps a folder
+service's git never reads it as it is now. For each project it keeps a folder
 
 HEDDLE_HOME/repositories/HASH/
 
 which to git is a repository: objects, refs and ignored names are links into the
 project's, the configuration is ours. What the user's own ~/.gitconfig defines,
-as git-lfs does, still runs.
+as git-lfs does, still runs; of the project's own filters those that filters.py allows.
 """
 
 import hashlib
 import re
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worktree_svc import children, files
+from worktree_svc import children, files, filters
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
-_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
+# The last is where git-crypt looks for its keys.
+_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "git-crypt")
+
+# In a private folder: the filters that the project had when it was first met.
+_FILTERS: Final = "filters"
 
 # What says how files and objects are written, and where a partial clone finds
 # the objects that it lacks. None of it names a program.
 _HARMLESS: Final = re.compile(
     r"core\.(repositoryformatversion|autocrlf|eol|safecrlf|filemode|ignorecase|symlinks|precomposeunicode"
-    r"|bigfilethreshold)"
+    r"|bigfilethreshold|attributesfile|excludesfile|checkroundtripencoding)"
     r"|extensions\.(objectformat|partialclone)"
-    r"|remote\..*\.(url|promisor|partialclonefilter)",
+    r"|lfs\.url|remote\..*\.(url|lfsurl|promisor|partialclonefilter)",
     re.IGNORECASE,
 )
 
+# Of those, what names other repositories.
+_FETCHES: Final = re.compile(r"extensions\.partialclone|remote\..*", re.IGNORECASE)
 
 # What tells whether a file or folder is still the one that it was.
 Stamp = tuple[int, ...]
@@ -51,8 +58,12 @@ class Location(NamedTuple):
 class PrivateFolders:
     """The private git folders below one folder. Safe to use from threads."""
 
-    def __init__(self, folder: Path, waiting: Children = children.NONE) -> None:
+    def __init__(
+        self, folder: Path, waiting: Children = children.NONE, *, named: Collection[str] = ()
+    ) -> None:
         self.children = waiting
+        # The filters of projects that the operator allows; see filters.py.
+        self.named = named
         # Of projects that are URLs; see mirrors.py.
         self.mirrors = folder.with_name("mirrors")
         self._folder = folder
@@ -66,10 +77,21 @@ class PrivateFolders:
         stamp = stamp_of(common / "config")
         with self._mutex:
             if self._seen.get(common) != stamp or not private.is_dir():
-                _make(private, common)
+                make(private, common, more=self._filters(private, common))
                 self._seen[common] = stamp
                 self.children.drop(private)
         return private
+
+    def running_filters(self, common: Path) -> filters.Settings:
+        """Returns the settings of the filters of the repository at `common` that may run."""
+        return filters.recorded(self.of(common) / "config")
+
+    def _filters(self, private: Path, common: Path) -> filters.Settings:
+        now, file = filters.defined(common), private / _FILTERS
+        if not file.exists():
+            private.mkdir(parents=True, exist_ok=True)
+            files.write_atomically(file, _text(now))
+        return filters.allowed(filters.recorded(file), now, self.named)
 
     def remember(self, location: Location) -> None:
         """Remembers where git found the repository of a path, as long as what it looked at does not change."""
@@ -111,31 +133,46 @@ def _looked_at(location: Location) -> Iterable[Path]:
     )
 
 
-def _make(private: Path, common: Path) -> None:
+def make(
+    private: Path, common: Path, *, remotes: bool = True, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Makes a private folder of the repository at `common`, under what is harmless in its settings and `more`.
+
+    Without `remotes`, missing objects are fetched from nowhere.
+    """
     private.mkdir(parents=True, exist_ok=True)
     for name in _LINKS:
         link = private / name
         if not link.is_symlink():
             link.symlink_to(common / name)
-    files.write_atomically(private / "config", _configuration(common))
+    files.write_atomically(private / "config", harmless(common, remotes=remotes) + _text(more))
     # On nothing, so that no command moves a branch by accident. The last: it makes the folder a repository.
     files.write_atomically(private / "HEAD", "ref: refs/heddle/none\n")
 
 
-def _configuration(common: Path) -> str:
+def harmless(common: Path, *, remotes: bool = True) -> str:
     """Returns the text of a configuration with what is harmless in the project's."""
     arguments = ("config", "--file", str(common / "config"), "--no-includes", "--null", "--list")
     output = Git(common).attempt(*arguments)
     lines: list[str] = []
     for entry in decode(output.stdout).split("\0"):
         key, separator, value = entry.partition("\n")
-        if _HARMLESS.fullmatch(key):
+        if _HARMLESS.fullmatch(key) and (remotes or not _FETCHES.fullmatch(key)):
             lines += _setting(key, value if separator else "true")
     # Where git-lfs keeps its objects; the name is only known to it.
     lines += _setting("lfs.storage", str(common / "lfs"))
     lines += _setting("core.logallrefupdates", "false")
     lines += _setting("core.bare", "false")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _text(settings: Mapping[str, str]) -> str:
+    return "".join(f"{line}\n" for key, value in settings.items() for line in _setting(key, value))
+
+
+def setting(key: str, value: str) -> str:
+    """Returns the text of a configuration that sets one key."""
+    return _text({key: value})
 
 
 def _setting(key: str, value: str) -> tuple[str, str]:

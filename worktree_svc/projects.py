@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from worktree_svc import children, files, refs
+from worktree_svc import children, files, filters, refs
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, Output, decode, readable
 from worktree_svc.git_environment import EMAIL, NAME
@@ -152,6 +152,8 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
         base_ref = remote
     base = base_commit(project, base_ref)
     _check_name_is_free(project)
+    running = folders.running_filters(project.common)
+    filters.check(project.git, project.common, base, running, folders.named)
     if merge_into:
         check_target(project, merge_into)
     return Inspection(project, base, _base_branch(project, base_ref), tuple(_dirty_files(project)))

@@ -16,8 +16,15 @@ from typing import Final
 from worktree_svc import files
 from worktree_svc.git import Git
 
-# What holds for a repository's own files alone.
-_OWN_SETTINGS: Final = ("core.bare", "core.worktree")
+# What holds for a repository's own files alone. A worktree of an epic always has all files: the user's
+# sparse checkout would only make an agent's git take away what it need not touch.
+_OWN_SETTINGS: Final = (
+    "core.bare",
+    "core.worktree",
+    "core.sparseCheckout",
+    "core.sparseCheckoutCone",
+    "index.sparse",
+)
 
 # Where it is written first, below the repository's folder.
 _STAGED: Final = "heddle-worktree"
@@ -63,14 +70,10 @@ def _names(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _copy_settings(common: Path, folder: Path) -> None:
-    """Gives the worktree what the repository's own files have for themselves, as git does: settings, sparse patterns."""
+    """Gives the worktree the settings that the repository's own files have for themselves, as git does."""
     own = common / "config.worktree"
     if own.is_file():
         settings = folder / "config.worktree"
         shutil.copyfile(own, settings)
         for name in _OWN_SETTINGS:
             Git(common, git_dir=common).attempt("config", "--file", str(settings), "--unset-all", name)
-    patterns = common / "info" / "sparse-checkout"
-    if patterns.is_file():
-        (folder / "info").mkdir()
-        shutil.copyfile(patterns, folder / "info" / "sparse-checkout")

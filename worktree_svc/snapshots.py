@@ -10,20 +10,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
+
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc import checkouts, files, messages, refs, trees
-from worktree_svc.git import SCRATCH, Git, Output, decode, encode, failure
+from worktree_svc import checkouts, contents, files, messages, refs, submodule_fill, trees
+from worktree_svc.contents import Work
+from worktree_svc.git import SCRATCH, Git, failure
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
 
-_LISTS_CHANGES: Final = ("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Unlike diff-files it looks into a file whose times alone have changed.
 _COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
-# No such file: to git, an index in which nothing is known.
-_NO_INDEX: Final = "heddle-no-index"
+# Of paths that a log line names.
+_MOST_LOGGED: Final = 20
 
 
 class Kept(NamedTuple):
@@ -55,21 +58,34 @@ def writing(project: Project, place: Place) -> Iterator[Git]:
 
 
 def take(repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
-    """Returns the tree of what lies in the worktree, committed by the agent or not.
+    """Returns the tree of what lies in the worktree, committed by the agent or not; raises UNCOMMITTABLE_FILES.
 
     Without what git ignores and what was brought from the user's checkout.
-    `repository` is what `writing` yields. `head` is where the worktree came from. The files of a repository that an
-    agent made inside are files like others; a submodule is a submodule. Other
+    `repository` is what `writing` yields. `head` is where the worktree came from. Other
     worktrees of the project that lie inside are left out if `own_files_only`.
     """
+    return contents.tree(_work(repository, project, place, head, own_files_only=own_files_only, strict=True))
+
+
+def _work(
+    repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool, strict: bool
+) -> Work:
     git = repository.at(place.path, index=place.next_index)
     if not place.next_index.exists():
         git.text("read-tree", head)
-    skipped = project.common if own_files_only else None
-    with git.running(*_LISTS_CHANGES) as changed:
-        untracked = _untracked(git, skipped, *_left_out(place))
-        _take_changes(git, _listed(changed()), untracked)
-    return git.text("write-tree")
+    folder = checkouts.find(project, place)
+    roots = [place.path, project.common / "modules"]
+    return Work(
+        project,
+        git,
+        head,
+        agent_index=(folder or place.path) / "index",
+        roots=tuple([*roots, folder] if folder else roots),
+        users=project.common,
+        skipped=project.common if own_files_only else None,
+        options=tuple(_left_out(place)),
+        strict=strict,
+    )
 
 
 def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
@@ -134,6 +150,8 @@ def lay_out(project: Project, place: Place, archived: str) -> None:
         files.remove(left)
     index.hardlink_to(place.index)
     checkouts.insist(project.git.at(place.path, index=index), "read-tree", "--reset", "-u", archived)
+    if folder := checkouts.find(project, place):
+        submodule_fill.fill(project, place.path, index, folder)
     files.remove(index)
 
 
@@ -151,7 +169,7 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
         # git never writes into an index, it puts another in its place.
         index.hardlink_to(place.index)
         looking = git.at(place.path, index=index)
-        if _untracked(looking, None, *_left_out(place)):
+        if contents.untracked(looking, None, *_left_out(place)):
             return True
         changed = looking.attempt(*_COMPARES)
     if changed.code not in {0, 1}:
@@ -169,7 +187,11 @@ def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, lis
     there = checkouts.is_there(place)
     with writing(project, place) as repository:
         if there:
-            tree = take(repository, project, place, head, own_files_only=False)
+            work = _work(repository, project, place, head, own_files_only=False, strict=False)
+            tree = contents.tree(work)
+            if work.closed:
+                log.warning("files_not_readable", epic=str(place.epic), paths=work.closed[:_MOST_LOGGED])
+                files.write_atomically(place.closed, "\n".join(work.closed))
         else:
             tree = trees.of(git, tips[0])
         yield repository, tips, tree
@@ -199,66 +221,3 @@ def _left_out(place: Place) -> list[str]:
     if place.exclude.exists():
         options.append(f"--exclude-from={place.exclude}")
     return options
-
-
-def _listed(changed: Output) -> dict[str, str]:
-    """Returns how each tracked file has changed, as one letter."""
-    if changed.code:
-        raise failure(_LISTS_CHANGES, changed)
-    fields = decode(changed.stdout).split("\0")[:-1]
-    return dict(zip(fields[1::2], fields[::2], strict=True))
-
-
-def _take_changes(git: Git, changed: dict[str, str], untracked: list[str]) -> None:
-    """Brings the index up to date.
-
-    Not by `git add`: for a submodule, that starts a git under the submodule's own
-    configuration, which may name a program. A pipe in a file's place is a deletion.
-    """
-    gone = [path for path, how in changed.items() if how == "D" or _is_special(git.folder / path)]
-    if gone:
-        git.text("update-index", "--force-remove", "-z", "--stdin", stdin=_paths(gone))
-    there = [*(path for path in changed if path not in set(gone)), *untracked]
-    if there:
-        arguments = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
-        checkouts.insist(git, *arguments, stdin=_paths(there))
-
-
-def _is_special(path: Path) -> bool:
-    """Returns whether something lies at `path` of which git keeps nothing: a pipe, a socket, a device."""
-    return path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
-
-
-def _paths(paths: list[str]) -> bytes:
-    return encode("".join(f"{path}\0" for path in paths))
-
-
-def _untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
-    """Returns the files that git does not know, those of repositories inside included.
-
-    Worktrees of the repository at `skipped` are not.
-    """
-    found = []
-    submodules = _submodules(git)
-    for path in git.items("ls-files", "--others", "--exclude-standard", "-z", *options):
-        folder = git.folder / path
-        if not path.endswith("/"):
-            found.append(path)
-        elif path.removesuffix("/") in submodules:
-            found.append(path.removesuffix("/"))
-        elif skipped is None or not checkouts.belongs_to(folder, skipped):
-            # A repository. git would commit it as a pointer to a commit that nobody else has.
-            inner = git.at(folder, index=folder / _NO_INDEX)
-            found += [path + name for name in _untracked(inner, skipped)]
-    return found
-
-
-def _submodules(git: Git) -> set[str]:
-    """Returns the paths that .gitmodules names."""
-    modules = git.folder / ".gitmodules"
-    if modules.is_symlink() or not modules.is_file():
-        return set()
-    pattern = r"^submodule\..*\.path$"
-    arguments = ("--file", ".gitmodules", "--no-includes", "--null", "--get-regexp", pattern)
-    output = git.attempt("config", *arguments)
-    return {entry.partition("\n")[2] for entry in decode(output.stdout).split("\0")}

@@ -4,6 +4,8 @@ HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
 HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
 HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
+HEDDLE_HOME/worktrees/RUN/EPIC.closed  there if files in it belong to another user and could not be kept in git
+HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that had to give way
 """
 
 import json
@@ -44,6 +46,10 @@ class Place:
     @property
     def exclude(self) -> Path:
         return self.path.with_name(f"{self.epic.epic}.exclude")
+
+    @property
+    def closed(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.closed")
 
     @property
     def replaced(self) -> Path:

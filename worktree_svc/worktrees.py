@@ -1,5 +1,6 @@
 """Worktrees of epics: made, cleaned for each attempt, kept, removed."""
 
+import itertools
 import secrets
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from worktree_svc import (
     resolution,
     rewinding,
     snapshots,
+    submodule_fill,
 )
 from worktree_svc.leadership import StillLeads
 from worktree_svc.leases import Leases
@@ -148,6 +150,7 @@ class Worktrees:
         if continued:
             snapshots.lay_out(project, place, kept)
         merging = resolution.begin(project, place, head, merge) if merge else ""
+        self._fill(project, place)
         failpoint("ensure.before_provide")
         provisions.provide(place, brought)
         failpoint("ensure.before_owner")
@@ -175,6 +178,7 @@ class Worktrees:
         head = history.accepted(project, state)
         before = state.incarnation
         state = self._make_ready(project, place, state, head)
+        self._fill(project, place)
         self.states.save(place, replace(state, head=head, cleaning=False))
         failpoint("discard.after_state")
         ref = refs.kept_ref(attempt)
@@ -200,7 +204,8 @@ class Worktrees:
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
         failpoint("remove.after_forget")
-        files.remove(place.path)
+        if place.closed.exists() or not self._try_remove(place.path):
+            self._set_aside(place)
         # Scratch files of a killed service included; the state last, as it says that there is work left.
         beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
         for left in beside:
@@ -314,8 +319,9 @@ class Worktrees:
         Its incarnation is another one if the worktree had to be made anew.
         """
         state = self._keep(project, place, state, head)
-        if checkouts.is_whole(project, place):
-            checkouts.reset(project, place, head)
+        if place.closed.exists():
+            self._set_aside(place)
+        if checkouts.is_whole(project, place) and self._try_reset(project, place, head):
             return state
         state = replace(state, incarnation=secrets.token_hex(6), made_at=int(time.time()))
         # Before there is anything: a worktree without a setup must never be taken for the one before.
@@ -327,6 +333,42 @@ class Worktrees:
                     checkouts.create(project, place, head)
             checkouts.reset(project, place, head, new=True, prepared=prepared, makers=makers)
         return state
+
+    def _fill(self, project: Project, place: Place) -> None:
+        """Fills the submodules of a worktree that is whole."""
+        submodule_fill.fill(project, place.path, place.index, checkouts.mend(project, place))
+
+    def _try_reset(self, project: Project, place: Place, head: str) -> bool:
+        """Makes the worktree exactly `head`; returns False if it had to give way, as another user's files are in it."""
+        try:
+            checkouts.reset(project, place, head)
+        except (errors.HeddleError, OSError):
+            if not files.unlock(place.path):
+                raise
+            self._set_aside(place)
+            return False
+        return True
+
+    def _try_remove(self, path: Path) -> bool:
+        """Removes a folder; returns False if another user's files are in it."""
+        try:
+            files.remove(path)
+        except PermissionError:
+            return False
+        return True
+
+    def _set_aside(self, place: Place) -> None:
+        """Moves a worktree away whose files can be neither kept in git nor removed, with all that is in it."""
+        aside = self.states.folder.with_name("aside")
+        aside.mkdir(exist_ok=True)
+        if place.path.is_dir():
+            stem = f"{place.epic.run}-{place.epic.epic}"
+            target = next(
+                path for number in itertools.count(1) if not (path := aside / f"{stem}-{number}").exists()
+            )
+            place.path.rename(target)
+            log.warning("worktree_set_aside", epic=str(place.epic), path=str(target))
+        files.remove(place.closed)
 
     def _keep(self, project: Project, place: Place, state: State, head: str) -> State:
         """Keeps what the owner left, once: from here on, the worktree may be half cleaned, as the state says."""

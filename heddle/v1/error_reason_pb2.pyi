@@ -61,6 +61,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
     it. Metadata: files.
     """
+    ERROR_REASON_UNCOMMITTABLE_FILES: _ErrorReason.ValueType  # 83
+    """FAILED_PRECONDITION: what an attempt left cannot be committed: git refuses a file
+    (an encoding, line ends, a filter that fails), a submodule's commits cannot be kept,
+    or a file belongs to another user. Metadata: files.
+    """
+    ERROR_REASON_FILTER_NOT_ALLOWED: _ErrorReason.ValueType  # 82
+    """FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
+    that this worker may not run. Metadata: filters.
+    """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
@@ -138,6 +147,15 @@ ERROR_REASON_WORKTREE_DAMAGED: ErrorReason.ValueType  # 39
 ERROR_REASON_MARKERS_LEFT: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
 it. Metadata: files.
+"""
+ERROR_REASON_UNCOMMITTABLE_FILES: ErrorReason.ValueType  # 83
+"""FAILED_PRECONDITION: what an attempt left cannot be committed: git refuses a file
+(an encoding, line ends, a filter that fails), a submodule's commits cannot be kept,
+or a file belongs to another user. Metadata: files.
+"""
+ERROR_REASON_FILTER_NOT_ALLOWED: ErrorReason.ValueType  # 82
+"""FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
+that this worker may not run. Metadata: filters.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

@@ -15,9 +15,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_what_git_writes(project: Path) -> None:
-    """Every file but the logs has git's content, settings of the repository's own files and sparse patterns included."""
+    """Every file but the logs has git's content, settings of the repository's own files included."""
     git(project, "config", "core.logAllRefUpdates", "false")
-    git(project, "sparse-checkout", "set", "src")
+    git(project, "config", "extensions.worktreeConfig", "true")
     git(project, "config", "--worktree", "user.email", "ada@worktree")
     git(project, "config", "--worktree", "core.worktree", str(project))
     commit = git(project, "rev-parse", "HEAD")
@@ -38,7 +38,19 @@ def test_what_is_written_is_what_git_writes(project: Path) -> None:
     git(project, "worktree", "remove", "--force", str(path))
     registration.add(project / ".git", path, commit)
     assert registered() == theirs
-    assert {"HEAD", "commondir", "gitdir", "config.worktree", "info/sparse-checkout"} <= theirs.keys()
+    assert {"HEAD", "commondir", "gitdir", "config.worktree"} <= theirs.keys()
+
+
+def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
+    """The worktree of a repository with a sparse checkout has all files, whatever git does there later."""
+    project = make_repository(tmp_path / "sparse", {"README.md": "# Sample\n", "src/app.py": "app\n"})
+    git(project, "sparse-checkout", "set", "--cone", "--sparse-index", "docs")
+    commit = git(project, "rev-parse", "HEAD")
+    path = project.parent / "linked"
+    registration.add(project / ".git", path, commit)
+    git(path, "reset", "--quiet", "--hard")
+    assert sorted(git(path, "ls-files", "-t").splitlines()) == ["H README.md", "H src/app.py"]
+    assert (path / "src" / "app.py").exists()
 
 
 def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
