@@ -20,6 +20,7 @@ from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.drivers.text import clip
 from agent_svc.ending import (
     Ending,
+    Span,
     agent_ending,
     check_failure,
     disk_failed,
@@ -27,6 +28,7 @@ from agent_svc.ending import (
     setup_failed,
     silent,
     timed_out,
+    without_model,
 )
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
@@ -102,6 +104,8 @@ class Session:
         self._stop_grace = place.grace
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
+        # Begin and end of the agent's process. None: it did not start, or nobody saw its end.
+        self._span: Span | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -255,7 +259,7 @@ class Session:
 
     async def _finish(self, ending: Ending, seconds: float | None) -> None:
         """Writes the end down, untold; on a full disk tries again until it is there."""
-        finished = ending.message(seconds)
+        finished = ending.message(seconds, self._span)
         while True:
             try:
                 await self._journal.finish(self._actor, finished)
@@ -286,6 +290,7 @@ class Session:
         launch = driver.launch(told_again(self._spec, self._said), self._resume)
         translator = driver.translator()
         screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
+        began = self._place.clock()
         try:
             process = await self._start(launch)
         except (OSError, ValueError) as error:
@@ -312,8 +317,10 @@ class Session:
             ended = await self._conversation.hold(process, launch)
         finally:
             watching.cancel()
+            self._span = Span(began, self._place.clock())
         self._process = None
-        return agent_ending(ended, translator.finished)
+        ending = agent_ending(ended, translator.finished)
+        return without_model(ending, answered=self._conversation.answered) if launch.models else ending
 
     async def _end_silence(self, conversation: Conversation) -> None:
         """Stops an agent that says and does nothing for as long as its task allows; reports it at half of that."""

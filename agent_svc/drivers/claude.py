@@ -52,6 +52,7 @@ class ClaudeDriver:
             arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.claude"),
             stdin=protocol.opening(request, resume),
             controlled=True,
+            models=True,
             credentials=(*LOGINS, *ROUTES),
             own=(CLAUDE_FOLDER,),
         )

@@ -47,6 +47,7 @@ class CodexDriver:
             arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.codex"),
             stdin=protocol.opening(request, resume),
             controlled=True,
+            models=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
             credentials=(*ROUTES, *CodexHome(self._environ).keys),

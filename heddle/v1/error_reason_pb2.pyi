@@ -61,6 +61,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
     it. Metadata: files.
     """
+    ERROR_REASON_CHANGE_REFUSED: _ErrorReason.ValueType  # 76
+    """FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
+    nothing or something against the task's `expect`, or adds files that should not be
+    committed. Metadata: files.
+    """
+    ERROR_REASON_UNFINISHED_OPERATION: _ErrorReason.ValueType  # 77
+    """FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
+    Metadata: operation.
+    """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
@@ -138,6 +147,15 @@ ERROR_REASON_WORKTREE_DAMAGED: ErrorReason.ValueType  # 39
 ERROR_REASON_MARKERS_LEFT: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
 it. Metadata: files.
+"""
+ERROR_REASON_CHANGE_REFUSED: ErrorReason.ValueType  # 76
+"""FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
+nothing or something against the task's `expect`, or adds files that should not be
+committed. Metadata: files.
+"""
+ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
+"""FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
+Metadata: operation.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

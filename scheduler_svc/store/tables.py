@@ -122,6 +122,8 @@ tasks = sa.Table(
     sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
     # True: it merges the run's branch into the epic's, to resolve a conflict.
     sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
+    # True: it was accepted without a change, and its plan does not say whether it should change anything.
+    sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
     _key("run", "epic", parent="epics"),
 )
