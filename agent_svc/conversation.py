@@ -7,6 +7,7 @@ from typing import Final
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch, Translator
 from agent_svc.journal import Journal
+from agent_svc.model_signs import ModelSigns
 from agent_svc.pricing import Pricing
 from agent_svc.processes import READ_LIMIT, Exit, Supervised
 from agent_svc.screenshots import Screenshots
@@ -60,8 +61,7 @@ class Conversation:
         self._approvals: dict[str, bool] = {}
         # True once the session is to end, and its questions stay open for a later one.
         self._parked = False
-        # True once its model has said or called anything.
-        self.answered = False
+        self.signs = ModelSigns()
 
     async def hold(self, process: Supervised, launch: Launch) -> Exit:
         """Records what the agent says until its whole tree is gone; returns how it ended."""
@@ -102,7 +102,7 @@ class Conversation:
         if self._parked:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
-        self.answered = self.answered or any(map(_is_of_model, events))
+        self.signs.take(events)
         await self._journal.tell(self._actor, *self._pricing.priced(events))
 
     def _close(self) -> None:
@@ -194,11 +194,6 @@ class Conversation:
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))
         await self._journal.tell(actor or "user", pb.Event(message=said))
-
-
-def _is_of_model(event: pb.Event) -> bool:
-    """Says whether only an agent whose model has answered tells this; one that refuses may use tokens for nothing."""
-    return event.HasField("tool_started") or bool(event.message.text.strip())
 
 
 def parked() -> errors.HeddleError:

@@ -320,7 +320,7 @@ class Session:
             self._span = Span(began, self._place.clock())
         self._process = None
         ending = agent_ending(ended, translator.finished)
-        return without_model(ending, answered=self._conversation.answered) if launch.models else ending
+        return without_model(ending, answered=self._conversation.signs.answered) if launch.models else ending
 
     async def _end_silence(self, conversation: Conversation) -> None:
         """Stops an agent that says and does nothing for as long as its task allows; reports it at half of that."""

@@ -90,8 +90,11 @@ def keep_found(
 
     `after` is the attempt after whose end it was made, where that is known.
     """
-    when = f"after attempt {after.number} of {after.task} had ended" if after else "before an attempt had it"
-    body = f"It was changed {when}, so no attempt made it."
+    body = f"It was there before attempt {attempt.number} of {attempt.task} began; nobody knows who made it."
+    if after:
+        body = (
+            f"It was changed after attempt {after.number} of {after.task} had ended, so no attempt made it."
+        )
     trailers = messages.merge_trailers(place.epic)
     message = messages.compose(f"What was found in the worktree of {place.epic.epic}", body, trailers)
     return _keep_under(refs.found_ref(attempt), message, project, place, head)

@@ -135,8 +135,8 @@ def _accepted(event: pb.TaskAccepted) -> str:
 
 def _found(event: pb.ChangesFound) -> str:
     after = "/".join(event.after_attempt.split("/")[5::2])
-    when = f"changed after attempt {after} had ended" if after else "changed before an attempt had it"
-    return f"its worktree was {when}, by no attempt ({_diff(event.diff_stat)}); kept at {event.kept_ref}"
+    what = f"changed by no attempt after {after} had ended" if after else "changed, nobody knows by whom"
+    return f"its worktree was {what} ({_diff(event.diff_stat)}); that is kept at {event.kept_ref}"
 
 
 def _ignored(event: pb.IgnoredFilesLeft) -> str:

@@ -1002,8 +1002,8 @@ class ChangesFound(_message.Message):
     kept_ref: _builtins.str
     """refs/heddle/found/…: where they are kept."""
     after_attempt: _builtins.str
-    """The attempt after whose end they were made. Absent: not known, as in a worktree
-    that was restored from its archive.
+    """The attempt after whose end they were made. Absent: who made them is not known, as
+    in a worktree that was restored from its archive.
     """
     @_builtins.property
     def diff_stat(self) -> Global___DiffStat: ...
