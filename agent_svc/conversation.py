@@ -11,6 +11,7 @@ from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.driver import Launch, Translator
 from agent_svc.journal import Journal
+from agent_svc.model_signs import ModelSigns
 from agent_svc.pricing import Pricing
 from agent_svc.processes import READ_LIMIT, Exit, Rest, Supervised
 from agent_svc.screenshots import Screenshots
@@ -91,6 +92,7 @@ class Conversation:
         self._parked = False
         # True while it waits for what the agent has in the background.
         self._background = False
+        self.signs = ModelSigns()
 
     async def hold(self, process: Supervised, launch: Launch) -> Exit:
         """Records what the agent says until its whole tree is gone; returns how it ended."""
@@ -135,6 +137,7 @@ class Conversation:
         if self._parked:
             # What a host says of its questions at its end answers none of them.
             events = [event for event in events if not event.HasField("approval_resolved")]
+        self.signs.take(events)
         await self._journal.tell(self._actor, *self._pricing.priced(events))
         if self._pricing.used_up and self._host is not None and self._translator.agent_session_id:
             self._on_used_up()

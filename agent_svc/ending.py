@@ -2,6 +2,7 @@
 
 import errno
 import signal
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
@@ -17,6 +18,13 @@ MAX_REASON_BYTES: Final = 4 << 10
 OWN_OUTCOMES: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED})
 
 
+class Span(NamedTuple):
+    """When the agent's process began and ended."""
+
+    start: datetime
+    end: datetime
+
+
 class Ending(NamedTuple):
     """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
 
@@ -26,13 +34,16 @@ class Ending(NamedTuple):
     # Seconds, of a rate limit. None: its provider did not say.
     retry_after: float | None = None
 
-    def message(self, seconds: float | None) -> pb.SessionFinished:
+    def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
         """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
         finished = pb.SessionFinished(outcome=self.outcome, reason=self.reason)
         if self.exit_code is not None:
             finished.exit_code = self.exit_code
         if seconds is not None:
             finished.duration.FromMilliseconds(round(seconds * 1000))
+        if span is not None:
+            finished.agent_start_time.FromDatetime(span.start)
+            finished.agent_end_time.FromDatetime(span.end)
         if self.retry_after is not None:
             finished.retry_after.FromMilliseconds(round(self.retry_after * 1000))
         return finished
@@ -55,6 +66,18 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
     if ended.code:
         return Ending(pb.OUTCOME_FAILED, f"the agent exited with code {ended.code}", ended.code)
     return Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
+
+
+def without_model(ending: Ending, *, answered: bool) -> Ending:
+    """Returns the ending of an agent that works by calling a model: without any answer of it, nothing was done."""
+    if answered or ending.outcome != pb.OUTCOME_SUCCEEDED:
+        return ending
+    return Ending(
+        pb.OUTCOME_FAILED,
+        "the agent ended without an answer of its model: it neither said nor did anything. Perhaps a hook of the"
+        " repository blocks prompts, the agent took the prompt for a command of its own, or the model refused",
+        ending.exit_code,
+    )
 
 
 def _cut_short(ended: Exit) -> Ending | None:

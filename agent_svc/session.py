@@ -20,12 +20,14 @@ from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.drivers.text import clip
 from agent_svc.ending import (
     Ending,
+    Span,
     agent_ending,
     check_failure,
     disk_failed,
     setup_failed,
     timed_out,
     used_up,
+    without_model,
 )
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
@@ -106,6 +108,8 @@ class Session:
         self._stop_grace = place.grace
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
+        # Begin and end of the agent's process. None: it did not start, or nobody saw its end.
+        self._span: Span | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -258,7 +262,7 @@ class Session:
 
     async def _finish(self, ending: Ending, seconds: float | None) -> None:
         """Writes the end down, untold; on a full disk tries again until it is there."""
-        finished = ending.message(seconds)
+        finished = ending.message(seconds, self._span)
         while True:
             try:
                 await self._journal.finish(self._actor, finished)
@@ -289,10 +293,12 @@ class Session:
         request, resume = told_again(self._spec, self._said), self._resume
         limited = self._spec.HasField("budget_usd_micros")
         pricing = Pricing(self._place.prices, budget=self._spec.budget_usd_micros if limited else None)
+        began, answered = self._place.clock(), False
         await self._journal.begin_agent()
         for restarts in range(reviving.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
             ended = await self._hold(launch, translator, pricing)
+            answered = answered or (self._conversation is not None and self._conversation.signs.answered)
             resumes = reviving.may_resume(ended, launch, translator)
             if not resumes or self._interruption is not None or restarts == reviving.MOST:
                 break
@@ -302,11 +308,13 @@ class Session:
             words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
             request = reviving.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
+        self._span = Span(began, self._place.clock())
         await self._journal.end_agent()
         if not driver.reports_usage_live:
             cut_off = self._interruption is not None
             await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
-        return agent_ending(ended, translator.finished)
+        ending = agent_ending(ended, translator.finished)
+        return without_model(ending, answered=answered) if launch.models else ending
 
     async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> processes.Exit:
         """Runs the agent's program once; returns how it ended."""

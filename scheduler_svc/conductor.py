@@ -25,7 +25,7 @@ from scheduler_svc.store import recording
 from scheduler_svc.store.assignments import Assignment, read_assignment
 from scheduler_svc.store.doorbell import LOOP, summaries
 from scheduler_svc.store.recording import PROMOTED
-from scheduler_svc.store.resources import get_last_failed
+from scheduler_svc.store.resources import agent_spans, get_last_failed
 from scheduler_svc.workers import Worker, call, from_worker
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -132,11 +132,12 @@ class Conductor:
             stoppable=lambda: True,
         )
         worktree = answer.worktree
-        if worktree.path != assignment.worktree_path or worktree.lease != assignment.lease:
+        moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
+        if moved or answer.HasField("found"):
             record = partial(
                 recording.record_worktree,
                 attempt=self._attempt,
-                worktree=worktree,
+                ensured=answer,
                 worker=assignment.worker,
                 now=self._lead.now(),
             )
@@ -230,11 +231,15 @@ class Conductor:
         return await self._lead.write(take, *topics)
 
     async def _accept(self, assignment: Assignment) -> None:
+        spec = assignment.spec
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
             epoch=self._lead.epoch,
-            subject=assignment.spec.title,
+            subject=spec.title,
+            expect=spec.expect,
+            allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
+            agent_spans=await self._lead.read(partial(agent_spans, name=self._attempt)),
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT

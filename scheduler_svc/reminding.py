@@ -7,6 +7,7 @@ from heddle import pb
 # Of what is added to a prompt, and of the command and name of one check within.
 MAX_BYTES: Final = 4 << 10
 _MAX_LABEL_BYTES: Final = 200
+_MAX_REASON_BYTES: Final = 1200
 
 # Bytes of an empty quoted line.
 _SHORTEST: Final = 5
@@ -17,7 +18,7 @@ _FAILED_BY_A_CHECK: Final = "Checks that must pass did not. The end of what each
 def prompt_after(prompt: str, failed: pb.Attempt) -> str:
     """Returns the prompt with what failed in `failed` at its end, marked, in at most 4 KiB."""
     number = failed.name.rpartition("/")[2]
-    reason = _head(failed.reason, _MAX_LABEL_BYTES * 2)
+    reason = _head(failed.reason, _MAX_REASON_BYTES)
     lines = [
         "",
         "",

@@ -63,6 +63,8 @@ def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent:
         # Each kind of agent has its own names for models.
         spec.model = ""
     spec.agent = agent or last.agent
+    # It may be right to leave the epic as it is.
+    spec.expect = pb.EXPECT_ANY
     spec.key = key
     spec.title = f"Resolve the merge with {conflict.target_branch}"
     spec.prompt = "\n".join(prompt(conflict))

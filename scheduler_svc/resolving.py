@@ -84,6 +84,8 @@ def _resolved_task(
     if not task.HasField("max_turns") and defaults.HasField("max_turns"):
         resolved.max_turns = defaults.max_turns
     resolved.model = task.model or defaults.model
+    resolved.expect = task.expect or defaults.expect
+    resolved.allow_files[:] = dict.fromkeys([*defaults.allow_files, *task.allow_files])
     resolved.permissions.CopyFrom(permission_rules.merged(task.permissions, permissions))
     return resolved
 

@@ -1,4 +1,4 @@
-"""What waits for a human: open questions, used-up budgets, conflicts, and what failed lately, over all runs."""
+"""What waits for a human: open questions, used-up budgets, conflicts, what failed and what changed nothing lately, over all runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +11,10 @@ from ui_svc.views import View
 
 # Somebody or something stands still until a human answers.
 WAITING: Final = frozenset({"question", "budget"})
+
+
+# Of tasks that one item names.
+MOST_NAMED: Final = 5
 
 
 @dataclass
@@ -111,6 +115,38 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
             "reason": run.reason,
             "time": views.time(run, "end_time"),
         }
+
+
+def may_have_unchanged(run: pb.Run, now: float) -> bool:
+    """Says whether a task of the run was accepted without a change that its plan does not allow for."""
+    return run.tasks.unchanged > 0 and waiting.is_recent(run, now)
+
+
+def unchanged(parts: RunParts) -> Iterable[View]:
+    """Yields one item for the run's accepted tasks that changed nothing, where the plan does not say whether they should."""
+    found = [
+        task
+        for task in parts.tasks.values()
+        if task.state == pb.TASK_STATE_ACCEPTED
+        and task.latest_attempt.no_changes
+        and task.expect == pb.EXPECT_UNSPECIFIED
+    ]
+    if not found:
+        return
+    newest = max(found, key=lambda task: task.latest_attempt.end_time.ToNanoseconds())
+    named = ", ".join(task.title for task in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    yield {
+        # Another one of the run is news.
+        "key": f"{parts.run.name}:unchanged:{newest.latest_attempt.name}",
+        "kind": "unchanged",
+        "run": parts.run.name,
+        "run_title": parts.run.title,
+        "title": parts.run.title if len(found) > 1 else found[0].title,
+        "reason": f"{named}{more}. Say expect: changes, nothing or any in the plan",
+        **({"attempt": found[0].latest_attempt.name} if len(found) == 1 else {}),
+        "time": views.time(newest.latest_attempt, "end_time"),
+    }
 
 
 def oldest_first(items: Iterable[View]) -> list[View]:

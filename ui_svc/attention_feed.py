@@ -47,7 +47,8 @@ class AttentionFeed(Feed):
         now = time.time()
         asking = {_run_of(each) for each in approvals}
         failing = {name for name, run in self._runs.items() if attention.may_have_failures(run, now)}
-        parts = {name: await self._parts(name) for name in asking | failing}
+        unchanged = {name for name, run in self._runs.items() if attention.may_have_unchanged(run, now)}
+        parts = {name: await self._parts(name) for name in asking | failing | unchanged}
         self._known = {name: known for name, known in self._known.items() if name in parts}
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
         for run in [run for run in self._runs.values() if waiting.may_hold_merges(run, now)]:
@@ -56,6 +57,7 @@ class AttentionFeed(Feed):
         for name in failing:
             found = parts[name]
             items += attention.failures(found, now, told=name in broken) if found else []
+        items += [item for name in unchanged if (found := parts[name]) for item in attention.unchanged(found)]
         halted = [run for run in self._runs.values() if waiting.is_halted(run)]
         items += [attention.halt(run, await self._reached(run)) for run in halted]
         self._items = attention.oldest_first(items)

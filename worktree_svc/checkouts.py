@@ -52,6 +52,16 @@ def find_at(project: Project, path: Path) -> Path | None:
     return None
 
 
+def has_inner(project: Project, place: Place) -> bool:
+    """Returns whether the agent made other worktrees of the project inside this one: CommitTask leaves them out."""
+    for entry in project.common.glob("worktrees/*/gitdir"):
+        with suppress(OSError):  # that worktree is being removed right now
+            pointer = Path(entry.read_text(errors="surrogateescape").strip())
+            if place.path in pointer.parent.parents and pointer.is_file():
+                return True
+    return False
+
+
 def belongs_to(folder: Path, common: Path) -> bool:
     """Returns whether `folder` is a linked worktree of the repository at `common`."""
     pointer = folder / ".git"

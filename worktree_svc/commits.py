@@ -1,6 +1,8 @@
 """One commit per accepted task."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -8,8 +10,20 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc import checkouts, history, messages, projects, refs, resolution, snapshots
+from worktree_svc import (
+    acceptance,
+    checkouts,
+    history,
+    ignored,
+    messages,
+    projects,
+    refs,
+    resolution,
+    snapshots,
+    unfinished,
+)
 from worktree_svc.git import Git
+from worktree_svc.ignored import Ignored, Span
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -33,8 +47,21 @@ class Commits:
     folders: PrivateFolders
     still_leads: StillLeads
 
-    def commit_task(self, path: str, attempt: AttemptName, epoch: int, subject: str, body: str) -> Committed:
-        """Commits what the attempt left as one commit on the epic's branch. Idempotent."""
+    def commit_task(
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        subject: str,
+        body: str,
+        *,
+        rules: acceptance.Rules,
+        spans: Sequence[Span],
+    ) -> Committed:
+        """Commits what the attempt left as one commit on the epic's branch. Idempotent.
+
+        `spans` are the times in which agents worked on its task.
+        """
         self.still_leads(epoch)
         project = projects.find(self.folders, path)
         epic = attempt.parent.parent
@@ -54,16 +81,19 @@ class Commits:
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)
+        unfinished.check(project, place)
         _check_descent(project, place, head)
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
-            parents = ["-p", head]
+            parents = [head]
             if state.merging:
                 resolution.check(git, tree, head, state.merging)
-                parents += ["-p", state.merging]
+                parents.append(state.merging)
+            acceptance.check(git, tree, parents, rules, partial(ignored.written, project, place, spans))
+            named = [argument for parent in parents for argument in ("-p", parent)]
             commit = git.by(author()).text(
-                "commit-tree", *parents, tree, stdin=message.encode(errors="replace")
+                "commit-tree", *named, tree, stdin=message.encode(errors="replace")
             )
         snapshots.own(project, head, commit)
         self.still_leads(epoch)
@@ -80,6 +110,16 @@ class Commits:
         log.info("task_committed", attempt=str(attempt), commit=commit)
         return Committed(project.git, commit)
 
+    def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
+        """Returns the files that git ignores and that were written within `spans`; none where nobody can tell."""
+        place = self.states.place(attempt.parent.parent)
+        try:
+            return ignored.written(projects.find(self.folders, path), place, spans)
+        except (errors.HeddleError, OSError) as error:
+            # The commit is made: what it may lack is only told.
+            log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
+            return Ignored()
+
     def _finish(self, project: Project, place: Place, commit: str) -> None:
         """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
         state = self.states.load(place)
@@ -87,7 +127,9 @@ class Commits:
             return
         checkouts.settle(place, checkouts.mend(project, place))
         failpoint("commit_task.before_state")
-        self.states.save(place, replace(state, head=commit, merging=""))
+        # What is left of it is still the attempt's.
+        settled = not checkouts.has_inner(project, place)
+        self.states.save(place, replace(state, head=commit, merging="", settled=settled))
         failpoint("commit_task.after_state")
 
 

@@ -24,7 +24,13 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
             continue
         for left in (common / "objects").glob(f"{QUARANTINE}*"):
             files.remove(left)
-        for folder in ("heads/heddle", "heddle/accepted", "heddle/attempts", "heddle/archive"):
+        for folder in (
+            "heads/heddle",
+            "heddle/accepted",
+            "heddle/attempts",
+            "heddle/found",
+            "heddle/archive",
+        ):
             _break(common / "refs" / folder / run)
 
 

@@ -60,6 +60,11 @@ def rewound_refs(epic: EpicName) -> str:
     return f"refs/heddle/rewound/{epic.run}/{epic.epic}"
 
 
+def found_ref(attempt: AttemptName) -> str:
+    """Returns the ref under which what lay in a worktree before an attempt, and no attempt made, is kept."""
+    return f"refs/heddle/found/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
+
+
 def archive_ref(epic: EpicName) -> str:
     """Returns the ref under which what lay in an epic's worktree when that was removed is kept."""
     return f"refs/heddle/archive/{epic.run}/{epic.epic}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -13,16 +14,18 @@ from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import diffs, history, project_files, projects, refs
+from worktree_svc.acceptance import Rules
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
 from worktree_svc.disk_use import DiskUse
 from worktree_svc.git import readable
+from worktree_svc.ignored import Span
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
 from worktree_svc.mirrors import Mirrors
 from worktree_svc.open_merges import Known, Opened, OpenMerges
 from worktree_svc.radar import Branch, Question, Radar
-from worktree_svc.states import Lease, State
+from worktree_svc.states import Found, Lease, State
 from worktree_svc.worktrees import Worktrees
 
 DEFAULT_PAGE: Final = 100
@@ -98,9 +101,12 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             worktree = self._worktree(done.state)
             worktree.lease.environment.update(environment.resolved(file.env, *_lease(done.state)))
             worktree.lease.shared_folders.extend(map(str, done.shared))
-            return pb.EnsureWorktreeResponse(
+            answer = pb.EnsureWorktreeResponse(
                 worktree=worktree, created=done.created, continued=done.state.continued
             )
+            if found := done.state.found:
+                answer.found.CopyFrom(self._found(request.project, found))
+            return answer
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
 
@@ -110,14 +116,26 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         attempt = AttemptName.parse(request.attempt)
 
         def job() -> pb.CommitTaskResponse:
+            spans = [Span.of(each) for each in request.agent_spans]
             git, commit = self._commits.commit_task(
-                request.project, attempt, request.epoch, request.subject, request.body
+                request.project,
+                attempt,
+                request.epoch,
+                request.subject,
+                request.body,
+                rules=Rules(request.expect, request.allow_files),
+                spans=spans,
             )
+            stat = history.diff_stat(git, f"{commit}^", commit)
+            merged = refs.resolve(git, f"{commit}^2") or ""
+            ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
-                diff_stat=history.diff_stat(git, f"{commit}^", commit),
+                diff_stat=stat,
                 push_error=self._mirrors.push(request.project, [_epic(attempt).branch]),
-                merged_commit=refs.resolve(git, f"{commit}^2") or "",
+                merged_commit=merged,
+                no_changes=not (stat.files or merged),
+                ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
             )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
@@ -301,6 +319,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
             ended = len(some) < PIECES_AT_ONCE
             some = [] if ended else await self._jobs.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
+
+    def _found(self, path: str, found: Found) -> pb.ChangesFound:
+        git = projects.find(self._worktrees.folders, path).git
+        told = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
+        (commit,) = refs.read(git, found.ref)
+        if commit:
+            told.diff_stat.CopyFrom(history.diff_stat(git, found.head, commit))
+        return told
 
     def _look(self, state: State, *, into: bool) -> pb.Worktree:
         worktree = self._worktree(state)

@@ -94,8 +94,30 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
     Returns None if there is nothing beyond `head` and never was. Idempotent:
     what is kept already is not kept again, and never replaced.
     """
+    subject = f"What attempt {attempt.number} of {attempt.task} left"
+    message = messages.compose(subject, "", messages.attempt_trailers(attempt))
+    return _keep_under(refs.kept_ref(attempt), message, project, place, head)
+
+
+def keep_found(
+    project: Project, place: Place, head: str, attempt: AttemptName, after: AttemptName | None
+) -> Kept | None:
+    """Does what `keep` does for what no attempt made, before `attempt` begins.
+
+    `after` is the attempt after whose end it was made, where that is known.
+    """
+    body = f"It was there before attempt {attempt.number} of {attempt.task} began; nobody knows who made it."
+    if after:
+        body = (
+            f"It was changed after attempt {after.number} of {after.task} had ended, so no attempt made it."
+        )
+    trailers = messages.merge_trailers(place.epic)
+    message = messages.compose(f"What was found in the worktree of {place.epic.epic}", body, trailers)
+    return _keep_under(refs.found_ref(attempt), message, project, place, head)
+
+
+def _keep_under(ref: str, message: str, project: Project, place: Place, head: str) -> Kept | None:
     git = project.git
-    ref = refs.kept_ref(attempt)
     (kept,) = refs.read(git, ref)
     with _taken(project, place, head) as (repository, tips, tree):
         if tips == [head] and tree == trees.of(git, head):
@@ -103,9 +125,6 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
         parents = refs.independent(git, [kept, *tips]) if kept else tips
         if kept and parents == [kept] and tree == trees.of(git, kept):
             return Kept(ref, kept)
-        message = messages.compose(
-            f"What attempt {attempt.number} of {attempt.task} left", "", messages.attempt_trailers(attempt)
-        )
         commit = _commit(repository, project, parents, tree, message)
     own(project, head, commit)
     failpoint("keep.before_move")

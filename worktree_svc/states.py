@@ -57,6 +57,15 @@ class Place:
         return self.path.with_name(f"{self.epic.epic}.replaced")
 
 
+class Found(NamedTuple):
+    """What lay in a worktree though no attempt made it: the ref that keeps it, and the commit that it changes."""
+
+    ref: str
+    head: str
+    # The attempt after whose end it was made. Empty: not known.
+    after: str
+
+
 class Lease(NamedTuple):
     """What an epic has for itself: a number from 1, and ports in a row."""
 
@@ -73,6 +82,8 @@ class State:
     moment. `owner` is the attempt whose work lies there: the claim's, once the
     former owner's has been kept and cleaned away, or handed over: `continued`.
     `cleaning`: it has been kept, and what lies there now may be half of it.
+    `settled`: the owner's work was committed or kept, so whatever lies there beyond
+    it was made by somebody else.
     """
 
     epic: EpicName
@@ -86,13 +97,22 @@ class State:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
+    # True: what is being cleaned away is more than nothing.
+    dirty: bool = False
+    settled: bool = False
+    # What lay there when the claim's attempt asked for it. None: nothing.
+    found: Found | None = None
     # The commit that the owner merges into the epic. Empty: none.
     merging: str = ""
     continued: bool = False
     # None: it has none yet, or lost it.
     lease: Lease | None = None
-    # Another one whenever the worktree is made anew, from before that begins.
+    # Another one whenever setup has to run, as the worktree is made or what setup left is cleaned away; from
+    # before that begins.
     incarnation: str = ""
+    # The commit that the worktree held then. What setup left in files that git does not ignore is in no commit up to
+    # this one.
+    set_up_at: str = ""
     # When that began, in seconds since 1970. 0: not known.
     made_at: int = 0
     # The archive that was laid out in it, which no attempt has had since. Empty: none.
@@ -156,10 +176,14 @@ class States:
             owner=_attempt(fields["owner"]),
             newest=fields["newest"],
             cleaning=fields["cleaning"],
+            dirty=fields.get("dirty", False),
+            settled=fields.get("settled", False),
+            found=Found(*fields["found"]) if fields.get("found") else None,
             merging=fields.get("merging", ""),
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
             incarnation=fields.get("incarnation", ""),
+            set_up_at=fields.get("set_up_at", fields["start"]),
             made_at=fields.get("made_at", 0),
             restored=fields.get("restored", ""),
         )
@@ -176,10 +200,14 @@ class States:
             "owner": str(state.owner or ""),
             "newest": state.newest,
             "cleaning": state.cleaning,
+            "dirty": state.dirty,
+            "settled": state.settled,
+            "found": state.found,
             "merging": state.merging,
             "continued": state.continued,
             "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},
             "incarnation": state.incarnation,
+            "set_up_at": state.set_up_at,
             "made_at": state.made_at,
             "restored": state.restored,
         }

@@ -37,7 +37,7 @@ from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
 from worktree_svc.provisions import Provisions
 from worktree_svc.snapshots import Kept
-from worktree_svc.states import Place, State, States
+from worktree_svc.states import Found, Place, State, States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -116,6 +116,8 @@ class Worktrees:
         place = self.states.place(epic)
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
+        if known and known.claim != attempt:
+            state = replace(state, found=None)
         projects.check_same(self.folders, project, state.project)
         back_to = rewinding.target(project, rewind_to) if rewind_to else None
         brought = self._brought(project, file, state, back_to)
@@ -137,15 +139,11 @@ class Worktrees:
             state = self.states.save(place, leased)
         failpoint("ensure.after_claim")
         head = history.accepted(project, state)
-        # Work that lies there though nobody remembers whose it was gets this attempt's name.
-        owner = state.owner or (attempt if checkouts.is_there(place) else None)
-        before = state.incarnation
-        state = replace(state, owner=owner)
+        state = self._keep(project, place, state, head, attempt)
         if back_to:
-            state = self._keep(project, place, state, head)
             rewinding.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
-        state = self._make_ready(project, place, state, head)
+        state, created = self._make_ready(project, place, state, head)
         continued = bool(kept) and not back_to and refs.is_ancestor(project.git, head, kept)
         if continued:
             snapshots.lay_out(project, place, kept)
@@ -155,11 +153,18 @@ class Worktrees:
         provisions.provide(place, brought)
         failpoint("ensure.before_owner")
         ready_state = replace(
-            state, owner=attempt, head=head, cleaning=False, continued=continued, merging=merging, restored=""
+            state,
+            owner=attempt,
+            head=head,
+            cleaning=False,
+            dirty=False,
+            settled=False,
+            continued=continued,
+            merging=merging,
+            restored="",
         )
         state = self.states.save(place, ready_state)
         failpoint("ensure.after_owner")
-        created = state.incarnation != before
         if created:
             self.pool.fill(project, head, place.index)
         log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
@@ -176,14 +181,13 @@ class Worktrees:
         projects.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = history.accepted(project, state)
-        before = state.incarnation
-        state = self._make_ready(project, place, state, head)
+        state = self._keep(project, place, state, head, attempt)
+        state, remade = self._make_ready(project, place, state, head)
         self._fill(project, place)
-        self.states.save(place, replace(state, head=head, cleaning=False))
+        self.states.save(place, replace(state, head=head, cleaning=False, dirty=False, settled=True))
         failpoint("discard.after_state")
         ref = refs.kept_ref(attempt)
         (commit,) = refs.read(project.git, ref)
-        remade = state.incarnation != before
         log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=remade)
         return Discarded(project, head, Kept(ref, commit) if commit else None)
 
@@ -238,7 +242,7 @@ class Worktrees:
         brought = self._brought(project, file, state, None)
         self.states.save(place, state)
         failpoint("restore.after_claim")
-        state = self._make_ready(project, place, state, base)
+        state, _ = self._make_ready(project, place, state, base)
         failpoint("restore.before_files")
         snapshots.lay_out(project, place, archived)
         provisions.provide(place, brought)
@@ -313,17 +317,22 @@ class Worktrees:
                 self.leases.give_back(state.epic)
             raise
 
-    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> State:
-        """Keeps what lies in the worktree, then makes it exactly `head`; returns the state, not yet saved.
+    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> tuple[State, bool]:
+        """Makes the worktree exactly `head`, once what lies in it is kept; says also whether it was made from scratch.
 
-        Its incarnation is another one if the worktree had to be made anew.
+        The returned state is not yet saved. Its incarnation is another one if setup has to run again.
         """
-        state = self._keep(project, place, state, head)
         if place.closed.exists():
             self._set_aside(place)
-        if checkouts.is_whole(project, place) and self._try_reset(project, place, head):
-            return state
-        state = replace(state, incarnation=secrets.token_hex(6), made_at=int(time.time()))
+        if checkouts.is_whole(project, place):
+            if _cleans_setup_away(project, state, head):
+                state = self.states.save(
+                    place, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
+                )
+            if self._try_reset(project, place, head):
+                return state, False
+        incarnation = secrets.token_hex(6)
+        state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
         # Before there is anything: a worktree without a setup must never be taken for the one before.
         self.states.save(place, replace(state, cleaning=True))
         with self.pool.making() as makers:
@@ -332,7 +341,7 @@ class Worktrees:
                 with self.repositories.hold(project.common):
                     checkouts.create(project, place, head)
             checkouts.reset(project, place, head, new=True, prepared=prepared, makers=makers)
-        return state
+        return state, True
 
     def _fill(self, project: Project, place: Place) -> None:
         """Fills the submodules of a worktree that is whole."""
@@ -370,12 +379,21 @@ class Worktrees:
             log.warning("worktree_set_aside", epic=str(place.epic), path=str(target))
         files.remove(place.closed)
 
-    def _keep(self, project: Project, place: Place, state: State, head: str) -> State:
-        """Keeps what the owner left, once: from here on, the worktree may be half cleaned, as the state says."""
-        if state.owner and not state.cleaning:
-            snapshots.keep(project, place, head, state.owner)
-            state = self.states.save(place, replace(state, cleaning=True))
-            failpoint("keep.after_state")
+    def _keep(self, project: Project, place: Place, state: State, head: str, attempt: AttemptName) -> State:
+        """Keeps what lies there for `attempt`, once: from here on, it may be half cleaned, as the state says.
+
+        What its owner left is kept as the owner's, anything else as found.
+        """
+        if state.cleaning or not (state.owner or checkouts.is_there(place)):
+            return state
+        found = None
+        if state.owner and not state.settled:
+            kept = snapshots.keep(project, place, head, state.owner)
+        elif kept := snapshots.keep_found(project, place, head, attempt, state.owner):
+            found = Found(kept.ref, head, str(state.owner or ""))
+            log.warning("changes_found", attempt=str(attempt), kept=kept.ref)
+        state = self.states.save(place, replace(state, cleaning=True, dirty=kept is not None, found=found))
+        failpoint("keep.after_state")
         return state
 
     def _archive(self, project: Project, place: Place, state: State, head: str) -> None:
@@ -395,3 +413,13 @@ class Worktrees:
             if not self.pool.empty():
                 raise
             disk.check(folders, self.min_free_bytes, self.free_bytes)
+
+
+def _cleans_setup_away(project: Project, state: State, head: str) -> bool:
+    """Says whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
+
+    A commit after the one on which setup ran holds all of that. Before, any change may be setup's.
+    """
+    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
+        return False
+    return state.dirty or state.head != head

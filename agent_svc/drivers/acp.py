@@ -279,6 +279,7 @@ def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launc
         arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.acp"),
         stdin=protocol.opening(request, resume),
         controlled=True,
+        models=True,
         credentials=agent.credentials,
         own=agent.own,
         # Before the id stands what is told of the session's cost: hosts/acp/memory.py.

@@ -57,6 +57,7 @@ class ClaudeDriver:
             arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.claude"),
             stdin=protocol.opening(request, resume),
             controlled=True,
+            models=True,
             credentials=(*LOGINS, *ROUTES),
             own=(CLAUDE_FOLDER,),
             own_session=partial(own_session, request, ("claude", "--resume")),

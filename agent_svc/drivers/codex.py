@@ -52,6 +52,7 @@ class CodexDriver:
             arguments=(sys.executable, "-P", "-m", "agent_svc.hosts.codex"),
             stdin=protocol.opening(request, resume),
             controlled=True,
+            models=True,
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
             own_session=partial(own_session, request, ("codex", "resume")),

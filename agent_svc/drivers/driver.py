@@ -20,6 +20,8 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Names of this service's own variables that the agent needs, as ANTHROPIC_API_KEY.
     credentials: Sequence[str] = ()
+    # True: it works by calling a model, so a session without any answer of one did nothing.
+    models: bool = False
     # What the agent keeps for itself outside of its worktree, and writes there.
     own: Sequence[OwnFolder] = ()
     # Says for people what an agent_session_id is, and how to open that session. None: people cannot.

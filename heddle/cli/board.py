@@ -103,7 +103,11 @@ def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
     parts = [f"{tasks.accepted}/{words.count(tasks.total, 'task')} accepted"]
     parts += [
         f"{number} {what}"
-        for number, what in ((tasks.failed, "failed"), (tasks.skipped, "skipped"))
+        for number, what in (
+            (tasks.unchanged, "changed nothing"),
+            (tasks.failed, "failed"),
+            (tasks.skipped, "skipped"),
+        )
         if number
     ]
     parts += filter(None, [words.cost(run.usage)])

@@ -134,6 +134,23 @@ def _outside(event: pb.WroteOutside) -> str:
     )
 
 
+def _accepted(event: pb.TaskAccepted) -> str:
+    size = "it changed nothing" if event.no_changes else _diff(event.diff_stat)
+    return f"accepted as {event.commit[:10]} ({size})"
+
+
+def _found(event: pb.ChangesFound) -> str:
+    after = "/".join(event.after_attempt.split("/")[5::2])
+    what = f"changed by no attempt after {after} had ended" if after else "changed, nobody knows by whom"
+    return f"its worktree was {what} ({_diff(event.diff_stat)}); that is kept at {event.kept_ref}"
+
+
+def _ignored(event: pb.IgnoredFilesLeft) -> str:
+    more = event.count - len(event.paths)
+    names = f"{', '.join(event.paths)}{f', and {more} more' if more else ''}"
+    return f"git ignores what it also wrote, so its commit lacks it: {names}"
+
+
 def _surroundings(event: pb.SurroundingsChanged) -> str:
     more = event.count - len(event.paths)
     names = f"{', '.join(event.paths)}{f', and {more} more' if more else ''}"
@@ -185,7 +202,9 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "teardown_finished": lambda e: _commands("teardown", e),
     "task_started": lambda e: f"started: {e.title} ({e.agent} on {e.worker})",
     "task_waiting": lambda e: e.reason if e.HasField("until") else f"waits for you: {e.reason}",
-    "task_accepted": lambda e: f"accepted as {e.commit[:10]} ({_diff(e.diff_stat)})",
+    "task_accepted": _accepted,
+    "changes_found": _found,
+    "ignored_files_left": _ignored,
     "task_failed": _task_failed,
     "task_added": lambda e: f"added: {e.title}",
     "task_reopened": lambda e: f"to be done anew{f', {e.commit[:10]} is set aside' if e.commit else ''}",

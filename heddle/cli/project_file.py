@@ -68,6 +68,8 @@ def _effects(file: pb.ProjectFile) -> Iterator[str]:
         for check in file.checks
     )
     yield from (f"teardown, before a worktree is removed: {_line(command)}" for command in file.teardown)
+    if file.allow_files:
+        yield f"new files that tasks may commit though they look as if they should not: {', '.join(file.allow_files)}"
     if not file.ByteSize():
         yield "says nothing"
 

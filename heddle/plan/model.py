@@ -71,6 +71,9 @@ MergePolicy = Annotated[
 OnConflict = Annotated[
     Literal["wait", "agent"], PlainSerializer(lambda value: f"ON_CONFLICT_{value.upper()}")
 ]
+Expect = Annotated[
+    Literal["changes", "nothing", "any"], PlainSerializer(lambda value: f"EXPECT_{value.upper()}")
+]
 MergeStyle = Annotated[
     Literal["merge", "squash"], PlainSerializer(lambda value: f"MERGE_STYLE_{value.upper()}")
 ]
@@ -289,6 +292,12 @@ class Defaults(Part):
     permissions: Permissions | None = Field(default=None, description="What agents may do without asking.")
     model: str | None = Field(default=None, description="As the agent names it. Absent: the agent's choice.")
     max_turns: Turns | None = Field(default=None, description="Of the agent in a session. Absent: no limit.")
+    expect: Expect | None = Field(
+        default=None, description="For tasks that say nothing. Absent: any, and empty changes are reported."
+    )
+    allow_files: Globs | None = Field(
+        default=None, description="New files to commit that would be refused, as .env or large ones."
+    )
 
 
 class Task(Part):
@@ -321,6 +330,11 @@ class Task(Part):
     permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")
     model: str | None = Field(default=None, description="As the agent names it.")
     max_turns: Turns | None = Field(default=None, description="Of the agent in a session.")
+    expect: Expect | None = Field(
+        default=None,
+        description="changes: an empty change fails; nothing: a change fails; any: both are accepted.",
+    )
+    allow_files: Globs | None = Field(default=None, description="Together with those of the defaults.")
     budget_usd: Usd | None = _budget("Of all its attempts, in US dollars. Absent: no limit but the epic's.")
     script: list[Step] | None = Field(default=None, description="What the scripted agent plays.")
 

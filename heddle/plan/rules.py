@@ -17,7 +17,7 @@ AGENTS: Final = (SCRIPTED, "claude", "codex")
 MAX_EPICS: Final = 1_000
 MAX_TASKS: Final = 10_000
 MAX_PROMPT_BYTES: Final = 200_000
-# Of one kind of report of a check.
+# Of one kind of report of a check, and of allow_files.
 MAX_GLOBS: Final = 20
 # A plan travels in one gRPC message, which takes 4 MiB.
 MAX_PLAN_BYTES: Final = 3_000_000
@@ -171,6 +171,9 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
     yield from text_rules.title(f"{path}.model", limits.model)
     yield from permission_rules.violations(f"{path}.permissions", limits.permissions)
     yield from checks(f"{path}.checks", limits.checks)
+    if limits.expect not in pb.Expect.values():
+        yield Violation(f"{path}.expect", f"{limits.expect} is unknown; use changes, nothing or any")
+    yield from allowed_files(f"{path}.allow_files", limits.allow_files)
 
 
 def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Violation]:
@@ -190,6 +193,14 @@ def checks(path: str, found: Sequence[pb.Check]) -> Iterator[Violation]:
             )
         yield from text_rules.command(f"{path}[{index}].run", check.run)
         yield from _reports(f"{path}[{index}]", check)
+
+
+def allowed_files(path: str, globs: Sequence[str]) -> Iterator[Violation]:
+    """Yields what is wrong with the globs of `allow_files` at `path`."""
+    if len(globs) > MAX_GLOBS:
+        yield Violation(path, f"has {len(globs):,} globs; {at_most(MAX_GLOBS)}")
+    for index, glob in enumerate(globs[:MAX_GLOBS]):
+        yield from text_rules.inside_worktree(f"{path}[{index}]", glob)
 
 
 def _reports(path: str, check: pb.Check) -> Iterator[Violation]:

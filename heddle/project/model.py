@@ -77,6 +77,10 @@ class ProjectFile(Part):
         default=None, description="For tasks that list none, in plans whose defaults list none."
     )
     teardown: Texts | None = Field(default=None, description="Commands run before a worktree is removed.")
+    allow_files: Texts | None = Field(
+        default=None,
+        description="Globs of new files that tasks may commit though they would be refused, as .env.",
+    )
 
 
 # By the key that holds them; that of "" is the whole file.

@@ -98,6 +98,9 @@ class Attempt(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     AGENT_SESSION_FIELD_NUMBER: _builtins.int
     BACKGROUND_STOPPED_FIELD_NUMBER: _builtins.int
+    NO_CHANGES_FIELD_NUMBER: _builtins.int
+    IGNORED_FILES_FIELD_NUMBER: _builtins.int
+    FOUND_REF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -114,6 +117,12 @@ class Attempt(_message.Message):
     """
     session_sequence: _builtins.int
     """The newest event of the session that the scheduler has stored."""
+    no_changes: _builtins.bool
+    """True: it was accepted though it changed nothing that git keeps."""
+    found_ref: _builtins.str
+    """refs/heddle/found/…: where that is kept which lay in its worktree before it began,
+    made by no attempt. Absent: there was nothing.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -152,6 +161,12 @@ class Attempt(_message.Message):
     def background_stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was still running in the background and was stopped before the checks."""
 
+    @_builtins.property
+    def ignored_files(self) -> _event_pb2.IgnoredFilesLeft:
+        """What its checks may have used though its commit does not hold it. Absent: nothing
+        was found.
+        """
+
     def __init__(
         self,
         *,
@@ -173,10 +188,13 @@ class Attempt(_message.Message):
         answers: _abc.Iterable[_approval_pb2.ApprovalAnswer] | None = ...,
         agent_session: _event_pb2.AgentSession | None = ...,
         background_stopped: _abc.Iterable[_builtins.str] | None = ...,
+        no_changes: _builtins.bool = ...,
+        ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
+        found_ref: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "kept_ref", b"kept_ref", "name", b"name", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
     that this worker may not run. Metadata: filters.
     """
+    ERROR_REASON_CHANGE_REFUSED: _ErrorReason.ValueType  # 76
+    """FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
+    nothing or something against the task's `expect`, or adds files that should not be
+    committed. Metadata: files.
+    """
+    ERROR_REASON_UNFINISHED_OPERATION: _ErrorReason.ValueType  # 77
+    """FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
+    Metadata: operation.
+    """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
@@ -156,6 +165,15 @@ or a file belongs to another user. Metadata: files.
 ERROR_REASON_FILTER_NOT_ALLOWED: ErrorReason.ValueType  # 82
 """FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
 that this worker may not run. Metadata: filters.
+"""
+ERROR_REASON_CHANGE_REFUSED: ErrorReason.ValueType  # 76
+"""FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
+nothing or something against the task's `expect`, or adds files that should not be
+committed. Metadata: files.
+"""
+ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
+"""FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
+Metadata: operation.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

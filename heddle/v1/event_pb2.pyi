@@ -236,6 +236,8 @@ class Event(_message.Message):
     TASK_SKIPPED_FIELD_NUMBER: _builtins.int
     TASK_ADDED_FIELD_NUMBER: _builtins.int
     TASK_REOPENED_FIELD_NUMBER: _builtins.int
+    CHANGES_FOUND_FIELD_NUMBER: _builtins.int
+    IGNORED_FILES_LEFT_FIELD_NUMBER: _builtins.int
     SESSION_STARTED_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     TOOL_STARTED_FIELD_NUMBER: _builtins.int
@@ -321,6 +323,10 @@ class Event(_message.Message):
     def task_added(self) -> Global___TaskAdded: ...
     @_builtins.property
     def task_reopened(self) -> Global___TaskReopened: ...
+    @_builtins.property
+    def changes_found(self) -> Global___ChangesFound: ...
+    @_builtins.property
+    def ignored_files_left(self) -> Global___IgnoredFilesLeft: ...
     @_builtins.property
     def session_started(self) -> Global___SessionStarted: ...
     @_builtins.property
@@ -413,6 +419,8 @@ class Event(_message.Message):
         task_skipped: Global___TaskSkipped | None = ...,
         task_added: Global___TaskAdded | None = ...,
         task_reopened: Global___TaskReopened | None = ...,
+        changes_found: Global___ChangesFound | None = ...,
+        ignored_files_left: Global___IgnoredFilesLeft | None = ...,
         session_started: Global___SessionStarted | None = ...,
         output: Global___Output | None = ...,
         tool_started: Global___ToolStarted | None = ...,
@@ -445,11 +453,11 @@ class Event(_message.Message):
         worker_lost: Global___WorkerLost | None = ...,
         worker_full: Global___WorkerFull | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_session", b"agent_session", "approval_requested", b"approval_requested", "approval_resolved", b"approval_resolved", "attempt", b"attempt", "background_work", b"background_work", "budget_reached", b"budget_reached", "changes_found", b"changes_found", "check_finished", b"check_finished", "conflict_cleared", b"conflict_cleared", "conflict_predicted", b"conflict_predicted", "epic", b"epic", "epic_finished", b"epic_finished", "epic_ready", b"epic_ready", "epic_started", b"epic_started", "ignored_files_left", b"ignored_files_left", "merge_check_finished", b"merge_check_finished", "merge_conflicted", b"merge_conflicted", "merge_finished", b"merge_finished", "merge_requested", b"merge_requested", "merge_started", b"merge_started", "merge_waiting", b"merge_waiting", "message", b"message", "output", b"output", "output_left_out", b"output_left_out", "payload", b"payload", "push_failed", b"push_failed", "run", b"run", "run_created", b"run_created", "run_finished", b"run_finished", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "run_updated", b"run_updated", "screenshot", b"screenshot", "sequence", b"sequence", "session_finished", b"session_finished", "session_silent", b"session_silent", "session_started", b"session_started", "setup_finished", b"setup_finished", "surroundings_changed", b"surroundings_changed", "task", b"task", "task_accepted", b"task_accepted", "task_added", b"task_added", "task_failed", b"task_failed", "task_reopened", b"task_reopened", "task_skipped", b"task_skipped", "task_started", b"task_started", "task_waiting", b"task_waiting", "teardown_finished", b"teardown_finished", "time", b"time", "tool_finished", b"tool_finished", "tool_started", b"tool_started", "usage", b"usage", "worker_full", b"worker_full", "worker_joined", b"worker_joined", "worker_lost", b"worker_lost", "worktree_created", b"worktree_created", "worktree_removed", b"worktree_removed", "worktree_restored", b"worktree_restored", "wrote_outside", b"wrote_outside"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "output_left_out", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_created", "run_started", "run_paused", "run_resumed", "run_finished", "run_updated", "epic_ready", "epic_started", "epic_finished", "worktree_created", "worktree_removed", "teardown_finished", "worktree_restored", "task_started", "task_waiting", "task_accepted", "task_failed", "task_skipped", "task_added", "task_reopened", "changes_found", "ignored_files_left", "session_started", "output", "tool_started", "tool_finished", "message", "screenshot", "usage", "check_finished", "approval_requested", "approval_resolved", "session_finished", "session_silent", "surroundings_changed", "setup_finished", "background_work", "agent_session", "conflict_predicted", "merge_started", "merge_finished", "merge_conflicted", "conflict_cleared", "wrote_outside", "merge_waiting", "merge_requested", "merge_check_finished", "push_failed", "budget_reached", "output_left_out", "worker_joined", "worker_lost", "worker_full"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1044,7 +1052,10 @@ class TaskAccepted(_message.Message):
 
     COMMIT_FIELD_NUMBER: _builtins.int
     DIFF_STAT_FIELD_NUMBER: _builtins.int
+    NO_CHANGES_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
+    no_changes: _builtins.bool
+    """True: the attempt changed nothing that git keeps, so the commit is empty."""
     @_builtins.property
     def diff_stat(self) -> Global___DiffStat: ...
     def __init__(
@@ -1052,14 +1063,80 @@ class TaskAccepted(_message.Message):
         *,
         commit: _builtins.str = ...,
         diff_stat: Global___DiffStat | None = ...,
+        no_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "no_changes", b"no_changes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskAccepted: _TypeAlias = TaskAccepted  # noqa: Y015
+
+@_typing.final
+class ChangesFound(_message.Message):
+    """A worktree held changes that no attempt made: somebody edited it after its last
+    attempt had ended. They are kept, and are not part of the attempt that begins.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_REF_FIELD_NUMBER: _builtins.int
+    DIFF_STAT_FIELD_NUMBER: _builtins.int
+    AFTER_ATTEMPT_FIELD_NUMBER: _builtins.int
+    kept_ref: _builtins.str
+    """refs/heddle/found/…: where they are kept."""
+    after_attempt: _builtins.str
+    """The attempt after whose end they were made. Absent: who made them is not known, as
+    in a worktree that was restored from its archive.
+    """
+    @_builtins.property
+    def diff_stat(self) -> Global___DiffStat: ...
+    def __init__(
+        self,
+        *,
+        kept_ref: _builtins.str = ...,
+        diff_stat: Global___DiffStat | None = ...,
+        after_attempt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_attempt", b"after_attempt", "diff_stat", b"diff_stat", "kept_ref", b"kept_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangesFound: _TypeAlias = ChangesFound  # noqa: Y015
+
+@_typing.final
+class IgnoredFilesLeft(_message.Message):
+    """Files that git ignores, written while the agents of an accepted task worked. Its
+    checks may have used them; its commit does not hold them. Caches by their usual
+    names, and what setup and checks wrote, do not count.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATHS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Of all of them; counting stops at 10,000."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Relative to the worktree, sorted; the first 20."""
+
+    def __init__(
+        self,
+        *,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IgnoredFilesLeft: _TypeAlias = IgnoredFilesLeft  # noqa: Y015
 
 @_typing.final
 class DiffStat(_message.Message):
@@ -1714,6 +1791,8 @@ class SessionFinished(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    AGENT_START_TIME_FIELD_NUMBER: _builtins.int
+    AGENT_END_TIME_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     reason: _builtins.str
     """Why, in plain words. Absent after success."""
@@ -1727,6 +1806,14 @@ class SessionFinished(_message.Message):
         not say.
         """
 
+    @_builtins.property
+    def agent_start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the agent's process began and ended, by the worker's clock: before it setup
+        runs, after it checks do. Absent: it did not start, or nobody saw its end.
+        """
+
+    @_builtins.property
+    def agent_end_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -1735,10 +1822,12 @@ class SessionFinished(_message.Message):
         exit_code: _builtins.int | None = ...,
         duration: _duration_pb2.Duration | None = ...,
         retry_after: _duration_pb2.Duration | None = ...,
+        agent_start_time: _timestamp_pb2.Timestamp | None = ...,
+        agent_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "retry_after", b"retry_after"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "agent_end_time", b"agent_end_time", "agent_start_time", b"agent_start_time", "duration", b"duration", "exit_code", b"exit_code", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "duration", b"duration", "exit_code", b"exit_code", "outcome", b"outcome", "reason", b"reason", "retry_after", b"retry_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "agent_end_time", b"agent_end_time", "agent_start_time", b"agent_start_time", "duration", b"duration", "exit_code", b"exit_code", "outcome", b"outcome", "reason", b"reason", "retry_after", b"retry_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

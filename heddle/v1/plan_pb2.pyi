@@ -20,6 +20,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Expect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExpectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Expect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPECT_UNSPECIFIED: _Expect.ValueType  # 0
+    """The default's. Without one as ANY, and an empty change is reported to the
+    operator.
+    """
+    EXPECT_ANY: _Expect.ValueType  # 1
+    """An empty change is accepted, and marked."""
+    EXPECT_CHANGES: _Expect.ValueType  # 2
+    """An attempt that changes nothing fails."""
+    EXPECT_NOTHING: _Expect.ValueType  # 3
+    """An attempt that changes anything fails."""
+
+class Expect(_Expect, metaclass=_ExpectEnumTypeWrapper):
+    """Whether a task is to change files. It counts what git keeps."""
+
+EXPECT_UNSPECIFIED: Expect.ValueType  # 0
+"""The default's. Without one as ANY, and an empty change is reported to the
+operator.
+"""
+EXPECT_ANY: Expect.ValueType  # 1
+"""An empty change is accepted, and marked."""
+EXPECT_CHANGES: Expect.ValueType  # 2
+"""An attempt that changes nothing fails."""
+EXPECT_NOTHING: Expect.ValueType  # 3
+"""An attempt that changes anything fails."""
+Global___Expect: _TypeAlias = Expect  # noqa: Y015
+
 class _PermissionDecision:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -265,6 +297,8 @@ class TaskDefaults(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    EXPECT_FIELD_NUMBER: _builtins.int
+    ALLOW_FILES_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
@@ -280,6 +314,8 @@ class TaskDefaults(_message.Message):
     """Absent: AUTO."""
     on_conflict: Global___OnConflict.ValueType
     """Absent: WAIT."""
+    expect: Global___Expect.ValueType
+    """Taken by a task that says nothing."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -298,6 +334,12 @@ class TaskDefaults(_message.Message):
     def silence(self) -> _duration_pb2.Duration:
         """Of the agent: ended as failed once it has said and done nothing for so long,
         unless it waits for the operator. Absent: no limit.
+        """
+
+    @_builtins.property
+    def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Globs of new files that tasks may commit though they look as if they should not
+        be. Those of all levels, the project's included, apply together.
         """
 
     @_builtins.property
@@ -320,11 +362,13 @@ class TaskDefaults(_message.Message):
         silence: _duration_pb2.Duration | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
         on_conflict: Global___OnConflict.ValueType = ...,
+        expect: Global___Expect.ValueType = ...,
+        allow_files: _abc.Iterable[_builtins.str] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "background_wait", b"background_wait", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "background_wait", b"background_wait", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "checks", b"checks", "expect", b"expect", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -478,6 +522,8 @@ class PlanTask(_message.Message):
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    EXPECT_FIELD_NUMBER: _builtins.int
+    ALLOW_FILES_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
@@ -501,6 +547,8 @@ class PlanTask(_message.Message):
     """Absent: the default's."""
     budget_usd_micros: _builtins.int
     """What all of its attempts may cost together. Absent: no limit but the epic's."""
+    expect: Global___Expect.ValueType
+    """Absent: the default's."""
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
         """How long the author expects it to take; only used to order epics and to
@@ -528,6 +576,10 @@ class PlanTask(_message.Message):
         """Absent: the default's."""
 
     @_builtins.property
+    def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Together with the default's; see there."""
+
+    @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
         """Absent: the default's."""
 
@@ -549,11 +601,13 @@ class PlanTask(_message.Message):
         max_turns: _builtins.int | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
+        expect: Global___Expect.ValueType = ...,
+        allow_files: _abc.Iterable[_builtins.str] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

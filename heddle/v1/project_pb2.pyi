@@ -89,6 +89,7 @@ class ProjectFile(_message.Message):
     ENV_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     TEARDOWN_FIELD_NUMBER: _builtins.int
+    ALLOW_FILES_FIELD_NUMBER: _builtins.int
     ports: _builtins.int
     """Free ports that each epic gets for itself."""
     @_builtins.property
@@ -123,6 +124,12 @@ class ProjectFile(_message.Message):
     def teardown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Shell commands, run before a worktree is removed."""
 
+    @_builtins.property
+    def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Globs of new files that tasks may commit though they look as if they should not
+        be, together with the plan's.
+        """
+
     def __init__(
         self,
         *,
@@ -134,10 +141,11 @@ class ProjectFile(_message.Message):
         env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         checks: _abc.Iterable[_plan_pb2.Check] | None = ...,
         teardown: _abc.Iterable[_builtins.str] | None = ...,
+        allow_files: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["setup_timeout", b"setup_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "copy", b"copy", "env", b"env", "link", b"link", "ports", b"ports", "setup", b"setup", "setup_timeout", b"setup_timeout", "teardown", b"teardown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_files", b"allow_files", "checks", b"checks", "copy", b"copy", "env", b"env", "link", b"link", "ports", b"ports", "setup", b"setup", "setup_timeout", b"setup_timeout", "teardown", b"teardown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

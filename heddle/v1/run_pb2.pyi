@@ -158,7 +158,7 @@ Global___Run: _TypeAlias = Run  # noqa: Y015
 
 @_typing.final
 class TaskCounts(_message.Message):
-    """How many tasks are in each state; they add up to total."""
+    """How many tasks are in each state; these add up to total."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -169,6 +169,7 @@ class TaskCounts(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
     total: _builtins.int
     pending: _builtins.int
     running: _builtins.int
@@ -176,6 +177,10 @@ class TaskCounts(_message.Message):
     accepted: _builtins.int
     failed: _builtins.int
     skipped: _builtins.int
+    unchanged: _builtins.int
+    """Of the accepted ones: those that changed nothing, where the plan does not say
+    whether they should.
+    """
     def __init__(
         self,
         *,
@@ -186,10 +191,11 @@ class TaskCounts(_message.Message):
         accepted: _builtins.int = ...,
         failed: _builtins.int = ...,
         skipped: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "failed", b"failed", "pending", b"pending", "running", b"running", "skipped", b"skipped", "total", b"total", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "failed", b"failed", "pending", b"pending", "running", b"running", "skipped", b"skipped", "total", b"total", "unchanged", b"unchanged", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

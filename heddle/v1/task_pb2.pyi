@@ -79,6 +79,7 @@ class Task(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
+    EXPECT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK"""
     key: _builtins.str
@@ -97,6 +98,8 @@ class Task(_message.Message):
     attempt_count: _builtins.int
     commit: _builtins.str
     """The accepted commit. Absent until accepted."""
+    expect: _plan_pb2.Expect.ValueType
+    """Resolved. Absent: neither it nor its plan's defaults say anything."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
         """Resolved."""
@@ -140,10 +143,11 @@ class Task(_message.Message):
         commit: _builtins.str = ...,
         silence: _duration_pb2.Duration | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
+        expect: _plan_pb2.Expect.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["background_wait", b"background_wait", "estimate", b"estimate", "latest_attempt", b"latest_attempt", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt_count", b"attempt_count", "background_wait", b"background_wait", "checks", b"checks", "commit", b"commit", "estimate", b"estimate", "expect", b"expect", "key", b"key", "latest_attempt", b"latest_attempt", "name", b"name", "position", b"position", "priority", b"priority", "prompt", b"prompt", "reason", b"reason", "retries", b"retries", "silence", b"silence", "state", b"state", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

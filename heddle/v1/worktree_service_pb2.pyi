@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import event_pb2 as _event_pb2
+from heddle.v1 import plan_pb2 as _plan_pb2
 from heddle.v1 import project_pb2 as _project_pb2
 import builtins as _builtins
 import sys
@@ -119,7 +120,9 @@ class Worktree(_message.Message):
     project: _builtins.str
     """The top of the repository that it belongs to."""
     incarnation: _builtins.str
-    """Another word whenever the folder is made anew: setup has not run in it yet."""
+    """Another word whenever the folder is made again from scratch, and whenever it is
+    cleaned of what setup may have left there: setup has to run in it.
+    """
     disk_bytes: _builtins.int
     """What its files take on the disk; the repository's objects, which all worktrees
     share, do not count. Absent: it was not measured yet.
@@ -300,22 +303,28 @@ class EnsureWorktreeResponse(_message.Message):
     WORKTREE_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
     CONTINUED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: it was there."""
     continued: _builtins.bool
     """True: it still holds what continue_attempt left. False: it was cleaned."""
     @_builtins.property
     def worktree(self) -> Global___Worktree: ...
+    @_builtins.property
+    def found(self) -> _event_pb2.ChangesFound:
+        """What lay in the worktree though no attempt made it. Absent: nothing did."""
+
     def __init__(
         self,
         *,
         worktree: Global___Worktree | None = ...,
         created: _builtins.bool = ...,
         continued: _builtins.bool = ...,
+        found: _event_pb2.ChangesFound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["worktree", b"worktree"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "worktree", b"worktree"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "worktree", b"worktree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["continued", b"continued", "created", b"created", "found", b"found", "worktree", b"worktree"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +339,9 @@ class CommitTaskRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    EXPECT_FIELD_NUMBER: _builtins.int
+    ALLOW_FILES_FIELD_NUMBER: _builtins.int
+    AGENT_SPANS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     attempt: _builtins.str
     epoch: _builtins.int
@@ -337,6 +349,18 @@ class CommitTaskRequest(_message.Message):
     """The commit's subject."""
     body: _builtins.str
     """The commit's body. Absent: none."""
+    expect: _plan_pb2.Expect.ValueType
+    """Whether it must change something. Absent: it need not."""
+    @_builtins.property
+    def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Globs of new files that are committed though they look as if they should not be."""
+
+    @_builtins.property
+    def agent_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeSpan]:
+        """When agents worked on the task since it was last accepted: files that git ignores
+        and that were written then are named in the answer.
+        """
+
     def __init__(
         self,
         *,
@@ -345,14 +369,41 @@ class CommitTaskRequest(_message.Message):
         epoch: _builtins.int = ...,
         subject: _builtins.str = ...,
         body: _builtins.str = ...,
+        expect: _plan_pb2.Expect.ValueType = ...,
+        allow_files: _abc.Iterable[_builtins.str] | None = ...,
+        agent_spans: _abc.Iterable[Global___TimeSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "body", b"body", "epoch", b"epoch", "project", b"project", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_spans", b"agent_spans", "allow_files", b"allow_files", "attempt", b"attempt", "body", b"body", "epoch", b"epoch", "expect", b"expect", "project", b"project", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommitTaskRequest: _TypeAlias = CommitTaskRequest  # noqa: Y015
+
+@_typing.final
+class TimeSpan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        start: _timestamp_pb2.Timestamp | None = ...,
+        end: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeSpan: _TypeAlias = TimeSpan  # noqa: Y015
 
 @_typing.final
 class CommitTaskResponse(_message.Message):
@@ -362,6 +413,8 @@ class CommitTaskResponse(_message.Message):
     DIFF_STAT_FIELD_NUMBER: _builtins.int
     PUSH_ERROR_FIELD_NUMBER: _builtins.int
     MERGED_COMMIT_FIELD_NUMBER: _builtins.int
+    NO_CHANGES_FIELD_NUMBER: _builtins.int
+    IGNORED_FILES_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     push_error: _builtins.str
     """Why the branch could not be pushed to the project's remote. Absent: it was, or
@@ -369,9 +422,15 @@ class CommitTaskResponse(_message.Message):
     """
     merged_commit: _builtins.str
     """What the attempt merged into the epic: the commit's second parent. Absent: none."""
+    no_changes: _builtins.bool
+    """True: nothing that git keeps was changed, nor anything merged."""
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
         """Against its first parent."""
+
+    @_builtins.property
+    def ignored_files(self) -> _event_pb2.IgnoredFilesLeft:
+        """Absent: there are none."""
 
     def __init__(
         self,
@@ -380,10 +439,12 @@ class CommitTaskResponse(_message.Message):
         diff_stat: _event_pb2.DiffStat | None = ...,
         push_error: _builtins.str = ...,
         merged_commit: _builtins.str = ...,
+        no_changes: _builtins.bool = ...,
+        ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff_stat", b"diff_stat", "ignored_files", b"ignored_files"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "merged_commit", b"merged_commit", "push_error", b"push_error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "diff_stat", b"diff_stat", "ignored_files", b"ignored_files", "merged_commit", b"merged_commit", "no_changes", b"no_changes", "push_error", b"push_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -80,6 +80,10 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
+      finished there.
+    - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+      `expect`, or adds files that should not be committed.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -201,6 +205,10 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
+      finished there.
+    - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+      `expect`, or adds files that should not be committed.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -337,6 +345,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
         - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
+          finished there.
+        - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+          `expect`, or adds files that should not be committed.
         """
 
     @_abc_1.abstractmethod

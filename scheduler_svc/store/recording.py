@@ -58,10 +58,12 @@ _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED, 
 
 
 def record_worktree(
-    connection: sa.Connection, attempt: AttemptName, worktree: pb.Worktree, worker: str, now: int
+    connection: sa.Connection, attempt: AttemptName, ensured: pb.EnsureWorktreeResponse, worker: str, now: int
 ) -> None:
-    """Notes where the epic's worktree is, and what it has of its worker."""
-    epic = attempt.parent.parent
+    """Notes where the epic's worktree is, what it has of its worker, and what lay there though no attempt made it."""
+    epic, worktree = attempt.parent.parent, ensured.worktree
+    if ensured.HasField("found"):
+        _note_found(connection, attempt, ensured.found, now)
     lease = worktree.lease.SerializeToString(deterministic=True)
     connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease, restored_at=None))
     change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
@@ -78,6 +80,16 @@ def record_worktree(
         ports=worktree.lease.ports,
     )
     append(connection, [event(epic, f"worker:{worker}", worktree_created=created)], now)
+
+
+def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.ChangesFound, now: int) -> None:
+    row = _live(connection, attempt)
+    record = pb.Attempt.FromString(row.record) if row else None
+    if record is None or record.found_ref == found.kept_ref:
+        return
+    record.found_ref = found.kept_ref
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | {"record": record.SerializeToString()})
+    append(connection, [event(attempt, "scheduler", changes_found=found)], now)
 
 
 def ingest(
@@ -161,6 +173,7 @@ def _save(
             answers=folded.answers,
             agent_session=folded.agent_session if folded.HasField("agent_session") else None,
             background_stopped=folded.background_stopped,
+            found_ref=folded.found_ref,
         ).SerializeToString(),
     }
     if result is not None:
@@ -208,20 +221,48 @@ def accept(
     record = pb.Attempt.FromString(row.record)
     record.commit = committed.commit
     record.diff_stat.CopyFrom(committed.diff_stat)
-    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, record=record, now=now)
-    task = {"state": pb.TASK_STATE_ACCEPTED, "reason": "", "commit_id": committed.commit}
+    record.no_changes = committed.no_changes
+    if committed.HasField("ignored_files"):
+        record.ignored_files.CopyFrom(committed.ignored_files)
+    reason = unchanged_reason(committed) if committed.no_changes else ""
+    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    task = {
+        "state": pb.TASK_STATE_ACCEPTED,
+        "reason": reason,
+        "commit_id": committed.commit,
+        "unchanged": committed.no_changes and _says_nothing(connection, attempt),
+    }
     connection.execute(UPDATE_TASK, of(attempt.parent) | task)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
     if committed.merged_commit:
         # What it merged in is not the epic's own work.
         epic["start_commit"] = committed.merged_commit
     connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | epic)
-    accepted = pb.TaskAccepted(commit=committed.commit, diff_stat=committed.diff_stat)
+    accepted = pb.TaskAccepted(
+        commit=committed.commit, diff_stat=committed.diff_stat, no_changes=committed.no_changes
+    )
     events = [event(attempt, "scheduler", task_accepted=accepted)]
+    if committed.HasField("ignored_files"):
+        events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
     if committed.push_error:
         failed = pb.PushFailed(branch=attempt.parent.parent.branch, error=committed.push_error)
         events.append(event(attempt, "scheduler", push_failed=failed))
     append(connection, events, now)
+
+
+def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
+    """Returns in plain words what marks an accepted task that changed nothing."""
+    ignored = committed.ignored_files
+    if not ignored.count:
+        return "it changed nothing"
+    more = f" and {ignored.count - 1} more" if ignored.count > 1 else ""
+    return f"it changed nothing that git keeps: git ignores {ignored.paths[0]}{more}"
+
+
+def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
+    """Says whether the plan leaves open if the attempt's task is to change anything."""
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
 
 def fail(

@@ -1,6 +1,5 @@
 """Rows as resources of the API."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -96,6 +95,22 @@ def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | N
         if result.outcome != pb.OUTCOME_SETUP_FAILED:
             return attempt_of(row)
     return None
+
+
+def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpan]:
+    """Returns when agents worked on an attempt's task since it was last accepted, as far as workers saw it."""
+    chosen = sa.select(attempts.c.session_result).where(
+        *_attempts_at(name.parent),
+        attempts.c.number > last_accepted(connection, name.parent),
+        attempts.c.session_result.is_not(None),
+    )
+    results = connection.execute(chosen.order_by(attempts.c.number)).scalars()
+    ended = [pb.SessionFinished.FromString(each) for each in results]
+    return [
+        pb.TimeSpan(start=each.agent_start_time, end=each.agent_end_time)
+        for each in ended
+        if each.HasField("agent_end_time")
+    ]
 
 
 def last_accepted(connection: sa.Connection, name: TaskName) -> int:
@@ -246,6 +261,7 @@ def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
         timeout=spec.timeout if spec.HasField("timeout") else None,
         silence=spec.silence if spec.HasField("silence") else None,
         background_wait=background_wait(spec),
+        expect=spec.expect,
         retries=spec.retries,
         estimate=spec.estimate if spec.HasField("estimate") else None,
         priority=spec.priority,
@@ -286,8 +302,15 @@ def summary_of(row: Row) -> pb.SessionSummary:
 def _counts(
     connection: sa.Connection, group: sa.Column[str], *where: sa.ColumnElement[bool]
 ) -> Mapping[str, pb.TaskCounts]:
-    numbers: dict[str, Counter[str]] = {}
-    grouped = sa.select(group, tasks.c.state, sa.func.count()).where(*where).group_by(group, tasks.c.state)
-    for key, state, count in connection.execute(grouped):
-        numbers.setdefault(key, Counter())[_COUNTED[state]] += count
-    return {key: pb.TaskCounts(total=counter.total(), **counter) for key, counter in numbers.items()}
+    found: dict[str, pb.TaskCounts] = {}
+    columns = (group, tasks.c.state, tasks.c.unchanged)
+    for key, state, unchanged, count in connection.execute(
+        sa.select(*columns, sa.func.count()).where(*where).group_by(*columns)
+    ):
+        counts = found.setdefault(key, pb.TaskCounts())
+        counts.total += count
+        setattr(counts, _COUNTED[state], getattr(counts, _COUNTED[state]) + count)
+        # One that was reopened is no longer accepted.
+        if unchanged and state == pb.TASK_STATE_ACCEPTED:
+            counts.unchanged += count
+    return found

@@ -124,6 +124,8 @@ tasks = sa.Table(
     sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
     # Number of the attempt whose session the operator wants the next one to resume. Null: of none.
     sa.Column("resume_from", sa.Integer),
+    # True: it was accepted without a change, and its plan does not say whether it should change anything.
+    sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
     _key("run", "epic", parent="epics"),
 )

@@ -116,12 +116,20 @@ def attempt(message: pb.Attempt) -> View:
             else None
         ),
         "background_stopped": list(message.background_stopped),
+        "found_ref": message.found_ref,
+        "no_changes": message.no_changes,
+        "ignored": ignored(message.ignored_files) if message.HasField("ignored_files") else None,
         "diff": diff_stat(message.diff_stat) if message.HasField("diff_stat") else None,
         "usage": usage(message.usage),
         "checks": [check(each) for each in message.checks],
         "summary": summary(message.summary) if message.HasField("summary") else None,
         "session_sequence": message.session_sequence,
     }
+
+
+def ignored(message: pb.IgnoredFilesLeft) -> View:
+    """Returns the files that git ignores and a commit lacks: the first, and how many there are."""
+    return {"paths": list(message.paths), "count": message.count}
 
 
 def whole_attempt(message: pb.Attempt) -> View:

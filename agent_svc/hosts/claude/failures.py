@@ -26,6 +26,9 @@ HOPELESS: Final = frozenset({401, 402, 403, 404})
 _BUSY: Final = frozenset({429, 529})
 _OVER_BUDGET: Final = "error_max_budget_usd"
 
+# Before the prompt, where Claude tells that a hook has blocked it.
+_PROMPT: Final = "\n\nOriginal prompt:"
+
 
 def error_of(result: ResultMessage, retry_after: float | None) -> AgentFailedError | None:
     """Returns what `result` raises; None where it is a success.
@@ -44,14 +47,23 @@ def error_of(result: ResultMessage, retry_after: float | None) -> AgentFailedErr
 
 def failure(result: ResultMessage) -> str:
     """Returns why `result` is no success; empty where it is one."""
+    if result.stop_reason == "refusal":
+        return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
-        return ""
+        return _not_called(result)
     if result.subtype == "error_max_turns":
         return f"over its limit of {result.num_turns} turns: raise max_turns, or split the task"
     if result.subtype == _OVER_BUDGET:
         return "it has used up what was left of its budget"
     told = result.result or "; ".join(result.errors or []) or result.subtype
     return api_failure(result.api_error_status, told)
+
+
+def _not_called(result: ResultMessage) -> str:
+    """Returns why Claude answered by itself, as a hook of the repository may have it; empty where its model did."""
+    if result.num_turns or result.model_usage or not result.result:
+        return ""
+    return f"Claude did not call its model: {result.result.partition(_PROMPT)[0]}"
 
 
 def api_failure(status: int | None, told: str) -> str:

@@ -9,6 +9,19 @@ from tests.support.agents import ending, payloads
 from tests.support.models.turns import Call, Turn
 
 
+async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
+    """The adapter tells the hook's words as if they were the model's; that none was used gives it away."""
+    async with adapter(tmp_path) as it:
+        settings = it.worker.worktree / ".claude" / "settings.json"
+        settings.parent.mkdir()
+        hook = {"type": "command", "command": f"echo '{json.dumps({'decision': 'block', 'reason': 'no'})}'"}
+        settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
+        events = await it.worker.run(AGENT, environment=it.environment)
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert "without an answer of its model" in reason
+
+
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     """Thinking, text, tool calls with their results, and usage with its cost come as events."""
     async with adapter(tmp_path) as it:

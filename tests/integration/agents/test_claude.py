@@ -70,6 +70,31 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert all(each.cost_usd_micros > 0 for each in usage)
 
 
+async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
+    """A session whose prompt never reached the model has failed, and its reason has the hook's words."""
+    async with claude(tmp_path) as it:
+        settings = it.worker.worktree / ".claude" / "settings.json"
+        settings.parent.mkdir()
+        said = json.dumps({"decision": "block", "reason": "policy says no"})
+        hook = {"type": "command", "command": f"echo '{said}'"}
+        settings.write_text(json.dumps({"hooks": {"UserPromptSubmit": [{"hooks": [hook]}]}}))
+        events = await it.worker.run("claude", environment=it.environment)
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert reason.startswith("Claude did not call its model: UserPromptSubmit operation blocked by hook")
+    assert "policy says no" in reason
+    assert not payloads(events, "usage")
+
+
+async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
+    """An answer that ends as a refusal fails the session, whatever it says before."""
+    async with claude(tmp_path, [Turn("I", refuses=True)] * 4) as it:
+        events = await it.worker.run("claude", environment=it.environment)
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert "refuse" in reason.lower() or "Usage Policy" in reason
+
+
 async def test_a_picture_that_a_tool_returns_is_a_screenshot(tmp_path: Path) -> None:
     """What Claude sees of a picture, the operator sees too, under the name of the call."""
     async with claude(tmp_path) as it:

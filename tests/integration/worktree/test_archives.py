@@ -113,10 +113,11 @@ async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
     (accepted / "since.txt").write_text("since\n")
     await worker.restore(EPIC)
     assert (accepted / "since.txt").exists()
-    # The next attempt finds a clean worktree; what lay there is kept under its name.
-    await worker.ensure(attempt(task="two"))
+    # The next attempt finds a clean worktree; what lay there is kept, and is nobody's attempt.
+    answer = await worker.ensure(attempt(task="two"))
     assert status(accepted) == []
-    assert worker.git("show", "refs/heddle/attempts/r1/api/two/1:since.txt") == "since"
+    assert (answer.found.kept_ref, answer.found.after_attempt) == ("refs/heddle/found/r1/api/two/1", "")
+    assert worker.git("show", f"{answer.found.kept_ref}:since.txt") == "since"
     error = await refused(worker.restore(EPIC))
     assert error.reason == pb.ERROR_REASON_WRONG_STATE
     assert str(accepted) in error.message

@@ -10,6 +10,7 @@ from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
 
 KEPT = "refs/heddle/attempts/r1/api/one"
+FOUND = "refs/heddle/found/r1/api"
 
 
 def files_of(worker: Worker, revision: str) -> set[str]:
@@ -106,15 +107,21 @@ async def test_discarding_an_attempt_that_never_began_leaves_the_owner_alone(wor
     assert (await worker.commit(attempt())).diff_stat.files == 1
 
 
-async def test_work_that_appears_after_a_discard_does_not_replace_what_was_kept(worker: Worker) -> None:
-    """A second harvest of one attempt is added on top of the first."""
+async def test_changes_after_a_failed_attempt_are_not_said_to_be_its_own(worker: Worker) -> None:
+    """What somebody changes once an attempt is over is kept as found, and the answer says so until the next attempt."""
     path = await worker.ready(attempt())
     (path / "first.txt").write_text("1\n")
     await worker.discard(attempt())
     (path / "second.txt").write_text("2\n")
-    await worker.ready(attempt(number=2))
-    assert "second.txt" in files_of(worker, f"{KEPT}/1")
-    assert "first.txt" in files_of(worker, f"{KEPT}/1^")
+    answers = [await worker.ensure(attempt(number=2)) for _ in range(2)]
+    for answer in answers:
+        assert answer.found.kept_ref == f"{FOUND}/one/2"
+        assert answer.found.after_attempt == str(attempt())
+        assert answer.found.diff_stat.files == 1
+    assert "second.txt" in files_of(worker, f"{FOUND}/one/2")
+    assert "second.txt" not in files_of(worker, f"{KEPT}/1")
+    assert "no attempt made it" in worker.git("log", "-1", "--format=%B", f"{FOUND}/one/2")
+    assert not (await worker.ensure(attempt(number=3))).HasField("found")
 
 
 async def test_an_old_attempt_is_refused_everywhere(worker: Worker) -> None:
@@ -180,13 +187,15 @@ async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:
 
 
 async def test_what_lies_about_after_a_commit_is_kept_too(worker: Worker) -> None:
-    """Files that appear between an accepted commit and the next attempt are kept and cleaned away."""
+    """Files that appear between an accepted commit and the next attempt are kept as found, and cleaned away."""
     path = await worker.ready(attempt())
     await worker.commit(attempt())
     (path / "late.txt").write_text("late\n")
-    await worker.ready(attempt(task="two"))
+    answer = await worker.ensure(attempt(task="two"))
     assert not (path / "late.txt").exists()
-    assert "late.txt" in files_of(worker, f"{KEPT}/1")
+    assert answer.found.after_attempt == str(attempt())
+    assert "late.txt" in files_of(worker, f"{FOUND}/two/1")
+    assert worker.git("for-each-ref", KEPT) == ""
 
 
 async def test_artifacts_are_never_committed(worker: Worker) -> None:

@@ -158,7 +158,10 @@ async def test_what_an_agent_put_in_the_way_is_not_followed(worker: Worker, tmp_
 
 
 async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> None:
-    """The next attempt finds what setup made in ignored folders, and none of what an agent changed."""
+    """The next attempt finds what setup made in ignored folders, and none of what an agent changed.
+
+    Until something is accepted, a changed file may be setup's: it runs again where one was cleaned away.
+    """
     first = await worker.ensure(attempt())
     path = Path(first.worktree.path)
     (path / "cache").mkdir()
@@ -167,7 +170,21 @@ async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> 
     second = await worker.ensure(attempt(number=2))
     assert (path / "cache" / "built").exists()
     assert (path / "src" / "app.py").read_text() == "print('hi')\n"
-    assert second.worktree.incarnation == first.worktree.incarnation != ""
+    assert second.worktree.incarnation != first.worktree.incarnation != ""
+    # Nothing was cleaned away.
+    third = await worker.ensure(attempt(number=3))
+    assert third.worktree.incarnation == second.worktree.incarnation
+    # The accepted commit holds what setup left.
+    (path / "by-setup.txt").write_text("generated\n")
+    await worker.commit(attempt(number=3))
+    await worker.ensure(attempt(task="two"))
+    (path / "src" / "app.py").write_text("broken\n")
+    fourth = await worker.ensure(attempt(task="two", number=2))
+    assert fourth.worktree.incarnation == third.worktree.incarnation
+    # Back where setup began, it is gone.
+    fifth = await worker.ensure(attempt(number=4), rewind_to="main")
+    assert fifth.worktree.incarnation != fourth.worktree.incarnation
+    assert not (path / "by-setup.txt").exists()
 
 
 async def test_a_worktree_made_anew_says_so(worker: Worker) -> None:

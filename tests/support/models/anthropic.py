@@ -125,6 +125,8 @@ def _message(body: Json, turn: Turn, number: int) -> Json:
 
 
 def _stop_reason(turn: Turn) -> str:
+    if turn.refuses:
+        return "refusal"
     return "tool_use" if turn.calls else "end_turn"
 
 

@@ -25,6 +25,8 @@ class Turn:
     output_tokens: int = 100
     # Says the text and then nothing more, with the answer left open.
     holds: bool = False
+    # It ends as an answer of a model that will not work on this.
+    refuses: bool = False
 
 
 @dataclass(frozen=True)

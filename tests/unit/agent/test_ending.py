@@ -3,7 +3,7 @@ import errno
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from agent_svc.ending import Ending, agent_ending, disk_failed, timed_out
+from agent_svc.ending import Ending, agent_ending, disk_failed, timed_out, without_model
 from agent_svc.processes import Exit
 from heddle import pb
 
@@ -62,3 +62,14 @@ def test_absent_stays_absent() -> None:
     assert not message.HasField("duration")
     assert not message.HasField("retry_after")
     assert Ending(pb.OUTCOME_SUCCEEDED, exit_code=0).message(1.5).HasField("exit_code")
+
+
+def test_an_agent_whose_model_never_answered_has_failed() -> None:
+    """Its exit code is kept; an answer, or another failure, leaves the ending as it is."""
+    well = Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
+    failed = Ending(pb.OUTCOME_FAILED, "the agent exited with code 3", 3)
+    assert without_model(well, answered=True) == well
+    assert without_model(failed, answered=False) == failed
+    silent = without_model(well, answered=False)
+    assert (silent.outcome, silent.exit_code) == (pb.OUTCOME_FAILED, 0)
+    assert "neither said nor did anything" in silent.reason

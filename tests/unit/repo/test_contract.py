@@ -16,7 +16,7 @@ KINDS = """
 run_created run_started run_paused run_resumed run_finished run_updated
 epic_ready epic_started epic_finished
 worktree_created worktree_removed teardown_finished worktree_restored
-task_started task_waiting task_accepted task_failed task_skipped task_added task_reopened
+task_started task_waiting task_accepted task_failed task_skipped task_added task_reopened changes_found ignored_files_left
 session_started output tool_started tool_finished message screenshot usage check_finished
 approval_requested approval_resolved session_finished session_silent surroundings_changed setup_finished background_work agent_session
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished

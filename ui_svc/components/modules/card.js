@@ -82,8 +82,10 @@ export const Card = {
       <div class="card-foot">
         <span class="fact" title="Time of this attempt"><Icon name="clock" /><Elapsed :from="attempt.started" :to="attempt.ended" label="Started" /></span>
         <span v-if="cost" class="fact num" title="Cost of this attempt">{{ cost }}</span>
-        <span v-if="attempt.diff" class="fact num diff" title="Lines added and removed"><ins>+{{ attempt.diff.insertions }}</ins> <del>−{{ attempt.diff.deletions }}</del></span>
+        <span v-if="attempt.no_changes" class="fact tone-wait-text" title="Accepted without a change that git keeps">No changes</span>
+        <span v-else-if="attempt.diff" class="fact num diff" title="Lines added and removed"><ins>+{{ attempt.diff.insertions }}</ins> <del>−{{ attempt.diff.deletions }}</del></span>
         <span v-if="summary && summary.tool_errors" class="fact tone-bad-text" title="Tool calls that failed">{{ plural(summary.tool_errors, "error") }}</span>
+        <span v-if="attempt.ignored" class="fact tone-wait-text" :title="'Git ignores what it also wrote: ' + plain(attempt.ignored.paths.join(', '))">{{ attempt.ignored.count }} ignored</span>
         <Sparkline v-if="summary && summary.activity" :counts="summary.activity" :last="summary.active" :live="live" />
         <span class="grow"></span>
         <Ask v-if="live" class="card-stop" label="Stop" icon="stop" quiet="true" question="Stop this agent?" yes="Stop" :pending="pending === 'stopping'" pending-label="Stopping…" :act="stop" />
@@ -93,6 +95,7 @@ export const Card = {
     const card = useCard(props, emit);
     return {
       ...card,
+      plain,
       plural,
       lines: computed(() => (card.summary.value?.lines ?? []).map((line) => plain(lastOverwrite(line)))),
     };

@@ -55,7 +55,7 @@ export function pastOf(now, turns, time) {
         // Only the newest attempt still knows that it was stopped or lost.
         const last = now.tasks.get(task)?.attempt;
         const failed = last?.name === it?.name && !ATTEMPT_LIVE.has(last?.state) ? last.state : "failed";
-        if (it) Object.assign(it, { state: accepted ? "accepted" : failed, ended: turn.time, commit: turn.commit ?? "", kept_ref: turn.kept_ref ?? "", reason: turn.reason ?? "", diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : (accepted || last?.name !== it.name ? null : last.diff) });
+        if (it) Object.assign(it, { state: accepted ? "accepted" : failed, ended: turn.time, commit: turn.commit ?? "", no_changes: !!turn.no_changes, kept_ref: turn.kept_ref ?? "", reason: turn.reason ?? "", diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : (accepted || last?.name !== it.name ? null : last.diff) });
         states.set(task, { state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed", since: turn.time, reason: turn.reason ?? "", commit: turn.commit ?? "" });
         break;
       }

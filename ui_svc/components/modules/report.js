@@ -38,7 +38,7 @@ export const Report = {
         <div v-for="epic in all.done" :key="epic.key" class="report-epic">
           <h4>{{ epic.title }} <Status :of="epic.state" /><span v-if="epic.merge" class="quiet">as <code>{{ short(epic.merge) }}</code></span></h4>
           <div class="report-table"><table class="figures"><thead><tr><th>Task</th><th>Tests</th><th class="right">Lines</th><th class="right">Took</th><th class="right">Attempts</th><th class="right">Cost</th></tr></thead>
-            <tbody><tr v-for="task in epic.tasks" :key="task.name"><th scope="row"><a :href="href('/' + task.attempt.name)">{{ task.title }}</a></th><td>{{ task.tests }}</td><td class="num right diff"><template v-if="task.attempt.diff"><ins>+{{ task.attempt.diff.insertions }}</ins> <del>−{{ task.attempt.diff.deletions }}</del></template></td><td class="num right">{{ duration(task.attempt.ended - task.attempt.started) }}</td><td class="num right">{{ task.attempts }}</td><td class="num right">{{ task.attempt.usage.cost || task.attempt.usage.cost_incomplete ? money(task.attempt.usage) : "–" }}</td></tr></tbody></table></div>
+            <tbody><tr v-for="task in epic.tasks" :key="task.name"><th scope="row"><a :href="href('/' + task.attempt.name)">{{ task.title }}</a></th><td>{{ task.tests }}<span v-if="task.attempt.ignored" class="tone-wait-text" :title="plain(task.attempt.ignored.paths.join(', '))"> · {{ plural(task.attempt.ignored.count, "ignored file") }}</span></td><td class="num right diff"><span v-if="task.attempt.no_changes" class="tone-wait-text">no changes</span><template v-else-if="task.attempt.diff"><ins>+{{ task.attempt.diff.insertions }}</ins> <del>−{{ task.attempt.diff.deletions }}</del></template></td><td class="num right">{{ duration(task.attempt.ended - task.attempt.started) }}</td><td class="num right">{{ task.attempts }}</td><td class="num right">{{ task.attempt.usage.cost || task.attempt.usage.cost_incomplete ? money(task.attempt.usage) : "–" }}</td></tr></tbody></table></div>
         </div>
       </section>
 
@@ -121,8 +121,8 @@ export const Report = {
       }
     }
     const verdict = computed(() => {
-      const { accepted, failed, skipped, waiting, total } = run.value.tasks;
-      const rest = [failed && `${failed} failed`, skipped && `${skipped} skipped`, waiting && `${waiting} waiting for you`].filter(Boolean);
+      const { accepted, failed, skipped, unchanged, waiting, total } = run.value.tasks;
+      const rest = [unchanged && `${unchanged} without a change`, failed && `${failed} failed`, skipped && `${skipped} skipped`, waiting && `${waiting} waiting for you`].filter(Boolean);
       return `${status(RUN, run.value.state).word}: ${accepted} of ${plural(total, "task")} done${rest.length ? `, ${rest.join(", ")}` : ""}`;
     });
     const print = () => window.print();
@@ -130,6 +130,6 @@ export const Report = {
       { word: "Download the report", hint: run.value.title, icon: "download", run: save },
       { word: "Print the report", hint: run.value.title, icon: "printer", run: print },
     ]);
-    return { absolute, all, dollars, duration, ended, facts, href, money, paper, person, plain, print, problem, run, save, saving, short, shots, state: computed(() => status(RUN, run.value.state)), told, verdict };
+    return { absolute, all, dollars, duration, ended, facts, href, money, paper, person, plain, plural, print, problem, run, save, saving, short, shots, state: computed(() => status(RUN, run.value.state)), told, verdict };
   },
 };

@@ -16,7 +16,7 @@ export const Quality = {
         <div class="scope"><span class="scope-word">Tests</span><b class="num"><template v-if="tests && change('passed')">{{ tests.passed - change("passed") }} → </template>{{ tests ? tests.passed : "–" }}</b><span class="quiet">{{ tests ? plural(tests.failed, "failed", "failed") + ", " + tests.skipped + " skipped" : "no report found" }}</span></div>
         <div v-if="covered !== null" class="scope"><span class="scope-word">Coverage</span><b class="num">{{ covered.toFixed(1) }} %</b><span class="num" :class="change('coverage') < 0 ? 'tone-bad-text' : 'quiet'">{{ change("coverage") === null ? "nothing to compare with" : signed(change("coverage"), 1) + " since the task before" }}</span></div>
         <div v-if="found !== null" class="scope"><span class="scope-word">Findings</span><b class="num" :class="{ 'tone-bad-text': sum('findings', 'errors') }">{{ found }}</b><span class="quiet">{{ change("findings") === null ? plural(sum("findings", "errors"), "error") : signed(change("findings")) + " since the task before" }}</span></div>
-        <div class="scope"><span class="scope-word">Change</span><b v-if="shown?.diff" class="num diff"><ins>+{{ shown.diff.insertions }}</ins> <del>−{{ shown.diff.deletions }}</del></b><b v-else>–</b><span class="quiet">{{ shown?.diff ? plural(shown.diff.files, "file") : "nothing committed yet" }}</span></div>
+        <div class="scope"><span class="scope-word">Change</span><b v-if="shown?.diff" class="num diff"><ins>+{{ shown.diff.insertions }}</ins> <del>−{{ shown.diff.deletions }}</del></b><b v-else>–</b><span v-if="shown?.no_changes" class="tone-wait-text">no changes</span><span v-else class="quiet">{{ shown?.diff ? plural(shown.diff.files, "file") : "nothing committed yet" }}</span></div>
         <div class="scope"><span class="scope-word">Tool errors</span><b class="num" :class="{ 'tone-bad-text': failures.length }">{{ failures.length }}</b><span class="quiet">in this session</span></div>
         <div class="scope"><span class="scope-word">Commit</span><b><code>{{ shown?.commit ? short(shown.commit) : "–" }}</code></b><span class="quiet">{{ shown?.commit ? "accepted" : shown?.kept_ref ? "work is kept" : "none" }}</span></div>
       </div>
@@ -33,6 +33,12 @@ export const Quality = {
       <h3>Change</h3>
       <AttemptDiff v-if="shown?.diff" :attempt="attempt" />
       <p v-else class="quiet">The change is shown once it is committed.</p>
+      <template v-if="shown?.ignored">
+        <h3>Ignored files</h3>
+        <p class="quiet">Git ignores {{ plural(shown.ignored.count, "file") }} written while the agent worked. Checks may have used them; the commit does not hold them.</p>
+        <ul class="quality-ignored"><li v-for="path in shown.ignored.paths" :key="path"><code>{{ plain(path) }}</code></li><li v-if="shown.ignored.count > shown.ignored.paths.length" class="quiet">and {{ shown.ignored.count - shown.ignored.paths.length }} more</li></ul>
+      </template>
+      <p v-if="shown?.found_ref" class="quiet">The worktree was changed by no attempt before this one began. That is kept at <code>{{ shown.found_ref }}</code>.</p>
       <template v-if="failures.length">
         <h3>Tool errors</h3>
         <details v-for="each in failures" :key="each.sequence" class="check is-bad"><summary><span class="tool-mark">✗</span><b>{{ each.tool?.name ?? "Tool" }}</b><code class="tool-target">{{ each.tool?.target }}</code><span class="num tool-time">{{ took(each.duration) }}</span></summary><pre tabindex="0">{{ plain(each.result ?? "") || "It said nothing." }}</pre></details>

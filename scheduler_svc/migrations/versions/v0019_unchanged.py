@@ -1,0 +1,13 @@
+"""Accepted tasks that changed nothing are counted."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    """Accepted tasks that changed nothing are counted."""
+    column = sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false())
+    op.add_column("tasks", column)

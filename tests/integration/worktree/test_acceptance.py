@@ -1,0 +1,168 @@
+"""What CommitTask refuses, marks and names, on real git."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import pytest
+
+from heddle import pb
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, refused
+
+
+async def commit(
+    worker: Worker,
+    *,
+    number: int = 1,
+    expect: "pb.Expect.ValueType" = pb.EXPECT_UNSPECIFIED,
+    allow: Sequence[str] = (),
+    spans: Sequence[tuple[int, int]] = (),
+) -> pb.CommitTaskResponse:
+    request = pb.CommitTaskRequest(
+        project=worker.name,
+        attempt=str(attempt(number=number)),
+        epoch=worker.epoch,
+        subject="Work",
+        expect=expect,
+        allow_files=allow,
+    )
+    for begin, end in spans:
+        span = request.agent_spans.add()
+        span.start.FromNanoseconds(begin)
+        span.end.FromNanoseconds(end)
+    return await worker.stub.CommitTask(request)
+
+
+def moment(probe: Path) -> int:
+    """Returns a moment of the file system's clock, which ticks every few milliseconds, between all before and all after."""
+
+    def later(than: int) -> int:
+        probe.write_text("")
+        while (now := probe.stat().st_ctime_ns) <= than:
+            probe.write_text("")
+        return now
+
+    found = later(later(0))
+    later(found)
+    return found
+
+
+async def test_an_empty_change_is_marked_or_refused_as_the_task_expects(worker: Worker) -> None:
+    """`changes` refuses an empty change and `nothing` any other; an accepted empty one says so."""
+    path = await worker.ready(attempt())
+    error = await refused(commit(worker, expect=pb.EXPECT_CHANGES))
+    assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
+    assert worker.git("rev-parse", "heddle/r1/epics/api") == worker.git("rev-parse", "main")
+    (path / "a.txt").write_text("a\n")
+    error = await refused(commit(worker, expect=pb.EXPECT_NOTHING))
+    assert (error.reason, error.metadata["files"]) == (pb.ERROR_REASON_CHANGE_REFUSED, "a.txt")
+    done = await commit(worker, expect=pb.EXPECT_CHANGES)
+    assert not done.no_changes
+    await worker.ensure(attempt(number=2))
+    for _ in range(2):
+        assert (await commit(worker, number=2, expect=pb.EXPECT_NOTHING)).no_changes
+
+
+async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker) -> None:
+    """The reason names each; what the plan allows, what git tracked before and what was renamed is committed."""
+    path = await worker.ready(attempt(task="zero"))
+    (path / "web").mkdir()
+    (path / "web" / "id_rsa").write_text("tracked\n")
+    (path / "vendor" / "node_modules").mkdir(parents=True)
+    (path / "vendor" / "node_modules" / "old.js").write_text("old\n")
+    request = pb.CommitTaskRequest(
+        project=worker.name, attempt=str(attempt(task="zero")), epoch=1, allow_files=["web", "vendor/**"]
+    )
+    await worker.stub.CommitTask(request)
+
+    await worker.ready(attempt())
+    (path / "web" / "id_rsa").rename(path / "id_rsa")
+    (path / "vendor" / "node_modules" / "new.js").write_text("new\n")
+    (path / "app.py").write_text("work\n")
+    assert (await commit(worker)).diff_stat.files == 4
+
+    await worker.ready(attempt(number=2))
+    (path / ".env").write_text("SECRET=1\n")
+    (path / "large.bin").touch()
+    with (path / "large.bin").open("ab") as file:
+        file.truncate((50 << 20) + 1)
+    (path / "node_modules" / "left-pad").mkdir(parents=True)
+    (path / "node_modules" / "left-pad" / "index.js").write_text("pad\n")
+    # Also where the agent commits it itself.
+    git(path, "add", ".env")
+    git(path, "commit", "-m", "The agent's own")
+    error = await refused(commit(worker, number=2))
+    assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
+    for name in (".env (by its name", "large.bin (50 MiB", "node_modules/ (1 files"):
+        assert name in error.message
+    (path / "large.bin").unlink()
+    done = await commit(worker, number=2, allow=[".env*", "node_modules"])
+    assert done.diff_stat.files == 2
+
+
+async def test_an_operation_that_is_half_done_is_refused(worker: Worker) -> None:
+    """A rebase with a conflict, a cherry-pick of several commits and a bisect are named, and the way out with them."""
+    path = await worker.ready(attempt())
+    start = git(path, "rev-parse", "HEAD")
+    for branch, text in (("mine", "mine\n"), ("yours", "yours\n")):
+        git(path, "checkout", "-q", "-b", branch, start)
+        (path / "README.md").write_text(text)
+        git(path, "commit", "-qam", branch)
+    commands = {
+        "rebase": (["rebase", "yours", "mine"], ["rebase", "--abort"]),
+        "cherry-pick": (["cherry-pick", "mine", "yours"], ["cherry-pick", "--abort"]),
+        "bisect": (["bisect", "start", "mine", start], ["bisect", "reset"]),
+    }
+    for name, (begin, end) in commands.items():
+        git(path, "checkout", "-q", "heddle/r1/epics/api")
+        with suppress(CalledProcessError):  # in a conflict
+            git(path, *begin)
+        if name == "bisect":
+            git(path, "checkout", "-q", start)
+        error = await refused(commit(worker))
+        assert (error.reason, error.metadata["operation"]) == (pb.ERROR_REASON_UNFINISHED_OPERATION, name)
+        assert f"git {name} " in error.message
+        git(path, *end)
+    git(path, "checkout", "-q", "heddle/r1/epics/api")
+    assert (await commit(worker)).no_changes
+
+
+async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, project: Path) -> None:
+    """Those of its time alone, also of an earlier attempt; caches are left out, and an empty change says what git ignores."""
+    (project / ".gitignore").write_text("cache/\nlib/\n*.gen\n*.pyc\n")
+    git(project, "commit", "-qam", "Ignore more")
+    path = await worker.ready(attempt())
+    for folder in ("cache", "lib/inner", "lib/__pycache__"):
+        (path / folder).mkdir(parents=True)
+    (path / "cache" / "by-setup").write_text("setup\n")
+    begin = moment(worker.home / "probe")
+    (path / "lib" / "inner" / "u").write_text("u\n")
+    (path / "lib" / "__pycache__" / "u.bin").write_text("cache\n")
+    (path / "a.gen").write_text("a\n")
+    first = (begin, moment(worker.home / "probe"))
+    (path / "lib" / "by-check").write_text("check\n")
+    await worker.discard(attempt())
+    await worker.ensure(attempt(number=2))
+    second = (moment(worker.home / "probe"), moment(worker.home / "probe"))
+
+    error = await refused(commit(worker, number=2, expect=pb.EXPECT_CHANGES, spans=[first, second]))
+    assert "git ignores what was written, as a.gen, lib/inner/u" in error.message
+    done = await commit(worker, number=2, spans=[first, second])
+    assert done.no_changes
+    assert (list(done.ignored_files.paths), done.ignored_files.count) == (["a.gen", "lib/inner/u"], 2)
+    assert not (await commit(worker, number=2, spans=[second])).HasField("ignored_files")
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_change_that_was_refused_is_kept_like_any_other(worker: Worker, settled: bool) -> None:
+    """DiscardAttempt, or the next EnsureWorktree where that was never asked, keeps what CommitTask refused."""
+    path = await worker.ready(attempt())
+    (path / ".env").write_text("SECRET=1\n")
+    await refused(commit(worker))
+    if settled:
+        assert (await worker.discard(attempt())).kept_ref
+    answer = await worker.ensure(attempt(number=2))
+    assert not answer.HasField("found")
+    assert worker.git("show", "refs/heddle/attempts/r1/api/one/1:.env") == "SECRET=1"

@@ -1,0 +1,112 @@
+"""Which changes are refused."""
+
+import pytest
+
+from heddle import pb
+from worktree_svc.acceptance import MAX_FILE_BYTES, NewFile, unexpected, unwanted
+from worktree_svc.ignored import Ignored, is_cache
+from worktree_svc.unfinished import under_way
+
+KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
+
+
+def refused(path: str, content: bytes = b"", size: int | None = None) -> bool:
+    file = NewFile(path, "0" * 40, len(content) if size is None else size)
+    return bool(list(unwanted([file], lambda _: content)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".env", "web/.env", ".ENV", ".env.local", ".env.production"),
+        *("id_rsa", "keys/id_ed25519", ".netrc", ".pypirc", "app.p12", "a/store.JKS"),
+    ],
+)
+def test_files_that_hold_secrets_by_their_name_are_refused(path: str) -> None:
+    """In any folder and any case; what is in them does not matter."""
+    assert refused(path)
+
+
+@pytest.mark.parametrize(
+    "path", [".env.example", ".env.sample", "id_rsa.pub", "env", "dotenv.py", "x.environment"]
+)
+def test_names_that_only_look_like_it_are_not(path: str) -> None:
+    """Examples, public keys and plain words are committed."""
+    assert not refused(path, KEY)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "is_secret"),
+    [
+        ("tls/server.pem", KEY, True),
+        ("tls/server.pem", b"-----BEGIN CERTIFICATE-----\n", False),
+        ("server.key", b"-----BEGIN PRIVATE KEY-----\n", True),
+        ("sort.key", b"by name\n", False),
+        (".npmrc", b"registry=https://r/\n//r/:_authToken=abc\n", True),
+        (".npmrc", b"//r/:_authToken=${NPM_TOKEN}\n", False),
+        (".npmrc", b"# //r/:_authToken=abc\n", False),
+        (".npmrc", b"//r/:_authToken=\n", False),
+        (".yarnrc.yml", b'npmAuthToken: "abc"\n', True),
+        (".yarnrc.yml", b'npmAuthToken: "${TOKEN}"\n', False),
+    ],
+)
+def test_some_files_are_refused_for_what_they_hold(path: str, content: bytes, is_secret: bool) -> None:
+    """Keys and tokens count, certificates and references to variables do not."""
+    assert refused(path, content) == is_secret
+
+
+def test_large_files_are_refused_with_their_size() -> None:
+    """The limit itself is allowed."""
+    assert not refused("a.bin", size=MAX_FILE_BYTES)
+    large = NewFile("a.bin", "0" * 40, 61 << 20)
+    assert list(unwanted([large], lambda _: b"")) == [("a.bin", "61 MiB, more than 50")]
+
+
+def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
+    """What git ignores is named, as it looked like a change to the agent; a merge is one by itself."""
+    said = [
+        unexpected(expect, [], merges=False, ignored=lambda: Ignored(["lib/u"], 3))
+        for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
+    ]
+    assert said[:3] == ["", "", ""]
+    assert said[3].endswith("git ignores what was written, as lib/u and 2 more")
+    assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=Ignored)
+    assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=Ignored)
+
+
+def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
+    """The message names what was changed."""
+    said = unexpected(pb.EXPECT_NOTHING, ["a.txt"], merges=False, ignored=Ignored)
+    assert said.endswith("it changed a.txt")
+    assert not unexpected(pb.EXPECT_CHANGES, ["a.txt"], merges=False, ignored=Ignored)
+
+
+@pytest.mark.parametrize(
+    ("marks", "unmerged", "on_branch", "name"),
+    [
+        ({"rebase-merge"}, False, False, "rebase"),
+        ({"rebase-apply"}, False, False, "rebase"),
+        ({"rebase-apply", "rebase-apply/applying"}, False, True, "git am"),
+        ({"CHERRY_PICK_HEAD"}, True, True, "cherry-pick"),
+        ({"CHERRY_PICK_HEAD", "sequencer/todo"}, False, True, "cherry-pick"),
+        ({"REVERT_HEAD", "sequencer/todo"}, True, True, "revert"),
+        ({"BISECT_LOG"}, False, False, "bisect"),
+        # Resolved, or made by `git revert --no-commit`: only the commit is missing.
+        ({"CHERRY_PICK_HEAD"}, False, True, None),
+        ({"REVERT_HEAD"}, False, True, None),
+        ({"BISECT_LOG"}, False, True, None),
+        (set(), True, True, None),
+    ],
+)
+def test_what_git_is_in_the_middle_of(
+    marks: set[str], unmerged: bool, on_branch: bool, name: str | None
+) -> None:
+    """An operation counts as unfinished where the files are not its result."""
+    found = under_way(marks, unmerged=unmerged, on_branch=on_branch)
+    assert (found.name if found else None) == name
+
+
+def test_caches_are_known_by_their_names() -> None:
+    """Folders of source code are none."""
+    assert all(map(is_cache, ["node_modules", "__pycache__", "a.pyc", "npm-debug.log", ".heddle"]))
+    assert not any(map(is_cache, ["lib", "dist", "build", "target", "data.json"]))
