@@ -294,15 +294,13 @@ class Session:
         except (OSError, ValueError) as error:
             await self._journal.tell(self._actor, self._started(0))
             return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {error}")
-        await self._journal.begin_agent()
-        await self._journal.tell(self._actor, self._started(await process.started()))
+        await self._journal.begin_agent(self._actor, self._started(await process.started()))
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
             await self._journal.tell(self._actor, note)
         if warning := self._place.boundary.warning():
             await self._journal.tell(self._actor, system(warning))
-        limited = self._spec.HasField("budget_usd_micros")
-        pricing = Pricing(self._place.prices, budget=self._spec.budget_usd_micros if limited else None)
+        pricing = Pricing.of(self._spec, self._place.prices, live=driver.reports_usage_live)
         self._conversation = Conversation(
             self._journal,
             self._spec.agent,
@@ -320,10 +318,8 @@ class Session:
         finally:
             watching.cancel()
         self._process = None
-        await self._journal.end_agent()
-        if not driver.reports_usage_live:
-            cut_off = self._interruption is not None
-            await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
+        unreported = pricing.unreported(cut_off=self._interruption is not None)
+        await self._journal.end_agent(self._actor, *unreported)
         return agent_ending(ended, translator.finished)
 
     async def _end_silence(self, conversation: Conversation) -> None:

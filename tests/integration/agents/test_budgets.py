@@ -75,7 +75,9 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
     async with real(kind, tmp_path) as it:
         answers = [Turn(calls=[bash("echo one")]), Turn("It is", input_tokens=5000, holds=True)]
         it.model.play(answers, "Do it")
-        attempt = await it.worker.start(kind, environment=it.environment, permissions=ALLOWED, model=_model(kind))
+        attempt = await it.worker.start(
+            kind, environment=it.environment, permissions=ALLOWED, model=_model(kind)
+        )
         await it.worker.until(attempt, lambda event: event.HasField("usage"))
         if kind == "codex":
             async with asyncio.timeout(60):
@@ -105,9 +107,15 @@ async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> Non
             "Look into it",
         )
         call = Call("Agent", {**task, "run_in_background": False})
-        it.model.play([Turn(calls=[call]), Turn("Done.", input_tokens=7000, output_tokens=70)], "Do the main work")
+        it.model.play(
+            [Turn(calls=[call]), Turn("Done.", input_tokens=7000, output_tokens=70)], "Do the main work"
+        )
         events = await it.worker.run(
-            kind, environment=it.environment, permissions=ALLOWED, model=_model(kind), prompt="Do the main work"
+            kind,
+            environment=it.environment,
+            permissions=ALLOWED,
+            model=_model(kind),
+            prompt="Do the main work",
         )
         assert len(it.model.requests) == 5
     assert ending(events) == ("SUCCEEDED", "")
