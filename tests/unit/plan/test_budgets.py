@@ -50,7 +50,12 @@ def test_a_command_below_a_budget_needs_a_time_limit(level: str) -> None:
     epic = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="s", prompt="x", agent="claude"), task])
     plan = pb.Plan(name="x", epics=[epic])
     assert rules.violations(plan) == []
-    {"plan": plan, "epic": plan.epics[0], "task": plan.epics[0].tasks[1]}[level].budget_usd_micros = 5
+    levels: dict[str, pb.Plan | pb.PlanEpic | pb.PlanTask] = {
+        "plan": plan,
+        "epic": plan.epics[0],
+        "task": plan.epics[0].tasks[1],
+    }
+    levels[level].budget_usd_micros = 5
 
     [mistake] = rules.violations(plan)
     assert mistake.field == "epics[0].tasks[1].timeout"
