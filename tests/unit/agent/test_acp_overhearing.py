@@ -140,7 +140,13 @@ def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any]
 def test_counts_of_another_form_are_none() -> None:
     """What a model's endpoint sends in place of counts and names is no count and no name, and ends nothing."""
     call = OpenCall()
-    for usage in (None, [], {"input_tokens": -1, "output_tokens": "7"}, {"input_tokens": 1 << 70}):
+    forms: tuple[object, ...] = (
+        None,
+        [],
+        {"input_tokens": -1, "output_tokens": "7"},
+        {"input_tokens": 1 << 70},
+    )
+    for usage in forms:
         call.take({"type": "message_start", "message": {"model": None, "usage": usage}})
         call.take({"type": "message_delta"})
         assert call.take({"type": "message_stop"}) == pb.Usage()
