@@ -65,14 +65,16 @@ class Journal:
             self._stamp(event, event.actor or actor)
         await self.recorder.record(*admitted)
 
-    async def begin_agent(self) -> None:
-        """Begins with what the agent writes: it has a limit of its own."""
+    async def begin_agent(self, actor: str, *events: pb.Event) -> None:
+        """Records `events` as the actor's; what the agent writes from here on has a limit of its own."""
         await self._end_text()
         self._text = TextLimit(self._agent_limit)
+        await self.tell(actor, *events)
 
-    async def end_agent(self) -> None:
-        """Records the end of what the agent wrote."""
+    async def end_agent(self, actor: str, *events: pb.Event) -> None:
+        """Records the end of what the agent wrote, then `events` as the actor's."""
         await self._end_text()
+        await self.tell(actor, *events)
 
     async def _end_text(self) -> None:
         rest = self._text.end()

@@ -2,33 +2,39 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from typing import Self
 
 from agent_svc.journal import system
 from heddle import pb
 from heddle.prices import Prices
 
-_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-
 
 class Pricing:
     """Prices the reports of one session; `budget`: micros that it may cost, None without a limit.
 
+    `live`: the agent reports after each call of its model.
     Against a budget nothing is free: a model that the table does not have counts as
     the dearest one that it has.
     """
 
-    def __init__(self, prices: Prices, *, budget: int | None) -> None:
+    def __init__(self, prices: Prices, *, budget: int | None, live: bool = True) -> None:
         self._prices = prices
         self._budget = budget
+        self._live = live
         # Models of which it was said that nobody knows their price.
         self._told: set[str] = set()
         # What was made of reports without a cost, by model, until the agent tells their cost itself.
         self._estimates: defaultdict[str, int] = defaultdict(int)
         # True once the agent has reported anything.
-        self.reported = False
+        self._reported = False
         # Micros, as far as a price is known.
         self.spent = 0
+
+    @classmethod
+    def of(cls, session: pb.StartSessionRequest, prices: Prices, *, live: bool) -> Self:
+        """Returns what prices the reports of `session`."""
+        limited = session.HasField("budget_usd_micros")
+        return cls(prices, budget=session.budget_usd_micros if limited else None, live=live)
 
     @property
     def used_up(self) -> bool:
@@ -49,18 +55,18 @@ class Pricing:
             told.append(event)
             if not event.HasField("usage"):
                 continue
-            self.reported = True
+            self._reported = True
             if not event.usage.HasField("cost_usd_micros"):
                 told += self._estimate(event.usage)
             self.spent += event.usage.cost_usd_micros
         return told
 
     def unreported(self, *, cut_off: bool) -> list[pb.Event]:
-        """Returns what is told at the end of an agent that does not report its usage while it works.
+        """Returns what is told at the end of an agent that does not report live, where a budget counts on it.
 
-        `cut_off`: it was ended before it could report. Nothing is told where no budget counts on it.
+        `cut_off`: it was ended before it could report.
         """
-        if self._budget is None or (self.reported and not cut_off):
+        if self._live or self._budget is None or (self._reported and not cut_off):
             return []
         note = "This agent did not report all that it used, so its cost is not known and the budget cannot count it."
         return [pb.Event(usage=pb.Usage()), system(f"{note}\n")]

@@ -291,10 +291,9 @@ class Session:
 
     async def _run_agent(self, driver: Driver) -> Ending:
         request, resume = told_again(self._spec, self._said), self._resume
-        limited = self._spec.HasField("budget_usd_micros")
-        pricing = Pricing(self._place.prices, budget=self._spec.budget_usd_micros if limited else None)
+        pricing = Pricing.of(self._spec, self._place.prices, live=driver.reports_usage_live)
         began, answered = self._place.clock(), False
-        await self._journal.begin_agent()
+        await self._journal.begin_agent(self._actor)
         for restarts in range(reviving.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
             ended = await self._hold(launch, translator, pricing)
@@ -309,10 +308,8 @@ class Session:
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
             request = reviving.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
         self._span = Span(began, self._place.clock())
-        await self._journal.end_agent()
-        if not driver.reports_usage_live:
-            cut_off = self._interruption is not None
-            await self._journal.tell(self._actor, *pricing.unreported(cut_off=cut_off))
+        unreported = pricing.unreported(cut_off=self._interruption is not None)
+        await self._journal.end_agent(self._actor, *unreported)
         ending = agent_ending(ended, translator.finished)
         return without_model(ending, answered=answered) if launch.models else ending
 

@@ -13,6 +13,9 @@ _TOKENS: Final = {
     "cache_write_tokens": "cache_creation_input_tokens",
 }
 
+# More is no count of tokens.
+_MOST: Final = 1 << 50
+
 
 class OpenCall:
     """The call that is being answered: one at a time."""
@@ -22,15 +25,15 @@ class OpenCall:
 
     def take(self, event: Mapping[str, Any]) -> pb.Usage | None:
         """Takes an event of the stream; returns what a call has used once it is answered."""
-        match event["type"]:
+        match event.get("type"):
             case "message_start":
-                message = event["message"]
-                self._open = used(message["model"], message["usage"])
+                message = event.get("message") or {}
+                self._open = used(message.get("model"), message.get("usage"))
             case "message_delta" if self._open is not None:
                 # Its counts are totals of the call; those that it leaves out have not changed.
-                for ours, theirs in _TOKENS.items():
-                    if (count := event["usage"].get(theirs)) is not None:
-                        setattr(self._open, ours, count)
+                told = used("", event.get("usage"))
+                for ours in _TOKENS:
+                    setattr(self._open, ours, getattr(told, ours) or getattr(self._open, ours))
             case "message_stop":
                 return self.rest()
         return None
@@ -46,11 +49,13 @@ class OpenCall:
         return told
 
 
-def used(model: str, counts: Mapping[str, Any]) -> pb.Usage:
-    """Returns Anthropic's counts of one call, without a cost."""
-    told = pb.Usage(model=model)
+def used(model: object, counts: object) -> pb.Usage:
+    """Returns Anthropic's counts of one call, without a cost. What is not a count is 0."""
+    told = pb.Usage(model=model.encode(errors="replace").decode() if isinstance(model, str) else "")
     for ours, theirs in _TOKENS.items():
-        setattr(told, ours, counts.get(theirs) or 0)
+        count = counts.get(theirs) if isinstance(counts, Mapping) else None
+        if isinstance(count, int) and 0 <= count < _MOST:
+            setattr(told, ours, count)
     return told
 
 

@@ -152,7 +152,16 @@ class FakeAgents(AgentServiceServicer):
         return pb.DeleteSessionsResponse(disk_bytes=len(known) * self._worker.session_bytes)
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
-        agents = [pb.AgentProgram(name=name, available=True) for name in self._worker.programs]
+        late, live = pb.USAGE_REPORTS_LATE, pb.USAGE_REPORTS_LIVE
+        agents = [
+            pb.AgentProgram(
+                name=name,
+                available=True,
+                usage_reports=late if name in self._worker.late_programs else live,
+                holds_max_turns=name.startswith("acp:"),
+            )
+            for name in self._worker.programs
+        ]
         running = len(self._worker.live)
         worker = pb.Worker(
             name="workers/fake",

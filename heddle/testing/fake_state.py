@@ -17,6 +17,8 @@ class FakeState:
     play: Play = succeed
     # The agents that it can start.
     programs: tuple[str, ...] = ("scripted", "command:")
+    # Those of them that do not report their usage while they work.
+    late_programs: tuple[str, ...] = ("command:",)
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     project_file: pb.ProjectFile | None = None

@@ -69,7 +69,7 @@ class Overhearing:
         self.heard = True
         try:
             return self._take(message)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             return []
 
     def rest(self) -> list[pb.Event]:

@@ -44,7 +44,7 @@ def kill_codex() -> None:
 
 
 async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
-    """Thinking, text, tool calls with their results, files, and usage without a price come as events."""
+    """Thinking, text, tool calls with their results, files, and usage of each call come as events."""
     async with codex(tmp_path) as it:
         answers = [
             Turn("I will look.", thinking="What is here?", calls=[bash('echo "it\'s $HOME"; exit 3')]),
@@ -63,9 +63,12 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert results(events) == [(False, f"exit code 3\nit's {tmp_path}\n"), (True, "")]
     assert output(events) == f"it's {tmp_path}\n"
     assert (it.worker.worktree / "docs/a.txt").read_text() == "one\ntwo\n"
-    (usage,) = [event.usage for event in payloads(events, "usage")]
-    assert (usage.model, usage.input_tokens, usage.output_tokens) == ("gpt-5.5", 3000, 300)
-    assert not usage.HasField("cost_usd_micros")
+    used = [event.usage for event in payloads(events, "usage")]
+    assert [(each.model, each.input_tokens, each.output_tokens) for each in used] == [
+        ("gpt-5.5", 1000, 100)
+    ] * 3
+    # codex tells no cost; the table of prices does.
+    assert all(each.estimated and each.cost_usd_micros for each in used)
 
 
 async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None:
@@ -323,4 +326,4 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
         host.stdin.close()
     assert said(events) == ["One.", "Two."]
     assert "Use tabs.\\n\\nAnd be quick." in json.dumps(it.model.requests[2]["input"][-1])
-    assert [event.usage.input_tokens for event in payloads(events, "usage")] == [2000, 1000]
+    assert [event.usage.input_tokens for event in payloads(events, "usage")] == [1000, 1000, 1000]

@@ -203,3 +203,53 @@ async def test_a_session_at_its_share_goes_on_with_what_is_free(
     assert second.resume_attempt.endswith("/attempts/1")
     assert second.files_kept
     assert not worker.called("DiscardAttempt")
+
+
+async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWorker, tmp_path: Path) -> None:
+    """A budget of any level refuses tasks whose agents do not report live, and says which limits they may have."""
+    worker.programs = ("scripted", "acp:quiet", "command:")
+    worker.late_programs = ("acp:quiet", "command:")
+    plan = make_plan({"a": ["one", "two"]}, agent="acp:quiet")
+    plan.epics[0].tasks[1].agent = "scripted"
+
+    async def refused(scheduler: Scheduler, plan: pb.Plan, **fields: str) -> str:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await scheduler.create(plan, validate_only=True, **fields)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        return caught.value.details() or ""
+
+    async def accepted(scheduler: Scheduler, plan: pb.Plan, **fields: str) -> None:
+        await scheduler.create(plan, validate_only=True, **fields)
+
+    async with (
+        serving_fake(worker) as address,
+        scheduling(address, tmp_path, environ={"HEDDLE_PROJECT_BUDGET_USD": "0.05"}) as scheduler,
+    ):
+        assert "HEDDLE_PROJECT_BUDGET_USD could not stop" in await refused(scheduler, plan)
+
+    async with serving_fake(worker) as address, scheduling(address, tmp_path / "other") as scheduler:
+        await accepted(scheduler, plan)
+        plan.epics[0].budget_usd_micros = 5
+        told = await refused(scheduler, plan)
+        assert "epics[0].tasks[0].timeout" in told
+        assert "'acp:quiet' does not report" in told
+        assert "budget_usd of epic a could not stop" in told
+        assert "`timeout` or `max_turns`" in told
+        # What replaces the plan's agent is judged.
+        await accepted(scheduler, plan, agent="scripted")
+        assert "'command:make'" in await refused(scheduler, plan, agent="command:make")
+        plan.epics[0].tasks[0].max_turns = 5
+        await accepted(scheduler, plan)
+        # A command counts no turns.
+        assert "`timeout`," in await refused(scheduler, plan, agent="command:make")
+        plan.defaults.timeout.FromSeconds(60)
+        await accepted(scheduler, plan, agent="command:make")
+
+        # A task that is added later is held to the same.
+        plan.defaults.ClearField("timeout")
+        plan.epics[0].tasks[0].agent = "scripted"
+        run = await scheduler.create(plan)
+        asked = pb.PlanTask(prompt="And this", agent="command:make")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await scheduler.api.AddTask(pb.AddTaskRequest(parent=f"{run}/epics/a", task=asked))
+        assert "task.timeout" in (caught.value.details() or "")

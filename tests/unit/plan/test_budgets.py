@@ -41,3 +41,41 @@ def test_a_message_is_held_to_the_same_rule() -> None:
     fields = [violation.field for violation in rules.violations(plan)]
 
     assert fields == ["budget_usd", "epics[0].tasks[0].budget_usd"]
+
+
+@pytest.mark.parametrize("level", ["plan", "epic", "task"])
+def test_a_command_below_a_budget_needs_a_time_limit(level: str) -> None:
+    """Nothing says what a command uses, so a budget alone could not stop it; the mistake names the way out."""
+    task = pb.PlanTask(key="t", prompt="x", agent="command:make")
+    epic = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="s", prompt="x", agent="claude"), task])
+    plan = pb.Plan(name="x", epics=[epic])
+    assert rules.violations(plan) == []
+    levels: dict[str, pb.Plan | pb.PlanEpic | pb.PlanTask] = {
+        "plan": plan,
+        "epic": plan.epics[0],
+        "task": plan.epics[0].tasks[1],
+    }
+    levels[level].budget_usd_micros = 5
+
+    [mistake] = rules.violations(plan)
+    assert mistake.field == "epics[0].tasks[1].timeout"
+    assert "'command:make' does not report" in mistake.description
+    assert "budget_usd" in mistake.description
+    assert "`timeout`" in mistake.description
+
+    plan.epics[0].tasks[1].timeout.FromSeconds(60)
+    assert rules.violations(plan) == []
+    plan.epics[0].tasks[1].ClearField("timeout")
+    plan.defaults.timeout.FromSeconds(60)
+    assert rules.violations(plan) == []
+
+
+def test_a_file_tells_the_line_of_such_a_command() -> None:
+    """The mistake is found where the task is, also where its agent is the plan's default."""
+    text = (
+        "name: x\nbudget_usd: 1\ndefaults: {agent: 'command:make'}\nepics:\n  - key: a\n    tasks:\n"
+        "      - key: t\n        prompt: x\n"
+    )
+    mistakes = parse(text, "plan.yaml").describe()
+    assert "plan.yaml:7" in mistakes
+    assert "budget_usd of the plan could not stop" in mistakes
