@@ -163,6 +163,13 @@ def base_commit(project: Project, base_ref: str) -> str:
     if commit:
         return commit
     if not project.git.text("for-each-ref", "--count=1"):
+        if remote := _remote(project):
+            raise errors.HeddleError(
+                pb.ERROR_REASON_EMPTY_REPOSITORY,
+                f"{remote} has no commit yet. Push one, then try again: git clone {shlex.quote(remote)} start &&"
+                " git -C start commit --allow-empty -m Start && git -C start push origin HEAD",
+                project=remote,
+            )
         folder = shlex.quote(str(project.top))
         raise errors.HeddleError(
             pb.ERROR_REASON_EMPTY_REPOSITORY,
@@ -279,8 +286,20 @@ def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
 
 
 def _check_name_is_free(project: Project) -> None:
-    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other."""
-    (commit,) = refs.read(project.git, refs.branch_ref("heddle"))
+    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
+
+    One of the remote would block every push there.
+    """
+    commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
+    remote = _remote(project)
+    if there and remote:
+        where = shlex.quote(remote)
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_EXISTS,
+            f"a branch called heddle of {remote} is in the way of heddle/RUN/…, so that nothing could be pushed."
+            f" Rename it there; in a clone of it: git push {where} origin/heddle:refs/heads/another-name :heddle",
+            branch="heddle",
+        )
     if commit:
         raise errors.HeddleError(
             pb.ERROR_REASON_BRANCH_EXISTS,
@@ -288,6 +307,13 @@ def _check_name_is_free(project: Project) -> None:
             f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
             branch="heddle",
         )
+
+
+def _remote(project: Project) -> str:
+    """Returns the URL whose mirror this is, without a password; empty for a user's own repository."""
+    if project.top.parent.name != "mirrors" or not project.bare:
+        return ""
+    return urls.redacted(project.git.attempt("config", "remote.origin.url").stdout.decode().strip())
 
 
 def _dirty_files(project: Project) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb, urls
+from heddle import pb, urls, waiting
 from heddle.cli import events, names, output, plan_file, tables, words
 from heddle.cli.arguments import AttemptArgument, RunArgument
 from heddle.cli.exit_codes import BAD_INPUT, INTERRUPTED
@@ -268,3 +268,5 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"moves {run.merge_into} in the end"
     if run.reason:
         yield f"because: {run.reason}"
+    if lacks := waiting.lacks(run):
+        yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

@@ -92,7 +92,11 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
             Text(words.plain(waiting.merge_reason(epic))),
         )
     for run in runs:
-        table.add_row(Text(run.name.removeprefix("runs/")), "", "resume", Text(words.plain(run.reason)))
+        command, why = "resume", run.reason
+        if not waiting.is_halted(run):
+            # What is missing has no command: the run continues once it is back.
+            command, why = "" if run.fault else "push", waiting.lacks(run)
+        table.add_row(Text(run.name.removeprefix("runs/")), "", command, Text(words.plain(why)))
     return table
 
 

@@ -105,6 +105,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.RetryMergeResponse(epic=pb.Epic(name=request.name))
 
+    async def PushRun(self, request: pb.PushRunRequest, context: Any) -> pb.PushRunResponse:
+        self._note(request)
+        return pb.PushRunResponse(run=self.run())
+
     async def ResolveConflict(
         self, request: pb.ResolveConflictRequest, context: Any
     ) -> pb.ResolveConflictResponse:

@@ -23,6 +23,7 @@ conflict_predicted merge_started merge_finished merge_conflicted conflict_cleare
 push_failed
 budget_reached
 worker_joined worker_lost worker_full
+environment_fault environment_recovered
 """
 
 EVENT_ENVELOPE = ["run", "sequence", "time", "actor", "epic", "task", "attempt"]
