@@ -28,7 +28,7 @@ def plan() -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     max_parallel: Annotated[
         int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
@@ -64,7 +64,7 @@ def check(
 
 @app.command()
 def simulate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     max_parallel: Annotated[
         str, typer.Option(metavar="N,N", help="Sessions at once; each number is a simulation of its own.")

@@ -25,7 +25,7 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     repo: Annotated[
         str,
