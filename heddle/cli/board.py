@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from heddle import pb, waiting
 from heddle.cli import words
+from heddle.cli.terminal import SafeText
 
 STYLES = {
     "succeeded": "green",
@@ -77,12 +77,12 @@ class RunBoard:
             )
             style = STYLES.get(state, "")
             done = f"{epic.tasks.accepted}/{epic.tasks.total}"
-            # Text, not markup: titles are the plan's.
+            # SafeText, not markup: titles are the plan's.
             table.add_row(
-                Text(epic.title or epic.key, style="bold"),
+                SafeText(epic.title or epic.key, style="bold"),
                 bar,
                 done,
-                Text(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
+                SafeText(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
                 words.cost(epic.usage),
             )
         return table

@@ -1,7 +1,6 @@
 """The command that says what works on this machine, and how to mend what does not."""
 
 import asyncio
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -42,8 +41,11 @@ def doctor(
         findings += repository(repo.expanduser(), settings.min_free_bytes)
         findings.append(_project(repo.expanduser()))
     for each in findings:
-        # No message describes a finding: these names are doctor's own.
-        output.line(json.dumps(asdict(each), ensure_ascii=False) if as_json else _text(each))
+        if as_json:
+            # No message describes a finding: these names are doctor's own.
+            output.print_plain_json(asdict(each))
+        else:
+            output.line(_text(each))
     if any(each.ok is False for each in findings):
         raise typer.Exit(FAILED)
 

@@ -1,6 +1,5 @@
 """Commands on plan files."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +51,7 @@ def check(
         plain: dict[str, object] = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
         if project and project.loaded:
             plain["project_file"] = MessageToDict(project.loaded.file)
-        output.line(json.dumps(plain, ensure_ascii=False))
+        output.print_plain_json(plain)
         return
     for line in report(found, analysis):
         output.line(line)
@@ -83,7 +82,7 @@ def simulate(
     in_seconds = plan_simulation.knows_lengths(found, learned)
     if as_json:
         for row in rows:
-            output.line(json.dumps({**row, "in_seconds": in_seconds}))
+            output.print_plain_json({**row, "in_seconds": in_seconds})
         return
     output.out.print(plan_simulation.table(rows, in_seconds=in_seconds))
     if not in_seconds:

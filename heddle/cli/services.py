@@ -1,7 +1,6 @@
 """Commands that start Heddle on this machine: `up`, and `demo`, which shows it at work."""
 
 import asyncio
-import json
 import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -61,7 +60,7 @@ def _announce(endpoints: Endpoints, as_json: bool) -> None:
     if as_json:
         # No message describes a Heddle as a whole: these names are this command's own.
         facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
-        output.line(json.dumps(facts))
+        output.print_plain_json(facts)
         return
     output.line("Heddle is up. Ctrl-C ends it.")
     output.line(f"  board  {endpoints.board}")
