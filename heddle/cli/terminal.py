@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -90,7 +91,9 @@ def prepare(*streams: Any) -> None:
     codecs.register_error(_ERRORS, _substituted)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_ERRORS)
+            # One whose file was exchanged under it cannot be changed any more.
+            with suppress(OSError):
+                stream.reconfigure(errors=_ERRORS)
 
 
 def _substituted(error: UnicodeError) -> tuple[str, int]:
