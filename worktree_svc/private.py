@@ -23,13 +23,14 @@ from worktree_svc import children, files
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
-_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
+# Branches that have a log get a line where Heddle moves them; no log is begun.
+_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs")
 
 # What says how files and objects are written, and where a partial clone finds
 # the objects that it lacks. None of it names a program.
 _HARMLESS: Final = re.compile(
     r"core\.(repositoryformatversion|autocrlf|eol|safecrlf|filemode|ignorecase|symlinks|precomposeunicode"
-    r"|bigfilethreshold)"
+    r"|bigfilethreshold|sharedrepository)"
     r"|extensions\.(objectformat|partialclone)"
     r"|remote\..*\.(url|promisor|partialclonefilter)",
     re.IGNORECASE,

@@ -97,6 +97,10 @@ def find(folders: PrivateFolders, path: str) -> Project:
         raise errors.invalid_field(
             "project", f"{path!r} is not an absolute path; write it from the root, as /home/me/app"
         )
+    if "\n" in path:
+        raise errors.invalid_field(
+            "project", f"{path!r} holds a line break; rename the folder, or use a link to it"
+        )
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
         raise _not_a_repository(path, f"{path} {what}. Name the folder of a git repository.")
@@ -124,7 +128,8 @@ def _locate(path: str) -> Location:
         "--is-bare-repository",
         "--show-toplevel",
     )
-    common, git_dir, bare, top = (decode(output.stdout).splitlines() + [""] * 4)[:4]
+    # Not splitlines: a folder's name may hold what that takes for the end of a line.
+    common, git_dir, bare, top = (decode(output.stdout).removesuffix("\n").split("\n") + [""] * 4)[:4]
     if not bare:
         raise _not_found_by_git(path, output.stderr)
     if not top and bare == "false":
@@ -338,6 +343,13 @@ def _not_found_by_git(path: str, said: str) -> errors.HeddleError:
             path, f"git does not trust {path}: it belongs to another user. To use it, {advice}"
         )
     quoted = shlex.quote(path)
+    if said.strip() and "not a git repository" not in said:
+        words = " ".join(readable(said).split())
+        return _not_a_repository(
+            path,
+            f"git cannot use the repository at {path}: {words.rstrip('.')}. Repair its configuration, or upgrade git on"
+            f" the worker, until this works there: git -C {quoted} status",
+        )
     return _not_a_repository(
         path,
         f"{path} is not in a git repository. Name one, or make it one:"

@@ -38,7 +38,7 @@ def doctor(
     settings = Settings.read()
     findings = [*machine(settings), *output.run_async(_services(settings))]
     if repo:
-        findings += repository(repo.expanduser(), settings.min_free_bytes)
+        findings += repository(repo.expanduser().absolute(), settings.min_free_bytes)
         findings.append(_project(repo.expanduser()))
     for each in findings:
         if as_json:

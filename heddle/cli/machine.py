@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from heddle import data_folder
 from heddle.cli import home
 from heddle.cli.failure import Failure
-from heddle.config import Settings
+from heddle.config import ConfigError, Settings
 
 # The first git that merges without a checkout (merge-tree --write-tree).
 NEEDED_GIT: Final = (2, 39)
@@ -74,6 +75,13 @@ def home_folder(folder: Path) -> Finding:
     except Failure as failure:
         problem, _, advice = str(failure).partition("\n")
         return Finding("data folder", False, problem, advice)
+    try:
+        repository = data_folder.keep_out(folder)
+    except ConfigError as error:
+        return Finding("data folder", False, str(error), "set HEDDLE_HOME to a folder outside any repository")
+    if repository:
+        detail = f"{folder} can be written, but lies in the repository {repository}; git ignores it"
+        return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
     return Finding("data folder", True, f"{folder} can be written")
 
 

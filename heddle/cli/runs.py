@@ -45,7 +45,7 @@ def run(
     """Runs a plan on a repository."""
     request = pb.CreateRunRequest(
         plan=plan_file.read(file),
-        project=repo if urls.is_url(repo) else str(Path(repo).expanduser().absolute()),
+        project=repo if urls.is_url(repo) else _path(repo),
         base_ref=base,
         agent=agent,
         max_parallel=max_parallel,
@@ -231,6 +231,17 @@ def cancel(run: RunArgument, as_json: Json = False) -> None:
     """Ends a run and all of its sessions. What was accepted stays on its branches."""
     name = names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
+
+
+def _path(repo: str) -> str:
+    """Returns the absolute path of a repository; raises Failure where the API cannot carry it."""
+    path = str(Path(repo).expanduser().absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        advice = "its name is not UTF-8. Rename the folder, or name a link to it"
+        raise Failure(f"{path} cannot be used: {advice}", BAD_INPUT) from None
+    return path
 
 
 def _events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:

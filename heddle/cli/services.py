@@ -8,6 +8,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from heddle import data_folder
 from heddle.cli import home, output, ports, sample
 from heddle.cli.output import Json
 from heddle.cli.ports import Endpoints
@@ -75,6 +76,8 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home.held(settings.home, endpoints.scheduler.address):
+        if repository := data_folder.keep_out(settings.home):
+            output.say(f"warning: {data_folder.advice(settings.home, repository)}")
         if left := home.leftovers(settings.home):
             output.say("waiting for the services of an `up` that was killed …")
             psutil.wait_procs(left, timeout=drain_time(settings) + 1)
