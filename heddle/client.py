@@ -118,6 +118,11 @@ class HeddleClient:
         """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
         return (await self._caller.mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
+    async def push_run(self, name: str) -> pb.Run:
+        """Pushes again what the remote did not take; what it still refuses is in the returned run."""
+        request = pb.PushRunRequest(name=name)
+        return (await self._caller.mutate(self._stub.PushRun, request, timeout=STOP_TIMEOUT)).run
+
     async def resolve_conflict(self, name: str, *, agent: str = "") -> pb.Epic:
         """Has an agent resolve what an epic conflicts over, its last task's if none is named; returns the epic."""
         request = pb.ResolveConflictRequest(name=name, agent=agent)

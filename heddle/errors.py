@@ -53,12 +53,24 @@ _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
     pb.ERROR_REASON_NO_SLOT: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_DESCRIPTORS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     pb.ERROR_REASON_NO_PORTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    pb.ERROR_REASON_PROJECT_UNAVAILABLE: grpc.StatusCode.FAILED_PRECONDITION,
     pb.ERROR_REASON_NO_WORKER: grpc.StatusCode.UNAVAILABLE,
     pb.ERROR_REASON_DRAINING: grpc.StatusCode.UNAVAILABLE,
     pb.ERROR_REASON_DATABASE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     pb.ERROR_REASON_GIT_FAILED: grpc.StatusCode.INTERNAL,
     pb.ERROR_REASON_INTERNAL: grpc.StatusCode.INTERNAL,
 }
+
+
+# What a machine lacks for a while. Whoever asked again once it is there gets what they asked for.
+ENVIRONMENT_FAULTS: Final = frozenset(
+    {
+        pb.ERROR_REASON_PROJECT_UNAVAILABLE,
+        pb.ERROR_REASON_DISK_FULL,
+        pb.ERROR_REASON_NO_DESCRIPTORS,
+        pb.ERROR_REASON_NO_PORTS,
+    }
+)
 
 
 class Violation(NamedTuple):

@@ -24,6 +24,22 @@ def is_halted(run: pb.Run) -> bool:
     return run.state == pb.RUN_STATE_PAUSED and bool(run.reason)
 
 
+def lacks(run: pb.Run) -> str:
+    """Returns what the run's work needs and does not have, so that the operator may have to act; empty if nothing."""
+    if run.fault:
+        return run.fault
+    named: dict[str, list[str]] = {}
+    for each in run.unpushed:
+        named.setdefault(each.error, []).append(each.branch)
+    refused = "; ".join(f"{', '.join(branches)}: {error}" for error, branches in named.items())
+    return f"{run.project} did not take {refused}" if refused else ""
+
+
+def lacks_something(run: pb.Run, now: float) -> bool:
+    """Says whether the operator should see what the run lacks; `now` in seconds."""
+    return bool(lacks(run)) and is_recent(run, now)
+
+
 def may_hold_merges(run: pb.Run, now: float) -> bool:
     """Says whether an epic of the run could wait for its operator; `now` in seconds."""
     return run.state != pb.RUN_STATE_SUCCEEDED and is_recent(run, now)

@@ -12,11 +12,12 @@ import grpc
 import structlog
 
 from heddle import pb
-from heddle.errors import HeddleError
+from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
 from scheduler_svc import parking
+from scheduler_svc.faults import LONGEST_PAUSE
 from scheduler_svc.leading import Lead, tries
 from scheduler_svc.places import setup_of
 from scheduler_svc.reminding import prompt_after
@@ -130,6 +131,7 @@ class Conductor:
             request,
             _GIT_TIMEOUT,
             stoppable=lambda: True,
+            waits=True,
         )
         worktree = answer.worktree
         moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
@@ -180,6 +182,7 @@ class Conductor:
             request,
             _SESSION_TIMEOUT,
             stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+            waits=True,
         )
 
     async def _prompt(self, spec: pb.PlanTask) -> str:
@@ -242,7 +245,7 @@ class Conductor:
             agent_spans=await self._lead.read(partial(agent_spans, name=self._attempt)),
         )
         committed = await self._ask(
-            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
         accept = partial(recording.accept, attempt=self._attempt, committed=committed, now=self._lead.now())
         await self._lead.write(accept, LOOP, self._run, str(self._attempt))
@@ -292,23 +295,31 @@ class Conductor:
         timeout: float,
         *,
         stoppable: Callable[[], bool] = lambda: False,
+        waits: bool = False,
     ) -> T:
         """Asks the worker until it answers: waits while it is away or has no slot.
 
         `stoppable` says whether nothing of the attempt can run on a worker that is
-        away, so that a stop ends the wait.
+        away, so that a stop ends the wait. With `waits`, so it does for what the
+        worker's environment lacks; what it refused then has changed nothing.
         """
-        async for _ in tries():
-            try:
-                worker = self._lead.workers.get(assignment.worker)
-                return await call(worker.name, method(worker), request, timeout)
-            except HeddleError as error:
-                full = error.reason == pb.ERROR_REASON_NO_SLOT
-                if error.code is not _UNAVAILABLE and not full:
-                    raise
-                self._log.info("worker_not_ready", error=error.message)
-                if (full or stoppable()) and await self._stop_requested():
-                    raise _StoppedError from error
+        pauses = tries()
+        async with self._lead.faults.around(self._attempt) as note:
+            async for _ in pauses:
+                try:
+                    worker = self._lead.workers.get(assignment.worker)
+                    return await call(worker.name, method(worker), request, timeout)
+                except HeddleError as error:
+                    full = error.reason == pb.ERROR_REASON_NO_SLOT
+                    lacks = waits and error.reason in ENVIRONMENT_FAULTS
+                    if error.code is not _UNAVAILABLE and not full and not lacks:
+                        raise
+                    self._log.info("worker_not_ready", error=error.message)
+                    if lacks:
+                        pauses.longest = LONGEST_PAUSE
+                        await note(error)
+                    if (full or lacks or stoppable()) and await self._stop_requested():
+                        raise _StoppedError from error
         raise AssertionError("tries() has no end")
 
     async def _stop_requested(self) -> bool:

@@ -8,6 +8,7 @@ from heddle import pb
 from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
+from scheduler_svc.faults import Faults
 from scheduler_svc.retention import Retention
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.leadership import check_epoch
@@ -22,13 +23,15 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
-    """Yields without end: at once, then after pauses that grow to two seconds.
+    """Yields without end: at once, then after pauses that grow to `longest` seconds.
 
     Not a generator: one that is left early costs the event loop a task to close it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = _LONGEST_PAUSE) -> None:
         self._pause = 0.0
+        # May be changed between two tries.
+        self.longest = longest
 
     def __aiter__(self) -> Self:
         return self
@@ -36,7 +39,7 @@ class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
     async def __anext__(self) -> None:
         if self._pause:
             await asyncio.sleep(self._pause)
-        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), self.longest)
 
 
 class Lead:
@@ -56,6 +59,7 @@ class Lead:
         self.workers = workers
         self.should_retry = should_retry
         self.retention = retention
+        self.faults = Faults(self)
         self._database = database
         self._clock = clock
         # One object for the whole term, so that a transaction checks the epoch once.

@@ -1,7 +1,8 @@
-"""What a worker is asked for a merge; waits for a worker that is away."""
+"""What a worker is asked for a merge; waits for a worker that is away, and for what its environment lacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -9,10 +10,12 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from heddle import pb
-from heddle.errors import HeddleError
+from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
+from scheduler_svc.faults import LONGEST_PAUSE
 from scheduler_svc.leading import Lead, tries
 from scheduler_svc.places import SETUP_LIMIT, TEARDOWN_LIMIT
+from scheduler_svc.store.faults import Waiter, is_cancelling
 from scheduler_svc.store.merges import Ground, Source
 from scheduler_svc.workers import Worker, call, from_worker
 
@@ -44,7 +47,7 @@ class MergeCalls:
             resource=str(source.name),
             squash=self._ground.squash,
         )
-        return await self._ask(lambda worker: worker.worktree.MergeBranch, request)
+        return await self._ask(lambda worker: worker.worktree.MergeBranch, request, source.name)
 
     async def open(self, sources: Sequence[Source]) -> pb.OpenMergeResponse:
         """Lays out what merging all of them would give."""
@@ -67,7 +70,7 @@ class MergeCalls:
             known_trees=[self._ground.tested_tree] if self._ground.tested_tree else [],
             project_file=self._ground.project_file,
         )
-        return await self._ask(lambda worker: worker.worktree.OpenMerge, request)
+        return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._ground.run)
 
     async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
         """Ends an open merge; the answer says whether the target was moved."""
@@ -80,7 +83,7 @@ class MergeCalls:
             commit=opened.commit,
             apply=apply,
         )
-        return await self._ask(lambda worker: worker.worktree.CloseMerge, request)
+        return await self._ask(lambda worker: worker.worktree.CloseMerge, request, self._ground.run)
 
     async def run_checks(self, opened: pb.OpenMergeResponse) -> list[pb.CheckFinished] | None:
         """Returns the reports of all checks, or of the setup where that fails.
@@ -129,15 +132,25 @@ class MergeCalls:
         await asyncio.sleep(_PAUSE)
         return None
 
-    async def _ask(self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any) -> T:
-        async for _ in tries():
-            try:
-                worker = self._lead.workers.get(self._ground.worker)
-                return await call(worker.name, method(worker), request, _TIMEOUT)
-            except HeddleError as error:
-                if error.code is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                log.info("worker_not_ready", error=error.message)
+    async def _ask(
+        self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any, name: Waiter
+    ) -> T:
+        pauses = tries()
+        async with self._lead.faults.around(name) as note:
+            async for _ in pauses:
+                try:
+                    worker = self._lead.workers.get(self._ground.worker)
+                    return await call(worker.name, method(worker), request, _TIMEOUT)
+                except HeddleError as error:
+                    lacks = error.reason in ENVIRONMENT_FAULTS
+                    if error.code is not grpc.StatusCode.UNAVAILABLE and not lacks:
+                        raise
+                    log.info("worker_not_ready", error=error.message)
+                    if lacks:
+                        pauses.longest = LONGEST_PAUSE
+                        await note(error)
+                        if await self._lead.read(partial(is_cancelling, run=self._ground.run)):
+                            raise
         raise AssertionError("tries() has no end")
 
 

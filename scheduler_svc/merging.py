@@ -5,7 +5,7 @@ batch that fails is halved until the good ones are merged and the others named.
 Every step can be done again: what the target holds already counts as merged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -81,7 +81,11 @@ class _Target:
             return
         if answer.HasField("merged"):
             parts = [(source, answer.merged.commit)]
-            await self._merged(parts, push_error=answer.merged.push_error)
+            refused = {
+                self._ground.target: answer.merged.push_error,
+                source.branch: answer.merged.source_push_error,
+            }
+            await self._merged(parts, refused)
         else:
             await self._conflicted(source, answer.conflict)
 
@@ -115,7 +119,8 @@ class _Target:
         if not closed.moved:
             log.info("target_moved", run=str(self._ground.run), target=self._ground.target)
             return sources
-        await self._merged([(source, each.commit) for source, each in batch], opened.tree, closed.push_error)
+        refused = {self._ground.target: closed.push_error}
+        await self._merged([(source, each.commit) for source, each in batch], refused, opened.tree)
         return left_out
 
     async def _test(
@@ -136,7 +141,7 @@ class _Target:
         return reports
 
     async def _merged(
-        self, parts: Sequence[tuple[Source, str]], tree: str = "", push_error: str = ""
+        self, parts: Sequence[tuple[Source, str]], refused: Mapping[str, str], tree: str = ""
     ) -> None:
         commits = [(source.name, commit) for source, commit in parts]
         write = partial(
@@ -144,7 +149,7 @@ class _Target:
             ground=self._ground,
             commits=commits,
             tree=tree,
-            push_error=push_error,
+            refused={branch: error for branch, error in refused.items() if error},
             now=self._lead.now(),
         )
         await self._lead.write(write, LOOP, str(self._ground.run))

@@ -174,8 +174,18 @@ def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
     elif run.merge_into and not run.merged_into and any(epic.merged for epic in run.epics):
         if connected:
             yield MergeRun(run.name)
+    elif run.unpushed:
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, _unpushed(run))
     else:
         yield FinishRun(run.name, pb.RUN_STATE_SUCCEEDED)
+
+
+def _unpushed(run: RunView) -> str:
+    branch = run.merge_into or run.name.branch
+    return (
+        f"{branch} did not reach {run.project}, whose remote refuses it: {run.unpushed.rstrip('.')}. All work is done"
+        f" and kept in the worker's clone; `heddle push {run.name.run}` tries again"
+    )
 
 
 def _unfinished(epic: EpicView) -> bool:

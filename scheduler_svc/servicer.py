@@ -20,6 +20,7 @@ from scheduler_svc.estimating import forecast
 from scheduler_svc.housekeeping import find_garbage
 from scheduler_svc.merge_commands import drop, get_epic, resolve, retry_merge
 from scheduler_svc.new_budget import NewBudget
+from scheduler_svc.pushing import push_run
 from scheduler_svc.retention import Retention
 from scheduler_svc.rewinding import retry_from_here
 from scheduler_svc.states import ENDED_RUN
@@ -142,6 +143,11 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = EpicName.parse(request.name)
         work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
         return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
+
+    async def PushRun(self, request: pb.PushRunRequest, context: Context) -> pb.PushRunResponse:
+        name = RunName.parse(request.name)
+        work = await push_run(self._database, self._workers, name, _actor(request), self._now())
+        return pb.PushRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
 
     async def ResolveConflict(
         self, request: pb.ResolveConflictRequest, context: Context

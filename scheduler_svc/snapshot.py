@@ -37,6 +37,8 @@ class TaskView:
     held: bool = False
     # True: the agent of its live attempt has ended.
     checking: bool = False
+    # True: its live attempt has no session yet.
+    starting: bool = False
     # Micros that all of its attempts may cost, and have cost. None: no limit.
     budget: int | None = None
     spent: int = 0
@@ -114,6 +116,10 @@ class RunView:
     merge_into_conflict: bool = False
     # True: the merge into that branch is under way.
     merging_into: bool = False
+    # True: it waits for something that its environment lacks.
+    faulty: bool = False
+    # Why the remote has not taken the branch of the result. Empty: it has, or there is none.
+    unpushed: str = ""
     # Micros that it may cost. None: no limit.
     budget: int | None = None
     project: str = ""

@@ -50,6 +50,8 @@ class Queue:
         self.place = place
         live = [task for epic in run.epics for task in epic.tasks if task.live]
         self.live = len(live)
+        # Attempts without a session that wait for what their environment lacks: others may have their slots.
+        self.stalled = sum(task.starting for task in live) if run.faulty else 0
         # Sessions whose slots are about to be free.
         self.leaving = sum(task.stopping for task in live)
         # The one that waits longest comes first.
@@ -104,7 +106,7 @@ def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
     """Yields the starts that fill the `free` slots; the run with the fewest sessions goes first."""
     for queue in queues:
         if queue.run.worker in free:
-            free[queue.run.worker] -= queue.live
+            free[queue.run.worker] -= queue.live - queue.stalled
     while able := [queue for queue in queues if free.get(queue.run.worker, 0) > 0 and queue.has_next()]:
         queue = min(able, key=lambda each: (each.live, each.place))
         if start := queue.start_next():

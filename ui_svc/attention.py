@@ -10,7 +10,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Somebody or something stands still until a human answers.
-WAITING: Final = frozenset({"question", "budget"})
+WAITING: Final = frozenset({"question", "budget", "environment"})
 
 
 # Of tasks that one item names.
@@ -42,6 +42,20 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
         "budget": budget.budget_usd_micros,
         "spent": budget.spent_usd_micros,
         "time": views.time(reached, "time") if reached else views.time(run, "start_time"),
+    }
+
+
+def lack(run: pb.Run) -> View:
+    """Returns a run that waits for its environment, or whose branches the remote did not take, as an item."""
+    kind = "environment" if run.fault else "push"
+    return {
+        "key": f"{run.name}:{kind}:{waiting.lacks(run)}",
+        "kind": kind,
+        "run": run.name,
+        "run_title": run.title,
+        "title": run.title,
+        "reason": waiting.lacks(run),
+        "time": views.time(run, "end_time") or views.time(run, "start_time"),
     }
 
 

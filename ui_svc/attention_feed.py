@@ -53,7 +53,8 @@ class AttentionFeed(Feed):
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
         for run in [run for run in self._runs.values() if waiting.may_hold_merges(run, now)]:
             items += await self._conflicting(run, now)
-        broken = {item["run"] for item in items if item["kind"] == "conflict"}
+        items += [attention.lack(run) for run in self._runs.values() if waiting.lacks_something(run, now)]
+        broken = {item["run"] for item in items if item["kind"] in {"conflict", "push"}}
         for name in failing:
             found = parts[name]
             items += attention.failures(found, now, told=name in broken) if found else []

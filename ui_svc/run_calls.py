@@ -73,6 +73,7 @@ class RunCalls:
         router.post(addresses.RUN + ":pause")(self.pause_run)
         router.post(addresses.RUN + ":resume")(self.resume_run)
         router.post(addresses.RUN + ":cancel")(self.cancel_run)
+        router.post(addresses.RUN + ":push")(self.push_run)
         router.get(addresses.EPIC + "/tasks")(self.list_tasks)
         router.post(addresses.EPIC + "/tasks")(self.add_task)
         router.post(addresses.TASK + ":retry")(self.retry_task)
@@ -193,6 +194,9 @@ class RunCalls:
 
     async def retry_from_here(self, name: addresses.Task) -> View:
         return views.task(await self._client.retry_task(str(name), from_here=True))
+
+    async def push_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.push_run(str(name)))
 
     async def retry_merge(self, name: addresses.Epic) -> View:
         return views.epic(await self._client.retry_merge(str(name)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import structlog
 
+from heddle import data_folder
 from heddle.config import Settings
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
@@ -35,6 +36,8 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
     log.info("git_found", version=git.check_version())
     settings.home.mkdir(parents=True, exist_ok=True)
+    if repository := data_folder.keep_out(settings.home):
+        log.warning("home_in_repository", advice=data_folder.advice(settings.home, repository))
     lock = HomeLock(settings.home / "worktree.lock")
     jobs = Jobs()
     states = States(settings.home / "worktrees")

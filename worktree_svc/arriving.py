@@ -5,6 +5,7 @@ their places. What a crash leaves in the folder, nobody refers to.
 """
 
 import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +22,17 @@ def settle(folder: Path, objects: Path) -> None:
     # A pack may be used from the moment at which its index is there.
     for path in sorted(found, key=lambda path: path.suffix == ".idx"):
         target = objects / path.relative_to(folder)
-        target.parent.mkdir(exist_ok=True)
+        _make_like(path.parent, target.parent)
         path.replace(target)
+
+
+def _make_like(folder: Path, target: Path) -> None:
+    """Makes a folder with the mode that git gave its like: in a shared repository others may write there."""
+    try:
+        target.mkdir()
+    except FileExistsError:
+        return
+    target.chmod(stat.S_IMODE(folder.stat().st_mode))
 
 
 def _sync(paths: Iterable[Path]) -> None:

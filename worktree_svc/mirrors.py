@@ -18,7 +18,8 @@ import structlog
 
 from heddle import errors, pb, urls
 from heddle.names import EpicName
-from worktree_svc import files, messages, projects, refs, trees
+from worktree_svc import files, messages, projects, refs, refusals, trees
+from worktree_svc.git import decode
 from worktree_svc.locks import RepositoryLocks
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -80,44 +81,47 @@ class Mirrors:
                 _fetch(project, url)
                 _follow(project, branch)
 
-    def push(self, url: str, branches: Sequence[str]) -> str:
-        """Pushes branches to the project's remote; returns why it could not, empty if it could or there is none.
+    def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
+        """Pushes branches to the project's remote; returns why it did not take some of them, by branch.
 
-        What could not be pushed goes with the run's next push.
+        What could not be pushed goes with the run's next push of that branch.
         """
-        if not urls.is_url(url):
-            return ""
+        if not urls.is_url(url) or not branches:
+            return {}
         project = projects.find(self._folders, url)
         wanted = [ref for ref in map(refs.branch_ref, branches) if refs.read(project.git, ref)[0]]
         if not wanted:
-            return ""
-        said = ""
+            return {}
+        refused: dict[str, str] = {}
         try:
             for pause in (*PAUSES, None):
-                said = self._push(project, wanted)
-                if not said or pause is None:
+                refused = self._push(project, wanted)
+                if not refused or pause is None:
                     break
                 time.sleep(pause)
         except errors.HeddleError as error:  # it does not answer: once is long enough
-            said = error.message
-        log.info("pushed" if not said else "push_failed", project=url, branches=list(branches), error=said)
-        return said
+            refused = dict.fromkeys(wanted, error.message)
+        log.info(
+            "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
+        )
+        return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
 
-    def _push(self, project: Project, wanted: Sequence[str]) -> str:
-        options = ("--quiet", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
+    def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:
+        """Returns why refs were not taken, by ref."""
+        options = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
         specs = (f"{ref}:{ref}" for ref in wanted)
         leases = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _set_aside(project, ref)))
         output = project.git.attempt("push", *options, *leases, "origin", *specs, seconds=_PUSH_SECONDS)
         if output.code == 0:
-            return ""
-        said = " ".join(urls.redacted(output.stderr).split()) or f"git push ended with {output.code}"
-        if any(word in said for word in ("fetch first", "non-fast-forward", "stale info")):
+            return {}
+        refused = refusals.read(decode(output.stdout), urls.redacted(output.stderr), wanted)
+        if any(refusals.is_behind(said) for said in refused.values()):
             with self._fetching(project.top):
                 _fetch(project, _url(project))
                 for ref in wanted:
                     if not ref.startswith(refs.branch_ref(_OWN)):
                         _follow(project, ref.removeprefix(refs.branch_ref("")))
-        return said
+        return refused
 
     def _fetching(self, folder: Path) -> AbstractContextManager[None]:
         """One at a time; not the lock of the repository itself, on which new worktrees wait."""

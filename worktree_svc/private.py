@@ -24,8 +24,9 @@ from worktree_svc import children, files, filters
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
-# The last is where git-crypt looks for its keys.
-_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "git-crypt")
+# Branches that have a log get a line where Heddle moves them; no log is begun. The last is where
+# git-crypt looks for its keys.
+_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
 
 # In a private folder: the filters that the project had when it was first met.
 _FILTERS: Final = "filters"
@@ -34,7 +35,7 @@ _FILTERS: Final = "filters"
 # the objects that it lacks. None of it names a program.
 _HARMLESS: Final = re.compile(
     r"core\.(repositoryformatversion|autocrlf|eol|safecrlf|filemode|ignorecase|symlinks|precomposeunicode"
-    r"|bigfilethreshold|attributesfile|excludesfile|checkroundtripencoding)"
+    r"|bigfilethreshold|attributesfile|excludesfile|checkroundtripencoding|sharedrepository)"
     r"|extensions\.(objectformat|partialclone)"
     r"|lfs\.url|remote\..*\.(url|lfsurl|promisor|partialclonefilter)",
     re.IGNORECASE,

@@ -97,6 +97,10 @@ def find(folders: PrivateFolders, path: str) -> Project:
         raise errors.invalid_field(
             "project", f"{path!r} is not an absolute path; write it from the root, as /home/me/app"
         )
+    if "\n" in path:
+        raise errors.invalid_field(
+            "project", f"{path!r} holds a line break; rename the folder, or use a link to it"
+        )
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
         raise _not_a_repository(path, f"{path} {what}. Name the folder of a git repository.")
@@ -124,7 +128,8 @@ def _locate(path: str) -> Location:
         "--is-bare-repository",
         "--show-toplevel",
     )
-    common, git_dir, bare, top = (decode(output.stdout).splitlines() + [""] * 4)[:4]
+    # Not splitlines: a folder's name may hold what that takes for the end of a line.
+    common, git_dir, bare, top = (decode(output.stdout).removesuffix("\n").split("\n") + [""] * 4)[:4]
     if not bare:
         raise _not_found_by_git(path, output.stderr)
     if not top and bare == "false":
@@ -165,6 +170,13 @@ def base_commit(project: Project, base_ref: str) -> str:
     if commit:
         return commit
     if not project.git.text("for-each-ref", "--count=1"):
+        if remote := _remote(project):
+            raise errors.HeddleError(
+                pb.ERROR_REASON_EMPTY_REPOSITORY,
+                f"{remote} has no commit yet. Push one, then try again: git clone {shlex.quote(remote)} start &&"
+                " git -C start commit --allow-empty -m Start && git -C start push origin HEAD",
+                project=remote,
+            )
         folder = shlex.quote(str(project.top))
         raise errors.HeddleError(
             pb.ERROR_REASON_EMPTY_REPOSITORY,
@@ -281,8 +293,20 @@ def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
 
 
 def _check_name_is_free(project: Project) -> None:
-    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other."""
-    (commit,) = refs.read(project.git, refs.branch_ref("heddle"))
+    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
+
+    One of the remote would block every push there.
+    """
+    commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
+    remote = _remote(project)
+    if there and remote:
+        where = shlex.quote(remote)
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_EXISTS,
+            f"a branch called heddle of {remote} is in the way of heddle/RUN/…, so that nothing could be pushed."
+            f" Rename it there; in a clone of it: git push {where} origin/heddle:refs/heads/another-name :heddle",
+            branch="heddle",
+        )
     if commit:
         raise errors.HeddleError(
             pb.ERROR_REASON_BRANCH_EXISTS,
@@ -290,6 +314,13 @@ def _check_name_is_free(project: Project) -> None:
             f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
             branch="heddle",
         )
+
+
+def _remote(project: Project) -> str:
+    """Returns the URL whose mirror this is, without a password; empty for a user's own repository."""
+    if project.top.parent.name != "mirrors" or not project.bare:
+        return ""
+    return urls.redacted(project.git.attempt("config", "remote.origin.url").stdout.decode().strip())
 
 
 def _dirty_files(project: Project) -> list[str]:
@@ -314,6 +345,13 @@ def _not_found_by_git(path: str, said: str) -> errors.HeddleError:
             path, f"git does not trust {path}: it belongs to another user. To use it, {advice}"
         )
     quoted = shlex.quote(path)
+    if said.strip() and "not a git repository" not in said:
+        words = " ".join(readable(said).split())
+        return _not_a_repository(
+            path,
+            f"git cannot use the repository at {path}: {words.rstrip('.')}. Repair its configuration, or upgrade git on"
+            f" the worker, until this works there: git -C {quoted} status",
+        )
     return _not_a_repository(
         path,
         f"{path} is not in a git repository. Name one, or make it one:"

@@ -14,6 +14,9 @@ from worktree_svc.git import Git, Output, failure
 # The old value of a ref that must not be there yet.
 ABSENT: Final = ""
 
+# In the log of a branch of the user's.
+_REASON: Final = "heddle: merge or commit"
+
 # Before the name of the ref that HEAD stands on.
 _POINTER: Final = "ref: "
 
@@ -196,7 +199,7 @@ def try_move(git: Git, moves: Iterable[Move]) -> Output:
     # Without its end, as when this service is killed, git moves nothing.
     text = "".join(["start\0", *lines, "commit\0"])
     # A ref that an agent made an alias of another is replaced, and the other stays where it is.
-    return git.ahead("update-ref", "--no-deref", "-z", "--stdin", stdin=text.encode())
+    return git.ahead("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:

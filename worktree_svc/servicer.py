@@ -1,11 +1,11 @@
 """WorktreeService over the wire: proto in, domain call, proto out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -13,7 +13,7 @@ from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, history, project_files, projects, refs
+from worktree_svc import diffs, faults, history, project_files, projects, refs
 from worktree_svc.acceptance import Rules
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
@@ -27,6 +27,8 @@ from worktree_svc.open_merges import Known, Opened, OpenMerges
 from worktree_svc.radar import Branch, Question, Radar
 from worktree_svc.states import Found, Lease, State
 from worktree_svc.worktrees import Worktrees
+
+T = TypeVar("T")
 
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
@@ -108,12 +110,13 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.found.CopyFrom(self._found(request.project, found))
             return answer
 
-        return await self._jobs.run(job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(_epic(attempt)))
 
     async def CommitTask(
         self, request: pb.CommitTaskRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.CommitTaskResponse:
         attempt = AttemptName.parse(request.attempt)
+        branch = _epic(attempt).branch
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
@@ -132,13 +135,13 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
-                push_error=self._mirrors.push(request.project, [_epic(attempt).branch]),
+                push_error=self._mirrors.push(request.project, [branch]).get(branch, ""),
                 merged_commit=merged,
                 no_changes=not (stat.files or merged),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
             )
 
-        return await self._jobs.run(job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(_epic(attempt)))
 
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -152,7 +155,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             stat = history.diff_stat(done.project.git, done.head, done.kept.commit)
             return pb.DiscardAttemptResponse(kept_ref=done.kept.ref, diff_stat=stat)
 
-        return await self._jobs.run(job, key=str(_epic(attempt)))
+        return await self._on(request.project, job, key=str(_epic(attempt)))
 
     async def MergeBranch(
         self, request: pb.MergeBranchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -173,12 +176,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             result = self._merges.merge(request.project, request.epoch, asked)
             if isinstance(result, Conflict):
                 return pb.MergeBranchResponse(conflict=_conflict(result))
-            said = "" if asked.preview else self._mirrors.push(request.project, [asked.source, asked.target])
-            merged = pb.MergeBranchResponse.Merged(**result._asdict(), push_error=said)
+            branches = [] if asked.preview else [asked.source, asked.target]
+            refused = self._mirrors.push(request.project, branches)
+            merged = pb.MergeBranchResponse.Merged(**result._asdict())
+            merged.push_error = refused.get(asked.target, "")
+            merged.source_push_error = refused.get(asked.source, "")
             return pb.MergeBranchResponse(merged=merged)
 
         key = None if request.preview else f"{request.project}\0{request.target_branch}"
-        return await self._jobs.run(job, key=key)
+        return await self._on(request.project, job, key=key)
 
     async def OpenMerge(
         self, request: pb.OpenMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -211,7 +217,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 answer.lease.shared_folders.extend(map(str, opened.shared))
             return answer
 
-        return await self._jobs.run(job, key=f"{run}\0merge")
+        return await self._on(request.project, job, key=f"{run}\0merge")
 
     async def CloseMerge(
         self, request: pb.CloseMergeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -223,10 +229,18 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             moved = self._open_merges.close(
                 request.project, request.epoch, run, move if request.apply else None
             )
-            said = self._mirrors.push(request.project, [request.target_branch]) if moved else ""
-            return pb.CloseMergeResponse(moved=moved, push_error=said)
+            refused = self._mirrors.push(request.project, [request.target_branch] if moved else [])
+            return pb.CloseMergeResponse(moved=moved, push_error=refused.get(request.target_branch, ""))
 
-        return await self._jobs.run(job, key=f"{run}\0merge")
+        return await self._on(request.project, job, key=f"{run}\0merge")
+
+    async def PushBranches(
+        self, request: pb.PushBranchesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> pb.PushBranchesResponse:
+        def job() -> pb.PushBranchesResponse:
+            return pb.PushBranchesResponse(errors=self._mirrors.push(request.project, request.branches))
+
+        return await self._on(request.project, job, key=f"{request.project}\0push")
 
     async def PredictConflicts(
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -327,6 +341,15 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         if commit:
             told.diff_stat.CopyFrom(history.diff_stat(git, found.head, commit))
         return told
+
+    async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
+        """Runs a job on a project that was inspected before, so that it must be there."""
+
+        def told() -> T:
+            with faults.told(self._worktrees.folders, project):
+                return job()
+
+        return await self._jobs.run(told, key=key)
 
     def _look(self, state: State, *, into: bool) -> pb.Worktree:
         worktree = self._worktree(state)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from heddle import errors, pb
 from worktree_svc.git import Git, Output, decode, failure, readable
 
 _MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-messages", "-z")
@@ -61,6 +62,14 @@ def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
 
 def _merges(output: Output) -> list[Merge]:
     if output.code:
+        if "unrelated histories" in output.stderr:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_GIT_FAILED,
+                "the two branches have no commit in common (unrelated histories), as after a branch was made or"
+                " pushed from scratch, so nothing says what to merge. Join them once yourself, then try again:"
+                " git merge --allow-unrelated-histories BRANCH. Both are kept.",
+                command="git merge-tree",
+            )
         raise failure(_MERGES, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
     # Of each merge: 1 if it is clean, the tree, the files, an empty field.

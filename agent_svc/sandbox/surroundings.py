@@ -103,7 +103,13 @@ def _files(folder: Path, git_dir: Path) -> Sequence[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE, check=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         log.warning("surroundings_not_seen", folder=str(folder), error=str(error))

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 import typer
 
 import heddle
-from heddle.cli import adding, costs, doctor, housekeeping, merging, output, plans, runs, services, steering
+from heddle.cli import (
+    adding,
+    costs,
+    doctor,
+    housekeeping,
+    merging,
+    output,
+    plans,
+    runs,
+    services,
+    steering,
+    terminal,
+)
 from heddle.cli.failure import explained
 from heddle.cli.output import Json
 
@@ -31,6 +43,7 @@ def version(as_json: Json = False) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; returns its exit code. Foreseeable errors become words on standard error."""
+    terminal.prepare(sys.stdout, sys.stderr)
     if arguments[:1] == ["--json"]:
         arguments = [*arguments[1:], "--json"]
     try:

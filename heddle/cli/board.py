@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
-from heddle import pb
+from heddle import pb, waiting
 from heddle.cli import words
+from heddle.cli.terminal import SafeText
 
 STYLES = {
     "succeeded": "green",
@@ -60,7 +60,8 @@ class RunBoard:
             if task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
                 summary = self._summaries.get(task.latest_attempt.name, task.latest_attempt.summary)
                 place = f"{task.position}/{epic.tasks.total} {task.title or task.key}"
-                return " · ".join(filter(None, (place, words.plain(_activity(summary)))))
+                # A running task has a reason only where it waits for its environment.
+                return " · ".join(filter(None, (place, words.plain(task.reason or _activity(summary)))))
         return " · ".join(filter(None, (words.state(epic), epic.reason)))
 
     def __rich__(self) -> Table:
@@ -76,12 +77,12 @@ class RunBoard:
             )
             style = STYLES.get(state, "")
             done = f"{epic.tasks.accepted}/{epic.tasks.total}"
-            # Text, not markup: titles are the plan's.
+            # SafeText, not markup: titles are the plan's.
             table.add_row(
-                Text(epic.title or epic.key, style="bold"),
+                SafeText(epic.title or epic.key, style="bold"),
                 bar,
                 done,
-                Text(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
+                SafeText(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
                 words.cost(epic.usage),
             )
         return table
@@ -118,5 +119,13 @@ def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
             yield f"  {epic.key}: conflicts in {', '.join(epic.conflict_files)}; its work is on {epic.branch}"
         elif epic.state in {pb.EPIC_STATE_FAILED, pb.EPIC_STATE_SKIPPED, pb.EPIC_STATE_CANCELLED}:
             yield f"  {epic.key}: {words.state(epic)}{f': {epic.reason}' if epic.reason else ''}"
-    if tasks.accepted:
+    if run.unpushed:
+        yield f"  {waiting.lacks(run)}"
+    if tasks.accepted and any(each.branch == run.branch for each in run.unpushed):
+        short = run.name.removeprefix("runs/")
+        yield (
+            f"The result is on branch {run.branch} of the worker's clone; {run.project} does not have it."
+            f" `heddle push {short}` pushes again"
+        )
+    elif tasks.accepted:
         yield f"The result is on branch {run.branch} of {run.project}"

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from heddle import pb
 from heddle.cli import names, output, words
 from heddle.cli.output import Json, with_client
+from heddle.cli.terminal import SafeText
 from heddle.client import HeddleClient
 
 app = typer.Typer()
@@ -94,11 +94,13 @@ def _table(shown: list[tuple[pb.Cost, int]]) -> Table:
         reserved = words.dollars(cost.reserved_usd_micros) if cost.reserved_usd_micros else ""
         models = cost.usage.models
         model = models[0].model if len(models) == 1 else f"{len(models)} models" if models else ""
-        what = Text("  " * depth + _called(cost), style="" if depth else "bold")
-        table.add_row(what, Text(words.plain(model)), *_figures(cost.usage), budget, reserved)
+        what = SafeText("  " * depth + _called(cost), style="" if depth else "bold")
+        table.add_row(what, SafeText(words.plain(model)), *_figures(cost.usage), budget, reserved)
         for each in models if len(models) > 1 else ():
             named = words.plain(each.model) or "(not named)"
-            table.add_row("", Text(named, style="dim"), *(Text(f, style="dim") for f in _figures(each.usage)))
+            table.add_row(
+                "", SafeText(named, style="dim"), *(SafeText(f, style="dim") for f in _figures(each.usage))
+            )
     return table
 
 

@@ -1,19 +1,18 @@
 """The command that says what works on this machine, and how to mend what does not."""
 
 import asyncio
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from heddle import pb
-from heddle.cli import output, ports, project_file
+from heddle.cli import output, ports, project_file, words
 from heddle.cli.exit_codes import FAILED
 from heddle.cli.failure import Failure
 from heddle.cli.health import is_serving, is_web_serving
-from heddle.cli.machine import Finding, machine
+from heddle.cli.machine import Finding, machine, repository
 from heddle.cli.output import Json
 from heddle.cli.ports import Endpoint, Endpoints
 from heddle.client import HeddleClient, ServerUnreachable
@@ -21,6 +20,9 @@ from heddle.config import Settings
 from heddle.errors import HeddleError
 
 app = typer.Typer()
+
+# The newest runs are asked what they wait for.
+_RUNS: Final = 100
 
 MARKS = {True: "✓", False: "✗", None: "-"}
 
@@ -36,10 +38,14 @@ def doctor(
     settings = Settings.read()
     findings = [*machine(settings), *output.run_async(_services(settings))]
     if repo:
+        findings += repository(repo.expanduser().absolute(), settings.min_free_bytes)
         findings.append(_project(repo.expanduser()))
     for each in findings:
-        # No message describes a finding: these names are doctor's own.
-        output.line(json.dumps(asdict(each), ensure_ascii=False) if as_json else _text(each))
+        if as_json:
+            # No message describes a finding: these names are doctor's own.
+            output.print_plain_json(asdict(each))
+        else:
+            output.line(_text(each))
     if any(each.ok is False for each in findings):
         raise typer.Exit(FAILED)
 
@@ -103,11 +109,17 @@ async def _workers(settings: Settings) -> list[Finding]:
     try:
         async with HeddleClient(settings.scheduler, settings.tls, patience=0) as client:
             workers = await client.list_workers()
+            runs = (await client.list_runs(page_size=_RUNS)).runs
     except (HeddleError, ServerUnreachable):
         return [Finding("agents", None, "are known once the scheduler runs")]
     if not workers:
         return [Finding("workers", False, "the scheduler knows none", "set HEDDLE_WORKERS for it")]
-    return [finding for worker in workers for finding in worker_findings(worker)]
+    waits = [_waits(run) for run in runs if run.fault]
+    return [finding for worker in workers for finding in worker_findings(worker)] + waits
+
+
+def _waits(run: pb.Run) -> Finding:
+    return Finding(run.name, False, f"waits: {words.plain(run.fault)}")
 
 
 def worker_findings(worker: pb.Worker) -> list[Finding]:

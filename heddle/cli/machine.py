@@ -1,5 +1,6 @@
 """What `heddle doctor` looks at on this machine; each look returns a `Finding`."""
 
+import os
 import platform
 import re
 import shutil
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from heddle import data_folder
 from heddle.cli import home
 from heddle.cli.failure import Failure
-from heddle.config import Settings
+from heddle.config import ConfigError, Settings
 
 # The first git that merges without a checkout (merge-tree --write-tree).
 NEEDED_GIT: Final = (2, 39)
@@ -73,6 +75,13 @@ def home_folder(folder: Path) -> Finding:
     except Failure as failure:
         problem, _, advice = str(failure).partition("\n")
         return Finding("data folder", False, problem, advice)
+    try:
+        repository = data_folder.keep_out(folder)
+    except ConfigError as error:
+        return Finding("data folder", False, str(error), "set HEDDLE_HOME to a folder outside any repository")
+    if repository:
+        detail = f"{folder} can be written, but lies in the repository {repository}; git ignores it"
+        return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
     return Finding("data folder", True, f"{folder} can be written")
 
 
@@ -81,12 +90,35 @@ def disk(settings: Settings) -> Finding:
     folder = settings.home
     while not folder.exists():
         folder = folder.parent
+    return _room("disk", folder, settings.min_free_bytes)
+
+
+def _room(subject: str, folder: Path, needed: int) -> Finding:
     free = shutil.disk_usage(folder).free
-    detail = f"{_gibibytes(free)} free; work is taken down to {_gibibytes(settings.min_free_bytes)}"
-    if free < settings.min_free_bytes:
+    detail = f"{_gibibytes(free)} free; work is taken down to {_gibibytes(needed)}"
+    if free < needed:
         advice = f"make room on the disk of {folder}, or lower HEDDLE_MIN_FREE_BYTES"
-        return Finding("disk", False, detail, advice)
-    return Finding("disk", True, detail)
+        return Finding(subject, False, detail, advice)
+    return Finding(subject, True, detail)
+
+
+def repository(folder: Path, needed: int) -> list[Finding]:
+    """Looks at a repository as work does: its disk has `needed` bytes, and what git writes can be written."""
+    subject = f"repository {folder}"
+    if not folder.is_dir():
+        advice = "put it back or mount it; runs on it wait for that and continue by themselves"
+        return [Finding(subject, False, "is not there", advice)]
+    found = [_room(f"disk of {folder}", folder, needed)]
+    common = folder / ".git" if (folder / ".git").is_dir() else folder
+    closed = [each for each in (common / "objects", common / "refs") if each.is_dir() and not _writable(each)]
+    if closed:
+        advice = "mount it writable, or give the user of the services the right to write there"
+        found.append(Finding(subject, False, f"{closed[0]} cannot be written", advice))
+    return found
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)
 
 
 def database(folder: Path) -> Finding:

@@ -8,6 +8,7 @@ import typer
 from heddle import pb
 from heddle.cli import names, output, tables, words
 from heddle.cli.arguments import EpicArgument, RunArgument
+from heddle.cli.exit_codes import FAILED
 from heddle.cli.output import Json, with_client
 
 app = typer.Typer()
@@ -44,6 +45,22 @@ def merge(epic: EpicArgument, as_json: Json = False) -> None:
         output.print_json(merged)
     else:
         output.line(f"{merged.name.removeprefix('runs/')} will be merged; follow it with `heddle watch`")
+
+
+@app.command()
+def push(run: RunArgument, as_json: Json = False) -> None:
+    """Pushes again what the remote of a project by URL did not take; exits 1 where it still refuses some."""
+    name = names.run_name(run)
+    pushed = output.run_async(with_client(lambda client: client.push_run(name)))
+    if as_json:
+        output.print_json(pushed)
+    else:
+        for each in pushed.unpushed:
+            output.line(f"{each.branch} could not be pushed: {words.plain(each.error)}")
+        if not pushed.unpushed:
+            output.line(f"all branches of {pushed.name.removeprefix('runs/')} are at {pushed.project}")
+    if pushed.unpushed:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

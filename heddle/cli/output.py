@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import json
 import os
 import signal
 import sys
@@ -11,9 +12,9 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
-from rich.console import Console
 
 from heddle.cli.exit_codes import INTERRUPTED
+from heddle.cli.terminal import SafeConsole, takes_utf8, visible_json
 from heddle.client import HeddleClient
 from heddle.config import Settings
 
@@ -24,8 +25,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print protobuf JSON, one mes
 Result = TypeVar("Result")
 
 # A pipe has no width: nothing is cut or wrapped there.
-out: Final = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1_000)
-err: Final = Console(stderr=True, highlight=False, emoji=False)
+out: Final = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1_000)
+err: Final = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -45,8 +46,17 @@ def line(text: str) -> None:
 
 def print_json(message: Message) -> None:
     """Prints the canonical protobuf JSON of `message` on one line."""
+    _write_json(MessageToJson(message, indent=None, ensure_ascii=not takes_utf8(sys.stdout)))
+
+
+def print_plain_json(value: object) -> None:
+    """Prints JSON of which no message is the form, on one line."""
+    _write_json(json.dumps(value, ensure_ascii=not takes_utf8(sys.stdout)))
+
+
+def _write_json(text: str) -> None:
     # Not through rich, which would wrap and colour it.
-    sys.stdout.write(MessageToJson(message, indent=None, ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(text) + "\n")
     sys.stdout.flush()
 
 

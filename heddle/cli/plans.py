@@ -1,6 +1,5 @@
 """Commands on plan files."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ def plan() -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     max_parallel: Annotated[
         int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
@@ -52,7 +51,7 @@ def check(
         plain: dict[str, object] = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
         if project and project.loaded:
             plain["project_file"] = MessageToDict(project.loaded.file)
-        output.line(json.dumps(plain, ensure_ascii=False))
+        output.print_plain_json(plain)
         return
     for line in report(found, analysis):
         output.line(line)
@@ -64,7 +63,7 @@ def check(
 
 @app.command()
 def simulate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     max_parallel: Annotated[
         str, typer.Option(metavar="N,N", help="Sessions at once; each number is a simulation of its own.")
@@ -83,7 +82,7 @@ def simulate(
     in_seconds = plan_simulation.knows_lengths(found, learned)
     if as_json:
         for row in rows:
-            output.line(json.dumps({**row, "in_seconds": in_seconds}))
+            output.print_plain_json({**row, "in_seconds": in_seconds})
         return
     output.out.print(plan_simulation.table(rows, in_seconds=in_seconds))
     if not in_seconds:

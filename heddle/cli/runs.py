@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb, urls
+from heddle import pb, urls, waiting
 from heddle.cli import events, names, output, plan_file, tables, words
 from heddle.cli.arguments import AttemptArgument, RunArgument
 from heddle.cli.exit_codes import BAD_INPUT, INTERRUPTED
@@ -25,7 +25,7 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
     *,
     repo: Annotated[
         str,
@@ -45,7 +45,7 @@ def run(
     """Runs a plan on a repository."""
     request = pb.CreateRunRequest(
         plan=plan_file.read(file),
-        project=repo if urls.is_url(repo) else str(Path(repo).expanduser().absolute()),
+        project=repo if urls.is_url(repo) else _path(repo),
         base_ref=base,
         agent=agent,
         max_parallel=max_parallel,
@@ -235,6 +235,17 @@ def cancel(run: RunArgument, as_json: Json = False) -> None:
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
 
+def _path(repo: str) -> str:
+    """Returns the absolute path of a repository; raises Failure where the API cannot carry it."""
+    path = str(Path(repo).expanduser().absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        advice = "its name is not UTF-8. Rename the folder, or name a link to it"
+        raise Failure(f"{path} cannot be used: {advice}", BAD_INPUT) from None
+    return path
+
+
 def _events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
     return client.list_events(name, after=after)
 
@@ -270,3 +281,5 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"moves {run.merge_into} in the end"
     if run.reason:
         yield f"because: {run.reason}"
+    if lacks := waiting.lacks(run):
+        yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

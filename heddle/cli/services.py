@@ -1,7 +1,6 @@
 """Commands that start Heddle on this machine: `up`, and `demo`, which shows it at work."""
 
 import asyncio
-import json
 import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -9,6 +8,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from heddle import data_folder
 from heddle.cli import home, output, ports, sample
 from heddle.cli.output import Json
 from heddle.cli.ports import Endpoints
@@ -61,7 +61,7 @@ def _announce(endpoints: Endpoints, as_json: bool) -> None:
     if as_json:
         # No message describes a Heddle as a whole: these names are this command's own.
         facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
-        output.line(json.dumps(facts))
+        output.print_plain_json(facts)
         return
     output.line("Heddle is up. Ctrl-C ends it.")
     output.line(f"  board  {endpoints.board}")
@@ -76,6 +76,8 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
     settings = Settings.read()
     os.environ.update(endpoints.environment())
     with home.held(settings.home, endpoints.scheduler.address):
+        if repository := data_folder.keep_out(settings.home):
+            output.say(f"warning: {data_folder.advice(settings.home, repository)}")
         if left := home.leftovers(settings.home):
             output.say("waiting for the services of an `up` that was killed …")
             psutil.wait_procs(left, timeout=drain_time(settings) + 1)

@@ -27,7 +27,7 @@ MessageOption = Annotated[str, typer.Option("--message", "-m", help="For the age
 
 
 class _Queue(NamedTuple):
-    """What waits for the operator: questions of agents, runs without a budget, epics that are not merged."""
+    """What waits for the operator: questions of agents, epics that are not merged, runs that lack something."""
 
     questions: list[pb.Approval]
     runs: list[pb.Run]
@@ -36,7 +36,7 @@ class _Queue(NamedTuple):
 
 @app.command()
 def approvals(as_json: Json = False) -> None:
-    """Lists what waits for you over all runs: what agents ask, the oldest question first, epics to merge, used-up budgets."""
+    """Lists what waits for you over all runs: what agents ask, the oldest question first, epics to merge, used-up budgets, what is missing or was not pushed."""
     queue = output.run_async(with_client(_queue))
     if as_json:
         for each in (message for part in queue for message in part):
@@ -63,7 +63,7 @@ async def _queue(client: HeddleClient) -> _Queue:
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
     return _Queue(
         questions,
-        list(filter(waiting.is_halted, runs.values())),
+        [run for run in runs.values() if waiting.is_halted(run) or waiting.lacks_something(run, now)],
         list(filter(waiting.awaits_operator, epics)),
     )
 

@@ -6,11 +6,11 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
-from rich.text import Text
 
 from heddle import pb, waiting
 from heddle.cli import words
 from heddle.cli.board import STYLES
+from heddle.cli.terminal import SafeText
 
 # Columns whose text may take several lines.
 _WRAPPED: Final = {
@@ -35,8 +35,8 @@ def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
             f"{run.tasks.accepted}/{run.tasks.total}",
             words.cost(run.usage),
             words.elapsed(run.start_time, run.end_time, now),
-            Text(run.title),
-            Text(run.project),
+            SafeText(run.title),
+            SafeText(run.project),
         )
     return table
 
@@ -47,12 +47,12 @@ def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) ->
     for epic in epics:
         done = f"{epic.tasks.accepted}/{epic.tasks.total}"
         took = words.elapsed(epic.start_time, epic.end_time, now)
-        why = Text(words.plain(", ".join(epic.conflict_files) or epic.reason))
+        why = SafeText(words.plain(", ".join(epic.conflict_files) or epic.reason))
         commit = epic.merge_commit[:10]
         table.add_row(
-            Text(epic.key, style="bold"),
+            SafeText(epic.key, style="bold"),
             _state(epic),
-            Text(epic.title),
+            SafeText(epic.title),
             done,
             took,
             words.cost(epic.usage),
@@ -71,10 +71,10 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
     for each in asked:
         table.add_row(
             short_attempt(each.attempt),
-            Text(each.approval_id),
+            SafeText(each.approval_id),
             words.elapsed(each.request_time, Timestamp(), now),
             words.remaining(each.deny_time, now),
-            Text(words.plain(each.question)),
+            SafeText(words.plain(each.question)),
         )
     return table
 
@@ -86,13 +86,17 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
         commands = ("merge", "drop") if waiting.awaits_merge(epic) else ("resolve", "merge", "drop")
         table.add_row(
-            Text(short_epic(epic.name)),
+            SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
             ", ".join(commands),
-            Text(words.plain(waiting.merge_reason(epic))),
+            SafeText(words.plain(waiting.merge_reason(epic))),
         )
     for run in runs:
-        table.add_row(Text(run.name.removeprefix("runs/")), "", "resume", Text(words.plain(run.reason)))
+        command, why = "resume", run.reason
+        if not waiting.is_halted(run):
+            # What is missing has no command: the run continues once it is back.
+            command, why = "" if run.fault else "push", waiting.lacks(run)
+        table.add_row(SafeText(run.name.removeprefix("runs/")), "", command, SafeText(words.plain(why)))
     return table
 
 
@@ -101,11 +105,11 @@ def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
     table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")
     for each in foreseen:
         table.add_row(
-            Text(each.epic),
-            Text(each.with_epic or words.conflict_side(each.side)),
+            SafeText(each.epic),
+            SafeText(each.with_epic or words.conflict_side(each.side)),
             words.clock(each.since),
-            Text("/".join(each.first_task.split("/")[3::2])),
-            Text(words.plain(", ".join(each.files))),
+            SafeText("/".join(each.first_task.split("/")[3::2])),
+            SafeText(words.plain(", ".join(each.files))),
         )
     return table
 
@@ -116,11 +120,11 @@ def footprints(written: Iterable[pb.EpicFootprint]) -> Table:
     for each in written:
         inside = len(each.paths) - len(each.outside)
         table.add_row(
-            Text(each.epic),
+            SafeText(each.epic),
             str(each.path_count),
             f"{inside / len(each.paths):.0%}" if each.touches and each.paths else "",
-            Text(words.plain(", ".join(each.outside))),
-            Text(words.plain(", ".join(each.unused_touches))),
+            SafeText(words.plain(", ".join(each.outside))),
+            SafeText(words.plain(", ".join(each.unused_touches))),
         )
     return table
 
@@ -130,11 +134,11 @@ def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
     table = _table("MERGE", "STAGE", "INTO", "COMMIT", "WAITS FOR")
     for each in entries:
         table.add_row(
-            Text(each.epic or each.source_branch),
+            SafeText(each.epic or each.source_branch),
             words.merge_stage(each.stage),
-            Text(each.target_branch),
+            SafeText(each.target_branch),
             each.commit[:10],
-            Text(words.plain(each.waits_for)),
+            SafeText(words.plain(each.waits_for)),
         )
     return table
 
@@ -144,14 +148,14 @@ def worktrees(found: Iterable[pb.EpicWorktree], now: datetime) -> Table:
     table = _table("WORKTREE", "EPIC IS", "HOLDS", "SIZE", "AGE", "GOES", "BRANCH", "PATH")
     for each in found:
         table.add_row(
-            Text(short_epic(each.name)),
+            SafeText(short_epic(each.name)),
             words.epic_state(each.epic_state),
             words.holds(each),
             words.size(each.disk_bytes) if each.HasField("disk_bytes") else "",
             words.elapsed(each.create_time, Timestamp(), now),
             words.goes(each, now),
-            Text(each.branch),
-            Text(words.plain(each.problem or each.path)),
+            SafeText(each.branch),
+            SafeText(words.plain(each.problem or each.path)),
         )
     return table
 
@@ -166,17 +170,17 @@ def short_attempt(name: str) -> str:
     return "/".join(name.split("/")[1::2])
 
 
-def _task(task: pb.Task, now: datetime) -> list[str | Text]:
+def _task(task: pb.Task, now: datetime) -> list[str | SafeText]:
     newest = task.latest_attempt
     return [
-        Text(f"  {task.key}"),
+        SafeText(f"  {task.key}"),
         _state(task),
-        Text(task.title),
+        SafeText(task.title),
         str(task.attempt_count or ""),
         words.elapsed(newest.start_time, newest.end_time, now),
         words.cost(newest.usage),
         task.commit[:10],
-        Text(words.plain(task.reason or newest.reason)),
+        SafeText(words.plain(task.reason or newest.reason)),
     ]
 
 
@@ -187,9 +191,9 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _state(resource: pb.Run | pb.Epic | pb.Task) -> Text:
+def _state(resource: pb.Run | pb.Epic | pb.Task) -> SafeText:
     word = words.state(resource)
-    return Text(word, style=STYLES.get(word, ""))
+    return SafeText(word, style=STYLES.get(word, ""))
 
 
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:

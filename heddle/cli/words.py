@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
+from heddle.cli.terminal import visible
 
 # Colours, cursor moves, window titles, the clipboard: what a terminal would obey.
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
@@ -15,8 +16,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def plain(text: str) -> str:
-    """Returns `text` without anything that a terminal would obey; what agents say is not trusted."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text))
+    """Returns `text` without anything that a terminal would obey; what agents say is not trusted.
+
+    What colours it or moves the cursor is left out; what turns text around is shown as an escape.
+    """
+    return visible(_CONTROL.sub("", _SEQUENCE.sub("", text)))
 
 
 def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:

@@ -4,6 +4,7 @@ Each bad value is reported and replaced by the nearest harmless one, so that the
 rest of the plan can still be judged.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias, TypeVar
 
@@ -74,6 +75,10 @@ def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseMod
     if kind == "value_error":
         return str(context["error"])
     message = _MESSAGES.get(kind, details["msg"]).format(**context)
+    if kind in {"int_type", "float_type"} and re.search(r"\d", str(details["input"])):
+        message += " in plain decimal digits, without quotes, leading zeros or _"
+    elif kind == "bool_type":
+        message = "must be true or false"
     node = root.find(path)
     if details["input"] is None:
         return f"is empty; it {message}"

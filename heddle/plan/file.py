@@ -33,11 +33,12 @@ class LoadedPlan:
 
 
 def load(path: Path) -> LoadedPlan:
-    """Reads a plan file; a file that cannot be read is a problem like any other."""
+    """Reads a plan file, or standard input where `path` is -; one that cannot be read is a problem like any other."""
+    source = "standard input" if str(path) == "-" else str(path)
     content, problems = reading.content_of(path, FORM.noun)
     if problems:
-        return LoadedPlan(str(path), pb.Plan(), problems)
-    return parse(content, str(path))
+        return LoadedPlan(source, pb.Plan(), problems)
+    return parse(content, source)
 
 
 def parse(content: str | bytes, source: str) -> LoadedPlan:

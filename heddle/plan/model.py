@@ -62,7 +62,7 @@ OnFailure = Annotated[
 
 
 MergePolicy = Annotated[
-    # YAML reads a plain off as false.
+    # Older readers of YAML make false of a plain off, and JSON written by them has that.
     Literal["auto", "manual", "off"],
     BeforeValidator(lambda value: "off" if value is False else value),
     PlainSerializer(lambda value: f"MERGE_POLICY_{value.upper()}"),

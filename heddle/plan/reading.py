@@ -1,5 +1,6 @@
 """Reads YAML files of any form: the message, or every mistake with its line."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,7 +37,9 @@ class Form(Generic[M]):
 
 
 def content_of(path: Path, noun: str) -> tuple[bytes, tuple[Problem, ...]]:
-    """Returns what a file holds, cut behind the most that is read; or why it cannot be read."""
+    """Returns what a file holds, cut behind the most that is read; or why it cannot be read. - is standard input."""
+    if str(path) == "-":
+        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1), ()
     try:
         # Never more than that: it could be of any size, or a device.
         with path.open("rb") as file:

@@ -2,6 +2,8 @@
 
 PyYAML's own composer follows aliases, keeps the last of two equal keys and
 recurses as deep as the text asks it to. This one reports all three as mistakes.
+Nor does it read a plain word as YAML 1.1 does, where 010 is 8, 1_0 is 10, 1:30
+is 90 and off is false: see scalars.py.
 """
 
 import re
@@ -10,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
+from heddle.plan import scalars
+from heddle.plan.scalars import Scalar
 from heddle.plan.text_rules import shown
 
 # A plan nests seven deep.
@@ -23,11 +25,7 @@ MAX_VALUES: Final = 250_000
 # libyaml's parser is some twenty times faster than PyYAML's own.
 _LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-_NUMBERS_AND_SUCH: Final = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
-_RESOLVER: Final = Resolver()
-
 Step: TypeAlias = str | int
-Scalar: TypeAlias = str | int | float | None
 
 
 class Place(NamedTuple):
@@ -108,7 +106,8 @@ class Source:
         self.problems: list[Problem] = []
         self.lost: set[str] = set()
         try:
-            self._read(yaml.parse(text, _LOADER))
+            text = scalars.with_whole_characters(text)
+            self._read(text, yaml.parse(text, _LOADER))
         except yaml.MarkedYAMLError as error:
             self.root = None
             self.report(_place(error.problem_mark or error.context_mark), "", _syntax(error))
@@ -116,8 +115,8 @@ class Source:
             self.root = None
             self.report(Place(), "", f"is not YAML: {str(error).splitlines()[0]}")
 
-    def _read(self, events: Iterator[yaml.Event]) -> None:
-        builder = _Builder(self)
+    def _read(self, text: str, events: Iterator[yaml.Event]) -> None:
+        builder = _Builder(self, text)
         documents = 0
         for count, event in enumerate(events):
             if count > MAX_VALUES:
@@ -141,9 +140,9 @@ class Source:
 class _Builder:
     """Turns events into nodes without recursion."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, text: str) -> None:
         self._source = source
-        self._constructor = SafeConstructor()
+        self._text = text
         self.root: Node | None = None
         self._open: list[Node] = []
         self._paths: list[tuple[Step, ...]] = []
@@ -216,18 +215,29 @@ class _Builder:
             self._report(place, "holds half a character (a lone surrogate)")
             self._source.lost.add(path_text(self._path()))
             return Node(place)
-        # Its stubs say nothing of types.
-        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
-        if event.tag is not None or tag not in _NUMBERS_AND_SUCH:
+        is_plain = event.implicit[0]
+        if event.tag is not None or not is_plain:
             return Node(place, event.value, event.value)
-        scalar = yaml.ScalarNode(tag, event.value)
-        try:
-            return Node(place, self._constructor.construct_object(scalar), event.value)
-        except ValueError:
-            # A number with too many digits for an int.
-            return Node(place, event.value, event.value)
-        finally:
-            self._constructor.constructed_objects.clear()
+        # A key is what it looks like, and nothing behind it can be cut.
+        is_key = bool(self._open) and isinstance(self._open[-1].value, dict) and self._keys[-1] is None
+        value = scalars.value_of(event.value)
+        if isinstance(value, str) and not is_key:
+            self._refuse_cut(event, place)
+        return Node(place, value, event.value)
+
+    def _refuse_cut(self, event: yaml.ScalarEvent, place: Place) -> None:
+        """Reports text that was meant to go on where YAML sees a comment."""
+        path = self._path()
+        key = next((step for step in reversed(path) if isinstance(step, str)), "")
+        indent = self._open[-1].keys[key].column if self._open and key in self._open[-1].keys else 0
+        mark: Any = event.end_mark
+        if cut := scalars.cut_off(self._text, mark.index, is_prose=key == "prompt", indent=indent):
+            self._report(
+                place,
+                f"ends before {shown(cut)}, which is a comment to YAML; put the text in quotes, or below a |."
+                " A comment that is meant needs a space after its #"
+                + (" and a line of its own" if key == "prompt" else ""),
+            )
 
     def _refuse_tag(self, tag: str | None, place: Place) -> None:
         if tag not in {None, "!"}:
@@ -266,5 +276,7 @@ def _place(mark: Any) -> Place:
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     if "cannot start any token" in (error.problem or ""):
         return "is not YAML: a tab, @ or ` cannot begin a word; indent with spaces, put such a text in quotes"
+    if "invalid Unicode character escape" in (error.problem or ""):
+        return "holds half a character: write the character itself, or its whole number as in \\U0001F680"
     context = f"{error.context}: " if error.context else ""
     return f"is not YAML: {context}{error.problem}"

@@ -26,6 +26,8 @@ class FakeState:
     teardown_end: pb.CheckFinished = field(default_factory=lambda: pb.CheckFinished(ok=True))
     # Keys of epics whose setup fails.
     failing_setups: set[str] = field(default_factory=set)
+    # Why the remote does not take a branch, by branch.
+    refused: dict[str, str] = field(default_factory=dict)
     # Branches whose merge conflicts.
     conflicting: set[str] = field(default_factory=set)
     # Says of the branches of an open merge whether the checks of a merge pass.

@@ -71,7 +71,19 @@ class FakeWorktrees(WorktreeServiceServicer):
         commit = _commit_id(request.attempt)
         if (commit, request.attempt) not in made:
             made.append((commit, request.attempt))
-        return pb.CommitTaskResponse(commit=commit, diff_stat=pb.DiffStat(files=1, insertions=1))
+        return pb.CommitTaskResponse(
+            commit=commit,
+            diff_stat=pb.DiffStat(files=1, insertions=1),
+            push_error=worker.refused.get(name.parent.parent.branch, ""),
+        )
+
+    async def PushBranches(
+        self, request: pb.PushBranchesRequest, context: Context
+    ) -> pb.PushBranchesResponse:
+        refused = {
+            branch: error for branch, error in self._worker.refused.items() if branch in request.branches
+        }
+        return pb.PushBranchesResponse(errors=refused)
 
     async def DiscardAttempt(
         self, request: pb.DiscardAttemptRequest, context: Context
@@ -92,7 +104,9 @@ class FakeWorktrees(WorktreeServiceServicer):
         if not already:
             sources.append(request.source_branch)
         commit = _commit_id(f"{request.target_branch}+{request.source_branch}")
-        merged = pb.MergeBranchResponse.Merged(commit=commit, already=already)
+        merged = pb.MergeBranchResponse.Merged(
+            commit=commit, already=already, push_error=worker.refused.get(request.target_branch, "")
+        )
         return pb.MergeBranchResponse(merged=merged)
 
     async def OpenMerge(self, request: pb.OpenMergeRequest, context: Context) -> pb.OpenMergeResponse:

@@ -101,6 +101,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
     ports, range.
     """
+    ERROR_REASON_PROJECT_UNAVAILABLE: _ErrorReason.ValueType  # 88
+    """FAILED_PRECONDITION: the repository of a run is moved away, not mounted,
+    read-only or damaged. Nothing was changed; the same request works once it is
+    back. Metadata: project.
+    """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 71
@@ -196,6 +201,11 @@ ERROR_REASON_NO_DESCRIPTORS: ErrorReason.ValueType  # 62
 ERROR_REASON_NO_PORTS: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
 ports, range.
+"""
+ERROR_REASON_PROJECT_UNAVAILABLE: ErrorReason.ValueType  # 88
+"""FAILED_PRECONDITION: the repository of a run is moved away, not mounted,
+read-only or damaged. Nothing was changed; the same request works once it is
+back. Metadata: project.
 """
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""

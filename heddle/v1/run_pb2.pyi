@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from heddle.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -83,6 +85,8 @@ class Run(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    UNPUSHED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -109,6 +113,11 @@ class Run(_message.Message):
     """What it may cost, in millionths of a US dollar. Absent: no limit."""
     creator: _builtins.str
     """Who created it, as in the events' actor: "user:ada"."""
+    fault: _builtins.str
+    """What its environment lacks, and what to do about it: a repository that is away
+    or read-only, a disk that is full. Work waits for it, uses up no retry, and
+    continues by itself. Absent: nothing is missing.
+    """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -122,6 +131,12 @@ class Run(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Absent until the run has ended."""
+
+    @_builtins.property
+    def unpushed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnpushedBranch]:
+        """Branches that the remote of a project by URL has not taken. A later push that
+        it takes removes them.
+        """
 
     def __init__(
         self,
@@ -145,16 +160,42 @@ class Run(_message.Message):
         sequence: _builtins.int = ...,
         budget_usd_micros: _builtins.int | None = ...,
         creator: _builtins.str = ...,
+        fault: _builtins.str = ...,
+        unpushed: _abc.Iterable[Global___UnpushedBranch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class UnpushedBranch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    """Its short name, as heddle/RUN/merged."""
+    error: _builtins.str
+    """What git said, and what to do."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnpushedBranch: _TypeAlias = UnpushedBranch  # noqa: Y015
 
 @_typing.final
 class TaskCounts(_message.Message):

@@ -104,6 +104,11 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
                 _registered_method=True)
+        self.PushRun = channel.unary_unary(
+                '/heddle.v1.SchedulerService/PushRun',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.PushRunRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.PushRunResponse.FromString,
+                _registered_method=True)
         self.ResolveConflict = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ResolveConflict',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ResolveConflictRequest.SerializeToString,
@@ -359,6 +364,18 @@ class SchedulerServiceServicer:
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
         conflicted nor failed; or its run is being cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PushRun(self, request, context):
+        """Pushes the branches again that the remote of the run's project did not take. A
+        run that failed only for that is judged again. Does nothing where none is left.
+
+        - NOT_FOUND: no such run.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not there now.
+        - UNAVAILABLE: the run's worker is away. Try again once it is back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -715,6 +732,11 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.RetryMerge,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.SerializeToString,
+            ),
+            'PushRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PushRun,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.PushRunRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.PushRunResponse.SerializeToString,
             ),
             'ResolveConflict': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveConflict,
@@ -1149,6 +1171,33 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/RetryMerge',
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.RetryMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PushRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/PushRun',
+            heddle_dot_v1_dot_scheduler__service__pb2.PushRunRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.PushRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -122,6 +122,14 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
       conflicted nor failed; or its run is being cancelled.
     """
+    PushRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.PushRunRequest, _scheduler_service_pb2.PushRunResponse]
+    """Pushes the branches again that the remote of the run's project did not take. A
+    run that failed only for that is judged again. Does nothing where none is left.
+
+    - NOT_FOUND: no such run.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not there now.
+    - UNAVAILABLE: the run's worker is away. Try again once it is back.
+    """
     ResolveConflict: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveConflictRequest, _scheduler_service_pb2.ResolveConflictResponse]
     """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
     agent resolves that: its worktree begins with the merge of both sides, conflict
@@ -412,6 +420,14 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - NOT_FOUND: no such epic.
     - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
       conflicted nor failed; or its run is being cancelled.
+    """
+    PushRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.PushRunRequest, _scheduler_service_pb2.PushRunResponse]  # type: ignore[assignment]
+    """Pushes the branches again that the remote of the run's project did not take. A
+    run that failed only for that is judged again. Does nothing where none is left.
+
+    - NOT_FOUND: no such run.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not there now.
+    - UNAVAILABLE: the run's worker is away. Try again once it is back.
     """
     ResolveConflict: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResolveConflictRequest, _scheduler_service_pb2.ResolveConflictResponse]  # type: ignore[assignment]
     """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
@@ -766,6 +782,20 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
           conflicted nor failed; or its run is being cancelled.
+        """
+
+    @_abc_1.abstractmethod
+    def PushRun(
+        self,
+        request: _scheduler_service_pb2.PushRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.PushRunResponse, _abc.Awaitable[_scheduler_service_pb2.PushRunResponse]]:
+        """Pushes the branches again that the remote of the run's project did not take. A
+        run that failed only for that is judged again. Does nothing where none is left.
+
+        - NOT_FOUND: no such run.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not there now.
+        - UNAVAILABLE: the run's worker is away. Try again once it is back.
         """
 
     @_abc_1.abstractmethod

@@ -24,6 +24,75 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class PushBranchesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    BRANCHES_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    @_builtins.property
+    def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Short names; those that are not there are left out."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        branches: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushBranchesRequest: _TypeAlias = PushBranchesRequest  # noqa: Y015
+
+@_typing.final
+class PushBranchesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ErrorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Why the remote did not take a branch, and what to do; by branch. Empty: it took
+        them all.
+        """
+
+    def __init__(
+        self,
+        *,
+        errors: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushBranchesResponse: _TypeAlias = PushBranchesResponse  # noqa: Y015
+
+@_typing.final
 class InspectProjectRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -563,6 +632,7 @@ class MergeBranchResponse(_message.Message):
         ALREADY_FIELD_NUMBER: _builtins.int
         TREE_FIELD_NUMBER: _builtins.int
         PUSH_ERROR_FIELD_NUMBER: _builtins.int
+        SOURCE_PUSH_ERROR_FIELD_NUMBER: _builtins.int
         commit: _builtins.str
         """The target's commit. Absent in a preview, unless the target already holds
         the source.
@@ -572,7 +642,9 @@ class MergeBranchResponse(_message.Message):
         tree: _builtins.str
         """The tree of the merge: what the target holds now, or would hold."""
         push_error: _builtins.str
-        """As in CommitTaskResponse, for source and target."""
+        """As in CommitTaskResponse, for the target."""
+        source_push_error: _builtins.str
+        """The same for the source, which is pushed with it."""
         def __init__(
             self,
             *,
@@ -580,10 +652,11 @@ class MergeBranchResponse(_message.Message):
             already: _builtins.bool = ...,
             tree: _builtins.str = ...,
             push_error: _builtins.str = ...,
+            source_push_error: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit", "push_error", b"push_error", "tree", b"tree"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["already", b"already", "commit", b"commit", "push_error", b"push_error", "source_push_error", b"source_push_error", "tree", b"tree"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,6 +105,11 @@ class WorktreeServiceStub:
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesResponse.FromString,
                 _registered_method=True)
+        self.PushBranches = channel.unary_unary(
+                '/heddle.v1.WorktreeService/PushBranches',
+                request_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
+                _registered_method=True)
         self.DiffRevisions = channel.unary_stream(
                 '/heddle.v1.WorktreeService/DiffRevisions',
                 request_serializer=heddle_dot_v1_dot_worktree__service__pb2.DiffRevisionsRequest.SerializeToString,
@@ -278,6 +283,16 @@ class WorktreeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PushBranches(self, request, context):
+        """Pushes branches of a project that is a URL again, each for itself. Moves nothing
+        here; of another project it does nothing.
+
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DiffRevisions(self, request, context):
         """The diff between two revisions, as `git diff` writes it.
 
@@ -349,6 +364,11 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
                     servicer.ListWorktrees,
                     request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesResponse.SerializeToString,
+            ),
+            'PushBranches': grpc.unary_unary_rpc_method_handler(
+                    servicer.PushBranches,
+                    request_deserializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.SerializeToString,
             ),
             'DiffRevisions': grpc.unary_stream_rpc_method_handler(
                     servicer.DiffRevisions,
@@ -691,6 +711,33 @@ class WorktreeService:
             '/heddle.v1.WorktreeService/ListWorktrees',
             heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesRequest.SerializeToString,
             heddle_dot_v1_dot_worktree__service__pb2.ListWorktreesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PushBranches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.WorktreeService/PushBranches',
+            heddle_dot_v1_dot_worktree__service__pb2.PushBranchesRequest.SerializeToString,
+            heddle_dot_v1_dot_worktree__service__pb2.PushBranchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

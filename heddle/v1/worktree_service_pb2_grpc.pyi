@@ -147,6 +147,12 @@ class WorktreeServiceStub:
     """
     ListWorktrees: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]
     """The worktrees of this worker."""
+    PushBranches: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchesRequest, _worktree_service_pb2.PushBranchesResponse]
+    """Pushes branches of a project that is a URL again, each for itself. Moves nothing
+    here; of another project it does nothing.
+
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+    """
     DiffRevisions: _grpc.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]
     """The diff between two revisions, as `git diff` writes it.
 
@@ -272,6 +278,12 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     """
     ListWorktrees: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]  # type: ignore[assignment]
     """The worktrees of this worker."""
+    PushBranches: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchesRequest, _worktree_service_pb2.PushBranchesResponse]  # type: ignore[assignment]
+    """Pushes branches of a project that is a URL again, each for itself. Moves nothing
+    here; of another project it does nothing.
+
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+    """
     DiffRevisions: _aio.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]  # type: ignore[assignment]
     """The diff between two revisions, as `git diff` writes it.
 
@@ -466,6 +478,18 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.ListWorktreesResponse, _abc.Awaitable[_worktree_service_pb2.ListWorktreesResponse]]:
         """The worktrees of this worker."""
+
+    @_abc_1.abstractmethod
+    def PushBranches(
+        self,
+        request: _worktree_service_pb2.PushBranchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worktree_service_pb2.PushBranchesResponse, _abc.Awaitable[_worktree_service_pb2.PushBranchesResponse]]:
+        """Pushes branches of a project that is a URL again, each for itself. Moves nothing
+        here; of another project it does nothing.
+
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+        """
 
     @_abc_1.abstractmethod
     def DiffRevisions(

@@ -1,6 +1,6 @@
 """Reads what is to be merged, and writes what became of it. Each write is done once, however often it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +10,7 @@ from heddle import pb
 from heddle.names import EpicName, RunName
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.events import append, event
+from scheduler_svc.store.pushes import note_pushes
 from scheduler_svc.store.resources import is_epic
 from scheduler_svc.store.tables import epics, runs, tasks
 
@@ -114,12 +115,12 @@ def record_merged(
     commits: Sequence[tuple[Name, str]],
     *,
     tree: str,
-    push_error: str,
+    refused: Mapping[str, str],
     now: int,
 ) -> None:
     """Notes what the target holds now, each with the commit that brought it in.
 
-    `tree`: as tested; empty: untested. `push_error`: why the remote does not hold it.
+    `tree`: as tested; empty: untested. `refused`: why the remote did not take a branch, by branch.
     """
     for name, commit in commits:
         if not _settle(connection, name, merge_state=MergeState.MERGED, commit=commit):
@@ -129,9 +130,9 @@ def record_merged(
         if isinstance(name, EpicName):
             values = {"head_commit": commit, **({"tested_tree": tree} if tree else {})}
             connection.execute(sa.update(runs).where(runs.c.run == name.run).values(**values))
-    if push_error:
-        failed = pb.PushFailed(branch=ground.target, error=push_error)
-        append(connection, [event(ground.run, _ACTOR, push_failed=failed)], now)
+    note_pushes(connection, ground.run, [ground.target, *(name.branch for name, _ in commits)], refused)
+    failed = [pb.PushFailed(branch=branch, error=error) for branch, error in refused.items()]
+    append(connection, [event(ground.run, _ACTOR, push_failed=each) for each in failed], now)
 
 
 def record_conflict(

@@ -15,6 +15,7 @@ from scheduler_svc.providers import provider_of
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store.holds import held_providers
+from scheduler_svc.store.pushes import unpushed_error
 from scheduler_svc.store.spending import spent_by_project, spent_by_task, typical_cost
 from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 
@@ -36,6 +37,8 @@ _RUNS = (
         runs.c.merge_state,
         runs.c.project,
         runs.c.budget_micros,
+        runs.c.fault,
+        runs.c.unpushed,
     )
     .where(runs.c.ended_at.is_(None))
     .order_by(runs.c.created_at, runs.c.run)
@@ -211,6 +214,8 @@ def _run(
         merged_into=row.merge_state == MergeState.MERGED,
         merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
         merging_into=row.merge_state == MergeState.MERGING,
+        faulty=row.fault != "",
+        unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
         budget=row.budget_micros,
         project=row.project,
         typical_cost=typical_cost,
@@ -294,6 +299,7 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         waived=bool(skipped_by) or unresolved,
         resolves=resolves,
         held=held,
+        starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
         budget=budget,
         spent=spent,

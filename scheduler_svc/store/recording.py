@@ -7,11 +7,12 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError
-from heddle.names import AttemptName
+from heddle.names import AttemptName, RunName
 from scheduler_svc.folding import fold
 from scheduler_svc.providers import provider_of
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.holds import hold, limited_until
+from scheduler_svc.store.pushes import note_pushes
 from scheduler_svc.store.resources import is_epic, is_task, last_accepted
 from scheduler_svc.store.statements import (
     INSERT_CHUNK,
@@ -244,8 +245,11 @@ def accept(
     events = [event(attempt, "scheduler", task_accepted=accepted)]
     if committed.HasField("ignored_files"):
         events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
+    branch = attempt.parent.parent.branch
+    refused = {branch: committed.push_error} if committed.push_error else {}
+    note_pushes(connection, RunName(attempt.run), [branch], refused)
     if committed.push_error:
-        failed = pb.PushFailed(branch=attempt.parent.parent.branch, error=committed.push_error)
+        failed = pb.PushFailed(branch=branch, error=committed.push_error)
         events.append(event(attempt, "scheduler", push_failed=failed))
     append(connection, events, now)
 

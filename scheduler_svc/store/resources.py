@@ -174,6 +174,8 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             end_time=optional_timestamp(row.ended_at),
             sequence=row.sequence,
             creator=row.creator,
+            fault=row.fault if row.ended_at is None else "",
+            unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
         )
         for row in rows
     ]

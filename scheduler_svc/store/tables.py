@@ -47,6 +47,10 @@ runs = sa.Table(
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The actor who asked for it.
     sa.Column("creator", sa.Text, nullable=False, server_default=""),
+    # What its environment lacks now. Empty: nothing.
+    sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    # pb.Run with the branches that its remote has not taken. Null: none.
+    sa.Column("unpushed", sa.LargeBinary),
     # The newest event; taken in the same transaction as the event.
     sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
     # pb.ProjectFile, as it was when the run was created. Null: the project has none.

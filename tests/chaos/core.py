@@ -204,7 +204,7 @@ class Core:
             )
             commits = [(name, "f00d")]
             return partial(
-                merges.record_merged, ground=ground, commits=commits, tree="", push_error="", now=self.now
+                merges.record_merged, ground=ground, commits=commits, tree="", refused={}, now=self.now
             )
         conflict = pb.MergeConflicted(target_branch=target, files=["shared.txt"])
         return partial(

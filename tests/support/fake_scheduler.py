@@ -21,6 +21,7 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
     length: int = 20
     run_state: "pb.RunState.ValueType" = pb.RUN_STATE_SUCCEEDED
+    title: str = "Sample"
     # Awaited before each answer of a stream, with the number of the stream and its next sequence.
     before_answer: Callable[[int, int], Awaitable[None]] | None = None
     # Raised once each by the unary calls, in this order.
@@ -104,6 +105,10 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def RetryMerge(self, request: pb.RetryMergeRequest, context: Any) -> pb.RetryMergeResponse:
         self._note(request)
         return pb.RetryMergeResponse(epic=pb.Epic(name=request.name))
+
+    async def PushRun(self, request: pb.PushRunRequest, context: Any) -> pb.PushRunResponse:
+        self._note(request)
+        return pb.PushRunResponse(run=self.run())
 
     async def ResolveConflict(
         self, request: pb.ResolveConflictRequest, context: Any
@@ -213,7 +218,7 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
 
     def run(self) -> pb.Run:
         """Returns the run at its end."""
-        return pb.Run(name=RUN, title="Sample", state=self.run_state, sequence=self.length)
+        return pb.Run(name=RUN, title=self.title, state=self.run_state, sequence=self.length)
 
     def service(self) -> Service:
         """Returns what tests.support.services serves."""

@@ -27,6 +27,8 @@ def run(message: pb.Run) -> View:
         "ended": time(message, "end_time"),
         "sequence": message.sequence,
         "creator": message.creator,
+        "fault": message.fault,
+        "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
     }
 

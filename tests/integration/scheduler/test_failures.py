@@ -77,7 +77,7 @@ async def test_worker_error_fails_the_attempt_with_its_words(
 
     def before(method: str, request: Any) -> None:
         if method == "EnsureWorktree" and "/tasks/one/" in request.attempt:
-            raise HeddleError(pb.ERROR_REASON_DISK_FULL, "the disk is full; make room")
+            raise HeddleError(pb.ERROR_REASON_GIT_FAILED, "git failed: no such object")
 
     worker.before = before
     run = await scheduler.create(make_plan({"a": ["one", "two"]}))
@@ -85,7 +85,7 @@ async def test_worker_error_fails_the_attempt_with_its_words(
     await scheduler.finished(run)
 
     tasks = await scheduler.tasks(run)
-    assert tasks["a/one"].reason == "the disk is full; make room"
+    assert tasks["a/one"].reason == "git failed: no such object"
     assert tasks["a/two"].state == pb.TASK_STATE_ACCEPTED
 
 

@@ -1,6 +1,7 @@
 """Projects by URL: a mirror that all runs share, fetched before each, pushed to after each step."""
 
 import asyncio
+import shlex
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -115,7 +116,9 @@ async def test_what_cannot_be_cloned_is_said(worker: Worker, remote: Path) -> No
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
     assert "git ls-remote" in error.message
     git(remote, "update-ref", "-d", "refs/heads/trunk")
-    assert (await refused(worker.inspect(worker.url))).reason == pb.ERROR_REASON_EMPTY_REPOSITORY
+    empty = await refused(worker.inspect(worker.url))
+    assert empty.reason == pb.ERROR_REASON_EMPTY_REPOSITORY
+    assert f"git clone {worker.url}" in empty.message
     error = await refused(worker.inspect("https://me:s3cret@127.0.0.1/app"))
     assert error.reason == pb.ERROR_REASON_INVALID_FIELD
     assert "s3cret" not in error.message
@@ -145,3 +148,36 @@ async def _accept(worker: Worker, name: AttemptName, base: str, rewind_to: str =
     ensured = await worker.ensure(name, base, rewind_to=rewind_to)
     Path(ensured.worktree.path, "number.txt").write_text(f"{name.number}\n")
     return await worker.commit(name)
+
+
+async def test_a_branch_called_heddle_at_the_remote(worker: Worker, remote: Path) -> None:
+    """It would block every push, so the run is refused with a command that renames it there."""
+    git(remote, "branch", "heddle", "trunk")
+    error = await refused(worker.inspect(worker.url))
+    assert error.reason == pb.ERROR_REASON_BRANCH_EXISTS
+    command = error.message.partition("in a clone of it: ")[2]
+    clone = remote.with_name("clone")
+    git(remote.parent, "clone", "--quiet", str(remote), str(clone))
+    git(clone, *shlex.split(command)[1:])
+    await worker.inspect(worker.url)
+    assert "another-name" in git(remote, "branch", "--format=%(refname:short)").split()
+
+
+async def test_what_the_remote_refuses_is_said_by_branch(worker: Worker, remote: Path) -> None:
+    """Of two branches only the one that a hook refuses is told; pushed again once it is allowed, it is there."""
+    base = (await worker.inspect(worker.url, into="trunk")).base_commit
+    hook = remote / "hooks" / "update"
+    hook.write_text(
+        "#!/bin/sh\ncase $1 in refs/heads/heddle/*) echo 'names begin with team/' >&2; exit 1;; esac\n"
+    )
+    hook.chmod(0o755)
+    path = await worker.ready(attempt(), base=base)
+    (path / "b.txt").write_text("b\n")
+    assert "names begin with team/" in (await worker.commit(attempt())).push_error
+    merged = (await worker.merge(EPIC, "trunk")).merged
+    assert not merged.push_error
+    assert "hook declined" in merged.source_push_error
+    hook.unlink()
+    asked = pb.PushBranchesRequest(project=worker.url, branches=[EPIC, "not/there"])
+    assert not (await worker.stub.PushBranches(asked)).errors
+    assert git(remote, "rev-parse", EPIC) == git(remote, "rev-parse", "trunk^2")

@@ -1,11 +1,23 @@
-from agent_svc.environment import agent_environment
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent_svc.environment import UNATTENDED, agent_environment
+from tests.support.repositories import make_repository
 
 OURS = {"PATH": "/bin", "LC_ALL": "C", "HEDDLE_DATABASE_URL": "secret", "AWS_KEY": "secret", "EXTRA": "x"}
 
 
 def test_only_the_allowlist_passes() -> None:
     """An agent gets what is allowed by name, and nothing else of the service's."""
-    assert agent_environment(OURS, (), {}, "p") == {"PATH": "/bin", "LC_ALL": "C", "HEDDLE_PROMPT": "p"}
+    assert agent_environment(OURS, (), {}, "p") == {
+        **UNATTENDED,
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "HEDDLE_PROMPT": "p",
+    }
 
 
 def test_operator_may_allow_more() -> None:
@@ -24,3 +36,52 @@ def test_prompt_that_no_environment_can_hold() -> None:
     """A prompt too long, or with a zero byte, is left out, so that the agent still starts."""
     assert "HEDDLE_PROMPT" not in agent_environment(OURS, (), {}, "é" * 70_000)
     assert "HEDDLE_PROMPT" not in agent_environment(OURS, (), {}, "a\0b")
+
+
+def test_the_operator_may_give_an_editor() -> None:
+    """What the settings name, and what a task brings, replaces what keeps programs from asking."""
+    environment = agent_environment(
+        {"PAGER": "less", "GIT_EDITOR": "true"}, ("GIT_EDITOR",), {"EDITOR": "ed"}, None
+    )
+    assert (environment["GIT_EDITOR"], environment["EDITOR"], environment["PAGER"]) == ("true", "ed", "cat")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("git commit --allow-empty", 1, "nobody is here to edit"),
+        ("git rebase -i --root", 1, "nobody is here to edit"),
+        ("git log --oneline", 0, ""),
+        ("git -c core.pager='sleep 60' log", 0, ""),
+        ("git merge --no-ff side", 0, ""),
+        ("git credential fill <<< url=https://127.0.0.1:9/x", 128, "terminal prompts disabled"),
+        ("read answer </dev/tty", 1, "/dev/tty"),
+    ],
+)
+def test_nothing_waits_for_a_person(tmp_path: Path, command: str, code: int, said: str) -> None:
+    """Editors, pagers, questions for a password and the terminal end at once, and say why."""
+    repository = make_repository(tmp_path / "repository", {"a.txt": "a\n"})
+    for arguments in (
+        ["checkout", "-qb", "side"],
+        ["commit", "-qm", "x", "--allow-empty"],
+        ["checkout", "-q", "-"],
+    ):
+        subprocess.run(
+            ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", *arguments],
+            cwd=repository,
+            check=True,
+        )
+    identity = {f"GIT_{role}_{what}": "t" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = agent_environment(os.environ, (), {"HOME": str(tmp_path), **identity}, None)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=repository,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        start_new_session=True,
+        check=False,
+    )
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr

@@ -100,6 +100,7 @@ def test_size(number: int, text: str) -> None:
         ("\x1bcreset\x9b2J", "creset2J"),
         ("tab\tand\nline ümlaut 界", "tab\tand\nline ümlaut 界"),
         ("over\rwritten\x08", "overwritten"),
+        ("user\u202e\u2066 // admin\u2069", "user\\u202e\\u2066 // admin\\u2069"),
     ],
 )
 def test_plain_text_commands_no_terminal(text: str, kept: str) -> None:

@@ -24,6 +24,7 @@ push_failed
 budget_reached
 output_left_out
 worker_joined worker_lost worker_full
+environment_fault environment_recovered
 """
 
 EVENT_ENVELOPE = ["run", "sequence", "time", "actor", "epic", "task", "attempt"]

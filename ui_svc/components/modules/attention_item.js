@@ -15,6 +15,8 @@ const KINDS = {
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
   unchanged: { word: "Accepted without a change", icon: "minus", tone: "wait" },
   merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
+  environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
+  push: { word: "Not pushed", icon: "cross", tone: "bad" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
   question: { word: "Asks you", icon: "hand", tone: "wait" },
 };
@@ -44,6 +46,7 @@ export const Item = {
       if (props.item.task) return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
       if (props.item.kind === "merge") return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
       if (props.item.kind === "conflict") return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
+      if (props.item.kind === "push") return { word: "Push again", path: `${props.item.run}:push`, said: "is pushed again" };
       return null;
     });
     async function retry() {

@@ -74,7 +74,7 @@ export const Card = {
         <span v-if="live || waiting" class="card-since" title="Time in this state"><Elapsed :from="since" label="In this state since" /></span>
         <span v-if="background" class="card-reason" :title="background">{{ background }}</span>
         <span v-else-if="tool" class="card-tool" :title="tool.target"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></span>
-        <span v-else-if="!live && reason" class="card-reason" :title="reason">{{ reason }}</span>
+        <span v-else-if="reason" class="card-reason" :title="reason">{{ reason }}</span>
       </div>
       <Approval v-if="waiting" :key="waiting.id" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt.name, waiting.id, approved, message)" />
       <div v-else-if="lines.length && attempt.state !== 'accepted'" class="card-lines" aria-label="Last output"><div v-for="(line, place) in lines" :key="place">{{ line }}</div></div>

@@ -33,7 +33,7 @@ const Tried = {
       cost: computed(() => (over.value ? costOf(props.lane.epic.value.usage) : card.cost.value)),
       said,
       tone: computed(() => said.value.tone),
-      why: computed(() => card.waiting.value?.question || (over.value ? card.reason.value || props.lane.epic.value.reason : "")),
+      why: computed(() => card.waiting.value?.question || card.reason.value || (over.value ? props.lane.epic.value.reason : "")),
     };
   },
 };

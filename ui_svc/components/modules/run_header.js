@@ -24,7 +24,7 @@ export const Header = {
         <h1>{{ run.title }}</h1>
         <span v-if="moment" class="replay-word" :title="absolute(moment)"><Icon name="replay" />Replay, {{ clockTime(moment) }}</span>
         <Status :of="state" />
-        <span v-if="run.reason" class="run-reason">{{ run.reason }}</span>
+        <span v-if="run.reason || run.fault" class="run-reason">{{ run.reason || "Waits: " + run.fault }}</span>
         <span class="grow"></span>
         <div v-if="!ended && !moment" class="run-controls">
           <Parallel :run="run" />

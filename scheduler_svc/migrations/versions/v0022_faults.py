@@ -1,0 +1,13 @@
+"""What a run's environment lacks, and which branches its remote has not taken."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0022"
+down_revision = "0019"
+
+
+def upgrade() -> None:
+    """What a run's environment lacks, and which branches its remote has not taken."""
+    op.add_column("runs", sa.Column("fault", sa.Text, nullable=False, server_default=""))
+    op.add_column("runs", sa.Column("unpushed", sa.LargeBinary))

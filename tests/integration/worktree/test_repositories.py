@@ -1,0 +1,73 @@
+"""Repositories that are set up in unusual ways."""
+
+import os
+import stat
+
+import pytest
+
+from heddle import pb
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, refused
+
+
+async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) -> None:
+    """The reflog of merge_into says where it was before Heddle moved it; Heddle's own branches begin none."""
+    git(worker.project, "branch", "--create-reflog", "target", "main")
+    before = git(worker.project, "rev-parse", "target")
+    path = await worker.ready(attempt())
+    (path / "a.txt").write_text("a\n")
+    await worker.commit(attempt())
+    merged = (await worker.merge("heddle/r1/epics/api", "target")).merged
+    log = git(worker.project, "reflog", "show", "--format=%H %gs", "target").splitlines()
+    assert log[0].startswith(f"{merged.commit} heddle: ")
+    assert git(worker.project, "rev-parse", "target@{1}") == before
+    assert not (worker.project / ".git" / "logs" / "refs" / "heads" / "heddle").exists()
+
+
+async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
+    """With core.sharedRepository=group, objects and refs that Heddle writes can be used by the group."""
+    git(worker.project, "config", "core.sharedRepository", "group")
+    mask = os.umask(0o077)
+    try:
+        path = await worker.ready(attempt())
+        (path / "a.txt").write_text("a\n")
+        commit = (await worker.commit(attempt())).commit
+    finally:
+        os.umask(mask)
+    objects = worker.project / ".git" / "objects"
+    written = objects / commit[:2] / commit[2:]
+    ref = worker.project / ".git" / "refs" / "heads" / "heddle" / "r1" / "epics" / "api"
+    assert stat.S_IMODE(written.stat().st_mode) & 0o040
+    for each in (written.parent, ref, ref.parent):
+        assert stat.S_IMODE(each.stat().st_mode) & 0o060 == 0o060, each
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tfuture = true\n", "future"),
+        ("[core]\n\trepositoryformatversion = 9\n", "repo version"),
+        ("[core\n", "bad config line"),
+    ],
+)
+async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, told: str) -> None:
+    """A broken configuration or an extension that git does not know is named; nobody is told to begin a repository."""
+    config = worker.project / ".git" / "config"
+    good = config.read_text()
+    config.write_text(good + setting)
+    error = await refused(worker.inspect(str(worker.project)))
+    assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
+    assert told in error.message
+    assert "git init" not in error.message
+    assert f"git -C {worker.project} status" in error.message
+    config.write_text(good)
+    await worker.inspect(str(worker.project))
+
+
+async def test_a_path_with_unusual_characters(worker: Worker) -> None:
+    """A repository's folder may hold what looks like the end of a line; a real line break is refused in words."""
+    odd = worker.project.with_name("odd\x0b\u2028name")
+    worker.project.rename(odd)
+    assert (await worker.inspect(str(odd))).project == str(odd)
+    assert "line break" in (await refused(worker.inspect(f"{odd}\n"))).message
+    odd.rename(worker.project)

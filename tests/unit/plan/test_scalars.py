@@ -1,0 +1,167 @@
+"""What unquoted words of a plan mean, and what is refused in place of being misread."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from heddle.plan.file import LoadedPlan, load, parse
+from heddle.plan.scalars import Scalar, cut_off, value_of, with_whole_characters
+
+PLAN = """name: P
+defaults: {{agent: "command:true"{defaults}}}
+epics:
+  - key: e{epic}
+    tasks:
+      - key: t
+        prompt: {prompt}
+"""
+
+
+def plan(*, defaults: str = "", epic: str = "", prompt: str = "Go") -> LoadedPlan:
+    filled = PLAN.format(defaults=f", {defaults}" if defaults else "", epic=epic, prompt=prompt)
+    return parse(filled, "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, None) for text in ("", "~", "null", "NULL")),
+        *((text, True) for text in ("true", "True", "TRUE")),
+        *((text, False) for text in ("false", "FALSE")),
+        *(("0", 0), ("10", 10), ("-3", -3), ("+4", 4)),
+        *(("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1e3", 1000.0), ("-2.5E-1", -0.25)),
+        *((text, text) for text in ("yes", "no", "on", "off", "y", "N", "Yes", "OFF")),
+        *((text, text) for text in ("010", "0o10", "0x1F", "0b11", "1_000", "1:30", "1:30:00", "00", "01.5")),
+        *(
+            (text, text)
+            for text in (".inf", "-.Inf", ".nan", "2026-11-29", "2026-11-29T10:00:00Z", "1e", "<<", "=")
+        ),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_words_mean_what_yaml_1_2_says(text: str, value: Scalar) -> None:
+    """Decimal numbers, true, false and null are values; all else that YAML 1.1 would turn into one is text."""
+    found = value_of(text)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("retries: 010", "is '010'; it must be a whole number in plain decimal digits"),
+        ("retries: 1_0", "is '1_0'; it must be a whole number in plain decimal digits"),
+        ("retries: 0x10", "is '0x10'; it must be a whole number in plain decimal digits"),
+        ("retries: '1'", "is '1'; it must be a whole number in plain decimal digits"),
+        ("timeout: 1:30", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        ("timeout: .inf", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+    ],
+)
+def test_what_only_looks_like_a_number_is_refused(written: str, told: str) -> None:
+    """No number is taken for another one: the line, the value and the right form are said."""
+    (problem,) = plan(defaults=written).problems
+    assert problem.line == 2
+    assert problem.message.startswith(told)
+
+
+def test_a_budget_is_a_plain_number() -> None:
+    """Of money too, only decimal digits are taken."""
+    for written in (".nan", ".inf", "1_000.0", "0x10", "12:30"):
+        (problem,) = plan(epic=f"\n    budget_usd: {written}").problems
+        assert problem.message.startswith(f"is '{written}'; it must be a number")
+
+
+def test_a_plan_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dash in place of a file reads standard input, which its mistakes name."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: P\nepics: 3\n")))
+    loaded = load(Path("-"))
+    assert loaded.describe().startswith("standard input:2:1: epics: ")
+
+
+def test_off_stays_off() -> None:
+    """`merge: off` needs no quotes, and a JSON that says false still means it."""
+    for written in ("off", "'off'", "false"):
+        loaded = plan(defaults=f"merge: {written}")
+        assert (loaded.problems, loaded.plan.defaults.merge) == ((), pb.MERGE_POLICY_OFF)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"prompt": "Fix issue #12 and the crash"}, "epics[0].tasks[0].prompt"),
+        ({"prompt": "Port it to C # and F"}, "epics[0].tasks[0].prompt"),
+        ({"prompt": "Fix these\n          #12 and #13"}, "epics[0].tasks[0].prompt"),
+        ({"epic": "\n    title: Bugs of #7"}, "epics[0].title"),
+        ({"epic": "\n    touches: [src, docs #all\n      ]"}, "epics[0].touches[1]"),
+    ],
+)
+def test_text_that_a_comment_would_cut_is_refused(fields: dict[str, str], field: str) -> None:
+    """A # that YAML takes for a comment, but nobody means as one, is a mistake at the text that it cuts."""
+    (problem,) = plan(**fields).problems
+    assert problem.field == field
+    assert "put the text in quotes" in problem.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": "'Fix issue #12'"},
+        {"prompt": "|\n          Fix\n          #12 and # more"},
+        {"prompt": "Fix issue#12"},
+        {"prompt": "Go\n        #retries: 2"},
+        {"epic": " # the first epic"},
+        {"epic": " #"},
+        {"defaults": "retries: 2 #two\n  "},
+        {"epic": "\n    #title: Old"},
+    ],
+)
+def test_comments_and_quoted_text_stay(fields: dict[str, str]) -> None:
+    """Real comments, keys that are commented out, and quoted or block text with a # are fine."""
+    assert not plan(**fields).problems
+
+
+def test_cut_off_at_the_end_of_a_file() -> None:
+    """The last word of a file has nothing behind it."""
+    assert not cut_off("a: b", 4, is_prose=True, indent=1)
+
+
+def test_json_is_taken_as_json_programs_write_it() -> None:
+    """Characters in two halves, tabs before lines and escaped slashes come out as a JSON parser reads them."""
+    prompt = "\U0001f680 \U0001f600 \\ud83d\\ude00 \\ / caf\u00e9"
+    whole = {"name": "J", "epics": [{"key": "e", "tasks": [{"key": "t", "prompt": prompt}]}]}
+    for text in (json.dumps(whole), json.dumps(whole, indent="\t"), json.dumps(whole).replace("/", "\\/")):
+        loaded = parse(text, "p.json")
+        assert not loaded.problems, loaded.describe()
+        assert loaded.plan.epics[0].tasks[0].prompt == prompt
+
+
+def test_half_a_character_is_said() -> None:
+    """One half alone, and a pair in YAML that is no JSON, say what to write."""
+    for text in ('{"name": "\\ud83d"}', 'name: "\\ud83d\\ude00"'):
+        (problem,) = parse(text, "p").problems
+        assert "write the character itself" in problem.message
+        assert problem.line == 1
+
+
+def test_only_json_is_changed() -> None:
+    """In YAML the letters of an escape may stand for themselves, and tabs may be part of a text."""
+    for text in ("{a: '\\ud83d\\ude00'}", "a: |\n  \\ud83d\\ude00", "{a: b}\n\t"):
+        assert with_whole_characters(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: a\nname: b\n", "the key is already on line 1; each may come once"),
+        ("name: &x a\ntitle: *x\n", "anchors and aliases are not supported"),
+        ("<<: {name: a}\n", "unknown key"),
+        ("name: a\n---\nname: b\n", "holds more than one document"),
+        ("name: !!str a\n", "tags are not supported"),
+    ],
+)
+def test_what_a_plan_does_not_use(text: str, told: str) -> None:
+    """Equal keys, anchors, merge keys, tags and several documents are refused with their line."""
+    assert any(told in problem.message and problem.line for problem in parse(text, "p").problems)

@@ -1,0 +1,59 @@
+"""Reads from what `git push --porcelain` prints why a remote took some branches and others not. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+# Of what git and the remote's hooks say about a push.
+_MOST_CHARACTERS: Final = 1_000
+
+_BEHIND: Final = ("fetch first", "non-fast-forward", "stale info")
+
+_ADVICE: Final = (
+    (
+        ("'refs/heads/heddle' exists", "refs/heads/heddle'; cannot create", "directory file conflict"),
+        "A branch called heddle at the remote is in the way of heddle/…: rename it there",
+    ),
+    (_BEHIND, "Somebody else moved the branch at the remote; it is merged with the next push"),
+    (
+        ("protected branch", "hook declined"),
+        "A rule of the remote refuses it: let the worker's account push this branch, or name another in merge_into",
+    ),
+    (
+        ("Permission", "permission", "denied", "403", "could not read Username", "Authentication failed"),
+        "The worker's own git must be allowed to push: try git push there, as the user of the service",
+    ),
+)
+
+
+def read(printed: str, said: str, wanted: Sequence[str]) -> dict[str, str]:
+    """Returns why refs were refused, by ref, from both outputs of a push that failed.
+
+    Where git names no ref it did not get as far, and all of `wanted` count.
+    """
+    found = dict(_refused(printed))
+    words = " ".join(said.split())[:_MOST_CHARACTERS]
+    if not found:
+        found = dict.fromkeys(wanted, words or "git push failed without a word")
+        return {ref: _advised(why) for ref, why in found.items()}
+    return {ref: _advised(f"{why} ({words})" if words else why) for ref, why in found.items()}
+
+
+def is_behind(said: str) -> bool:
+    """Says whether the remote has gone on from what is known of it."""
+    return any(word in said for word in _BEHIND)
+
+
+def _refused(printed: str) -> Iterator[tuple[str, str]]:
+    # A flag, source:target and a summary, between tabs; a refused ref has the flag "!".
+    for line in printed.splitlines():
+        flag, _, rest = line.partition("\t")
+        names, _, summary = rest.partition("\t")
+        if flag == "!" and summary:
+            yield names.partition(":")[2], summary
+
+
+def _advised(why: str) -> str:
+    for signs, advice in _ADVICE:
+        if any(sign in why for sign in signs):
+            return f"{why}. {advice}."
+    return why
