@@ -76,8 +76,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     committed. Metadata: files.
     """
     ERROR_REASON_UNFINISHED_OPERATION: _ErrorReason.ValueType  # 77
-    """FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
-    Metadata: operation.
+    """FAILED_PRECONDITION: an attempt left git in the middle of a bisect or am, which
+    shows the files of another commit. Metadata: operation.
     """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
@@ -177,8 +177,8 @@ nothing or something against the task's `expect`, or adds files that should not 
 committed. Metadata: files.
 """
 ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
-"""FAILED_PRECONDITION: an attempt left a rebase, bisect or the like half done.
-Metadata: operation.
+"""FAILED_PRECONDITION: an attempt left git in the middle of a bisect or am, which
+shows the files of another commit. Metadata: operation.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

@@ -175,8 +175,7 @@ class WorktreeServiceServicer:
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
         - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
-        finished there.
+        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
         - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
         `expect`, or adds files that should not be committed.
         """

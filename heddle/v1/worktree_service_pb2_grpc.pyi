@@ -80,8 +80,7 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
-      finished there.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
     - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
       `expect`, or adds files that should not be committed.
     """
@@ -211,8 +210,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
-      finished there.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
     - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
       `expect`, or adds files that should not be committed.
     """
@@ -357,8 +355,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
         - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a rebase, bisect or the like is not
-          finished there.
+        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
         - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
           `expect`, or adds files that should not be committed.
         """

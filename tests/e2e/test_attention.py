@@ -154,3 +154,37 @@ def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Ru
     conflict.focus()
     page.keyboard.press("x")
     expect(conflict).to_have_count(0)
+
+
+GUARDED = """
+name: Guarded
+epics:
+  - key: e
+    tasks:
+      - key: build
+        title: Build it
+        script: [{run: "echo lib/ > .gitignore; mkdir lib; echo u > lib/u"}]
+      - key: review
+        title: Review it
+        script: [{say: All is well.}]
+"""
+
+
+def test_a_task_that_changed_nothing_is_marked_wherever_it_is_shown(page: Page, runs: Runs) -> None:
+    """In the queue, on its card and in the report; files that git ignores are in the Quality tab, by name."""
+    name = runs.start(GUARDED)
+    runs.wait_for_run(name, "succeeded")
+    page.goto(f"/{name}")
+    expect(page.locator(".card", has_text="Review it").locator(".card-reason")).to_have_text(
+        "it changed nothing"
+    )
+    page.locator(".attention-button").click()
+    mine = page.locator(f'.attention-item[data-key^="{name}:unchanged"]')
+    expect(mine).to_contain_text("Accepted without a change: Review it")
+    mine.get_by_role("button", name="Dismiss").click()
+    expect(mine).to_have_count(0)
+    page.goto(f"/{name}/epics/e/tasks/build/attempts/1?tab=quality")
+    expect(page.locator(".quality-ignored")).to_have_text("lib/u")
+    page.goto(f"/{name}/report")
+    expect(page.locator(".report-verdict")).to_contain_text("2 of 2 tasks done, 1 without a change")
+    expect(page.locator(".report-epic tr", has_text="Review it")).to_contain_text("no changes")

@@ -1,9 +1,7 @@
 """What CommitTask refuses, marks and names, on real git."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from subprocess import CalledProcessError
 
 import pytest
 
@@ -102,31 +100,20 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
     assert done.diff_stat.files == 2
 
 
-async def test_an_operation_that_is_half_done_is_refused(worker: Worker) -> None:
-    """A rebase with a conflict, a cherry-pick of several commits and a bisect are named, and the way out with them."""
+async def test_a_bisect_that_is_not_over_is_refused(worker: Worker) -> None:
+    """It shows the files of a commit in the middle, so the agent's later ones would be lost; once reset, all is there."""
     path = await worker.ready(attempt())
-    start = git(path, "rev-parse", "HEAD")
-    for branch, text in (("mine", "mine\n"), ("yours", "yours\n")):
-        git(path, "checkout", "-q", "-b", branch, start)
-        (path / "README.md").write_text(text)
-        git(path, "commit", "-qam", branch)
-    commands = {
-        "rebase": (["rebase", "yours", "mine"], ["rebase", "--abort"]),
-        "cherry-pick": (["cherry-pick", "mine", "yours"], ["cherry-pick", "--abort"]),
-        "bisect": (["bisect", "start", "mine", start], ["bisect", "reset"]),
-    }
-    for name, (begin, end) in commands.items():
-        git(path, "checkout", "-q", "heddle/r1/epics/api")
-        with suppress(CalledProcessError):  # in a conflict
-            git(path, *begin)
-        if name == "bisect":
-            git(path, "checkout", "-q", start)
-        error = await refused(commit(worker))
-        assert (error.reason, error.metadata["operation"]) == (pb.ERROR_REASON_UNFINISHED_OPERATION, name)
-        assert f"git {name} " in error.message
-        git(path, *end)
-    git(path, "checkout", "-q", "heddle/r1/epics/api")
-    assert (await commit(worker)).no_changes
+    for name in ("a", "b", "c"):
+        (path / f"{name}.txt").write_text(name)
+        git(path, "add", ".")
+        git(path, "commit", "-m", name)
+    git(path, "bisect", "start", "HEAD", "HEAD~3")
+    error = await refused(commit(worker))
+    assert error.reason == pb.ERROR_REASON_UNFINISHED_OPERATION
+    assert error.metadata["operation"] == "git bisect"
+    assert "git bisect reset" in error.message
+    git(path, "bisect", "reset")
+    assert (await commit(worker)).diff_stat.files == 3
 
 
 async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, project: Path) -> None:

@@ -69,3 +69,31 @@ def test_a_check_tells_what_its_reports_say() -> None:
     event.check_finished.findings.errors = 1
     told = "tests: 2 passed, 0 failed, coverage: 75.0%, findings: 1 errors, 0 warnings)"
     assert events.line(event).endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            pb.Event(task_accepted=pb.TaskAccepted(commit="abc", no_changes=True)),
+            "accepted as abc (it changed nothing)",
+        ),
+        (
+            pb.Event(
+                changes_found=pb.ChangesFound(
+                    kept_ref="refs/x",
+                    diff_stat=pb.DiffStat(files=1, insertions=2),
+                    after_attempt="runs/r/epics/e/tasks/t/attempts/1",
+                )
+            ),
+            "its worktree was changed by no attempt after t/1 had ended (1 file, +2 -0); that is kept at refs/x",
+        ),
+        (
+            pb.Event(ignored_files_left=pb.IgnoredFilesLeft(paths=["lib/u"], count=3)),
+            "git ignores what it also wrote, so its commit lacks it: lib/u, and 2 more",
+        ),
+    ],
+)
+def test_what_is_not_plainly_good_is_said(event: pb.Event, words: str) -> None:
+    """An empty change, changes by hand, and files that git ignores."""
+    assert events.describe(event) == words

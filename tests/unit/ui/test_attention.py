@@ -122,3 +122,41 @@ def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
     epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
     (item,) = attention.conflicts(run, [epic])
     assert (item["kind"], item["epic"], item["saved"]) == ("merge", "runs/r/epics/api", "")
+
+
+def unchanged_task(key: str, ended: int, expected: "pb.Expect.ValueType" = pb.EXPECT_UNSPECIFIED) -> pb.Task:
+    name = f"runs/r/epics/e/tasks/{key}"
+    attempt = pb.Attempt(
+        name=f"{name}/attempts/1", no_changes=True, end_time=Timestamp(seconds=ended), commit="abc"
+    )
+    return pb.Task(
+        name=name, title=key, state=pb.TASK_STATE_ACCEPTED, latest_attempt=attempt, expect=expected
+    )
+
+
+def test_accepted_tasks_that_changed_nothing_are_one_item_of_their_run() -> None:
+    """A newer one makes it another item; tasks whose plan says what to expect are not in it."""
+    known = parts(unchanged_task("one", 10))
+    (item,) = attention.unchanged(known)
+    assert (item["kind"], item["title"], item["attempt"]) == (
+        "unchanged",
+        "one",
+        "runs/r/epics/e/tasks/one/attempts/1",
+    )
+    for task in (unchanged_task("two", 20), unchanged_task("three", 5, pb.EXPECT_NOTHING)):
+        known.tasks[task.name] = task
+    (both,) = attention.unchanged(known)
+    assert both["key"] != item["key"]
+    assert both["title"] == "Shop"
+    assert both["reason"].startswith("one, two. ")
+    assert both["time"] == 20_000
+    assert not list(attention.unchanged(parts(unchanged_task("one", 10, pb.EXPECT_ANY))))
+
+
+def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent() -> None:
+    """The run counts them, so that no other is read."""
+    counts = pb.TaskCounts(accepted=2, unchanged=1)
+    assert attention.may_have_unchanged(pb.Run(tasks=counts), NOW)
+    assert not attention.may_have_unchanged(pb.Run(tasks=pb.TaskCounts(accepted=2)), NOW)
+    old = Timestamp(seconds=NOW - waiting.RECENT_HOURS * 3600 - 1)
+    assert not attention.may_have_unchanged(pb.Run(tasks=counts, end_time=old), NOW)

@@ -82,27 +82,17 @@ def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "unmerged", "on_branch", "name"),
+    ("marks", "on_branch", "name"),
     [
-        ({"rebase-merge"}, False, False, "rebase"),
-        ({"rebase-apply"}, False, False, "rebase"),
-        ({"rebase-apply", "rebase-apply/applying"}, False, True, "git am"),
-        ({"CHERRY_PICK_HEAD"}, True, True, "cherry-pick"),
-        ({"CHERRY_PICK_HEAD", "sequencer/todo"}, False, True, "cherry-pick"),
-        ({"REVERT_HEAD", "sequencer/todo"}, True, True, "revert"),
-        ({"BISECT_LOG"}, False, False, "bisect"),
-        # Resolved, or made by `git revert --no-commit`: only the commit is missing.
-        ({"CHERRY_PICK_HEAD"}, False, True, None),
-        ({"REVERT_HEAD"}, False, True, None),
-        ({"BISECT_LOG"}, False, True, None),
-        (set(), True, True, None),
+        ({"rebase-apply/applying"}, True, "git am"),
+        ({"BISECT_LOG"}, False, "git bisect"),
+        ({"BISECT_LOG"}, True, None),
+        (set(), False, None),
     ],
 )
-def test_what_git_is_in_the_middle_of(
-    marks: set[str], unmerged: bool, on_branch: bool, name: str | None
-) -> None:
-    """An operation counts as unfinished where the files are not its result."""
-    found = under_way(marks, unmerged=unmerged, on_branch=on_branch)
+def test_what_git_is_in_the_middle_of(marks: set[str], on_branch: bool, name: str | None) -> None:
+    """An operation counts as unfinished where the files are not what the agent meant to leave."""
+    found = under_way(marks, on_branch=on_branch)
     assert (found.name if found else None) == name
 
 

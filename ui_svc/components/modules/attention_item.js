@@ -13,7 +13,7 @@ const KINDS = {
   task: { word: "Failed", icon: "cross", tone: "bad" },
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
-  unchanged: { word: "Accepted without a change", icon: "minus", tone: "wait" },
+  unchanged: { word: "Accepted without a change", icon: "minus", tone: "quiet" },
   merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
   environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
   push: { word: "Not pushed", icon: "cross", tone: "bad" },

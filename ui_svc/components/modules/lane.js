@@ -39,6 +39,7 @@ export const Lane = {
   setup(props, { emit }) {
     const lane = useLane(props);
     function fact(task) {
+      if (task.attempt?.no_changes) return "no changes";
       if (task.state === "accepted") return duration(task.attempt.ended - task.attempt.started);
       return { failed: "failed", skipped: "skipped" }[task.state] ?? "";
     }

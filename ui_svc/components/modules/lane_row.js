@@ -2,10 +2,13 @@
 import { computed } from "vue";
 import { costOf, useCard } from "./card.js";
 import { Needs } from "./dependencies.js";
+import { plural } from "./format.js";
 import { Icon } from "./icons.js";
 import { useLane } from "./lane_facts.js";
 import { Ask, Elapsed, Status } from "./parts.js";
 import { Sparkline } from "./sparkline.js";
+
+const unchanged = ({ tasks }) => (tasks.unchanged ? `${plural(tasks.unchanged, "task")} changed nothing` : "");
 
 // The row of an epic of which some task has been tried.
 const Tried = {
@@ -33,7 +36,7 @@ const Tried = {
       cost: computed(() => (over.value ? costOf(props.lane.epic.value.usage) : card.cost.value)),
       said,
       tone: computed(() => said.value.tone),
-      why: computed(() => card.waiting.value?.question || card.reason.value || (over.value ? props.lane.epic.value.reason : "")),
+      why: computed(() => card.waiting.value?.question || card.reason.value || (over.value ? props.lane.epic.value.reason || unchanged(props.lane.epic.value) : "")),
     };
   },
 };
