@@ -135,8 +135,8 @@ class WorktreeServiceServicer:
         """Looks at a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-        UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
-        says what to do.
+        UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
+        FILTER_NOT_ALLOWED: the message says what to do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +148,8 @@ class WorktreeServiceServicer:
         accepted commit. What lay there uncommitted is kept under
         refs/heddle/attempts/ first. Asked again for the attempt that has the
         worktree, it leaves the work in progress alone; so it does where the attempt
-        goes on with the one that has it.
+        goes on with the one that has it. Submodules are filled from what the project's
+        user has of them, or what earlier attempts committed in them.
 
         The epic also gets what the project's file says: files of the user's checkout,
         links to shared folders, and a slot with ports, which it has until the worktree
@@ -170,7 +171,10 @@ class WorktreeServiceServicer:
     def CommitTask(self, request, context):
         """Commits what an attempt left in the worktree, even if that is nothing, as
         one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it.
+        attempt. Commits that the agent made itself are folded into it. A submodule's
+        commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
+        project's user has of the submodule, or else of the project; what is uncommitted
+        inside is committed there first.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -178,6 +182,8 @@ class WorktreeServiceServicer:
         - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
         - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
         `expect`, or adds files that should not be committed.
+        - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
+        cannot be kept. Nothing was committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +191,9 @@ class WorktreeServiceServicer:
 
     def DiscardAttempt(self, request, context):
         """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-        the worktree to the epic's last accepted commit.
+        the worktree to the epic's last accepted commit. Files that git refuses are kept
+        byte by byte. A worktree with files of another user, which can be neither read nor
+        removed, is moved to HEDDLE_HOME/aside/ and made again.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         """

@@ -48,8 +48,8 @@ class WorktreeServiceStub:
     """Looks at a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
-      says what to do.
+      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
+      FILTER_NOT_ALLOWED: the message says what to do.
     """
     EnsureWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]
     """Makes the worktree and branch of an epic, or finds the one that is there,
@@ -57,7 +57,8 @@ class WorktreeServiceStub:
     accepted commit. What lay there uncommitted is kept under
     refs/heddle/attempts/ first. Asked again for the attempt that has the
     worktree, it leaves the work in progress alone; so it does where the attempt
-    goes on with the one that has it.
+    goes on with the one that has it. Submodules are filled from what the project's
+    user has of them, or what earlier attempts committed in them.
 
     The epic also gets what the project's file says: files of the user's checkout,
     links to shared folders, and a slot with ports, which it has until the worktree
@@ -75,7 +76,10 @@ class WorktreeServiceStub:
     CommitTask: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]
     """Commits what an attempt left in the worktree, even if that is nothing, as
     one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it.
+    attempt. Commits that the agent made itself are folded into it. A submodule's
+    commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
+    project's user has of the submodule, or else of the project; what is uncommitted
+    inside is committed there first.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -83,10 +87,14 @@ class WorktreeServiceStub:
     - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
     - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
       `expect`, or adds files that should not be committed.
+    - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
+      cannot be kept. Nothing was committed.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-    the worktree to the epic's last accepted commit.
+    the worktree to the epic's last accepted commit. Files that git refuses are kept
+    byte by byte. A worktree with files of another user, which can be neither read nor
+    removed, is moved to HEDDLE_HOME/aside/ and made again.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     """
@@ -178,8 +186,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     """Looks at a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
-      says what to do.
+      UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
+      FILTER_NOT_ALLOWED: the message says what to do.
     """
     EnsureWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]  # type: ignore[assignment]
     """Makes the worktree and branch of an epic, or finds the one that is there,
@@ -187,7 +195,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     accepted commit. What lay there uncommitted is kept under
     refs/heddle/attempts/ first. Asked again for the attempt that has the
     worktree, it leaves the work in progress alone; so it does where the attempt
-    goes on with the one that has it.
+    goes on with the one that has it. Submodules are filled from what the project's
+    user has of them, or what earlier attempts committed in them.
 
     The epic also gets what the project's file says: files of the user's checkout,
     links to shared folders, and a slot with ports, which it has until the worktree
@@ -205,7 +214,10 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     CommitTask: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]  # type: ignore[assignment]
     """Commits what an attempt left in the worktree, even if that is nothing, as
     one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it.
+    attempt. Commits that the agent made itself are folded into it. A submodule's
+    commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
+    project's user has of the submodule, or else of the project; what is uncommitted
+    inside is committed there first.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -213,10 +225,14 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
     - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
       `expect`, or adds files that should not be committed.
+    - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
+      cannot be kept. Nothing was committed.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-    the worktree to the epic's last accepted commit.
+    the worktree to the epic's last accepted commit. Files that git refuses are kept
+    byte by byte. A worktree with files of another user, which can be neither read nor
+    removed, is moved to HEDDLE_HOME/aside/ and made again.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     """
@@ -311,8 +327,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Looks at a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
-          UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE: the message
-          says what to do.
+          UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
+          FILTER_NOT_ALLOWED: the message says what to do.
         """
 
     @_abc_1.abstractmethod
@@ -326,7 +342,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         accepted commit. What lay there uncommitted is kept under
         refs/heddle/attempts/ first. Asked again for the attempt that has the
         worktree, it leaves the work in progress alone; so it does where the attempt
-        goes on with the one that has it.
+        goes on with the one that has it. Submodules are filled from what the project's
+        user has of them, or what earlier attempts committed in them.
 
         The epic also gets what the project's file says: files of the user's checkout,
         links to shared folders, and a slot with ports, which it has until the worktree
@@ -350,7 +367,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worktree_service_pb2.CommitTaskResponse, _abc.Awaitable[_worktree_service_pb2.CommitTaskResponse]]:
         """Commits what an attempt left in the worktree, even if that is nothing, as
         one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it.
+        attempt. Commits that the agent made itself are folded into it. A submodule's
+        commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
+        project's user has of the submodule, or else of the project; what is uncommitted
+        inside is committed there first.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -358,6 +378,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
         - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
           `expect`, or adds files that should not be committed.
+        - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
+          cannot be kept. Nothing was committed.
         """
 
     @_abc_1.abstractmethod
@@ -367,7 +389,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.DiscardAttemptResponse, _abc.Awaitable[_worktree_service_pb2.DiscardAttemptResponse]]:
         """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-        the worktree to the epic's last accepted commit.
+        the worktree to the epic's last accepted commit. Files that git refuses are kept
+        byte by byte. A worktree with files of another user, which can be neither read nor
+        removed, is moved to HEDDLE_HOME/aside/ and made again.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         """

@@ -125,9 +125,11 @@ async def worker(
     *,
     pool: int = 0,
     port_range: tuple[int, int] | None = None,
+    filters: str = "",
 ) -> AsyncIterator[Worker]:
     """Serves worktrees below `home`, `pool` of them prepared; the calls of the yielded worker are about `project`."""
-    settings = replace(Settings.read({"HEDDLE_HOME": str(home)}), min_free_bytes=1 << 20, pool=pool)
+    environment = {"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": filters}
+    settings = replace(Settings.read(environment), min_free_bytes=1 << 20, pool=pool)
     if port_range:
         settings = replace(settings, port_range=port_range)
     async with serving(build(settings, free_bytes=free_bytes)) as channel:

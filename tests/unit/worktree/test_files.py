@@ -1,5 +1,8 @@
 """Files and folders, safely."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,29 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
         files.remove(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
     assert (tmp_path / "precious" / "file").exists()
+
+
+def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) -> None:
+    """Folders without any permission are opened, however deep; what belongs to another user is returned."""
+    root = os.geteuid() == 0
+    (tmp_path / "blind" / "deep").mkdir(parents=True)
+    (tmp_path / "blind" / "deep" / "file").touch(mode=0o000)
+    (tmp_path / "foreign").touch(mode=0o600 if root else 0o000)
+    if root:
+        os.chown(tmp_path / "foreign", 65534, 65534)
+    (tmp_path / "blind" / "deep").chmod(0o000)
+    (tmp_path / "blind").chmod(0o000)
+    code = (
+        "import sys, pathlib; from worktree_svc import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
+    )
+    # To root nothing is closed, as long as it has these.
+    powers = "--bounding-set=-dac_override,-dac_read_search,-fowner"
+    told = subprocess.run(
+        [*(["setpriv", powers] if root else []), sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=Path(files.__file__).parents[1],
+    ).stdout
+    assert told.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
+    assert (tmp_path / "blind" / "deep" / "file").stat().st_mode & 0o400

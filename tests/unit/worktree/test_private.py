@@ -14,7 +14,7 @@ def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
     for key, value in (
         ("core.autocrlf", "input"),
         ('remote.my "odd\\name.url', odd),
-        ("filter.evil.clean", "evil"),
+        ("merge.evil.driver", "evil"),
         ("remote.origin.uploadpack", "evil"),
         ("include.path", "/evil"),
     ):
@@ -50,3 +50,23 @@ def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
         assert sorted(private.iterdir()) != kept
         folders.clear()
         assert sorted(private.iterdir()) == kept
+
+
+def test_filters_are_those_of_the_first_time(tmp_path: Path) -> None:
+    """A project's filters stay as they were when it was met, but for those that the operator names."""
+    project = make_repository(tmp_path / "project")
+    included = tmp_path / "included"
+    git(project, "config", "--file", str(included), "filter.crypt.required", "true")
+    git(project, "config", "include.path", str(included))
+    git(project, "config", "filter.crypt.clean", "first")
+    folders = PrivateFolders(tmp_path / "repositories")
+    first = {"filter.crypt.clean": "first", "filter.crypt.required": "true"}
+    assert folders.running_filters(project / ".git") == first
+    git(project, "config", "filter.crypt.clean", "second")
+    git(project, "config", "filter.later.clean", "later")
+    assert folders.running_filters(project / ".git") == first
+    again = PrivateFolders(tmp_path / "repositories", named=("later", "crypt"))
+    second = {"filter.crypt.clean": "second", "filter.later.clean": "later", "filter.crypt.required": "true"}
+    assert again.running_filters(project / ".git") == second
+    none = PrivateFolders(tmp_path / "repositories", named=("none",))
+    assert none.running_filters(project / ".git") == {}

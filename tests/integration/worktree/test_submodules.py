@@ -1,0 +1,210 @@
+"""Submodules: filled for an attempt, reset between attempts, and what is committed inside is never lost."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support.repositories import git, make_repository
+from tests.support.worktrees import Worker, attempt, refused
+
+ALLOW = ("-c", "protocol.file.allow=always")
+KEPT = "refs/heddle/attempts/r1/api/one/1"
+
+
+def commit_all(folder: Path, message: str = "work") -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def library(tmp_path: Path, project: Path) -> Path:
+    """The repository of a submodule that has a submodule itself; the project's user has filled both."""
+    inner = make_repository(tmp_path / "inner", {"deep.txt": "deep\n"})
+    library = make_repository(tmp_path / "library", {"lib.py": "lib\n", ".gitignore": "built/\n"})
+    git(library, *ALLOW, "submodule", "--quiet", "add", str(inner), "inner")
+    commit_all(library)
+    git(project, *ALLOW, "submodule", "--quiet", "add", str(library), "lib")
+    git(project, *ALLOW, "submodule", "--quiet", "update", "--init", "--recursive")
+    commit_all(project)
+    return library
+
+
+@pytest.fixture
+def unfilled(project: Path, library: Path) -> Path:
+    """The same, of which the project's user has nothing."""
+    git(project, "submodule", "--quiet", "deinit", "--all", "--force")
+    shutil.rmtree(project / ".git" / "modules")
+    return library
+
+
+@pytest.mark.usefixtures("library")
+async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
+    """What the user has of a submodule, and of those in it, is there for each attempt, without what the last one left."""
+    base = worker.git("rev-parse", "main:lib")
+    path = await worker.ready(attempt())
+    assert (path / "lib" / "lib.py").read_text() == "lib\n"
+    assert (path / "lib" / "inner" / "deep.txt").read_text() == "deep\n"
+    assert git(path / "lib", "rev-parse", "HEAD") == base
+    assert git(path, "status", "--porcelain") == ""
+    (path / "lib" / "built").mkdir()
+    (path / "lib" / "built" / "out").touch()
+    (path / "lib" / "lib.py").write_text("edited\n")
+    (path / "lib" / "new.py").write_text("new\n")
+    commit_all(path / "lib")
+    (path / "lib" / "inner" / "deep.txt").unlink()
+    before = (path / "lib" / ".gitignore").stat().st_mtime_ns
+    await worker.ready(attempt(number=2))
+    assert (path / "lib" / "lib.py").read_text() == "lib\n"
+    assert (path / "lib" / "inner" / "deep.txt").exists()
+    assert not (path / "lib" / "new.py").exists()
+    assert git(path / "lib", "rev-parse", "HEAD") == base
+    assert git(path, "status", "--porcelain") == ""
+    # What is as it was is not written again, and what the submodule ignores stays.
+    assert (path / "lib" / ".gitignore").stat().st_mtime_ns == before
+    assert (path / "lib" / "built" / "out").exists()
+    kept = worker.git("rev-parse", f"{KEPT}:lib")
+    assert git(worker.project / "lib", "show", f"{kept}:new.py") == "new"
+
+
+@pytest.mark.usefixtures("library")
+async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) -> None:
+    """What was committed inside, and what was not, is in the accepted pointer; the user's own update finds it."""
+    path = await worker.ready(attempt())
+    (path / "lib" / "lib.py").write_text("committed\n")
+    own = commit_all(path / "lib")
+    (path / "lib" / "more.py").write_text("not committed\n")
+    (path / "lib" / "inner" / "deep.txt").write_text("deeper\n")
+    done = await worker.commit(attempt())
+    assert done.diff_stat.files == 1
+    await worker.remove("runs/r1/epics/api")
+    git(worker.project, "checkout", "--quiet", "--detach", done.commit)
+    git(worker.project, "submodule", "--quiet", "update", "--init", "--recursive", "--no-fetch")
+    lib = worker.project / "lib"
+    assert (lib / "lib.py").read_text() == "committed\n"
+    assert (lib / "more.py").read_text() == "not committed\n"
+    assert (lib / "inner" / "deep.txt").read_text() == "deeper\n"
+    assert git(lib, "rev-parse", "HEAD^") == own
+    for folder in (lib, lib / "inner", worker.project):
+        git(folder, "fsck", "--connectivity-only")
+        git(folder, "gc", "--quiet", "--prune=now")
+    assert git(lib, "cat-file", "-t", own) == "commit"
+
+
+async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker, unfilled: Path) -> None:
+    """What setup or an agent filled is kept in the project's own repository, and the next epic gets it from there."""
+    path = await worker.ready(attempt())
+    assert list((path / "lib").iterdir()) == []
+    name = ("-c", f"submodule.lib.url={unfilled}", "-c", "submodule.lib.active=true")
+    git(path, *ALLOW, *name, "submodule", "--quiet", "update", "lib")
+    (path / "lib" / "lib.py").write_text("work\n")
+    done = await worker.commit(attempt())
+    link = worker.git("rev-parse", f"{done.commit}:lib")
+    assert worker.git("rev-parse", f"refs/heddle/submodules/{link}") == link
+    await worker.remove("runs/r1/epics/api")
+    assert worker.git("show", f"{link}:lib.py") == "work"
+    worker.git("fsck", "--connectivity-only")
+    other = await worker.ready(attempt("ui"), done.commit)
+    assert (other / "lib" / "lib.py").read_text() == "work\n"
+    assert git(other, "status", "--porcelain") == ""
+    (other / "lib" / "lib.py").write_text("more\n")
+    again = await worker.commit(attempt("ui"))
+    assert worker.git("show", worker.git("rev-parse", f"{again.commit}:lib") + ":lib.py") == "more"
+
+
+async def test_a_submodule_becomes_files_and_back(worker: Worker, library: Path) -> None:
+    """A submodule that an agent takes out is gone, or files; files that it makes a submodule are a pointer."""
+    path = await worker.ready(attempt())
+    git(path, "rm", "--quiet", "--force", "lib")
+    (path / "lib").mkdir(exist_ok=True)
+    (path / "lib" / "lib.py").write_text("vendored\n")
+    (path / ".gitmodules").unlink()
+    done = await worker.commit(attempt())
+    assert worker.git("show", f"{done.commit}:lib/lib.py") == "vendored"
+    assert ".gitmodules" not in worker.git("ls-tree", "--name-only", done.commit).splitlines()
+    await worker.ready(attempt(task="two"))
+    shutil.rmtree(path / "lib")
+    git(path, *ALLOW, "clone", "--quiet", str(library), "lib")
+    git(path, "config", "--file", ".gitmodules", "submodule.lib.path", "lib")
+    git(path, "config", "--file", ".gitmodules", "submodule.lib.url", str(library))
+    done = await worker.commit(attempt(task="two"))
+    assert worker.git("ls-tree", done.commit, "lib").startswith("160000 commit")
+    await worker.ready(attempt(task="three"))
+    git(path, "rm", "--quiet", "--force", "--cached", "lib")
+    shutil.rmtree(path / "lib")
+    (path / ".gitmodules").unlink()
+    done = await worker.commit(attempt(task="three"))
+    assert worker.git("ls-tree", "--name-only", done.commit).splitlines() == [
+        ".gitignore",
+        "README.md",
+        "src",
+    ]
+    await worker.ready(attempt(task="four"))
+    (path / "src" / "app.py").unlink()
+    (path / "src").rmdir()
+    (path / "src").symlink_to("README.md")
+    done = await worker.commit(attempt(task="four"))
+    assert worker.git("ls-tree", done.commit, "src").startswith("120000")
+
+
+@pytest.mark.usefixtures("unfilled")
+async def test_files_in_an_unfilled_submodule_are_not_lost_silently(worker: Worker) -> None:
+    """They have no place in the commit: the attempt fails, its message says why, and they are kept."""
+    path = await worker.ready(attempt())
+    (path / "lib" / "idea.py").write_text("idea\n")
+    error = await refused(worker.commit(attempt()))
+    assert error.reason == pb.ERROR_REASON_UNCOMMITTABLE_FILES
+    assert "lib: is a submodule that is not filled" in error.message
+    assert (await worker.discard(attempt())).kept_ref == KEPT
+    assert worker.git("show", f"{KEPT}:lib/idea.py") == "idea"
+    assert list((path / "lib").iterdir()) == []
+    await worker.ready(attempt(number=2))
+    (path / "README.md").write_text("fine\n")
+    done = await worker.commit(attempt(number=2))
+    assert worker.git("ls-tree", done.commit, "lib").startswith("160000 commit")
+
+
+async def test_a_repository_that_cannot_be_kept_is_refused(
+    worker: Worker, unfilled: Path, tmp_path: Path
+) -> None:
+    """A shallow clone lacks what its commits need, and one elsewhere is none of the worktree's: neither is a pointer to nothing."""
+    path = await worker.ready(attempt())
+    (path / "lib").rmdir()
+    (unfilled / "lib.py").write_text("newer\n")
+    commit_all(unfilled)
+    git(path, *ALLOW, "clone", "--quiet", "--depth=1", f"file://{unfilled}", "lib")
+    error = await refused(worker.commit(attempt()))
+    assert error.reason == pb.ERROR_REASON_UNCOMMITTABLE_FILES
+    assert "lib: the submodule cannot be kept" in error.message
+    await worker.ready(attempt(number=2))
+    assert worker.git("show", f"{KEPT}:lib/lib.py") == "newer"
+    git(path, "worktree", "add", "--quiet", "--detach", str(tmp_path / "elsewhere"))
+    (path / "lib" / ".git").write_text(f"gitdir: {tmp_path / 'library' / '.git'}\n")
+    (path / "lib" / "lib.py").write_text("foreign\n")
+    assert (await refused(worker.commit(attempt(number=2)))).reason == pb.ERROR_REASON_UNCOMMITTABLE_FILES
+    worker.git("fsck", "--connectivity-only")
+
+
+@pytest.mark.usefixtures("library")
+async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> None:
+    """What lay in a submodule when its worktree was removed is there again when that is restored."""
+    path = await worker.ready(attempt())
+    (path / "README.md").write_text("accepted\n")
+    await worker.commit(attempt())
+    (path / "lib" / "lib.py").write_text("unfinished\n")
+    assert (await worker.remove("runs/r1/epics/api")).archive_commit
+    await worker.restore("runs/r1/epics/api")
+    assert (path / "lib" / "lib.py").read_text() == "unfinished\n"
+    assert not (await worker.remove("runs/r1/epics/ui")).removed
+
+
+async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, library: Path) -> None:
+    """The project points to a newer commit than the user has of the submodule: it comes from where they cloned it."""
+    (library / "lib.py").write_text("newer\n")
+    newer = commit_all(library)
+    worker.git("update-index", "--cacheinfo", f"160000,{newer},lib")
+    worker.git("commit", "--quiet", "-m", "bump")
+    path = await worker.ready(attempt())
+    assert (path / "lib" / "lib.py").read_text() == "newer\n"
