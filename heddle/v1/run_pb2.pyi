@@ -83,6 +83,7 @@ class Run(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -109,6 +110,10 @@ class Run(_message.Message):
     """What it may cost, in millionths of a US dollar. Absent: no limit."""
     creator: _builtins.str
     """Who created it, as in the events' actor: "user:ada"."""
+    held_by: _builtins.str
+    """Where it is PAUSED: the provider of models that takes no work until its operator
+    has acted, as logged in. Absent: something else paused it.
+    """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -145,10 +150,11 @@ class Run(_message.Message):
         sequence: _builtins.int = ...,
         budget_usd_micros: _builtins.int | None = ...,
         creator: _builtins.str = ...,
+        held_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -158,6 +158,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             end_time=optional_timestamp(row.ended_at),
             sequence=row.sequence,
             creator=row.creator,
+            held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
         )
         for row in rows
     ]
