@@ -1,4 +1,4 @@
-"""What waits for a human: open questions, used-up budgets, conflicts, and what failed lately, over all runs."""
+"""What waits for a human: open questions, used-up budgets, refused log-ins, conflicts, and what failed lately, over all runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Somebody or something stands still until a human answers.
-WAITING: Final = frozenset({"question", "budget"})
+WAITING: Final = frozenset({"question", "budget", "provider"})
 
 
 @dataclass
@@ -38,6 +38,20 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
         "budget": budget.budget_usd_micros,
         "spent": budget.spent_usd_micros,
         "time": views.time(reached, "time") if reached else views.time(run, "start_time"),
+    }
+
+
+def refusal(run: pb.Run) -> View:
+    """Returns a run that a provider's refusal paused, as an item."""
+    return {
+        "key": f"{run.name}:provider:{run.sequence}",
+        "kind": "provider",
+        "run": run.name,
+        "run_title": run.title,
+        "title": run.title,
+        "reason": run.reason,
+        "provider": run.held_by,
+        "time": views.time(run, "start_time") or views.time(run, "create_time"),
     }
 
 

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 import typer
 
 import heddle
-from heddle.cli import adding, costs, doctor, housekeeping, merging, output, plans, runs, services, steering
+from heddle.cli import (
+    adding,
+    costs,
+    doctor,
+    holds,
+    housekeeping,
+    merging,
+    output,
+    plans,
+    runs,
+    services,
+    steering,
+)
 from heddle.cli.failure import explained
 from heddle.cli.output import Json
 
@@ -18,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (services, runs, steering, adding, merging, housekeeping, costs, doctor):
+for part in (services, runs, steering, holds, adding, merging, housekeeping, costs, doctor):
     app.registered_commands += part.app.registered_commands
 app.add_typer(plans.app, name="plan")
 
