@@ -1,6 +1,7 @@
 """How a session ended, decided from how its processes did. Pure."""
 
 import errno
+import os
 import signal
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -15,7 +16,15 @@ from heddle import pb
 MAX_REASON_BYTES: Final = 4 << 10
 
 # Failures that an agent may tell apart itself.
-OWN_OUTCOMES: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED})
+OWN_OUTCOMES: Final = frozenset(
+    {
+        pb.OUTCOME_OVER_BUDGET,
+        pb.OUTCOME_RATE_LIMITED,
+        pb.OUTCOME_UNAUTHORIZED,
+        pb.OUTCOME_OUT_OF_CREDIT,
+        pb.OUTCOME_PROVIDER_UNAVAILABLE,
+    }
+)
 
 
 class Span(NamedTuple):
@@ -33,6 +42,8 @@ class Ending(NamedTuple):
     exit_code: int | None = None
     # Seconds, of a rate limit. None: its provider did not say.
     retry_after: float | None = None
+    # Milliseconds since 1970 at which it ends. None: its provider did not say that exactly.
+    retry_at: int | None = None
 
     def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
         """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
@@ -46,6 +57,8 @@ class Ending(NamedTuple):
             finished.agent_end_time.FromDatetime(span.end)
         if self.retry_after is not None:
             finished.retry_after.FromMilliseconds(round(self.retry_after * 1000))
+        if self.retry_at is not None:
+            finished.retry_time.FromMilliseconds(self.retry_at)
         return finished
 
 
@@ -58,11 +71,19 @@ def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
             said.outcome if said.outcome in OWN_OUTCOMES else pb.OUTCOME_FAILED,
             clip(said.reason, MAX_REASON_BYTES) or "the agent says that it failed",
             ended.code,
-            said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
+            *_wish(said),
         )
     if ended.signal is not None:
         why = ", as the system does where memory runs out" if ended.signal == signal.SIGKILL else ""
         return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}{why}")
+    if ended.code == os.EX_TEMPFAIL:
+        wish = _wish(said or pb.SessionFinished())
+        return Ending(
+            pb.OUTCOME_RATE_LIMITED,
+            f"the agent asks to be started later: exit code {ended.code}",
+            ended.code,
+            *wish,
+        )
     if ended.code:
         return Ending(pb.OUTCOME_FAILED, f"the agent exited with code {ended.code}", ended.code)
     return Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
@@ -77,6 +98,14 @@ def without_model(ending: Ending, *, answered: bool) -> Ending:
         "the agent ended without an answer of its model: it neither said nor did anything. Perhaps a hook of the"
         " repository blocks prompts, the agent took the prompt for a command of its own, or the model refused",
         ending.exit_code,
+    )
+
+
+def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
+    """Returns when the agent wants to be started again, as the last two fields of an Ending."""
+    return (
+        said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
+        said.retry_time.ToMilliseconds() if said.HasField("retry_time") else None,
     )
 
 

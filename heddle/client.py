@@ -186,6 +186,15 @@ class HeddleClient:
         request = pb.StopAttemptRequest(name=name)
         return (await self._caller.mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
 
+    async def list_holds(self) -> list[pb.Hold]:
+        """Returns the providers of models that take no work now, by name."""
+        return list((await self._caller.call(self._stub.ListHolds, pb.ListHoldsRequest())).holds)
+
+    async def lift_hold(self, provider: str) -> list[str]:
+        """Lets a provider's agents start at once; returns the names of the runs that this resumes."""
+        request = pb.LiftHoldRequest(provider=provider)
+        return list((await self._caller.mutate(self._stub.LiftHold, request)).resumed_runs)
+
     async def list_costs(
         self, parent: str = "", *, page_size: int = 0, page_token: str = ""
     ) -> pb.ListCostsResponse:

@@ -20,7 +20,7 @@ def is_recent(run: pb.Run, now: float) -> bool:
 
 
 def is_halted(run: pb.Run) -> bool:
-    """Says whether a budget paused the run: the operator's own pause has no reason."""
+    """Says whether a budget or a provider paused the run: the operator's own pause has no reason."""
     return run.state == pb.RUN_STATE_PAUSED and bool(run.reason)
 
 

@@ -125,7 +125,9 @@ def _pause_run(connection: sa.Connection, pause: PauseRun, now: int) -> bool:
     change = sa.update(runs).where(
         runs.c.run == pause.run.run, runs.c.state.in_((pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING))
     )
-    if not connection.execute(change.values(state=pb.RUN_STATE_PAUSED, reason=pause.reason)).rowcount:
+    if not connection.execute(
+        change.values(state=pb.RUN_STATE_PAUSED, reason=pause.reason, held_by=pause.held_by)
+    ).rowcount:
         return False
     reached = [
         event(

@@ -11,6 +11,7 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc import parking
 from scheduler_svc.acting import stop_attempt
 from scheduler_svc.new_budget import NewBudget, set_budget
+from scheduler_svc.outages import end_hold
 from scheduler_svc.states import ENDED_EPIC, ENDED_RUN, MergeState
 from scheduler_svc.store.events import append, event
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, is_epic, is_task
@@ -59,9 +60,11 @@ def resume_run(
     if budget:
         set_budget(connection, budget)
     if state == pb.RUN_STATE_PAUSED:
-        started = get_run(connection, name).HasField("start_time")
-        going_on = pb.RUN_STATE_RUNNING if started else pb.RUN_STATE_PENDING
-        _set_run(connection, name, state=going_on, reason="")
+        run = get_run(connection, name)
+        if run.held_by:
+            end_hold(connection, run.held_by, actor, now)
+        going_on = pb.RUN_STATE_RUNNING if run.HasField("start_time") else pb.RUN_STATE_PENDING
+        _set_run(connection, name, state=going_on, reason="", held_by="")
     if budget:
         resumed = pb.RunResumed(budget_usd_micros=budget.micros)
         append(connection, [event(budget.name, actor, run_resumed=resumed)], now)
@@ -117,7 +120,8 @@ def retry_task(
             name, pb.TaskState.Name(task.state), "it has no session to resume; retry it without"
         )
     resumed = {"resume_from": task.attempt_count} if resume else {}
-    _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="", **resumed)
+    at_once = {"quick_failures": 0, "outages": 0, "start_after": 0}
+    _set_task(connection, task, state=pb.TASK_STATE_PENDING, reason="", skipped_by="", **resumed, **at_once)
     if agent:
         set_agent(connection, name, agent)
     go_on(connection, name, actor, now)

@@ -16,9 +16,10 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
-from scheduler_svc import parking
+from scheduler_svc import outages, parking
 from scheduler_svc.faults import LONGEST_PAUSE
 from scheduler_svc.leading import Lead, tries
+from scheduler_svc.pauses import OUTAGES
 from scheduler_svc.places import setup_of
 from scheduler_svc.reminding import prompt_after
 from scheduler_svc.resolving import background_wait
@@ -70,6 +71,8 @@ class Conductor:
                 await self._accept(assignment)
                 return
             if result.outcome in _GOES_ON_LATER and await self._park(result):
+                return
+            if result.outcome in OUTAGES and await self._suspend(result):
                 return
         except _StoppedError:
             stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
@@ -254,6 +257,11 @@ class Conductor:
         """Writes down that the session is parked; False where it is to stop for good instead."""
         park = partial(parking.park, attempt=self._attempt, reason=result.reason, now=self._lead.now())
         return await self._lead.write(park, LOOP, self._run, str(self._attempt))
+
+    async def _suspend(self, result: pb.SessionFinished) -> bool:
+        """Writes down that the provider takes no work; False where the attempt is to end for good instead."""
+        suspend = partial(outages.suspend, attempt=self._attempt, result=result, now=self._lead.now())
+        return await self._lead.write(suspend, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
         """Makes sure that nothing of the attempt still runs; returns the failure to record."""

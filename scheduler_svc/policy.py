@@ -38,7 +38,7 @@ from scheduler_svc.snapshot import (
     Snapshot,
     StopAttempt,
 )
-from scheduler_svc.starting import Queue, dependencies, is_ready, merged, starts
+from scheduler_svc.starting import Gate, Queue, dependencies, is_ready, merged, starts
 from scheduler_svc.states import ENDED_EPIC
 
 # A task that its worker lost so often is likely what kills the worker.
@@ -54,6 +54,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
     actions: list[Action] = []
     queues: list[Queue] = []
     ledger = Ledger(snapshot.runs)
+    gate = Gate(snapshot.providers)
     for place, run in enumerate(snapshot.runs):
         causes = _causes(run)
         actions += _readied(run, causes)
@@ -62,7 +63,12 @@ def decide(snapshot: Snapshot) -> list[Action]:
         spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
         actions += budgets.halted(run, spent) if spent else ledger.stops(run)
         actions += _denied(run)
-        queues.append(Queue(run, place, causes, snapshot.typical_seconds, ledger, may_start=not spent))
+        queue = Queue(
+            run, place, causes, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not spent
+        )
+        if pause := queue.refused():
+            actions.append(pause)
+        queues.append(queue)
     actions += starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
     return actions
 
@@ -71,11 +77,12 @@ def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, l
     """Says whether a task gets another attempt by itself after one that ended with `outcome`.
 
     `attempts` are all so far that count, `lost` those of them that were lost; both
-    include the one that has just ended. Lost ones do not use up `retries`.
+    include the one that has just ended. Lost ones do not use up `retries`. An outage of
+    the provider comes here only where it happened too often.
     """
     if outcome == pb.OUTCOME_LOST:
         return lost <= MAX_LOSSES
-    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT}:
+    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT, pb.OUTCOME_PROVIDER_UNAVAILABLE}:
         return attempts - lost <= retries
     return False
 

@@ -20,6 +20,7 @@ from scheduler_svc.estimating import forecast
 from scheduler_svc.housekeeping import find_garbage
 from scheduler_svc.merge_commands import drop, get_epic, resolve, retry_merge
 from scheduler_svc.new_budget import NewBudget
+from scheduler_svc.outages import lift_hold
 from scheduler_svc.pushing import push_run
 from scheduler_svc.retention import Retention
 from scheduler_svc.rewinding import retry_from_here
@@ -29,6 +30,7 @@ from scheduler_svc.store.costs import list_costs
 from scheduler_svc.store.database import Database, Work
 from scheduler_svc.store.doorbell import LOOP, Doorbell
 from scheduler_svc.store.events import oldest_event, read_events
+from scheduler_svc.store.holds import list_holds
 from scheduler_svc.store.paging import page_size, texts, token
 from scheduler_svc.store.resources import get_attempt, get_run, get_task, get_worker
 from scheduler_svc.store.sessions import check_kept, check_sequence, list_session_events
@@ -308,6 +310,22 @@ class SchedulerServicer(SchedulerServiceServicer):
         return await self._database.read(
             partial(list_costs, request=request, project_budget=self._project_budget)
         )
+
+    async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
+        return await self._database.read(partial(list_holds, now=self._now()))
+
+    async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
+        def lift(connection: Any) -> list[RunName]:
+            if requests.recall(connection, request.request_id, request) is not None:
+                return []
+            resumed = lift_hold(connection, request.provider, _actor(request), self._now())
+            requests.remember(connection, request.request_id, request, request.provider, self._now())
+            return resumed
+
+        held = await self._database.read(partial(list_holds, now=self._now()))
+        waiting = {run for each in held.holds if each.provider == request.provider for run in each.runs}
+        resumed = await self._database.submit(lift, LOOP, *waiting)
+        return pb.LiftHoldResponse(resumed_runs=map(str, resumed))
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
         size = page_size(request.page_size, 100, 500)

@@ -33,8 +33,10 @@ class TaskView:
     resumes: bool = False
     # True: an agent resolves a conflict in it. One that failed counts as skipped: the epic is whole without it.
     resolves: bool = False
-    # True: its agent's provider wants to be left alone for now.
-    held: bool = False
+    # True: its next attempt is to wait, as the last ones failed at once.
+    paced: bool = False
+    # That of its agent, where Snapshot.providers has it. Empty: nothing is known against that.
+    provider: str = ""
     # True: the agent of its live attempt has ended.
     checking: bool = False
     # True: its live attempt has no session yet.
@@ -139,6 +141,19 @@ class WorkerView:
 
 
 @dataclass(frozen=True)
+class ProviderView:
+    """A provider of models that is held, or was and has not shown yet that it works again."""
+
+    name: str
+    # True: none of its agents starts.
+    held: bool
+    # What the operator has to act upon, in plain words. Empty: it passes by itself.
+    refusal: str = ""
+    # True: a session tries it now.
+    tried: bool = False
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything that a decision depends on."""
 
@@ -148,6 +163,7 @@ class Snapshot:
     workers: tuple[WorkerView, ...]
     # Seconds that accepted tasks took on average. None: nothing was learned yet.
     typical_seconds: float | None = None
+    providers: tuple[ProviderView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,7 +223,9 @@ class PauseRun:
 
     run: RunName
     reason: str
-    spent: tuple[SpentBudget, ...]
+    spent: tuple[SpentBudget, ...] = ()
+    # The provider whose refusal is the reason. Empty: none is.
+    held_by: str = ""
 
 
 @dataclass(frozen=True)

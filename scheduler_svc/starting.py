@@ -7,7 +7,16 @@ from typing import Final
 from heddle import pb
 from heddle.plan import graph
 from scheduler_svc.reserving import Ledger
-from scheduler_svc.snapshot import Action, EpicView, ParkAttempt, RunView, StartTask
+from scheduler_svc.snapshot import (
+    Action,
+    EpicView,
+    ParkAttempt,
+    PauseRun,
+    ProviderView,
+    RunView,
+    StartTask,
+    TaskView,
+)
 from scheduler_svc.states import ENDED_EPIC
 
 _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
@@ -33,6 +42,30 @@ def dependencies(run: RunView) -> dict[str, tuple[str, ...]]:
     return {epic.name.epic: epic.depends_on for epic in run.epics}
 
 
+class Gate:
+    """Lets the tasks through whose agents' providers take work: of one in doubt a single task at a time."""
+
+    def __init__(self, providers: Iterable[ProviderView]) -> None:
+        self._known = {each.name: each for each in providers}
+        self._closed = {each.name for each in self._known.values() if each.held or each.tried}
+        # False: all pass.
+        self.narrow = bool(self._known)
+        self.refuses = any(each.refusal for each in self._known.values())
+
+    def admits(self, task: TaskView) -> bool:
+        return task.provider not in self._closed
+
+    def enter(self, task: TaskView) -> None:
+        """Notes that a task starts."""
+        if task.provider in self._known:
+            self._closed.add(task.provider)
+
+    def refusal(self, task: TaskView) -> str:
+        """Returns what the operator has to act upon before the task can start; empty where that is nothing."""
+        known = self._known.get(task.provider)
+        return known.refusal if known else ""
+
+
 class Queue:
     """The epics of a run that could start a task now, and how many sessions the run has."""
 
@@ -42,8 +75,9 @@ class Queue:
         place: int,
         causes: Container[str],
         typical_seconds: float | None,
-        ledger: Ledger,
         *,
+        ledger: Ledger,
+        gate: Gate,
         may_start: bool,
     ) -> None:
         self.run = run
@@ -63,26 +97,55 @@ class Queue:
         self._causes = causes
         self._typical_seconds = typical_seconds
         self._ledger = ledger
+        self._gate = gate
 
     def has_next(self) -> bool:
         return self.live < self.run.max_parallel and self.could_start() > 0
 
     def could_start(self) -> int:
         """Returns how many of its epics only lack a slot."""
-        return len(self._best_last) if self._may_start else 0
+        return len(self._admitted()) if self._may_start else 0
+
+    def refused(self) -> PauseRun | None:
+        """Returns the pause of a run whose next task needs a provider that its operator has to act upon.
+
+        Nothing of it starts from then on.
+        """
+        if not self._may_start or not self._gate.refuses:
+            return None
+        for epic in reversed(self._best_last):
+            task = _next(epic)
+            if task and (refusal := self._gate.refusal(task)):
+                again = f"then `heddle resume {self.run.name.run}`"
+                self._may_start = False
+                reason = f"{task.provider} takes no work: {refusal.rstrip('.')}; {again}"
+                return PauseRun(self.run.name, reason, held_by=task.provider)
+        return None
 
     def start_next(self) -> StartTask | None:
         """Returns the start of the best of its epics; None where too little of a budget is free for it."""
-        at_once = min(len(self._best_last), self.run.max_parallel - self.live)
-        epic = self._best_last.pop()
+        admitted = self._admitted()
+        at_once = min(len(admitted), self.run.max_parallel - self.live)
+        epic = admitted[-1]
+        if self._gate.narrow:
+            self._best_last = [each for each in self._best_last if each is not epic]
+        else:
+            self._best_last.pop()
         task = next(task for task in epic.tasks if task.startable)
         share = self._ledger.share(self.run, epic, task, at_once)
         if share == 0:
             return None
         if share:
             self._ledger.reserve(self.run, epic, task, share)
+        self._gate.enter(task)
         self.live += 1
         return StartTask(task.name.attempt(task.attempts + 1), share)
+
+    def _admitted(self) -> list[EpicView]:
+        """Returns those that could start, the best last."""
+        if not self._gate.narrow:
+            return self._best_last
+        return [epic for epic in self._best_last if (task := _next(epic)) and self._gate.admits(task)]
 
     # Made when first asked for: sorting is dear, and most snapshots have no free slot.
     @cached_property
@@ -93,8 +156,8 @@ class Queue:
             for epic in self.run.epics
             if is_ready(epic, done, self._causes)
             and not (epic.merging or epic.busy)
-            and (task := next((task for task in epic.tasks if task.startable), None))
-            and not task.held
+            and (task := _next(epic))
+            and not task.paced
         ]
         work = _work_ahead(self.run, self._typical_seconds)
         return sorted(
@@ -146,8 +209,12 @@ def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
 
 
 def _resumes(epic: EpicView) -> bool:
-    task = next((task for task in epic.tasks if task.startable), None)
+    task = _next(epic)
     return task is not None and task.resumes
+
+
+def _next(epic: EpicView) -> TaskView | None:
+    return next((task for task in epic.tasks if task.startable), None)
 
 
 def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:

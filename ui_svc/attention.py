@@ -1,4 +1,7 @@
-"""What waits for a human: open questions, used-up budgets, conflicts, what failed and what changed nothing lately, over all runs."""
+"""What waits for a human, over all runs.
+
+Open questions, used-up budgets, refused log-ins, conflicts, and what failed or changed nothing lately.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,8 +13,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Somebody or something stands still until a human answers.
-WAITING: Final = frozenset({"question", "budget", "environment"})
-
+WAITING: Final = frozenset({"question", "budget", "environment", "provider"})
 
 # Of tasks that one item names.
 MOST_NAMED: Final = 5
@@ -56,6 +58,20 @@ def lack(run: pb.Run) -> View:
         "title": run.title,
         "reason": waiting.lacks(run),
         "time": views.time(run, "end_time") or views.time(run, "start_time"),
+    }
+
+
+def refusal(run: pb.Run) -> View:
+    """Returns a run that a provider's refusal paused, as an item."""
+    return {
+        "key": f"{run.name}:provider:{run.sequence}",
+        "kind": "provider",
+        "run": run.name,
+        "run_title": run.title,
+        "title": run.title,
+        "reason": run.reason,
+        "provider": run.held_by,
+        "time": views.time(run, "start_time") or views.time(run, "create_time"),
     }
 
 

@@ -27,7 +27,9 @@ class AttentionFeed(Feed):
         super().__init__(rooms, "heddle_attention", "attention")
         self._client = client
         self._items: list[View] = []
-        self._told: list[View] | None = None
+        # Of providers that take no work now.
+        self._holds: list[View] = []
+        self._told: View | None = None
         self._runs: dict[str, pb.Run] = {}
         self._known: dict[str, tuple[_Stand, RunParts]] = {}
         # By run: as of which event and when its epics were read, and those that conflict.
@@ -60,7 +62,9 @@ class AttentionFeed(Feed):
             items += attention.failures(found, now, told=name in broken) if found else []
         items += [item for name in unchanged if (found := parts[name]) for item in attention.unchanged(found)]
         halted = [run for run in self._runs.values() if waiting.is_halted(run)]
-        items += [attention.halt(run, await self._reached(run)) for run in halted]
+        items += [attention.refusal(run) for run in halted if run.held_by]
+        items += [attention.halt(run, await self._reached(run)) for run in halted if not run.held_by]
+        self._holds = [views.hold(each) for each in await self._client.list_holds()]
         self._items = attention.oldest_first(items)
         self._answerable.set()
         self._touch()
@@ -107,13 +111,13 @@ class AttentionFeed(Feed):
         return found
 
     def _take_changes(self) -> View:
-        if self._items == self._told:
+        if self._content() == self._told:
             return {}
-        self._told = self._items
-        return {"items": self._items}
+        self._told = self._content()
+        return self._told
 
     def _content(self) -> View:
-        return {"items": self._items}
+        return {"items": self._items, "holds": self._holds}
 
 
 def _run_of(approval: pb.Approval) -> str:

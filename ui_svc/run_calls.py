@@ -85,6 +85,7 @@ class RunCalls:
         router.get(addresses.RUN + "/turns")(self.list_turns)
         router.get(addresses.RUN + "/conflicts")(self.get_conflicts)
         router.get(addresses.RUN + "/disk")(self.get_disk_use)
+        router.post("/holds:lift")(self.lift_hold)
         router.get("/costs")(self.list_costs)
         router.get(addresses.RUN + "/diff")(self.run_diff)
         router.get(addresses.EPIC + "/diff")(self.epic_diff)
@@ -127,6 +128,10 @@ class RunCalls:
         budget = _whole(form, "budget") if form.get("budget") else None
         of = str(form.get("budget_of", "")) if budget else ""
         return views.run(await self._client.resume_run(str(name), budget_usd_micros=budget, budget_of=of))
+
+    async def lift_hold(self, form: Form) -> View:
+        """Lets the agents of `provider` start at once; returns the runs that this resumes."""
+        return {"resumed": await self._client.lift_hold(str(form.get("provider", "")))}
 
     async def cancel_run(self, name: addresses.Run) -> View:
         return views.run(await self._client.cancel_run(str(name)))

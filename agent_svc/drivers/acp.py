@@ -52,6 +52,8 @@ class Agent:
     # Below the user's home: present where somebody has logged in.
     login_file: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    # What the service's own variables stand above.
+    defaults: Mapping[str, str] = field(default_factory=dict)
     # The session mode in which it asks for permissions. Empty: its own default is that.
     mode: str = ""
     # True: it takes Claude Code's options.
@@ -92,6 +94,8 @@ PRESETS: Final = (
             # Its turn ends without a word of what still runs, so nothing may: all of it runs in the foreground.
             "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
         },
+        # By itself it tries a refused log-in again for three minutes, and says nothing meanwhile.
+        defaults={"CLAUDE_CODE_MAX_RETRIES": "5"},
         mode="default",
         claude=True,
         reopen=("claude", "--resume"),

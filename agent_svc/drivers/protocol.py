@@ -15,8 +15,9 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
    question is open: the session that goes on with it has the answer in "answers", and
    does not ask again.
 4. The host may say how it ended by session_finished with outcome (failed, over
-   budget, rate limited and then also retry_after) and reason, and then exits. Without
-   it, exit code 0 is success.
+   budget, unauthorized, out of credit, provider unavailable, rate limited and then also
+   retry_after or retry_time) and reason, and then exits. Without it, exit code 0 is
+   success, and 75 a rate limit.
 5. Before it ends well, the host writes {"closing": N}, where N is how many messages it
    has read. If these are all, agent_svc answers {"closed": true}, and from then on
    refuses what the operator says. If not, the others are on their way, and there is no

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import BinaryIO, Final
 
 from agent_svc import background
 from agent_svc.drivers import protocol
@@ -58,9 +58,11 @@ def _told(answer: pb.ApprovalAnswer) -> str:
 class AgentFailedError(Exception):
     """The agent could not do its work; the message says why and what to do, in plain words."""
 
-    outcome: ClassVar["pb.Outcome.ValueType"] = pb.OUTCOME_FAILED
+    outcome: "pb.Outcome.ValueType" = pb.OUTCOME_FAILED
     # Seconds that a provider wants to be left alone. None: it did not say.
     retry_after: float | None = None
+    # When a limit ends, in seconds since 1970. None: it did not say.
+    retry_at: float | None = None
 
 
 class OverBudgetError(AgentFailedError):
@@ -69,14 +71,20 @@ class OverBudgetError(AgentFailedError):
     outcome = pb.OUTCOME_OVER_BUDGET
 
 
-class RateLimitedError(AgentFailedError):
-    """The model's provider takes no more work for now."""
+class ProviderError(AgentFailedError):
+    """The model's provider takes no work: hosts/outages.py says of which kind it is."""
 
-    outcome = pb.OUTCOME_RATE_LIMITED
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        outcome: "pb.Outcome.ValueType",
+        retry_after: float | None = None,
+        retry_at: float | None = None,
+    ) -> None:
         super().__init__(reason)
+        self.outcome = outcome
         self.retry_after = retry_after
+        self.retry_at = retry_at
 
 
 class Host:
@@ -272,6 +280,8 @@ async def _drive(drive: Callable[[Host], Awaitable[None]], host: Host) -> int:
         finished = pb.SessionFinished(outcome=error.outcome, reason=str(error))
         if error.retry_after is not None:
             finished.retry_after.FromNanoseconds(round(error.retry_after * 1e9))
+        if error.retry_at is not None:
+            finished.retry_time.FromMilliseconds(round(error.retry_at * 1e3))
     except Exception as error:  # noqa: BLE001 (told as the session's end)
         traceback.print_exc()
         reason = f"the host of the agent has a defect: {error!r}; the session's log says more"

@@ -11,6 +11,7 @@ from heddle.cli import (
     adding,
     costs,
     doctor,
+    holds,
     housekeeping,
     merging,
     output,
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (services, runs, steering, adding, merging, housekeeping, costs, doctor):
+for part in (services, runs, steering, holds, adding, merging, housekeeping, costs, doctor):
     app.registered_commands += part.app.registered_commands
 app.add_typer(plans.app, name="plan")
 

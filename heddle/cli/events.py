@@ -44,7 +44,9 @@ def _run_finished(event: pb.RunFinished) -> str:
 
 def _task_failed(event: pb.TaskFailed) -> str:
     kept = f"; its work is kept at {event.kept_ref}" if event.kept_ref else ""
-    return f"failed: {event.reason or 'no reason given'}{'; another attempt follows' if event.will_retry else ''}{kept}"
+    when = f" at {words.clock(event.retry_time)}" if event.HasField("retry_time") else ""
+    again = f"; another attempt follows{when}" if event.will_retry else ""
+    return f"failed: {event.reason or 'no reason given'}{again}{kept}"
 
 
 def _diff(stat: pb.DiffStat) -> str:
@@ -241,6 +243,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "budget_reached": lambda e: (
         f"budget of {_dollars(e.budget_usd_micros)} reached, {_dollars(e.spent_usd_micros)} spent"
     ),
+    "hold_lifted": lambda e: f"no longer waits for {e.provider}",
     "worker_joined": lambda e: f"worker {e.worker} joined with {words.count(e.slots, 'slot')}",
     "worker_full": lambda e: f"worker {e.worker} takes no new work: {e.reason}",
     "worker_lost": lambda e: f"worker {e.worker} lost: {e.reason}",

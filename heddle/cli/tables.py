@@ -100,6 +100,22 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
     return table
 
 
+def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
+    """Returns a row for each provider that takes no work."""
+    table = _table("PROVIDER", "WHY", "STARTS AGAIN", "FOR", "TASKS", "RUNS", "REASON")
+    for each in found:
+        table.add_row(
+            SafeText(words.plain(each.provider)),
+            words.outcome(each.cause),
+            words.moment(each.until, now) or "once you lift it",
+            words.elapsed(each.create_time, Timestamp(), now),
+            str(each.waiting_tasks or ""),
+            SafeText(", ".join(run.removeprefix("runs/") for run in each.runs)),
+            SafeText(words.plain(each.reason)),
+        )
+    return table
+
+
 def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
     """Returns a row for each pair that will conflict."""
     table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")

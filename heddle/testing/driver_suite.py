@@ -84,6 +84,8 @@ REASONS: Final = {
 
 # What a driver that can tell it apart calls it; others say that the session failed.
 OUTCOMES: Final = {
+    Scenario.UNAUTHORISED: pb.OUTCOME_UNAUTHORIZED,
+    Scenario.UNREACHABLE: pb.OUTCOME_PROVIDER_UNAVAILABLE,
     Scenario.RATE_LIMITED: pb.OUTCOME_RATE_LIMITED,
     Scenario.OVERLOADED: pb.OUTCOME_RATE_LIMITED,
 }

@@ -44,9 +44,9 @@ class _AttemptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptS
     ATTEMPT_STATE_LOST: _AttemptState.ValueType  # 8
     """Its worker or agent_svc died under it."""
     ATTEMPT_STATE_PARKED: _AttemptState.ValueType  # 9
-    """Ended while it waits for the operator, so that its slot is free for others, or
-    by itself at its share of a budget. The next attempt goes on with its session
-    and its files.
+    """Ended while it waits for the operator, so that its slot is free for others, by
+    itself at its share of a budget, or because its model's provider takes no work
+    now. The next attempt continues with its session and its files.
     """
 
 class AttemptState(_AttemptState, metaclass=_AttemptStateEnumTypeWrapper): ...
@@ -66,9 +66,9 @@ ATTEMPT_STATE_STOPPED: AttemptState.ValueType  # 7
 ATTEMPT_STATE_LOST: AttemptState.ValueType  # 8
 """Its worker or agent_svc died under it."""
 ATTEMPT_STATE_PARKED: AttemptState.ValueType  # 9
-"""Ended while it waits for the operator, so that its slot is free for others, or
-by itself at its share of a budget. The next attempt goes on with its session
-and its files.
+"""Ended while it waits for the operator, so that its slot is free for others, by
+itself at its share of a budget, or because its model's provider takes no work
+now. The next attempt continues with its session and its files.
 """
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 

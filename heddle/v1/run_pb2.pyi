@@ -87,6 +87,7 @@ class Run(_message.Message):
     CREATOR_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     UNPUSHED_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -117,6 +118,10 @@ class Run(_message.Message):
     """What its environment lacks, and what to do about it: a repository that is away
     or read-only, a disk that is full. Work waits for it, uses up no retry, and
     continues by itself. Absent: nothing is missing.
+    """
+    held_by: _builtins.str
+    """Where it is PAUSED: the provider of models that takes no work until its operator
+    has acted, as logged in. Absent: something else paused it.
     """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
@@ -162,10 +167,11 @@ class Run(_message.Message):
         creator: _builtins.str = ...,
         fault: _builtins.str = ...,
         unpushed: _abc.Iterable[Global___UnpushedBranch] | None = ...,
+        held_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -224,6 +224,16 @@ class SchedulerServiceStub:
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.FromString,
                 _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/heddle.v1.SchedulerService/ListHolds',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
+        self.LiftHold = channel.unary_unary(
+                '/heddle.v1.SchedulerService/LiftHold',
+                request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
+                _registered_method=True)
         self.ListWorkers = channel.unary_unary(
                 '/heddle.v1.SchedulerService/ListWorkers',
                 request_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListWorkersRequest.SerializeToString,
@@ -322,8 +332,9 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Lets a paused run go on, also one that was paused because a budget is used
-        up: give that a new one, or it is paused again at once. Idempotent.
+        """Resumes a paused run, also one that was paused because a budget is used up: give
+        that a new one, or it is paused again at once. Of one that a provider's refusal
+        paused, the holds on its providers are lifted first. Idempotent.
 
         - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
         - NOT_FOUND: no such run, or no such epic or task to give a budget to.
@@ -668,6 +679,25 @@ class SchedulerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListHolds(self, request, context):
+        """The providers of models that take no work now, by name. All of them: they are few.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftHold(self, request, context):
+        """Lets agents of a provider start again at once, and resumes the runs that its hold
+        paused. Tasks continue with their sessions and files. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
+        - NOT_FOUND: no provider of this name is held, and it was not lifted by the same
+        request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWorkers(self, request, context):
         """The workers as the scheduler sees them.
         """
@@ -852,6 +882,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.CollectGarbage,
                     request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsResponse.SerializeToString,
+            ),
+            'LiftHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftHold,
+                    request_deserializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.SerializeToString,
             ),
             'ListWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWorkers,
@@ -1819,6 +1859,60 @@ class SchedulerService:
             '/heddle.v1.SchedulerService/CollectGarbage',
             heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageRequest.SerializeToString,
             heddle_dot_v1_dot_scheduler__service__pb2.CollectGarbageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/ListHolds',
+            heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.ListHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.SchedulerService/LiftHold',
+            heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldRequest.SerializeToString,
+            heddle_dot_v1_dot_scheduler__service__pb2.LiftHoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -91,8 +91,9 @@ class SchedulerServiceStub:
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     ResumeRun: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResumeRunRequest, _scheduler_service_pb2.ResumeRunResponse]
-    """Lets a paused run go on, also one that was paused because a budget is used
-    up: give that a new one, or it is paused again at once. Idempotent.
+    """Resumes a paused run, also one that was paused because a budget is used up: give
+    that a new one, or it is paused again at once. Of one that a provider's refusal
+    paused, the holds on its providers are lifted first. Idempotent.
 
     - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
     - NOT_FOUND: no such run, or no such epic or task to give a budget to.
@@ -324,6 +325,16 @@ class SchedulerServiceStub:
 
     - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
     """
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListHoldsRequest, _scheduler_service_pb2.ListHoldsResponse]
+    """The providers of models that take no work now, by name. All of them: they are few."""
+    LiftHold: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.LiftHoldRequest, _scheduler_service_pb2.LiftHoldResponse]
+    """Lets agents of a provider start again at once, and resumes the runs that its hold
+    paused. Tasks continue with their sessions and files. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
+    - NOT_FOUND: no provider of this name is held, and it was not lifted by the same
+      request_id.
+    """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]
     """The workers as the scheduler sees them."""
 
@@ -390,8 +401,9 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
     """
     ResumeRun: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ResumeRunRequest, _scheduler_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
-    """Lets a paused run go on, also one that was paused because a budget is used
-    up: give that a new one, or it is paused again at once. Idempotent.
+    """Resumes a paused run, also one that was paused because a budget is used up: give
+    that a new one, or it is paused again at once. Of one that a provider's refusal
+    paused, the holds on its providers are lifted first. Idempotent.
 
     - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
     - NOT_FOUND: no such run, or no such epic or task to give a budget to.
@@ -623,6 +635,16 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
     """
+    ListHolds: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListHoldsRequest, _scheduler_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """The providers of models that take no work now, by name. All of them: they are few."""
+    LiftHold: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.LiftHoldRequest, _scheduler_service_pb2.LiftHoldResponse]  # type: ignore[assignment]
+    """Lets agents of a provider start again at once, and resumes the runs that its hold
+    paused. Tasks continue with their sessions and files. Idempotent.
+
+    - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
+    - NOT_FOUND: no provider of this name is held, and it was not lifted by the same
+      request_id.
+    """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.ListWorkersRequest, _scheduler_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """The workers as the scheduler sees them."""
 
@@ -734,8 +756,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.ResumeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.ResumeRunResponse, _abc.Awaitable[_scheduler_service_pb2.ResumeRunResponse]]:
-        """Lets a paused run go on, also one that was paused because a budget is used
-        up: give that a new one, or it is paused again at once. Idempotent.
+        """Resumes a paused run, also one that was paused because a budget is used up: give
+        that a new one, or it is paused again at once. Of one that a provider's refusal
+        paused, the holds on its providers are lifted first. Idempotent.
 
         - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
         - NOT_FOUND: no such run, or no such epic or task to give a budget to.
@@ -1128,6 +1151,28 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         touches a run that goes on. Idempotent by request_id.
 
         - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _scheduler_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.ListHoldsResponse, _abc.Awaitable[_scheduler_service_pb2.ListHoldsResponse]]:
+        """The providers of models that take no work now, by name. All of them: they are few."""
+
+    @_abc_1.abstractmethod
+    def LiftHold(
+        self,
+        request: _scheduler_service_pb2.LiftHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.LiftHoldResponse, _abc.Awaitable[_scheduler_service_pb2.LiftHoldResponse]]:
+        """Lets agents of a provider start again at once, and resumes the runs that its hold
+        paused. Tasks continue with their sessions and files. Idempotent.
+
+        - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
+        - NOT_FOUND: no provider of this name is held, and it was not lifted by the same
+          request_id.
         """
 
     @_abc_1.abstractmethod

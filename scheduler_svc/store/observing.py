@@ -1,7 +1,7 @@
 """Reads the snapshot that decisions are made from: the runs that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.parking import is_overdue
-from scheduler_svc.providers import provider_of
 from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.states import MergeState
-from scheduler_svc.store.holds import held_providers
+from scheduler_svc.store.holds import provider_of_spec, read_providers
 from scheduler_svc.store.pushes import unpushed_error
 from scheduler_svc.store.spending import spent_by_project, spent_by_task, typical_cost
 from scheduler_svc.store.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
@@ -81,6 +80,7 @@ _TASKS = (
         attempts.c.cost_micros,
         attempts.c.turn_micros,
         tasks.c.resolves,
+        tasks.c.start_after,
     )
     .outerjoin(attempts, NEWEST_ATTEMPT)
     .where(tasks.c.run.in_(_GOING_ON))
@@ -108,7 +108,7 @@ def observe(
     """Returns everything that a decision depends on.
 
     `project_budget` is what each project may cost, in micros; None: no limit. `now`
-    is in microseconds; None: no agent counts as held. A question may be parked once
+    is in microseconds; None: no task counts as held or paced. A question may be parked once
     it is `park_after` microseconds old.
     """
     going_on = connection.execute(_RUNS).all()
@@ -126,12 +126,17 @@ def observe(
             (row.run, row.epic, row.task): _wait(row.record, now, park_after)
             for row in connection.execute(_WAITING)
         }
-    held = set() if now is None else _held(connection, now)
+    providers = () if now is None else read_providers(connection, now)
+    provider_of_task = _provided(connection, {each.name for each in providers}) if providers else {}
     of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
     seconds: list[float] = []
     for row in task_rows:
         key = row[:3]
-        of_epic[key[:2]].append(_task((*row, spent.get(key, 0), key in held, waits.get(key, _NO_WAIT))))
+        # Not the time itself, which no other task has.
+        paced = now is not None and row[-1] > now
+        provider = provider_of_task.get(key, "")
+        told = (*row[:-1], spent.get(key, 0), paced, provider, waits.get(key, _NO_WAIT))
+        of_epic[key[:2]].append(_task(told))
         if row[3] == pb.TASK_STATE_ACCEPTED:
             seconds.append((row.ended_at - row.started_at) / 1_000_000)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
@@ -157,6 +162,7 @@ def observe(
         ),
         workers=tuple(workers),
         typical_seconds=sum(seconds) / len(seconds) if seconds else None,
+        providers=providers,
     )
 
 
@@ -185,15 +191,12 @@ def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
     )
 
 
-def _held(connection: sa.Connection, now: int) -> set[tuple[str, str, str]]:
-    """Returns the pending tasks whose agents start nothing now, by run, epic and task."""
-    providers = held_providers(connection, now)
-    if not providers:
-        return set()
+def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:
+    """Returns the provider of each pending task that has one of these, by run, epic and task."""
     return {
-        (row.run, row.epic, row.task)
+        (row.run, row.epic, row.task): provider
         for row in connection.execute(_PENDING)
-        if provider_of(pb.PlanTask.FromString(row.spec).agent) in providers
+        if (provider := provider_of_spec(row.spec)) in providers
     }
 
 
@@ -263,7 +266,7 @@ def _planned(
 
 
 # From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost, whether
-# it is held and what it asks: a tuple is compared faster.
+# it is paced, the provider that it may have to wait for and what it asks: a tuple is compared faster.
 @lru_cache(maxsize=_REMEMBERED)
 def _task(columns: tuple[Any, ...]) -> TaskView:
     run, epic, task, state, attempt_count, estimate, *rest = columns
@@ -279,7 +282,8 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         turn,
         resolves,
         spent,
-        held,
+        paced,
+        provider,
         wait,
     ) = rest
     name = TaskName(run, epic, task)
@@ -298,8 +302,9 @@ def _task(columns: tuple[Any, ...]) -> TaskView:
         resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
         waived=bool(skipped_by) or unresolved,
         resolves=resolves,
-        held=held,
         starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
+        paced=paced,
+        provider=provider,
         checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
         budget=budget,
         spent=spent,

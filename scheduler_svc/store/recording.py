@@ -9,9 +9,10 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.folding import fold
+from scheduler_svc.pauses import failed_at_once, retry_seconds
 from scheduler_svc.providers import provider_of
+from scheduler_svc.store import holds
 from scheduler_svc.store.events import append, event
-from scheduler_svc.store.holds import hold, limited_until
 from scheduler_svc.store.pushes import note_pushes
 from scheduler_svc.store.resources import is_epic, is_task, last_accepted
 from scheduler_svc.store.statements import (
@@ -54,8 +55,11 @@ _ENDED_AS: Final = {
 }
 
 
+# Of a task of which nothing is known that keeps its next attempt from starting at once.
+_UNTROUBLED: Final = {"quick_failures": 0, "outages": 0, "start_after": 0}
+
 # The task is not to blame: it runs again without using up a retry.
-_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_RATE_LIMITED, pb.OUTCOME_INTERRUPTED})
+_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
 
 
 def record_worktree(
@@ -125,12 +129,19 @@ def ingest(
     before.usage.ParseFromString(row.usage)
     after = fold(before, fresh)
     _note_setup(connection, attempt, fresh)
+    if any(map(_shows_a_model, fresh)):
+        holds.works(connection, provider_of(row.agent), now)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
     dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
     _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
     _promote(connection, attempt, fresh, now)
     _set_waiting(connection, attempt, was=row.state, now_is=after.state)
     return result
+
+
+def _shows_a_model(said: pb.Event) -> bool:
+    """Says whether an event can only follow an answer of the agent's model."""
+    return said.HasField("tool_started") or said.usage.output_tokens > 0
 
 
 def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
@@ -233,7 +244,8 @@ def accept(
         "commit_id": committed.commit,
         "unchanged": committed.no_changes and _says_nothing(connection, attempt),
     }
-    connection.execute(UPDATE_TASK, of(attempt.parent) | task)
+    connection.execute(UPDATE_TASK, of(attempt.parent) | task | _UNTROUBLED)
+    holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
     if committed.merged_commit:
         # What it merged in is not the epic's own work.
@@ -294,16 +306,23 @@ def fail(
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
+    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else _UNTROUBLED
+    if pace["start_after"]:
+        failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
-    if again and outcome == pb.OUTCOME_RATE_LIMITED:
-        until = hold(connection, provider_of(row.agent), result, now)
-        reason = limited_until(until)
-        waiting = pb.TaskWaiting(reason=reason, until=timestamp(until))
-        append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
     if outcome == pb.OUTCOME_SETUP_FAILED:
         connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"setup_failure": reason})
     state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
-    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason})
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason} | pace)
+
+
+def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:
+    """Returns the columns of a task that say when it may be tried again after a failure that took so long."""
+    if not failed_at_once(took / 1e6):
+        return _UNTROUBLED
+    before = sa.select(tasks.c.quick_failures).where(*is_task(attempt.parent))
+    quick = connection.execute(before).scalar_one() + 1
+    return _UNTROUBLED | {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
 
 
 def _end(

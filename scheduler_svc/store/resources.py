@@ -176,6 +176,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             creator=row.creator,
             fault=row.fault if row.ended_at is None else "",
             unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
+            held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
         )
         for row in rows
     ]

@@ -40,6 +40,8 @@ runs = sa.Table(
     # Of the run's branch. Empty: nothing was merged yet.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("max_parallel", sa.Integer, nullable=False),
+    # The provider whose hold paused it. Empty: something else did, or it is not paused.
+    sa.Column("held_by", sa.Text, nullable=False, server_default=""),
     # What all below may cost, here and in the two tables that follow. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
@@ -131,6 +133,11 @@ tasks = sa.Table(
     # True: it was accepted without a change, and its plan does not say whether it should change anything.
     sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("budget_micros", sa.BigInteger),
+    # How many of its newest attempts failed at once, and how many lost their provider, in a row.
+    sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
+    # When its next attempt may start. 0: at once.
+    sa.Column("start_after", sa.BigInteger, nullable=False, server_default="0"),
     _key("run", "epic", parent="epics"),
 )
 
@@ -222,8 +229,14 @@ holds = sa.Table(
     sa.Column("provider", sa.Text, primary_key=True),
     # When its agents may start again.
     sa.Column("until", sa.BigInteger, nullable=False),
-    # How often in a row it was busy again after that.
+    # How often in a row a session met an outage again after that.
     sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
+    # True: not before the operator says so.
+    sa.Column("needs_operator", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The pb.Outcome of the session that met it, and its reason.
+    sa.Column("cause", sa.Integer, nullable=False, server_default="10"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 errands = sa.Table(

@@ -60,6 +60,9 @@ class BusyScheduler(FakeScheduler):
     async def ListApprovals(self, request: pb.ListApprovalsRequest, context: Any) -> pb.ListApprovalsResponse:
         return pb.ListApprovalsResponse()
 
+    async def ListHolds(self, request: pb.ListHoldsRequest, context: Any) -> pb.ListHoldsResponse:
+        return pb.ListHoldsResponse()
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         worker = pb.Worker(name="workers/local", slots=self._sessions, connected=True)
         return pb.ListWorkersResponse(workers=[worker])

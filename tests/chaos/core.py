@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc import policy
+from scheduler_svc import outages, policy
 from scheduler_svc.acting import act
 from scheduler_svc.creating import _Ground, _write
+from scheduler_svc.pauses import OUTAGES
 from scheduler_svc.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
 from scheduler_svc.states import MergeState
 from scheduler_svc.store import merges, recording
@@ -183,6 +184,8 @@ class Core:
     def _fail(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
         if result.outcome != pb.OUTCOME_LOST:
             self._ingest(connection, attempt, result)
+        if result.outcome in OUTAGES and outages.suspend(connection, attempt, result, self.now):
+            return
         kept = pb.DiscardAttemptResponse()
         recording.fail(connection, attempt, result, kept, should_retry=policy.should_retry, now=self.now)
 

@@ -252,3 +252,16 @@ epics:
       - key: one
         promt: Do it.
 """
+
+# Its agent can do nothing at first, and finds afterwards what it left.
+LATER = """
+name: Later
+epics:
+  - key: only
+    title: Only
+    tasks:
+      - key: one
+        title: One
+        agent: "command:test -e tried || { touch tried; echo heddle-retry-after: 3600; exit 75; }"
+        prompt: Try it.
+"""

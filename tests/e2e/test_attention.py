@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.plans import CLASH, DEAR, SMALL
+from tests.e2e.plans import CLASH, DEAR, LATER, SMALL
 from tests.e2e.runs import Runs
 
 # The browser's own, which a test cannot see, is replaced by one that remembers.
@@ -137,6 +137,19 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
     expect(halt).to_have_count(0)
     assert runs.get_run(name)["budget"] == 3_000_000
     runs.cancel(name)
+
+
+def test_a_held_provider_is_shown_and_lifted_on_the_run(page: Page, runs: Runs) -> None:
+    """The run's page says which provider takes no work and until when; lifted there, the task continues with its files."""
+    name = runs.start(LATER)
+    page.goto(f"/{name}")
+    hold = page.locator(".run-hold")
+    expect(hold).to_contain_text("takes no work until")
+    expect(hold).to_contain_text("exit code 75")
+    expect(page.locator(".card-reason")).to_contain_text("rate-limited until")
+    hold.get_by_role("button", name="Resume now").click()
+    expect(hold).to_have_count(0)
+    runs.wait_for_run(name, "succeeded")
 
 
 def test_a_conflict_waits_and_is_merged_again_from_the_list(page: Page, runs: Runs) -> None:

@@ -1,5 +1,7 @@
-"""A provider's limit on real services with the real Claude Code."""
+"""Limits and refusals of a provider on real services with the real Claude Code."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,37 +10,109 @@ from heddle import pb
 from heddle.client import HeddleClient
 from tests.support.claude import environment
 from tests.support.fleet import running_fleet
-from tests.support.models.anthropic import anthropic_model
-from tests.support.models.turns import Failure, Turn
+from tests.support.models.anthropic import AnthropicModel, anthropic_model
+from tests.support.models.turns import Answer, Call, Failure, Turn
 from tests.support.programs import need_package
-from tests.support.repositories import make_repository
+from tests.support.repositories import git, make_repository
+from tests.support.scheduler import eventually
 
 
-@pytest.mark.timeout(180)
-async def test_a_rate_limited_claude_goes_on_by_itself(tmp_path: Path) -> None:
-    """A task without retries whose provider answers 429 waits as long as that says, then runs again."""
+@asynccontextmanager
+async def limited_fleet(
+    tmp_path: Path, answers: list[Answer]
+) -> AsyncIterator[tuple[HeddleClient, AnthropicModel]]:
+    """Serves a fleet whose Claude asks a scripted model; Claude tries each call twice."""
     need_package("claude_agent_sdk")
-    repository = make_repository(tmp_path / "repository")
-    limited = Failure(429, headers={"retry-after": "1"})
-    plan = pb.Plan(
-        name="Busy",
-        epics=[pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="one", prompt="Do it", agent="claude")])],
-    )
-    # Claude tries twice in each session.
-    async with anthropic_model([limited, limited, Turn("Done.")]) as model:
+    async with anthropic_model(answers) as model:
         extra = environment(tmp_path, model.url)
         settings = {**extra, "HEDDLE_AGENT_ENV": ",".join(extra)}
         async with (
             running_fleet(tmp_path / "home", settings) as fleet,
             HeddleClient(fleet.scheduler) as client,
         ):
-            run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
-            events = [event async for answer in client.watch_run(run.name) for event in answer.events]
-            ended = await client.get_run(run.name)
+            yield client, model
+
+
+def a_plan(name: str, *epics: str) -> pb.Plan:
+    """Returns a plan without retries, of epics with two tasks for Claude."""
+    allow = pb.Permissions(allow=["Bash(*)"])
+    tasks = [pb.PlanTask(key=key, prompt=f"Do {key}", agent="claude") for key in ("one", "two")]
+    return pb.Plan(
+        name=name,
+        defaults=pb.TaskDefaults(permissions=allow),
+        epics=[pb.PlanEpic(key=epic, tasks=tasks) for epic in epics],
+    )
+
+
+async def until(client: HeddleClient, run: str, kind: str, after: int = 0) -> list[pb.Event]:
+    """Returns a run's events up to the first of a kind."""
+    events: list[pb.Event] = []
+    async for answer in client.watch_run(run, after=after):
+        for event in answer.events:
+            events.append(event)
+            if event.WhichOneof("payload") == kind:
+                return events
+    raise AssertionError(f"the run ended without {kind}")
+
+
+@pytest.mark.timeout(180)
+async def test_a_rate_limited_claude_continues_by_itself(tmp_path: Path) -> None:
+    """A task without retries that meets an overload amid its work waits, then continues with its session and files."""
+    repository = make_repository(tmp_path / "repository")
+    busy = Failure(529, "Overloaded")
+    write = Turn(calls=[Call("Bash", {"command": "echo half > part.txt"})])
+    async with limited_fleet(tmp_path, [write, busy, busy, Turn("Done.")]) as (client, model):
+        plan = a_plan("Busy", "a")
+        del plan.epics[0].tasks[1]
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await until(client, run.name, "run_finished")
+        ended = await client.get_run(run.name)
+        (task,) = await client.list_tasks(f"{run.name}/epics/a")
     assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
-    [failed] = [event.task_failed for event in events if event.HasField("task_failed")]
-    assert failed.will_retry
-    assert "rate limited (429)" in failed.reason
+    assert not [event for event in events if event.HasField("task_failed")]
     [waiting] = [event.task_waiting for event in events if event.HasField("task_waiting")]
     assert waiting.reason.startswith("rate-limited until ")
-    assert waiting.HasField("until")
+    # It is not Claude's own half a second between two tries.
+    held = waiting.until.ToMicroseconds() - next(
+        event.time.ToMicroseconds() for event in events if event.HasField("task_waiting")
+    )
+    assert held == pytest.approx(10e6, abs=1e6)
+    assert task.attempt_count == 2
+    # Four calls and no more: the second session knows what the first did, and has its file.
+    assert len(model.requests) == 4
+    assert "part.txt" in str(model.requests[-1]["messages"])
+    assert git(repository, "show", f"{task.commit}:part.txt") == "half"
+
+
+@pytest.mark.timeout(180)
+async def test_a_refused_login_pauses_the_run(tmp_path: Path) -> None:
+    """Where the API refuses the credentials, no epic burns its tasks: the run asks, and resumes once that is settled."""
+    repository = make_repository(tmp_path / "repository")
+    async with limited_fleet(tmp_path, [Failure(401, "invalid x-api-key")]) as (client, model):
+        plan = a_plan("Refused", "a", "b", "c")
+        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        events = await until(client, run.name, "run_paused")
+        paused = await client.get_run(run.name)
+        assert paused.held_by == "anthropic"
+        assert "log in with `claude` on the worker" in paused.reason
+        assert f"heddle resume {run.name.removeprefix('runs/')}" in paused.reason
+        # Those that had begun side by side, each once.
+        started = [event for event in events if event.HasField("task_started")]
+
+        async def at_rest() -> bool:
+            return not (await client.get_run(run.name)).tasks.running
+
+        await eventually(at_rest)
+        assert len(started) <= 3
+        [hold] = await client.list_holds()
+        assert (hold.provider, hold.cause, hold.waiting_tasks) == ("anthropic", pb.OUTCOME_UNAUTHORIZED, 6)
+
+        work = [Turn(calls=[Call("Bash", {"command": "date +%N >> work.txt"})]), Turn("Done.")]
+        model.play(work * 6, "")
+        # One after the other, so that each gets its own answers.
+        await client.update_run(run.name, max_parallel=1)
+        await client.resume_run(run.name)
+        await until(client, run.name, "run_finished", paused.sequence)
+        ended = await client.get_run(run.name)
+        assert ended.tasks.accepted == 6
+        assert await client.list_holds() == []

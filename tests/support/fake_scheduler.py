@@ -203,6 +203,14 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self._note(request)
         return pb.CollectGarbageResponse(problems=["one"] if request.validate_only else [])
 
+    async def ListHolds(self, request: pb.ListHoldsRequest, context: Any) -> pb.ListHoldsResponse:
+        self._note(request)
+        return pb.ListHoldsResponse()
+
+    async def LiftHold(self, request: pb.LiftHoldRequest, context: Any) -> pb.LiftHoldResponse:
+        self._note(request)
+        return pb.LiftHoldResponse(resumed_runs=[RUN])
+
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         self._note(request)
         return pb.ListWorkersResponse(workers=[pb.Worker(name="workers/local", slots=8, connected=True)])

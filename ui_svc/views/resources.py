@@ -30,6 +30,20 @@ def run(message: pb.Run) -> View:
         "fault": message.fault,
         "unpushed": [{"branch": each.branch, "error": each.error} for each in message.unpushed],
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
+        "held_by": message.held_by,
+    }
+
+
+def hold(message: pb.Hold) -> View:
+    """Returns a provider that takes no work now; `until` is None where its operator has to lift it."""
+    return {
+        "provider": message.provider,
+        "cause": word(pb.Outcome.DESCRIPTOR, message.cause),
+        "reason": message.reason,
+        "since": time(message, "create_time"),
+        "until": time(message, "until"),
+        "runs": list(message.runs),
+        "tasks": message.waiting_tasks,
     }
 
 

@@ -56,7 +56,9 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
         host.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=text)))
 
     try:
-        wire = await start(agent.command, host.worktree, {**os.environ, **agent.environment}, stray)
+        wire = await start(
+            agent.command, host.worktree, {**agent.defaults, **os.environ, **agent.environment}, stray
+        )
     except OSError as error:
         raise AgentFailedError(
             f"{agent.command[0]} could not be started: {error.strerror}; {agent.install}"

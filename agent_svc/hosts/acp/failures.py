@@ -6,7 +6,10 @@ from typing import Final
 from acp import RequestError
 
 from agent_svc.drivers.acp import Agent
-from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError, RateLimitedError
+from agent_svc.hosts import outages
+from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError, ProviderError
+from heddle import pb
+from heddle.clock import utc_now
 
 # The protocol's code for "log in first".
 AUTH_REQUIRED: Final = -32000
@@ -44,13 +47,16 @@ LOGIN_HELPS: Final = frozenset({401, 403})
 # How Claude's adapter says that its own limit of cost is reached.
 OVER_BUDGET: Final = "maximum budget"
 
-# The provider takes no more work for now.
-BUSY: Final = frozenset({429, 529})
-
 STATUS: Final = re.compile(r"(?:API [Ee]rror|[Ss]tatus(?: code)?|HTTP)[: ]+(\d{3})\b")
 
 # What agents say instead of a status.
-STATUS_OF: Final = {"authentication_failed": 401, "billing_error": 402, "rate_limit": 429, "overloaded": 529}
+STATUS_OF: Final = {
+    "authentication_failed": 401,
+    "billing_error": 402,
+    "rate_limit": 429,
+    "overloaded": 529,
+    "server_error": 500,
+}
 
 
 def reason(error: RequestError, agent: Agent) -> str:
@@ -68,12 +74,15 @@ def reason(error: RequestError, agent: Agent) -> str:
 
 def failed(error: RequestError, agent: Agent) -> AgentFailedError:
     """Returns what an error of the agent's raises."""
-    if CUT_OFF.search(_said(error)):
-        return CutOffError(f"{agent.name} failed: {_said(error)}")
-    if OVER_BUDGET in _said(error):
+    said = _said(error)
+    if CUT_OFF.search(said):
+        return CutOffError(f"{agent.name} failed: {said}")
+    if OVER_BUDGET in said:
         return OverBudgetError("it has used up what was left of its budget")
-    busy = error.code != AUTH_REQUIRED and _status(error, _said(error)) in BUSY
-    return (RateLimitedError if busy else AgentFailedError)(reason(error, agent))
+    if error.code == AUTH_REQUIRED:
+        return ProviderError(reason(error, agent), pb.OUTCOME_UNAUTHORIZED)
+    retry_at = outages.reset_time(said, utc_now().astimezone())
+    return outages.failure(reason(error, agent), _status(error, said), said, retry_at=retry_at)
 
 
 def _said(error: RequestError) -> str:

@@ -14,6 +14,7 @@ from claude_agent_sdk import (
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
+    RateLimitEvent,
     ResultError,
     ResultMessage,
     StreamEvent,
@@ -21,8 +22,9 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from agent_svc.hosts import outages
 from agent_svc.hosts.claude.background import Background
-from agent_svc.hosts.claude.failures import HOPELESS, api_failure, error_of
+from agent_svc.hosts.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
@@ -90,6 +92,8 @@ class ClaudeSession:
         self._open: set[str] = set()
         # Seconds that the API last wanted Claude to wait.
         self._retry_after: float | None = None
+        # When the limit that it has met ends, in seconds since 1970.
+        self._retry_at: float | None = None
 
     async def hold(self) -> None:
         """Returns once everything that Claude was told is answered, or somebody wants the end."""
@@ -207,10 +211,12 @@ class ClaudeSession:
                 self.id = message.data["session_id"]
                 self._host.remember(self.id)
             case SystemMessage(subtype="api_retry") if message.data.get("error_status") in HOPELESS:
-                raise AgentFailedError(api_failure(message.data["error_status"], message.data["error"]))
+                status, told = message.data["error_status"], message.data["error"]
+                raise outages.failure(api_failure(status, told), status, told)
             case SystemMessage(subtype="api_retry"):
-                # As the API asked for by retry-after, where it did.
-                self._retry_after = (message.data.get("retry_delay_ms") or 0) / 1000 or None
+                self._retry_after = wish(message.data)
+            case RateLimitEvent() if message.rate_limit_info.status == "rejected":
+                self._retry_at = message.rate_limit_info.resets_at
             case StreamEvent(parent_tool_use_id=None):
                 self._call.take(message.event)
                 if message.event["type"] == "message_stop":
@@ -223,7 +229,7 @@ class ClaudeSession:
                 # Of a call that was interrupted, it tells what it knows.
                 self._call.settle(event.usage for event in used)
                 self._host.emit(*used)
-                if error := error_of(message, self._retry_after):
+                if error := error_of(message, self._retry_after, self._retry_at):
                     raise error
                 self._open.difference_update(message.user_message_uuids or self._open.copy())
 

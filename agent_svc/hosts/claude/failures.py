@@ -1,18 +1,23 @@
 """Why a session of Claude ended badly, in words that say what to do. Pure."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from claude_agent_sdk import ResultMessage
 
-from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError, RateLimitedError
+from agent_svc.hosts import outages
+from agent_svc.hosts.hosting import AgentFailedError, OverBudgetError
+from heddle import pb
 
 LOG_IN: Final = "log in with `claude` on the worker, or set ANTHROPIC_API_KEY for it"
+
+_NO_CREDIT: Final = "the account has no credit left: add some, or use another account"
 
 # By the status that the API answered.
 _ADVICE: Final = {
     400: "the API refused the request (400)",
     401: f"the API refused the credentials (401): {LOG_IN}",
-    402: "the account has no credit left (402): add some, or use another account",
+    402: _NO_CREDIT,
     403: f"the account may not use this (403): {LOG_IN} with another account, or choose another model",
     404: "the API does not know the model (404): correct the plan's `model`",
     413: "the conversation has become too large (413): split the task",
@@ -23,26 +28,45 @@ _ADVICE: Final = {
 # After these, waiting does not help.
 HOPELESS: Final = frozenset({401, 402, 403, 404})
 
-_BUSY: Final = frozenset({429, 529})
 _OVER_BUDGET: Final = "error_max_budget_usd"
+_OVER_TURNS: Final = "error_max_turns"
 
 # Before the prompt, where Claude tells that a hook has blocked it.
 _PROMPT: Final = "\n\nOriginal prompt:"
 
 
-def error_of(result: ResultMessage, retry_after: float | None) -> AgentFailedError | None:
+# Seconds before Claude's own first repetition of a failed call; twice as many before each that follows.
+_FIRST_RETRY: Final = 0.5
+
+
+def error_of(
+    result: ResultMessage, retry_after: float | None, retry_at: float | None = None
+) -> AgentFailedError | None:
     """Returns what `result` raises; None where it is a success.
 
-    `retry_after` is how many seconds the API wanted Claude to wait last. None: none.
+    `retry_after` is how many seconds the API wanted Claude to wait last, `retry_at`
+    when the limit of a subscription ends, in seconds since 1970. None: it did not say.
     """
     reason = failure(result)
     if not reason:
         return None
     if result.subtype == _OVER_BUDGET:
         return OverBudgetError(reason)
-    if result.api_error_status in _BUSY:
-        return RateLimitedError(reason, retry_after)
-    return AgentFailedError(reason)
+    if result.subtype == _OVER_TURNS:
+        return AgentFailedError(reason)
+    told = _told(result)
+    return outages.failure(reason, result.api_error_status, told, retry_after=retry_after, retry_at=retry_at)
+
+
+def wish(retry: Mapping[str, Any]) -> float | None:
+    """Returns how many seconds the API wants Claude to wait, by an api_retry; None where it did not say.
+
+    Claude tells only its own delay, which is the wish where that is longer than
+    Claude would wait by itself.
+    """
+    delay = (retry.get("retry_delay_ms") or 0) / 1000
+    own = _FIRST_RETRY * 2 ** ((retry.get("attempt") or 1) - 1)
+    return delay if delay > 2 * own else None
 
 
 def failure(result: ResultMessage) -> str:
@@ -51,12 +75,15 @@ def failure(result: ResultMessage) -> str:
         return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
         return _not_called(result)
-    if result.subtype == "error_max_turns":
+    if result.subtype == _OVER_TURNS:
         return f"over its limit of {result.num_turns} turns: raise max_turns, or split the task"
     if result.subtype == _OVER_BUDGET:
         return "it has used up what was left of its budget"
-    told = result.result or "; ".join(result.errors or []) or result.subtype
-    return api_failure(result.api_error_status, told)
+    return api_failure(result.api_error_status, _told(result))
+
+
+def _told(result: ResultMessage) -> str:
+    return result.result or "; ".join(result.errors or []) or result.subtype
 
 
 def _not_called(result: ResultMessage) -> str:
@@ -68,6 +95,8 @@ def _not_called(result: ResultMessage) -> str:
 
 def api_failure(status: int | None, told: str) -> str:
     """Returns the reason for an answer of the API. `status` is None where there was no answer."""
+    if outages.kind_of(status, told) == pb.OUTCOME_OUT_OF_CREDIT:
+        return f"{_NO_CREDIT}. {told}"
     if status is None:
         return f"Claude cannot go on: {told}"
     if status in _ADVICE:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.ending import signal_name
+from agent_svc.hosts import outages
 from agent_svc.hosts.codex.failures import (
-    BUSY,
     cause_of,
     plain_reason,
     sandbox_broken,
@@ -19,7 +19,9 @@ from agent_svc.hosts.codex.policy import confine
 from agent_svc.hosts.codex.record import Record
 from agent_svc.hosts.codex.transcript import Transcript
 from agent_svc.hosts.codex.turn import Ended, Heard, Turn
-from agent_svc.hosts.hosting import AgentFailedError, Host, RateLimitedError
+from agent_svc.hosts.hosting import AgentFailedError, Host, ProviderError
+from heddle import pb
+from heddle.clock import utc_now
 
 # Seconds without a connection to the model's API: codex itself would try again for ever.
 DEFAULT_PATIENCE: Final = 60.0
@@ -116,10 +118,12 @@ def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
     if transcript.sandbox_trouble:
         raise AgentFailedError(sandbox_broken(transcript.sandbox_trouble))
     if ended.heard is Heard.NO_CONNECTION:
-        raise AgentFailedError(unreachable(transcript.reconnecting, patience))
+        raise ProviderError(unreachable(transcript.reconnecting, patience), pb.OUTCOME_PROVIDER_UNAVAILABLE)
     if words := transcript.failure or transcript.reconnecting:
-        busy = status_of(cause_of(words)) in BUSY
-        raise (RateLimitedError if busy else AgentFailedError)(plain_reason(words))
+        cause = cause_of(words)
+        # codex tells times of day in the zone of the machine.
+        retry_at = outages.reset_time(cause, utc_now().astimezone())
+        raise outages.failure(plain_reason(words), status_of(cause), cause, retry_at=retry_at)
     if not transcript.completed or ended.code:
         how = f"with code {ended.code}" if ended.code >= 0 else f"by {signal_name(-ended.code)}"
         words = f": {ended.last_words}" if ended.last_words else ""

@@ -4,14 +4,16 @@ import json
 import re
 from typing import Final
 
+from agent_svc.hosts.outages import kind_of
+from heddle import pb
+
 # How codex begins a line about a connection that it tries again.
 RECONNECTING: Final = "Reconnecting..."
 
-# The provider takes no more work for now.
-BUSY: Final = frozenset({429, 503, 529})
-
 # Trying these again never helps.
 REFUSED: Final = frozenset({401, 403})
+
+_NO_CREDIT: Final = "the account has no credit left: add some, or log in with another account"
 
 _STATUS: Final = re.compile(r"\bstatus:? (\d{3})\b")
 _RETRY: Final = re.compile(r"Reconnecting\.\.\. [^(]*\((.*)\)\s*", re.DOTALL)
@@ -44,7 +46,7 @@ def plain_reason(message: str) -> str:
     """Returns why the agent failed, and what to do."""
     cause = cause_of(message)
     status = status_of(cause)
-    advice = _advice(status)
+    advice = _NO_CREDIT if kind_of(status, cause) == pb.OUTCOME_OUT_OF_CREDIT else _advice(status)
     return f"{advice}. codex says: {cause}" if advice else f"codex failed: {cause}"
 
 

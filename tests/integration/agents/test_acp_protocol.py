@@ -241,24 +241,25 @@ async def test_commands_without_end_are_stopped(worker: Agents) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "ended", "told"),
     [
-        ("stop refusal", "the model refused"),
-        ("fail API Error: 401 invalid x-api-key", "refused the login (401)"),
-        ("fail the disk is on fire", "failed: the disk is on fire"),
+        ("stop refusal", "FAILED", "the model refused"),
+        ("fail API Error: 401 invalid x-api-key", "UNAUTHORIZED", "refused the login (401)"),
+        ("fail HTTP 503: down", "PROVIDER_UNAVAILABLE", "failed: HTTP 503: down"),
+        ("fail the disk is on fire", "FAILED", "failed: the disk is on fire"),
     ],
 )
-async def test_failures_say_what_to_do(worker: Agents, steps: str, told: str) -> None:
-    """A turn that ends badly fails the session with a plain reason."""
+async def test_failures_say_what_to_do(worker: Agents, steps: str, ended: str, told: str) -> None:
+    """A turn that ends badly ends the session with a plain reason, and says whether it is the provider's."""
     outcome, reason = ending(await play(worker, steps))
-    assert outcome == "FAILED"
+    assert outcome == ended
     assert told in reason
 
 
 async def test_a_login_is_wanted(worker: Agents) -> None:
     """An agent that nobody logged in says how to."""
     outcome, reason = ending(await play(worker, "say Hi", flags="--auth"))
-    assert outcome == "FAILED"
+    assert outcome == "UNAUTHORIZED"
     assert "is not logged in: log in with" in reason
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,6 +171,45 @@ async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
     finished = events[-1].session_finished
     assert finished.outcome == pb.OUTCOME_RATE_LIMITED
     assert finished.retry_after.ToTimedelta().total_seconds() == pytest.approx(2, abs=1)
+
+
+async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
+    """A used-up plan is a rate limit until exactly the moment that the API tells."""
+    resets_at = int(time.time()) + 3 * 3600
+    limit = "anthropic-ratelimit-unified"
+    headers = {
+        f"{limit}-status": "rejected",
+        f"{limit}-reset": str(resets_at),
+        f"{limit}-representative-claim": "five_hour",
+        f"{limit}-5h-status": "rejected",
+        f"{limit}-5h-reset": str(resets_at),
+    }
+    async with claude(tmp_path, [Failure(429, headers=headers)]) as it:
+        environment = {**it.environment, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-scripted"}
+        del environment["ANTHROPIC_API_KEY"]
+        events = await it.worker.run("claude", environment=environment)
+    assert ending(events)[0] == "RATE_LIMITED"
+    assert events[-1].session_finished.retry_time.seconds == resets_at
+
+
+@pytest.mark.parametrize(
+    ("failure", "ended", "reason"),
+    [
+        (Failure(400, "Your credit balance is too low"), "OUT_OF_CREDIT", "the account has no credit left"),
+        (Failure(500, "broken"), "PROVIDER_UNAVAILABLE", "the API failed (500)"),
+        (Failure(529, "Overloaded"), "RATE_LIMITED", "the API is overloaded (529)"),
+    ],
+)
+async def test_failures_of_the_provider_are_told_apart(
+    tmp_path: Path, failure: Failure, ended: str, reason: str
+) -> None:
+    """The session's end says whose failure it is, and asks for no time that only Claude itself would wait."""
+    async with claude(tmp_path, [failure]) as it:
+        events = await it.worker.run("claude", environment=it.environment)
+    outcome, why = ending(events)
+    assert outcome == ended
+    assert reason in why
+    assert not events[-1].session_finished.HasField("retry_after")
 
 
 async def test_stops_by_itself_at_its_budget(tmp_path: Path) -> None:

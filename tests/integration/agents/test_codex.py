@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -218,13 +219,20 @@ async def test_lost_session_begins_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failure", "ended", "reason"),
     [
-        (Failure(401, "bad key"), "FAILED", "refused codex (HTTP 401): log in with `codex login`"),
+        (Failure(401, "bad key"), "UNAUTHORIZED", "refused codex (HTTP 401): log in with `codex login`"),
         (
             Failure(429, headers={"retry-after": "0"}),
             "RATE_LIMITED",
             "rate limit of the model's API is reached (HTTP 429)",
         ),
         (Failure(529, "overloaded"), "RATE_LIMITED", "overloaded or down (HTTP 529)"),
+        (
+            Failure(429, error={"type": "insufficient_quota", "code": "insufficient_quota"}),
+            "OUT_OF_CREDIT",
+            "the account has no credit left",
+        ),
+        (Failure(503, "down"), "PROVIDER_UNAVAILABLE", "overloaded or down (HTTP 503)"),
+        (Failure(500, "broken"), "PROVIDER_UNAVAILABLE", "high demand"),
         (Failure(400, "no such thing"), "FAILED", "codex failed: no such thing"),
     ],
 )
@@ -247,8 +255,18 @@ async def test_nobody_answers(tmp_path: Path) -> None:
         it.configure(f"http://127.0.0.1:{port}/v1")
         events = await it.worker.run("codex", environment={**it.environment, "HEDDLE_CODEX_PATIENCE": "0.2"})
     outcome, why = ending(events)
-    assert outcome == "FAILED"
+    assert outcome == "PROVIDER_UNAVAILABLE"
     assert "could not connect to the model's API for 0.2 s" in why
+
+
+async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
+    """A used-up plan is a rate limit, until the minute after the time that codex tells."""
+    resets_at = int(time.time()) + 7200
+    error = {"type": "usage_limit_reached", "plan_type": "plus", "resets_at": resets_at}
+    async with codex(tmp_path, [Failure(429, error=error)]) as it:
+        events = await it.worker.run("codex", environment=it.environment)
+    assert ending(events)[0] == "RATE_LIMITED"
+    assert 0 <= events[-1].session_finished.retry_time.seconds - resets_at <= 60
 
 
 def _user_namespaces_nest() -> bool:

@@ -28,6 +28,16 @@ epics:
       - {key: one, script: [{say: begun}]}
 """
 
+LATER = """
+name: Later
+epics:
+  - key: api
+    tasks:
+      - key: one
+        agent: "command:test -e tried || { touch tried; echo heddle-retry-after: 3600; exit 75; }"
+        prompt: Try it
+"""
+
 LISTENING = """
 name: Listening
 epics:
@@ -123,3 +133,26 @@ async def test_task_is_added_to_an_ended_run(server: Server) -> None:
     assert out.count("merged into") == 2
     code, _, err = await server.heddle("add", f"{name}/api")
     assert (code, "--file" in err) == (2, True)
+
+
+async def test_a_hold_is_listed_and_lifted(server: Server) -> None:
+    """An agent that asks to be started later holds its provider until that time, or until the operator lifts it."""
+    assert (await server.heddle("lift"))[0] == 1
+    name = await server.begin(LATER)
+    await server.until(name, "rate-limited until ")
+    code, out, err = await server.heddle("holds", "--json")
+    assert code == 0, err
+    hold = Parse(out, pb.Hold())
+    assert (hold.provider[:8], hold.cause) == ("command:", pb.OUTCOME_RATE_LIMITED)
+    assert hold.until.seconds - hold.create_time.seconds == pytest.approx(3600, abs=1)
+    _, out, _ = await server.heddle("holds")
+    assert "rate limited" in out
+    assert name in out
+    assert (await server.heddle("lift", "anthropic"))[0] == 2
+
+    code, out, err = await server.heddle("lift")
+    assert (code, out) == (0, f"{hold.provider} may start again\n"), err
+    # It finds the file that it left, so its session continued.
+    assert (await server.heddle("watch", name))[0] == 0
+    assert "no provider is held" in (await server.heddle("holds"))[2]
+    assert "no longer waits for command:" in (await server.heddle("events", name))[1]

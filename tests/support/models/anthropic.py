@@ -35,8 +35,10 @@ class AnthropicModel(Endpoint):
         answer = self.next(request, body) if body.get("tools") else Turn(text="Noted.")
         if isinstance(answer, Failure):
             kind = ERROR_TYPES.get(answer.status, "api_error")
-            error = {"type": "error", "error": {"type": kind, "message": answer.message}}
-            return web.json_response(error, status=answer.status, headers=dict(answer.headers))
+            error = {"type": kind, "message": answer.message, **answer.error}
+            return web.json_response(
+                {"type": "error", "error": error}, status=answer.status, headers=dict(answer.headers)
+            )
         number = next(self.numbers)
         if not body.get("stream"):
             return web.json_response(_message(body, answer, number))

@@ -24,8 +24,8 @@ class ResponsesModel(Endpoint):
     async def respond(self, request: web.Request) -> web.StreamResponse:
         answer = self.next(request, await request.json())
         if isinstance(answer, Failure):
-            error = {"error": {"message": answer.message, "type": "scripted", "code": None}}
-            return web.json_response(error, status=answer.status, headers=dict(answer.headers))
+            error = {"message": answer.message, "type": "scripted", "code": None, **answer.error}
+            return web.json_response({"error": error}, status=answer.status, headers=dict(answer.headers))
         return await self.stream(request, stream(answer, next(self.numbers)))
 
 

@@ -36,6 +36,8 @@ class Failure:
     status: int
     message: str = "scripted failure"
     headers: Mapping[str, str] = field(default_factory=dict)
+    # More fields of the error, or others in place of the usual ones.
+    error: Mapping[str, Any] = field(default_factory=dict)
 
 
 Answer: TypeAlias = Turn | Failure

@@ -43,6 +43,12 @@ def test_presets_are_found_by_name() -> None:
     assert not any(driver.accepts(agent) for agent in ("acp:gemini", "claude-agent-acp", "acp:", "claude"))
 
 
+def test_a_refused_login_is_not_tried_for_minutes() -> None:
+    """The adapter's Claude tries a failed call a few times, unless the service's own variable says otherwise."""
+    assert CLAUDE.defaults == {"CLAUDE_CODE_MAX_RETRIES": "5"}
+    assert not CLAUDE.defaults.keys() & CLAUDE.environment.keys()
+
+
 @pytest.mark.parametrize(
     ("agent", "command"),
     [

@@ -4,7 +4,8 @@ import pytest
 from acp import RequestError
 
 from agent_svc.drivers.acp import find
-from agent_svc.hosts.acp.failures import reason, stopped_early
+from agent_svc.hosts.acp.failures import failed, reason, stopped_early
+from heddle import pb
 
 AGENT = find("acp:claude-agent-acp")
 
@@ -32,8 +33,33 @@ def test_errors_say_what_to_do(message: str, data: Any, told: str) -> None:
 
 def test_a_login_is_explained() -> None:
     """An agent that wants a login gets the line that logs it in."""
-    told = reason(RequestError.auth_required(), AGENT)
-    assert told == f"claude-agent-acp is not logged in: {AGENT.login}"
+    error = failed(RequestError.auth_required(), AGENT)
+    assert str(error) == f"claude-agent-acp is not logged in: {AGENT.login}"
+    assert error.outcome == pb.OUTCOME_UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "outcome"),
+    [
+        ("Internal error: Invalid API key", "authentication_failed", pb.OUTCOME_UNAUTHORIZED),
+        ("Internal error: Credit balance is too low", "billing_error", pb.OUTCOME_OUT_OF_CREDIT),
+        ("Internal error: slow down", "rate_limit", pb.OUTCOME_RATE_LIMITED),
+        ("Internal error: API Error: 500 internal", "server_error", pb.OUTCOME_PROVIDER_UNAVAILABLE),
+        ("Internal error: Connection refused", "server_error", pb.OUTCOME_PROVIDER_UNAVAILABLE),
+        ("Internal error: no idea", "unknown", pb.OUTCOME_FAILED),
+    ],
+)
+def test_outages_are_told_apart(message: str, kind: str, outcome: "pb.Outcome.ValueType") -> None:
+    """What the adapter calls the failure of its model's provider decides where it tells no status."""
+    assert failed(RequestError(-32603, message, {"errorKind": kind}), AGENT).outcome == outcome
+
+
+def test_a_limit_ends_when_the_agent_says() -> None:
+    """The time in the agent's words is kept."""
+    error = failed(
+        RequestError(-32603, "You've hit your limit|1796000000", {"errorKind": "rate_limit"}), AGENT
+    )
+    assert error.retry_at == 1_796_000_000
 
 
 def test_only_some_stops_are_failures() -> None:

@@ -26,7 +26,7 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.hosts.claude.calls import tool_call
-from agent_svc.hosts.claude.failures import api_failure, error_of, failure
+from agent_svc.hosts.claude.failures import api_failure, error_of, failure, wish
 from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
@@ -233,16 +233,28 @@ def test_says_why_it_failed(ended: ResultMessage, expected: str) -> None:
         (result("error_max_budget_usd", is_error=True), pb.OUTCOME_OVER_BUDGET, None),
         (result(is_error=True, api_error_status=429, result="limit"), pb.OUTCOME_RATE_LIMITED, 7),
         (result(is_error=True, api_error_status=529, result="busy"), pb.OUTCOME_RATE_LIMITED, 7),
-        (result(is_error=True, api_error_status=500, result="down"), pb.OUTCOME_FAILED, None),
+        (result(is_error=True, api_error_status=500, result="down"), pb.OUTCOME_PROVIDER_UNAVAILABLE, 7),
+        (result(is_error=True, api_error_status=404, result="gone"), pb.OUTCOME_FAILED, None),
+        (result("error_max_turns", is_error=True, errors=["overloaded"]), pb.OUTCOME_FAILED, None),
     ],
 )
 def test_tells_limits_apart(
     ended: ResultMessage, outcome: "pb.Outcome.ValueType", retry_after: float | None
 ) -> None:
-    """A used-up budget and a busy provider are no failures of the task."""
-    error = error_of(ended, 7)
+    """A used-up budget and a busy or absent provider are no failures of the task."""
+    error = error_of(ended, 7, 1_800_000_000)
     assert error is not None
     assert (error.outcome, error.retry_after) == (outcome, retry_after)
+    assert (error.retry_at is None) is (retry_after is None)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delay_ms", "wished"),
+    [(1, 596, None), (2, 1075, None), (5, 9800, None), (1, 2446, 2.446), (5, 40_100, 40.1), (1, None, None)],
+)
+def test_claudes_own_delay_is_no_wish(attempt: int, delay_ms: int | None, wished: float | None) -> None:
+    """How long Claude itself waits between two tries is not taken for what the provider asks for."""
+    assert wish({"attempt": attempt, "retry_delay_ms": delay_ms}) == wished
 
 
 def test_refused_credentials_say_how_to_log_in() -> None:

@@ -2,6 +2,7 @@ import errno
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from agent_svc.ending import Ending, agent_ending, disk_failed, timed_out, without_model
 from agent_svc.processes import Exit
@@ -16,6 +17,13 @@ OVER_BUDGET = pb.SessionFinished(outcome=pb.OUTCOME_OVER_BUDGET, reason="all spe
 STOPPED = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED, reason="no more")
 OUT_OF_MEMORY = ", as the system does where memory runs out"
 TOO_MUCH = "the agent and what it started used 5 MiB of memory, more than HEDDLE_AGENT_MEMORY allows"
+REFUSED = pb.SessionFinished(outcome=pb.OUTCOME_UNAUTHORIZED, reason="log in")
+LATER = "the agent asks to be started later: exit code 75"
+WISH = pb.SessionFinished(
+    outcome=pb.OUTCOME_SUCCEEDED,
+    retry_after=Duration(seconds=7),
+    retry_time=Timestamp(seconds=1_800_000_000, nanos=500_000_000),
+)
 SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
 
@@ -35,6 +43,9 @@ SUCCEEDED = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
         (Exit(code=1), STOPPED, Ending(pb.OUTCOME_FAILED, "no more", 1)),
         (Exit(code=0), SUCCEEDED, Ending(pb.OUTCOME_SUCCEEDED, "", 0)),
         (Exit(code=1), SUCCEEDED, Ending(pb.OUTCOME_FAILED, "the agent exited with code 1", 1)),
+        (Exit(code=75), None, Ending(pb.OUTCOME_RATE_LIMITED, LATER, 75)),
+        (Exit(code=75), WISH, Ending(pb.OUTCOME_RATE_LIMITED, LATER, 75, 7, 1_800_000_000_500)),
+        (Exit(code=1), REFUSED, Ending(pb.OUTCOME_UNAUTHORIZED, "log in", 1)),
         (Exit(), SUCCEEDED, Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")),
     ],
 )

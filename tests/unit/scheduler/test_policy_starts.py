@@ -194,9 +194,9 @@ def test_uses_each_worker_for_its_own_runs() -> None:
     assert len(started(decide(Snapshot((run,), workers)))) == 1
 
 
-def test_held_agents_start_nothing() -> None:
-    """An epic whose next task is held waits; its slot goes to another, and its later tasks keep their order."""
+def test_paced_tasks_wait() -> None:
+    """An epic whose next task is to wait does so; its slot goes to another, and its later tasks keep their order."""
     held = an_epic("a", PENDING, PENDING)
-    held = replace(held, tasks=(replace(held.tasks[0], held=True), held.tasks[1]))
+    held = replace(held, tasks=(replace(held.tasks[0], paced=True), held.tasks[1]))
 
     assert started(decide(a_snapshot(a_run(held, an_epic("b", PENDING)), slots=1))) == ["b/t1"]

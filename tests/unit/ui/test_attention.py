@@ -88,6 +88,16 @@ def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() ->
     assert attention.halt(run, pb.Event(run="runs/r", budget_reached=of_project))["of"] == ""
 
 
+def test_a_provider_that_refuses_is_an_item() -> None:
+    """It says what to do, and comes before what is over."""
+    run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="log in", held_by="anthropic")
+    assert waiting.is_halted(run)
+    item = attention.refusal(run)
+    assert (item["kind"], item["provider"], item["reason"]) == ("provider", "anthropic", "log in")
+    over = {"kind": "task", "time": 1, "key": "a"}
+    assert attention.oldest_first([over, item]) == [item, over]
+
+
 def test_a_conflict_is_an_item_and_says_where_the_work_is() -> None:
     """The run that failed by it is no second item."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_FAILED)

@@ -9,9 +9,11 @@ const KEPT = "heddle-dismissed";
 const MOST_KEPT = 500;
 
 // What stands still until somebody answers cannot be put aside.
-const WAITS = new Set(["question", "budget"]);
+const WAITS = new Set(["question", "budget", "provider"]);
 
 const all = shallowRef([]);
+// Providers of models that take no work now.
+const holds = shallowRef([]);
 const dismissed = ref(readDismissed());
 // What was answered and is not true yet, by item: "allowing", "denying".
 const pending = reactive(new Map());
@@ -25,7 +27,7 @@ let link = null;
 
 export function useAttention() {
   link ??= begin();
-  return { items, pending, status: link.status, waits: (item) => WAITS.has(item.kind), answer, dismiss };
+  return { items, holds, pending, status: link.status, waits: (item) => WAITS.has(item.kind), answer, dismiss };
 }
 
 function begin() {
@@ -38,6 +40,7 @@ function begin() {
   const take = (news) => {
     if (!news.items) return;
     all.value = news.items;
+    holds.value = news.holds ?? [];
     const asked = news.items.filter((item) => WAITS.has(item.kind));
     const keys = new Set(asked.map((item) => item.key));
     for (const key of pending.keys()) if (!keys.has(key)) pending.delete(key);
@@ -75,7 +78,7 @@ function readDismissed() {
 // Who looks at the page needs no notification; the browser shows one for all its tabs.
 function notify(item) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  const words = item.kind === "budget" ? [`${item.title} is paused`, item.reason] : [`${item.title} asks you`, item.question];
+  const words = item.kind !== "question" ? [`${item.title} is paused`, item.reason] : [`${item.title} asks you`, item.question];
   const shown = new Notification(words[0], { body: words[1], tag: item.key });
   shown.onclick = () => {
     window.focus();

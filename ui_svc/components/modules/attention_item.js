@@ -18,6 +18,7 @@ const KINDS = {
   environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
   push: { word: "Not pushed", icon: "cross", tone: "bad" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
+  provider: { word: "Paused", icon: "lock", tone: "wait" },
   question: { word: "Asks you", icon: "hand", tone: "wait" },
 };
 
@@ -35,7 +36,7 @@ export const Item = {
         <div v-else class="approval-buttons">
           <button v-if="again" type="button" class="button small" :disabled="asked" data-answer="retry" @click="retry"><Icon name="retry" />{{ asked ? "Starting…" : again.word }}</button>
           <button v-if="item.kind === 'budget' && item.of" type="button" class="button small primary" data-answer="budget" @click="giving = true">Give a new budget…</button>
-          <button v-if="item.kind !== 'budget'" type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
+          <button v-if="!attention.waits(item)" type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
         </div>
       </template>
     </li>`,
@@ -44,6 +45,7 @@ export const Item = {
     const giving = ref(false);
     const again = computed(() => {
       if (props.item.task) return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
+      if (props.item.kind === "provider") return { word: "Resume", path: `${props.item.run}:resume`, said: "is resumed" };
       if (props.item.kind === "merge") return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
       if (props.item.kind === "conflict") return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
       if (props.item.kind === "push") return { word: "Push again", path: `${props.item.run}:push`, said: "is pushed again" };

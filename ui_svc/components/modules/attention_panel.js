@@ -21,7 +21,7 @@ export const Attention = {
         <button type="button" class="icon-button" aria-label="Close" title="Close (Esc)" @click="dialog.close()"><Icon name="cross" /></button></header>
       <div class="attention-list" ref="list">
         <template v-for="group in groups" :key="group.word"><h3 class="attention-group">{{ group.word }} <b class="num">{{ group.items.length }}</b></h3><ol><Item v-for="item in group.items" :key="item.key" :item="item" :attention="attention" /></ol></template>
-        <Empty v-if="!count && attention.status.ready" icon="check" title="Nothing waits for you"><p>Questions of agents, used-up budgets, conflicts and what failed in the last day stand here, of all runs.</p></Empty>
+        <Empty v-if="!count && attention.status.ready" icon="check" title="Nothing waits for you"><p>Questions of agents, used-up budgets, refused log-ins, conflicts and what failed in the last day stand here, of all runs.</p></Empty>
         <div v-else-if="!count" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
       </div>
       <footer v-if="count" class="attention-keys quiet"><kbd>j</kbd><kbd>k</kbd> move <kbd>a</kbd> allow <kbd>d</kbd> deny <kbd>m</kbd> message <kbd>r</kbd> retry <kbd>b</kbd> budget <kbd>x</kbd> dismiss <kbd>Enter</kbd> open</footer>

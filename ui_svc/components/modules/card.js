@@ -46,7 +46,8 @@ export function useCard(props, emit) {
     // What stands above the link, to show its title, opens the session too.
     onCard: (event) => event.target.closest("a, button, .ask, .approval") || emit("open", attempt.value.name),
     pending: computed(() => props.store.pending.get(attempt.value.name)),
-    reason: computed(() => plain(attempt.value.reason || props.task.reason)),
+    // What a parked one waits for is the task's.
+    reason: computed(() => plain((attempt.value.state === "parked" && props.task.reason) || attempt.value.reason || props.task.reason)),
     // A state that began with the attempt is as old as that.
     since: computed(() => Math.max(props.task.since ?? 0, attempt.value.started ?? 0) || null),
     // The summary is newer than the attempt, but only while that lives.

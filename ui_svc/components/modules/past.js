@@ -61,7 +61,7 @@ export function pastOf(now, turns, time) {
       }
       case "task_waiting":
         if (it && turn.parked) Object.assign(it, { state: "parked", ended: turn.time });
-        if (turn.parked) states.set(task, { state: "waiting", since: turn.time });
+        if (turn.parked) states.set(task, { state: turn.until ? "pending" : "waiting", since: turn.time });
         break;
       case "task_skipped":
         states.set(task, { state: "skipped", since: turn.time, reason: turn.reason ?? "" });

@@ -44,6 +44,7 @@ export const Header = {
         <DiskUse v-if="!moment" :run="run" />
         <span class="quiet run-by">{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created" /></span>
       </div>
+      <p v-for="hold in holds" :key="hold.provider" class="run-hold"><Icon name="pause" /><span><b>{{ hold.provider }}</b> takes no work <template v-if="hold.until">until <time :datetime="new Date(hold.until).toISOString()" :title="absolute(hold.until)">{{ holdEnd(hold) }}</time></template><template v-else>until you lift the hold</template>: {{ hold.reason }}</span><button type="button" class="button small" :disabled="lifting.has(hold.provider)" @click="lift(hold)"><Icon name="play" />Resume now</button></p>
       <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
     </div>`,
   setup(props) {
@@ -62,6 +63,18 @@ export const Header = {
       }
     }
     watch(() => run.value.state, () => (asked.value = ""));
+    // The providers whose holds are being lifted.
+    const lifting = ref(new Set());
+    async function lift(hold) {
+      lifting.value.add(hold.provider);
+      try {
+        await post("holds:lift", { provider: hold.provider });
+      } catch (problem) {
+        toast(problem.message, "bad");
+      } finally {
+        lifting.value.delete(hold.provider);
+      }
+    }
     async function cancel() {
       cancelling.value = true;
       try {
@@ -81,6 +94,10 @@ export const Header = {
       asked,
       // Where a budget paused it, to resume alone would pause it again at once.
       halt: computed(() => attention.items.value.find((item) => item.kind === "budget" && item.run === run.value.name && item.of)),
+      holds: computed(() => (props.moment ? [] : attention.holds.value.filter((hold) => hold.runs.includes(run.value.name)))),
+      holdEnd: (hold) => (hold.until - Date.now() > 86_400_000 ? absolute(hold.until) : clockTime(hold.until)),
+      lift,
+      lifting,
       cancelling,
       change,
       cancel,

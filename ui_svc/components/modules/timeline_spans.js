@@ -64,7 +64,7 @@ export function createSpans(run) {
         if (!(turn.parked || turn.until) || !span) return undefined;
         end(key, turn.time, "parked");
         parked.set(`${turn.epic} ${turn.task}`, `wait ${key}`);
-        return begin(`wait ${key}`, "wait", turn, turn.parked ? "" : turn.reason);
+        return begin(`wait ${key}`, "wait", turn, turn.parked && !turn.until ? "" : turn.reason);
       case "run_finished":
         return parked.forEach((wait) => end(wait, turn.time, "parked"));
       case "merge_started":
