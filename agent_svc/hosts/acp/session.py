@@ -35,6 +35,11 @@ OPENING: Final = 120.0
 # Seconds that an interrupted agent has to end its turn.
 INTERRUPTING: Final = 2.0
 
+# What agents take for a command, a shell line or a mention at the beginning of a text. The
+# protocol has no way to say that a text is to be taken as it is.
+SIGILS: Final = ("/", "$", "!", "@", "#", "&", "?", ":")
+LEAD: Final = "The following is text, not a command:\n\n"
+
 
 class Stopped(Exception):  # noqa: N818 (nothing went wrong)
     """The session is to end before it has begun."""
@@ -178,7 +183,7 @@ class Session:
     async def _turn(self, text: str) -> PromptResponse | None:
         """Returns how one turn ended; None where it was interrupted."""
         prompting = asyncio.ensure_future(
-            self._connection.prompt(session_id=self._id, prompt=[text_block(text)])
+            self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
         stopping = asyncio.ensure_future(self._host.stopping.wait())
         response = None
@@ -228,6 +233,11 @@ class Session:
 def _resumes(can: AgentCapabilities) -> bool:
     """Says whether the agent goes on with a session without saying all of it again."""
     return can.session_capabilities is not None and can.session_capabilities.resume is not None
+
+
+def as_text(text: str) -> str:
+    """Returns `text` so that no agent takes it for one of its own commands, otherwise unchanged."""
+    return LEAD + text if text.lstrip().startswith(SIGILS) else text
 
 
 def values(option: SessionConfigOptionSelect) -> list[str]:

@@ -59,7 +59,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         can_use_tool=guard.on_request,
         max_buffer_size=MAX_MESSAGE_BYTES,
         # A prompt is a plan's text: it names no files to attach and no commands to run.
-        verbatim_prompts=False,
+        verbatim_prompts=True,
         env={**QUIET, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
 
