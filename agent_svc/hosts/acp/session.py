@@ -25,6 +25,8 @@ from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.hosts.vocabulary import HARMLESS, KINDS
+from agent_svc.permissions import runs_anything
 from heddle import __version__
 
 T = TypeVar("T")
@@ -144,7 +146,15 @@ class Session:
         if not self._agent.claude:
             return {}
         # The user's own settings might allow what the plan does not.
-        options: dict[str, Any] = {"settingSources": ["project"]}
+        shell = runs_anything(self._host.session.permissions)
+        options: dict[str, Any] = {
+            "settingSources": ["project"],
+            "settings": {
+                "disableSkillShellExecution": not shell,
+                # A skill of the project's may grant itself tools; these are asked for all the same.
+                "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
+            },
+        }
         if self._host.session.HasField("max_turns"):
             options["maxTurns"] = self._host.session.max_turns
         return {"claudeCode": {"options": options}}
