@@ -1,11 +1,13 @@
 """One vocabulary for what agents do: how a tool is called, what it touches, of which kind it is. Pure."""
 
 import json
+import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent_svc.drivers.text import whole_characters
 from heddle import pb
 
 # The tool by which agents tell what they plan to do; its input is a checklist.
@@ -88,6 +90,10 @@ class ToolCall:
     # The id of the sub-agent's call that made it. Empty: the session's own agent did.
     parent: str = ""
 
+    def __post_init__(self) -> None:
+        # It is shown, matched and stored where no text may hold a NUL.
+        object.__setattr__(self, "target", whole_characters(self.target).replace("\0", "\ufffd"))
+
     def started(self) -> pb.Event:
         return pb.Event(
             tool_started=pb.ToolStarted(
@@ -132,8 +138,18 @@ class ToolCall:
 
 
 def relative_target(worktree: Path, path: str) -> str:
-    """Returns `path` relative to the worktree; absolute where it lies outside, links followed."""
-    resolved, root = (worktree / path).resolve(), worktree.resolve()
+    """Returns `path` relative to the worktree; absolute where it lies outside, links followed.
+
+    What names no file at all, as a loop of links or a NUL, is absolute too: it needs a permission.
+    """
+    try:
+        resolved, root = (worktree / path).resolve(), worktree.resolve()
+        resolved.is_symlink()
+    except (OSError, RuntimeError, ValueError):
+        return os.path.normpath(worktree / path)
+    if resolved.is_symlink():
+        # Followed to its end it would be none: from Python 3.13 on a loop is no error.
+        return str(resolved)
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
 
 
@@ -153,4 +169,9 @@ def checklist(steps: Iterable[tuple[str, str]]) -> str:
 
 def readable(value: Any) -> str:
     """Returns a tool's input or result as text: plain where it is text, else JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    except (ValueError, RecursionError) as error:
+        return f"(cannot be shown: {error})"

@@ -57,14 +57,18 @@ class Client:
     async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
         if self.replaying:
             return
-        self._host.emit(*self.transcript.update(update))
+        self._host.tell(lambda: self._show(update))
         if isinstance(update, UsageUpdate):
             self.remember(session_id)
+
+    def _show(self, update: Any) -> list[pb.Event]:
+        events = self.transcript.update(update)
         if isinstance(update, ToolCallStart | ToolCallProgress):
             call = self.transcript.call(update.tool_call_id)
             for each in call.pictures():
                 caption = call.described(self._host.worktree).label
                 self._host.keep_picture(Picture(each.mime_type, each.data, caption))
+        return events
 
     def remember(self, session_id: str) -> None:
         """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
@@ -92,7 +96,7 @@ class Client:
         await self._require(path, "Read", pb.TOOL_KIND_READ)
         try:
             text = await asyncio.to_thread(Path(path).read_text, encoding="utf-8", errors="replace")
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise _failed(path, error) from error
         begin = (line or 1) - 1
         lines = text.splitlines(keepends=True)[begin:] if line or limit else [text]
@@ -106,7 +110,7 @@ class Client:
             raise RequestError(-32600, f"{path} cannot be written from here: it lies outside the worktree")
         try:
             await asyncio.to_thread(_write, self._host.worktree / call.target, content)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise _failed(path, error) from error
         return WriteTextFileResponse()
 
@@ -204,7 +208,7 @@ def _write(path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
 
 
-def _failed(path: str, error: OSError) -> RequestError:
+def _failed(path: str, error: Exception) -> RequestError:
     if isinstance(error, FileNotFoundError):
         return RequestError.resource_not_found(path)
-    return RequestError(-32603, f"{path}: {error.strerror or error}")
+    return RequestError(-32603, f"{path}: {getattr(error, 'strerror', None) or error}")

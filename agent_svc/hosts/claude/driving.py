@@ -24,6 +24,7 @@ from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from heddle import pb
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
 INTERRUPT: Final = 3.0
@@ -129,9 +130,7 @@ class ClaudeSession:
         return AgentFailedError(f"Claude Code broke off: {error}")
 
     async def _take(self, message: Message) -> None:
-        for picture in self._transcript.pictures(message):
-            self._host.keep_picture(picture)
-        self._host.emit(*self._transcript.take(message))
+        self._host.tell(lambda: self._show(message))
         match message:
             case SystemMessage(subtype="init"):
                 self.id = message.data["session_id"]
@@ -148,6 +147,11 @@ class ClaudeSession:
                 if error := error_of(message, self._retry_after):
                     raise error
                 self._open.difference_update(message.user_message_uuids or self._open.copy())
+
+    def _show(self, message: Message) -> list[pb.Event]:
+        for picture in self._transcript.pictures(message):
+            self._host.keep_picture(picture)
+        return self._transcript.take(message)
 
     async def _steer(self) -> None:
         """Hands on what the operator says: Claude takes it up at its next step."""

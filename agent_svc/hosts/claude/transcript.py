@@ -19,6 +19,7 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from agent_svc.drivers.text import whole_characters
 from agent_svc.hosts.claude.calls import tool_call
 from agent_svc.hosts.claude.tasks import Tasks
 from agent_svc.hosts.pictures import Picture
@@ -51,6 +52,7 @@ class Transcript:
 
     def take(self, message: Message) -> list[pb.Event]:
         """Returns what one message tells; what people need not see is nothing."""
+        message = whole_characters(message)
         match message:
             case StreamEvent(parent_tool_use_id=None):
                 return list(self._piece(message.event))
@@ -71,7 +73,9 @@ class Transcript:
             return []
         return [
             Picture(
-                source.get("media_type", ""), source.get("data", ""), self._calls[block.tool_use_id][0].label
+                str(source.get("media_type")),
+                str(source.get("data")),
+                self._calls[block.tool_use_id][0].label,
             )
             for block in message.content
             if isinstance(block, ToolResultBlock) and block.tool_use_id in self._calls
@@ -141,15 +145,28 @@ class Transcript:
 def _result(content: str | list[dict[str, Any]] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    return "\n".join(
-        part.get("text", "") if part.get("type") == "text" else f"[{part.get('type')}]" for part in content
-    )
+    return "\n".join(map(_part, content))
+
+
+def _part(part: object) -> str:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": str(kind)}:
+            return f"[{kind}]"
+        case _:
+            return readable(part)
 
 
 def _image_sources(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     parts = content if isinstance(content, list) else []
-    sources = [part.get("source") for part in parts if part.get("type") == "image"]
-    return [source for source in sources if isinstance(source, dict) and source.get("type") == "base64"]
+    return [
+        source
+        for part in parts
+        if isinstance(part, dict) and part.get("type") == "image"
+        for source in [part.get("source")]
+        if isinstance(source, dict) and source.get("type") == "base64"
+    ]
 
 
 def _last(kind: "pb.MessageKind.ValueType", text: str = "", parent: str = "") -> pb.Event:

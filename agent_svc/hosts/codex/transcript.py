@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from agent_svc.drivers.text import tail
+from agent_svc.drivers.text import tail, whole_characters
 from agent_svc.hosts.codex.failures import RECONNECTING
 from agent_svc.hosts.codex.spending import Spending
 from agent_svc.hosts.vocabulary import ToolCall, plan_told, readable, relative_target
@@ -60,8 +60,8 @@ class Transcript:
         """Returns the events for one line; a line that is nothing known becomes output."""
         text = line.decode(errors="replace")
         try:
-            return self._told(json.loads(text))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return self._told(whole_characters(json.loads(text)))
+        except Exception:  # noqa: BLE001 (it may be anything at all, and is shown as it is)
             return [_system(text)] if text.strip() else []
 
     def refused(self, command: str, code: int, output: str) -> list[pb.Event]:
