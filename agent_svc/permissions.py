@@ -1,6 +1,6 @@
 """What an agent may do without asking: one call of a tool against a policy. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -30,18 +30,19 @@ _DEFAULTS: Final = {
 
 
 def decide(
-    permissions: pb.Permissions, tool: str, target: str, *, writes_inside: bool, reads: bool
+    permissions: pb.Permissions, tools: Sequence[str], target: str, *, writes_inside: bool, reads: bool
 ) -> Decision:
     """Returns what the policy says of one call.
 
-    `target` is the file relative to the worktree (absolute outside of it), the
+    `tools` are the names that patterns know the tool by: its own first, then that of its
+    kind, as "Bash" for all that run commands. `target` is the file relative to the worktree (absolute outside of it), the
     command, or the URL. `writes_inside`: it changes a file of the worktree and
     nothing else; `reads`: it changes nothing.
     """
     for text, pattern in _patterns(permissions.deny):
-        if pattern is None or pattern.denies(tool, target):
+        if pattern is None or any(pattern.denies(tool, target) for tool in tools):
             return Decision(Verdict.DENY, f"the plan denies {text}")
-    if allowing := _allowing(permissions.allow, tool, target):
+    if allowing := _allowing(permissions.allow, tools, target):
         return Decision(Verdict.ALLOW, f"the plan allows {allowing}")
     if reads or writes_inside:
         return Decision(Verdict.ALLOW, "reading and writing inside the worktree is always allowed")
@@ -49,19 +50,35 @@ def decide(
     return Decision(verdict, f"the plan's default is to {verdict.value}")
 
 
-def _allowing(allow: Iterable[str], tool: str, target: str) -> str:
+def runs_anything(permissions: pb.Permissions) -> bool:
+    """Says whether any command whatever may run unasked: true of none that a pattern of `deny` is about."""
+    if any(
+        pattern is None or pattern.tool in COMMAND_TOOLS or "*" in pattern.tool
+        for _, pattern in _patterns(permissions.deny)
+    ):
+        return False
+    return decide(permissions, ["Bash"], "$(any)", writes_inside=False, reads=False).verdict is Verdict.ALLOW
+
+
+def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
     """Returns the patterns that allow the call; empty where some part of it is not allowed."""
     known = [(text, pattern) for text, pattern in _patterns(allow) if pattern is not None]
     whole = next(
-        (text for text, pattern in known if not pattern.argument and pattern.allows(tool, target)), ""
+        (text for text, pattern in known if not pattern.argument and _allows(pattern, tools, target)), ""
     )
     if whole:
         return whole
-    pieces = parts(target) if tool in COMMAND_TOOLS else [target]
+    pieces = [target] if COMMAND_TOOLS.isdisjoint(tools) else parts(target)
     if not pieces:
         return ""
-    found = [next((text for text, pattern in known if pattern.allows(tool, piece)), "") for piece in pieces]
+    found = [
+        next((text for text, pattern in known if _allows(pattern, tools, piece)), "") for piece in pieces
+    ]
     return ", ".join(dict.fromkeys(found)) if all(found) else ""
+
+
+def _allows(pattern: Pattern, tools: Sequence[str], target: str) -> bool:
+    return any(pattern.allows(tool, target) for tool in tools)
 
 
 def _patterns(texts: Iterable[str]) -> list[tuple[str, Pattern | None]]:

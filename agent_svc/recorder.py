@@ -169,7 +169,7 @@ def _source(event: pb.Event) -> tuple[object, ...] | None:
     if event.HasField("output"):
         return event.actor, event.output.stream, event.output.tool_call_id
     if event.HasField("message"):
-        return event.actor, "message", event.message.kind
+        return event.actor, "message", event.message.kind, event.message.parent_tool_call_id
     return None
 
 

@@ -35,6 +35,11 @@ def lines(event: pb.Event) -> str:
     return "".join(f"{stamp} {who:8} {line}".rstrip() + "\n" for line in each)
 
 
+def _nested(told: pb.ToolStarted | pb.Message) -> str:
+    """Returns the mark of what a sub-agent says and does."""
+    return "↳ " if told.parent_tool_call_id else ""
+
+
 def json_line(event: pb.Event) -> str:
     """Returns the event as protobuf's canonical JSON and a newline."""
     return MessageToJson(event, indent=None, ensure_ascii=False) + "\n"
@@ -75,10 +80,16 @@ def _background(work: pb.BackgroundWork) -> str:
 
 _WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
     "output": lambda event: (_STREAMS.get(event.output.stream, "out"), event.output.text),
-    "message": lambda event: (_SPEAKERS.get(event.message.kind, "says"), event.message.text),
+    "message": lambda event: (
+        _SPEAKERS.get(event.message.kind, "says"),
+        _nested(event.message) + event.message.text,
+    ),
     "session_started": lambda event: ("heddle", f"session started with {event.session_started.agent}"),
     "output_left_out": lambda event: ("heddle", _left_out(event.output_left_out)),
-    "tool_started": lambda event: ("tool", f"{event.tool_started.name} {event.tool_started.target}"),
+    "tool_started": lambda event: (
+        "tool",
+        f"{_nested(event.tool_started)}{event.tool_started.name} {event.tool_started.target}",
+    ),
     "tool_finished": lambda event: (
         "tool",
         f"{'done' if event.tool_finished.ok else 'FAILED'} {event.tool_finished.result}",

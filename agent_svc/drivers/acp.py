@@ -87,6 +87,8 @@ PRESETS: Final = (
         ),
         login_file=".claude/.credentials.json",
         environment={
+            # `@path` in a prompt or in a check's output would attach the file, whatever is denied.
+            "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",

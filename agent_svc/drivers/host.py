@@ -123,6 +123,10 @@ def _clip_texts(told: Message) -> None:
 
 def _split_message(message: pb.Message) -> list[pb.Event]:
     texts = list(pieces(message.text)) or [""]
-    events = [pb.Event(message=pb.Message(kind=message.kind, text=text)) for text in texts]
+    parent = clip(message.parent_tool_call_id, MAX_LABEL_BYTES)
+    events = [
+        pb.Event(message=pb.Message(kind=message.kind, text=text, parent_tool_call_id=parent))
+        for text in texts
+    ]
     events[-1].message.last = message.last
     return events

@@ -39,6 +39,7 @@ CLAUDE_FOLDER: Final = OwnFolder(
         "session-env/",
         "sessions/",
         "shell-snapshots/",
+        "tasks/",
         "todos/",
     ),
 )

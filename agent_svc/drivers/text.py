@@ -2,7 +2,8 @@
 
 import codecs
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import fields, is_dataclass, replace
+from typing import Final, TypeVar, cast
 
 from heddle import pb
 
@@ -24,6 +25,34 @@ class TextStream:
             pb.Event(output=pb.Output(stream=self._stream, text=piece, tool_call_id=self._tool_call_id))
             for piece in pieces(self._decoder.decode(data, final))
         ]
+
+
+T = TypeVar("T")
+
+
+def whole_characters(value: T) -> T:
+    """Returns `value`, as JSON or dataclasses hold it, with each half of a character as U+FFFD.
+
+    JSON may hold such halves; UTF-8, and so an event, cannot.
+    """
+    return cast("T", _whole(value))
+
+
+def _whole(value: object) -> object:
+    match value:
+        case str():
+            if value.isascii():
+                return value
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case dict():
+            return {_whole(key): _whole(each) for key, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            told = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+            return replace(value, **{name: _whole(each) for name, each in told.items()})
+        case _:
+            return value
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -119,6 +119,19 @@ class Host:
         Waits where agent_svc reads slowly.
         """
         self._write(*(protocol.line_of(part) for event in events for part in limited(event)))
+
+    def tell(self, translate: Callable[[], Iterable[pb.Event]]) -> None:
+        """Tells what `translate` makes of something that the agent said.
+
+        Where it fails the session says so and continues: one strange message ends no work.
+        """
+        try:
+            self.emit(*translate())
+        except (BrokenPipeError, AgentFailedError):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a model may say is no reason to end)
+            traceback.print_exc()
+            self.note(f"Something that the agent said could not be understood and is left out: {error!r}.")
 
     def _write(self, *lines: bytes) -> None:
         self._outgoing.writelines(lines)

@@ -25,7 +25,7 @@ async def permit(host: Host, call: ToolCall, question: str = "") -> Permission:
     `question` is what the agent itself would ask; empty: one is made of the call.
     """
     policy = host.session.permissions
-    decision = decide(policy, call.name, call.target, writes_inside=call.writes_inside, reads=call.reads)
+    decision = decide(policy, call.names, call.target, writes_inside=call.writes_inside, reads=call.reads)
     if decision.verdict is not Verdict.ASK:
         return Permission(decision.verdict is Verdict.ALLOW, decision.reason)
     wait = policy.wait.ToNanoseconds() / 1e9 if policy.HasField("wait") else DEFAULT_WAIT

@@ -1,33 +1,75 @@
 """One vocabulary for what agents do: how a tool is called, what it touches, of which kind it is. Pure."""
 
 import json
+import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent_svc.drivers.text import whole_characters
 from heddle import pb
-
-KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
-    "Read": pb.TOOL_KIND_READ,
-    "NotebookRead": pb.TOOL_KIND_READ,
-    "LS": pb.TOOL_KIND_READ,
-    "Write": pb.TOOL_KIND_EDIT,
-    "Edit": pb.TOOL_KIND_EDIT,
-    "MultiEdit": pb.TOOL_KIND_EDIT,
-    "NotebookEdit": pb.TOOL_KIND_EDIT,
-    "Bash": pb.TOOL_KIND_COMMAND,
-    "Grep": pb.TOOL_KIND_SEARCH,
-    "Glob": pb.TOOL_KIND_SEARCH,
-}
 
 # The tool by which agents tell what they plan to do; its input is a checklist.
 PLAN_TOOL: Final = "TodoWrite"
 
+# Every tool that is known, by what it does. A test with the real agents fails where one is missing.
+KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
+    **dict.fromkeys(("Read", "NotebookRead", "LS"), pb.TOOL_KIND_READ),
+    **dict.fromkeys(("Grep", "Glob", "LSP"), pb.TOOL_KIND_SEARCH),
+    **dict.fromkeys(("Write", "Edit", "MultiEdit", "NotebookEdit", "Delete", "Move"), pb.TOOL_KIND_EDIT),
+    # A monitor's command and a workflow's agents run where no call named Bash is seen.
+    **dict.fromkeys(("Bash", "PowerShell", "REPL", "Monitor", "Workflow"), pb.TOOL_KIND_COMMAND),
+    **dict.fromkeys((PLAN_TOOL, "TaskCreate", "TaskUpdate", "TaskList", "TaskGet"), pb.TOOL_KIND_PLAN),
+    **dict.fromkeys(("Agent", "Task"), pb.TOOL_KIND_DELEGATE),
+    **dict.fromkeys(
+        (
+            "WebFetch",
+            "WebSearch",
+            "SendMessage",
+            "SendUserFile",
+            "SendUserMessage",
+            "PushNotification",
+            "RemoteTrigger",
+            "Artifact",
+            "DesignSync",
+            "ReadMcpResourceTool",
+        ),
+        pb.TOOL_KIND_NETWORK,
+    ),
+    **dict.fromkeys(
+        (
+            "BashOutput",
+            "KillShell",
+            "ListAgents",
+            "ListMcpResourcesTool",
+            "ReportFindings",
+            "Skill",
+            "StructuredOutput",
+            "TaskOutput",
+            "TaskStop",
+            "Think",
+            "ToolSearch",
+            "WaitForMcpServers",
+        ),
+        pb.TOOL_KIND_OTHER,
+    ),
+}
+
 _MARKS: Final = {"completed": "x", "in_progress": ">"}
 
-# Calls that change nothing outside of the agent itself.
-HARMLESS: Final = frozenset({PLAN_TOOL, "TaskOutput", "BashOutput", "ToolSearch", "Skill"})
+# The kinds that change nothing outside of the agent itself. Each call of a sub-agent is judged by itself.
+HARMLESS: Final = frozenset(
+    {pb.TOOL_KIND_READ, pb.TOOL_KIND_SEARCH, pb.TOOL_KIND_PLAN, pb.TOOL_KIND_DELEGATE}
+)
+
+# What a pattern calls a tool of this kind whatever its own name is.
+FAMILIES: Final[Mapping["pb.ToolKind.ValueType", str]] = {
+    pb.TOOL_KIND_READ: "Read",
+    pb.TOOL_KIND_SEARCH: "Read",
+    pb.TOOL_KIND_EDIT: "Edit",
+    pb.TOOL_KIND_COMMAND: "Bash",
+}
 
 # Their content is obeyed by git or by agents: writing them is more than writing a file.
 OBEYED: Final = frozenset({".git", ".claude", ".codex", ".mcp.json", "opencode.json"})
@@ -45,11 +87,22 @@ class ToolCall:
     kind: "pb.ToolKind.ValueType"
     # For people to read.
     input: str
+    # The id of the sub-agent's call that made it. Empty: the session's own agent did.
+    parent: str = ""
+
+    def __post_init__(self) -> None:
+        # It is shown, matched and stored where no text may hold a NUL.
+        object.__setattr__(self, "target", whole_characters(self.target).replace("\0", "\ufffd"))
 
     def started(self) -> pb.Event:
         return pb.Event(
             tool_started=pb.ToolStarted(
-                tool_call_id=self.id, name=self.name, target=self.target, kind=self.kind, input=self.input
+                tool_call_id=self.id,
+                name=self.name,
+                target=self.target,
+                kind=self.kind,
+                input=self.input,
+                parent_tool_call_id=self.parent,
             )
         )
 
@@ -67,8 +120,14 @@ class ToolCall:
 
     @property
     def reads(self) -> bool:
-        """True where the call changes nothing."""
-        return self.kind in {pb.TOOL_KIND_READ, pb.TOOL_KIND_SEARCH} or self.name in HARMLESS
+        """True where the call changes nothing outside of the agent itself."""
+        return self.kind in HARMLESS or (self.kind == pb.TOOL_KIND_OTHER and self.name in KINDS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which a plan's patterns find it: its own, and that of all that do the same."""
+        family = FAMILIES.get(self.kind)
+        return (self.name,) if family in {None, self.name} else (self.name, str(family))
 
     @property
     def writes_inside(self) -> bool:
@@ -79,9 +138,25 @@ class ToolCall:
 
 
 def relative_target(worktree: Path, path: str) -> str:
-    """Returns `path` relative to the worktree; absolute where it lies outside, links followed."""
-    resolved, root = (worktree / path).resolve(), worktree.resolve()
+    """Returns `path` relative to the worktree; absolute where it lies outside, links followed.
+
+    What names no file at all, as a loop of links or a NUL, is absolute too: it needs a permission.
+    """
+    try:
+        resolved, root = (worktree / path).resolve(), worktree.resolve()
+        resolved.is_symlink()
+    except (OSError, RuntimeError, ValueError):
+        return os.path.normpath(worktree / path)
+    if resolved.is_symlink():
+        # Followed to its end it would be none: from Python 3.13 on a loop is no error.
+        return str(resolved)
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
+
+
+def plan_told(call_id: str, steps: Iterable[tuple[str, str]]) -> list[pb.Event]:
+    """Returns a plan as a call of the tool by which agents tell theirs; see `checklist`."""
+    call = ToolCall(call_id, PLAN_TOOL, "", pb.TOOL_KIND_PLAN, checklist(steps))
+    return [call.started(), call.finished(ok=True, result="")]
 
 
 def checklist(steps: Iterable[tuple[str, str]]) -> str:
@@ -94,4 +169,9 @@ def checklist(steps: Iterable[tuple[str, str]]) -> str:
 
 def readable(value: Any) -> str:
     """Returns a tool's input or result as text: plain where it is text, else JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    except (ValueError, RecursionError) as error:
+        return f"(cannot be shown: {error})"

@@ -113,7 +113,7 @@ class Player:
     def _plan(self, step: pb.ScriptStep.Plan) -> None:
         statuses = ["completed"] * step.done + ["in_progress"]
         text = checklist(zip_longest(step.steps, statuses[: len(step.steps)], fillvalue=""))
-        self._tool(PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text, lambda _: "")
+        self._tool(PLAN_TOOL, "", pb.TOOL_KIND_PLAN, text, lambda _: "")
 
     def _write(self, step: pb.ScriptStep.WriteFile) -> None:
         def act(_: str) -> str:

@@ -54,7 +54,7 @@ def _diff(stat: pb.DiffStat) -> str:
 
 
 def _tool(event: pb.ToolStarted) -> str:
-    return f"⚡ {event.name} {event.target}".rstrip()
+    return f"{nested(event)}⚡ {event.name} {event.target}".rstrip()
 
 
 def _tool_finished(event: pb.ToolFinished) -> str:
@@ -86,7 +86,12 @@ def _left_out(event: pb.OutputLeftOut) -> str:
 
 def _message(event: pb.Message) -> str:
     text = event.text.rstrip("\n")
-    return f"operator: {text}" if event.kind == pb.MESSAGE_KIND_OPERATOR else text
+    return f"operator: {text}" if event.kind == pb.MESSAGE_KIND_OPERATOR else f"{nested(event)}{text}"
+
+
+def nested(event: pb.ToolStarted | pb.Message) -> str:
+    """Returns the mark of what a sub-agent says and does; empty for the agent itself."""
+    return "↳ " if event.parent_tool_call_id else ""
 
 
 def _commands(what: str, event: pb.SetupFinished | pb.TeardownFinished) -> str:

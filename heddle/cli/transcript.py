@@ -18,6 +18,8 @@ class Transcript:
         kind = event.WhichOneof("payload")
         if kind in _TEXT and event.message.kind != pb.MESSAGE_KIND_OPERATOR:
             text = words.plain(getattr(event, kind).text)
+            if text and kind == "message" and not self._open_line:
+                text = events.nested(event.message) + text
             if kind == "message" and event.message.last and not text.endswith("\n"):
                 text += "\n" if text or self._open_line else ""
             self._open_line = not text.endswith("\n") if text else self._open_line

@@ -2,6 +2,7 @@
 
 - `Write`: every call of that tool; `mcp__github__*` with wildcards in the name. `Edit`
   stands for every tool that changes files, `Read` for every tool that reads them.
+- `Bash` stands for every tool that runs commands, as a monitor or a workflow.
 - `Bash(git status:*)`: commands that begin with these words; `Bash(npm run *)` with
   wildcards; `Bash(make)` that command alone; `Bash(*)` all.
 - `Edit(src/**)`, `Read(*.md)`: paths relative to the worktree. `*` stays within one part of
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 
 from heddle.plan import globs
 
-COMMAND_TOOLS: Final = frozenset({"Bash"})
+COMMAND_TOOLS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 
 # What one name stands for beside itself.
 _FAMILIES: Final = {

@@ -134,6 +134,12 @@ class _ToolKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolKind.Val
     TOOL_KIND_COMMAND: _ToolKind.ValueType  # 3
     TOOL_KIND_SEARCH: _ToolKind.ValueType  # 4
     TOOL_KIND_OTHER: _ToolKind.ValueType  # 5
+    TOOL_KIND_PLAN: _ToolKind.ValueType  # 6
+    """Tells or changes the agent's own plan."""
+    TOOL_KIND_DELEGATE: _ToolKind.ValueType  # 7
+    """Has a sub-agent work. What that one does are calls of their own."""
+    TOOL_KIND_NETWORK: _ToolKind.ValueType  # 8
+    """Reaches something beyond the worker: the web, or another session."""
 
 class ToolKind(_ToolKind, metaclass=_ToolKindEnumTypeWrapper): ...
 
@@ -143,6 +149,12 @@ TOOL_KIND_EDIT: ToolKind.ValueType  # 2
 TOOL_KIND_COMMAND: ToolKind.ValueType  # 3
 TOOL_KIND_SEARCH: ToolKind.ValueType  # 4
 TOOL_KIND_OTHER: ToolKind.ValueType  # 5
+TOOL_KIND_PLAN: ToolKind.ValueType  # 6
+"""Tells or changes the agent's own plan."""
+TOOL_KIND_DELEGATE: ToolKind.ValueType  # 7
+"""Has a sub-agent work. What that one does are calls of their own."""
+TOOL_KIND_NETWORK: ToolKind.ValueType  # 8
+"""Reaches something beyond the worker: the web, or another session."""
 Global___ToolKind: _TypeAlias = ToolKind  # noqa: Y015
 
 class _MessageKind:
@@ -1359,6 +1371,7 @@ class ToolStarted(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    PARENT_TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     tool_call_id: _builtins.str
     """Unique within the session; the ToolFinished carries the same one."""
     name: _builtins.str
@@ -1368,6 +1381,8 @@ class ToolStarted(_message.Message):
     kind: Global___ToolKind.ValueType
     input: _builtins.str
     """The call's input for people to read."""
+    parent_tool_call_id: _builtins.str
+    """The call of the sub-agent that made it. Absent: the session's own agent did."""
     def __init__(
         self,
         *,
@@ -1376,10 +1391,11 @@ class ToolStarted(_message.Message):
         target: _builtins.str = ...,
         kind: Global___ToolKind.ValueType = ...,
         input: _builtins.str = ...,
+        parent_tool_call_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "kind", b"kind", "name", b"name", "target", b"target", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "kind", b"kind", "name", b"name", "parent_tool_call_id", b"parent_tool_call_id", "target", b"target", "tool_call_id", b"tool_call_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1426,19 +1442,23 @@ class Message(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    PARENT_TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     kind: Global___MessageKind.ValueType
     text: _builtins.str
     last: _builtins.bool
+    parent_tool_call_id: _builtins.str
+    """The call of the sub-agent that said it. Absent: the session's own agent did."""
     def __init__(
         self,
         *,
         kind: Global___MessageKind.ValueType = ...,
         text: _builtins.str = ...,
         last: _builtins.bool = ...,
+        parent_tool_call_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "last", b"last", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "last", b"last", "parent_tool_call_id", b"parent_tool_call_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

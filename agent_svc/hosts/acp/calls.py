@@ -18,6 +18,7 @@ from acp.schema import (
     ToolCallUpdate,
 )
 
+from agent_svc.hosts import vocabulary
 from agent_svc.hosts.vocabulary import OBEYED, ToolCall, readable, relative_target
 from heddle import pb
 
@@ -41,7 +42,11 @@ KINDS: Final["Mapping[str, pb.ToolKind.ValueType]"] = {
     "move": pb.TOOL_KIND_EDIT,
     "search": pb.TOOL_KIND_SEARCH,
     "execute": pb.TOOL_KIND_COMMAND,
+    "fetch": pb.TOOL_KIND_NETWORK,
 }
+
+# Where Claude Code's adapter says which call has the sub-agent work that speaks.
+PARENT: Final = "parentToolUseId"
 
 # Where agents put what a call touches.
 PATH_KEYS: Final = ("file_path", "filePath", "filepath", "abs_path", "path", "notebook_path")
@@ -62,6 +67,8 @@ class Call:
         self._title = ""
         self._kind = "other"
         self._own_name = ""
+        # The call of the sub-agent that made it, where its agent says so.
+        self._parent = ""
         self._input: Any = None
         self._output: Any = None
         self._content: Sequence[Any] = ()
@@ -74,7 +81,8 @@ class Call:
         self.status = said.status or self.status
         self._title = said.title or self._title
         self._kind = said.kind or self._kind
-        self._own_name = _own_name(said.field_meta) or self._own_name
+        self._own_name = of_claude(said.field_meta, "toolName") or self._own_name
+        self._parent = of_claude(said.field_meta, PARENT) or self._parent
         self._input = said.raw_input or self._input
         self._output = said.raw_output if said.raw_output is not None else self._output
         if said.content is not None:
@@ -98,8 +106,15 @@ class Call:
 
     def described(self, worktree: Path) -> ToolCall:
         """Returns it in the words that all agents share."""
-        kind = KINDS.get(self._kind, pb.TOOL_KIND_OTHER)
-        return ToolCall(self.id, self._name(), self._target(worktree), kind, self._shown_input(worktree))
+        target, shown = self._target(worktree), self._shown_input(worktree)
+        return ToolCall(self.id, self._name(), target, self._does(), shown, self._parent)
+
+    def _does(self) -> "pb.ToolKind.ValueType":
+        known = vocabulary.KINDS.get(self._own_name)
+        return KINDS.get(self._kind, pb.TOOL_KIND_OTHER) if known is None else known
+
+    def _runs(self) -> bool:
+        return self._does() == pb.TOOL_KIND_COMMAND
 
     def _name(self) -> str:
         if self._own_name:
@@ -109,7 +124,7 @@ class Call:
         return NAMES.get(self._kind) or self._title or "Tool"
 
     def _target(self, worktree: Path) -> str:
-        if self._kind == "execute":
+        if self._runs():
             return self._command()
         if self._kind == "fetch":
             return self._field("url") or self._title
@@ -133,7 +148,7 @@ class Call:
     def _shown_input(self, worktree: Path) -> str:
         if self._diffs:
             return "\n".join(diff_text(diff, worktree) for diff in self._diffs)
-        if self._kind == "execute":
+        if self._runs():
             return self._command()
         if self._kind == "edit" and self._is_new_text():
             return self._field("content")
@@ -162,7 +177,7 @@ class Call:
         if isinstance(command, list) and command:
             words = [str(word) for word in command]
             return words[2] if len(words) == 3 and words[1] in SHELL_FLAGS else shlex.join(words)
-        return self._title.strip("`")
+        return self._field("script", "scriptPath", "code") or self._title.strip("`")
 
     def _field(self, *keys: str) -> str:
         if not isinstance(self._input, dict):
@@ -191,11 +206,11 @@ def _delicate(path: str) -> bool:
     return path.startswith("/") or not OBEYED.isdisjoint(Path(path.lower()).parts)
 
 
-def _own_name(meta: Mapping[str, Any] | None) -> str:
-    """Returns what Claude Code's adapter says that the tool is called."""
+def of_claude(meta: Mapping[str, Any] | None, key: str) -> str:
+    """Returns what Claude Code's adapter adds of its own, as how the tool is called; empty without it."""
     said = (meta or {}).get("claudeCode")
-    name = said.get("toolName") if isinstance(said, dict) else None
-    return name if isinstance(name, str) else ""
+    value = said.get(key) if isinstance(said, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _output_text(output: object) -> object:

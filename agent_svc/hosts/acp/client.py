@@ -76,14 +76,18 @@ class Client:
         if self.replaying:
             return
         self._updated = time.monotonic()
-        self._host.emit(*self.transcript.update(update))
+        self._host.tell(lambda: self._show(update))
         if isinstance(update, UsageUpdate):
             self.remember(session_id)
+
+    def _show(self, update: Any) -> list[pb.Event]:
+        events = self.transcript.update(update)
         if isinstance(update, ToolCallStart | ToolCallProgress):
             call = self.transcript.call(update.tool_call_id)
             for each in call.pictures():
                 caption = call.described(self._host.worktree).label
                 self._host.keep_picture(Picture(each.mime_type, each.data, caption))
+        return events
 
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
         """Takes what an agent tells beyond the protocol."""
@@ -121,7 +125,7 @@ class Client:
         await self._require(path, "Read", pb.TOOL_KIND_READ)
         try:
             text = await asyncio.to_thread(Path(path).read_text, encoding="utf-8", errors="replace")
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise _failed(path, error) from error
         begin = (line or 1) - 1
         lines = text.splitlines(keepends=True)[begin:] if line or limit else [text]
@@ -135,7 +139,7 @@ class Client:
             raise RequestError(-32600, f"{path} cannot be written from here: it lies outside the worktree")
         try:
             await asyncio.to_thread(_write, self._host.worktree / call.target, content)
-        except OSError as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise _failed(path, error) from error
         return WriteTextFileResponse()
 
@@ -233,7 +237,7 @@ def _write(path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
 
 
-def _failed(path: str, error: OSError) -> RequestError:
+def _failed(path: str, error: Exception) -> RequestError:
     if isinstance(error, FileNotFoundError):
         return RequestError.resource_not_found(path)
-    return RequestError(-32603, f"{path}: {error.strerror or error}")
+    return RequestError(-32603, f"{path}: {getattr(error, 'strerror', None) or error}")

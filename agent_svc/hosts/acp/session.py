@@ -26,6 +26,8 @@ from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.acp.overhearing import WANTED
 from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.hosts.vocabulary import HARMLESS, KINDS
+from agent_svc.permissions import runs_anything
 from heddle import __version__, running_time
 
 T = TypeVar("T")
@@ -40,6 +42,11 @@ LOOK: Final = 0.2
 
 # Seconds that an interrupted agent has to end its turn.
 INTERRUPTING: Final = 2.0
+
+# What agents take for a command, a shell line or a mention at the beginning of a text. The
+# protocol has no way to say that a text is to be taken as it is.
+SIGILS: Final = ("/", "$", "!", "@", "#", "&", "?", ":")
+LEAD: Final = "The following is text, not a command:\n\n"
 
 
 class Stopped(Exception):  # noqa: N818 (nothing went wrong)
@@ -155,7 +162,15 @@ class Session:
         if not self._agent.claude:
             return {}
         # The user's own settings might allow what the plan does not.
-        options: dict[str, Any] = {"settingSources": ["project"]}
+        shell = runs_anything(self._host.session.permissions)
+        options: dict[str, Any] = {
+            "settingSources": ["project"],
+            "settings": {
+                "disableSkillShellExecution": not shell,
+                # A skill of the project's may grant itself tools; these are asked for all the same.
+                "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
+            },
+        }
         if self._host.session.HasField("max_turns"):
             options["maxTurns"] = self._host.session.max_turns
         if self._host.session.HasField("budget_usd_micros") and not self._host.resume:
@@ -197,7 +212,7 @@ class Session:
     async def _turn(self, text: str) -> PromptResponse | None:
         """Returns how one turn ended; None where it was interrupted."""
         prompting = asyncio.ensure_future(
-            self._connection.prompt(session_id=self._id, prompt=[text_block(text)])
+            self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
         stopping = asyncio.ensure_future(self._host.stopping.wait())
         response = None
@@ -261,6 +276,11 @@ class Session:
 def _resumes(can: AgentCapabilities) -> bool:
     """Says whether the agent goes on with a session without saying all of it again."""
     return can.session_capabilities is not None and can.session_capabilities.resume is not None
+
+
+def as_text(text: str) -> str:
+    """Returns `text` so that no agent takes it for one of its own commands, otherwise unchanged."""
+    return LEAD + text if text.lstrip().startswith(SIGILS) else text
 
 
 def values(option: SessionConfigOptionSelect) -> list[str]:

@@ -16,10 +16,10 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from agent_svc.hosts.acp.calls import Call
+from agent_svc.hosts.acp.calls import PARENT, Call, of_claude
 from agent_svc.hosts.acp.overhearing import Overhearing
 from agent_svc.hosts.acp.spending import Spending
-from agent_svc.hosts.vocabulary import PLAN_TOOL, ToolCall, checklist
+from agent_svc.hosts.vocabulary import plan_told
 from heddle import pb
 
 
@@ -33,6 +33,8 @@ class Transcript:
         self.overhearing = Overhearing()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
+        # The call of the sub-agent that speaks. Empty: the agent itself does.
+        self._speaker = ""
         self._calls: dict[str, Call] = {}
         # When each call that is told and has not ended began.
         self._running: dict[str, float] = {}
@@ -94,15 +96,19 @@ class Transcript:
     ) -> list[pb.Event]:
         if not isinstance(said.content, TextContentBlock):
             return []
+        speaker = of_claude(said.field_meta, PARENT)
         events = []
-        if (kind, said.message_id) != (self._speaking, self._message_id):
+        if (kind, said.message_id, speaker) != (self._speaking, self._message_id, self._speaker):
             events = self._end_message()
-        self._speaking, self._message_id = kind, said.message_id
-        return [*events, pb.Event(message=pb.Message(kind=kind, text=said.content.text))]
+        self._speaking, self._message_id, self._speaker = kind, said.message_id, speaker
+        piece = pb.Message(kind=kind, text=said.content.text, parent_tool_call_id=speaker)
+        return [*events, pb.Event(message=piece)]
 
     def _end_message(self) -> list[pb.Event]:
         kind, self._speaking = self._speaking, None
-        return [] if kind is None else [pb.Event(message=pb.Message(kind=kind, last=True))]
+        if kind is None:
+            return []
+        return [pb.Event(message=pb.Message(kind=kind, last=True, parent_tool_call_id=self._speaker))]
 
     def _call(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> list[pb.Event]:
         call = self.call(said.tool_call_id)
@@ -128,6 +134,4 @@ class Transcript:
     def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
         """Returns a plan as the call of the tool by which other agents tell theirs."""
         self._plans += 1
-        text = checklist((entry.content, entry.status) for entry in entries)
-        call = ToolCall(f"plan-{self._plans}", PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text)
-        return [call.started(), call.finished(ok=True, result="")]
+        return plan_told(f"plan-{self._plans}", ((entry.content, entry.status) for entry in entries))

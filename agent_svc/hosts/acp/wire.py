@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from agent_svc.drivers.text import whole_characters
+
 # A message may carry a picture or a whole file.
 MAX_LINE_BYTES: Final = 64 << 20
 
@@ -40,7 +42,7 @@ class Wire:
         while line := await self._line():
             text = line.decode(errors="replace")
             try:
-                message = json.loads(text)
+                message = whole_characters(json.loads(text))
             except (ValueError, RecursionError):
                 message = None
             if isinstance(message, dict):

@@ -9,18 +9,39 @@ from heddle import pb
 
 # The inputs that say what a call touches, the first that is there. Files come first.
 _FILES: Final = ("file_path", "notebook_path", "path")
-_TEXTS: Final = ("command", "url", "query", "pattern", "skill", "description")
+_TEXTS: Final = (
+    "command",
+    "script",
+    "code",
+    "scriptPath",
+    "url",
+    "query",
+    "pattern",
+    "skill",
+    "subject",
+    "to",
+    "description",
+)
 
 
-def tool_call(worktree: Path, call_id: str, name: str, told: Mapping[str, Any]) -> ToolCall:
-    """Returns the call of one tool_use block."""
+def tool_call(worktree: Path, call_id: str, name: str, told: Mapping[str, Any], parent: str = "") -> ToolCall:
+    """Returns the call of one tool_use block; `parent` is the call of the sub-agent that made it."""
     return ToolCall(
         id=call_id,
         name=name,
         target=_target(worktree, told),
-        kind=KINDS.get(name, pb.TOOL_KIND_OTHER),
+        kind=_kind(name, told),
         input=_input(name, told),
+        parent=parent,
     )
+
+
+def _kind(name: str, told: Mapping[str, Any]) -> "pb.ToolKind.ValueType":
+    kind = KINDS.get(name, pb.TOOL_KIND_OTHER)
+    if kind == pb.TOOL_KIND_DELEGATE and told.get("isolation"):
+        # That one works in a worktree or on a machine of its own, where no plan's rule reaches.
+        return pb.TOOL_KIND_NETWORK
+    return kind
 
 
 def _target(worktree: Path, told: Mapping[str, Any]) -> str:
@@ -32,7 +53,7 @@ def _target(worktree: Path, told: Mapping[str, Any]) -> str:
 
 def _input(name: str, told: Mapping[str, Any]) -> str:
     match name:
-        case "Bash":
+        case "Bash" | "Monitor" | "PowerShell":
             return str(told.get("command", ""))
         case "Write":
             return str(told.get("content", ""))

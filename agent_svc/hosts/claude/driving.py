@@ -202,36 +202,54 @@ class ClaudeSession:
         return AgentFailedError(f"Claude Code broke off: {error}")
 
     async def _take(self, message: Message) -> None:
-        for picture in self._transcript.pictures(message):
-            self._host.keep_picture(picture)
-        self._host.emit(*self._transcript.take(message))
+        self._host.tell(lambda: self._show(message))
         self._background.take(message)
         match message:
             case SystemMessage(subtype="init"):
                 self.id = message.data["session_id"]
                 self._host.remember(self.id)
-            case SystemMessage(subtype="api_retry") if message.data.get("error_status") in HOPELESS:
-                status, told = message.data["error_status"], message.data["error"]
-                raise outages.failure(api_failure(status, told), status, told)
             case SystemMessage(subtype="api_retry"):
-                self._retry_after = wish(message.data)
+                self._take_retry(message.data)
             case RateLimitEvent() if message.rate_limit_info.status == "rejected":
                 self._retry_at = message.rate_limit_info.resets_at
-            case StreamEvent(parent_tool_use_id=None):
-                self._call.take(message.event)
-                if message.event["type"] == "message_stop":
-                    self._host.emit(*self._spending.report(await self._used()))
-            case AssistantMessage() | UserMessage() if message.parent_tool_use_id is not None:
-                # Streams of sub-agents are not passed on.
-                self._host.emit(*self._spending.report(await self._used()))
             case ResultMessage():
-                used = self._spending.report(message.model_usage or {})
-                # Of a call that was interrupted, it tells what it knows.
-                self._call.settle(event.usage for event in used)
-                self._host.emit(*used)
-                if error := error_of(message, self._retry_after, self._retry_at):
-                    raise error
-                self._open.difference_update(message.user_message_uuids or self._open.copy())
+                self._take_result(message)
+            case StreamEvent() | AssistantMessage() | UserMessage():
+                await self._count(message)
+
+    def _take_retry(self, retry: Mapping[str, Any]) -> None:
+        """Remembers how long the API wants Claude to wait; raises AgentFailedError where waiting does not help."""
+        if (status := retry.get("error_status")) in HOPELESS:
+            raise outages.failure(api_failure(status, retry["error"]), status, retry["error"])
+        self._retry_after = wish(retry)
+
+    def _take_result(self, result: ResultMessage) -> None:
+        used = self._spending.report(result.model_usage or {})
+        # Of a call that was interrupted, it tells what it knows.
+        self._call.settle(event.usage for event in used)
+        self._host.emit(*used)
+        if error := error_of(result, self._retry_after, self._retry_at):
+            raise error
+        self._open.difference_update(result.user_message_uuids or self._open.copy())
+
+    async def _count(self, message: StreamEvent | AssistantMessage | UserMessage) -> None:
+        """Reports what was used once a call of the model is over, the agent's own or a sub-agent's."""
+        of_sub_agent = message.parent_tool_use_id is not None
+        if not isinstance(message, StreamEvent):
+            ended = of_sub_agent
+        elif of_sub_agent:
+            # Its whole messages tell the same.
+            ended = False
+        else:
+            self._call.take(message.event)
+            ended = message.event["type"] == "message_stop"
+        if ended:
+            self._host.emit(*self._spending.report(await self._used()))
+
+    def _show(self, message: Message) -> list[pb.Event]:
+        for picture in self._transcript.pictures(message):
+            self._host.keep_picture(picture)
+        return self._transcript.take(message)
 
     async def _steer(self) -> None:
         """Hands on what the operator says: Claude takes it up at its next step."""

@@ -12,6 +12,7 @@ from claude_agent_sdk import (
     ToolPermissionContext,
 )
 
+from agent_svc.drivers.text import whole_characters
 from agent_svc.hosts.claude.calls import tool_call
 from agent_svc.hosts.hosting import Host
 from agent_svc.hosts.permitting import Permission, permit
@@ -49,6 +50,6 @@ class Guard:
 
     async def _decide(self, call_id: str, tool: str, told: dict[str, Any]) -> Permission:
         if call_id not in self._decided:
-            call = tool_call(self._host.worktree, call_id, tool, told)
+            call = tool_call(self._host.worktree, call_id, tool, whole_characters(told))
             self._decided[call_id] = await permit(self._host, call)
         return self._decided[call_id]

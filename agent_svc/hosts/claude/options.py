@@ -1,11 +1,13 @@
 """How Claude Code is started."""
 
+import json
 import os
 from typing import Final
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
 
 from agent_svc.hosts.claude.guarding import Guard
+from agent_svc.permissions import runs_anything
 from heddle import pb
 
 # It reports to nobody but its model, and stays the version that was tested.
@@ -55,6 +57,9 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         # The project's CLAUDE.md and settings; the user's own settings are about the user.
         setting_sources=["project"],
         include_partial_messages=True,
+        # Told below the call that has the sub-agent work.
+        forward_subagent_text=True,
+        settings=json.dumps({"disableSkillShellExecution": not runs_anything(session.permissions)}),
         disallowed_tools=list(WITHHELD),
         hooks={
             "PreToolUse": [HookMatcher(hooks=[guard.before_tool], timeout=HOOK_TIMEOUT, on_failure="block")]
@@ -62,7 +67,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         can_use_tool=guard.on_request,
         max_buffer_size=MAX_MESSAGE_BYTES,
         # A prompt is a plan's text: it names no files to attach and no commands to run.
-        verbatim_prompts=False,
+        verbatim_prompts=True,
         env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
 

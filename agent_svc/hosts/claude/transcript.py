@@ -19,7 +19,9 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
+from agent_svc.drivers.text import whole_characters
 from agent_svc.hosts.claude.calls import tool_call
+from agent_svc.hosts.claude.tasks import Tasks
 from agent_svc.hosts.pictures import Picture
 from agent_svc.hosts.vocabulary import ToolCall, readable
 from heddle import pb
@@ -44,14 +46,18 @@ class Transcript:
         self._kind: pb.MessageKind.ValueType | None = None
         # By id: each call that has not ended, and when it began.
         self._calls: dict[str, tuple[ToolCall, float]] = {}
+        self._tasks = Tasks()
+        # By id: the input of each call that changes the plan; it is told once it has done so.
+        self._planning: dict[str, dict[str, Any]] = {}
 
     def take(self, message: Message) -> list[pb.Event]:
         """Returns what one message tells; what people need not see is nothing."""
+        message = whole_characters(message)
         match message:
             case StreamEvent(parent_tool_use_id=None):
                 return list(self._piece(message.event))
             case AssistantMessage():
-                return list(self._said(message))
+                return list(self._said(message, message.parent_tool_use_id or ""))
             case UserMessage(content=list() as blocks):
                 return [event for block in blocks for event in self._answered(block)]
             case SystemMessage(subtype="api_retry"):
@@ -67,7 +73,9 @@ class Transcript:
             return []
         return [
             Picture(
-                source.get("media_type", ""), source.get("data", ""), self._calls[block.tool_use_id][0].label
+                str(source.get("media_type")),
+                str(source.get("data")),
+                self._calls[block.tool_use_id][0].label,
             )
             for block in message.content
             if isinstance(block, ToolResultBlock) and block.tool_use_id in self._calls
@@ -78,7 +86,8 @@ class Transcript:
         """Returns the end of what was begun, where Claude ended amid it."""
         events = [_last(self._kind)] if self._kind is not None else []
         self._kind = None
-        events += [self._finish(call, ok=False, result="interrupted") for call in list(self._calls)]
+        for call in list(self._calls):
+            events += self._finish(call, ok=False, result="interrupted")
         return events
 
     def _piece(self, event: dict[str, Any]) -> Iterator[pb.Event]:
@@ -95,50 +104,73 @@ class Transcript:
                 yield _last(self._kind)
                 self._kind = None
 
-    def _said(self, message: AssistantMessage) -> Iterator[pb.Event]:
+    def _said(self, message: AssistantMessage, parent: str) -> Iterator[pb.Event]:
         if message.model == _SYNTHETIC:
             return
         for block in message.content:
             match block:
                 case TextBlock() if message.message_id not in self._streamed:
-                    yield _last(pb.MESSAGE_KIND_TEXT, block.text)
+                    yield _last(pb.MESSAGE_KIND_TEXT, block.text, parent)
                 case ThinkingBlock() if message.message_id not in self._streamed:
-                    yield _last(pb.MESSAGE_KIND_THINKING, block.thinking)
+                    yield _last(pb.MESSAGE_KIND_THINKING, block.thinking, parent)
                 case ToolUseBlock() | ServerToolUseBlock():
-                    call = tool_call(self._worktree, block.id, block.name, block.input)
+                    call = tool_call(self._worktree, block.id, block.name, block.input, parent)
                     self._calls[call.id] = (call, self._clock())
-                    yield call.started()
+                    if self._tasks.changes(call.name):
+                        self._planning[call.id] = block.input
+                    else:
+                        yield call.started()
                 case ServerToolResultBlock():
                     yield from self._answered(block)
 
     def _answered(self, block: object) -> Iterator[pb.Event]:
         match block:
             case ToolResultBlock() if block.tool_use_id in self._calls:
-                yield self._finish(block.tool_use_id, ok=not block.is_error, result=_result(block.content))
+                yield from self._finish(
+                    block.tool_use_id, ok=not block.is_error, result=_result(block.content)
+                )
             case ServerToolResultBlock() if block.tool_use_id in self._calls:
-                yield self._finish(block.tool_use_id, ok=True, result=readable(block.content))
+                yield from self._finish(block.tool_use_id, ok=True, result=readable(block.content))
 
-    def _finish(self, call_id: str, *, ok: bool, result: str) -> pb.Event:
+    def _finish(self, call_id: str, *, ok: bool, result: str) -> list[pb.Event]:
         call, begun = self._calls.pop(call_id)
-        return call.finished(ok=ok, result=result, seconds=self._clock() - begun)
+        finished = call.finished(ok=ok, result=result, seconds=self._clock() - begun)
+        planned = self._planning.pop(call_id, None)
+        if planned is None:
+            return [finished]
+        plan = self._tasks.take(call_id, call.name, planned, result) if ok else []
+        return plan or [call.started(), finished]
 
 
 def _result(content: str | list[dict[str, Any]] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    return "\n".join(
-        part.get("text", "") if part.get("type") == "text" else f"[{part.get('type')}]" for part in content
-    )
+    return "\n".join(map(_part, content))
+
+
+def _part(part: object) -> str:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": str(kind)}:
+            return f"[{kind}]"
+        case _:
+            return readable(part)
 
 
 def _image_sources(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     parts = content if isinstance(content, list) else []
-    sources = [part.get("source") for part in parts if part.get("type") == "image"]
-    return [source for source in sources if isinstance(source, dict) and source.get("type") == "base64"]
+    return [
+        source
+        for part in parts
+        if isinstance(part, dict) and part.get("type") == "image"
+        for source in [part.get("source")]
+        if isinstance(source, dict) and source.get("type") == "base64"
+    ]
 
 
-def _last(kind: "pb.MessageKind.ValueType", text: str = "") -> pb.Event:
-    return pb.Event(message=pb.Message(kind=kind, text=text, last=True))
+def _last(kind: "pb.MessageKind.ValueType", text: str = "", parent: str = "") -> pb.Event:
+    return pb.Event(message=pb.Message(kind=kind, text=text, last=True, parent_tool_call_id=parent))
 
 
 def _retry(data: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from agent_svc.drivers.text import tail
+from agent_svc.drivers.text import tail, whole_characters
 from agent_svc.hosts.codex.failures import RECONNECTING
 from agent_svc.hosts.codex.spending import Spending
-from agent_svc.hosts.vocabulary import PLAN_TOOL, ToolCall, checklist, readable, relative_target
+from agent_svc.hosts.vocabulary import ToolCall, plan_told, readable, relative_target
 from heddle import pb
 
 Json: TypeAlias = dict[str, Any]
@@ -63,8 +63,8 @@ class Transcript:
         """Returns the events for one line; a line that is nothing known becomes output."""
         text = line.decode(errors="replace")
         try:
-            return self._told(json.loads(text))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return self._told(whole_characters(json.loads(text)))
+        except Exception:  # noqa: BLE001 (it may be anything at all, and is shown as it is)
             return [_system(text)] if text.strip() else []
 
     def refused(self, command: str, code: int, output: str) -> list[pb.Event]:
@@ -162,11 +162,8 @@ class Transcript:
     def _todo(self, item: Json) -> list[pb.Event]:
         """Returns the list as the call of the tool by which other agents tell theirs."""
         self._lists += 1
-        text = checklist(
-            (str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]
-        )
-        call = ToolCall(f"plan-{self._lists}", PLAN_TOOL, "", pb.TOOL_KIND_OTHER, text)
-        return [call.started(), call.finished(ok=True, result="")]
+        steps = [(str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]]
+        return plan_told(f"plan-{self._lists}", steps)
 
     def _call(
         self, item: Json, calls: list[ToolCall], *, done: bool, ok: bool = True, result: str = ""

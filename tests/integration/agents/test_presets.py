@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,15 @@ class Preset:
     worker: Agents
     environment: dict[str, str]
 
-    async def run(self, permissions: pb.Permissions | None = None) -> list[pb.Event]:
+    # What its model was asked, in JSON.
+    asked: Callable[[], str]
+
+    async def run(self, permissions: pb.Permissions | None = None, prompt: str = "Do it") -> list[pb.Event]:
         return await self.worker.run(
-            f"acp:{self.agent}", environment=self.environment, permissions=permissions or pb.Permissions()
+            f"acp:{self.agent}",
+            environment=self.environment,
+            permissions=permissions or pb.Permissions(),
+            prompt=prompt,
         )
 
 
@@ -71,7 +77,12 @@ async def preset(agent: str, folder: Path, answers: Sequence[Answer]) -> AsyncIt
                     "OPENCODE_CONFIG_CONTENT": json.dumps(config),
                     "OPENCODE_DISABLE_MODELS_FETCH": "1",
                 }
-        yield Preset(agent, worker, environment)
+
+        def asked() -> str:
+            requests = [*claude.requests, *openai.requests, *google.requests]
+            return json.dumps(requests, ensure_ascii=False)
+
+        yield Preset(agent, worker, environment, asked)
 
 
 @pytest.fixture(name="agent", params=["gemini", "codex-acp", "opencode"])
@@ -114,6 +125,18 @@ async def test_denied_command(agent: str, tmp_path: Path) -> None:
         events = await it.run(pb.Permissions(deny=["Bash"]))
         assert not (it.worker.worktree / "made.txt").exists()
     assert ending(events)[0] == "SUCCEEDED"
+
+
+@pytest.mark.timeout(240)
+async def test_prompts_are_verbatim(agent: str, tmp_path: Path) -> None:
+    """A prompt that looks like the agent's own command, and a mention in it, reach the model as text."""
+    prompt = "/init page must show what @.env is for"
+    async with preset(agent, tmp_path, [Turn("Hello there.")]) as it:
+        (it.worker.worktree / ".env").write_text("TOKEN=canary-8841")
+        events = await it.run(prompt=prompt)
+        assert prompt in it.asked()
+        assert "canary-8841" not in it.asked()
+    assert ending(events) == ("SUCCEEDED", "")
 
 
 def _bash(command: str) -> Turn:

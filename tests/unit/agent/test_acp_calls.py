@@ -42,7 +42,12 @@ def diff(path: str, old: str | None, new: str) -> list[dict[str, Any]]:
         ({"kind": "edit", "rawInput": {"filePath": "/w/a", "content": "x"}}, "Write", "a", None),
         ({"kind": "delete", "locations": [{"path": "/w/a"}]}, "Delete", "a", pb.TOOL_KIND_EDIT),
         ({"kind": "search", "rawInput": {"pattern": "x+"}}, "Grep", "x+", pb.TOOL_KIND_SEARCH),
-        ({"kind": "fetch", "rawInput": {"url": "https://x/"}}, "WebFetch", "https://x/", pb.TOOL_KIND_OTHER),
+        (
+            {"kind": "fetch", "rawInput": {"url": "https://x/"}},
+            "WebFetch",
+            "https://x/",
+            pb.TOOL_KIND_NETWORK,
+        ),
         ({"kind": "other", "title": "browser_click"}, "browser_click", "", pb.TOOL_KIND_OTHER),
         ({"title": "", "rawInput": [1]}, "Tool", "", pb.TOOL_KIND_OTHER),
         (

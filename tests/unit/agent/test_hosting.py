@@ -51,6 +51,16 @@ async def test_an_answer_ends_the_wait() -> None:
     listening.cancel()
 
 
+async def test_what_cannot_be_understood_ends_nothing() -> None:
+    """A translator that fails costs the one message: the log says so, and what follows is told."""
+    connection = Connection()
+    connection.host.tell(lambda: [pb.Event(message=pb.Message(text="\ud800"))])
+    connection.host.tell(lambda: [pb.Event(message=pb.Message(text="next"))])
+    note, following = connection.told()
+    assert "could not be understood" in note.output.text
+    assert following.message.text == "next"
+
+
 async def test_no_answer_is_a_no() -> None:
     """After the plan's wait the question counts as denied, and the log says so."""
     session = pb.StartSessionRequest(permissions=pb.Permissions(wait=seconds(0.01)))

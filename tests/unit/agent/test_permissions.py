@@ -14,7 +14,7 @@ ASK, ALLOW, DENY = Verdict.ASK, Verdict.ALLOW, Verdict.DENY
 def verdict(
     permissions: pb.Permissions, tool: str, target: str = "", *, writes: bool = False, reads: bool = False
 ) -> Verdict:
-    return decide(permissions, tool, target, writes_inside=writes, reads=reads).verdict
+    return decide(permissions, [tool], target, writes_inside=writes, reads=reads).verdict
 
 
 def policy(

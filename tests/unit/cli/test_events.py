@@ -97,3 +97,14 @@ def test_a_check_tells_what_its_reports_say() -> None:
 def test_what_is_not_plainly_good_is_said(event: pb.Event, words: str) -> None:
     """An empty change, changes by hand, and files that git ignores."""
     assert events.describe(event) == words
+
+
+def test_what_a_sub_agent_does_is_marked() -> None:
+    """Its words and its calls are told apart from those of the agent that asked it."""
+    said = [
+        pb.Event(message=pb.Message(text="I ask it.", last=True)),
+        pb.Event(message=pb.Message(text="I look.", last=True, parent_tool_call_id="1")),
+        pb.Event(tool_started=pb.ToolStarted(name="Read", target="a.py", parent_tool_call_id="1")),
+    ]
+    transcript = Transcript()
+    assert "".join(map(transcript.text, said)) == "I ask it.\n↳ I look.\n[↳ ⚡ Read a.py]\n"

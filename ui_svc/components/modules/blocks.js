@@ -24,10 +24,11 @@ export function createBlocks() {
     return blocks[blocks.length - 1];
   }
 
-  function say(kind, text, last) {
+  // `parent` is the call of the sub-agent that says it; none: the session's own agent does.
+  function say(kind, text, last, parent) {
     const previous = blocks[blocks.length - 1];
-    const goesOn = previous?.type === kind && !previous.whole;
-    const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false }) : null;
+    const goesOn = previous?.type === kind && !previous.whole && previous.parent_tool_call_id === parent;
+    const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false, parent_tool_call_id: parent }) : null;
     if (!block) return;
     block.text = keepEnd(block.text + text, TEXT_KEPT);
     block.whole = last;
@@ -44,7 +45,7 @@ export function createBlocks() {
     const key = event.sequence;
     switch (event.type) {
       case "message":
-        return say(event.kind ?? "text", event.text ?? "", event.last ?? false);
+        return say(event.kind ?? "text", event.text ?? "", event.last ?? false, event.parent_tool_call_id);
       case "output": {
         const tool = tools.get(event.tool_call_id);
         if (!tool) return say(event.stream === "system" ? "system" : "output", event.text ?? "", false);

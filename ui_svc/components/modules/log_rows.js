@@ -18,7 +18,8 @@ const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["
 // `calls` has the tool_started of each call that is known.
 export function appendRows(rows, events, calls) {
   for (const event of events) {
-    for (const [level, who, text, open] of spoken(event, calls)) addText(rows, event, level, who, text, open);
+    const nested = !!(event.parent_tool_call_id ?? calls.get(event.tool_call_id)?.parent_tool_call_id);
+    for (const [level, who, text, open] of spoken(event, calls)) addText(rows, event, level, who, text, open, nested);
     const last = rows[rows.length - 1];
     if (event.type === "message" && event.last && last) last.open = false;
   }
@@ -36,8 +37,9 @@ export function joinRows(earlier, later) {
   return earlier.concat(later);
 }
 
-function addText(rows, event, level, who, text, open) {
-  const stream = `${who} ${event.tool_call_id ?? ""}`;
+// `nested`: a sub-agent says or does it.
+function addText(rows, event, level, who, text, open, nested) {
+  const stream = `${who} ${event.tool_call_id ?? ""} ${event.parent_tool_call_id ?? ""}`;
   const lines = text.split("\n");
   const whole = open && lines[lines.length - 1] === "";
   if (whole) lines.pop();
@@ -48,7 +50,7 @@ function addText(rows, event, level, who, text, open) {
       last.text += line;
       last.open = isOpen;
     } else if (line || isOpen || !PROSE.has(who)) {
-      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id });
+      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id, nested });
     }
   });
 }

@@ -28,7 +28,7 @@ export const Current = {
           <div class="stream" ref="content">
             <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
             <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
-            <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :block="block" :attempt="attempt" />
+            <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :class="{ 'is-nested': block.parent_tool_call_id }" :block="block" :attempt="attempt" />
             <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
             <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
           </div>

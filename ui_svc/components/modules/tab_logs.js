@@ -43,7 +43,7 @@ export const Logs = {
       <div ref="box" class="rows-box" tabindex="0" role="log" aria-live="off" aria-label="Log" @scroll.passive="onScroll" @keydown="onKey">
         <div class="rows-space" :style="{ height: list.length * ROW + 'px' }">
           <div class="rows-window" :style="{ transform: 'translateY(' + start * ROW + 'px)' }">
-            <div v-for="(row, place) in window" :key="row.key" class="log-row" :class="['level-' + row.level, { 'is-hit': start + place === hits[hit], 'is-picked': row.key >= from && row.key <= to }]" @click="pick(row, $event.shiftKey)">
+            <div v-for="(row, place) in window" :key="row.key" class="log-row" :class="['level-' + row.level, { 'is-nested': row.nested, 'is-hit': start + place === hits[hit], 'is-picked': row.key >= from && row.key <= to }]" @click="pick(row, $event.shiftKey)">
               <span class="log-time num" :title="absolute(row.time)">{{ clockTime(row.time) }}</span><span class="log-who">{{ row.who }}</span><span class="log-text"><template v-for="(part, at) in marked(row)" :key="at"><mark v-if="at % 2">{{ part }}</mark><template v-else>{{ part }}</template></template></span>
             </div>
           </div>

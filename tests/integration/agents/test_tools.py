@@ -1,0 +1,140 @@
+"""What the tools of the real Claude Code do, and what the plan's permissions make of that."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_svc.hosts.vocabulary import KINDS
+from heddle import pb
+from tests.support.acp_adapter import AGENT, adapter
+from tests.support.agents import ending, payloads
+from tests.support.claude import Claude, claude, environment
+from tests.support.models.anthropic import anthropic_model
+from tests.support.models.turns import Call, Turn
+from tests.support.programs import need_package
+
+SKILL = "---\nname: sk\ndescription: d\nallowed-tools: Bash(touch:*)\n---\nbody !`touch viaskill`\n"
+DELEGATED = "The sub-agent's task"
+ASK_AGENT = Call(
+    "Agent",
+    {
+        "description": "part",
+        "prompt": DELEGATED,
+        "subagent_type": "general-purpose",
+        "run_in_background": False,
+    },
+)
+
+
+@asynccontextmanager
+async def claude_of(agent: str, folder: Path) -> AsyncIterator[Claude]:
+    kinds: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Claude]]] = {
+        "claude": claude,
+        AGENT: adapter,
+    }
+    async with kinds[agent](folder) as it:
+        yield it
+
+
+def called(name: str, **told: Any) -> Turn:
+    return Turn(calls=[Call(name, told)])
+
+
+# Only older models get the tools that keep a plan.
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5", "claude-sonnet-5"])
+async def test_every_tool_is_classified(model: str, tmp_path: Path) -> None:
+    """Whatever tool the program offers, it is known what that does; a new one fails here first."""
+    need_package("claude_agent_sdk")
+    from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, SystemMessage  # noqa: PLC0415 (may be missing)
+
+    from agent_svc.hosts.claude.options import WITHHELD  # noqa: PLC0415 (imports the SDK)
+
+    async with anthropic_model([Turn("Hello.")]) as answers:
+        told = environment(tmp_path, answers.url)
+        options = ClaudeAgentOptions(cwd=tmp_path, env=told, model=model, setting_sources=[])
+        async with ClaudeSDKClient(options) as client:
+            await client.query("Hello")
+            offered = [
+                message.data["tools"]
+                async for message in client.receive_response()
+                if isinstance(message, SystemMessage) and message.subtype == "init"
+            ]
+    assert len(offered[0]) > 15
+    assert set(offered[0]) - KINDS.keys() - set(WITHHELD) == set()
+
+
+@pytest.mark.parametrize("agent", ["claude", AGENT])
+async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path) -> None:
+    """`deny: [Bash]` is about a monitor, a workflow, a skill's own commands and a sub-agent's calls as well."""
+    workflow = "export const meta = { name: 'w', description: 'w' }\nreturn await agent('x')\n"
+    async with claude_of(agent, tmp_path) as it:
+        skill = it.worker.worktree / ".claude" / "skills" / "sk" / "SKILL.md"
+        skill.parent.mkdir(parents=True)
+        skill.write_text(SKILL)
+        it.model.play(
+            [
+                called("ToolSearch", query="select:Monitor", max_results=5),
+                called("Bash", command="touch viabash"),
+                called("Skill", skill="sk"),
+                called("Monitor", description="w", command="touch viamonitor", timeout_ms=5000),
+                called("Workflow", script=workflow),
+                Turn(calls=[ASK_AGENT]),
+                Turn("Done."),
+            ],
+            "",
+        )
+        it.model.play([called("Bash", command="touch viaagent"), Turn("Denied.")], f'"{DELEGATED}')
+        permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW, deny=["Bash"])
+        events = await it.worker.run(agent, environment=it.environment, permissions=permissions)
+        made = sorted(path.name for path in it.worker.worktree.glob("via*"))
+    assert made == []
+    assert ending(events) == ("SUCCEEDED", "")
+    assert payloads(events, "approval_requested") == []
+    failed = {event.tool_finished.tool_call_id for event in payloads(events, "tool_finished")} - {
+        event.tool_finished.tool_call_id
+        for event in payloads(events, "tool_finished")
+        if event.tool_finished.ok
+    }
+    told = {event.tool_started.name: event.tool_started for event in payloads(events, "tool_started")}
+    assert {told[name].tool_call_id for name in ("Bash", "Monitor", "Workflow")} <= failed
+
+
+@pytest.mark.parametrize("agent", ["claude", AGENT])
+async def test_planning_and_delegating_ask_nobody(agent: str, tmp_path: Path) -> None:
+    """The agent's tasks are its plan; what a sub-agent says and does is told below the call that began it."""
+    async with claude_of(agent, tmp_path) as it:
+        it.model.play(
+            [
+                called("ToolSearch", query="select:TaskCreate,TaskUpdate,TaskList", max_results=5),
+                called("TaskCreate", subject="Look", description="d", activeForm="Looking"),
+                called("TaskCreate", subject="Write", description="d", activeForm="Writing"),
+                called("TaskUpdate", taskId="1", status="completed"),
+                called("TaskUpdate", taskId="2", status="in_progress"),
+                called("TaskList"),
+                Turn(calls=[ASK_AGENT]),
+                Turn("Done."),
+            ],
+            "",
+        )
+        file = str(it.worker.worktree / "a.txt")
+        it.model.play(
+            [Turn("I write.", calls=[Call("Write", {"file_path": file, "content": "x"})]), Turn("Written.")],
+            f'"{DELEGATED}',
+        )
+        # Newer models get no such tools.
+        older = {"ANTHROPIC_MODEL": "claude-sonnet-4-5"}
+        events = await it.worker.run(agent, environment=it.environment | older)
+    assert ending(events) == ("SUCCEEDED", "")
+    assert payloads(events, "approval_requested") == []
+    started = [event.tool_started for event in payloads(events, "tool_started")]
+    plans = [tool.input for tool in started if tool.name == "TodoWrite"]
+    assert plans[-1] == "- [x] Look\n- [>] Write"
+    (delegated,) = [tool for tool in started if tool.kind == pb.TOOL_KIND_DELEGATE]
+    (written,) = [tool for tool in started if tool.name == "Write"]
+    assert written.parent_tool_call_id == delegated.tool_call_id
+    assert delegated.parent_tool_call_id == ""
+    said = {event.message.text: event.message.parent_tool_call_id for event in payloads(events, "message")}
+    assert agent != "claude" or said["I write."] == delegated.tool_call_id
