@@ -116,7 +116,8 @@ class Worktrees:
         place = self.states.place(epic)
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
-        if known and known.claim != attempt:
+        if known and known.claim != attempt and not known.cleaning:
+            # Of an attempt that was told; one whose worktree never became ready was not.
             state = replace(state, found=None)
         projects.check_same(self.folders, project, state.project)
         back_to = rewinding.target(project, rewind_to) if rewind_to else None

@@ -124,6 +124,21 @@ async def test_changes_after_a_failed_attempt_are_not_said_to_be_its_own(worker:
     assert not (await worker.ensure(attempt(number=3))).HasField("found")
 
 
+async def test_what_was_found_is_told_to_the_attempt_that_gets_the_worktree(worker: Worker) -> None:
+    """Where making it ready fails once what lay there is kept, the next answer says so."""
+    path = await worker.ready(attempt())
+    await worker.commit(attempt())
+    (path / "by-hand.txt").write_text("mine\n")
+    request = pb.EnsureWorktreeRequest(
+        project=worker.name, attempt=str(attempt(task="two")), epoch=1, merge_revision="no-such-branch"
+    )
+    error = await refused(worker.stub.EnsureWorktree(request))
+    assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    answer = await worker.ensure(attempt(task="two", number=2))
+    assert answer.found.kept_ref == f"{FOUND}/two/1"
+    assert "by-hand.txt" in files_of(worker, answer.found.kept_ref)
+
+
 async def test_an_old_attempt_is_refused_everywhere(worker: Worker) -> None:
     """Once attempt 2 has the worktree, attempt 1 can neither get it, commit nor discard."""
     await worker.ready(attempt())
