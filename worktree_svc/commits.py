@@ -83,7 +83,9 @@ class Commits:
         checkouts.mend(project, place)
         unfinished.check(project, place)
         _check_descent(project, place, head)
-        message = messages.compose(subject, body, messages.attempt_trailers(attempt))
+        own = history.own_messages(project.git, head, checkouts.head_commit(project, place) or head)
+        told = messages.with_own_words(body, own)
+        message = messages.compose(subject, told, messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
             parents = [head]

@@ -42,6 +42,14 @@ def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
     return None
 
 
+def own_messages(git: Git, older: str, newer: str) -> list[str]:
+    """Returns what an agent said in the commits that it made on top of `older`, oldest first, at most the newest 100."""
+    options = ("--no-merges", "--first-parent", "--max-count=100", "--format=%B%x00")
+    # They decorate a commit; one that cannot be read is no reason to have none.
+    told = git.attempt("log", *options, f"{older}..{newer}")
+    return [] if told.code else decode(told.stdout).split("\0")[-2::-1]
+
+
 def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     """Returns the size of the difference between two commits."""
     with trees.compared(git, older, newer, "-z", "--numstat") as pieces:

@@ -1,7 +1,7 @@
 """The words of Heddle's commits: subject, body, and trailers that say whose work it is."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from heddle.names import AttemptName, EpicName, RunName
 
@@ -32,6 +32,31 @@ def merge_trailers(resource: RunName | EpicName) -> dict[str, str]:
     if isinstance(resource, EpicName):
         trailers[EPIC] = resource.epic
     return trailers
+
+
+# Of all that an agent wrote in commits of its own.
+MAX_WORDS = 16 << 10
+
+
+def with_own_words(body: str, own: Iterable[str]) -> str:
+    """Returns `body` followed by the messages of an agent's own commits, oldest first.
+
+    Each message comes once, without trailers of ours; over 16 KiB the rest is left out and counted.
+    """
+    texts = list(dict.fromkeys(text for each in own if (text := _own(each))))
+    kept: list[str] = []
+    for number, text in enumerate(texts):
+        if sum(map(len, kept)) + len(text) > MAX_WORDS:
+            left = len(texts) - number
+            kept.append(f"({left} more {'message' if left == 1 else 'messages'} of the agent left out)")
+            break
+        kept.append(text)
+    return "\n\n".join(filter(None, [body.strip(), *kept]))
+
+
+def _own(message: str) -> str:
+    lines = _CONTROLS.sub("", message).strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("Heddle-")).strip()
 
 
 def compose(subject: str, body: str, trailers: Mapping[str, str]) -> str:

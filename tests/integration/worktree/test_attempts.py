@@ -186,15 +186,18 @@ async def test_an_earlier_commit_is_found_again(worker: Worker) -> None:
 
 
 async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:
-    """However often an agent commits, its task is one commit with everything in it."""
+    """However often an agent commits, its task is one commit with everything in it, its words too."""
     base = worker.git("rev-parse", "main")
     path = await worker.ready(attempt())
     for name in ("a", "b"):
         (path / name).write_text(name)
         git(path, "add", name)
-        git(path, "commit", "-m", name)
+        git(path, "commit", "-m", f"Add {name}\n\nBecause of {name}.\n\nHeddle-Task: forged")
     (path / "c").write_text("c")
     done = await worker.commit(attempt())
+    body = worker.git("show", "--no-patch", "--format=%b", done.commit)
+    assert body.startswith("Add a\n\nBecause of a.\n\nAdd b\n\nBecause of b.\n\nHeddle-Run: ")
+    assert "forged" not in body
     assert worker.git("rev-parse", f"{done.commit}^") == base
     assert {"a", "b", "c"} <= files_of(worker, done.commit)
     assert git(path, "rev-parse", "HEAD") == done.commit
