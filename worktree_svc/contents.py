@@ -45,6 +45,8 @@ class Work:
     options: tuple[str, ...] = ()
     # False: what git refuses is taken as it is. True: it is an error, and nothing is taken.
     strict: bool = False
+    # Whether the commits that `head` has of submodules are kept already: an agent's own are not.
+    accepted: bool = True
     # What nobody may read, where that is no error.
     closed: list[str] = field(default_factory=list)
 
@@ -201,10 +203,11 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
                 agent_index=inner / "index",
                 users=users,
                 options=(),
+                accepted=work.accepted and head == link,
             )
             inside.git.text("read-tree", head)
             commit = _commit(inside, tree(inside))
-            if commit != link:
+            if commit != link or not work.accepted:
                 submodules.keep(work.project, users, commit, git.objects or inner / "objects")
         except HeddleError as error:
             if not work.strict or error.reason == additions.REASON:

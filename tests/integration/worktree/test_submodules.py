@@ -73,11 +73,18 @@ async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
 async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) -> None:
     """What was committed inside, and what was not, is in the accepted pointer; the user's own update finds it."""
     path = await worker.ready(attempt())
+    (path / "lib" / "inner" / "deep.txt").write_text("deep, committed\n")
+    nested = commit_all(path / "lib" / "inner")
     (path / "lib" / "lib.py").write_text("committed\n")
     own = commit_all(path / "lib")
+    first = await worker.commit(attempt())
+    link = worker.git("rev-parse", f"{first.commit}:lib")
+    assert link == own
+    assert git(worker.project / "lib" / "inner", "cat-file", "-t", nested) == "commit"
+    await worker.ready(attempt(task="two"))
     (path / "lib" / "more.py").write_text("not committed\n")
     (path / "lib" / "inner" / "deep.txt").write_text("deeper\n")
-    done = await worker.commit(attempt())
+    done = await worker.commit(attempt(task="two"))
     assert done.diff_stat.files == 1
     await worker.remove("runs/r1/epics/api")
     git(worker.project, "checkout", "--quiet", "--detach", done.commit)
