@@ -85,6 +85,32 @@ def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
     return _untracked(git, skipped, options, [])
 
 
+def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bool:
+    """Returns whether something lies in submodules that `tree` would take. Changes nothing."""
+    for path, link in submodules.links(git).items():
+        at = git.folder / path
+        if not submodules.is_inside(git.folder, path) or not at.is_dir():
+            continue
+        inner = submodules.find(at, roots)
+        if inner is None:
+            if untracked(git.at(at, index=at / NO_INDEX), None):
+                return True
+            continue
+        with submodules.opened(project, inner) as plain:
+            if refs.head_of(plain, inner) != link:
+                return True
+            inside = plain.at(at, index=Path(plain.folder, "index"))
+            inside.text("read-tree", link)
+            # Fails where something differs, which the next one tells.
+            inside.attempt("update-index", "-q", "--refresh")
+            changed = inside.attempt(*_LISTS_CHANGES)
+            if changed.code or changed.stdout or untracked(inside, None):
+                return True
+            if is_changed_inside(project, inside, roots):
+                return True
+    return False
+
+
 def _list(work: Work) -> tuple[dict[str, str], list[str]]:
     """Returns how each tracked file has changed, as one letter, and the new files.
 

@@ -19,6 +19,11 @@ def commit_all(folder: Path, message: str = "work") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+async def look(worker: Worker) -> pb.Worktree:
+    (found,) = (await worker.stub.ListWorktrees(pb.ListWorktreesRequest(look=True))).worktrees
+    return found
+
+
 @pytest.fixture
 def library(tmp_path: Path, project: Path) -> Path:
     """The repository of a submodule that has a submodule itself; the project's user has filled both."""
@@ -200,11 +205,12 @@ async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> 
     path = await worker.ready(attempt())
     (path / "README.md").write_text("accepted\n")
     await worker.commit(attempt())
+    assert not (await look(worker)).dirty
     (path / "lib" / "lib.py").write_text("unfinished\n")
+    assert (await look(worker)).dirty
     assert (await worker.remove("runs/r1/epics/api")).archive_commit
     await worker.restore("runs/r1/epics/api")
     assert (path / "lib" / "lib.py").read_text() == "unfinished\n"
-    assert not (await worker.remove("runs/r1/epics/ui")).removed
 
 
 async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, library: Path) -> None:
