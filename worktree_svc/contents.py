@@ -45,6 +45,8 @@ class Work:
     options: tuple[str, ...] = ()
     # False: what git refuses is taken as it is. True: it is an error, and nothing is taken.
     strict: bool = False
+    # Whether the commits that `head` has of submodules are kept already: an agent's own are not.
+    accepted: bool = True
     # What nobody may read, where that is no error.
     closed: list[str] = field(default_factory=list)
 
@@ -81,6 +83,32 @@ def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
     Worktrees of the repository at `skipped` are not.
     """
     return _untracked(git, skipped, options, [])
+
+
+def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bool:
+    """Returns whether something lies in submodules that `tree` would take. Changes nothing."""
+    for path, link in submodules.links(git).items():
+        at = git.folder / path
+        if not submodules.is_inside(git.folder, path) or not at.is_dir():
+            continue
+        inner = submodules.find(at, roots)
+        if inner is None:
+            if untracked(git.at(at, index=at / NO_INDEX), None):
+                return True
+            continue
+        with submodules.opened(project, inner) as plain:
+            if refs.head_of(plain, inner) != link:
+                return True
+            inside = plain.at(at, index=Path(plain.folder, "index"))
+            inside.text("read-tree", link)
+            # Fails where something differs, which the next one tells.
+            inside.attempt("update-index", "-q", "--refresh")
+            changed = inside.attempt(*_LISTS_CHANGES)
+            if changed.code or changed.stdout or untracked(inside, None):
+                return True
+            if is_changed_inside(project, inside, roots):
+                return True
+    return False
 
 
 def _list(work: Work) -> tuple[dict[str, str], list[str]]:
@@ -201,10 +229,11 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
                 agent_index=inner / "index",
                 users=users,
                 options=(),
+                accepted=work.accepted and head == link,
             )
             inside.git.text("read-tree", head)
             commit = _commit(inside, tree(inside))
-            if commit != link:
+            if commit != link or not work.accepted:
                 submodules.keep(work.project, users, commit, git.objects or inner / "objects")
         except HeddleError as error:
             if not work.strict or error.reason == additions.REASON:

@@ -8,6 +8,7 @@ An epic gets one by two renames, and what differs is checked out. One that was
 half made or half taken when the service was killed is removed by the next.
 """
 
+import hashlib
 import json
 import secrets
 import threading
@@ -38,12 +39,14 @@ RESERVE_BYTES: Final = 5 << 30
 
 @dataclass(frozen=True)
 class Member:
-    """A prepared worktree of the repository at `top`, which holds the files of `commit`."""
+    """A prepared worktree of the repository at `top`, which holds the files of `commit` as `settings` write them."""
 
     path: Path
     top: Path
     commit: str
     ready: bool
+    # Filters and line ends, as one word; other ones make other files.
+    settings: str
 
     @property
     def state(self) -> Path:
@@ -54,7 +57,12 @@ class Member:
         return self.path.with_name(f"{self.path.name}.index")
 
     def save(self) -> None:
-        fields = {"top": str(self.top), "commit": self.commit, "ready": self.ready}
+        fields = {
+            "top": str(self.top),
+            "commit": self.commit,
+            "ready": self.ready,
+            "settings": self.settings,
+        }
         files.write_atomically(self.state, json.dumps(fields))
 
 
@@ -114,12 +122,20 @@ class Pool:
 
     def take(self, project: Project, place: Place, head: str) -> str | None:
         """Makes a prepared worktree the one at `place`; returns the commit whose files it holds, None if there is none."""
+        settings = _settings(project)
         with self._changed:
             mine = [member for member in self._members.values() if member.top == project.top]
-            if not mine:
-                return None
-            member = min(mine, key=lambda member: member.commit != head)
-            del self._members[member.path]
+            stale = [member for member in mine if member.settings != settings]
+            fresh = [member for member in mine if member.settings == settings]
+            taken = min(fresh, key=lambda member: member.commit != head, default=None)
+            for each in (*stale, *([taken] if taken else [])):
+                del self._members[each.path]
+        for each in stale:
+            self._remove(each)
+        return self._give(project, place, taken) if taken else None
+
+    def _give(self, project: Project, place: Place, member: Member) -> str | None:
+        """Moves a prepared worktree that is in no list any more to `place`; returns its commit, None if it is lost."""
         replace(member, ready=False).save()
         folder = checkouts.find_at(project, member.path)
         try:
@@ -179,7 +195,8 @@ class Pool:
         return not self._closed and count < self._size and self._has_room(self._folder, RESERVE_BYTES)
 
     def _prepare(self, project: Project, commit: str) -> None:
-        member = Member(self._folder / f"pool-{secrets.token_hex(4)}", project.top, commit, ready=False)
+        path = self._folder / f"pool-{secrets.token_hex(4)}"
+        member = Member(path, project.top, commit, ready=False, settings=_settings(project))
         member.save()
         try:
             with self._repositories.hold(project.common):
@@ -216,10 +233,15 @@ class Pool:
         files.remove(member.state)
 
 
+def _settings(project: Project) -> str:
+    return hashlib.sha256((project.private / "config").read_bytes()).hexdigest()
+
+
 def _load(path: Path) -> Member | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        return Member(path.with_suffix(""), Path(fields["top"]), fields["commit"], ready=fields["ready"])
+        top, settings = Path(fields["top"]), fields.get("settings", "")
+        return Member(path.with_suffix(""), top, fields["commit"], ready=fields["ready"], settings=settings)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -73,19 +73,23 @@ def _work(
     git = repository.at(place.path, index=place.next_index)
     if not place.next_index.exists():
         git.text("read-tree", head)
-    folder = checkouts.find(project, place)
-    roots = [place.path, project.common / "modules"]
     return Work(
         project,
         git,
         head,
-        agent_index=(folder or place.path) / "index",
-        roots=tuple([*roots, folder] if folder else roots),
+        agent_index=(checkouts.find(project, place) or place.path) / "index",
+        roots=_roots(project, place),
         users=project.common,
         skipped=project.common if own_files_only else None,
         options=tuple(_left_out(place)),
         strict=strict,
     )
+
+
+def _roots(project: Project, place: Place) -> tuple[Path, ...]:
+    """Returns the folders below which repositories of the worktree's submodules may lie."""
+    folder = checkouts.find(project, place)
+    return (place.path, project.common / "modules", *([folder] if folder else []))
 
 
 def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
@@ -191,6 +195,8 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
         if contents.untracked(looking, None, *_left_out(place)):
             return True
         changed = looking.attempt(*_COMPARES)
+        if not changed.code and contents.is_changed_inside(project, looking, _roots(project, place)):
+            return True
     if changed.code not in {0, 1}:
         raise failure(_COMPARES, changed)
     return bool(changed.code)

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from heddle import pb
+from heddle.errors import from_rpc
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, fingerprint, refused
 
@@ -30,12 +31,22 @@ def canary(tmp_path: Path, trace: Path) -> str:
     return str(program)
 
 
+async def inspect(worker: Worker) -> None:
+    """Looks at the project as for a new run, which is refused where the attack has given its files a filter."""
+    try:
+        await worker.inspect()
+    except grpc.RpcError as raised:
+        error = from_rpc(raised)
+        assert error is not None
+        assert error.reason == pb.ERROR_REASON_FILTER_NOT_ALLOWED
+
+
 async def do_everything(worker: Worker, attack: Callable[[Path], object]) -> None:
     """Makes every kind of call, the attack having been made in the first worktree."""
     path = await worker.ready(attempt("api", "one"))
     attack(path)
     (path / "README.md").write_text("first\n# Sample\n")
-    await worker.inspect()
+    await inspect(worker)
     await worker.commit(attempt("api", "one"))
     await worker.ready(attempt("api", "two"))
     (path / "README.md").write_text("junk\n")

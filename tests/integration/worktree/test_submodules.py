@@ -19,6 +19,11 @@ def commit_all(folder: Path, message: str = "work") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+async def look(worker: Worker) -> pb.Worktree:
+    (found,) = (await worker.stub.ListWorktrees(pb.ListWorktreesRequest(look=True))).worktrees
+    return found
+
+
 @pytest.fixture
 def library(tmp_path: Path, project: Path) -> Path:
     """The repository of a submodule that has a submodule itself; the project's user has filled both."""
@@ -73,11 +78,18 @@ async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
 async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) -> None:
     """What was committed inside, and what was not, is in the accepted pointer; the user's own update finds it."""
     path = await worker.ready(attempt())
+    (path / "lib" / "inner" / "deep.txt").write_text("deep, committed\n")
+    nested = commit_all(path / "lib" / "inner")
     (path / "lib" / "lib.py").write_text("committed\n")
     own = commit_all(path / "lib")
+    first = await worker.commit(attempt())
+    link = worker.git("rev-parse", f"{first.commit}:lib")
+    assert link == own
+    assert git(worker.project / "lib" / "inner", "cat-file", "-t", nested) == "commit"
+    await worker.ready(attempt(task="two"))
     (path / "lib" / "more.py").write_text("not committed\n")
     (path / "lib" / "inner" / "deep.txt").write_text("deeper\n")
-    done = await worker.commit(attempt())
+    done = await worker.commit(attempt(task="two"))
     assert done.diff_stat.files == 1
     await worker.remove("runs/r1/epics/api")
     git(worker.project, "checkout", "--quiet", "--detach", done.commit)
@@ -193,11 +205,12 @@ async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> 
     path = await worker.ready(attempt())
     (path / "README.md").write_text("accepted\n")
     await worker.commit(attempt())
+    assert not (await look(worker)).dirty
     (path / "lib" / "lib.py").write_text("unfinished\n")
+    assert (await look(worker)).dirty
     assert (await worker.remove("runs/r1/epics/api")).archive_commit
     await worker.restore("runs/r1/epics/api")
     assert (path / "lib" / "lib.py").read_text() == "unfinished\n"
-    assert not (await worker.remove("runs/r1/epics/ui")).removed
 
 
 async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, library: Path) -> None:
