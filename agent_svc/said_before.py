@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agent_svc.event_log import EventLog
-from agent_svc.spool import Spool
+from agent_svc.spool import SessionFolder, Spool
 from heddle import pb
 from heddle.names import AttemptName
 
@@ -31,7 +31,7 @@ def said_before(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
             earlier = folder.spec().resume_attempt
         except FileNotFoundError:
             break
-        said = [*_said_in(EventLog.view(folder.log)), *said]
+        said = [*said_in(folder), *said]
     return said
 
 
@@ -45,7 +45,13 @@ def told_again(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.Start
     return told
 
 
-def _said_in(log: EventLog) -> Iterator[str]:
+def said_in(folder: SessionFolder) -> list[str]:
+    """Returns what the operator said in one session, oldest first."""
+    released = folder.released()
+    return list(_told(EventLog.view(folder.log))) if released is None else released
+
+
+def _told(log: EventLog) -> Iterator[str]:
     after = 0
     while after < log.last_sequence:
         page = log.read(after, log.last_sequence)

@@ -88,6 +88,12 @@ class AgentServicer(stubs.AgentServiceServicer):
             while data := await asyncio.to_thread(_read, file):
                 yield pb.FetchArtifactResponse(data=data)
 
+    async def ReleaseSession(
+        self, request: pb.ReleaseSessionRequest, context: Context
+    ) -> pb.ReleaseSessionResponse:
+        size = await self._sessions.release(AttemptName.parse(request.attempt), request.epoch)
+        return pb.ReleaseSessionResponse(disk_bytes=size)
+
     async def DeleteSessions(
         self, request: pb.DeleteSessionsRequest, context: Context
     ) -> pb.DeleteSessionsResponse:

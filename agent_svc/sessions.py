@@ -16,7 +16,7 @@ from agent_svc.ending import Ending
 from agent_svc.event_log import EventLog
 from agent_svc.lease import Lease
 from agent_svc.recorder import Recorder
-from agent_svc.said_before import said_before
+from agent_svc.said_before import said_before, said_in
 from agent_svc.session import Place, Session
 from agent_svc.spool import Spool
 from heddle import errors, pb
@@ -216,6 +216,8 @@ class Sessions:
         folder = self._spool.folder(name)
         if not await asyncio.to_thread(folder.result):
             raise errors.not_found(name)
+        if await asyncio.to_thread(folder.released) is not None:
+            raise errors.not_found(f"log of {name}: it was released, the scheduler has it")
         recorder = Recorder(await asyncio.to_thread(EventLog.view, folder.log))
         recorder.close()
         return recorder
@@ -267,6 +269,15 @@ class Sessions:
         if path is None:
             raise errors.not_found(f"artifact {artifact!r} of {name}")
         return path
+
+    async def release(self, name: AttemptName, epoch: int) -> int:
+        """Removes the events of a finished session, which its caller has stored; returns the bytes. Idempotent."""
+        self._fence.check(epoch)
+        async with self._starting:
+            folder = self._spool.folder(name)
+            if name in self._running or not await asyncio.to_thread(folder.result):
+                raise errors.not_found(name)
+            return await asyncio.to_thread(lambda: folder.release(said_in(folder)))
 
     async def delete(self, names: Sequence[AttemptName], epoch: int, *, only_says: bool) -> int:
         """Removes finished sessions; returns what they took on the disk. Idempotent."""

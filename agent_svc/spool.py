@@ -3,6 +3,7 @@
 spec.pb      the StartSessionRequest that made it
 events.log   what happened: event_log.py
 result.pb    the finished Session; absent while it runs
+said.pb      in place of a log that was released: what the operator said
 artifacts/   screenshots by content hash
 agent        how the agent calls its own session; absent where it said nothing
 lock         locked while any process of the session lives
@@ -26,6 +27,9 @@ from heddle.names import AttemptName, TaskName
 
 # Enough for session_finished and what the file system adds to it.
 RESERVE_BYTES: Final = 64 << 10
+
+# A log that is smaller stays in the spool for as long as its session.
+RELEASED_BYTES: Final = 1 << 20
 
 # What st_blocks counts.
 _BLOCK: Final = 512
@@ -89,6 +93,30 @@ class SessionFolder:
             return (self.path / "agent").read_text()
         except FileNotFoundError:
             return ""
+
+    def release(self, said: Iterable[str]) -> int:
+        """Removes the log of a finished session, but for what the operator `said`; returns the bytes.
+
+        Leaves a log alone that takes little room, or was removed before.
+        """
+        try:
+            size = self.log.stat().st_size
+        except FileNotFoundError:
+            return 0
+        if size < RELEASED_BYTES:
+            return 0
+        told = pb.WatchSessionResponse(events=[pb.Event(message=pb.Message(text=text)) for text in said])
+        write_durably(self.path / "said.pb", told.SerializeToString(), "said")
+        self.log.unlink()
+        return size
+
+    def released(self) -> list[str] | None:
+        """Returns what the operator said to a session whose log was released; None where it was not."""
+        try:
+            told = pb.WatchSessionResponse.FromString((self.path / "said.pb").read_bytes())
+        except FileNotFoundError:
+            return None
+        return [event.message.text for event in told.events]
 
     def free_reserve(self) -> None:
         """Gives the disk room for the last words."""

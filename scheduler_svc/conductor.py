@@ -21,6 +21,7 @@ from scheduler_svc.faults import LONGEST_PAUSE
 from scheduler_svc.leading import Lead, tries
 from scheduler_svc.pauses import OUTAGES
 from scheduler_svc.places import setup_of
+from scheduler_svc.releasing import release_session
 from scheduler_svc.reminding import prompt_after
 from scheduler_svc.resolving import background_wait
 from scheduler_svc.store import recording
@@ -55,6 +56,8 @@ class Conductor:
         self._lead = lead
         self._attempt = attempt
         self._log = log.bind(attempt=str(attempt))
+        # True once all events of the session are in the database.
+        self._stored = False
 
     async def conduct(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started`: this leader started it just now.
@@ -65,8 +68,14 @@ class Conductor:
         assignment = started or await self._assignment()
         if assignment is None:
             return
+        self._stored = assignment.result is not None
+        await self._conduct(assignment, fresh=started is not None)
+        if self._stored:
+            await release_session(self._lead, self._attempt, assignment.worker)
+
+    async def _conduct(self, assignment: Assignment, *, fresh: bool) -> None:
         try:
-            result = assignment.result or await self._play(assignment, fresh=started is not None)
+            result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
                 await self._accept(assignment)
                 return
@@ -212,6 +221,7 @@ class Conductor:
                     result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
                     after = answer.events[-1].sequence
                     if result is not None:
+                        self._stored = True
                         stream.cancel()
                         return result
             except grpc.aio.AioRpcError as error:

@@ -141,6 +141,11 @@ class FakeAgents(AgentServiceServicer):
         self._session(request.attempt)
         yield pb.FetchArtifactResponse(data=b"bytes of " + request.artifact.encode())
 
+    async def ReleaseSession(
+        self, request: pb.ReleaseSessionRequest, context: Context
+    ) -> pb.ReleaseSessionResponse:
+        return pb.ReleaseSessionResponse()
+
     async def DeleteSessions(
         self, request: pb.DeleteSessionsRequest, context: Context
     ) -> pb.DeleteSessionsResponse:

@@ -91,6 +91,11 @@ class AgentServiceStub:
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
                 response_deserializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.FromString,
                 _registered_method=True)
+        self.ReleaseSession = channel.unary_unary(
+                '/heddle.v1.AgentService/ReleaseSession',
+                request_serializer=heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionRequest.SerializeToString,
+                response_deserializer=heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionResponse.FromString,
+                _registered_method=True)
         self.DeleteSessions = channel.unary_unary(
                 '/heddle.v1.AgentService/DeleteSessions',
                 request_serializer=heddle_dot_v1_dot_agent__service__pb2.DeleteSessionsRequest.SerializeToString,
@@ -131,7 +136,7 @@ class AgentServiceServicer:
         """Streams a session's log, beginning behind after_sequence. Ends with OK once
         the session has finished and all was sent.
 
-        - NOT_FOUND: no such session; start it.
+        - NOT_FOUND: no such session; start it. Or its events were released.
         - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -220,6 +225,17 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseSession(self, request, context):
+        """Says that all events of a finished session are stored elsewhere. Where they take
+        much room the worker removes them, so that they are stored once; WatchSession then
+        answers NOT_FOUND. What a later session needs stays. Idempotent.
+
+        - NOT_FOUND: no such session, or it has not finished.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSessions(self, request, context):
         """Removes finished sessions from the spool, logs and screenshots. Running ones, and
         those that are not there, are passed over. Idempotent.
@@ -289,6 +305,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.FetchArtifact,
                     request_deserializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.FromString,
                     response_serializer=heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.SerializeToString,
+            ),
+            'ReleaseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseSession,
+                    request_deserializer=heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionRequest.FromString,
+                    response_serializer=heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionResponse.SerializeToString,
             ),
             'DeleteSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSessions,
@@ -578,6 +599,33 @@ class AgentService:
             '/heddle.v1.AgentService/FetchArtifact',
             heddle_dot_v1_dot_agent__service__pb2.FetchArtifactRequest.SerializeToString,
             heddle_dot_v1_dot_agent__service__pb2.FetchArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heddle.v1.AgentService/ReleaseSession',
+            heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionRequest.SerializeToString,
+            heddle_dot_v1_dot_agent__service__pb2.ReleaseSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

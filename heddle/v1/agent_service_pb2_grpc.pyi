@@ -54,7 +54,7 @@ class AgentServiceStub:
     """Streams a session's log, beginning behind after_sequence. Ends with OK once
     the session has finished and all was sent.
 
-    - NOT_FOUND: no such session; start it.
+    - NOT_FOUND: no such session; start it. Or its events were released.
     - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetSessionRequest, _agent_service_pb2.GetSessionResponse]
@@ -105,6 +105,13 @@ class AgentServiceStub:
 
     - NOT_FOUND: this session has no such artifact.
     """
+    ReleaseSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ReleaseSessionRequest, _agent_service_pb2.ReleaseSessionResponse]
+    """Says that all events of a finished session are stored elsewhere. Where they take
+    much room the worker removes them, so that they are stored once; WatchSession then
+    answers NOT_FOUND. What a later session needs stays. Idempotent.
+
+    - NOT_FOUND: no such session, or it has not finished.
+    """
     DeleteSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]
     """Removes finished sessions from the spool, logs and screenshots. Running ones, and
     those that are not there, are passed over. Idempotent.
@@ -141,7 +148,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Streams a session's log, beginning behind after_sequence. Ends with OK once
     the session has finished and all was sent.
 
-    - NOT_FOUND: no such session; start it.
+    - NOT_FOUND: no such session; start it. Or its events were released.
     - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetSessionRequest, _agent_service_pb2.GetSessionResponse]  # type: ignore[assignment]
@@ -192,6 +199,13 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     - NOT_FOUND: this session has no such artifact.
     """
+    ReleaseSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ReleaseSessionRequest, _agent_service_pb2.ReleaseSessionResponse]  # type: ignore[assignment]
+    """Says that all events of a finished session are stored elsewhere. Where they take
+    much room the worker removes them, so that they are stored once; WatchSession then
+    answers NOT_FOUND. What a later session needs stays. Idempotent.
+
+    - NOT_FOUND: no such session, or it has not finished.
+    """
     DeleteSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]  # type: ignore[assignment]
     """Removes finished sessions from the spool, logs and screenshots. Running ones, and
     those that are not there, are passed over. Idempotent.
@@ -237,7 +251,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams a session's log, beginning behind after_sequence. Ends with OK once
         the session has finished and all was sent.
 
-        - NOT_FOUND: no such session; start it.
+        - NOT_FOUND: no such session; start it. Or its events were released.
         - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
         """
 
@@ -335,6 +349,19 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """The bytes of a screenshot.
 
         - NOT_FOUND: this session has no such artifact.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseSession(
+        self,
+        request: _agent_service_pb2.ReleaseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ReleaseSessionResponse, _abc.Awaitable[_agent_service_pb2.ReleaseSessionResponse]]:
+        """Says that all events of a finished session are stored elsewhere. Where they take
+        much room the worker removes them, so that they are stored once; WatchSession then
+        answers NOT_FOUND. What a later session needs stays. Idempotent.
+
+        - NOT_FOUND: no such session, or it has not finished.
         """
 
     @_abc_1.abstractmethod

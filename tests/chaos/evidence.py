@@ -108,7 +108,11 @@ class Records:
     def not_in_spool(self, spool: Path) -> Iterator[str]:
         """Yields the sessions of which more was told than their worker has."""
         for row in self._attempts:
-            log = EventLog.view(spool / row.run / row.epic / row.task / str(row.number) / "events.log")
+            folder = spool / row.run / row.epic / row.task / str(row.number)
+            if (folder / "said.pb").exists():
+                # It was released once all of it was stored.
+                continue
+            log = EventLog.view(folder / "events.log")
             if row.session_sequence > log.last_sequence:
                 yield (
                     f"{row.run}/{row.epic}/{row.task}/{row.number} was told to {row.session_sequence}"

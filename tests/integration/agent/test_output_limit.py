@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import grpc
+import pytest
+
 from heddle import pb
 from tests.support.agents import agents, attempt_name, ending, output, payloads, seconds
 
@@ -78,3 +81,35 @@ async def test_tool_calls_without_end(tmp_path: Path) -> None:
     assert len(payloads(events, "tool_started")) == len(payloads(events, "tool_finished")) == 40
     assert marks(events)[-1].final
     assert sum(event.ByteSize() for event in events) <= LIMIT
+
+
+async def test_a_released_log_is_gone_but_for_what_a_later_session_needs(tmp_path: Path) -> None:
+    """The events of a loud session are removed once they are stored elsewhere; its end and the operator's words stay."""
+    async with agents(tmp_path) as worker:
+        step = pb.ScriptStep(flood=pb.ScriptStep.Flood(lines=20_000, width=100))
+        wait = pb.ScriptStep(ask=pb.ScriptStep.Ask(question="Go on?"))
+        attempt = await worker.start(script=[step, wait])
+        asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))
+        release = pb.ReleaseSessionRequest(attempt=attempt, epoch=1)
+        with pytest.raises(grpc.aio.AioRpcError) as running:
+            await worker.stub.ReleaseSession(release)
+        assert running.value.code() == grpc.StatusCode.NOT_FOUND
+        await worker.tell(attempt, "Use tabs")
+        await worker.answer(attempt, asked.approval_requested.approval_id, approved=True)
+        await worker.events(attempt)
+
+        freed = (await worker.stub.ReleaseSession(release)).disk_bytes
+        assert freed > 2_000_000
+        assert (await worker.stub.ReleaseSession(release)).disk_bytes == 0
+        assert not list(tmp_path.rglob("events.log"))
+        assert (await worker.session(attempt)).result.outcome == pb.OUTCOME_SUCCEEDED
+        with pytest.raises(grpc.aio.AioRpcError) as gone:
+            await worker.events(attempt)
+        assert gone.value.code() == grpc.StatusCode.NOT_FOUND
+
+        again = await worker.run("command:cat", number=2, resume=attempt, prompt="Do it")
+        assert "Use tabs" in output(again)
+        # A small log stays.
+        small = pb.ReleaseSessionRequest(attempt=attempt_name(number=2), epoch=1)
+        assert (await worker.stub.ReleaseSession(small)).disk_bytes == 0
+        assert await worker.events(attempt_name(number=2)) == again
