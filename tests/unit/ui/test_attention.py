@@ -122,3 +122,26 @@ def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
     epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
     (item,) = attention.conflicts(run, [epic])
     assert (item["kind"], item["epic"], item["saved"]) == ("merge", "runs/r/epics/api", "")
+
+
+def test_what_a_run_lacks_is_an_item() -> None:
+    """A run that waits for its environment comes before what is over; refused branches are one item that names them."""
+    waits = pb.Run(name="runs/w", title="Waits", state=pb.RUN_STATE_RUNNING, fault="/repo is not there")
+    unpushed = [pb.UnpushedBranch(branch=branch, error="no such names") for branch in ("heddle/r/a", "main")]
+    refused = pb.Run(
+        name="runs/r",
+        title="Refused",
+        state=pb.RUN_STATE_FAILED,
+        project="file:///o.git",
+        unpushed=unpushed,
+        end_time=Timestamp(seconds=NOW - 60),
+    )
+    assert all(waiting.lacks_something(each, NOW) for each in (waits, refused))
+    first, second = attention.oldest_first([attention.lack(refused), attention.lack(waits)])
+    assert (first["kind"], first["reason"]) == ("environment", "/repo is not there")
+    told = "file:///o.git did not take heddle/r/a, main: no such names"
+    assert (second["kind"], second["reason"]) == ("push", told)
+    # History, and what its operator ended, waits for nobody.
+    refused.end_time.seconds = NOW - waiting.RECENT_HOURS * 3600 - 1
+    waits.state = pb.RUN_STATE_CANCELLING
+    assert not any(waiting.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
