@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-import yaml
-
 from heddle import pb
 from heddle.config import ConfigError
+from heddle.plan.source import Source
 
 FILE: Final = "prices.yaml"
 KINDS: Final = ("input", "output", "cache_read", "cache_write")
@@ -68,11 +67,16 @@ def _cost(usage: pb.Usage, prices: Mapping[str, float]) -> int | None:
 def _table(path: Path) -> Mapping[str, Mapping[str, float]]:
     """Returns what a file says; nothing where there is none."""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+    # As plans are read: no number is taken for another one, and no model comes twice.
+    source = Source(text, "price list")
+    if source.problems:
+        raise ConfigError("\n".join(problem.describe(str(path)) for problem in source.problems))
+    said = source.root.plain() if source.root else None
     if said is None:
         return {}
     if not isinstance(said, dict):

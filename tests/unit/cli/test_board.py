@@ -95,3 +95,19 @@ def test_result_says_what_is_left_to_do() -> None:
         "  ui: failed: 2 tasks failed",
         "The result is on branch heddle/shop-1/merged of /repo",
     ]
+
+
+def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:
+    """The last line names the worker's clone and the command that pushes again."""
+    run = pb.Run(
+        name="runs/shop-1",
+        state=pb.RUN_STATE_FAILED,
+        branch="heddle/shop-1/merged",
+        project="file:///o.git",
+        tasks=pb.TaskCounts(total=1, accepted=1),
+        unpushed=[pb.UnpushedBranch(branch="heddle/shop-1/merged", error="no")],
+    )
+    *_, refused, result = result_lines(run, [])
+    assert refused == "  file:///o.git did not take heddle/shop-1/merged: no"
+    assert "the worker's clone" in result
+    assert "`heddle push shop-1`" in result

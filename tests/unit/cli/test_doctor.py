@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from heddle import pb
 from heddle.cli.doctor import worker_findings
+from heddle.cli.machine import repository
+from tests.support.repositories import make_repository
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -13,3 +17,14 @@ def test_the_write_boundary_is_told_with_what_mends_it(held: bool) -> None:
     assert finding.ok is (True if held else None)
     assert finding.advice == ("" if held else "install it")
     assert "bwrap is not on PATH" in finding.detail
+
+
+def test_a_repository_is_looked_at_as_work_does(tmp_path: Path) -> None:
+    """Doctor sees a disk that is low under the repository, and one that is away."""
+    there = make_repository(tmp_path / "repository")
+    assert [each.ok for each in repository(there, 1)] == [True]
+    (low,) = repository(there, 1 << 60)
+    assert (low.ok, low.subject) == (False, f"disk of {there}")
+    assert "HEDDLE_MIN_FREE_BYTES" in low.advice
+    (away,) = repository(tmp_path / "away", 1)
+    assert (away.ok, away.detail) == (False, "is not there")

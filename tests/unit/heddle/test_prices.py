@@ -56,7 +56,17 @@ def test_users_own_prices_win(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["- gpt-5", "gpt-5: 3", "gpt-5: {output: much}", "gpt-5: {out: 1}", "gpt-5: {output: -1}", "a: [b"],
+    [
+        "- gpt-5",
+        "gpt-5: 3",
+        "gpt-5: {output: much}",
+        "gpt-5: {out: 1}",
+        "gpt-5: {output: -1}",
+        "a: [b",
+        "x: {input: 010}",
+        "x: {input: 1_0}",
+        "x: {input: 1}\nx: {input: 2}",
+    ],
 )
 def test_a_malformed_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
     """A service does not start with prices that it cannot read."""

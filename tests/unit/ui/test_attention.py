@@ -170,3 +170,26 @@ def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent(
     assert not attention.may_have_unchanged(pb.Run(tasks=pb.TaskCounts(accepted=2)), NOW)
     old = Timestamp(seconds=NOW - waiting.RECENT_HOURS * 3600 - 1)
     assert not attention.may_have_unchanged(pb.Run(tasks=counts, end_time=old), NOW)
+
+
+def test_what_a_run_lacks_is_an_item() -> None:
+    """A run that waits for its environment comes before what is over; refused branches are one item that names them."""
+    waits = pb.Run(name="runs/w", title="Waits", state=pb.RUN_STATE_RUNNING, fault="/repo is not there")
+    unpushed = [pb.UnpushedBranch(branch=branch, error="no such names") for branch in ("heddle/r/a", "main")]
+    refused = pb.Run(
+        name="runs/r",
+        title="Refused",
+        state=pb.RUN_STATE_FAILED,
+        project="file:///o.git",
+        unpushed=unpushed,
+        end_time=Timestamp(seconds=NOW - 60),
+    )
+    assert all(waiting.lacks_something(each, NOW) for each in (waits, refused))
+    first, second = attention.oldest_first([attention.lack(refused), attention.lack(waits)])
+    assert (first["kind"], first["reason"]) == ("environment", "/repo is not there")
+    told = "file:///o.git did not take heddle/r/a, main: no such names"
+    assert (second["kind"], second["reason"]) == ("push", told)
+    # History, and what its operator ended, waits for nobody.
+    refused.end_time.seconds = NOW - waiting.RECENT_HOURS * 3600 - 1
+    waits.state = pb.RUN_STATE_CANCELLING
+    assert not any(waiting.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
