@@ -8,12 +8,12 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc import checkouts, history, messages, projects, refs, resolution, snapshots
+from worktree_svc import checkouts, history, merged_in, messages, projects, refs, resolution, snapshots
 from worktree_svc.git import Git
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
-from worktree_svc.states import Place, States
+from worktree_svc.states import Place, State, States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -54,14 +54,13 @@ class Commits:
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)
+        merged_in.check_finished(project, place)
         _check_descent(project, place, head)
         message = messages.compose(subject, body, messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
-            parents = ["-p", head]
-            if state.merging:
-                resolution.check(git, tree, head, state.merging)
-                parents += ["-p", state.merging]
+            others = _merged(project, git, place, tree, replace(state, head=head))
+            parents = [word for parent in (head, *others) for word in ("-p", parent)]
             commit = git.by(author()).text(
                 "commit-tree", *parents, tree, stdin=message.encode(errors="replace")
             )
@@ -89,6 +88,18 @@ class Commits:
         failpoint("commit_task.before_state")
         self.states.save(place, replace(state, head=commit, merging=""))
         failpoint("commit_task.after_state")
+
+
+def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:
+    """Returns what the commit of `tree` merges into the epic's head; raises where something of that was left open."""
+    head, merging = state.head, state.merging
+    if merging:
+        resolution.check(repository, place, tree, head, merging)
+    found = merged_in.find(project, repository, place, head, tree)
+    others = [commit for commit in (merging, *found.commits) if commit]
+    if found.brought:
+        merged_in.check_markers(repository, tree, [head, *others])
+    return refs.independent(project.git, others) if others else []
 
 
 def _check_descent(project: Project, place: Place, head: str) -> None:

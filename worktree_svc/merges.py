@@ -169,11 +169,28 @@ def commit_merge(project: Project, request: Request, found: Found) -> str:
     parents = ["-p", found.onto]
     if request.squash:
         trailers[messages.MERGED] = found.source
+        parents += [word for parent in _taken_in(project.git, found) for word in ("-p", parent)]
     else:
         parents += ["-p", found.source]
     subject = request.subject or f"Merge {request.source} into {request.target}"
     message = messages.compose(subject, "", trailers).encode(errors="replace")
     return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
+
+
+def _taken_in(git: Git, found: Found) -> list[str]:
+    """Returns the commits of the user's branches that the source has merged by itself and its target lacks.
+
+    A squashed merge keeps these as parents: else the next merge with those branches would meet their changes again.
+    """
+    options = ("--first-parent", "--merges", "--parents", "--stdin")
+    listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
+    merged = dict.fromkeys(parent for line in listed.splitlines() for parent in line.split(" ")[2:])
+    kept = [
+        commit
+        for commit in merged
+        if not refs.is_ancestor(git, commit, found.onto) and refs.on_users_branch(git, commit)
+    ]
+    return refs.independent(git, kept) if kept else []
 
 
 @contextmanager

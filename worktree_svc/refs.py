@@ -203,6 +203,13 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
     return output.code == 0
 
 
+def on_users_branch(git: Git, commit: str) -> bool:
+    """Returns whether a branch or tag that is not one of Heddle's holds `commit`."""
+    options = ("--format=%(refname)", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    holding = git.text("for-each-ref", *options).splitlines()
+    return any(not ref.startswith(branch_ref("heddle/")) for ref in holding)
+
+
 def independent(git: Git, commits: Iterable[str]) -> list[str]:
     """Returns the fewest of `commits` from which all others can be reached, in their order."""
     unique = list(dict.fromkeys(commits))
