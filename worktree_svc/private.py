@@ -23,7 +23,8 @@ from worktree_svc import children, files
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
-_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
+# What a private folder shares with the repository.
+LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow")
 
 # What says how files and objects are written, and where a partial clone finds
 # the objects that it lacks. None of it names a program.
@@ -113,7 +114,7 @@ def _looked_at(location: Location) -> Iterable[Path]:
 
 def _make(private: Path, common: Path) -> None:
     private.mkdir(parents=True, exist_ok=True)
-    for name in _LINKS:
+    for name in LINKS:
         link = private / name
         if not link.is_symlink():
             link.symlink_to(common / name)
@@ -130,15 +131,16 @@ def _configuration(common: Path) -> str:
     for entry in decode(output.stdout).split("\0"):
         key, separator, value = entry.partition("\n")
         if _HARMLESS.fullmatch(key):
-            lines += _setting(key, value if separator else "true")
+            lines += setting(key, value if separator else "true")
     # Where git-lfs keeps its objects; the name is only known to it.
-    lines += _setting("lfs.storage", str(common / "lfs"))
-    lines += _setting("core.logallrefupdates", "false")
-    lines += _setting("core.bare", "false")
+    lines += setting("lfs.storage", str(common / "lfs"))
+    lines += setting("core.logallrefupdates", "false")
+    lines += setting("core.bare", "false")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _setting(key: str, value: str) -> tuple[str, str]:
+def setting(key: str, value: str) -> tuple[str, str]:
+    """Returns the lines of a configuration that say so."""
     section, _, rest = key.partition(".")
     subsection, dot, name = rest.rpartition(".")
     head = f"[{section} {_quoted(subsection)}]" if dot else f"[{section}]"

@@ -158,6 +158,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             end_time=optional_timestamp(row.ended_at),
             sequence=row.sequence,
             creator=row.creator,
+            base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
         )
         for row in rows
     ]

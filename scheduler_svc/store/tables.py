@@ -28,6 +28,8 @@ runs = sa.Table(
     sa.Column("base_commit", sa.Text, nullable=False),
     # The local branch of base_ref. Empty: it names none.
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
+    # pb.BaseBehind, as it was when the run was created. Null: it lacked nothing.
+    sa.Column("base_behind", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit without the branch's own.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),

@@ -16,6 +16,7 @@ def run(message: pb.Run) -> View:
         "project": message.project,
         "base_ref": message.base_ref,
         "base_commit": message.base_commit,
+        "base_behind": _behind(message),
         "branch": message.branch,
         "merge_into": message.merge_into,
         "max_parallel": message.max_parallel,
@@ -29,6 +30,13 @@ def run(message: pb.Run) -> View:
         "creator": message.creator,
         "budget": message.budget_usd_micros if message.HasField("budget_usd_micros") else None,
     }
+
+
+def _behind(message: pb.Run) -> View | None:
+    found = message.base_behind
+    if not message.HasField("base_behind"):
+        return None
+    return {"branch": found.branch, "upstream": found.upstream, "commits": found.commits}
 
 
 def forecast(message: pb.Forecast) -> View:

@@ -144,6 +144,17 @@ async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None
         assert (await bare.merge(source, "main")).merged.commit == bare.git("rev-parse", "main")
 
 
+async def test_a_checkout_that_calls_itself_bare_is_a_checkout(worker: Worker) -> None:
+    """Where there are files, a branch under them is not moved though core.bare is true; the error says how to go on."""
+    source = await finish_epic(worker, "api", {"a.txt": "a\n"})
+    worker.git("config", "core.bare", "true")
+    error = await refused(worker.merge(source, "main"))
+    assert error.reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    assert "config core.bare false" in error.message
+    worker.git("config", "core.bare", "false")
+    assert worker.git("status", "--short") == ""
+
+
 async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
     """A branch under anybody's checkout is not moved: the error names branch and path, nothing changes."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
