@@ -58,6 +58,7 @@ class AttentionFeed(Feed):
             items += attention.failures(found, now, told=name in broken) if found else []
         halted = [run for run in self._runs.values() if waiting.is_halted(run)]
         items += [attention.halt(run, await self._reached(run)) for run in halted]
+        items += [attention.held(run) for run in self._runs.values() if waiting.is_held(run)]
         self._items = attention.oldest_first(items)
         self._answerable.set()
         self._touch()

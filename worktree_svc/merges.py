@@ -11,7 +11,7 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
-from worktree_svc import fast_forward, messages, projects, refs, trees
+from worktree_svc import fast_forward, messages, projects, refs, standing, trees
 from worktree_svc.git import Git, Output, failure
 from worktree_svc.hunks import Hunk, hunks
 from worktree_svc.leadership import StillLeads
@@ -115,17 +115,17 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
 
 
 def _look(project: Project, request: Request) -> Found | Conflict:
-    (target,) = refs.read(project.git, refs.branch_ref(request.target))
+    target = standing.commit_of(project, request.target, restore=not request.preview)
     return merge_onto(project, request, target or begin_at(project, request), target)
 
 
 def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
     """Moves a branch from `old`, None where it is not there, to `commit`; returns False if it is elsewhere."""
-    if commit == old:
+    ref, recorded = refs.branch_ref(branch), standing.moves(git, branch, commit)
+    if commit == old and not recorded:
         return True
-    ref = refs.branch_ref(branch)
     failpoint("merge.before_move")
-    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT)])
+    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT), *recorded])
     failpoint("merge.after_move")
     if not moved.code:
         return True
@@ -141,7 +141,7 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
     `target` is where the target's branch is.
     """
     git = project.git
-    (source,) = refs.read(git, refs.branch_ref(request.source))
+    source = standing.commit_of(project, request.source, restore=not request.preview)
     if source is None:
         raise projects.unknown_revision(project, request.source)
     tree = fast_forward.tree_of(git, source, onto)

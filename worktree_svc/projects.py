@@ -267,9 +267,10 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
         raise errors.invalid_field(field, f"{readable(branch)!r} is no name for a branch")
 
 
-def check_not_checked_out(project: Project, branch: str) -> None:
-    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
-    path = _checkout_on(project, refs.branch_ref(branch))
+def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:
+    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`, other than the one at `but`."""
+    found = _checkouts_on(project, refs.branch_ref(branch))
+    path = next((each for each in found if but is None or each != str(but)), None)
     if path is None:
         return
     where, name = shlex.quote(readable(path)), shlex.quote(branch)
@@ -284,21 +285,20 @@ def check_not_checked_out(project: Project, branch: str) -> None:
     )
 
 
-def _checkout_on(project: Project, ref: str) -> str | None:
-    """Returns where a checkout stands on `ref`; None if none does.
+def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
+    """Yields where checkouts stand on `ref`.
 
     `git worktree list` fails while somebody makes another one, of which a file is still empty then.
     """
     common = project.common
     if refs.stands_on(common, common) == ref and _has_files(project):
-        return str(common.parent if common.name == ".git" else common)
+        yield str(common.parent if common.name == ".git" else common)
     for git_dir in sorted((common / "worktrees").glob("*")):
         with suppress(OSError):  # it is just being made, or removed
             if refs.stands_on(git_dir, common) == ref:
                 pointer = (git_dir / "gitdir").read_text(errors="surrogateescape").strip()
                 # A newer git may write it relative to where it stands.
-                return os.path.normpath(git_dir / pointer).removesuffix("/.git")
-    return None
+                yield os.path.normpath(git_dir / pointer).removesuffix("/.git")
 
 
 def _only_says_bare(project: Project, path: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle.names import AttemptName, EpicName
+from heddle.names import AttemptName, EpicName, RunName
 from worktree_svc.git import Git, Output, failure
 
 # The old value of a ref that must not be there yet.
@@ -43,6 +43,11 @@ def branch_ref(branch: str) -> str:
 def accepted_ref(epic: EpicName) -> str:
     """Returns the ref of an epic's last accepted commit; agents move its branch, only CommitTask this."""
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
+
+
+def merged_ref(run: RunName) -> str:
+    """Returns the ref of what was last merged into a run's branch; users may move the branch, only merges this."""
+    return f"refs/heddle/merged/{run.run}"
 
 
 def kept_ref(attempt: AttemptName) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc import checkouts, files, merged_in, projects, refs
+from worktree_svc import checkouts, files, merged_in, projects, refs, standing
 from worktree_svc.git import Git, decode, failure, readable
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
@@ -48,7 +48,8 @@ def begin(project: Project, place: Place, head: str, revision: str) -> str:
 
     Returns the commit of the revision; nothing where `head` holds it already.
     """
-    other = projects.resolve(project, revision)
+    ours = standing.record_of(revision)
+    other = standing.commit_of(project, revision) if ours else projects.resolve(project, revision)
     if other is None:
         raise projects.unknown_revision(project, revision)
     if refs.is_ancestor(project.git, other, head):

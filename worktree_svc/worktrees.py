@@ -303,6 +303,8 @@ class Worktrees:
         if checkouts.is_whole(project, place):
             checkouts.reset(project, place, head)
             return state
+        # A user may look at the work of an epic whose worktree is gone.
+        projects.check_not_checked_out(project, state.branch, but=place.path)
         state = replace(state, incarnation=secrets.token_hex(6), made_at=int(time.time()))
         # Before there is anything: a worktree without a setup must never be taken for the one before.
         self.states.save(place, replace(state, cleaning=True))

@@ -196,6 +196,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "merge_started": lambda e: f"merging {e.source_branch} into {e.target_branch}",
     "merge_finished": lambda e: f"merged into {e.target_branch} as {e.commit[:10]}",
     "merge_conflicted": _conflict,
+    "merge_held": lambda e: f"the merge into {e.target_branch} waits: {e.reason}",
     "push_failed": lambda e: f"{e.branch} could not be pushed: {e.error}",
     "budget_reached": lambda e: (
         f"budget of {_dollars(e.budget_usd_micros)} reached, {_dollars(e.spent_usd_micros)} spent"

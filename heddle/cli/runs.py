@@ -270,5 +270,7 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield words.behind(run.base_behind)
     if run.merge_into:
         yield f"moves {run.merge_into} in the end"
+    if run.merge_hold:
+        yield f"waits: {words.plain(run.merge_hold)}"
     if run.reason:
         yield f"because: {run.reason}"

@@ -63,7 +63,7 @@ async def _queue(client: HeddleClient) -> _Queue:
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
     return _Queue(
         questions,
-        list(filter(waiting.is_halted, runs.values())),
+        [run for run in runs.values() if waiting.is_halted(run) or waiting.is_held(run)],
         list(filter(waiting.awaits_operator, epics)),
     )
 

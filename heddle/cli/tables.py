@@ -84,15 +84,16 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
     table = _table("WAITS FOR YOU", "SINCE", "ANSWER WITH", "WHY")
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
-        commands = ("merge", "drop") if waiting.awaits_merge(epic) else ("resolve", "merge", "drop")
+        commands = "merge, drop" if waiting.awaits_merge(epic) else "resolve, merge, drop"
         table.add_row(
             Text(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
-            ", ".join(commands),
+            "" if waiting.is_held(epic) else commands,
             Text(words.plain(waiting.merge_reason(epic))),
         )
     for run in runs:
-        table.add_row(Text(run.name.removeprefix("runs/")), "", "resume", Text(words.plain(run.reason)))
+        answer, why = ("", run.merge_hold) if waiting.is_held(run) else ("resume", run.reason)
+        table.add_row(Text(run.name.removeprefix("runs/")), "", answer, Text(words.plain(why)))
     return table
 
 

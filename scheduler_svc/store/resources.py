@@ -159,6 +159,7 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             sequence=row.sequence,
             creator=row.creator,
             base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
+            merge_hold=row.merge_hold,
         )
         for row in rows
     ]
@@ -206,6 +207,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         slot=lease.slot,
         ports=lease.ports,
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
+        merge_hold=row.merge_hold,
     )
 
 

@@ -39,6 +39,8 @@ runs = sa.Table(
     sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
     # Of the run's branch. Empty: nothing was merged yet.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("max_parallel", sa.Integer, nullable=False),
@@ -92,6 +94,8 @@ epics = sa.Table(
     sa.Column("rewind_to", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
     # True: the operator said so; until then an epic that is merged by hand waits.
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),

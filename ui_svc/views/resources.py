@@ -65,7 +65,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason,
+        "reason": message.reason or message.merge_hold,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,

@@ -13,6 +13,7 @@ const KINDS = {
   task: { word: "Failed", icon: "cross", tone: "bad" },
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
+  held: { word: "The merge waits", icon: "merge", tone: "wait" },
   merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
   question: { word: "Asks you", icon: "hand", tone: "wait" },
