@@ -141,7 +141,10 @@ def _locate(path: str) -> Location:
             f"{path} keeps its branches in git's reftable format, which Heddle does not read. Change it, then try"
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
-    return Location(Path(top or git_dir), Path(common).resolve(), Path(git_dir))
+    own = Path(git_dir)
+    # A worktree of ours names a view of the repository's folder.
+    shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
+    return Location(Path(top or git_dir), shared.resolve(), own)
 
 
 def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:

@@ -26,6 +26,7 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
             files.remove(left)
         for folder in ("heads/heddle", "heddle/accepted", "heddle/attempts", "heddle/archive"):
             _break(common / "refs" / folder / run)
+        (common / "refs" / "heddle" / "merged" / f"{run}.lock").unlink(missing_ok=True)
 
 
 def _break(folder: Path) -> None:
