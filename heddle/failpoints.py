@@ -30,6 +30,7 @@ COMMITS: Final = (
     "record_merged",
     "record_conflict",
     "record_merge_failure",
+    "record_merge_hold",
     "removed",
     "released",
     "restored",

@@ -215,6 +215,11 @@ def on_users_branch(git: Git, commit: str) -> bool:
     return any(not ref.startswith(branch_ref("heddle/")) for ref in holding)
 
 
+def unmistakable(git: Git, branch: str) -> str:
+    """Returns a name of the branch that git takes for nothing else: its short one, unless there is such a tag."""
+    return branch_ref(branch) if read(git, f"refs/tags/{branch}")[0] else branch
+
+
 def independent(git: Git, commits: Iterable[str]) -> list[str]:
     """Returns the fewest of `commits` from which all others can be reached, in their order."""
     unique = list(dict.fromkeys(commits))

@@ -165,11 +165,15 @@ class WorktreeServiceServicer:
     def CommitTask(self, request, context):
         """Commits what an attempt left in the worktree, even if that is nothing, as
         one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it.
+        attempt. Commits that the agent made itself are folded into it. What it merged of
+        the project's other branches is a further parent.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
         - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+        of the merge that the attempt is to resolve.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,6 +196,10 @@ class WorktreeServiceServicer:
         what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+        and lost what Heddle had put there. One that was deleted is put back.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+        which markers are left.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -206,6 +214,7 @@ class WorktreeServiceServicer:
         left of it after a restart: begin anew.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
         - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
         """

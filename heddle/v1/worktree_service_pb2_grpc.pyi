@@ -75,11 +75,15 @@ class WorktreeServiceStub:
     CommitTask: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]
     """Commits what an attempt left in the worktree, even if that is nothing, as
     one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it.
+    attempt. Commits that the agent made itself are folded into it. What it merged of
+    the project's other branches is a further parent.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+      of the merge that the attempt is to resolve.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -94,6 +98,10 @@ class WorktreeServiceStub:
     what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+      and lost what Heddle had put there. One that was deleted is put back.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+      which markers are left.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
@@ -104,6 +112,7 @@ class WorktreeServiceStub:
     left of it after a restart: begin anew.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
     - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
     """
@@ -196,11 +205,15 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     CommitTask: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]  # type: ignore[assignment]
     """Commits what an attempt left in the worktree, even if that is nothing, as
     one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it.
+    attempt. Commits that the agent made itself are folded into it. What it merged of
+    the project's other branches is a further parent.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
     - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+      of the merge that the attempt is to resolve.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -215,6 +228,10 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+      and lost what Heddle had put there. One that was deleted is put back.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+      which markers are left.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
@@ -225,6 +242,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     left of it after a restart: begin anew.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
     - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
     """
@@ -332,11 +350,15 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worktree_service_pb2.CommitTaskResponse, _abc.Awaitable[_worktree_service_pb2.CommitTaskResponse]]:
         """Commits what an attempt left in the worktree, even if that is nothing, as
         one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it.
+        attempt. Commits that the agent made itself are folded into it. What it merged of
+        the project's other branches is a further parent.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
         - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+          of the merge that the attempt is to resolve.
         """
 
     @_abc_1.abstractmethod
@@ -363,6 +385,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+          and lost what Heddle had put there. One that was deleted is put back.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+          which markers are left.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
         """
 
@@ -379,6 +405,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         left of it after a restart: begin anew.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
         - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
         """
