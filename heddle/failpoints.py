@@ -33,6 +33,7 @@ COMMITS: Final = (
     "record_fault",
     "record_recovery",
     "clear_fault",
+    "record_merge_hold",
     "removed",
     "released",
     "restored",

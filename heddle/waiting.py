@@ -51,11 +51,18 @@ def awaits_merge(epic: pb.Epic) -> bool:
 
 
 def awaits_operator(epic: pb.Epic) -> bool:
-    """Says whether the operator has to merge the epic: by hand as planned, or after a conflict."""
-    return awaits_merge(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
+    """Says whether the epic's merge needs the operator: by hand as planned, after a conflict, or as a branch is in the way."""
+    return awaits_merge(epic) or is_held(epic) or epic.state == pb.EPIC_STATE_CONFLICTED
+
+
+def is_held(resource: pb.Epic | pb.Run) -> bool:
+    """Says whether a merge waits for a branch that is checked out, moved or gone; it goes on by itself then."""
+    return bool(resource.merge_hold)
 
 
 def merge_reason(epic: pb.Epic) -> str:
     """Returns why such an epic is not merged, as a sentence."""
     files = ", ".join(epic.conflict_files)
+    if is_held(epic):
+        return epic.merge_hold
     return f"Its merge conflicts in {files}." if files else epic.reason

@@ -100,9 +100,7 @@ def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]
         return f"you: mend it, then `heddle merge {short}`; {ways}"
     if stage == pb.MERGE_STAGE_AWAITING:
         return f"you: `heddle merge {short}` or `heddle drop {short}`"
-    if stage == pb.MERGE_STAGE_UNMERGED:
-        return ""
-    return "its turn" if stage == pb.MERGE_STAGE_QUEUED else ""
+    return "its turn" if stage == pb.MERGE_STAGE_QUEUED else epic.merge_hold
 
 
 def _run_entry(name: RunName, run: Any, open_epics: int) -> pb.MergeQueueEntry:
@@ -113,9 +111,10 @@ def _run_entry(name: RunName, run: Any, open_epics: int) -> pb.MergeQueueEntry:
         MergeState.CONFLICTED: pb.MERGE_STAGE_CONFLICTED,
     }
     stage = stages[MergeState(run.merge_state)]
+    waits_for = f"{open_epics} of its epics" if stage == pb.MERGE_STAGE_WORKING and open_epics else ""
     return pb.MergeQueueEntry(
         stage=stage,
         source_branch=name.branch,
         target_branch=run.merge_into,
-        waits_for=f"{open_epics} of its epics" if stage == pb.MERGE_STAGE_WORKING and open_epics else "",
+        waits_for=run.merge_hold or waits_for,
     )

@@ -40,6 +40,8 @@ class _Ground:
     max_parallel: int
     # None: the project has none.
     file: pb.ProjectFile | None = None
+    # None: its branch lacks nothing of the one that it follows, or follows none.
+    behind: pb.BaseBehind | None = None
 
 
 async def create_run(
@@ -131,6 +133,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
         found.base_branch,
         request.max_parallel or slots,
         found.project_file if found.HasField("project_file") else None,
+        found.base_behind if found.HasField("base_behind") else None,
     )
 
 
@@ -148,6 +151,7 @@ def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
         budget_usd_micros=_budget(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
+        base_behind=ground.behind,
     )
 
 
@@ -173,6 +177,7 @@ def _write(
             "base_ref": request.base_ref or "HEAD",
             "base_commit": ground.base_commit,
             "base_branch": ground.base_branch,
+            "base_behind": ground.behind and ground.behind.SerializeToString(),
             "merge_into": _merge_into(request),
             "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
             "merge_checks": merge_checks(plan, defaults).SerializeToString(),

@@ -5,6 +5,7 @@ batch that fails is halved until the good ones are merged and the others named.
 Every step can be done again: what the target holds already counts as merged.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -22,6 +23,12 @@ from scheduler_svc.store.merges import Ground, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+# What somebody ends who moves or leaves a branch: until then the merge waits.
+_WAITS: Final = frozenset({pb.ERROR_REASON_BRANCH_CHECKED_OUT, pb.ERROR_REASON_BRANCH_DIVERGED})
+
+# Seconds before such a merge is tried again.
+_HOLD: Final = 1.0
+
 # Of a failed check, in the state of an epic; its event has all.
 _OUTPUT_CHARACTERS: Final = 8 << 10
 
@@ -32,15 +39,21 @@ async def merge_epics(lead: Lead, run: RunName) -> None:
         ground, sources = await lead.read(partial(merges.read_epic_merges, run=run))
         if not sources:
             return
-        await _Target(lead, ground).land(sources)
+        target = _Target(lead, ground)
+        await target.land(sources)
+        if target.held:
+            await asyncio.sleep(_HOLD)
 
 
 async def merge_run(lead: Lead, run: RunName) -> None:
     """Does the merge that is noted as under way; its end is noted, whatever it is."""
-    found = await lead.read(partial(merges.read_run_merge, run=run))
-    if found:
+    while found := await lead.read(partial(merges.read_run_merge, run=run)):
         ground, source = found
-        await _Target(lead, ground).land([source])
+        target = _Target(lead, ground)
+        await target.land([source])
+        if not target.held:
+            return
+        await asyncio.sleep(_HOLD)
 
 
 class _Target:
@@ -50,6 +63,8 @@ class _Target:
         self._lead = lead
         self._ground = ground
         self._calls = MergeCalls(lead, ground)
+        # True: a branch stands in the way, and the merge is to be tried again.
+        self.held = False
 
     async def land(self, sources: Sequence[Source]) -> None:
         """Merges all that can be merged; notes of the others why not."""
@@ -65,7 +80,7 @@ class _Target:
                 if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                     raise
                 if len(waiting) == 1:
-                    await self._failed(waiting[0], error.message)
+                    await self._stopped(waiting[0], error)
                     return
                 # One of them is to blame.
                 first, waiting = _halves(waiting)
@@ -77,7 +92,7 @@ class _Target:
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                 raise
-            await self._failed(source, error.message)
+            await self._stopped(source, error)
             return
         if answer.HasField("merged"):
             parts = [(source, answer.merged.commit)]
@@ -193,6 +208,24 @@ class _Target:
     async def _not_merged(self, source: Source, conflict: pb.MergeConflicted, reason: str) -> None:
         write = partial(
             merges.record_conflict, name=source.name, conflict=conflict, reason=reason, now=self._lead.now()
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _stopped(self, source: Source, error: HeddleError) -> None:
+        """Notes why a merge was not done: it waits for whoever stands in its way, or has failed."""
+        # The user's own branch may come back too.
+        gone = error.reason == pb.ERROR_REASON_UNKNOWN_REVISION and isinstance(source.name, RunName)
+        if self._ground.cancelling or not (error.reason in _WAITS or gone):
+            await self._failed(source, error.message)
+            return
+        self.held = True
+        log.info("merge_held", source=source.branch, target=self._ground.target, reason=error.message)
+        write = partial(
+            merges.record_merge_hold,
+            name=source.name,
+            target=self._ground.target,
+            problem=error.message,
+            now=self._lead.now(),
         )
         await self._lead.write(write, LOOP, str(self._ground.run))
 

@@ -79,12 +79,7 @@ def prompt(conflict: pb.MergeConflicted) -> Iterator[str]:
     yield f"`git log HEAD..{other}` and `git diff HEAD...{other}` show what the other side did,"
     yield f"`git diff {other}...HEAD` what this branch did."
     if conflict.files:
-        yield ""
-        yield "In these files both sides stand between <<<<<<<, ======= and >>>>>>>; leave no such line:"
-        yield from (f"- {file}" for file in conflict.files[:_MOST_FILES])
-        if len(conflict.files) > _MOST_FILES:
-            yield f"- and {len(conflict.files) - _MOST_FILES} more; `git grep -n '^<<<<<<<'` lists them"
-        yield "A file that one side removed and the other changed has no such lines: keep or remove it."
+        yield from _files(conflict)
     for check in conflict.failed_checks:
         yield ""
         yield f"The check `{check.command}` fails on it. The end of what it printed:"
@@ -92,3 +87,34 @@ def prompt(conflict: pb.MergeConflicted) -> Iterator[str]:
     yield ""
     yield "Leave the result as files in this worktree. Do not merge, rebase or switch branches: it is committed for you,"
     yield "with both sides as parents, once the checks pass."
+
+
+def _files(conflict: pb.MergeConflicted) -> Iterator[str]:
+    """Yields what conflicts: first what has markers, then what has none and is to be decided."""
+    # Of a file without regions, git says what both sides did.
+    notes = {hunk.file: hunk.text for hunk in conflict.hunks if not hunk.line}
+    marked = [file for file in conflict.files if file not in notes]
+    yield ""
+    if marked:
+        yield "In these files both sides stand between <<<<<<<, ======= and >>>>>>>; leave no such line:"
+        yield from (f"- {file}" for file in marked[:_MOST_FILES])
+        if len(marked) > _MOST_FILES:
+            yield f"- and {len(marked) - _MOST_FILES} more; `git grep -n '^<<<<<<<'` lists them"
+    if notes:
+        yield "These have no such lines. Decide each of them, or the task fails:"
+        for file, text in notes.items():
+            yield f"- {file}"
+            yield from (f"    {line}" for line in _said(text, conflict).splitlines())
+    yield "A conflict without such lines, as of a file that one side removed and the other changed, is decided once you"
+    yield "change, move or remove a file of it. To keep a file as it is here, write its path as a line into .heddle/keep."
+    yield "No file NAME~COMMIT may be left. .heddle/conflicts.txt, where it is there, lists all that has no such lines."
+
+
+def _said(text: str, conflict: pb.MergeConflicted) -> str:
+    """Returns git's words with the names of the branches in place of their commits."""
+    for commit, name in (
+        (conflict.source_commit, "this branch"),
+        (conflict.target_commit, conflict.target_branch),
+    ):
+        text = text.replace(commit, name) if commit else text
+    return text

@@ -13,7 +13,7 @@ from ui_svc import views
 from ui_svc.views import View
 
 # Somebody or something stands still until a human answers.
-WAITING: Final = frozenset({"question", "budget", "environment", "provider"})
+WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held"})
 
 # Of tasks that one item names.
 MOST_NAMED: Final = 5
@@ -75,10 +75,23 @@ def refusal(run: pb.Run) -> View:
     }
 
 
+def held(run: pb.Run) -> View:
+    """Returns a run whose merge into its user's branch waits, as an item."""
+    return {
+        "key": f"{run.name}:held:{run.merge_hold}",
+        "kind": "held",
+        "run": run.name,
+        "run_title": run.title,
+        "title": run.title,
+        "reason": run.merge_hold,
+        "time": views.time(run, "start_time"),
+    }
+
+
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
     """Yields the run's epics that their operator has to merge: by hand as planned, or after a conflict."""
     for epic in filter(waiting.awaits_operator, epics):
-        kind = "merge" if waiting.awaits_merge(epic) else "conflict"
+        kind = "held" if waiting.is_held(epic) else "merge" if waiting.awaits_merge(epic) else "conflict"
         yield {
             "key": f"{epic.name}:{kind}:{epic.head_commit}",
             "kind": kind,

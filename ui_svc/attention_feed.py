@@ -64,6 +64,7 @@ class AttentionFeed(Feed):
         halted = [run for run in self._runs.values() if waiting.is_halted(run)]
         items += [attention.refusal(run) for run in halted if run.held_by]
         items += [attention.halt(run, await self._reached(run)) for run in halted if not run.held_by]
+        items += [attention.held(run) for run in self._runs.values() if waiting.is_held(run)]
         self._holds = [views.hold(each) for each in await self._client.list_holds()]
         self._items = attention.oldest_first(items)
         self._answerable.set()

@@ -101,7 +101,7 @@ class RunCalls:
             request = _create_request(form, plan)
             request.validate_only = True
             request.request_id = ""
-            await self._client.create_run(request)
+            return {**found, "base_behind": views.run(await self._client.create_run(request))["base_behind"]}
         return found
 
     async def create_run(self, form: Form) -> View:

@@ -11,7 +11,7 @@ from typing import Final
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
-from worktree_svc import files, refs, registration
+from worktree_svc import files, refs, registration, views
 from worktree_svc.git import Git
 from worktree_svc.projects import Project
 from worktree_svc.states import Place
@@ -126,6 +126,10 @@ def mend(project: Project, place: Place) -> Path:
     if folder is None or not is_whole(project, place):
         raise damaged(place)
     free_branch(project, place.epic)
+    shared = f"{views.make(place.path, project.common)}\n"
+    commondir = folder / "commondir"
+    if commondir.is_symlink() or commondir.read_text(errors="surrogateescape") != shared:
+        files.write_atomically(commondir, shared)
     pointer = place.path / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
@@ -198,6 +202,8 @@ def reset(
     `new`: nobody has worked there yet. `prepared`: it holds the files of that commit. `makers`: worktrees that are
     being made now, this one included.
     """
+    # What was put away there belongs to the attempt before, which keeps it.
+    views.clear(place.path)
     folder = mend(project, place)
     failpoint("reset.before_move")
     refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])

@@ -15,6 +15,7 @@ from worktree_svc import (
     checkouts,
     history,
     ignored,
+    merged_in,
     messages,
     projects,
     refs,
@@ -27,7 +28,7 @@ from worktree_svc.ignored import Ignored, Span
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
-from worktree_svc.states import Place, States
+from worktree_svc.states import Place, State, States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -82,16 +83,14 @@ class Commits:
         head = history.accepted(project, state)
         checkouts.mend(project, place)
         unfinished.check(project, place)
+        merged_in.check_finished(project, place)
         _check_descent(project, place, head)
         own = history.own_messages(project.git, head, checkouts.head_commit(project, place) or head)
         told = messages.with_own_words(body, own)
         message = messages.compose(subject, told, messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
-            parents = [head]
-            if state.merging:
-                resolution.check(git, tree, head, state.merging)
-                parents.append(state.merging)
+            parents = [head, *_merged(project, git, place, tree, replace(state, head=head))]
             acceptance.check(git, tree, parents, rules, partial(ignored.written, project, place, spans))
             named = [argument for parent in parents for argument in ("-p", parent)]
             commit = git.by(author()).text(
@@ -133,6 +132,18 @@ class Commits:
         settled = not checkouts.has_inner(project, place)
         self.states.save(place, replace(state, head=commit, merging="", settled=settled))
         failpoint("commit_task.after_state")
+
+
+def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:
+    """Returns what the commit of `tree` merges into the epic's head; raises where something of that was left open."""
+    head, merging = state.head, state.merging
+    if merging:
+        resolution.check(repository, place, tree, head, merging)
+    found = merged_in.find(project, repository, place, head, tree)
+    others = [commit for commit in (merging, *found.commits) if commit]
+    if found.brought:
+        merged_in.check_markers(repository, tree, [head, *others])
+    return refs.independent(project.git, others) if others else []
 
 
 def _check_descent(project: Project, place: Place, head: str) -> None:

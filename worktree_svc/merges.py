@@ -1,7 +1,8 @@
 """Merges between branches, without a checkout."""
 
+import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -11,8 +12,8 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
-from worktree_svc import fast_forward, messages, projects, refs, trees
-from worktree_svc.git import Git, Output, failure
+from worktree_svc import fast_forward, merged_in, messages, projects, refs, standing, trees
+from worktree_svc.git import Git, Output, decode, failure
 from worktree_svc.hunks import Hunk, hunks
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
@@ -115,17 +116,17 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
 
 
 def _look(project: Project, request: Request) -> Found | Conflict:
-    (target,) = refs.read(project.git, refs.branch_ref(request.target))
+    target = standing.commit_of(project, request.target, restore=not request.preview)
     return merge_onto(project, request, target or begin_at(project, request), target)
 
 
 def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
     """Moves a branch from `old`, None where it is not there, to `commit`; returns False if it is elsewhere."""
-    if commit == old:
+    ref, recorded = refs.branch_ref(branch), standing.moves(git, branch, commit)
+    if commit == old and not recorded:
         return True
-    ref = refs.branch_ref(branch)
     failpoint("merge.before_move")
-    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT)])
+    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT), *recorded])
     failpoint("merge.after_move")
     if not moved.code:
         return True
@@ -141,7 +142,7 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
     `target` is where the target's branch is.
     """
     git = project.git
-    (source,) = refs.read(git, refs.branch_ref(request.source))
+    source = standing.commit_of(project, request.source, restore=not request.preview)
     if source is None:
         raise projects.unknown_revision(project, request.source)
     tree = fast_forward.tree_of(git, source, onto)
@@ -156,11 +157,32 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
             return Found(source, target, onto, tree_of_onto, already=True)
     if not clean:
         log.info("merge_conflicted", source=request.source, target=request.target, files=files)
-        by_hand = advice(project, request, target)
-        return Conflict(files, by_hand, hunks(git, onto, source), source, onto)
+        found = hunks(git, onto, source)
+        by_hand = advice(project, request, target, unmarked=[each.file for each in found if not each.line])
+        return Conflict(files, by_hand, found, source, onto)
     # What holds the source stays as it is in such a merge; only then is the question worth a git.
     already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
+    if already:
+        _check_by_hand(git, request, tree)
     return Found(source, target, onto, tree, already)
+
+
+def _check_by_hand(git: Git, request: Request, tree: str) -> None:
+    """Raises MARKERS_LEFT if whoever merged the source by hand has left what git put into the files for them."""
+    # As git was told to merge it: see `advice`.
+    names = (request.source, refs.branch_ref(request.source))
+    words = (word for name in names for word in ("-e", f">>>>>>> {name}"))
+    arguments = ("grep", "--files-with-matches", "-I", "--fixed-strings", "-z", *words, tree)
+    output = git.attempt(*arguments)
+    if output.code not in {0, 1}:
+        raise failure(arguments, output)
+    left = [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
+    # In place of a folder, for example.
+    made_up = tuple(f"~{name.replace('/', '_')}" for name in names)
+    listed = git.items("ls-tree", "-r", "-z", "--name-only", tree)
+    left += [path for path in listed if any(word in path for word in made_up)]
+    if left:
+        raise merged_in.markers_left(left)
 
 
 def commit_merge(project: Project, request: Request, found: Found) -> str:
@@ -169,11 +191,28 @@ def commit_merge(project: Project, request: Request, found: Found) -> str:
     parents = ["-p", found.onto]
     if request.squash:
         trailers[messages.MERGED] = found.source
+        parents += [word for parent in _taken_in(project.git, found) for word in ("-p", parent)]
     else:
         parents += ["-p", found.source]
     subject = request.subject or f"Merge {request.source} into {request.target}"
     message = messages.compose(subject, "", trailers).encode(errors="replace")
     return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
+
+
+def _taken_in(git: Git, found: Found) -> list[str]:
+    """Returns the commits of the user's branches that the source has merged by itself and its target lacks.
+
+    A squashed merge keeps these as parents: else the next merge with those branches would meet their changes again.
+    """
+    options = ("--first-parent", "--merges", "--parents", "--stdin")
+    listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
+    merged = dict.fromkeys(parent for line in listed.splitlines() for parent in line.split(" ")[2:])
+    kept = [
+        commit
+        for commit in merged
+        if not refs.is_ancestor(git, commit, found.onto) and refs.on_users_branch(git, commit)
+    ]
+    return refs.independent(git, kept) if kept else []
 
 
 @contextmanager
@@ -201,12 +240,20 @@ def begin_at(project: Project, request: Request) -> str:
     return commit
 
 
-def advice(project: Project, request: Request, at: str | None, *, clean: bool = False) -> str:
+def advice(
+    project: Project, request: Request, at: str | None, *, clean: bool = False, unmarked: Sequence[str] = ()
+) -> str:
     """Returns the commands that do a merge by hand, ready to paste. `at`: where the target is; None: nowhere.
 
-    `clean`: without a conflict, so that the merge is there before something in it is mended.
+    `clean`: without a conflict, so that the merge is there before something in it is mended. `unmarked`: files that
+    conflict without markers.
     """
-    source, target = shlex.quote(request.source), shlex.quote(request.target)
+    # To `git merge`, a tag would come before a branch of its name.
+    source = shlex.quote(refs.unmistakable(project.git, request.source))
+    target = shlex.quote(request.target)
+    # A line break in a name would end the comment.
+    named = ", ".join(re.sub(r"[\x00-\x1f\x7f]", "?", name) for name in unmarked)
+    decide = f"# decide what no marker shows: change, move or remove {named}"
     folder = shlex.quote(f"{project.top}-merge")
     markers = "# mend the files between <<<<<<< and >>>>>>>, then:"
     amend = clean and not request.squash
@@ -216,6 +263,7 @@ def advice(project: Project, request: Request, at: str | None, *, clean: bool = 
         f"git worktree add {folder} {target}",
         f"cd {folder}",
         f"git merge {'--squash' if request.squash else '--no-ff'} {source}",
+        *([decide] if unmarked else []),
         "# mend what the checks find, then:" if clean else markers,
         "git add --all",
         f"git commit --no-edit{' --amend' if amend else ''}",

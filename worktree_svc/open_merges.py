@@ -16,7 +16,7 @@ from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
 from heddle.project import file as project_file
-from worktree_svc import checkouts, disk, files, merges, projects, provisions, refs, submodule_fill, trees
+from worktree_svc import checkouts, disk, files, merges, projects, provisions, standing, submodule_fill, trees
 from worktree_svc.leadership import StillLeads
 from worktree_svc.leases import Leases
 from worktree_svc.locks import RepositoryLocks
@@ -96,7 +96,7 @@ class OpenMerges:
         for request in requests:
             projects.check_branch_name(project, "sources", request.source)
         projects.check_not_checked_out(project, branch)
-        (target,) = refs.read(project.git, refs.branch_ref(branch))
+        target = standing.commit_of(project, branch)
         begin = onto = target or merges.begin_at(project, requests[0])
         parts: list[Part] = []
         conflicts: dict[str, Conflict] = {}

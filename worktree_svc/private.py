@@ -24,9 +24,9 @@ from worktree_svc import children, files, filters
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, decode, encode
 
-# Branches that have a log get a line where Heddle moves them; no log is begun. The last is where
+# What a private folder shares with the repository. Branches that have a log get a line where Heddle moves them; no log is begun. The last is where
 # git-crypt looks for its keys.
-_LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
+LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
 
 # In a private folder: the filters that the project had when it was first met.
 _FILTERS: Final = "filters"
@@ -142,7 +142,7 @@ def make(
     Without `remotes`, missing objects are fetched from nowhere.
     """
     private.mkdir(parents=True, exist_ok=True)
-    for name in _LINKS:
+    for name in LINKS:
         link = private / name
         if not link.is_symlink():
             link.symlink_to(common / name)
@@ -161,9 +161,9 @@ def harmless(common: Path, *, remotes: bool = True) -> str:
         if _HARMLESS.fullmatch(key) and (remotes or not _FETCHES.fullmatch(key)):
             lines += _setting(key, value if separator else "true")
     # Where git-lfs keeps its objects; the name is only known to it.
-    lines += _setting("lfs.storage", str(common / "lfs"))
-    lines += _setting("core.logallrefupdates", "false")
-    lines += _setting("core.bare", "false")
+    lines += setting("lfs.storage", str(common / "lfs"))
+    lines += setting("core.logallrefupdates", "false")
+    lines += setting("core.bare", "false")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from worktree_svc import children, files, filters, refs
+from worktree_svc import children, files, filters, refs, revisions
 from worktree_svc.children import Children
 from worktree_svc.git import SCRATCH, Git, Output, decode, readable
 from worktree_svc.git_environment import EMAIL, NAME
@@ -21,6 +21,10 @@ from worktree_svc.private import Location, PrivateFolders
 
 # Names of branches that git takes for sure, without being asked.
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
+
+# How a revision begins that may name a branch.
+_BRANCH_OF: Final = re.compile(r"(?:(?!@\{)[^\x00-\x20\x7f~^:?*\[\\])+")
+_COMMIT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 # Dirty files that a reader is shown.
 MOST_DIRTY_FILES: Final = 20
@@ -86,6 +90,8 @@ class Inspection:
     # Empty: it starts from no branch.
     base_branch: str
     dirty_files: tuple[str, ...]
+    # How far the branch is behind the one that it follows. None: it follows none, or lacks nothing of it.
+    behind: pb.BaseBehind | None = None
 
 
 def find(folders: PrivateFolders, path: str) -> Project:
@@ -140,7 +146,10 @@ def _locate(path: str) -> Location:
             f"{path} keeps its branches in git's reftable format, which Heddle does not read. Change it, then try"
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
-    return Location(Path(top or git_dir), Path(common).resolve(), Path(git_dir))
+    own = Path(git_dir)
+    # A worktree of ours names a view of the repository's folder.
+    shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
+    return Location(Path(top or git_dir), shared.resolve(), own)
 
 
 def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
@@ -152,8 +161,8 @@ def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
 def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
     """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
     project = find(folders, path)
-    remote = f"origin/{base_ref}"
-    if urls.is_url(path) and refs.read(project.git, f"refs/remotes/{remote}")[0]:
+    remote = f"refs/remotes/origin/{base_ref}"
+    if urls.is_url(path) and refs.read(project.git, remote)[0]:
         base_ref = remote
     base = base_commit(project, base_ref)
     _check_name_is_free(project)
@@ -161,12 +170,16 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
     filters.check(project.git, project.common, base, running, folders.named)
     if merge_into:
         check_target(project, merge_into)
-    return Inspection(project, base, _base_branch(project, base_ref), tuple(_dirty_files(project)))
+    branch = _base_branch(project, base_ref)
+    return Inspection(project, base, branch, tuple(_dirty_files(project)), _behind(project, branch))
 
 
 def base_commit(project: Project, base_ref: str) -> str:
     """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
-    commit = resolve(project, base_ref or "HEAD")
+    # Some names, as ORIG_HEAD, are only those of the checkout.
+    commit = resolve(project, base_ref or "HEAD") or (
+        _in_users_words(project, base_ref) if base_ref else None
+    )
     if commit:
         return commit
     if not project.git.text("for-each-ref", "--count=1"):
@@ -187,6 +200,32 @@ def base_commit(project: Project, base_ref: str) -> str:
     raise unknown_revision(project, base_ref or "HEAD")
 
 
+def _in_users_words(project: Project, revision: str) -> str | None:
+    """Returns the commit that the user's own git would find, by its logs and the settings of branches."""
+    where = {"git_dir": project.git_dir, "common": project.common, "private": project.private}
+    found = revisions.look_up(revision, **where)
+    return refs.resolve(project.git, found) if found else None
+
+
+def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
+    """Returns what a branch lacks of the one that it follows, or of its namesake at origin, as last fetched."""
+    if not branch:
+        return None
+    asked = project.exposed_git
+    remote, merged = (
+        asked.text("config", "--default", other, "--get", f"branch.{branch}.{name}")
+        for name, other in (("remote", "origin"), ("merge", refs.branch_ref(branch)))
+    )
+    short = merged.removeprefix(refs.branch_ref(""))
+    upstream = refs.branch_ref(short) if remote == "." else f"refs/remotes/{remote}/{short}"
+    ours, theirs = refs.read(project.git, refs.branch_ref(branch), upstream)
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    count = int(project.git.text("rev-list", "--count", f"{ours}..{theirs}"))
+    name = readable(upstream.removeprefix("refs/remotes/").removeprefix("refs/heads/"))
+    return pb.BaseBehind(branch=readable(branch), upstream=name, commits=count) if count else None
+
+
 def _base_branch(project: Project, base_ref: str) -> str:
     """Returns the local branch that `base_ref` names, or on which HEAD stands; empty if there is none."""
     prefix = refs.branch_ref("")
@@ -201,15 +240,27 @@ def _base_branch(project: Project, base_ref: str) -> str:
 def resolve(project: Project, revision: str) -> str | None:
     """Returns the commit that `revision` names, in any of git's notations; None if there is none.
 
-    HEAD is that of the checkout that was named, which need not be the main one.
+    HEAD is that of the checkout that was named, which need not be the main one. A branch comes before a tag of its
+    name, unlike in git: users and Heddle mean the branch.
     """
+    if "@{" in revision or revision.startswith(":"):
+        return _in_users_words(project, revision)
     found = re.match(r"(HEAD|@)(?![\w./{-])", revision)
     if found:
         head = refs.head_of(project.git, project.git_dir)
         if head is None:
             return None
-        revision = head + revision[found.end() :]
-    return refs.resolve(project.git, revision)
+        return refs.resolve(project.git, head + revision[found.end() :])
+    return refs.resolve(project.git, _branch_first(project, revision))
+
+
+def _branch_first(project: Project, revision: str) -> str:
+    """Returns the revision with the full name of the branch by which it begins, if it begins by one."""
+    begin = _BRANCH_OF.match(revision)
+    if begin is None or _COMMIT_ID.fullmatch(begin[0]):
+        return revision
+    ref = refs.branch_ref(begin[0])
+    return ref + revision[begin.end() :] if refs.read(project.git, ref)[0] else revision
 
 
 def check_target(project: Project, branch: str) -> None:
@@ -233,43 +284,55 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
         raise errors.invalid_field(field, f"{readable(branch)!r} is no name for a branch")
 
 
-def check_not_checked_out(project: Project, branch: str) -> None:
-    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`."""
-    path = _checkout_on(project, refs.branch_ref(branch))
+def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:
+    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`, other than the one at `but`."""
+    found = _checkouts_on(project, refs.branch_ref(branch))
+    path = next((each for each in found if but is None or each != str(but)), None)
     if path is None:
         return
     where, name = shlex.quote(readable(path)), shlex.quote(branch)
+    first = f"git -C {where} config core.bare false && " if _only_says_bare(project, path) else ""
     raise errors.HeddleError(
         pb.ERROR_REASON_BRANCH_CHECKED_OUT,
         f"{branch} is checked out in {readable(path)}; moving it would pull the ground from"
-        f" under that checkout. Switch it to another branch first (git -C {where} switch --detach),"
+        f" under that checkout. Switch it to another branch first ({first}git -C {where} switch --detach),"
         f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
         branch=branch,
         path=readable(path),
     )
 
 
-def _checkout_on(project: Project, ref: str) -> str | None:
-    """Returns where a checkout stands on `ref`; None if none does.
+def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
+    """Yields where checkouts stand on `ref`.
 
     `git worktree list` fails while somebody makes another one, of which a file is still empty then.
     """
     common = project.common
-    if refs.stands_on(common, common) == ref and not _is_bare(project):
-        return str(common.parent if common.name == ".git" else common)
+    if refs.stands_on(common, common) == ref and _has_files(project):
+        yield str(common.parent if common.name == ".git" else common)
     for git_dir in sorted((common / "worktrees").glob("*")):
         with suppress(OSError):  # it is just being made, or removed
             if refs.stands_on(git_dir, common) == ref:
                 pointer = (git_dir / "gitdir").read_text(errors="surrogateescape").strip()
                 # A newer git may write it relative to where it stands.
-                return os.path.normpath(git_dir / pointer).removesuffix("/.git")
-    return None
+                yield os.path.normpath(git_dir / pointer).removesuffix("/.git")
 
 
-def _is_bare(project: Project) -> bool:
-    """Says whether the repository has no files of its own, whatever its HEAD names; worktrees it may have."""
+def _only_says_bare(project: Project, path: str) -> bool:
+    """Says whether it is the repository's own checkout, though its configuration calls it bare."""
     asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
-    return project.exposed_git.text(*asked) == "true"
+    return path == str(project.common.parent) and project.exposed_git.text(*asked) == "true"
+
+
+def _has_files(project: Project) -> bool:
+    """Says whether the repository has files of its own, whatever its HEAD names; worktrees it may have.
+
+    An index says so too: some set core.bare for a moment, and keep the files.
+    """
+    if (project.common / "index").exists():
+        return True
+    asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
+    return project.exposed_git.text(*asked) != "true"
 
 
 def unknown_revision(project: Project, revision: str) -> errors.HeddleError:

@@ -32,6 +32,7 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
             "heddle/archive",
         ):
             _break(common / "refs" / folder / run)
+        (common / "refs" / "heddle" / "merged" / f"{run}.lock").unlink(missing_ok=True)
 
 
 def _break(folder: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle.names import AttemptName, EpicName
+from heddle.names import AttemptName, EpicName, RunName
 from worktree_svc.git import Git, Output, failure
 
 # The old value of a ref that must not be there yet.
@@ -46,6 +46,11 @@ def branch_ref(branch: str) -> str:
 def accepted_ref(epic: EpicName) -> str:
     """Returns the ref of an epic's last accepted commit; agents move its branch, only CommitTask this."""
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
+
+
+def merged_ref(run: RunName) -> str:
+    """Returns the ref of what was last merged into a run's branch; users may move the branch, only merges this."""
+    return f"refs/heddle/merged/{run.run}"
 
 
 def kept_ref(attempt: AttemptName) -> str:
@@ -209,6 +214,18 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     return output.code == 0
+
+
+def on_users_branch(git: Git, commit: str) -> bool:
+    """Returns whether a branch or tag that is not one of Heddle's holds `commit`."""
+    options = ("--format=%(refname)", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    holding = git.text("for-each-ref", *options).splitlines()
+    return any(not ref.startswith(branch_ref("heddle/")) for ref in holding)
+
+
+def unmistakable(git: Git, branch: str) -> str:
+    """Returns a name of the branch that git takes for nothing else: its short one, unless there is such a tag."""
+    return branch_ref(branch) if read(git, f"refs/tags/{branch}")[0] else branch
 
 
 def independent(git: Git, commits: Iterable[str]) -> list[str]:

@@ -77,6 +77,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 base_commit=found.base_commit,
                 dirty_files=found.dirty_files,
                 base_branch=found.base_branch,
+                base_behind=found.behind,
                 project_file=file,
             )
 

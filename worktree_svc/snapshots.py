@@ -14,7 +14,7 @@ import structlog
 
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
-from worktree_svc import checkouts, contents, files, messages, refs, submodule_fill, trees
+from worktree_svc import checkouts, contents, files, messages, refs, submodule_fill, trees, views
 from worktree_svc.contents import Work
 from worktree_svc.git import SCRATCH, Git, failure
 from worktree_svc.projects import Project
@@ -183,7 +183,7 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
     own_head = checkouts.head_commit(project, place)
-    if any(commit not in {None, head} for commit in (branch, own_head)):
+    if any(commit not in {None, head} for commit in (branch, own_head)) or _put_away(git, place):
         return True
     if not checkouts.is_there(place):
         return False
@@ -209,6 +209,8 @@ def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, lis
     (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
     own_head = checkouts.head_commit(project, place)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
+    # The last, though it often holds the others: the first one is where the worktree stood.
+    tips += _put_away(git, place)
     there = checkouts.is_there(place)
     with writing(project, place) as repository:
         if there:
@@ -220,6 +222,13 @@ def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, lis
         else:
             tree = trees.of(git, tips[0])
         yield repository, tips, tree
+
+
+def _put_away(git: Git, place: Place) -> list[str]:
+    """Returns what is in the worktree's stash: its newest entry, if it has one."""
+    stash = views.stash_of(place.path)
+    commit = refs.resolve(git, stash) if stash else None
+    return [commit] if commit else []
 
 
 def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str, message: str) -> str:

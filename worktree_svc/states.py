@@ -3,6 +3,7 @@
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
 HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    what git there sees of the repository: views.py
 HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
 HEDDLE_HOME/worktrees/RUN/EPIC.closed  there if files in it belong to another user and could not be kept in git
 HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that had to give way

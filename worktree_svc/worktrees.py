@@ -332,6 +332,8 @@ class Worktrees:
                 )
             if self._try_reset(project, place, head):
                 return state, False
+        # A user may look at the work of an epic whose worktree is gone.
+        projects.check_not_checked_out(project, state.branch, but=place.path)
         incarnation = secrets.token_hex(6)
         state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
         # Before there is anything: a worktree without a setup must never be taken for the one before.

@@ -225,6 +225,8 @@ def _add_repository(mounts: Mounts, epic: EpicName | None, worktree: Path) -> No
         return
     mounts.visible([found.common])
     mounts.read_only(worktree / ".git")
+    if found.view is not None:
+        mounts.read_only(found.view)
     for path in found.writable(epic):
         path.mkdir(parents=True, exist_ok=True)
         mounts.writable(path)

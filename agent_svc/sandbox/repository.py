@@ -8,6 +8,7 @@ hooks, packs, other branches, other worktrees.
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from heddle.layout import view_of
 from heddle.names import EpicName
 
 # Where git looks for what is shared, and for the worktree: who could write these, could name others.
@@ -22,6 +23,8 @@ class Checkout(NamedTuple):
 
     git_dir: Path
     common: Path
+    # What git there takes for `common`: links into it, and refs of the worktree's own. None: it has none.
+    view: Path | None = None
 
     def writable(self, epic: EpicName | None) -> list[Path]:
         """Returns the folders that commits on the branch of `epic` write; without one, on no branch."""
@@ -29,6 +32,9 @@ class Checkout(NamedTuple):
         if epic is not None:
             branches = Path("refs", "heads", epic.branch).parent
             folders += [self.common / branches, self.common / "logs" / branches]
+        if self.view is not None:
+            # Of its own refs only: the rest of it says where the configuration is.
+            folders += [self.view / "refs", self.view / "logs" / "refs"]
         return folders
 
     def read_only(self) -> list[Path]:
@@ -52,4 +58,5 @@ def checkout(worktree: Path) -> Checkout | None:
     git_dir = Path(path)
     if word != "gitdir:" or git_dir.parent.name != "worktrees" or not git_dir.is_dir():
         return None
-    return Checkout(git_dir, git_dir.parent.parent)
+    view = view_of(worktree)
+    return Checkout(git_dir, git_dir.parent.parent, view if view.is_dir() and not view.is_symlink() else None)

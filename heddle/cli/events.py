@@ -244,6 +244,7 @@ _WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "merge_conflicted": _conflict,
     "environment_fault": lambda e: f"waits for its environment, without using up a retry: {e.message}",
     "environment_recovered": lambda e: f"continues: what was missing is back after {words.span(e.waited)}",
+    "merge_held": lambda e: f"the merge into {e.target_branch} waits: {e.reason}",
     "push_failed": lambda e: f"{e.branch} could not be pushed: {e.error}",
     "budget_reached": lambda e: (
         f"budget of {_dollars(e.budget_usd_micros)} reached, {_dollars(e.spent_usd_micros)} spent"

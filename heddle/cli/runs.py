@@ -55,6 +55,8 @@ def run(
     )
     created = output.run_async(_create(request))
     short = created.name.removeprefix("runs/")
+    if created.HasField("base_behind") and not as_json:
+        output.say(f"note: {words.behind(created.base_behind)}")
     if not wait:
         if as_json:
             output.print_json(created)
@@ -277,8 +279,12 @@ def _tell_run(run: pb.Run, as_json: bool) -> None:
 
 def _details(run: pb.Run) -> Iterator[str]:
     yield f"from {run.base_ref or 'HEAD'} ({run.base_commit[:10]}), merged on {run.branch}"
+    if run.HasField("base_behind"):
+        yield words.behind(run.base_behind)
     if run.merge_into:
         yield f"moves {run.merge_into} in the end"
+    if run.merge_hold:
+        yield f"waits: {words.plain(run.merge_hold)}"
     if run.reason:
         yield f"because: {run.reason}"
     if lacks := waiting.lacks(run):

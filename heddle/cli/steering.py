@@ -63,7 +63,11 @@ async def _queue(client: HeddleClient) -> _Queue:
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
     return _Queue(
         questions,
-        [run for run in runs.values() if waiting.is_halted(run) or waiting.lacks_something(run, now)],
+        [
+            run
+            for run in runs.values()
+            if waiting.is_halted(run) or waiting.is_held(run) or waiting.lacks_something(run, now)
+        ],
         list(filter(waiting.awaits_operator, epics)),
     )
 

@@ -84,16 +84,18 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
     table = _table("WAITS FOR YOU", "SINCE", "ANSWER WITH", "WHY")
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
-        commands = ("merge", "drop") if waiting.awaits_merge(epic) else ("resolve", "merge", "drop")
+        commands = "merge, drop" if waiting.awaits_merge(epic) else "resolve, merge, drop"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
-            ", ".join(commands),
+            "" if waiting.is_held(epic) else commands,
             SafeText(words.plain(waiting.merge_reason(epic))),
         )
     for run in runs:
         command, why = "resume", run.reason
-        if not waiting.is_halted(run):
+        if waiting.is_held(run):
+            command, why = "", run.merge_hold
+        elif not waiting.is_halted(run):
             # What is missing has no command: the run continues once it is back.
             command, why = "" if run.fault else "push", waiting.lacks(run)
         table.add_row(SafeText(run.name.removeprefix("runs/")), "", command, SafeText(words.plain(why)))

@@ -30,6 +30,12 @@ def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:
     return kind.values_by_number[resource.state].name.partition("_STATE_")[2].lower().replace("_", " ")
 
 
+def behind(found: pb.BaseBehind) -> str:
+    """Returns what a run's base lacked."""
+    commits = f"{found.commits} commit{'' if found.commits == 1 else 's'}"
+    return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
+
+
 def outcome(value: "pb.Outcome.ValueType") -> str:
     """Returns the outcome in lower-case words."""
     return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")

@@ -108,6 +108,7 @@ class Epic(_message.Message):
     SLOT_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    MERGE_HOLD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC"""
     key: _builtins.str
@@ -138,6 +139,8 @@ class Epic(_message.Message):
     """
     on_conflict: _plan_pb2.OnConflict.ValueType
     """Resolved; never UNSPECIFIED."""
+    merge_hold: _builtins.str
+    """Why its merge waits, and what ends the wait. Absent: it does not."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys."""
@@ -187,10 +190,11 @@ class Epic(_message.Message):
         slot: _builtins.int = ...,
         ports: _abc.Iterable[_builtins.int] | None = ...,
         on_conflict: _plan_pb2.OnConflict.ValueType = ...,
+        merge_hold: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conflict_files", b"conflict_files", "depends_on", b"depends_on", "end_time", b"end_time", "head_commit", b"head_commit", "index", b"index", "key", b"key", "merge", b"merge", "merge_commit", b"merge_commit", "merge_hold", b"merge_hold", "name", b"name", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "ports", b"ports", "priority", b"priority", "reason", b"reason", "slot", b"slot", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "touches", b"touches", "usage", b"usage", "worker", b"worker", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -79,6 +79,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an attempt left git in the middle of a bisect or am, which
     shows the files of another commit. Metadata: operation.
     """
+    ERROR_REASON_MERGE_UNFINISHED: _ErrorReason.ValueType  # 85
+    """FAILED_PRECONDITION: an attempt left a merge, rebase, cherry-pick or the like of
+    its own half done. Metadata: files.
+    """
+    ERROR_REASON_CONFLICT_UNDECIDED: _ErrorReason.ValueType  # 86
+    """FAILED_PRECONDITION: an attempt that was to resolve a merge decided nothing about
+    conflicts that have no markers. Metadata: files.
+    """
+    ERROR_REASON_BRANCH_DIVERGED: _ErrorReason.ValueType  # 87
+    """FAILED_PRECONDITION: a branch of Heddle's no longer holds what Heddle has put
+    there. Metadata: branch, commit.
+    """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:
     agent.
@@ -179,6 +191,18 @@ committed. Metadata: files.
 ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
 """FAILED_PRECONDITION: an attempt left git in the middle of a bisect or am, which
 shows the files of another commit. Metadata: operation.
+"""
+ERROR_REASON_MERGE_UNFINISHED: ErrorReason.ValueType  # 85
+"""FAILED_PRECONDITION: an attempt left a merge, rebase, cherry-pick or the like of
+its own half done. Metadata: files.
+"""
+ERROR_REASON_CONFLICT_UNDECIDED: ErrorReason.ValueType  # 86
+"""FAILED_PRECONDITION: an attempt that was to resolve a merge decided nothing about
+conflicts that have no markers. Metadata: files.
+"""
+ERROR_REASON_BRANCH_DIVERGED: ErrorReason.ValueType  # 87
+"""FAILED_PRECONDITION: a branch of Heddle's no longer holds what Heddle has put
+there. Metadata: branch, commit.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the agent takes no messages while it works. Metadata:

@@ -88,6 +88,8 @@ class Run(_message.Message):
     FAULT_FIELD_NUMBER: _builtins.int
     UNPUSHED_FIELD_NUMBER: _builtins.int
     HELD_BY_FIELD_NUMBER: _builtins.int
+    BASE_BEHIND_FIELD_NUMBER: _builtins.int
+    MERGE_HOLD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN"""
     title: _builtins.str
@@ -123,6 +125,8 @@ class Run(_message.Message):
     """Where it is PAUSED: the provider of models that takes no work until its operator
     has acted, as logged in. Absent: something else paused it.
     """
+    merge_hold: _builtins.str
+    """Why the merge into merge_into waits, and what ends the wait. Absent: it does not."""
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -141,6 +145,12 @@ class Run(_message.Message):
     def unpushed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnpushedBranch]:
         """Branches that the remote of a project by URL has not taken. A later push that
         it takes removes them.
+        """
+
+    @_builtins.property
+    def base_behind(self) -> Global___BaseBehind:
+        """What the base's branch lacked when the run was created. Absent: nothing, or it
+        follows no other branch.
         """
 
     def __init__(
@@ -168,16 +178,47 @@ class Run(_message.Message):
         fault: _builtins.str = ...,
         unpushed: _abc.Iterable[Global___UnpushedBranch] | None = ...,
         held_by: _builtins.str = ...,
+        base_behind: Global___BaseBehind | None = ...,
+        merge_hold: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "tasks", b"tasks", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "base_behind", b"base_behind", "base_commit", b"base_commit", "base_ref", b"base_ref", "branch", b"branch", "budget_usd_micros", b"budget_usd_micros", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "epic_count", b"epic_count", "fault", b"fault", "held_by", b"held_by", "max_parallel", b"max_parallel", "merge_hold", b"merge_hold", "merge_into", b"merge_into", "name", b"name", "project", b"project", "reason", b"reason", "sequence", b"sequence", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "title", b"title", "unpushed", b"unpushed", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_usd_micros) -> _WhichOneofReturnType__budget_usd_micros | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class BaseBehind(_message.Message):
+    """A local branch that is behind the branch it follows, as that was last fetched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: _builtins.int
+    UPSTREAM_FIELD_NUMBER: _builtins.int
+    COMMITS_FIELD_NUMBER: _builtins.int
+    branch: _builtins.str
+    upstream: _builtins.str
+    """As "origin/main"."""
+    commits: _builtins.int
+    """How many commits it lacks."""
+    def __init__(
+        self,
+        *,
+        branch: _builtins.str = ...,
+        upstream: _builtins.str = ...,
+        commits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commits", b"commits", "upstream", b"upstream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BaseBehind: _TypeAlias = BaseBehind  # noqa: Y015
 
 @_typing.final
 class UnpushedBranch(_message.Message):

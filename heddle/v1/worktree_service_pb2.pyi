@@ -12,6 +12,7 @@ from heddle.v1 import conflict_pb2 as _conflict_pb2
 from heddle.v1 import event_pb2 as _event_pb2
 from heddle.v1 import plan_pb2 as _plan_pb2
 from heddle.v1 import project_pb2 as _project_pb2
+from heddle.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -131,6 +132,7 @@ class InspectProjectResponse(_message.Message):
     DIRTY_FILES_FIELD_NUMBER: _builtins.int
     BASE_BRANCH_FIELD_NUMBER: _builtins.int
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
+    BASE_BEHIND_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The top of the working tree, or of the bare repository; or the URL by which
     the mirror is known: what all other calls take.
@@ -148,6 +150,10 @@ class InspectProjectResponse(_message.Message):
     def project_file(self) -> _project_pb2.ProjectFile:
         """.heddle.yaml at the base commit. Absent: there is none."""
 
+    @_builtins.property
+    def base_behind(self) -> _run_pb2.BaseBehind:
+        """What base_branch lacks of the branch that it follows. Absent: nothing."""
+
     def __init__(
         self,
         *,
@@ -156,10 +162,11 @@ class InspectProjectResponse(_message.Message):
         dirty_files: _abc.Iterable[_builtins.str] | None = ...,
         base_branch: _builtins.str = ...,
         project_file: _project_pb2.ProjectFile | None = ...,
+        base_behind: _run_pb2.BaseBehind | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["project_file", b"project_file"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base_behind", b"base_behind", "project_file", b"project_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_behind", b"base_behind", "base_branch", b"base_branch", "base_commit", b"base_commit", "dirty_files", b"dirty_files", "project", b"project", "project_file", b"project_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

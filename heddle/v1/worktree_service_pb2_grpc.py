@@ -174,7 +174,8 @@ class WorktreeServiceServicer:
         attempt. Commits that the agent made itself are folded into it. A submodule's
         commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
         project's user has of the submodule, or else of the project; what is uncommitted
-        inside is committed there first.
+        inside is committed there first. What the agent merged of the project's other
+        branches is a further parent.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -184,6 +185,9 @@ class WorktreeServiceServicer:
         `expect`, or adds files that should not be committed.
         - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
         cannot be kept. Nothing was committed.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+        of the merge that the attempt is to resolve.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,6 +212,10 @@ class WorktreeServiceServicer:
         what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+        and lost what Heddle had put there. One that was deleted is put back.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+        which markers are left.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -222,6 +230,7 @@ class WorktreeServiceServicer:
         left of it after a restart: begin anew.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
         - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
         """

@@ -79,7 +79,8 @@ class WorktreeServiceStub:
     attempt. Commits that the agent made itself are folded into it. A submodule's
     commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
     project's user has of the submodule, or else of the project; what is uncommitted
-    inside is committed there first.
+    inside is committed there first. What the agent merged of the project's other
+    branches is a further parent.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -89,6 +90,9 @@ class WorktreeServiceStub:
       `expect`, or adds files that should not be committed.
     - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
       cannot be kept. Nothing was committed.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+      of the merge that the attempt is to resolve.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -105,6 +109,10 @@ class WorktreeServiceStub:
     what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+      and lost what Heddle had put there. One that was deleted is put back.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+      which markers are left.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
@@ -115,6 +123,7 @@ class WorktreeServiceStub:
     left of it after a restart: begin anew.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
     - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
     """
@@ -217,7 +226,8 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     attempt. Commits that the agent made itself are folded into it. A submodule's
     commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
     project's user has of the submodule, or else of the project; what is uncommitted
-    inside is committed there first.
+    inside is committed there first. What the agent merged of the project's other
+    branches is a further parent.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -227,6 +237,9 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
       `expect`, or adds files that should not be committed.
     - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
       cannot be kept. Nothing was committed.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+      of the merge that the attempt is to resolve.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
     """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
@@ -243,6 +256,10 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     what would become, without moving anything or waiting for its turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+      and lost what Heddle had put there. One that was deleted is put back.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+      which markers are left.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
     """
     OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
@@ -253,6 +270,7 @@ class WorktreeServiceAsyncStub(WorktreeServiceStub):
     left of it after a restart: begin anew.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
     - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
     - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
     """
@@ -370,7 +388,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         attempt. Commits that the agent made itself are folded into it. A submodule's
         commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
         project's user has of the submodule, or else of the project; what is uncommitted
-        inside is committed there first.
+        inside is committed there first. What the agent merged of the project's other
+        branches is a further parent.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
@@ -380,6 +399,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
           `expect`, or adds files that should not be committed.
         - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
           cannot be kept. Nothing was committed.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
+          of the merge that the attempt is to resolve.
         """
 
     @_abc_1.abstractmethod
@@ -408,6 +430,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         what would become, without moving anything or waiting for its turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
+          and lost what Heddle had put there. One that was deleted is put back.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
+          which markers are left.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
         """
 
@@ -424,6 +450,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         left of it after a restart: begin anew.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
         - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
         - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
         """

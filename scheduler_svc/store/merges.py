@@ -47,6 +47,8 @@ class Ground:
     squash: bool
     checks: pb.MergeChecks
     tested_tree: str
+    # True: its operator wants no more of the run.
+    cancelling: bool = False
     # Empty: the project has none.
     project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
 
@@ -90,6 +92,7 @@ def _ground(row: Any, run: RunName, target: str, create_at: str) -> Ground:
         row.squash,
         checks,
         tested_tree=row.tested_tree,
+        cancelling=row.state == pb.RUN_STATE_CANCELLING,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),
     )
 
@@ -154,12 +157,22 @@ def record_merge_failure(connection: sa.Connection, name: Name, target: str, pro
     values = {
         "state": pb.EPIC_STATE_FAILED,
         "merge_state": MergeState.CONFLICTED,
+        "merge_hold": "",
         "reason": reason,
         "ended_at": now,
     }
     if connection.execute(change.values(**values)).rowcount:
         ended = pb.EpicFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
         append(connection, [event(name, _ACTOR, epic_finished=ended)], now)
+
+
+def record_merge_hold(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
+    """Notes what a merge that is under way waits for; told once for each reason."""
+    table, of_it = (epics, is_epic(name)) if isinstance(name, EpicName) else (runs, (runs.c.run == name.run,))
+    waiting = (*of_it, table.c.merge_state == MergeState.MERGING, table.c.merge_hold != problem)
+    if connection.execute(sa.update(table).where(*waiting).values(merge_hold=problem)).rowcount:
+        held = pb.MergeHeld(target_branch=target, reason=problem)
+        append(connection, [event(name, _ACTOR, merge_held=held)], now)
 
 
 def record_merge_check(
@@ -184,9 +197,9 @@ def _settle(
     """Ends a merge that is noted as under way; returns False if it is not."""
     if isinstance(name, RunName):
         change = sa.update(runs).where(runs.c.run == name.run, runs.c.merge_state == MergeState.MERGING)
-        return bool(connection.execute(change.values(merge_state=merge_state)).rowcount)
+        return bool(connection.execute(change.values(merge_state=merge_state, merge_hold="")).rowcount)
     change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
-    values: dict[str, object] = {"merge_state": merge_state, "reason": reason}
+    values: dict[str, object] = {"merge_state": merge_state, "merge_hold": "", "reason": reason}
     values["conflict"] = conflict.SerializeToString() if conflict else None
     if commit:
         values["merge_commit"] = commit

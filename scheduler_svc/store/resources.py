@@ -177,6 +177,8 @@ def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
             fault=row.fault if row.ended_at is None else "",
             unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
             held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
+            base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
+            merge_hold=row.merge_hold,
         )
         for row in rows
     ]
@@ -224,6 +226,7 @@ def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTo
         slot=lease.slot,
         ports=lease.ports,
         on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
+        merge_hold=row.merge_hold,
     )
 
 

@@ -28,6 +28,8 @@ runs = sa.Table(
     sa.Column("base_commit", sa.Text, nullable=False),
     # The local branch of base_ref. Empty: it names none.
     sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
+    # pb.BaseBehind, as it was when the run was created. Null: it lacked nothing.
+    sa.Column("base_behind", sa.LargeBinary),
     sa.Column("merge_into", sa.Text, nullable=False),
     # True: each merge is one commit without the branch's own.
     sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -37,6 +39,8 @@ runs = sa.Table(
     sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
     # Of the run's branch. Empty: nothing was merged yet.
     sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
     sa.Column("max_parallel", sa.Integer, nullable=False),
@@ -96,6 +100,8 @@ epics = sa.Table(
     sa.Column("rewind_to", sa.Text, nullable=False, server_default=""),
     # A MergeState.
     sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
     sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
     # True: the operator said so; until then an epic that is merged by hand waits.
     sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),

@@ -68,7 +68,9 @@ class MatrixRuns:
             case "record_conflict":
                 return partial(self._play, plan=self._tested_merge("exit 3"), succeeds=False)
             case "record_merge_failure":
-                return partial(self._play, plan=self._blocked_merge(), succeeds=False)
+                return partial(self._block, cancels=True)
+            case "record_merge_hold":
+                return partial(self._block, cancels=False)
             case "StopSession":
                 return partial(self._cancel, plan=self._plan({"a": ["one"]}, "command:sleep 300"))
             case "GetSession":
@@ -160,6 +162,17 @@ class MatrixRuns:
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=False))
         run = await self._seen(point, "session_started")
         await client.cancel_run(run)
+        await playing
+
+    async def _block(self, client: HeddleClient, point: str, *, cancels: bool) -> None:
+        """Has a merge wait for a branch that is checked out; ends the wait by cancelling the run or freeing the branch."""
+        plan = self._blocked_merge()
+        playing = asyncio.create_task(self._play(client, point, plan, succeeds=not cancels))
+        run = await self._seen(point, "merge_held")
+        if cancels:
+            await client.cancel_run(run)
+        else:
+            git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
         await playing
 
     async def _answer(self, client: HeddleClient, point: str) -> None:

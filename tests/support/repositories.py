@@ -29,6 +29,15 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
+def git_fails(folder: Path, *arguments: str) -> None:
+    """Runs git for what it leaves when it fails; raises AssertionError if it succeeds."""
+    try:
+        said = git(folder, *arguments)
+    except subprocess.CalledProcessError:
+        return
+    raise AssertionError(f"git {' '.join(arguments)} succeeded: {said}")
+
+
 def make_repository(folder: Path, files: Mapping[str, str] | None = None) -> Path:
     """Creates a repository on branch main with one commit of `files`; returns `folder`."""
     folder.mkdir(parents=True)

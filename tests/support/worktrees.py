@@ -47,7 +47,9 @@ class Worker:
         base: str = "main",
         earlier: AttemptName | None = None,
         file: pb.ProjectFile | None = None,
+        *,
         rewind_to: str = "",
+        merge: str = "",
     ) -> pb.EnsureWorktreeResponse:
         request = pb.EnsureWorktreeRequest(
             project=self.name,
@@ -57,6 +59,7 @@ class Worker:
             continue_attempt=str(earlier or ""),
             project_file=file,
             rewind_to=rewind_to,
+            merge_revision=merge,
         )
         return await self.stub.EnsureWorktree(request)
 

@@ -16,6 +16,7 @@ def run(message: pb.Run) -> View:
         "project": message.project,
         "base_ref": message.base_ref,
         "base_commit": message.base_commit,
+        "base_behind": _behind(message),
         "branch": message.branch,
         "merge_into": message.merge_into,
         "max_parallel": message.max_parallel,
@@ -47,6 +48,13 @@ def hold(message: pb.Hold) -> View:
     }
 
 
+def _behind(message: pb.Run) -> View | None:
+    found = message.base_behind
+    if not message.HasField("base_behind"):
+        return None
+    return {"branch": found.branch, "upstream": found.upstream, "commits": found.commits}
+
+
 def forecast(message: pb.Forecast) -> View:
     """Returns what is left of a run; `remaining` is None where nothing can be said yet."""
     known = message.HasField("remaining")
@@ -73,7 +81,7 @@ def epic(message: pb.Epic) -> View:
         "title": message.title,
         "index": message.index,
         "state": word(pb.EpicState.DESCRIPTOR, message.state),
-        "reason": message.reason,
+        "reason": message.reason or message.merge_hold,
         "depends_on": list(message.depends_on),
         "touches": list(message.touches),
         "branch": message.branch,

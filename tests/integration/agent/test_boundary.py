@@ -39,6 +39,7 @@ ATTACKS = {
     "pointer": "echo 'gitdir: /evil' > .git.new && mv .git.new .git",
     "common folder": "echo /evil > $GIT/commondir",
     "config of the worktree": "echo '[core]' > $GIT/config.worktree && test -s $GIT/config.worktree",
+    "view of the repository": "ln -sfn /evil $(git rev-parse --git-common-dir)/description",
     "state of Heddle": "echo x > $DATA/worktrees/r1/api.json",
     "spool": "ls $DATA/spool/r",
     "home": "touch $HOME/evil",
@@ -178,7 +179,8 @@ async def test_work_in_the_sandbox_is_accepted(folder: Path) -> None:
     need_sandbox()
     work = (
         "set -e; echo mine > new.txt; git add --all; git commit --quiet --message=Mine; git log --oneline"
-        " | grep -q Mine; mktemp; touch /tmp/heddle-test; ls $TMPDIR/heddle-test; echo more >> README.md; git stash list"
+        " | grep -q Mine; mktemp; touch /tmp/heddle-test; ls $TMPDIR/heddle-test; echo more >> README.md; git stash list;"
+        " git stash; grep more README.md && exit 1; git stash pop; git stash list | grep . && exit 1; true"
     )
     async with ground(folder, HEDDLE_SANDBOX="required") as it:
         events = await it.run(work, c="git log --format=%s -1 | grep Mine && test -e new.txt")

@@ -1,5 +1,6 @@
 """Where finished work goes: the run's branch, and the user's where they asked for it."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -44,26 +45,55 @@ async def test_users_branch_stays_where_something_failed(worker: FakeWorker, sch
     assert (await scheduler.run(run)).state == pb.RUN_STATE_FAILED
 
 
-async def test_branch_that_cannot_be_moved_fails_the_run_and_keeps_the_work(
-    worker: FakeWorker, scheduler: Scheduler
-) -> None:
-    """If the user's branch cannot be moved the run fails and says where the work is."""
+async def test_a_merge_waits_for_a_branch_and_goes_on(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """While a branch stands in the way, of an epic's merge and of the run's, both wait with the reason, told once each."""
+    in_the_way = {
+        "main": (pb.ERROR_REASON_BRANCH_CHECKED_OUT, "main is checked out in /home/ada/project"),
+        "": (pb.ERROR_REASON_BRANCH_DIVERGED, "the run's branch was moved"),
+    }
+    tries: list[str] = []
 
     def before(method: str, request: Any) -> None:
-        if method == "MergeBranch" and request.target_branch == "main":
-            raise HeddleError(pb.ERROR_REASON_BRANCH_CHECKED_OUT, "main is checked out in /home/ada/project")
+        if method != "MergeBranch":
+            return
+        target = "main" if request.target_branch == "main" else ""
+        tries.append(target)
+        # Twice each, so that a second try is no second event.
+        if tries.count(target) <= 2:
+            raise HeddleError(*in_the_way[target])
 
     worker.before = before
     run = await scheduler.create(make_plan({"a": ["one"]}), merge_into="main")
 
     events = await scheduler.finished(run)
 
+    held = [(event.epic, event.merge_held) for event in events if event.HasField("merge_held")]
+    assert [(epic, each.reason) for epic, each in held] == [
+        ("a", "the run's branch was moved"),
+        ("", "main is checked out in /home/ada/project"),
+    ]
     ended = await scheduler.run(run)
-    assert ended.state == pb.RUN_STATE_FAILED
-    assert ended.branch in ended.reason
-    conflicts = [event.merge_conflicted for event in events if event.HasField("merge_conflicted")]
-    assert conflicts[0].advice == "main is checked out in /home/ada/project"
-    assert (await scheduler.epics(run))["a"].state == pb.EPIC_STATE_SUCCEEDED
+    assert (ended.state, ended.reason, ended.merge_hold) == (pb.RUN_STATE_SUCCEEDED, "", "")
+    epic = (await scheduler.epics(run))["a"]
+    assert (epic.state, epic.merge_hold) == (pb.EPIC_STATE_SUCCEEDED, "")
+
+
+async def test_a_cancelled_run_waits_for_no_branch(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """A run that is cancelled while its merge waits ends, and says where the work is."""
+    held = asyncio.Event()
+
+    def before(method: str, _: Any) -> None:
+        if method == "MergeBranch":
+            held.set()
+            raise HeddleError(pb.ERROR_REASON_BRANCH_CHECKED_OUT, "it is checked out in /home/ada/project")
+
+    worker.before = before
+    run = await scheduler.create(make_plan({"a": ["one"]}))
+    await asyncio.wait_for(held.wait(), 20)
+    await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))
+    await scheduler.finished(run)
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_CANCELLED
+    assert "it is checked out in /home/ada/project" in (await scheduler.epics(run))["a"].reason
 
 
 async def test_merge_error_fails_only_its_epic(worker: FakeWorker, scheduler: Scheduler) -> None:

@@ -151,3 +151,79 @@ async def test_an_unmerged_file_is_dirty(worker: Worker, tmp_path: Path) -> None
     with pytest.raises(subprocess.CalledProcessError):
         worker.git("merge", "--allow-unrelated-histories", "theirs")
     assert list((await worker.inspect()).dirty_files) == ["README.md"]
+
+
+async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
+    """What git rev-parse resolves to a commit in the checkout is a base: by logs, by upstreams, by words of a message."""
+    project = worker.project
+    for number in range(2):
+        (project / "README.md").write_text(f"{number}\n")
+        worker.git("commit", "--quiet", "--all", f"--message=Step {number}")
+    (project / "README.md").write_text("put away\n")
+    worker.git("stash")
+    worker.git("switch", "--quiet", "--create", "other", "main~2")
+    worker.git("update-ref", "refs/remotes/origin/main", "main~1")
+    worker.git("config", "branch.main.remote", "origin")
+    worker.git("config", "branch.main.merge", "refs/heads/main")
+    worker.git("config", "remote.origin.url", "/nowhere")
+    worker.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+    # Another program that the configuration names does not run.
+    worker.git("config", "core.fsmonitor", "touch " + str(project / "ran"))
+    for revision in (
+        *(
+            "HEAD@{1}",
+            "main@{1}",
+            "main~1",
+            "stash@{0}",
+            "stash",
+            ":/Step 0",
+            "HEAD^{/Start}",
+            "@{-1}",
+        ),
+        *("main@{upstream}", "main^{commit}", "refs/heads/main@{0}"),
+    ):
+        found = await worker.inspect(base=revision)
+        assert found.base_commit == worker.git(
+            "rev-parse", f"{worker.git('rev-parse', revision)}^{{commit}}"
+        ), revision
+    assert not (project / "ran").exists()
+    linked = project.parent / "linked"
+    worker.git("worktree", "add", "--quiet", "--detach", str(linked), "main")
+    git(linked, "switch", "--quiet", "--detach", "main~1")
+    assert (await worker.inspect(linked, base="HEAD@{1}")).base_commit == worker.git("rev-parse", "main")
+    for revision in ("HEAD@{99}", "stash@{5}", ":/nothing like it", "HEAD:README.md", ":/", "--all", "a\0b"):
+        error = await refused(worker.inspect(base=revision))
+        assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION, revision
+
+
+async def test_a_branch_comes_before_a_tag_of_its_name(worker: Worker) -> None:
+    """A tag called as a branch hides it neither as a base, nor with a suffix, nor as a target or source of merges."""
+    old = worker.git("rev-parse", "main")
+    worker.git("switch", "--quiet", "--create", "work")
+    (worker.project / "README.md").write_text("new\n")
+    worker.git("commit", "--quiet", "--all", "--message=New")
+    new = worker.git("rev-parse", "work")
+    worker.git("tag", "work", old)
+    assert (await worker.inspect(base="work")).base_commit == new
+    assert (await worker.inspect(base="work~1")).base_commit == old
+    assert (await worker.inspect(base="refs/tags/work")).base_commit == old
+    done = await worker.merge("work", "heddle/r1/merged", "work")
+    assert done.merged.commit == new
+
+
+async def test_a_base_behind_its_upstream_is_told(worker: Worker) -> None:
+    """How many commits the base's branch lacks of the one it follows, or of its namesake at origin, is answered."""
+    assert not (await worker.inspect()).HasField("base_behind")
+    for number in range(3):
+        (worker.project / "README.md").write_text(f"{number}\n")
+        worker.git("commit", "--quiet", "--all", f"--message=Step {number}")
+    worker.git("update-ref", "refs/remotes/origin/main", "main")
+    assert not (await worker.inspect()).HasField("base_behind")
+    worker.git("reset", "--quiet", "--hard", "main~2")
+    assert (await worker.inspect()).base_behind == pb.BaseBehind(
+        branch="main", upstream="origin/main", commits=2
+    )
+    assert not (await worker.inspect(base="main~1")).HasField("base_behind")
+    worker.git("branch", "trunk", "refs/remotes/origin/main~1")
+    worker.git("branch", "--set-upstream-to=trunk", "main")
+    assert (await worker.inspect()).base_behind == pb.BaseBehind(branch="main", upstream="trunk", commits=1)

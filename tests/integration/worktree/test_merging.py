@@ -80,6 +80,26 @@ async def test_a_conflict_changes_nothing_and_its_advice_resolves_it(worker: Wor
     assert worker.git("worktree", "list").count("\n") == 2
 
 
+async def test_a_merge_by_hand_that_leaves_markers_is_not_taken(worker: Worker, tmp_path: Path) -> None:
+    """Who follows the advice without resolving anything is told the files; once resolved, it counts as merged."""
+    one = await finish_epic(worker, "one", {"README.md": "one\n", "gone\n; exit 7 #": "one\n"})
+    two = await finish_epic(worker, "two", {"README.md": "two\n", "gone\n; exit 7 #": "two\n"})
+    worker.git("tag", two, "main")
+    await worker.merge(one, MERGED, "main")
+    advice = (await worker.merge(two, MERGED, "main")).conflict.advice
+    by_hand(advice.replace("git merge", "! git merge"), tmp_path / "gitconfig")
+    error = await refused(worker.merge(two, MERGED, "main"))
+    assert error.reason == pb.ERROR_REASON_MARKERS_LEFT
+    assert "README.md" in error.message
+    folder = tmp_path / "by hand"
+    worker.git("worktree", "add", "--quiet", str(folder), MERGED)
+    for name in ("README.md", "gone\n; exit 7 #"):
+        (folder / name).write_text("both\n")
+    git(folder, "commit", "--quiet", "--all", "--message=Resolve")
+    git(folder, "switch", "--quiet", "--detach")
+    assert (await worker.merge(two, MERGED, "main")).merged.already
+
+
 async def test_many_merges_into_one_target_at_once(worker: Worker) -> None:
     """Eight epics merged at the same time all arrive; none overwrites another."""
     sources = [await finish_epic(worker, f"e{number}", {f"{number}.txt": "x\n"}) for number in range(8)]
@@ -142,6 +162,17 @@ async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None
     async with worktrees.worker(tmp_path / "home", project) as bare:
         source = await finish_epic(bare, "api", {"b.txt": "b\n"})
         assert (await bare.merge(source, "main")).merged.commit == bare.git("rev-parse", "main")
+
+
+async def test_a_checkout_that_calls_itself_bare_is_a_checkout(worker: Worker) -> None:
+    """Where there are files, a branch under them is not moved though core.bare is true; the error says how to go on."""
+    source = await finish_epic(worker, "api", {"a.txt": "a\n"})
+    worker.git("config", "core.bare", "true")
+    error = await refused(worker.merge(source, "main"))
+    assert error.reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    assert "config core.bare false" in error.message
+    worker.git("config", "core.bare", "false")
+    assert worker.git("status", "--short") == ""
 
 
 async def test_a_checked_out_target_is_refused(worker: Worker) -> None:

@@ -20,7 +20,7 @@ task_started task_waiting task_accepted task_failed task_skipped task_added task
 session_started output tool_started tool_finished message screenshot usage check_finished
 approval_requested approval_resolved session_finished session_silent surroundings_changed setup_finished background_work agent_session
 conflict_predicted merge_started merge_finished merge_conflicted conflict_cleared wrote_outside merge_waiting merge_requested merge_check_finished
-push_failed
+push_failed merge_held
 budget_reached hold_lifted
 output_left_out
 worker_joined worker_lost worker_full

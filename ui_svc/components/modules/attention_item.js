@@ -14,6 +14,7 @@ const KINDS = {
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
   unchanged: { word: "Accepted without a change", icon: "minus", tone: "quiet" },
+  held: { word: "The merge waits", icon: "merge", tone: "wait" },
   merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
   environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
   push: { word: "Not pushed", icon: "cross", tone: "bad" },

@@ -39,6 +39,7 @@ export const NewRunPage = {
           <Outlook v-else-if="found && found.outlook" :found="found" :class="{ 'is-old': checking }" />
           <Empty v-else-if="!checking" icon="file" title="What the plan will do stands here"><p>Its waves, the critical path, how long it takes and which epics may get into each other’s way: before anything is started.</p></Empty>
           <div class="new-run-foot">
+            <p v-if="behind" class="note">{{ behind.branch }} is {{ plural(behind.commits, "commit") }} behind {{ behind.upstream }}, as last fetched. Agents start without them.</p>
             <label v-if="dirty" class="tick"><input v-model="draft.allowDirty" type="checkbox" /> Start although the checkout has changes that are not committed; agents will not see them</label>
             <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
             <button type="submit" class="button primary wide" :disabled="busy || problems.length > 0 || !draft.text.trim()"><Icon :name="busy ? 'spinner' : 'play'" />{{ busy ? "Starting…" : "Start run" }}</button>
@@ -58,6 +59,7 @@ export const NewRunPage = {
     const found = ref(null);
     const problems = ref([]);
     const refusal = ref("");
+    const behind = ref(null);
     // The same form sent twice creates one run.
     let request = id();
 
@@ -78,6 +80,7 @@ export const NewRunPage = {
     let turn = 0;
     async function check() {
       const mine = ++turn;
+      behind.value = null;
       if (!draft.text.trim()) {
         [found.value, problems.value, checking.value, refusal.value] = [null, [], false, ""];
         return;
@@ -89,7 +92,9 @@ export const NewRunPage = {
         draft.options.planned = answer.outlook?.budget ?? null;
         checking.value = false;
         // The second question goes to a worker, so only a good plan is worth it.
-        if (draft.project && !answer.problems.length) await post("plan:check", body());
+        if (!draft.project || answer.problems.length) return;
+        const judged = await post("plan:check", body());
+        if (mine === turn) behind.value = judged.base_behind ?? null;
       } catch (problem) {
         if (mine === turn) refuse(problem);
       } finally {
@@ -149,7 +154,7 @@ export const NewRunPage = {
     });
     onUnmounted(() => clearTimeout(due));
     return {
-      busy, checking, dirty, draft, editor, EXAMPLE, first, found, over, plural, problems, refusal, slots, start,
+      behind, busy, checking, dirty, draft, editor, EXAMPLE, first, found, over, plural, problems, refusal, slots, start,
       choose: (event) => take(event.target.files[0]),
       drop: (event) => take(event.dataTransfer.files[0]),
       home: href("/"),

@@ -1,0 +1,119 @@
+"""A branch of Heddle's that its user deletes, moves or looks at in the middle of a run loses nothing."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support.repositories import git
+from tests.support.worktrees import Worker, attempt, refused
+
+MERGED = "heddle/r1/merged"
+
+Merge = Callable[[Worker, str], Awaitable[object]]
+
+
+async def accept(worker: Worker, epic: str) -> str:
+    """Has an epic accepted that writes a file of its name; returns its branch."""
+    path = await worker.ready(attempt(epic))
+    (path / epic).write_text(f"{epic}\n")
+    await worker.commit(attempt(epic))
+    return f"heddle/r1/epics/{epic}"
+
+
+def files(worker: Worker, branch: str = MERGED) -> set[str]:
+    return set(worker.git("ls-tree", "-r", "--name-only", branch).splitlines())
+
+
+async def merge_one_by_one(worker: Worker, source: str) -> pb.MergeBranchResponse:
+    return await worker.merge(source, MERGED, "main")
+
+
+async def merge_as_batch(worker: Worker, source: str) -> pb.CloseMergeResponse:
+    request = pb.OpenMergeRequest(
+        project=worker.name,
+        epoch=1,
+        run="runs/r1",
+        sources=[pb.MergeSource(branch=source, resource="runs/r1/epics/api")],
+        target_branch=MERGED,
+        create_target_at="main",
+    )
+    opened = await worker.stub.OpenMerge(request)
+    move = pb.CloseMergeRequest(
+        project=worker.name,
+        epoch=1,
+        run="runs/r1",
+        target_branch=MERGED,
+        target_commit=opened.target_commit,
+        commit=opened.commit,
+        apply=True,
+    )
+    return await worker.stub.CloseMerge(move)
+
+
+@pytest.mark.parametrize("merge", [merge_one_by_one, merge_as_batch])
+async def test_a_deleted_branch_comes_back(worker: Worker, merge: Merge) -> None:
+    """A run's branch that was deleted, also with its log, goes on from what was merged; so does an epic's."""
+    await merge(worker, await accept(worker, "one"))
+    second = await accept(worker, "two")
+    worker.git("branch", "--delete", "--force", MERGED)
+    worker.git("update-ref", "-d", f"refs/heads/{second}")
+    await merge(worker, second)
+    assert {"one", "two"} <= files(worker)
+    worker.git("branch", "--delete", "--force", MERGED)
+    worker.git("switch", "--quiet", "--detach")
+    await worker.merge(MERGED, "main")
+    assert {"one", "two"} <= files(worker, "main")
+
+
+async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_path: Path) -> None:
+    """Commits of the user on a run's branch stay in it, and belong to what must not be lost from then on."""
+    await merge_one_by_one(worker, await accept(worker, "one"))
+    folder = tmp_path / "look"
+    worker.git("worktree", "add", "--quiet", str(folder), MERGED)
+    (folder / "mine").write_text("mine\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=Mine")
+    second = await accept(worker, "two")
+    error = await refused(merge_one_by_one(worker, second))
+    assert error.reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    assert str(folder) in error.message
+    git(folder, "switch", "--quiet", "--detach")
+    await merge_one_by_one(worker, second)
+    assert {"one", "mine", "two"} <= files(worker)
+    worker.git("branch", "--delete", "--force", MERGED)
+    await merge_one_by_one(worker, await accept(worker, "three"))
+    assert {"one", "mine", "two", "three"} <= files(worker)
+
+
+@pytest.mark.parametrize("merge", [merge_one_by_one, merge_as_batch])
+async def test_a_branch_that_lost_something_is_noticed(worker: Worker, merge: Merge) -> None:
+    """Where a run's or an epic's branch lacks what was accepted, nothing is merged until it is put back as the error says."""
+    first, second = await accept(worker, "one"), await accept(worker, "two")
+    await merge(worker, first)
+    before = worker.git("rev-parse", MERGED)
+    for branch in (MERGED, second):
+        kept = worker.git("rev-parse", branch)
+        worker.git("update-ref", f"refs/heads/{branch}", "main")
+        error = await refused(merge(worker, second))
+        assert error.reason == pb.ERROR_REASON_BRANCH_DIVERGED
+        assert branch in error.message
+        worker.git("update-ref", f"refs/heads/{branch}", kept)
+    assert worker.git("rev-parse", MERGED) == before
+    await merge(worker, second)
+    assert {"one", "two"} <= files(worker)
+
+
+async def test_an_epics_branch_under_a_checkout_stays(worker: Worker, tmp_path: Path) -> None:
+    """A branch that its user looks at after its worktree is gone is not taken back for another attempt before that ends."""
+    branch = await accept(worker, "one")
+    await worker.remove("runs/r1/epics/one")
+    folder = tmp_path / "look"
+    worker.git("worktree", "add", "--quiet", str(folder), branch)
+    again = attempt("one", number=2)
+    error = await refused(worker.ensure(again))
+    assert error.reason == pb.ERROR_REASON_BRANCH_CHECKED_OUT
+    assert str(folder) in error.message
+    git(folder, "switch", "--quiet", "--detach")
+    assert (await worker.ready(again) / "one").exists()

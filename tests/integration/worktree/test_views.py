@@ -1,0 +1,129 @@
+"""In a worktree of an epic the stash and notes are its own; all else is the repository's."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.repositories import git, git_fails
+from tests.support.worktrees import Worker, attempt
+
+
+def put_away(project: Path, text: str = "private") -> str:
+    """Has the user put a change away; returns its commit."""
+    (project / "README.md").write_text(f"{text}\n")
+    git(project, "stash")
+    return git(project, "rev-parse", "stash")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_each_worktree_has_a_stash_of_its_own(worker: Worker, *, packed: bool) -> None:
+    """Two epics and the user put changes away and take them back, and nobody gets another's; nor does one remove it."""
+    mine = put_away(worker.project)
+    if packed:
+        worker.git("pack-refs", "--all")
+    paths = [await worker.ready(attempt(epic)) for epic in ("one", "two")]
+    for path in paths:
+        assert git(path, "stash", "list") == ""
+        git_fails(path, "stash", "pop")
+        git_fails(path, "stash", "apply", "stash")
+        (path / "README.md").write_text(f"{path.name}\n")
+        git(path, "stash")
+    for path in paths:
+        assert (path / "README.md").read_text() == "# Sample\n"
+        git(path, "stash", "pop")
+        assert (path / "README.md").read_text() == f"{path.name}\n"
+        assert git(path, "stash", "list") == ""
+    assert worker.git("rev-parse", "stash") == mine
+    worker.git("stash", "pop")
+    assert Path(worker.project, "README.md").read_text() == "private\n"
+
+
+async def test_what_an_attempt_put_away_is_kept_with_it(worker: Worker) -> None:
+    """A stash that an attempt leaves is kept with what else it left, and not there for the next."""
+    path = await worker.ready(attempt())
+    (path / "README.md").write_text("put away\n")
+    git(path, "stash")
+    stash = git(path, "rev-parse", "stash")
+    kept = (await worker.discard(attempt())).kept_ref
+    assert stash in worker.git("log", "-1", "--format=%P", kept).split()
+    path = await worker.ready(attempt(number=2))
+    assert git(path, "stash", "list") == ""
+    (path / "README.md").write_text("again\n")
+    git(path, "stash")
+    stash = git(path, "rev-parse", "stash")
+    archived = (await worker.remove("runs/r1/epics/api")).archive_commit
+    assert worker.git("rev-parse", f"{archived}^") == worker.git("rev-parse", "main")
+    assert stash in worker.git("log", "-1", "--format=%P", archived).split()
+    assert [each.name for each in path.parent.parent.iterdir() if each.is_dir()] in ([], ["r1"])
+    assert not path.with_name("api.git").exists()
+
+
+async def test_all_else_is_the_repositorys(worker: Worker) -> None:
+    """Branches, tags, logs, settings and objects are those of the repository, in both directions; notes are not."""
+    worker.git("tag", "v1")
+    worker.git("notes", "add", "--message=private")
+    path = await worker.ready(attempt())
+    assert git(path, "rev-parse", "v1", "main") == worker.git("rev-parse", "v1", "main")
+    assert git(path, "notes", "list") == ""
+    git(path, "notes", "add", "--message=own")
+    assert worker.git("notes", "show") == "private"
+    git(path, "branch", "side")
+    worker.git("config", "heddle.test", "yes")
+    (path / "README.md").write_text("own\n")
+    git(path, "commit", "--quiet", "--all", "--message=Own")
+    assert worker.git("rev-parse", "side") == worker.git("rev-parse", "main")
+    assert git(path, "config", "heddle.test") == "yes"
+    # A setting of its own is not the repository's.
+    git(path, "config", "heddle.test", "own")
+    assert worker.git("config", "heddle.test") == "yes"
+    assert worker.git("log", "-1", "--format=%s", "heddle/r1/epics/api") == "Own"
+    git_fails(path, "switch", "main")
+    worker.git("gc", "--quiet")
+    worker.git("fetch", "--quiet", ".", "main:refs/remotes/origin/main")
+    assert git(path, "rev-parse", "HEAD", "main") == worker.git("rev-parse", "heddle/r1/epics/api", "main")
+    done = await worker.commit(attempt())
+    assert worker.git("show", f"{done.commit}:README.md") == "own"
+    # A run may begin from such a worktree.
+    assert (await worker.inspect(path)).base_commit == done.commit
+
+
+async def test_a_clean_up_in_a_worktree_keeps_what_it_does_not_see(worker: Worker) -> None:
+    """What only the user's stash, notes, index or reflog hold survives `git gc --prune=now` in a worktree."""
+    stashes = [put_away(worker.project, text) for text in ("private", "private too")]
+    worker.git("notes", "add", "--message=private")
+    (worker.project / "staged").write_text("staged\n")
+    worker.git("add", "staged")
+    worker.git("commit", "--quiet", "--message=Taken back")
+    undone = worker.git("rev-parse", "HEAD")
+    worker.git("reset", "--quiet", "--soft", "HEAD^")
+    path = await worker.ready(attempt())
+    git(path, "gc", "--quiet", "--prune=now")
+    git_fails(path, "prune")
+    git_fails(path, "repack", "-a", "-d")
+    assert [worker.git("rev-parse", f"stash@{{{number}}}") for number in (1, 0)] == stashes
+    for number in (1, 0):
+        assert "+private" in worker.git("stash", "show", "--patch", f"stash@{{{number}}}")
+    assert worker.git("notes", "show") == "private"
+    assert worker.git("show", f"{undone}:staged") == worker.git("show", ":staged") == "staged"
+
+
+async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
+    """Where an agent breaks links, or the view is gone, the next attempt finds it whole."""
+    path = await worker.ready(attempt())
+    view = path.with_name("api.git")
+    (view / "objects").unlink()
+    (view / "config").write_text("[core]\n\tfsmonitor = touch /evil\n")
+    shutil.rmtree(view / "logs")
+    (view / "logs").symlink_to("/nowhere")
+    await worker.discard(attempt())
+    path = await worker.ready(attempt(number=2))
+    assert "/evil" not in (view / "config").read_text()
+    assert git(path, "config", "core.bare") == "false"
+    (path / "README.md").write_text("own\n")
+    git(path, "stash")
+    git(path, "stash", "pop")
+    shutil.rmtree(view)
+    (path / "README.md").write_text("other\n")
+    assert worker.git("show", f"{(await worker.commit(attempt(number=2))).commit}:README.md") == "other"
+    assert git(path, "status", "--short") == ""
