@@ -161,9 +161,9 @@ def harmless(common: Path, *, remotes: bool = True) -> str:
         if _HARMLESS.fullmatch(key) and (remotes or not _FETCHES.fullmatch(key)):
             lines += _setting(key, value if separator else "true")
     # Where git-lfs keeps its objects; the name is only known to it.
-    lines += setting("lfs.storage", str(common / "lfs"))
-    lines += setting("core.logallrefupdates", "false")
-    lines += setting("core.bare", "false")
+    lines += _setting("lfs.storage", str(common / "lfs"))
+    lines += _setting("core.logallrefupdates", "false")
+    lines += _setting("core.bare", "false")
     return "".join(f"{line}\n" for line in lines)
 
 

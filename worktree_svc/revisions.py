@@ -49,4 +49,4 @@ def _branches(common: Path) -> str:
     """Returns which branches follow which, as a configuration."""
     output = Git(common, git_dir=common).attempt("config", "--null", "--get-regexp", _SETTINGS)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
-    return "".join(f"{line}\n" for key, _, value in pairs for line in setting(key, value))
+    return "".join(setting(key, value) for key, _, value in pairs)

@@ -95,7 +95,7 @@ def _configuration(common: Path, _: Stamp) -> str:
         # Else a stash that is its own would be packed with the refs of all.
         ("gc.packrefs", "false"),
     ]
-    return "".join(f"{line}\n" for key, value in settings for line in setting(key, value))
+    return "".join(setting(key, value) for key, value in settings)
 
 
 def _link(folder: Path, common: Path, names: set[str]) -> None:
