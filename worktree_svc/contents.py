@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from heddle import pb
 from heddle.errors import HeddleError
 from worktree_svc import additions, checkouts, files, refs, skipped, submodules, trees
 from worktree_svc.additions import Refused
@@ -60,7 +61,7 @@ def tree(work: Work) -> str:
     """
     git = work.git
     modules = _take_submodules(work)
-    changed, untracked = _list(work)
+    changed, new = _list(work)
     gone = [
         path
         for path, how in changed.items()
@@ -70,11 +71,24 @@ def tree(work: Work) -> str:
     additions.add_entries(git, list(held.values()))
     additions.remove(git, [path for path in gone if path not in held])
     there = [path for path in changed if path not in {*gone, *modules}]
-    refused = additions.add(git, [*there, *untracked])
+    refused = _add(work, [*there, *new])
     if refused and work.strict:
         raise additions.uncommittable(refused)
     work.closed.extend(additions.add_raw(git, [path for path, _ in refused]))
     return git.text("write-tree")
+
+
+def _add(work: Work, paths: list[str]) -> list[Refused]:
+    """Brings files into the index; returns those that git refuses, all of them if it does not end."""
+    try:
+        return additions.add(work.git, paths)
+    except HeddleError as error:
+        if work.strict or error.reason == pb.ERROR_REASON_DISK_FULL:
+            raise
+        if work.git.index:
+            # Of the git that was ended.
+            files.remove(work.git.index.with_name(f"{work.git.index.name}.lock"))
+        return [Refused(path, error.message) for path in paths]
 
 
 def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:

@@ -183,6 +183,23 @@ async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
         assert (path / name).read_bytes() == content
 
 
+async def test_a_filter_that_does_not_end_blocks_nothing(
+    worker: Worker, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit fails once git has taken too long; what was left is kept without the filter, and work goes on."""
+    git(project, "config", "filter.slow.clean", "sleep 600")
+    path = await worker.ready(attempt())
+    (path / ".gitattributes").write_text("*.slow filter=slow\n")
+    (path / "x.slow").write_text("word\n")
+    monkeypatch.setattr("worktree_svc.git.LONGEST_SECONDS", 5.0)
+    error = await refused(worker.commit(attempt()))
+    assert error.reason == pb.ERROR_REASON_GIT_FAILED
+    assert "took longer" in error.message
+    await worker.ready(attempt(number=2))
+    assert worker.git("show", f"{KEPT}:x.slow") == "word"
+    assert not (path / "x.slow").exists()
+
+
 async def test_files_that_nobody_may_read_do_not_stay_in_the_way(worker: Worker) -> None:
     """A worktree with files of another user, which git could not keep, is moved aside whole and made again."""
     path = await worker.ready(attempt())
