@@ -115,7 +115,8 @@ def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
             return
         git = found[0]
         _bring(git, commit, objects, scope=[] if len(found) > 1 else [KEPT])
-        refs.move(git, [refs.Move(ref, commit, refs.ABSENT)])
+        # Another epic may keep the same one at the same time.
+        refs.move(git, [refs.Move(ref, commit, None)])
 
 
 def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
