@@ -66,7 +66,7 @@ def is_inside(folder: Path, path: str) -> bool:
 
 
 def find(at: Path, roots: Sequence[Path]) -> Path | None:
-    """Returns the repository of the submodule at `at`; None where there is none, or it lies outside of `roots`."""
+    """Returns the repository of the submodule at `at`; None where there is none, or it is outside of `roots`."""
     pointer = at / ".git"
     if pointer.is_symlink():
         return None
