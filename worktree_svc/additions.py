@@ -73,19 +73,14 @@ def add_raw(git: Git, paths: Sequence[str]) -> list[str]:
     entries: list[str] = []
     for path in paths:
         file = git.folder / path
-        try:
-            if file.is_symlink():
-                mode, source = "120000", encode(str(file.readlink()))
-            elif file.is_file():
-                mode = "100755" if os.access(file, os.X_OK) else "100644"
-                source = file.read_bytes()
-            else:
-                continue
-        except OSError:
+        if file.is_symlink():
+            blob = git.text("hash-object", "-w", "--stdin", stdin=encode(str(file.readlink())))
+            entries.append(f"120000 {blob}\t{path}")
+        elif not os.access(file, os.R_OK):
             closed.append(path)
-            continue
-        blob = git.text("hash-object", "-w", "--no-filters", "--stdin", stdin=source)
-        entries.append(f"{mode} {blob}\t{path}")
+        elif file.is_file():
+            blob = git.text("hash-object", "-w", "--no-filters", "--", path)
+            entries.append(f"{'100755' if os.access(file, os.X_OK) else '100644'} {blob}\t{path}")
     add_entries(git, entries)
     return closed
 

@@ -1,4 +1,4 @@
-"""What lies in a worktree as a git tree, with what lies in its submodules as commits of theirs."""
+"""The content of a worktree as a git tree, and that of its submodules as commits of theirs."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from heddle import pb
 from heddle.errors import HeddleError
 from worktree_svc import additions, checkouts, files, refs, skipped, submodules, trees
 from worktree_svc.additions import Refused
@@ -39,7 +40,7 @@ class Work:
     roots: tuple[Path, ...]
     # The repository of the user's in which theirs of its submodules lie, below modules/.
     users: Path
-    # Whose worktrees, where they lie inside, are left out. None: nobody's.
+    # The repository whose worktrees are left out where they are inside. None: no worktree is.
     skipped: Path | None = None
     # What git is told to leave out of new files.
     options: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Work:
     strict: bool = False
     # Whether the commits that `head` has of submodules are kept already: an agent's own are not.
     accepted: bool = True
-    # What nobody may read, where that is no error.
+    # Files of another user that cannot be read, where that is no error.
     closed: list[str] = field(default_factory=list)
 
 
@@ -60,7 +61,7 @@ def tree(work: Work) -> str:
     """
     git = work.git
     modules = _take_submodules(work)
-    changed, untracked = _list(work)
+    changed, new = _list(work)
     gone = [
         path
         for path, how in changed.items()
@@ -70,11 +71,24 @@ def tree(work: Work) -> str:
     additions.add_entries(git, list(held.values()))
     additions.remove(git, [path for path in gone if path not in held])
     there = [path for path in changed if path not in {*gone, *modules}]
-    refused = additions.add(git, [*there, *untracked])
+    refused = _add(work, [*there, *new])
     if refused and work.strict:
         raise additions.uncommittable(refused)
     work.closed.extend(additions.add_raw(git, [path for path, _ in refused]))
     return git.text("write-tree")
+
+
+def _add(work: Work, paths: list[str]) -> list[Refused]:
+    """Brings files into the index; returns those that git refuses, all of them if it does not end."""
+    try:
+        return additions.add(work.git, paths)
+    except HeddleError as error:
+        if work.strict or error.reason == pb.ERROR_REASON_DISK_FULL:
+            raise
+        if work.git.index:
+            # Of the git that was ended.
+            files.remove(work.git.index.with_name(f"{work.git.index.name}.lock"))
+        return [Refused(path, error.message) for path in paths]
 
 
 def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
@@ -86,7 +100,7 @@ def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
 
 
 def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bool:
-    """Returns whether something lies in submodules that `tree` would take. Changes nothing."""
+    """Returns whether there is something in submodules that `tree` would take. Changes nothing."""
     for path, link in submodules.links(git).items():
         at = git.folder / path
         if not submodules.is_inside(git.folder, path) or not at.is_dir():
@@ -153,14 +167,14 @@ def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: lis
         if not path.endswith("/"):
             found.append(path)
         elif skipped is None or not checkouts.belongs_to(folder, skipped):
-            # A repository. git would commit it as a pointer to a commit that nobody else has.
+            # A repository. git would commit it as a pointer to a commit that no one else has.
             inner = git.at(folder, index=folder / NO_INDEX)
             found += [path + name for name in _untracked(inner, skipped, (), said)]
     return found
 
 
 def _is_special(path: Path) -> bool:
-    """Returns whether something lies at `path` of which git keeps nothing: a pipe, a socket, a device."""
+    """Returns whether `path` is something of which git keeps nothing: a pipe, a socket, a device."""
     return path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
 
 
@@ -208,7 +222,7 @@ def _is_vendored(work: Work, path: str, names: dict[str, str]) -> bool:
 
 
 def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | None:
-    """Returns the commit that a submodule stands on, made if need be, and kept; None if there is no repository.
+    """Returns the commit of a submodule, made if need be, and kept; None if there is no repository.
 
     One that cannot be kept is an error, or no repository if the work is not `strict`.
     """
@@ -247,7 +261,7 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
 
 
 def _commit(inside: Work, found: str) -> str:
-    """Returns the commit of a submodule's tree: where it stands, or a new one on top, the same for the same tree."""
+    """Returns the commit of a submodule's tree: its HEAD, or a new one on top, the same for the same tree."""
     git, head = inside.git, inside.head
     if found == trees.of(git, head):
         return head

@@ -95,7 +95,11 @@ def _is_of_project(git: Git, commit: str, key: str, command: str) -> bool:
     except ValueError:
         words = command.split()
     relative = [word.removeprefix("./") for word in words if not word.startswith(("/", "-", "%"))]
-    return any(git.object_id(f"{commit}:{word}") for word in relative if word and ".." not in word)
+    return any(_is_file(git, f"{commit}:{word}") for word in relative if word and ".." not in word)
+
+
+def _is_file(git: Git, name: str) -> bool:
+    return git.attempt("cat-file", "-t", name).stdout.strip() == b"blob"
 
 
 def _used(git: Git, common: Path, commit: str) -> set[str]:

@@ -41,7 +41,7 @@ class _Level:
 def fill(project: Project, path: Path, index: Path, own: Path) -> None:
     """Makes the submodules of the worktree at `path` what its index says, as far as they can be had. Idempotent.
 
-    `own` is the worktree's git folder. What lies in submodules is lost, but for what they ignore.
+    `own` is the worktree's git folder. The content of submodules is lost, but for what they ignore.
     """
     _fill(project, _Level(project.git.at(path, index=index), own, project.common, (path, own)))
 

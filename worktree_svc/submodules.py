@@ -66,7 +66,7 @@ def is_inside(folder: Path, path: str) -> bool:
 
 
 def find(at: Path, roots: Sequence[Path]) -> Path | None:
-    """Returns the repository of the submodule at `at`; None where there is none, or it lies outside of `roots`."""
+    """Returns the repository of the submodule at `at`; None where there is none, or it is outside of `roots`."""
     pointer = at / ".git"
     if pointer.is_symlink():
         return None
@@ -115,7 +115,8 @@ def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
             return
         git = found[0]
         _bring(git, commit, objects, scope=[] if len(found) > 1 else [KEPT])
-        refs.move(git, [refs.Move(ref, commit, refs.ABSENT)])
+        # Another epic may keep the same one at the same time.
+        refs.move(git, [refs.Move(ref, commit, None)])
 
 
 def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:

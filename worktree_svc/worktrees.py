@@ -28,6 +28,7 @@ from worktree_svc import (
     rewinding,
     snapshots,
     submodule_fill,
+    submodules,
 )
 from worktree_svc.leadership import StillLeads
 from worktree_svc.leases import Leases
@@ -352,8 +353,14 @@ class Worktrees:
 
     def _try_reset(self, project: Project, place: Place, head: str) -> bool:
         """Makes the worktree exactly `head`; returns False if it had to give way, as another user's files are in it."""
+        git = project.git.at(place.path, index=place.index)
+        before = submodules.links(git) if place.index.exists() else {}
         try:
             checkouts.reset(project, place, head)
+            # Where the project has a folder in place of a submodule of the attempt, git left its pointer there.
+            for path in before.keys() - submodules.links(git).keys():
+                if submodules.is_inside(place.path, path):
+                    files.remove(place.path / path / ".git")
         except (errors.HeddleError, OSError):
             if not files.unlock(place.path):
                 raise

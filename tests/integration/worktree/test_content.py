@@ -146,7 +146,7 @@ BAD = {
 async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
     worker: Worker, project: Path, how: str
 ) -> None:
-    """The commit names it and says why; its bytes are kept, and the next attempt, task and removal go on."""
+    """The commit names it and says why; its bytes are kept, and the next attempt, task and removal work."""
     name, content, why = BAD[how]
     if how == "crlf":
         git(project, "config", "core.autocrlf", "input")
@@ -183,7 +183,24 @@ async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
         assert (path / name).read_bytes() == content
 
 
-async def test_files_that_nobody_may_read_do_not_stay_in_the_way(worker: Worker) -> None:
+async def test_a_filter_that_does_not_end_blocks_nothing(
+    worker: Worker, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit fails once git has taken too long; what was left is kept without the filter, and the next attempt begins."""
+    git(project, "config", "filter.slow.clean", "sleep 600")
+    path = await worker.ready(attempt())
+    (path / ".gitattributes").write_text("*.slow filter=slow\n")
+    (path / "x.slow").write_text("word\n")
+    monkeypatch.setattr("worktree_svc.git.LONGEST_SECONDS", 5.0)
+    error = await refused(worker.commit(attempt()))
+    assert error.reason == pb.ERROR_REASON_GIT_FAILED
+    assert "took longer" in error.message
+    await worker.ready(attempt(number=2))
+    assert worker.git("show", f"{KEPT}:x.slow") == "word"
+    assert not (path / "x.slow").exists()
+
+
+async def test_files_of_another_user_do_not_block_an_epic(worker: Worker) -> None:
     """A worktree with files of another user, which git could not keep, is moved aside whole and made again."""
     path = await worker.ready(attempt())
     closed = path.with_name("api.closed")

@@ -19,6 +19,14 @@ def commit_all(folder: Path, message: str = "work") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def make_submodule(path: Path, library: Path) -> None:
+    """Puts a submodule in the place of a folder, as an agent that cannot write .git/config would."""
+    shutil.rmtree(path / "lib")
+    git(path, *ALLOW, "clone", "--quiet", str(library), "lib")
+    git(path, "config", "--file", ".gitmodules", "submodule.lib.path", "lib")
+    git(path, "config", "--file", ".gitmodules", "submodule.lib.url", str(library))
+
+
 async def look(worker: Worker) -> pb.Worktree:
     (found,) = (await worker.stub.ListWorktrees(pb.ListWorktreesRequest(look=True))).worktrees
     return found
@@ -136,12 +144,12 @@ async def test_a_submodule_becomes_files_and_back(worker: Worker, library: Path)
     done = await worker.commit(attempt())
     assert worker.git("show", f"{done.commit}:lib/lib.py") == "vendored"
     assert ".gitmodules" not in worker.git("ls-tree", "--name-only", done.commit).splitlines()
-    await worker.ready(attempt(task="two"))
-    shutil.rmtree(path / "lib")
-    git(path, *ALLOW, "clone", "--quiet", str(library), "lib")
-    git(path, "config", "--file", ".gitmodules", "submodule.lib.path", "lib")
-    git(path, "config", "--file", ".gitmodules", "submodule.lib.url", str(library))
-    done = await worker.commit(attempt(task="two"))
+    for number in (1, 2):
+        await worker.ready(attempt(task="two", number=number))
+        assert not (path / "lib" / ".git").exists()
+        assert (path / "lib" / "lib.py").read_text() == "vendored\n"
+        make_submodule(path, library)
+    done = await worker.commit(attempt(task="two", number=2))
     assert worker.git("ls-tree", done.commit, "lib").startswith("160000 commit")
     await worker.ready(attempt(task="three"))
     git(path, "rm", "--quiet", "--force", "--cached", "lib")
