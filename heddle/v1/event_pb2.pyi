@@ -823,7 +823,9 @@ Global___WorktreeRestored: _TypeAlias = WorktreeRestored  # noqa: Y015
 
 @_typing.final
 class SetupFinished(_message.Message):
-    """The project's setup has run in a new worktree, before its first session's agent."""
+    """The project's setup has run in a worktree, before a session's agent: in a new one, and
+    where what it had made may have been cleaned away.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
