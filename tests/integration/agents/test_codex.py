@@ -68,6 +68,16 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert not usage.HasField("cost_usd_micros")
 
 
+async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
+    """codex tells nothing of a refusal and ends well; that it neither said nor did anything gives it away."""
+    async with codex(tmp_path, [Turn("I will not do that.", refuses=True)]) as it:
+        events = await it.worker.run("codex", environment=it.environment)
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert "without an answer of its model" in reason
+    assert len(payloads(events, "usage")) == 1
+
+
 async def test_sandbox_holds(tmp_path: Path) -> None:
     """A command reaches neither the network, nor files outside of the worktree, nor the model's key."""
     outside = tmp_path / "outside"
