@@ -1681,7 +1681,7 @@ class SessionFinished(_message.Message):
     @_builtins.property
     def agent_start_time(self) -> _timestamp_pb2.Timestamp:
         """When the agent's process began and ended, by the worker's clock: before it setup
-        runs, after it checks do. Absent: it did not start, or nobody saw its end.
+        runs, after it checks do. Absent: it did not start, or its end was not seen.
         """
 
     @_builtins.property

@@ -69,7 +69,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
-    """codex tells nothing of a refusal and ends well; that it neither said nor did anything gives it away."""
+    """Codex tells nothing of a refusal and ends well; that it neither said nor did anything gives it away."""
     async with codex(tmp_path, [Turn("I will not do that.", refuses=True)]) as it:
         events = await it.worker.run("codex", environment=it.environment)
     outcome, reason = ending(events)
