@@ -108,7 +108,7 @@ class Session:
         self._stop_grace = place.grace
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
-        # Begin and end of the agent's process. None: it did not start, or nobody saw its end.
+        # Begin and end of the agent's process. None: it did not start, or its end was not seen.
         self._span: Span | None = None
 
     @property

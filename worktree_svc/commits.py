@@ -112,7 +112,7 @@ class Commits:
         return Committed(project.git, commit)
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
-        """Returns the files that git ignores and that were written within `spans`; none where nobody can tell."""
+        """Returns the files that git ignores and that were written within `spans`; none where that cannot be told."""
         place = self.states.place(attempt.parent.parent)
         try:
             return ignored.written(projects.find(self.folders, path), place, spans)

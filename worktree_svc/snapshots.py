@@ -110,7 +110,7 @@ def keep_found(
 
     `after` is the attempt after whose end it was made, where that is known.
     """
-    body = f"It was there before attempt {attempt.number} of {attempt.task} began; nobody knows who made it."
+    body = f"It was there before attempt {attempt.number} of {attempt.task} began; who made it is not known."
     if after:
         body = (
             f"It was changed after attempt {after.number} of {after.task} had ended, so no attempt made it."

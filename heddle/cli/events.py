@@ -148,7 +148,7 @@ def _accepted(event: pb.TaskAccepted) -> str:
 
 def _found(event: pb.ChangesFound) -> str:
     after = "/".join(event.after_attempt.split("/")[5::2])
-    what = f"changed by no attempt after {after} had ended" if after else "changed, nobody knows by whom"
+    what = f"changed by no attempt after {after} had ended" if after else "changed, it is not known by whom"
     return f"its worktree was {what} ({_diff(event.diff_stat)}); that is kept at {event.kept_ref}"
 
 

@@ -948,7 +948,9 @@ Global___WorktreeRestored: _TypeAlias = WorktreeRestored  # noqa: Y015
 
 @_typing.final
 class SetupFinished(_message.Message):
-    """The project's setup has run in a new worktree, before its first session's agent."""
+    """The project's setup has run in a worktree, before a session's agent: in a new one, and
+    where what it had made may have been cleaned away.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1868,7 +1870,7 @@ class SessionFinished(_message.Message):
     @_builtins.property
     def agent_start_time(self) -> _timestamp_pb2.Timestamp:
         """When the agent's process began and ended, by the worker's clock: before it setup
-        runs, after it checks do. Absent: it did not start, or nobody saw its end.
+        runs, after it checks do. Absent: it did not start, or its end was not seen.
         """
 
     @_builtins.property

@@ -93,6 +93,16 @@ async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None
     assert list(work.background_work.stopped) == [slow]
 
 
+async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
+    """Codex tells nothing of a refusal and ends well; that it neither said nor did anything gives it away."""
+    async with codex(tmp_path, [Turn("I will not do that.", refuses=True)]) as it:
+        events = await it.worker.run("codex", environment=it.environment)
+    outcome, reason = ending(events)
+    assert outcome == "FAILED"
+    assert "without an answer of its model" in reason
+    assert len(payloads(events, "usage")) == 1
+
+
 async def test_sandbox_holds(tmp_path: Path) -> None:
     """A command reaches neither the network, nor files outside of the worktree, nor the model's key."""
     outside = tmp_path / "outside"

@@ -113,7 +113,7 @@ async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
     (accepted / "since.txt").write_text("since\n")
     await worker.restore(EPIC)
     assert (accepted / "since.txt").exists()
-    # The next attempt finds a clean worktree; what lay there is kept, and is nobody's attempt.
+    # The next attempt finds a clean worktree; what lay there is kept, and is said to be of no attempt.
     answer = await worker.ensure(attempt(task="two"))
     assert status(accepted) == []
     assert (answer.found.kept_ref, answer.found.after_attempt) == ("refs/heddle/found/r1/api/two/1", "")

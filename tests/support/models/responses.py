@@ -35,7 +35,10 @@ def items(turn: Turn, number: int) -> list[Json]:
     if turn.thinking:
         summary = [{"type": "summary_text", "text": turn.thinking}]
         found.append({"type": "reasoning", "id": f"rs_{number:08}", "summary": summary})
-    if turn.text:
+    if turn.refuses:
+        content = [{"type": "refusal", "refusal": turn.text}]
+        found.append({"type": "message", "id": f"msg_{number:08}", "role": "assistant", "content": content})
+    elif turn.text:
         content = [{"type": "output_text", "text": turn.text}]
         found.append({"type": "message", "id": f"msg_{number:08}", "role": "assistant", "content": content})
     found += [_call(call, f"call_{number:04}{place:04}") for place, call in enumerate(turn.calls)]
@@ -76,7 +79,7 @@ def stream(turn: Turn, number: int) -> Iterator[Json | None]:
     yield {"type": "response.created", "response": response}
     for index, item in enumerate(items(turn, number)):
         yield {"type": "response.output_item.added", "output_index": index, "item": item}
-        if item["type"] == "message":
+        if item["type"] == "message" and not turn.refuses:
             text = item["content"][0]["text"]
             yield {"type": "response.output_text.delta", "output_index": index, "delta": text}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
