@@ -65,6 +65,7 @@ CALLS: Final = (
     "ReleaseLease",
     "RestoreWorktree",
     "ListWorktrees",
+    "ReleaseSession",
     "DeleteSessions",
     "AnswerApproval",
     "SendMessage",
@@ -101,7 +102,7 @@ STEPS: Final = (
 )
 
 # What agent_svc puts on disk; the fence is worktree_svc's as well.
-SYNCS: Final = ("events", "reserve", "spec", "artifact", "agent", "result", "fence")
+SYNCS: Final = ("events", "reserve", "spec", "artifact", "agent", "result", "said", "fence")
 
 NAMES: Final = frozenset(
     [

@@ -356,7 +356,7 @@ async def test_defect_of_a_driver_fails_the_session(tmp_path: Path) -> None:
 
 async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:
     """A flood of 100,000 lines passes through without staying in memory."""
-    service = AgentProcess(tmp_path)
+    service = AgentProcess(tmp_path, HEDDLE_SESSION_TEXT="0")
     async with service.serving() as worker:
         assert service.process is not None
         await worker.run("command:true", task="warm")

@@ -85,7 +85,7 @@ def test_every_place_is_in_the_list() -> None:
     }
     files = {
         f"{what}.{when}_sync"
-        for what in ("spec", "artifact", "agent", "result")
+        for what in ("spec", "artifact", "agent", "result", "said")
         for when in ("before", "after")
     }
     assert literals() - streamed == failpoints.NAMES - named - files
