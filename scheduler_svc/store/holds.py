@@ -34,6 +34,14 @@ _WHY: Final = {
 }
 
 
+# Where the session did not say why.
+_UNTOLD: Final = {
+    pb.OUTCOME_UNAUTHORIZED: "it refuses the log-in",
+    pb.OUTCOME_OUT_OF_CREDIT: "the account has no credit left",
+    pb.OUTCOME_PROVIDER_UNAVAILABLE: "it cannot be reached",
+}
+
+
 class Met(NamedTuple):
     """A hold as a session has just met it."""
 
@@ -55,21 +63,22 @@ def meet(connection: sa.Connection, provider: str, ended: pb.SessionFinished, no
     repeats = 0 if row is None else row.repeats + (not _is_held(row, now))
     seconds = hold_seconds(ended.outcome, repeats + 1, _wish(ended, now))
     until = now if seconds is None else now + round(seconds * _MICROS)
+    reason = ended.reason or _UNTOLD.get(ended.outcome, "it takes no work")
     values = {
         "until": until,
         "needs_operator": seconds is None,
         "cause": ended.outcome,
-        "reason": ended.reason,
+        "reason": reason,
     }
     if row is None:
         connection.execute(sa.insert(holds), {"provider": provider, "created_at": now, **values})
-        return _met(seconds is None, until, ended.outcome, ended.reason, now)
+        return _met(seconds is None, until, ended.outcome, reason, now)
     stays = (row.needs_operator, row.until) > (seconds is None, until)
     change = sa.update(holds).where(holds.c.provider == provider)
     connection.execute(change.values(**({} if stays else values), repeats=repeats))
     if stays:
         return _met(row.needs_operator, row.until, row.cause, row.reason, now)
-    return _met(seconds is None, until, ended.outcome, ended.reason, now)
+    return _met(seconds is None, until, ended.outcome, reason, now)
 
 
 def _met(

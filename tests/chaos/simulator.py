@@ -47,10 +47,12 @@ MEDIAN: Final = 45.0
 SPREAD: Final = 0.8
 
 _OUTCOMES: Final = {
-    pb.OUTCOME_SUCCEEDED: 88,
+    pb.OUTCOME_SUCCEEDED: 86,
     pb.OUTCOME_FAILED: 6,
     pb.OUTCOME_TIMED_OUT: 2,
     pb.OUTCOME_RATE_LIMITED: 2,
+    pb.OUTCOME_PROVIDER_UNAVAILABLE: 1.5,
+    pb.OUTCOME_UNAUTHORIZED: 0.5,
     pb.OUTCOME_LOST: 2,
 }
 
@@ -179,6 +181,8 @@ class Day:
             if until <= self._tick:
                 del self._paused[run]
                 works.append(partial(commands.resume_run, name=run, actor="ada", now=now))
+        resume = partial(commands.resume_run, actor="ada", now=now)
+        works += [partial(resume, name=held) for held in self._refused() if chance.random() < 0.5]
         run = self._names[chance.randrange(max(self._created, 1))]
         if self._created and chance.random() < 0.2:
             self._paused[run] = self._tick + chance.randint(1, 6)
@@ -197,6 +201,12 @@ class Day:
             except HeddleError as refused:
                 if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                     raise
+
+    def _refused(self) -> list[RunName]:
+        """Returns the runs that a provider's refusal has paused."""
+        chosen = sa.select(runs.c.run).where(runs.c.state == pb.RUN_STATE_PAUSED, runs.c.held_by != "")
+        with self._core.engine.connect() as connection:
+            return [RunName(run) for run in connection.execute(chosen.order_by(runs.c.run)).scalars()]
 
     def _failed(self) -> list[TaskName]:
         chosen = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task).where(

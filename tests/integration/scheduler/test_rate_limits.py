@@ -244,15 +244,21 @@ async def test_an_operator_lifts_a_hold(worker: FakeWorker, tmp_path: Path) -> N
         assert (lifted.actor, lifted.task, lifted.hold_lifted.provider) == ("user:ada", "one", "scripted")
 
 
-@pytest.mark.parametrize("outcome", [pb.OUTCOME_UNAUTHORIZED, pb.OUTCOME_OUT_OF_CREDIT])
+@pytest.mark.parametrize(
+    ("outcome", "said", "why"),
+    [
+        (pb.OUTCOME_UNAUTHORIZED, "refused: log in", "refused: log in"),
+        (pb.OUTCOME_OUT_OF_CREDIT, "", "the account has no credit left"),
+    ],
+)
 async def test_what_a_person_must_settle_pauses_the_run(
-    worker: FakeWorker, tmp_path: Path, outcome: "pb.Outcome.ValueType"
+    worker: FakeWorker, tmp_path: Path, outcome: "pb.Outcome.ValueType", said: str, why: str
 ) -> None:
     """Refused log-ins and empty accounts use up no retry: runs are paused with what to do, and resume with their sessions."""
     refusing = True
 
     async def play(_: FakeSession) -> pb.SessionFinished:
-        return pb.SessionFinished(outcome=outcome, reason="refused: log in") if refusing else DONE
+        return pb.SessionFinished(outcome=outcome, reason=said) if refusing else DONE
 
     worker.play = play
     plan = make_plan({"a": ["one", "two"]}, agent="scripted", retries=0)
@@ -260,11 +266,11 @@ async def test_what_a_person_must_settle_pauses_the_run(
         first = await scheduler.create(plan)
         events = await scheduler.until(first, lambda event: event.HasField("run_paused"))
         [waiting] = [event.task_waiting for event in events if event.HasField("task_waiting")]
-        assert (waiting.reason, waiting.parked, waiting.HasField("until")) == ("refused: log in", True, False)
+        assert (waiting.reason, waiting.parked, waiting.HasField("until")) == (why, True, False)
         paused = await scheduler.run(first)
         assert (paused.state, paused.held_by) == (pb.RUN_STATE_PAUSED, "scripted")
         again = f"heddle resume {first.removeprefix('runs/')}"
-        assert paused.reason == f"scripted takes no work: refused: log in; then `{again}`"
+        assert paused.reason == f"scripted takes no work: {why}; then `{again}`"
         hold = (await holds(scheduler))["scripted"]
         assert (hold.cause, hold.HasField("until"), hold.waiting_tasks) == (outcome, False, 2)
 
