@@ -77,5 +77,11 @@ def _resolved_task(
     if not task.HasField("max_turns") and defaults.HasField("max_turns"):
         resolved.max_turns = defaults.max_turns
     resolved.model = task.model or defaults.model
+    resolved.system_prompt = task.system_prompt or defaults.system_prompt
+    resolved.effort = task.effort or defaults.effort
+    if not task.tools:
+        resolved.tools.extend(defaults.tools)
+    if not task.mcp_servers:
+        resolved.mcp_servers.extend(defaults.mcp_servers)
     resolved.permissions.CopyFrom(permission_rules.merged(task.permissions, permissions))
     return resolved

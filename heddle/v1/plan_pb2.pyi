@@ -265,6 +265,10 @@ class TaskDefaults(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    MCP_SERVERS_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
     retries: _builtins.int
@@ -279,6 +283,10 @@ class TaskDefaults(_message.Message):
     """Absent: AUTO."""
     on_conflict: Global___OnConflict.ValueType
     """Absent: WAIT."""
+    system_prompt: _builtins.str
+    """Added to what the agent's makers tell it. Absent: the agent's own."""
+    effort: _builtins.str
+    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the agent's own."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -299,6 +307,14 @@ class TaskDefaults(_message.Message):
         unless it waits for the operator. Absent: no limit.
         """
 
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The agent's own tools that it may see. Absent: all."""
+
+    @_builtins.property
+    def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
+        """Absent: none but the agent's own."""
+
     def __init__(
         self,
         *,
@@ -313,10 +329,14 @@ class TaskDefaults(_message.Message):
         silence: _duration_pb2.Duration | None = ...,
         merge: Global___MergePolicy.ValueType = ...,
         on_conflict: Global___OnConflict.ValueType = ...,
+        system_prompt: _builtins.str = ...,
+        effort: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "checks", b"checks", "effort", b"effort", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -328,6 +348,88 @@ class TaskDefaults(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___TaskDefaults: _TypeAlias = TaskDefaults  # noqa: Y015
+
+@_typing.final
+class McpServer(_message.Message):
+    """A server of the Model Context Protocol whose tools the agent gets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    ARGS_FIELD_NUMBER: _builtins.int
+    ENV_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique within the list: letters, digits, "-" and "_"."""
+    command: _builtins.str
+    """Runs the server, which speaks on its standard streams."""
+    url: _builtins.str
+    """Instead of `command`: where it is served by HTTP."""
+    @_builtins.property
+    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        command: _builtins.str = ...,
+        args: _abc.Iterable[_builtins.str] | None = ...,
+        env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        url: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "command", b"command", "env", b"env", "headers", b"headers", "name", b"name", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___McpServer: _TypeAlias = McpServer  # noqa: Y015
 
 @_typing.final
 class Permissions(_message.Message):
@@ -470,6 +572,10 @@ class PlanTask(_message.Message):
     MAX_TURNS_FIELD_NUMBER: _builtins.int
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    MCP_SERVERS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -492,6 +598,10 @@ class PlanTask(_message.Message):
     """Absent: the default's."""
     budget_usd_micros: _builtins.int
     """What all of its attempts may cost together. Absent: no limit but the epic's."""
+    system_prompt: _builtins.str
+    """Added to what the agent's makers tell it. Absent: the default's."""
+    effort: _builtins.str
+    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the default's."""
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
         """How long the author expects it to take; only used to order epics and to
@@ -518,6 +628,14 @@ class PlanTask(_message.Message):
     def silence(self) -> _duration_pb2.Duration:
         """Absent: the default's."""
 
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The agent's own tools that it may see. Absent: the default's."""
+
+    @_builtins.property
+    def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
+        """Absent: the default's."""
+
     def __init__(
         self,
         *,
@@ -536,10 +654,14 @@ class PlanTask(_message.Message):
         max_turns: _builtins.int | None = ...,
         budget_usd_micros: _builtins.int | None = ...,
         silence: _duration_pb2.Duration | None = ...,
+        system_prompt: _builtins.str = ...,
+        effort: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

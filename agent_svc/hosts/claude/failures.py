@@ -47,7 +47,7 @@ def failure(result: ResultMessage) -> str:
     if not result.is_error:
         return ""
     if result.subtype == "error_max_turns":
-        return f"over its limit of {result.num_turns} turns: raise max_turns, or split the task"
+        return f"over its limit of {max(1, result.num_turns - 1)} turns: raise max_turns, or split the task"
     if result.subtype == _OVER_BUDGET:
         return "it has used up what was left of its budget"
     told = result.result or "; ".join(result.errors or []) or result.subtype
