@@ -139,6 +139,7 @@ class Turn:
         for refused in self._record.read():
             self._host.emit(*self._transcript.refused(*refused))
         self._transcript.spending.model = self._record.model or self._transcript.spending.model
+        self._transcript.patches = self._record.patches
         known = self._transcript.thread_id
         self._host.emit(*self._transcript.line(line))
         if self._transcript.thread_id != known:
