@@ -86,6 +86,12 @@ def _resolved_task(
     resolved.model = task.model or defaults.model
     resolved.expect = task.expect or defaults.expect
     resolved.allow_files[:] = dict.fromkeys([*defaults.allow_files, *task.allow_files])
+    resolved.system_prompt = task.system_prompt or defaults.system_prompt
+    resolved.effort = task.effort or defaults.effort
+    if not task.tools:
+        resolved.tools.extend(defaults.tools)
+    if not task.mcp_servers:
+        resolved.mcp_servers.extend(defaults.mcp_servers)
     resolved.permissions.CopyFrom(permission_rules.merged(task.permissions, permissions))
     return resolved
 

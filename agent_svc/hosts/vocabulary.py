@@ -56,6 +56,9 @@ KINDS: Final[Mapping[str, "pb.ToolKind.ValueType"]] = {
     ),
 }
 
+# By one of these an object says of which type the data in it are.
+MEDIA_KEYS: Final = frozenset({"mimeType", "mime_type", "media_type", "mediaType"})
+
 _MARKS: Final = {"completed": "x", "in_progress": ">"}
 
 # The kinds that change nothing outside of the agent itself. Each call of a sub-agent is judged by itself.
@@ -167,11 +170,24 @@ def checklist(steps: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"- [{_MARKS.get(status, ' ')}] {' '.join(text.split())}" for text, status in steps)
 
 
+def _without_data(value: Any) -> Any:
+    """Returns `value` with pictures and the like, which agents send in base64, as what they are."""
+    match value:
+        case {"data": str(data), **rest} if MEDIA_KEYS & rest.keys():
+            return {**rest, "data": f"({len(data) * 3 // 4:,} bytes)"}
+        case dict():
+            return {key: _without_data(each) for key, each in value.items()}
+        case list():
+            return [_without_data(each) for each in value]
+        case _:
+            return value
+
+
 def readable(value: Any) -> str:
     """Returns a tool's input or result as text: plain where it is text, else JSON."""
     if isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+        return json.dumps(_without_data(value), ensure_ascii=False, indent=2, default=str)
     except (ValueError, RecursionError) as error:
         return f"(cannot be shown: {error})"

@@ -7,7 +7,6 @@ plan.proto. What needs more than one field to judge is in `rules`.
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -23,6 +22,7 @@ from pydantic_core import CoreSchema
 
 from heddle.names import KEY
 from heddle.plan import durations
+from heddle.plan.agent_model import AgentOptions, Part
 
 _INT32: Final = 2**31 - 1
 _INT64: Final = 2**63 - 1
@@ -97,12 +97,6 @@ Globs = Annotated[
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-
-
-class Part(BaseModel):
-    """Any mapping of a plan file: unknown keys and loose types are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ShortPart(Part):
@@ -267,7 +261,7 @@ class Permissions(Part):
     )
 
 
-class Defaults(Part):
+class Defaults(AgentOptions):
     """What a task takes where it says nothing itself."""
 
     agent: str | None = Field(default=None, description=f"{AGENTS} Absent: scripted.")
@@ -300,7 +294,7 @@ class Defaults(Part):
     )
 
 
-class Task(Part):
+class Task(AgentOptions):
     """One unit of work in an epic."""
 
     model_config = ConfigDict(

@@ -6,7 +6,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.errors import Violation
-from heddle.plan import budget_rules, graph, permission_rules, script_rules, text_rules
+from heddle.plan import agent_rules, budget_rules, graph, permission_rules, script_rules, text_rules
 from heddle.plan.text_rules import at_most, did_you_mean, shown
 
 SCRIPTED: Final = "scripted"
@@ -121,6 +121,7 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
     yield from _limits(path, task)
     yield from _budget(f"{path}.budget_usd", task)
     agent = resolved_agent(task, defaults)
+    yield from agent_rules.unheeded(path, task, defaults, agent)
     if task.script and agent != SCRIPTED:
         yield Violation(
             f"{path}.script", f"only the scripted agent plays a script; this task's is {shown(agent)}"
@@ -170,6 +171,7 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
         yield Violation(f"{path}.max_turns", "must be at least 1")
     yield from text_rules.title(f"{path}.model", limits.model)
     yield from permission_rules.violations(f"{path}.permissions", limits.permissions)
+    yield from agent_rules.violations(path, limits)
     yield from checks(f"{path}.checks", limits.checks)
     if limits.expect not in pb.Expect.values():
         yield Violation(f"{path}.expect", f"{limits.expect} is unknown; use changes, nothing or any")

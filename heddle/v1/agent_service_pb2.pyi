@@ -125,6 +125,10 @@ class StartSessionRequest(_message.Message):
     SETUP_FIELD_NUMBER: _builtins.int
     SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    MCP_SERVERS_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     epoch: _builtins.int
@@ -148,6 +152,9 @@ class StartSessionRequest(_message.Message):
     """
     files_kept: _builtins.bool
     """True: the worktree still holds what resume_attempt left in it."""
+    system_prompt: _builtins.str
+    """The next four as in PlanTask, resolved."""
+    effort: _builtins.str
     @_builtins.property
     def script(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.ScriptStep]:
         """For the scripted agent."""
@@ -193,6 +200,10 @@ class StartSessionRequest(_message.Message):
         left running; checks follow only then. Absent: it is stopped at once.
         """
 
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.McpServer]: ...
     def __init__(
         self,
         *,
@@ -216,10 +227,14 @@ class StartSessionRequest(_message.Message):
         setup: Global___Setup | None = ...,
         shared_folders: _abc.Iterable[_builtins.str] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
+        system_prompt: _builtins.str = ...,
+        effort: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        mcp_servers: _abc.Iterable[_plan_pb2.McpServer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "max_turns", b"max_turns", "permissions", b"permissions", "setup", b"setup", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "timeout", b"timeout", "worktree_path", b"worktree_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "agent", b"agent", "answers", b"answers", "attempt", b"attempt", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "environment", b"environment", "epoch", b"epoch", "files_kept", b"files_kept", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "prompt", b"prompt", "resume_attempt", b"resume_attempt", "script", b"script", "setup", b"setup", "shared_folders", b"shared_folders", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools", "worktree_path", b"worktree_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

@@ -299,6 +299,10 @@ class TaskDefaults(_message.Message):
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     EXPECT_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    MCP_SERVERS_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Absent: scripted."""
@@ -316,6 +320,10 @@ class TaskDefaults(_message.Message):
     """Absent: WAIT."""
     expect: Global___Expect.ValueType
     """Taken by a task that says nothing."""
+    system_prompt: _builtins.str
+    """Added to what the agent's makers tell it. Absent: the agent's own."""
+    effort: _builtins.str
+    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the agent's own."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
@@ -343,6 +351,14 @@ class TaskDefaults(_message.Message):
         """
 
     @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The agent's own tools that it may see. Absent: all."""
+
+    @_builtins.property
+    def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
+        """Absent: none but the agent's own."""
+
+    @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
         """How long a session waits, once its agent has ended its work, for what the agent
         has left running in the background. Then that is stopped. Absent: 5 minutes.
@@ -364,11 +380,15 @@ class TaskDefaults(_message.Message):
         on_conflict: Global___OnConflict.ValueType = ...,
         expect: Global___Expect.ValueType = ...,
         allow_files: _abc.Iterable[_builtins.str] | None = ...,
+        system_prompt: _builtins.str = ...,
+        effort: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "background_wait", b"background_wait", "max_turns", b"max_turns", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "checks", b"checks", "expect", b"expect", "max_turns", b"max_turns", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "checks", b"checks", "effort", b"effort", "expect", b"expect", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "merge", b"merge", "model", b"model", "on_conflict", b"on_conflict", "on_failure", b"on_failure", "permissions", b"permissions", "retries", b"retries", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_turns: _TypeAlias = _typing.Literal["max_turns"]  # noqa: Y015
     _WhichOneofArgType__max_turns: _TypeAlias = _typing.Literal["_max_turns", b"_max_turns"]  # noqa: Y015
@@ -380,6 +400,88 @@ class TaskDefaults(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
 
 Global___TaskDefaults: _TypeAlias = TaskDefaults  # noqa: Y015
+
+@_typing.final
+class McpServer(_message.Message):
+    """A server of the Model Context Protocol whose tools the agent gets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    ARGS_FIELD_NUMBER: _builtins.int
+    ENV_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique within the list: letters, digits, "-" and "_"."""
+    command: _builtins.str
+    """Runs the server, which speaks on its standard streams."""
+    url: _builtins.str
+    """Instead of `command`: where it is served by HTTP."""
+    @_builtins.property
+    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        command: _builtins.str = ...,
+        args: _abc.Iterable[_builtins.str] | None = ...,
+        env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        url: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "command", b"command", "env", b"env", "headers", b"headers", "name", b"name", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___McpServer: _TypeAlias = McpServer  # noqa: Y015
 
 @_typing.final
 class Permissions(_message.Message):
@@ -525,6 +627,10 @@ class PlanTask(_message.Message):
     EXPECT_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
     BACKGROUND_WAIT_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    MCP_SERVERS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Unique within the epic; the same form as an epic's key."""
     title: _builtins.str
@@ -549,6 +655,10 @@ class PlanTask(_message.Message):
     """What all of its attempts may cost together. Absent: no limit but the epic's."""
     expect: Global___Expect.ValueType
     """Absent: the default's."""
+    system_prompt: _builtins.str
+    """Added to what the agent's makers tell it. Absent: the default's."""
+    effort: _builtins.str
+    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the default's."""
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
         """How long the author expects it to take; only used to order epics and to
@@ -583,6 +693,14 @@ class PlanTask(_message.Message):
     def background_wait(self) -> _duration_pb2.Duration:
         """Absent: the default's."""
 
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The agent's own tools that it may see. Absent: the default's."""
+
+    @_builtins.property
+    def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
+        """Absent: the default's."""
+
     def __init__(
         self,
         *,
@@ -604,10 +722,14 @@ class PlanTask(_message.Message):
         expect: Global___Expect.ValueType = ...,
         allow_files: _abc.Iterable[_builtins.str] | None = ...,
         background_wait: _duration_pb2.Duration | None = ...,
+        system_prompt: _builtins.str = ...,
+        effort: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        mcp_servers: _abc.Iterable[Global___McpServer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "estimate", b"estimate", "max_turns", b"max_turns", "permissions", b"permissions", "priority", b"priority", "retries", b"retries", "silence", b"silence", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "timeout", b"timeout", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros", "_max_turns", b"_max_turns", "_priority", b"_priority", "_retries", b"_retries", "agent", b"agent", "allow_files", b"allow_files", "background_wait", b"background_wait", "budget_usd_micros", b"budget_usd_micros", "checks", b"checks", "effort", b"effort", "estimate", b"estimate", "expect", b"expect", "key", b"key", "max_turns", b"max_turns", "mcp_servers", b"mcp_servers", "model", b"model", "permissions", b"permissions", "priority", b"priority", "prompt", b"prompt", "retries", b"retries", "script", b"script", "silence", b"silence", "system_prompt", b"system_prompt", "timeout", b"timeout", "title", b"title", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_usd_micros: _TypeAlias = _typing.Literal["budget_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__budget_usd_micros: _TypeAlias = _typing.Literal["_budget_usd_micros", b"_budget_usd_micros"]  # noqa: Y015

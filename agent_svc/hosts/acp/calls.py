@@ -162,7 +162,10 @@ class Call:
 
     def result(self) -> str:
         """Returns what it answered, for people."""
-        texts = [block.text for block in self._blocks() if isinstance(block, TextContentBlock)]
+        texts = [
+            block.text if isinstance(block, TextContentBlock) else f"[{block.type}]"
+            for block in self._blocks()
+        ]
         if texts:
             return unfenced("\n".join(texts))
         return "" if self._output is None else readable(_output_text(self._output))

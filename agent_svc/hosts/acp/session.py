@@ -8,16 +8,22 @@ from typing import Any, Final, TypeAlias, TypeVar
 from acp import PROTOCOL_VERSION, RequestError, text_block
 from acp.client.connection import ClientSideConnection
 from acp.schema import (
+    AcpMcpServer,
     AgentCapabilities,
     ClientCapabilities,
+    EnvVariable,
     FileSystemCapabilities,
+    HttpHeader,
+    HttpMcpServer,
     Implementation,
     LoadSessionResponse,
+    McpServerStdio,
     NewSessionResponse,
     PromptResponse,
     ResumeSessionResponse,
     SessionConfigOptionSelect,
     SessionConfigSelectGroup,
+    SseMcpServer,
 )
 
 from agent_svc.drivers.acp import Agent
@@ -115,7 +121,9 @@ class Session:
         if self._host.session.HasField("max_turns") and not self._agent.claude:
             self._host.note(f"{self._agent.name} cannot be held to max_turns; its turns are not limited.")
         opened = await self._answer(
-            self._connection.new_session(cwd=str(self._host.worktree), **self._options())
+            self._connection.new_session(
+                cwd=str(self._host.worktree), mcp_servers=self._servers(), **self._options()
+            )
         )
         self._id = opened.session_id
         return opened
@@ -148,14 +156,39 @@ class Session:
         if loads:
             return await self._answer(
                 self._connection.load_session(
-                    cwd=str(self._host.worktree), session_id=self._id, **self._options()
+                    cwd=str(self._host.worktree),
+                    session_id=self._id,
+                    mcp_servers=self._servers(),
+                    **self._options(),
                 )
             )
         return await self._answer(
             self._connection.resume_session(
-                session_id=self._id, cwd=str(self._host.worktree), **self._options()
+                session_id=self._id,
+                cwd=str(self._host.worktree),
+                mcp_servers=self._servers(),
+                **self._options(),
             )
         )
+
+    def _servers(self) -> list[HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio]:
+        """Returns the plan's MCP servers in the words of the protocol."""
+        return [
+            HttpMcpServer(
+                type="http",
+                name=server.name,
+                url=server.url,
+                headers=[HttpHeader(name=name, value=value) for name, value in server.headers.items()],
+            )
+            if server.url
+            else McpServerStdio(
+                name=server.name,
+                command=server.command,
+                args=list(server.args),
+                env=[EnvVariable(name=name, value=value) for name, value in server.env.items()],
+            )
+            for server in self._host.session.mcp_servers
+        ]
 
     def _options(self) -> dict[str, Any]:
         """Returns what only Claude's adapter understands."""
@@ -171,12 +204,20 @@ class Session:
                 "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
             },
         }
-        if self._host.session.HasField("max_turns"):
-            options["maxTurns"] = self._host.session.max_turns
-        if self._host.session.HasField("budget_usd_micros") and not self._host.resume:
+        session = self._host.session
+        if session.HasField("max_turns"):
+            options["maxTurns"] = session.max_turns
+        if session.HasField("budget_usd_micros") and not self._host.resume:
             # Of a session that goes on Claude would count what it has cost before; the scheduler stops that one.
-            options["maxBudgetUsd"] = self._host.session.budget_usd_micros / 1_000_000
-        return {"claudeCode": {"options": options, "emitRawSDKMessages": WANTED}}
+            options["maxBudgetUsd"] = session.budget_usd_micros / 1_000_000
+        if session.effort:
+            options["effort"] = session.effort
+        if session.tools:
+            options["tools"] = list(session.tools)
+        told: dict[str, Any] = {"claudeCode": {"options": options, "emitRawSDKMessages": WANTED}}
+        if session.system_prompt:
+            told["systemPrompt"] = {"append": session.system_prompt}
+        return told
 
     async def _choose_mode(self, opened: Opened) -> None:
         offered = {mode.id for mode in opened.modes.available_modes} if opened.modes else set()
@@ -207,7 +248,9 @@ class Session:
                 raise AgentFailedError(
                     f"{self._agent.name} has no model {wanted!r}; it has: {names} ({error})"
                 ) from error
-        self._client.transcript.spending.model = wanted or (option.current_value if option else "")
+        current = option.current_value if option else ""
+        # That one is the agent's own choice and the name of no model.
+        self._client.transcript.spending.model = wanted or ("" if current == "default" else current)
 
     async def _turn(self, text: str) -> PromptResponse | None:
         """Returns how one turn ended; None where it was interrupted."""

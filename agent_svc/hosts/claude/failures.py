@@ -76,7 +76,7 @@ def failure(result: ResultMessage) -> str:
     if not result.is_error:
         return _not_called(result)
     if result.subtype == _OVER_TURNS:
-        return f"over its limit of {result.num_turns} turns: raise max_turns, or split the task"
+        return f"over its limit of {max(1, result.num_turns - 1)} turns: raise max_turns, or split the task"
     if result.subtype == _OVER_BUDGET:
         return "it has used up what was left of its budget"
     return api_failure(result.api_error_status, _told(result))

@@ -2,9 +2,10 @@
 
 import json
 import os
-from typing import Final
+from typing import Any, Final, cast
 
 from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
+from claude_agent_sdk.types import SystemPromptPreset
 
 from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.permissions import runs_anything
@@ -53,7 +54,13 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         max_turns=session.max_turns if session.HasField("max_turns") else None,
         max_budget_usd=_budget(session, resume),
         resume=resume or None,
-        system_prompt={"type": "preset", "preset": "claude_code"},
+        system_prompt=SystemPromptPreset(
+            type="preset", preset="claude_code", append=session.system_prompt or ""
+        ),
+        # A plan's effort is one of Claude's own words.
+        effort=cast("Any", session.effort or None),
+        tools=list(session.tools) or None,
+        mcp_servers={server.name: mcp_server(server) for server in session.mcp_servers},
         # The project's CLAUDE.md and settings; the user's own settings are about the user.
         setting_sources=["project"],
         include_partial_messages=True,
@@ -70,6 +77,14 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         verbatim_prompts=True,
         env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
     )
+
+
+def mcp_server(server: pb.McpServer) -> Any:
+    """Returns a server of the plan as Claude Code writes one."""
+    if server.url:
+        return {"type": "http", "url": server.url, "headers": dict(server.headers)}
+    told = {"command": server.command, "args": list(server.args), "env": dict(server.env)}
+    return {"type": "stdio", **told}
 
 
 def _budget(session: pb.StartSessionRequest, resume: str) -> float | None:

@@ -30,6 +30,9 @@ from heddle import pb
 _KINDS: Final = {"text": pb.MESSAGE_KIND_TEXT, "thinking": pb.MESSAGE_KIND_THINKING}
 _DELTAS: Final = {"text_delta": "text", "thinking_delta": "thinking"}
 
+# By the status of an MCP server: why its tools are not there.
+_NOT_THERE: Final = {"failed": "it failed to start", "needs-auth": "it wants a login"}
+
 # Of a message that Claude Code wrote itself, as for a failed request; its result says the same.
 _SYNTHETIC: Final = "<synthetic>"
 
@@ -60,8 +63,8 @@ class Transcript:
                 return list(self._said(message, message.parent_tool_use_id or ""))
             case UserMessage(content=list() as blocks):
                 return [event for block in blocks for event in self._answered(block)]
-            case SystemMessage(subtype="api_retry"):
-                return [_note(_retry(message.data))]
+            case SystemMessage(subtype, data):
+                return [_note(text) for text in _of_system(subtype, data)]
             case RateLimitEvent() if message.rate_limit_info.status == "rejected":
                 return [_note("Claude's rate limit is reached.")]
             case _:
@@ -171,6 +174,33 @@ def _image_sources(content: str | list[dict[str, Any]] | None) -> list[dict[str,
 
 def _last(kind: "pb.MessageKind.ValueType", text: str = "", parent: str = "") -> pb.Event:
     return pb.Event(message=pb.Message(kind=kind, text=text, last=True, parent_tool_call_id=parent))
+
+
+def _of_system(subtype: str, data: dict[str, Any]) -> Iterator[str]:
+    match subtype:
+        case "init":
+            yield from _not_started(data)
+        case "api_retry":
+            yield _retry(data)
+        case "compact_boundary":
+            yield _compacted(data)
+
+
+def _not_started(data: dict[str, Any]) -> Iterator[str]:
+    servers = data.get("mcp_servers")
+    for server in servers if isinstance(servers, list) else ():
+        if isinstance(server, dict) and server.get("status") in _NOT_THERE:
+            yield (
+                f"The MCP server {server.get('name')!r} is not there ({_NOT_THERE[server['status']]}):"
+                " the agent works without its tools."
+            )
+
+
+def _compacted(data: dict[str, Any]) -> str:
+    told = data.get("compact_metadata")
+    tokens = told.get("pre_tokens") if isinstance(told, dict) else None
+    size = f" of {tokens:,} tokens" if isinstance(tokens, int) else ""
+    return f"The conversation{size} had become too long: Claude goes on with a summary of it."
 
 
 def _retry(data: dict[str, Any]) -> str:

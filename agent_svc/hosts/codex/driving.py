@@ -1,5 +1,6 @@
 """A session with codex: a turn for the task, then one for what the operator has said meanwhile."""
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -107,8 +108,35 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
         "-c",
         "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
+        *told(host.session),
         *model,
     )
+
+
+def told(session: pb.StartSessionRequest) -> list[str]:
+    """Returns what the plan says of the agent in the words of config.toml; JSON strings are TOML's."""
+    settings: dict[str, object] = {}
+    if session.system_prompt:
+        settings["developer_instructions"] = session.system_prompt
+    if session.effort:
+        # Codex knows no more than xhigh.
+        settings["model_reasoning_effort"] = "xhigh" if session.effort == "max" else session.effort
+    for server in session.mcp_servers:
+        place = f"mcp_servers.{server.name}"
+        if server.url:
+            settings[f"{place}.url"] = server.url
+            settings[f"{place}.http_headers"] = dict(server.headers)
+        else:
+            settings[f"{place}.command"] = server.command
+            settings[f"{place}.args"] = list(server.args)
+            settings[f"{place}.env"] = dict(server.env)
+    return [word for key, value in settings.items() for word in ("-c", f"{key}={_toml(value)}")]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {json.dumps(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:

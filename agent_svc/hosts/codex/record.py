@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from agent_svc.hosts.codex.patches import texts
+
 _RESULT: Final = re.compile(r"Process exited with code (\d+)\n.*?Output:\n(.*)", re.DOTALL)
 
 
@@ -34,6 +36,8 @@ class Record:
         self._called: dict[str, str] = {}
         # True once each call of the model has a line of its own.
         self._exact = False
+        # By path as codex writes it: what was last to be done to a file.
+        self.patches: dict[str, str] = {}
         # The model that codex took. Empty: not known yet.
         self.model = ""
         # What the session has used since its beginning, as codex counts it. Empty: not known yet.
@@ -96,6 +100,8 @@ class Record:
                 self.used = dict(payload["info"]["total_token_usage"])
             case "response_item", "function_call" if payload["name"] == "exec_command":
                 self._called[payload["call_id"]] = str(json.loads(payload["arguments"])["cmd"])
+            case "response_item", "custom_tool_call" if payload["name"] == "apply_patch":
+                self.patches.update(texts(str(payload["input"])))
             case "event_msg", "item_completed" if payload["item"]["type"] == "CommandExecution":
                 self._called.pop(payload["item"]["id"], None)
             case "response_item", "function_call_output":

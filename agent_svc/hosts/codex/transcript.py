@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -35,6 +35,8 @@ class Transcript:
         self._worktree = worktree
         self._clock = clock
         self.spending = Spending(model)
+        # What is done to files, by path as codex or as people know it.
+        self.patches: Mapping[str, str] = {}
         self._turn = 0
         self._lists = 0
         self._untold = 0
@@ -147,7 +149,8 @@ class Transcript:
             path = relative_target(self._worktree, change["path"])
             name = _WRITTEN.get(change["kind"], "Edit")
             call_id = f"{self._id(item)}.{number}" if number else self._id(item)
-            calls.append(ToolCall(call_id, name, path, pb.TOOL_KIND_EDIT, f"{change['kind']} {path}"))
+            shown = self.patches.get(change["path"]) or self.patches.get(path) or f"{change['kind']} {path}"
+            calls.append(ToolCall(call_id, name, path, pb.TOOL_KIND_EDIT, shown))
         return calls
 
     def _mcp(self, item: Json) -> ToolCall:

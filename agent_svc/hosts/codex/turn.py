@@ -176,6 +176,7 @@ class Turn:
         refused, self._refused = self._refused, []
         for each in refused:
             self._host.emit(*self._transcript.refused(*each))
+        self._transcript.patches = self._record.patches
         known = self._transcript.thread_id
         self._host.emit(*self._transcript.line(line))
         if self._transcript.thread_id != known:

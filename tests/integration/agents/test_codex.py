@@ -61,6 +61,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
         ("Bash", 'echo "it\'s $HOME"; exit 3', pb.TOOL_KIND_COMMAND),
         ("Write", "docs/a.txt", pb.TOOL_KIND_EDIT),
     ]
+    assert started[1].input == "one\ntwo"
     assert results(events) == [(False, f"exit code 3\nit's {tmp_path}\n"), (True, "")]
     assert output(events) == f"it's {tmp_path}\n"
     assert (it.worker.worktree / "docs/a.txt").read_text() == "one\ntwo\n"

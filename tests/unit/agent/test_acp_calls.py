@@ -118,3 +118,13 @@ def test_the_delicate_file_counts(other: str) -> None:
     assert described.target == other.removeprefix("/w/")
     assert not described.writes_inside
     assert call(kind="edit", rawInput={"file_path": "/w/a"}).described(WORKTREE).writes_inside
+
+
+def test_pictures_are_named_and_not_spelled_out() -> None:
+    """Base64 in a result is of no use to people: it is said what it is and how large."""
+    image = {"type": "image", "mimeType": "image/png", "data": "QUJD" * 4}
+    shown = call(content=[{"type": "content", "content": image}], rawOutput=[image])
+    assert shown.result() == "[image]"
+    raw = call(rawOutput=[image])
+    assert "QUJD" not in raw.result()
+    assert "12 bytes" in raw.result()

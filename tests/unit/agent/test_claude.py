@@ -125,6 +125,17 @@ def test_waiting_for_the_api_is_told() -> None:
     assert event.output.text == "The API answered 529 (overloaded); try 1 of 5 follows in 1.5 s.\n"
 
 
+def test_servers_that_are_not_there_and_summaries_are_told() -> None:
+    """People read why tools are missing, and that the agent no longer has the whole conversation."""
+    servers = [{"name": "good", "status": "connected"}, {"name": "bad", "status": "failed"}, "nonsense"]
+    missing, shorter = take(
+        SystemMessage("init", {"mcp_servers": servers}),
+        SystemMessage("compact_boundary", {"compact_metadata": {"trigger": "auto", "pre_tokens": 150000}}),
+    )
+    assert "'bad' is not there (it failed to start)" in missing.output.text
+    assert "150,000 tokens" in shorter.output.text
+
+
 def call_of(name: str, **told: Any) -> ToolCall:
     return tool_call(Path("/tree"), "1", name, told)
 

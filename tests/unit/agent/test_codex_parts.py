@@ -5,6 +5,7 @@ import pytest
 from agent_svc.drivers.codex import CodexDriver
 from agent_svc.hosts.codex.failures import cause_of, is_refusal, plain_reason, status_of
 from agent_svc.hosts.codex.home import CodexHome
+from agent_svc.hosts.codex.patches import texts
 from agent_svc.hosts.codex.policy import confine
 from heddle import pb
 
@@ -118,3 +119,14 @@ def test_driver_says_what_is_missing(tmp_path: Path) -> None:
     launch = driver.launch(pb.StartSessionRequest(agent="codex"), "")
     assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(launch.credentials)
     assert "SECRET" not in launch.credentials
+
+
+def test_a_patch_is_told_by_file() -> None:
+    """A new file is its text, a changed one its lines, and a moved one both under the old and the new path."""
+    patch = (
+        "*** Begin Patch\n*** Add File: a\n+one\n+two\n*** Update File: b\n*** Move to: c\n@@ def f\n x\n-y\n+z\n"
+        "*** Delete File: d\n*** End Patch"
+    )
+    changed = "@@ def f\n x\n-y\n+z"
+    assert texts(patch) == {"a": "one\ntwo", "b": changed, "c": changed, "d": ""}
+    assert texts("nonsense") == {}

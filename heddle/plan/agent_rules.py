@@ -1,0 +1,80 @@
+"""What a plan may ask of each kind of agent beside its prompt, and what makes that good."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from heddle import pb
+from heddle.errors import Violation
+from heddle.plan import text_rules
+from heddle.plan.text_rules import at_most, shown
+
+EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+MAX_SYSTEM_PROMPT_BYTES: Final = 100_000
+MAX_SERVERS: Final = 50
+MAX_TOOLS: Final = 200
+
+_ALL: Final = ("system_prompt", "effort", "tools", "mcp_servers")
+
+# By kind of agent, the longest name first: the keys that reach it.
+_TAKES: Final = {
+    "claude": _ALL,
+    "acp:claude-agent-acp": _ALL,
+    "acp:": ("mcp_servers",),
+    "codex": ("system_prompt", "effort", "mcp_servers"),
+}
+
+
+def takes(agent: str) -> tuple[str, ...]:
+    """Returns which of the keys the agent can heed."""
+    if agent in _TAKES:
+        return _TAKES[agent]
+    return _TAKES["acp:"] if agent.startswith("acp:") else ()
+
+
+def unheeded(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> Iterator[Violation]:
+    """Yields each key that the task or its defaults set and that its agent cannot heed."""
+    for key in _ALL:
+        if key in takes(agent):
+            continue
+        where = "" if getattr(task, key) else " (from defaults)" if getattr(defaults, key) else None
+        if where is not None:
+            able = ", ".join(kind for kind, keys in _TAKES.items() if key in keys)
+            message = f"the agent {shown(agent)} cannot heed it{where}; these can: {able}"
+            yield Violation(f"{path}.{key}", message)
+
+
+def violations(path: str, part: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violation]:
+    """Yields every mistake in the four keys of one level."""
+    size = len(part.system_prompt.encode())
+    if size > MAX_SYSTEM_PROMPT_BYTES:
+        yield Violation(f"{path}.system_prompt", f"takes {size:,} bytes; {at_most(MAX_SYSTEM_PROMPT_BYTES)}")
+    yield from text_rules.no_nul(f"{path}.system_prompt", part.system_prompt)
+    if part.effort and part.effort not in EFFORTS:
+        yield Violation(f"{path}.effort", f"{shown(part.effort)} is unknown; use {', '.join(EFFORTS)}")
+    if len(part.tools) > MAX_TOOLS:
+        yield Violation(f"{path}.tools", f"has {len(part.tools):,} tools; {at_most(MAX_TOOLS)}")
+    for index, tool in enumerate(part.tools):
+        yield from text_rules.required_title(f"{path}.tools[{index}]", tool)
+    if len(part.mcp_servers) > MAX_SERVERS:
+        yield Violation(
+            f"{path}.mcp_servers", f"has {len(part.mcp_servers):,} servers; {at_most(MAX_SERVERS)}"
+        )
+    first: dict[str, int] = {}
+    for index, server in enumerate(part.mcp_servers):
+        yield from _server(f"{path}.mcp_servers[{index}]", server)
+        place = first.setdefault(server.name, index)
+        if place != index:
+            yield Violation(
+                f"{path}.mcp_servers[{index}].name",
+                f"{shown(server.name)} is also the name of {path}.mcp_servers[{place}]",
+            )
+
+
+def _server(path: str, server: pb.McpServer) -> Iterator[Violation]:
+    yield from text_rules.key(f"{path}.name", server.name)
+    if bool(server.command) == bool(server.url):
+        yield Violation(path, "needs either a command or a url")
+    if server.url and not server.url.startswith(("http://", "https://")):
+        yield Violation(f"{path}.url", f"{shown(server.url)} must begin with http:// or https://")
+    for text in (server.command, server.url, *server.args, *server.env.values(), *server.headers.values()):
+        yield from text_rules.no_nul(path, text)

@@ -1,0 +1,91 @@
+"""What a plan says of an agent beside its prompt reaches the real program."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from heddle import pb
+from tests.support.acp_adapter import AGENT, adapter
+from tests.support.agents import Agents, attempt_name, ending, output
+from tests.support.claude import claude
+from tests.support.codex import codex
+from tests.support.models.endpoint import Endpoint
+from tests.support.models.turns import Call, Turn
+
+# The smallest server of the Model Context Protocol that has a tool; says by a file that it was asked for them.
+SERVER = """
+import json, os, pathlib, sys
+for line in sys.stdin:
+    said = json.loads(line)
+    if "id" not in said:
+        continue
+    if said["method"] == "tools/list":
+        pathlib.Path(sys.argv[1]).write_text(os.environ["LOOM"])
+    results = {
+        "initialize": {"protocolVersion": said.get("params", {}).get("protocolVersion", "2025-06-18"),
+                       "capabilities": {"tools": {}}, "serverInfo": {"name": "loom", "version": "1"}},
+        "tools/list": {"tools": [{"name": "weave", "description": "d", "inputSchema": {"type": "object"}}]},
+    }
+    print(json.dumps({"jsonrpc": "2.0", "id": said["id"], "result": results.get(said["method"], {})}), flush=True)
+"""
+
+Scene: TypeAlias = tuple[Agents, Endpoint, Mapping[str, str]]
+
+
+@asynccontextmanager
+async def scene(agent: str, folder: Path) -> AsyncIterator[Scene]:
+    kinds: dict[str, Callable[[Path], AbstractAsyncContextManager[Any]]] = {
+        "claude": claude,
+        "codex": codex,
+        AGENT: adapter,
+    }
+    async with kinds[agent](folder) as it:
+        yield it.worker, it.model, it.environment
+
+
+@pytest.mark.parametrize("agent", ["claude", "codex", AGENT])
+async def test_options_reach_the_agent(agent: str, tmp_path: Path) -> None:
+    """The system prompt, the effort, the tools and the servers of the plan are those of the model's request."""
+    async with scene(agent, tmp_path) as (worker, model, environment):
+        # Codex does not wait for its servers before it asks its model.
+        wait = Call("Bash", {"command": "until [ -e asked ]; do sleep 0.1; done"})
+        model.play([Turn(calls=[wait] if agent == "codex" else []), Turn("Done.")], "")
+        await worker.stub.StartSession(
+            pb.StartSessionRequest(
+                attempt=attempt_name(),
+                epoch=1,
+                worktree_path=str(worker.worktree),
+                agent=agent,
+                prompt="Do it",
+                environment=environment,
+                system_prompt="Always weave twice.",
+                effort="low",
+                tools=[] if agent == "codex" else ["Read", "ToolSearch"],
+                mcp_servers=[
+                    pb.McpServer(
+                        name="loom",
+                        command=sys.executable,
+                        args=["-c", SERVER, str(worker.worktree / "asked")],
+                        env={"LOOM": "wide"},
+                    ),
+                    pb.McpServer(name="gone", command="/no/such/server"),
+                ],
+            )
+        )
+        events = await worker.events(attempt_name())
+        asked = model.requests[0]
+    assert ending(events) == ("SUCCEEDED", "")
+    told = json.dumps(asked)
+    assert "Always weave twice." in told
+    assert (worker.worktree / "asked").read_text() == "wide"
+    if agent == "codex":
+        assert asked["reasoning"]["effort"] == "low"
+    else:
+        assert "Bash" not in {tool["name"] for tool in asked["tools"]}
+        assert '"effort": "low"' in told
+    assert agent != "claude" or "'gone' is not there" in output(events, pb.OUTPUT_STREAM_SYSTEM)
