@@ -122,3 +122,19 @@ def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
     epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
     (item,) = attention.conflicts(run, [epic])
     assert (item["kind"], item["epic"], item["saved"]) == ("merge", "runs/r/epics/api", "")
+
+
+def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:
+    """An epic and a run whose merge waits for somebody to free a branch say which, before what is over."""
+    epic = pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING, merge_hold="main is checked out")
+    (item,) = attention.conflicts(pb.Run(name="runs/r"), [epic])
+    assert (item["kind"], item["reason"], item["saved"]) == ("held", "main is checked out", "")
+    run = attention.held(pb.Run(name="runs/r", title="Shop", merge_hold="main is gone"))
+    assert (run["kind"], run["reason"], run["title"]) == ("held", "main is gone", "Shop")
+    over = {"kind": "task", "time": 1, "key": "a"}
+    assert attention.oldest_first([over, run | {"time": 2}])[0]["kind"] == "held"
+    assert not list(
+        attention.conflicts(
+            pb.Run(name="runs/r"), [pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING)]
+        )
+    )
