@@ -9,7 +9,7 @@ from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from worktree_svc import checkouts, history, merged_in, messages, projects, refs, resolution, snapshots
-from worktree_svc.git import Git
+from worktree_svc.git import Git, decode
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
 from worktree_svc.projects import Project
@@ -23,6 +23,8 @@ class Committed(NamedTuple):
 
     git: Git
     commit: str
+    # What it merged in, from which the epic's own work is told; empty: nothing.
+    merged: str
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ class Commits:
         (head,) = refs.read(project.git, refs.accepted_ref(epic))
         if head and history.is_of_attempt(project.git, head, attempt):
             self._finish(project, place, head)
-            return Committed(project.git, head)
+            return _committed(project.git, head, state)
         if state is None:
             raise checkouts.damaged(place)
         projects.check_same(self.folders, project, state.project)
         if state.owner != attempt:
             earlier = history.commit_of(project.git, state, attempt)
             if earlier:
-                return Committed(project.git, earlier)
+                return _committed(project.git, earlier, state)
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)
@@ -77,7 +79,7 @@ class Commits:
         failpoint("commit_task.after_move")
         self._finish(project, place, commit)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return Committed(project.git, commit)
+        return _committed(project.git, commit, state)
 
     def _finish(self, project: Project, place: Place, commit: str) -> None:
         """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
@@ -88,6 +90,16 @@ class Commits:
         failpoint("commit_task.before_state")
         self.states.save(place, replace(state, head=commit, merging=""))
         failpoint("commit_task.after_state")
+
+
+def _committed(git: Git, commit: str, state: State | None) -> Committed:
+    """Returns the commit with what it merged in that holds the epic's start: no older branch that was taken in as well."""
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    _, *others = (
+        line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
+    )
+    merged = (each for each in others if state is None or refs.is_ancestor(git, state.start, each))
+    return Committed(git, commit, next(merged, ""))
 
 
 def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:

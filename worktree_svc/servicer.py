@@ -12,7 +12,7 @@ from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, history, project_files, projects, refs
+from worktree_svc import diffs, history, project_files, projects
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
 from worktree_svc.disk_use import DiskUse
@@ -111,14 +111,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         attempt = AttemptName.parse(request.attempt)
 
         def job() -> pb.CommitTaskResponse:
-            git, commit = self._commits.commit_task(
+            git, commit, merged = self._commits.commit_task(
                 request.project, attempt, request.epoch, request.subject, request.body
             )
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=history.diff_stat(git, f"{commit}^", commit),
                 push_error=self._mirrors.push(request.project, [_epic(attempt).branch]),
-                merged_commit=refs.resolve(git, f"{commit}^2") or "",
+                merged_commit=merged,
             )
 
         return await self._jobs.run(job, key=str(_epic(attempt)))
