@@ -9,14 +9,22 @@ from tests.support.repositories import git, make_repository
 
 
 async def test_a_look_at_the_result_only_makes_the_merge_wait(tmp_path: Path) -> None:
-    """While the run's branch is checked out the next merge waits, told as what waits for the user; then all is merged."""
+    """A run tells what its base lacks. While its branch is checked out the next merge waits; then all is merged."""
     repository = make_repository(tmp_path / "repository")
     first = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="t", prompt="p", agent="command:echo a > a")])
     wait = "command:until git rev-parse --quiet --verify refs/tags/go; do sleep 0.1; done; echo b > b"
     second = pb.PlanEpic(key="b", depends_on=["a"], tasks=[pb.PlanTask(key="t", prompt="p", agent=wait)])
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         plan = pb.Plan(name="Look", epics=[first, second])
-        run = await client.create_run(pb.CreateRunRequest(plan=plan, project=str(repository)))
+        request = pb.CreateRunRequest(plan=plan, project=str(repository))
+        ahead = git(repository, "commit-tree", "-p", "main", "-m", "Theirs", "main^{tree}")
+        git(repository, "update-ref", "refs/remotes/origin/main", ahead)
+        behind = pb.BaseBehind(branch="main", upstream="origin/main", commits=1)
+        previewed = pb.CreateRunRequest(validate_only=True)
+        previewed.MergeFrom(request)
+        assert (await client.create_run(previewed)).base_behind == behind
+        run = await client.create_run(request)
+        assert run.base_behind == behind
         held = []
         async for answer in client.watch_run(run.name):
             for event in answer.events:
@@ -34,6 +42,6 @@ async def test_a_look_at_the_result_only_makes_the_merge_wait(tmp_path: Path) ->
                     # Of no use to anybody any more, its user thinks.
                     git(repository, "branch", "--delete", "--force", run.branch)
         ended = await client.get_run(run.name)
-        assert (ended.state, ended.reason) == (pb.RUN_STATE_SUCCEEDED, "")
+        assert (ended.state, ended.reason, ended.base_behind) == (pb.RUN_STATE_SUCCEEDED, "", behind)
         assert len(held) == 1
         assert {"a", "b"} <= set(git(repository, "ls-tree", "--name-only", run.branch).splitlines())
