@@ -23,7 +23,7 @@ from worktree_svc import (
     snapshots,
     unfinished,
 )
-from worktree_svc.git import Git
+from worktree_svc.git import Git, decode
 from worktree_svc.ignored import Ignored, Span
 from worktree_svc.leadership import StillLeads
 from worktree_svc.private import PrivateFolders
@@ -38,6 +38,8 @@ class Committed(NamedTuple):
 
     git: Git
     commit: str
+    # What it merged in, from which the epic's own work is told; empty: nothing.
+    merged: str
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,14 @@ class Commits:
         (head,) = refs.read(project.git, refs.accepted_ref(epic))
         if head and history.is_of_attempt(project.git, head, attempt):
             self._finish(project, place, head)
-            return Committed(project.git, head)
+            return _committed(project.git, head, state)
         if state is None:
             raise checkouts.damaged(place)
         projects.check_same(self.folders, project, state.project)
         if state.owner != attempt:
             earlier = history.commit_of(project.git, state, attempt)
             if earlier:
-                return Committed(project.git, earlier)
+                return _committed(project.git, earlier, state)
         state.check_owner(attempt)
         head = history.accepted(project, state)
         checkouts.mend(project, place)
@@ -109,7 +111,7 @@ class Commits:
         failpoint("commit_task.after_move")
         self._finish(project, place, commit)
         log.info("task_committed", attempt=str(attempt), commit=commit)
-        return Committed(project.git, commit)
+        return _committed(project.git, commit, state)
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
         """Returns the files that git ignores and that were written within `spans`; none where that cannot be told."""
@@ -132,6 +134,16 @@ class Commits:
         settled = not checkouts.has_inner(project, place)
         self.states.save(place, replace(state, head=commit, merging="", settled=settled))
         failpoint("commit_task.after_state")
+
+
+def _committed(git: Git, commit: str, state: State | None) -> Committed:
+    """Returns the commit with what it merged in that holds the epic's start: no older branch that was taken in as well."""
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    _, *others = (
+        line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
+    )
+    merged = (each for each in others if state is None or refs.is_ancestor(git, state.start, each))
+    return Committed(git, commit, next(merged, ""))
 
 
 def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:

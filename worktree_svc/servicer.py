@@ -121,7 +121,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
         def job() -> pb.CommitTaskResponse:
             spans = [Span.of(each) for each in request.agent_spans]
-            git, commit = self._commits.commit_task(
+            git, commit, merged = self._commits.commit_task(
                 request.project,
                 attempt,
                 request.epoch,
@@ -131,14 +131,14 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 spans=spans,
             )
             stat = history.diff_stat(git, f"{commit}^", commit)
-            merged = refs.resolve(git, f"{commit}^2") or ""
+            merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
                 commit=commit,
                 diff_stat=stat,
                 push_error=self._mirrors.push(request.project, [branch]).get(branch, ""),
                 merged_commit=merged,
-                no_changes=not (stat.files or merged),
+                no_changes=not (stat.files or merges),
                 ignored_files=pb.IgnoredFilesLeft(**asdict(ignored)) if ignored.count else None,
             )
 

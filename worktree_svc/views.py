@@ -6,7 +6,7 @@ ours that is a folder beside it:
 
 HEDDLE_HOME/worktrees/RUN/EPIC.git/    links to the repository's files, folders and kinds of refs; its own refs/stash
 
-Settings that are made there are the worktree's own too, until it is made ready again.
+Settings that are made there are the worktree's own too.
 """
 
 import os
@@ -56,46 +56,63 @@ def make(worktree: Path, common: Path) -> Path:
     for part in (Path("refs"), Path("logs", "refs")):
         kinds = {entry.name for entry in (common / part).iterdir() if entry.is_dir()}
         _link(view / part, common / part, kinds - _OWN_REFS)
-    config, text = view / "config", _configuration(common, stamp_of(common / "config"))
-    if config.is_symlink() or not config.is_file() or config.read_text(errors="surrogateescape") != text:
-        files.write_atomically(config, text)
+    _configure(view / "config", common / "config")
     return view
 
 
 def clear(worktree: Path) -> None:
-    """Removes what a worktree has of its own; the next `make` begins without."""
-    files.remove(view_of(worktree))
+    """Removes the refs that a worktree has of its own; the next `make` begins without. Its settings stay."""
+    for part in ("refs", "logs"):
+        files.remove(view_of(worktree) / part)
 
 
 def stash_of(worktree: Path) -> str:
     """Returns the commit that was put away last in a worktree; empty if there is none."""
-    file = view_of(worktree) / "refs" / "stash"
-    if file.is_symlink() or not file.is_file():
+    view = view_of(worktree)
+    file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
+    # Where git may not write packed-refs, as in a sandbox, the ref of an emptied stash stays.
+    if any(each.is_symlink() or not each.is_file() for each in (file, log)) or not log.stat().st_size:
         return ""
     with file.open(errors="replace") as opened:
         text = opened.read(100).strip()
     return text if _ID.fullmatch(text) else ""
 
 
-@lru_cache(maxsize=256)
-def _configuration(common: Path, _: Stamp) -> str:
-    """Returns a configuration with all of the repository's, under which git removes no object.
+def _configure(config: Path, shared: Path) -> None:
+    """Writes the configuration of a view: all of the repository's, under which git removes no object.
 
-    Its own logs and stash are out of sight, so git would remove what only they hold. For extensions, git reads no
-    file that another includes.
+    Logs and stash of the user are out of sight, so git would remove what only they hold. For extensions, git reads no
+    file that another includes. What was set in the worktree stays set there.
     """
-    arguments = ("config", "--file", str(common / "config"), "--no-includes", "--null", "--list")
-    output = Git(common).attempt(*arguments)
-    pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0"))
-    settings = [
+    if config.is_symlink() or not config.is_file():
+        files.remove(config)
+    text = _configuration(config, stamp_of(config), shared, stamp_of(shared))
+    if not config.exists() or config.read_text(errors="surrogateescape") != text:
+        files.write_atomically(config, text)
+
+
+@lru_cache(maxsize=1024)
+def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
+    ours = [
         ("core.repositoryformatversion", "1"),
-        *((key, value) for key, _, value in pairs if _EXTENSION.fullmatch(key)),
+        *((key, value) for key, value in _settings(shared) if _EXTENSION.fullmatch(key)),
         ("extensions.preciousobjects", "true"),
-        ("include.path", str(common / "config")),
+        ("include.path", str(shared)),
         # Else a stash that is its own would be packed with the refs of all.
         ("gc.packrefs", "false"),
     ]
-    return "".join(setting(key, value) for key, value in settings)
+    keys = {key for key, _ in ours} - {"include.path"}
+    own = [(key, value) for key, value in _settings(config) if key not in keys and (key, value) not in ours]
+    return "".join(setting(key, value) for key, value in [*ours, *own])
+
+
+def _settings(file: Path) -> list[tuple[str, str]]:
+    """Returns what a configuration says itself; nothing where it cannot be read."""
+    output = Git(file.parent).attempt("config", "--file", str(file), "--no-includes", "--null", "--list")
+    if output.code:
+        return []
+    entries = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
+    return [(key, value if separator else "true") for key, separator, value in entries]
 
 
 def _link(folder: Path, common: Path, names: set[str]) -> None:

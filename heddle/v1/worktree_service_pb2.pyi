@@ -497,7 +497,9 @@ class CommitTaskResponse(_message.Message):
     there is none. The next push of the run tries it again.
     """
     merged_commit: _builtins.str
-    """What the attempt merged into the epic: the commit's second parent. Absent: none."""
+    """What the attempt merged into the epic, from which the epic's own work is told: a
+    further parent of the commit that holds the epic's start. Absent: none.
+    """
     no_changes: _builtins.bool
     """True: nothing that git keeps was changed, nor anything merged."""
     @_builtins.property

@@ -83,6 +83,25 @@ async def test_a_branch_that_the_agent_only_reset_to_is_none(worker: Worker) -> 
     assert worker.git("show", "main:own.txt") == "own"
 
 
+async def test_an_older_branch_that_was_taken_in_is_not_where_own_work_begins(worker: Worker) -> None:
+    """A merged branch is answered as what own work is told from only if the epic's start is in it."""
+    worker.git("branch", "old")
+    move_main(worker)
+    worker.git("switch", "--quiet", "old")
+    (worker.project / "old.txt").write_text("old\n")
+    commit_all(worker.project, "Old")
+    path = await worker.ready(attempt())
+    git(path, "merge", "--quiet", "--no-edit", "old")
+    done = await worker.commit(attempt())
+    assert parents(worker, done.commit)[1:] == [worker.git("rev-parse", "old")]
+    assert done.merged_commit == ""
+    worker.git("switch", "--quiet", "main")
+    main = move_main(worker, "# Again\n")
+    path = await worker.ready(attempt(task="two"))
+    git(path, "merge", "--quiet", "--no-edit", "main")
+    assert (await worker.commit(attempt(task="two"))).merged_commit == main
+
+
 async def test_own_branches_are_no_parents(worker: Worker) -> None:
     """What an agent commits, also on branches of its own, is one commit with one parent."""
     path = await worker.ready(attempt())

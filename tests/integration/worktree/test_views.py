@@ -59,6 +59,20 @@ async def test_what_an_attempt_put_away_is_kept_with_it(worker: Worker) -> None:
     assert not path.with_name("api.git").exists()
 
 
+async def test_an_emptied_stash_is_nothing_to_keep(worker: Worker) -> None:
+    """A stash that was taken back leaves nothing, also where git could not remove its ref."""
+    path = await worker.ready(attempt())
+    (path / "README.md").write_text("own\n")
+    git(path, "stash")
+    ref = path.with_name("api.git") / "refs" / "stash"
+    commit = ref.read_text()
+    git(path, "stash", "pop")
+    # As in a sandbox.
+    ref.write_text(commit)
+    await worker.commit(attempt())
+    assert not (await worker.remove("runs/r1/epics/api")).archive_commit
+
+
 async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     """Branches, tags, logs, settings and objects are those of the repository, in both directions; notes are not."""
     worker.git("tag", "v1")
@@ -113,13 +127,15 @@ async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
     path = await worker.ready(attempt())
     view = path.with_name("api.git")
     (view / "objects").unlink()
-    (view / "config").write_text("[core]\n\tfsmonitor = touch /evil\n")
+    (view / "config").write_text("[heddle]\n\ttest = kept\n")
     shutil.rmtree(view / "logs")
     (view / "logs").symlink_to("/nowhere")
     await worker.discard(attempt())
     path = await worker.ready(attempt(number=2))
-    assert "/evil" not in (view / "config").read_text()
+    # What was set there stays, and what must be there comes back.
+    assert git(path, "config", "heddle.test") == "kept"
     assert git(path, "config", "core.bare") == "false"
+    git_fails(path, "prune")
     (path / "README.md").write_text("own\n")
     git(path, "stash")
     git(path, "stash", "pop")

@@ -106,3 +106,10 @@ def test_size(number: int, text: str) -> None:
 def test_plain_text_commands_no_terminal(text: str, kept: str) -> None:
     """What an agent prints cannot move the cursor, set a title or reach the clipboard."""
     assert words.plain(text) == kept
+
+
+@pytest.mark.parametrize(("commits", "text"), [(1, "1 commit"), (12, "12 commits")])
+def test_a_base_that_is_behind_is_a_sentence(commits: int, text: str) -> None:
+    """It names both branches, without what a terminal would obey, and says how old the news may be."""
+    found = pb.BaseBehind(branch="main\x1b[31m", upstream="origin/main", commits=commits)
+    assert words.behind(found) == f"main is {text} behind origin/main, as last fetched"

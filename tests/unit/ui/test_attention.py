@@ -193,3 +193,19 @@ def test_what_a_run_lacks_is_an_item() -> None:
     refused.end_time.seconds = NOW - waiting.RECENT_HOURS * 3600 - 1
     waits.state = pb.RUN_STATE_CANCELLING
     assert not any(waiting.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
+
+
+def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:
+    """An epic and a run whose merge waits for somebody to free a branch say which, before what is over."""
+    epic = pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING, merge_hold="main is checked out")
+    (item,) = attention.conflicts(pb.Run(name="runs/r"), [epic])
+    assert (item["kind"], item["reason"], item["saved"]) == ("held", "main is checked out", "")
+    run = attention.held(pb.Run(name="runs/r", title="Shop", merge_hold="main is gone"))
+    assert (run["kind"], run["reason"], run["title"]) == ("held", "main is gone", "Shop")
+    over = {"kind": "task", "time": 1, "key": "a"}
+    assert attention.oldest_first([over, run | {"time": 2}])[0]["kind"] == "held"
+    assert not list(
+        attention.conflicts(
+            pb.Run(name="runs/r"), [pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING)]
+        )
+    )
