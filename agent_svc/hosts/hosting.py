@@ -18,7 +18,7 @@ from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
-from agent_svc.supervisor import parents, send
+from agent_svc.supervisor import Servers, children, parents, send
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
@@ -224,6 +224,14 @@ class Host:
                 self._messages += 1
                 self._told.set()
         self.stopping.set()
+
+
+def count_servers(servers: Servers, *, depth: int) -> int:
+    """Returns how many processes so many levels below this one are idle servers."""
+    level = [os.getpid()]
+    for _ in range(depth):
+        level = [child for pid in level for child in children(pid)]
+    return sum(map(servers.has, level))
 
 
 async def end_all(pids: Sequence[int]) -> None:

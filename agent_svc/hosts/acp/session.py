@@ -1,7 +1,7 @@
 """One session of an ACP agent: opened or resumed, prompted turn by turn, ended politely."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -24,7 +24,9 @@ from agent_svc.drivers.acp import Agent
 from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
-from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.hosts.claude_tasks import SUBTYPES
+from agent_svc.hosts.hosting import AgentFailedError, Host, count_servers, go_on
+from agent_svc.supervisor import Servers
 from heddle import __version__, running_time
 
 T = TypeVar("T")
@@ -62,6 +64,13 @@ class Session:
         self._resume_by = resume
         self._id = ""
         self._resumed = False
+        # True: something still runs in the background, and is ended with the session.
+        self._leaves = False
+
+    @property
+    def leaves(self) -> bool:
+        """Says whether what the agent has in the background is to be ended with it."""
+        return self._leaves
 
     @property
     def memory(self) -> str:
@@ -154,9 +163,10 @@ class Session:
             return {}
         # The user's own settings might allow what the plan does not.
         options: dict[str, Any] = {"settingSources": ["project"]}
+        told = [{"type": "system", "subtype": subtype} for subtype in SUBTYPES]
         if self._host.session.HasField("max_turns"):
             options["maxTurns"] = self._host.session.max_turns
-        return {"claudeCode": {"options": options}}
+        return {"claudeCode": {"options": options, "emitRawSDKMessages": told}}
 
     async def _choose_mode(self, opened: Opened) -> None:
         offered = {mode.id for mode in opened.modes.available_modes} if opened.modes else set()
@@ -212,16 +222,25 @@ class Session:
         return response
 
     async def _wait_for_background(self) -> None:
-        """Waits, within the task's limit, for commands that run on and calls of which the agent still speaks."""
-        waited = 0.0
-        while (names := self._client.running(QUIET)) and not self._host.stopping.is_set():
+        """Waits, within the task's limit, for what runs on after a turn and for turns that follow from it."""
+        waited, servers = 0.0, Servers()
+        while not self._host.stopping.is_set():
+            names = self._client.running(QUIET)
             self._host.tell_background(names)
-            if waited >= self._host.background_wait:
+            if not names and self._client.rests():
+                return
+            if names and (waited >= self._host.background_wait or self._serves_only(names, servers)):
                 self._host.tell_stopped(names)
                 self._client.end_terminals()
+                self._leaves = True
                 return
             waited += await running_time.tick(LOOK)
-        self._host.tell_background([])
+
+    def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
+        """Says whether all that runs are background commands of Claude Code that are idle servers."""
+        tasks = self._client.tasks
+        own = tasks.only_commands and len(tasks.names) == len(names)
+        return own and count_servers(servers, depth=3) >= len(names)
 
     async def _interrupt(self, prompting: "asyncio.Future[PromptResponse]") -> None:
         with suppress(RequestError, ConnectionError):
