@@ -7,6 +7,7 @@ with a plain reason where the agent failed.
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import traceback
@@ -102,6 +103,8 @@ class Host:
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
+        # Before ids that count from 1: one session may have several hosts, one after the other.
+        self.prefix = f"{secrets.token_hex(2)}-" if opening.resume else ""
         # What it was told to wait for last.
         self._background: list[str] = []
 
@@ -155,7 +158,7 @@ class Host:
         if (said := self._answered(question, tool, target)) is not None:
             return said
         self._asked += 1
-        approval = f"approval-{self._asked}"
+        approval = f"approval-{self.prefix}{self._asked}"
         answer = asyncio.get_running_loop().create_future()
         self._waiting[approval] = answer
         asked = pb.ApprovalRequested(approval_id=approval, question=question, tool=tool, target=target)
