@@ -105,12 +105,12 @@ class Supervisor:
         told, working = list[int](), children(os.getpid())
         ran, servers = Stopwatch(), Servers()
         while working and not self._stopping and ran.seconds() < self._wait:
-            # Most of what is left ends in this moment.
             self._listen(min(WEIGH, self._wait))
             self._reap()
             self._weigh()
             working = [root for root in children(os.getpid()) if not servers.has(root)]
-            if working != told:
+            # Most of what is left ends at once.
+            if working != told and (told or ran.seconds() >= min(TICK, self._wait)):
                 told = working
                 self._say(f"waiting {listed(working)}")
         if not self._stopping and (left := children(os.getpid())):

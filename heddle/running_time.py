@@ -6,6 +6,7 @@ end, on waking, what had no chance to work.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -63,3 +64,24 @@ async def wait_for(awaited: Awaitable[T], seconds: float) -> T:
     finally:
         waiting.cancel()
         sleeping.cancel()
+
+
+class Limit:
+    """A moment for threads, `seconds` from now; a wait for it in which this process was frozen puts it off."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def wait(self, ready: Callable[[float], T]) -> T:
+        """Returns what `ready` does once that is something, or the moment is there.
+
+        It is called with the seconds that it may take, again and again.
+        """
+        while True:
+            begun = time.monotonic()
+            pause = min(max(self._end - begun, 0.0), TICK)
+            found = ready(pause)
+            now = time.monotonic()
+            self._end += now - begun - counted(now - begun, pause)
+            if found or now >= self._end:
+                return found

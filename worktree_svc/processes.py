@@ -7,10 +7,12 @@ import select
 import selectors
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import IO, Final, NamedTuple
+
+from heddle.running_time import Limit
 
 Process = subprocess.Popen[bytes]
 
@@ -48,7 +50,7 @@ def communicate(process: Process, words: bytes, seconds: float) -> tuple[bytes, 
 
     As subprocess does, which however looks for the end only after pauses of a millisecond and more.
     """
-    limit = time.monotonic() + seconds
+    limit = Limit(seconds)
     said: dict[IO[bytes] | None, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     left = memoryview(words)
     with selectors.DefaultSelector() as selector:
@@ -58,7 +60,7 @@ def communicate(process: Process, words: bytes, seconds: float) -> tuple[bytes, 
         if process.stdin:
             selector.register(process.stdin, selectors.EVENT_WRITE, process.stdin)
         while selector.get_map():
-            ready = selector.select(max(0.0, limit - time.monotonic()))
+            ready = limit.wait(selector.select)
             if not ready:
                 raise subprocess.TimeoutExpired(process.args, seconds)
             for key, _ in ready:
@@ -85,23 +87,26 @@ def _write(pipe: int, words: memoryview) -> int:
         return len(words)
 
 
-def _has_ended(process: Process, limit: float) -> bool:
+def _has_ended(process: Process, limit: Limit) -> bool:
     """Waits for the end of a process, until `limit`; returns whether it came."""
     if process.poll() is not None:
         return True
-    seconds = max(0.0, limit - time.monotonic())
     if not hasattr(os, "pidfd_open"):  # only Linux has it
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        return process.returncode is not None
+        return limit.wait(partial(_ends_within, process))
     ended = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
         poll.register(ended, select.POLLIN)
-        if poll.poll(seconds * 1000):
+        if limit.wait(lambda seconds: poll.poll(seconds * 1000)):
             process.wait()
     finally:
         os.close(ended)
+    return process.returncode is not None
+
+
+def _ends_within(process: Process, seconds: float) -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
     return process.returncode is not None
 
 
@@ -110,7 +115,7 @@ class Conversation:
 
     def __init__(self, process: Process, seconds: float) -> None:
         self._process = process
-        self._end = time.monotonic() + seconds
+        self._limit = Limit(seconds)
         self._held = b""
         # The last that it said beside its answers.
         self.complaint = ""
@@ -140,7 +145,7 @@ class Conversation:
         poll = select.poll()
         for pipe in (stdout, stderr):
             poll.register(pipe, select.POLLIN)
-        ready = dict(poll.poll(max(0.0, self._end - time.monotonic()) * 1000))
+        ready = dict(self._limit.wait(lambda seconds: poll.poll(seconds * 1000)))
         if not ready:
             raise BrokenOffError
         if stderr.fileno() in ready:

@@ -26,6 +26,7 @@ from agent_svc.drivers.own_folder import (
     OwnFolder,
 )
 from agent_svc.drivers.own_session import own_session
+from agent_svc.hosts.claude_tasks import TELLING
 from heddle import pb
 
 PREFIX: Final = "acp:"
@@ -93,8 +94,7 @@ PRESETS: Final = (
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
-            # Its turn ends without a word of what still runs, so nothing may: all of it runs in the foreground.
-            "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+            **TELLING,
         },
         # By itself it tries a refused log-in again for three minutes, and says nothing meanwhile.
         defaults={"CLAUDE_CODE_MAX_RETRIES": "5"},

@@ -7,6 +7,7 @@ with a plain reason where the agent failed.
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import traceback
@@ -18,7 +19,7 @@ from agent_svc import background
 from agent_svc.drivers import protocol
 from agent_svc.drivers.host import limited
 from agent_svc.hosts.pictures import Picture, keep
-from agent_svc.supervisor import parents, send
+from agent_svc.supervisor import Servers, children, parents, send
 from heddle import pb, running_time
 
 # A prompt has at most 200 KB, a script may have more.
@@ -110,6 +111,8 @@ class Host:
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
+        # Before ids that count from 1: one session may have several hosts, one after the other.
+        self.prefix = f"{secrets.token_hex(2)}-" if opening.resume else ""
         # What it was told to wait for last.
         self._background: list[str] = []
 
@@ -176,7 +179,7 @@ class Host:
         if (said := self._answered(question, tool, target)) is not None:
             return said
         self._asked += 1
-        approval = f"approval-{self._asked}"
+        approval = f"approval-{self.prefix}{self._asked}"
         answer = asyncio.get_running_loop().create_future()
         self._waiting[approval] = answer
         asked = pb.ApprovalRequested(approval_id=approval, question=question, tool=tool, target=target)
@@ -245,6 +248,14 @@ class Host:
                 self._messages += 1
                 self._told.set()
         self.stopping.set()
+
+
+def count_servers(servers: Servers, *, depth: int) -> int:
+    """Returns how many processes so many levels below this one are idle servers."""
+    level = [os.getpid()]
+    for _ in range(depth):
+        level = [child for pid in level for child in children(pid)]
+    return sum(map(servers.has, level))
 
 
 async def end_all(pids: Sequence[int]) -> None:

@@ -14,7 +14,8 @@ from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import CutOffError
 from agent_svc.hosts.acp.session import Session, Stopped
 from agent_svc.hosts.acp.wire import Wire, exited, start
-from agent_svc.hosts.hosting import AgentFailedError, Host, run_host
+from agent_svc.hosts.hosting import AgentFailedError, Host, end_all, run_host
+from agent_svc.supervisor import descendants
 from heddle import pb
 
 # Seconds that an agent has to end by itself once its work is over, and after SIGTERM.
@@ -81,7 +82,10 @@ async def _hold(host: Host, agent: Agent, resume: str) -> None:
                 raise KilledError(reason, session.memory) from error
             raise AgentFailedError(reason) from error
     finally:
+        # What is left may outlive the agent, and would be waited for again.
+        left = descendants(os.getpid()) if session.leaves else []
         await wire.end(ENDING)
+        await end_all(left)
         await connection.close()
 
 

@@ -30,6 +30,7 @@ from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.acp.overhearing import METHOD
 from agent_svc.hosts.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.hosts.acp.transcript import Transcript
+from agent_svc.hosts.claude_tasks import Tasks
 from agent_svc.hosts.hosting import Host
 from agent_svc.hosts.permitting import permit
 from agent_svc.hosts.pictures import Picture
@@ -55,22 +56,52 @@ class Client:
         self.memory = ""
         # With the command that runs in each.
         self._terminals: dict[str, tuple[Terminal, str]] = {}
+        # What Claude Code has in the background; of other agents nothing.
+        self.tasks = Tasks()
         # When the agent last told anything of its session.
         self._updated = time.monotonic()
         # Commands that a permission was granted for, and that no terminal has run yet.
         self._granted: set[str] = set()
 
     def running(self, quiet: float) -> list[str]:
-        """Returns what still runs: commands in terminals, and open calls unless there was no update for `quiet` seconds."""
-        lines = [line for terminal, line in self._terminals.values() if terminal.runs]
-        if time.monotonic() - self._updated < quiet:
+        """Returns what runs: commands in terminals, tasks, open calls unless nothing was told for `quiet` seconds."""
+        lines = [line for terminal, line in self._terminals.values() if terminal.runs] + self.tasks.names
+        if self.tasks.idle and not self._is_quiet(quiet):
             lines += [label for label in self.transcript.open_calls() if label not in lines]
         return lines
+
+    def rests(self) -> bool:
+        """Says whether no further turn is to be expected of an agent of which nothing runs."""
+        works = not self.tasks.idle and bool(self.transcript.open_calls())
+        return not works and self._is_quiet(self.tasks.patience)
+
+    def _is_quiet(self, seconds: float) -> bool:
+        return time.monotonic() - self._updated >= seconds
 
     def end_terminals(self) -> None:
         """Ends every command that still runs in a terminal."""
         for terminal, _ in self._terminals.values():
             terminal.kill()
+
+    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
+        """Takes what Claude's adapter passes on of Claude Code's own messages."""
+        message = params.get("message")
+        if method != METHOD or self.replaying or not isinstance(message, dict):
+            return
+        self._updated = time.monotonic()
+        self._follow(message)
+        was_unsettled = self.transcript.overhearing.unsettled
+        self._host.emit(*self.transcript.overhearing.take(message))
+        if self.transcript.overhearing.unsettled and not was_unsettled:
+            self.remember(str(params.get("sessionId")))
+
+    def _follow(self, message: dict[str, Any]) -> None:
+        """Takes in what a message tells of Claude's background."""
+        if isinstance(call_id := message.get("tool_use_id"), str):
+            call = self.transcript.call(call_id).described(self._host.worktree)
+            if call.kind == pb.TOOL_KIND_COMMAND:
+                self.tasks.note_command(call_id, call.target)
+        self.tasks.take(message)
 
     async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
         if self.replaying:
@@ -88,14 +119,6 @@ class Client:
                 caption = call.described(self._host.worktree).label
                 self._host.keep_picture(Picture(each.mime_type, each.data, caption))
         return events
-
-    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """Takes what an agent tells beyond the protocol."""
-        if method == METHOD and not self.replaying:
-            was_unsettled = self.transcript.overhearing.unsettled
-            self._host.emit(*self.transcript.overhearing.take(params.get("message") or {}))
-            if self.transcript.overhearing.unsettled and not was_unsettled:
-                self.remember(str(params.get("sessionId")))
 
     def remember(self, session_id: str) -> None:
         """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""

@@ -1,7 +1,7 @@
 """One session of an ACP agent: opened or resumed, prompted turn by turn, ended politely."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -31,9 +31,11 @@ from agent_svc.hosts.acp.client import Client
 from agent_svc.hosts.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.hosts.acp.memory import Memory
 from agent_svc.hosts.acp.overhearing import WANTED
-from agent_svc.hosts.hosting import AgentFailedError, Host, go_on
+from agent_svc.hosts.claude_tasks import SUBTYPES
+from agent_svc.hosts.hosting import AgentFailedError, Host, count_servers, go_on
 from agent_svc.hosts.vocabulary import HARMLESS, KINDS
 from agent_svc.permissions import runs_anything
+from agent_svc.supervisor import Servers
 from heddle import __version__, running_time
 
 T = TypeVar("T")
@@ -76,6 +78,13 @@ class Session:
         self._resume_by = resume
         self._id = ""
         self._resumed = False
+        # True: something still runs in the background, and is ended with the session.
+        self._leaves = False
+
+    @property
+    def leaves(self) -> bool:
+        """Says whether what the agent has in the background is to be ended with it."""
+        return self._leaves
 
     @property
     def memory(self) -> str:
@@ -214,7 +223,12 @@ class Session:
             options["effort"] = session.effort
         if session.tools:
             options["tools"] = list(session.tools)
-        told: dict[str, Any] = {"claudeCode": {"options": options, "emitRawSDKMessages": WANTED}}
+        told: dict[str, Any] = {
+            "claudeCode": {
+                "options": options,
+                "emitRawSDKMessages": [*WANTED, *({"type": "system", "subtype": each} for each in SUBTYPES)],
+            }
+        }
         if session.system_prompt:
             told["systemPrompt"] = {"append": session.system_prompt}
         return told
@@ -275,16 +289,25 @@ class Session:
         return response
 
     async def _wait_for_background(self) -> None:
-        """Waits, within the task's limit, for commands that run on and calls of which the agent still speaks."""
-        waited = 0.0
-        while (names := self._client.running(QUIET)) and not self._host.stopping.is_set():
+        """Waits, within the task's limit, for what runs on after a turn and for turns that follow from it."""
+        waited, servers = 0.0, Servers()
+        while not self._host.stopping.is_set():
+            names = self._client.running(QUIET)
             self._host.tell_background(names)
-            if waited >= self._host.background_wait:
+            if not names and self._client.rests():
+                return
+            if names and (waited >= self._host.background_wait or self._serves_only(names, servers)):
                 self._host.tell_stopped(names)
                 self._client.end_terminals()
+                self._leaves = True
                 return
             waited += await running_time.tick(LOOK)
-        self._host.tell_background([])
+
+    def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
+        """Says whether all that runs are background commands of Claude Code that are idle servers."""
+        tasks = self._client.tasks
+        own = tasks.only_commands and len(tasks.names) == len(names)
+        return own and count_servers(servers, depth=3) >= len(names)
 
     async def _interrupt(self, prompting: "asyncio.Future[PromptResponse]") -> None:
         with suppress(RequestError, ConnectionError):

@@ -29,9 +29,9 @@ from agent_svc.hosts.claude.guarding import Guard
 from agent_svc.hosts.claude.options import claude_options
 from agent_svc.hosts.claude.spending import Spending
 from agent_svc.hosts.claude.transcript import Transcript
-from agent_svc.hosts.hosting import AgentFailedError, Host, end_all, go_on
+from agent_svc.hosts.hosting import AgentFailedError, Host, count_servers, end_all, go_on
 from agent_svc.hosts.model_calls import OpenCall
-from agent_svc.supervisor import Servers, children, descendants
+from agent_svc.supervisor import Servers, descendants
 from heddle import pb, running_time
 
 # Seconds that Claude gets to answer an interrupt, and a question about its usage.
@@ -190,10 +190,8 @@ class ClaudeSession:
 
     def _serves_only(self) -> bool:
         """Says whether all that runs in the background are idle servers, which do not end by themselves."""
-        if not self._background.only_commands:
-            return False
-        below = [pid for claude in children(os.getpid()) for pid in children(claude)]
-        return sum(map(self._servers.has, below)) >= len(self._background.names)
+        count = len(self._background.names)
+        return self._background.only_commands and count_servers(self._servers, depth=2) >= count
 
     def _broken(self, error: ClaudeSDKError) -> Exception:
         code = getattr(error, "exit_code", None)
@@ -203,7 +201,7 @@ class ClaudeSession:
 
     async def _take(self, message: Message) -> None:
         self._host.tell(lambda: self._show(message))
-        self._background.take(message)
+        self._background.follow(message)
         match message:
             case SystemMessage(subtype="init"):
                 self.id = message.data["session_id"]

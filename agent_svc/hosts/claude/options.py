@@ -8,6 +8,7 @@ from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
 from claude_agent_sdk.types import SystemPromptPreset
 
 from agent_svc.hosts.claude.guarding import Guard
+from agent_svc.hosts.claude_tasks import TELLING
 from agent_svc.permissions import runs_anything
 from heddle import pb
 
@@ -18,9 +19,6 @@ QUIET: Final = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_AUTOUPDATER": "1",
 }
-
-# It says whether another turn follows, as one does where something in the background has ended.
-TELLING: Final = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
 
 # Tries after the first. More only hide from people what is wrong.
 RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"

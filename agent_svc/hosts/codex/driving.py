@@ -48,7 +48,7 @@ RESTARTS: Final = 2
 async def drive(host: Host) -> None:
     """Drives codex to the end of its work; raises AgentFailedError."""
     home = CodexHome(os.environ)
-    transcript = Transcript(host.worktree, host.session.model or home.model, time.monotonic)
+    transcript = Transcript(host.worktree, host.session.model or home.model, time.monotonic, host.prefix)
     _tell_limits(host)
     patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
     turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)

@@ -31,8 +31,10 @@ _ESCAPED: Final = re.compile(r'\\([$`"\\])')
 class Transcript:
     """Turns the lines of all turns of one session into events, in order. `clock` gives seconds."""
 
-    def __init__(self, worktree: Path, model: str, clock: Callable[[], float]) -> None:
+    def __init__(self, worktree: Path, model: str, clock: Callable[[], float], prefix: str = "") -> None:
         self._worktree = worktree
+        # Of the ids of calls.
+        self._prefix = prefix
         self._clock = clock
         self.spending = Spending(model)
         # What is done to files, by path as codex or as people know it.
@@ -188,7 +190,7 @@ class Transcript:
         return [call.finished(ok=ok, result=result, seconds=seconds) for call in calls]
 
     def _id(self, item: Json) -> str:
-        return f"{self._turn}.{item['id']}"
+        return f"{self._prefix}{self._turn}.{item['id']}"
 
 
 def plain_command(command: str) -> str:

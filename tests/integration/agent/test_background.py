@@ -22,13 +22,13 @@ def _work(events: list[pb.Event]) -> list[pb.BackgroundWork]:
 
 async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> None:
     """A child that outlives its program ends its work, and is heard, before the first check looks at the files."""
-    command = "command:(sleep 1; echo late; echo x > late.txt) & echo begun"
+    command = "command:(sleep 2.5; echo late; echo x > late.txt) & echo begun"
     events = await worker.run(command, checks={"there": "cat late.txt"}, background_wait=60)
     assert ending(events) == ("SUCCEEDED", "")
     assert "late" in output(events, pb.OUTPUT_STREAM_STDOUT)
     waiting, over = _work(events)
     assert waiting.count == 1
-    assert "sleep 1" in waiting.running[0]
+    assert "sleep 2.5" in waiting.running[0]
     assert waiting.limit == seconds(60)
     assert over == pb.BackgroundWork()
 

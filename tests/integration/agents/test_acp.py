@@ -103,3 +103,23 @@ def spoken(events: list[pb.Event], kind: "pb.MessageKind.ValueType") -> str:
 
 def cost(events: list[pb.Event]) -> int:
     return sum(event.usage.cost_usd_micros for event in events)
+
+
+async def test_waits_for_what_runs_in_the_background(tmp_path: Path) -> None:
+    """A session whose turn is over waits for the rest, tells so, and has the agent take up what came of it."""
+    slow = "sleep 2; echo x > late.txt"
+    call = Call("Bash", {"command": slow, "description": "slow", "run_in_background": True})
+    async with adapter(tmp_path) as it:
+        it.model.play([Turn("I begin.", calls=[call]), Turn("I wait."), Turn("Went on.")], "Do it")
+        events = await it.worker.run(
+            AGENT,
+            environment=it.environment,
+            permissions=pb.Permissions(allow=["Bash(*)"]),
+            background_wait=120,
+            checks={"there": "cat late.txt"},
+        )
+    assert ending(events) == ("SUCCEEDED", "")
+    waiting, over = [event.background_work for event in payloads(events, "background_work")]
+    assert list(waiting.running) == [slow]
+    assert over == pb.BackgroundWork()
+    assert "Went on." in "".join(event.message.text for event in events)

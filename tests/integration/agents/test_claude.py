@@ -330,6 +330,9 @@ async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
         await it.worker.until(attempt, lambda event: event.HasField("usage"))
         await it.worker.tell(attempt, "Use tabs")
         await until_kept("Working.", Path(it.environment["CLAUDE_CONFIG_DIR"]))
+        async with asyncio.timeout(DEADLINE):
+            while not (it.worker.worktree / "x.txt").exists():  # noqa: ASYNC110 (a command rings no bell)
+                await asyncio.sleep(0.05)
         psutil.Process(started.session_started.process_id).kill()
         events = await it.worker.events(attempt)
         asked = json.dumps(it.model.requests[-1]["messages"])

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("claude_agent_sdk")
 
 from claude_agent_sdk import AssistantMessage, SystemMessage, ToolUseBlock
-from claude_agent_sdk.types import TaskStartedMessage
 
-from agent_svc.hosts.claude.background import OWED, SETTLING, Background
+from agent_svc.hosts.claude.background import Background
+from agent_svc.hosts.claude_tasks import OWED, SETTLING
 from tests.unit.agent.test_claude import result
 
 
@@ -24,15 +24,17 @@ def background(*tasks: dict[str, str]) -> SystemMessage:
 def test_names_tasks_by_their_commands() -> None:
     """A command is named as it was typed, another task by what Claude says of it, also before it says more."""
     followed = Background()
-    followed.take(AssistantMessage(content=[ToolUseBlock("call-1", "Bash", {"command": "make"})], model="m"))
+    followed.follow(
+        AssistantMessage(content=[ToolUseBlock("call-1", "Bash", {"command": "make"})], model="m")
+    )
     shell = {"task_id": "b1", "task_type": "local_bash", "description": "Build it"}
     agent = {"task_id": "a1", "task_type": "local_agent", "description": "Look around"}
-    followed.take(background(shell, agent))
+    followed.follow(background(shell, agent))
     assert followed.names == ["Build it", "Look around"]
-    followed.take(TaskStartedMessage("task_started", {}, "b1", "Build it", "u", "s", tool_use_id="call-1"))
+    followed.follow(system("task_started", task_id="b1", description="Build it", tool_use_id="call-1"))
     assert followed.names == ["make", "Look around"]
     assert not followed.only_commands
-    followed.take(background(shell))
+    followed.follow(background(shell))
     assert followed.names == ["make"]
     assert followed.only_commands
 
@@ -41,12 +43,12 @@ def test_says_how_long_to_wait_for_another_turn() -> None:
     """Long while Claude owes one, a moment after something in the background has ended, not at all otherwise."""
     followed = Background()
     assert followed.patience == 0
-    followed.take(system("session_state_changed", state="running"))
+    followed.follow(system("session_state_changed", state="running"))
     assert followed.patience == OWED
-    followed.take(system("session_state_changed", state="idle"))
+    followed.follow(system("session_state_changed", state="idle"))
     assert followed.patience == 0
-    followed.take(background({"task_id": "a"}))
-    followed.take(background())
+    followed.follow(background({"task_id": "a"}))
+    followed.follow(background())
     assert followed.patience == SETTLING
 
 
@@ -58,6 +60,6 @@ def test_a_turn_lasts_to_its_result() -> None:
         AssistantMessage(content=[], model="m"),
         result("success"),
     ):
-        followed.take(message)
+        followed.follow(message)
         seen.append(followed.in_turn)
     assert seen == [False, True, False]

@@ -1,6 +1,7 @@
 """Time counts only while a process could run."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -79,3 +80,17 @@ async def test_lease_waits_for_a_leader_that_woke_with_it(monkeypatch: pytest.Mo
     lease.renew()
     await ended.wait()
     assert clock.now == 62.0 + 10.0
+
+
+def test_a_limit_is_put_off_by_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread waits for has its whole time, however long the process stood still; what comes is returned at once."""
+    clock, freezes = [0.0], [0.0, 60.0]
+
+    def nothing(seconds: float) -> str:
+        clock[0] += seconds + (freezes.pop(0) if freezes else 0.0)
+        return ""
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    assert not running_time.Limit(5).wait(nothing)
+    assert clock[0] == 5.0 + 60.0 - running_time.TICK
+    assert running_time.Limit(5).wait(lambda _: "here") == "here"

@@ -48,7 +48,7 @@ export const SessionModal = {
             <span v-if="number > 1 || (task && task.attempts > 1)" class="num">Attempt {{ number }}</span>
             <span v-if="shown?.started" class="num" title="Time of this attempt"><Elapsed :from="shown.started" :to="shown.ended" label="Started" /></span>
             <span v-if="usage?.cost || usage?.cost_incomplete" class="num" title="Cost of this attempt">{{ money(usage) }}</span>
-            <button v-if="own" type="button" class="button small ghost" :title="own.command ? 'Copy the command that opens this session in a terminal: ' + own.command : 'Copy the id of the agent\'s own session'" @click="copyOwn">Session {{ own.id.slice(0, 8) }}</button>
+            <button v-if="own" type="button" class="button small ghost" :title="own.command ? 'Copy the command that opens this session in a terminal: ' + own.command : 'Copy the id of this session'" @click="copyOwn">Session {{ own.id.slice(0, 8) }}</button>
             <span v-if="shown?.reason" class="modal-reason">{{ shown.reason }}</span>
             <span class="grow"></span>
             <button v-if="!moment && shown?.started" type="button" class="button small ghost" title="Show this session as it was at any moment" @click="$emit('moment', shown.started)"><Icon name="replay" />Replay</button>
