@@ -22,6 +22,7 @@ from typing import Final
 
 from heddle import pb
 from heddle.config import ConfigError
+from heddle.durable import sync_folder
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName, TaskName
 
@@ -52,7 +53,8 @@ class SessionFolder:
             # A crash may have left a folder without a spec.
             (self.path / "artifacts").mkdir(parents=True, exist_ok=True)
             self.log.touch()
-            for folder in list(self.path.parents)[:3]:
+            # Each may be new, the run's too: its name is in the spool's own folder.
+            for folder in list(self.path.parents)[:4]:
                 sync_folder(folder)
             with (self.path / "reserve").open("wb") as file:
                 file.write(bytes(RESERVE_BYTES))
@@ -239,12 +241,3 @@ def write_durably(path: Path, data: bytes, what: str) -> None:
         raise
     sync_folder(path.parent)
     failpoint(f"{what}.after_sync")
-
-
-def sync_folder(path: Path) -> None:
-    """Puts the names in a folder on disk: a new file is not safe before."""
-    folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from heddle import errors, pb
+from heddle.durable import sync_folder
 from heddle.failpoints import failpoint
 
 
@@ -35,5 +36,6 @@ class EpochFence:
                 failpoint("fence.before_sync")
                 os.fsync(file.fileno())
             scratch.replace(self._path)
+            sync_folder(self._path.parent)
             failpoint("fence.after_sync")
             self._highest = epoch

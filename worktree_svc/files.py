@@ -5,6 +5,8 @@ import shutil
 import stat
 from pathlib import Path
 
+from heddle.durable import sync_folder
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes `path` so that it holds the old text or the new, whenever power fails."""
@@ -15,15 +17,6 @@ def write_atomically(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     scratch.replace(path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def copy_atomically(source: Path, target: Path) -> None:

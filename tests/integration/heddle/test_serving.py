@@ -55,6 +55,23 @@ async def test_a_raised_error_arrives_as_the_same_error() -> None:
     assert error.metadata == {"resource": "p"}
 
 
+async def test_health_says_not_serving_while_a_service_drains() -> None:
+    """From the first moment of a drain on, whoever balances load sends nothing more."""
+    told: list[int] = []
+
+    async def drain() -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            # The stubs of the health package lack its methods.
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]
+            told.append(answer.status)
+
+    server = Server(Service([NAME], _register, drain=drain), "127.0.0.1:0")
+    await server.start()
+    await server.stop()
+    assert told == [health_pb2.HealthCheckResponse.NOT_SERVING]
+
+
 async def test_a_stream_may_fail_after_its_first_message() -> None:
     """An error behind streamed messages arrives after them, with its field."""
     async with serving(SERVICE) as channel:

@@ -61,6 +61,17 @@ async def test_what_cannot_be_understood_ends_nothing() -> None:
     assert following.message.text == "next"
 
 
+async def test_an_answer_from_before_counts_once() -> None:
+    """What the operator said to the session that is continued allows that call once; the next one asks again."""
+    session = pb.StartSessionRequest(permissions=pb.Permissions(wait=seconds(0.01)))
+    session.answers.add(approval=pb.Approval(tool="Bash", target="make"), approved=True)
+    connection = Connection(session)
+    assert (await permit(connection.host, BASH)).allowed
+    assert connection.told() == []
+    assert not (await permit(connection.host, BASH)).allowed
+    assert connection.told()[0].approval_requested.target == "make"
+
+
 async def test_no_answer_is_a_no() -> None:
     """After the plan's wait the question counts as denied, and the log says so."""
     session = pb.StartSessionRequest(permissions=pb.Permissions(wait=seconds(0.01)))

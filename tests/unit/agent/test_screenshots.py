@@ -53,6 +53,17 @@ def test_text_beside_it_is_the_caption(shelf: Shelf) -> None:
     assert event.screenshot.caption == "The login page: done"
 
 
+def test_a_caption_is_not_read_through_a_link(shelf: Shelf, tmp_path: Path) -> None:
+    """An agent that links its caption to another file gets the picture's name: what the link names stays private."""
+    secret = tmp_path.parent / f"{tmp_path.name}-secret.txt"
+    secret.write_text("TOPSECRET")
+    screenshots = shelf.watch()
+    (shelf.folder / "login-page.txt").symlink_to(secret)
+    (shelf.folder / "login-page.png").write_bytes(PNG)
+    (event,) = screenshots.collect()
+    assert event.screenshot.caption == "login page"
+
+
 def test_earlier_pictures_are_not_taken(shelf: Shelf) -> None:
     """Pictures of an earlier attempt are not this session's, unless they are taken anew."""
     path = shelf.folder / "1.png"

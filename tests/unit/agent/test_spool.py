@@ -97,6 +97,22 @@ def test_private_folders_have_short_names(tmp_path: Path) -> None:
     assert scratch != spool.folder(NAME).scratch
 
 
+def test_a_new_session_is_on_disk_before_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every folder that is new is synced, from the spool's own down, and last the spec that makes it a session."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{file}").readlink().relative_to(tmp_path)))
+        sync(file)
+
+    spool = Spool(tmp_path)
+    monkeypatch.setattr(os, "fsync", noted)
+    spool.folder(AttemptName("r", "e", "t", 1)).create(pb.StartSessionRequest())
+    assert {"spool", "spool/r", "spool/r/e", "spool/r/e/t", "spool/r/e/t/1/reserve"} <= set(synced)
+    assert synced[-2:] == ["spool/r/e/t/1/.spec.pb.new", "spool/r/e/t/1"]
+
+
 def test_write_durably_replaces(tmp_path: Path) -> None:
     """A file is replaced as a whole, and no scratch file stays."""
     path = tmp_path / "file"

@@ -1,3 +1,5 @@
+import base64
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -21,6 +23,17 @@ def test_every_mistake_of_a_plan_travels_as_a_field_violation() -> None:
     assert [detail for detail in status.details if detail.Unpack(bad_request)]
     assert [(each.field, each.description) for each in bad_request.field_violations] == mistakes
     assert "2 mistakes" in status.message
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "🚀"])
+def test_a_status_fits_what_grpc_carries(letter: str) -> None:
+    """However many mistakes in whatever alphabet: in base64 a status stays below the 8 KiB of a trailer."""
+    mistakes = [errors.Violation(f"epics[{place}].key", letter * 40) for place in range(500)]
+    status = errors.to_status(errors.invalid_plan(mistakes))
+    assert len(base64.b64encode(status.SerializeToString())) < 8 << 10
+    bad_request = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(bad_request) for detail in status.details)
+    assert len(bad_request.field_violations) > 5
 
 
 def test_an_unavailable_service_says_when_to_call_again() -> None:

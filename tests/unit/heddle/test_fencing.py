@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,22 @@ def test_the_epoch_survives_a_restart(tmp_path: Path) -> None:
     EpochFence(tmp_path / "epoch").check(5)
     with pytest.raises(errors.HeddleError):
         EpochFence(tmp_path / "epoch").check(4)
+
+
+def test_an_epoch_is_on_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number is synced before it gets its name, and the name before the call is let through."""
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(file: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{file}').readlink().name}")
+        sync(file)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        done.append(f"replace {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    EpochFence(tmp_path / "epoch").check(5)
+    assert done == ["sync epoch.new", "replace epoch", f"sync {tmp_path.name}"]

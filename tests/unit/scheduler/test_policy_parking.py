@@ -55,6 +55,19 @@ def test_a_session_of_another_run_is_parked_for_a_slot_of_the_worker() -> None:
     assert parked([*decide(a_snapshot(waiting, replace(other, max_parallel=0), slots=2))]) == []
 
 
+def test_a_session_that_is_parked_frees_exactly_one_slot_of_its_run() -> None:
+    """A run that gave a session up may take the oldest one of the worker next; after that, one of its own again."""
+    names = [a_run().name._replace(run=run) for run in ("needs", "gives", "waits")]
+    needs = replace(a_run(an_epic("x", PENDING)), name=names[0])
+    waiting = (asking("a", 1), asking("b", 4))
+    gives = replace(
+        a_run(*waiting, an_epic("c", PENDING), an_epic("d", PENDING), max_parallel=2), name=names[1]
+    )
+    waits = replace(a_run(asking("y", 3), asking("z", 2), state=pb.RUN_STATE_PAUSED), name=names[2])
+
+    assert parked([*decide(a_snapshot(needs, gives, waits, slots=4))]) == ["a", "z", "b"]
+
+
 def test_a_slot_that_is_about_to_be_free_saves_a_session() -> None:
     """While a session is being stopped, its slot counts as free."""
     ending = an_epic("e", pb.TASK_STATE_RUNNING)

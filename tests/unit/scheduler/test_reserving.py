@@ -66,6 +66,26 @@ def test_a_task_waits_for_what_similar_ones_cost() -> None:
     assert shares(decide(a_snapshot(idle))) == {"b": 30}
 
 
+def test_what_has_just_been_reserved_is_no_longer_free() -> None:
+    """Of two tasks that could start together, the second gets none of what the first was promised."""
+    run = a_run(an_epic("a", PENDING), an_epic("b", PENDING), budget=100, typical_cost=60)
+
+    assert shares(decide(a_snapshot(run))) == {"a": 100}
+    assert shares(decide(a_snapshot(replace(run, typical_cost=40)))) == {"a": 80}
+    assert shares(decide(a_snapshot(replace(run, typical_cost=20)))) == {"a": 50, "b": 50}
+
+
+def test_a_session_in_its_checks_holds_none_of_the_budget() -> None:
+    """Its agent has ended, so what was promised to it is free, and it counts as no session that spends."""
+    busy = running("a", spent=10, reserved=50, checking=True)
+    run = a_run(busy, an_epic("b", PENDING), budget=100, typical_cost=95)
+
+    assert shares(decide(a_snapshot(run))) == {"b": 90}
+    assert shares(
+        decide(a_snapshot(a_run(running("a", spent=10, reserved=50), *run.epics[1:], budget=100)))
+    ) == {"b": 40}
+
+
 def test_runs_of_a_project_share_its_budget() -> None:
     """What a session of one run may spend is not free for another run of the project."""
     first = a_run(running("a", reserved=70), project_budget=100, project="/p", typical_cost=31)
