@@ -4,9 +4,9 @@ import asyncio
 
 from agent_svc.bare_checks import BareChecks
 from agent_svc.drivers.catalogue import Catalogue, default_catalogue
+from agent_svc.place import Place
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
-from agent_svc.session import Place
 from agent_svc.sessions import Sessions
 from agent_svc.spool import Spool
 from heddle.clock import Clock, utc_now

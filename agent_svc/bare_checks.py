@@ -17,8 +17,9 @@ import structlog
 from agent_svc import processes
 from agent_svc.checks import run_check
 from agent_svc.environment import agent_environment
+from agent_svc.place import Place
 from agent_svc.sandbox.bubblewrap import Resident
-from agent_svc.session import POLL_LOCK, Place
+from agent_svc.session import POLL_LOCK
 from agent_svc.spool import lock
 from heddle import errors, pb
 from heddle.fencing import EpochFence

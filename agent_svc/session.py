@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,19 +31,16 @@ from agent_svc.ending import (
 )
 from agent_svc.environment import agent_environment
 from agent_svc.journal import Journal, system
+from agent_svc.place import Place
 from agent_svc.pricing import Pricing
 from agent_svc.recorder import Recorder
 from agent_svc.said_before import told_again
-from agent_svc.sandbox.boundary import Boundary
 from agent_svc.sandbox.bubblewrap import Resident
-from agent_svc.sandbox.watch import Watch
 from agent_svc.screenshots import Screenshots
 from agent_svc.silence import Silence
 from agent_svc.spool import SessionFolder
 from heddle import errors, pb
-from heddle.clock import Clock
 from heddle.names import AttemptName
-from heddle.prices import Prices
 from heddle.running_time import Timer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -51,26 +48,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Seconds between two tries: to write the last words on a full disk, to find a lock free.
 RETRY_EVERY: Final = 1.0
 POLL_LOCK: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Place:
-    """What all sessions of a worker share."""
-
-    worker: str
-    # Seconds between SIGTERM and SIGKILL.
-    grace: float
-    # Names of variables that agents may inherit.
-    inherited: tuple[str, ...]
-    clock: Clock
-    prices: Prices
-    boundary: Boundary
-    # Bytes that a session's processes may use together. 0: no limit.
-    memory: int = 0
-    # Bytes of text that a session stores. 0: all.
-    text_limit: int = 0
-    watch: Watch = field(default_factory=Watch)
-    supervisors: processes.Supervisors = field(default_factory=processes.Supervisors)
 
 
 class Session:

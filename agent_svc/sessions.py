@@ -15,9 +15,10 @@ from agent_svc.drivers.text import MAX_TEXT_BYTES
 from agent_svc.ending import Ending
 from agent_svc.event_log import EventLog
 from agent_svc.lease import Lease
+from agent_svc.place import Place
 from agent_svc.recorder import Recorder
 from agent_svc.said_before import said_before, said_in
-from agent_svc.session import Place, Session
+from agent_svc.session import Session
 from agent_svc.spool import Spool
 from heddle import errors, pb
 from heddle.fencing import EpochFence

@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from worktree_svc import children, files, filters, refs, revisions
+from worktree_svc import children, refs, revisions
 from worktree_svc.children import Children
-from worktree_svc.git import SCRATCH, Git, Output, decode, readable
+from worktree_svc.git import Git, Output, decode, readable
 from worktree_svc.git_environment import EMAIL, NAME
 from worktree_svc.private import Location, PrivateFolders
 
@@ -25,9 +24,6 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0
 # How a revision begins that may name a branch.
 _BRANCH_OF: Final = re.compile(r"(?:(?!@\{)[^\x00-\x20\x7f~^:?*\[\\])+")
 _COMMIT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-# Dirty files that a reader is shown.
-MOST_DIRTY_FILES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -79,19 +75,6 @@ def _author(pairs: Output) -> tuple[str, str]:
     )
     name, email = found.get("user.name"), found.get("user.email")
     return (name, email) if name and email else (NAME, EMAIL)
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a run would start from."""
-
-    project: Project
-    base_commit: str
-    # Empty: it starts from no branch.
-    base_branch: str
-    dirty_files: tuple[str, ...]
-    # How far the branch is behind the one that it follows. None: it follows none, or lacks nothing of it.
-    behind: pb.BaseBehind | None = None
 
 
 def find(folders: PrivateFolders, path: str) -> Project:
@@ -158,22 +141,6 @@ def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
         raise errors.invalid_field("project", f"the epic's worktree belongs to {top}, not to {project.top}")
 
 
-def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
-    """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
-    project = find(folders, path)
-    remote = f"refs/remotes/origin/{base_ref}"
-    if urls.is_url(path) and refs.read(project.git, remote)[0]:
-        base_ref = remote
-    base = base_commit(project, base_ref)
-    _check_name_is_free(project)
-    running = folders.running_filters(project.common)
-    filters.check(project.git, project.common, base, running, folders.named)
-    if merge_into:
-        check_target(project, merge_into)
-    branch = _base_branch(project, base_ref)
-    return Inspection(project, base, branch, tuple(_dirty_files(project)), _behind(project, branch))
-
-
 def base_commit(project: Project, base_ref: str) -> str:
     """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
     # Some names, as ORIG_HEAD, are only those of the checkout.
@@ -183,7 +150,7 @@ def base_commit(project: Project, base_ref: str) -> str:
     if commit:
         return commit
     if not project.git.text("for-each-ref", "--count=1"):
-        if remote := _remote(project):
+        if remote := remote_of(project):
             raise errors.HeddleError(
                 pb.ERROR_REASON_EMPTY_REPOSITORY,
                 f"{remote} has no commit yet. Push one, then try again: git clone {shlex.quote(remote)} start &&"
@@ -205,36 +172,6 @@ def _in_users_words(project: Project, revision: str) -> str | None:
     where = {"git_dir": project.git_dir, "common": project.common, "private": project.private}
     found = revisions.look_up(revision, **where)
     return refs.resolve(project.git, found) if found else None
-
-
-def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
-    """Returns what a branch lacks of the one that it follows, or of its namesake at origin, as last fetched."""
-    if not branch:
-        return None
-    asked = project.exposed_git
-    remote, merged = (
-        asked.text("config", "--default", other, "--get", f"branch.{branch}.{name}")
-        for name, other in (("remote", "origin"), ("merge", refs.branch_ref(branch)))
-    )
-    short = merged.removeprefix(refs.branch_ref(""))
-    upstream = refs.branch_ref(short) if remote == "." else f"refs/remotes/{remote}/{short}"
-    ours, theirs = refs.read(project.git, refs.branch_ref(branch), upstream)
-    if ours is None or theirs is None or ours == theirs:
-        return None
-    count = int(project.git.text("rev-list", "--count", f"{ours}..{theirs}"))
-    name = readable(upstream.removeprefix("refs/remotes/").removeprefix("refs/heads/"))
-    return pb.BaseBehind(branch=readable(branch), upstream=name, commits=count) if count else None
-
-
-def _base_branch(project: Project, base_ref: str) -> str:
-    """Returns the local branch that `base_ref` names, or on which HEAD stands; empty if there is none."""
-    prefix = refs.branch_ref("")
-    if base_ref in {"", "HEAD", "@"}:
-        full = refs.head_branch(project.git_dir) or ""
-    else:
-        full = base_ref if base_ref.startswith(prefix) else prefix + base_ref
-        full = full if refs.read(project.git, full)[0] else ""
-    return full.removeprefix(prefix) if full.startswith(prefix) else ""
 
 
 def resolve(project: Project, revision: str) -> str | None:
@@ -355,50 +292,11 @@ def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
     )
 
 
-def _check_name_is_free(project: Project) -> None:
-    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
-
-    One of the remote would block every push there.
-    """
-    commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
-    remote = _remote(project)
-    if there and remote:
-        where = shlex.quote(remote)
-        raise errors.HeddleError(
-            pb.ERROR_REASON_BRANCH_EXISTS,
-            f"a branch called heddle of {remote} is in the way of heddle/RUN/…, so that nothing could be pushed."
-            f" Rename it there; in a clone of it: git push {where} origin/heddle:refs/heads/another-name :heddle",
-            branch="heddle",
-        )
-    if commit:
-        raise errors.HeddleError(
-            pb.ERROR_REASON_BRANCH_EXISTS,
-            "a branch called heddle is in the way of heddle/RUN/…. Rename it:"
-            f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
-            branch="heddle",
-        )
-
-
-def _remote(project: Project) -> str:
+def remote_of(project: Project) -> str:
     """Returns the URL whose mirror this is, without a password; empty for a user's own repository."""
     if project.top.parent.name != "mirrors" or not project.bare:
         return ""
     return urls.redacted(project.git.attempt("config", "remote.origin.url").stdout.decode().strip())
-
-
-def _dirty_files(project: Project) -> list[str]:
-    if project.bare:
-        return []
-    head = refs.head_of(project.git, project.git_dir)
-    if head is None or not (project.git_dir / "index").is_file():
-        return []
-    options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as folder:
-        # A copy, as git refreshes the index that it compares with.
-        index = Path(folder, "index")
-        files.copy_atomically(project.git_dir / "index", index)
-        paths = project.git.at(project.top, index=index).items("diff", *options, head, "--")
-    return [readable(path) for path in dict.fromkeys(paths)][:MOST_DIRTY_FILES]
 
 
 def _not_found_by_git(path: str, said: str) -> errors.HeddleError:

@@ -13,18 +13,17 @@ from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, faults, history, project_files, projects, refs
+from worktree_svc import diffs, faults, history, inspection, project_files, projects, refs, replies
 from worktree_svc.acceptance import Rules
 from worktree_svc.commits import Commits
 from worktree_svc.diffs import Piece
 from worktree_svc.disk_use import DiskUse
-from worktree_svc.git import readable
 from worktree_svc.ignored import Span
 from worktree_svc.locks import Jobs
 from worktree_svc.merges import Conflict, Merges, Request
 from worktree_svc.mirrors import Mirrors
-from worktree_svc.open_merges import Known, Opened, OpenMerges
-from worktree_svc.radar import Branch, Question, Radar
+from worktree_svc.open_merges import Known, OpenMerges
+from worktree_svc.radar import Question, Radar
 from worktree_svc.states import Found, Lease, State
 from worktree_svc.worktrees import Worktrees
 
@@ -32,7 +31,6 @@ T = TypeVar("T")
 
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
-MOST_CHANGED_PATHS: Final = 1000
 
 # Of a diff, for each change to another thread; a short one needs only one.
 PIECES_AT_ONCE: Final = 2
@@ -68,7 +66,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         def job() -> pb.InspectProjectResponse:
             url = urls.is_url(request.project)
             name = self._mirrors.update(request.project, request.merge_into) if url else ""
-            found = projects.inspect(
+            found = inspection.inspect(
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
             file = project_files.read(found.project, found.base_commit, self._worktrees.leases.within)
@@ -176,7 +174,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 self._mirrors.follow(request.project, asked.target)
             result = self._merges.merge(request.project, request.epoch, asked)
             if isinstance(result, Conflict):
-                return pb.MergeBranchResponse(conflict=_conflict(result))
+                return pb.MergeBranchResponse(conflict=replies.conflict(result))
             branches = [] if asked.preview else [asked.source, asked.target]
             refused = self._mirrors.push(request.project, branches)
             merged = pb.MergeBranchResponse.Merged(**result._asdict())
@@ -210,7 +208,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             self._mirrors.follow(request.project, request.target_branch)
             file = request.project_file
             opened = self._open_merges.open(request.project, request.epoch, run, asked, known, file=file)
-            answer = _opened(opened)
+            answer = replies.opened(opened)
             if opened.lease:
                 slot, ports = opened.lease
                 answer.lease.CopyFrom(pb.Lease(slot=slot, ports=ports))
@@ -254,7 +252,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                     pb.ConflictingPair(branch=one, with_branch=other, files=files, with_upstream=upstream)
                     for one, other, files, upstream in found.pairs
                 ],
-                changes=[_changed_paths(branch) for branch in found.branches],
+                changes=[replies.changed_paths(branch) for branch in found.branches],
                 upstream_commit=found.upstream_commit,
             )
 
@@ -385,39 +383,3 @@ def _lease(state: State) -> Lease:
 
 def _epic(attempt: AttemptName) -> EpicName:
     return attempt.parent.parent
-
-
-def _conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
-    return pb.MergeBranchResponse.Conflict(
-        files=found.files,
-        advice=found.advice,
-        hunks=[pb.ConflictHunk(**hunk._asdict()) for hunk in found.hunks],
-        source_commit=found.source,
-        target_commit=found.target,
-    )
-
-
-def _opened(opened: Opened) -> pb.OpenMergeResponse:
-    return pb.OpenMergeResponse(
-        target_commit=opened.target or "",
-        commit=opened.commit,
-        tree=opened.tree,
-        merged=[
-            pb.MergedSource(
-                branch=branch, commit=commit, already=already, source_commit=source, advice=advice
-            )
-            for branch, commit, already, source, advice in opened.parts
-        ],
-        conflicting=[
-            pb.ConflictingSource(branch=branch, conflict=_conflict(found))
-            for branch, found in opened.conflicts.items()
-        ],
-        path=opened.path,
-    )
-
-
-def _changed_paths(branch: Branch) -> pb.ChangedPaths:
-    paths = sorted(readable(path) for path in branch.changes.paths)
-    return pb.ChangedPaths(
-        branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)
-    )

@@ -1,6 +1,5 @@
 """Worktrees of epics: made, cleaned for each attempt, kept, removed."""
 
-import itertools
 import secrets
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from heddle.names import AttemptName, EpicName
 from heddle.project import file as project_file
 from worktree_svc import (
     archives,
+    aside,
     checkouts,
     disk,
     files,
@@ -210,8 +210,8 @@ class Worktrees:
         with self.repositories.hold(project.common):
             checkouts.forget(project, place)
         failpoint("remove.after_forget")
-        if place.closed.exists() or not self._try_remove(place.path):
-            self._set_aside(place)
+        if place.closed.exists() or not aside.try_remove(place.path):
+            aside.set_aside(self.states, place)
         # Scratch files of a killed service included; the state last, as it says that there is work left.
         beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
         for left in beside:
@@ -325,7 +325,7 @@ class Worktrees:
         The returned state is not yet saved. Its incarnation is another one if setup has to run again.
         """
         if place.closed.exists():
-            self._set_aside(place)
+            aside.set_aside(self.states, place)
         if checkouts.is_whole(project, place):
             if _cleans_setup_away(project, state, head):
                 state = self.states.save(
@@ -364,30 +364,9 @@ class Worktrees:
         except (errors.HeddleError, OSError):
             if not files.unlock(place.path):
                 raise
-            self._set_aside(place)
+            aside.set_aside(self.states, place)
             return False
         return True
-
-    def _try_remove(self, path: Path) -> bool:
-        """Removes a folder; returns False if another user's files are in it."""
-        try:
-            files.remove(path)
-        except PermissionError:
-            return False
-        return True
-
-    def _set_aside(self, place: Place) -> None:
-        """Moves a worktree away whose files can be neither kept in git nor removed, with all that is in it."""
-        aside = self.states.folder.with_name("aside")
-        aside.mkdir(exist_ok=True)
-        if place.path.is_dir():
-            stem = f"{place.epic.run}-{place.epic.epic}"
-            target = next(
-                path for number in itertools.count(1) if not (path := aside / f"{stem}-{number}").exists()
-            )
-            place.path.rename(target)
-            log.warning("worktree_set_aside", epic=str(place.epic), path=str(target))
-        files.remove(place.closed)
 
     def _keep(self, project: Project, place: Place, state: State, head: str, attempt: AttemptName) -> State:
         """Keeps what lies there for `attempt`, once: from here on, it may be half cleaned, as the state says.

@@ -1,0 +1,50 @@
+"""What the domain found, as messages of the contract. Pure."""
+
+from typing import Final
+
+from heddle import pb
+from worktree_svc.git import readable
+from worktree_svc.merges import Conflict
+from worktree_svc.open_merges import Opened
+from worktree_svc.radar import Branch
+
+MOST_CHANGED_PATHS: Final = 1000
+
+
+def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
+    """Returns a conflict, with the regions in which both sides differ."""
+    return pb.MergeBranchResponse.Conflict(
+        files=found.files,
+        advice=found.advice,
+        hunks=[pb.ConflictHunk(**hunk._asdict()) for hunk in found.hunks],
+        source_commit=found.source,
+        target_commit=found.target,
+    )
+
+
+def opened(merge: Opened) -> pb.OpenMergeResponse:
+    """Returns a merge that is laid out: what it holds, and what could not be merged into it."""
+    return pb.OpenMergeResponse(
+        target_commit=merge.target or "",
+        commit=merge.commit,
+        tree=merge.tree,
+        merged=[
+            pb.MergedSource(
+                branch=branch, commit=commit, already=already, source_commit=source, advice=advice
+            )
+            for branch, commit, already, source, advice in merge.parts
+        ],
+        conflicting=[
+            pb.ConflictingSource(branch=branch, conflict=conflict(found))
+            for branch, found in merge.conflicts.items()
+        ],
+        path=merge.path,
+    )
+
+
+def changed_paths(branch: Branch) -> pb.ChangedPaths:
+    """Returns the first paths that a branch changes, by name, and how many there are."""
+    paths = sorted(readable(path) for path in branch.changes.paths)
+    return pb.ChangedPaths(
+        branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)
+    )
