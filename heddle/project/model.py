@@ -16,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from heddle.plan.model import Check, Duration, Part, ShortPart
+from heddle.plan.agent_model import Part
+from heddle.plan.model import Check, Duration, ShortPart
 
 Source = Annotated[
     Literal["checkout", "cache"], PlainSerializer(lambda value: f"LINK_SOURCE_{value.upper()}")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from heddle.plan.agent_model import Part
 from heddle.plan.file import parse
-from heddle.plan.model import PARTS, Part
+from heddle.plan.model import PARTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "plan.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
