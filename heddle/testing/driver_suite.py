@@ -11,7 +11,7 @@ with its reason, and is listed as skipped.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -245,7 +245,9 @@ class DriverSuite:
             attempt, processes = await self._until_it_works(stage, scene)
             # A host of ours lives on; it is the program below it that breaks.
             for process in processes[1:] or processes:
-                process.kill()
+                # One may have ended by itself, or with the one before.
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             events = await stage.events(attempt)
         finished = ending(events)
         assert finished.outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_SUCCEEDED}
