@@ -26,6 +26,7 @@ COMMITS: Final = (
     "accept",
     "fail",
     "park",
+    "suspend",
     "record_merge_check",
     "record_merged",
     "record_conflict",

@@ -81,6 +81,10 @@ class MatrixRuns:
                 return self._answer
             case "park" | "ParkSession":
                 return self._park
+            case "suspend":
+                # Its files stay, so the session that resumes goes the other way.
+                later = "test -e tried || { touch tried; echo 'heddle-retry-after: 1'; exit 75; }; echo x > x"
+                return partial(self._play, plan=self._plan({"a": ["one"]}, f"command:{later}"))
             case "agent":
                 # One that never could go on with a session would have none remembered.
                 command = f"acp:{sys.executable} {acp_agent.__file__} --load"
