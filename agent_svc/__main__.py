@@ -8,7 +8,7 @@ import sys
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 from agent_svc.app import build
-from agent_svc.processes import become_subreaper
+from agent_svc.processes.supervised import become_subreaper
 from heddle import logs
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from agent_svc.bare_checks import BareChecks
-from agent_svc.drivers.catalogue import Catalogue, default_catalogue
-from agent_svc.place import Place
+from agent_svc.agents.catalogue import Catalogue, default_catalogue
+from agent_svc.log.spool import Spool
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
-from agent_svc.sessions import Sessions
-from agent_svc.spool import Spool
+from agent_svc.sessions.registry import Sessions
+from agent_svc.sessions.standalone_checks import BareChecks
+from agent_svc.sessions.worker_context import Place
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.fencing import EpochFence

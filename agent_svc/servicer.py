@@ -6,8 +6,8 @@ from typing import Any, BinaryIO, Final
 
 import grpc
 
-from agent_svc.bare_checks import BareChecks
-from agent_svc.sessions import Sessions
+from agent_svc.sessions.registry import Sessions
+from agent_svc.sessions.standalone_checks import BareChecks
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.v1 import agent_service_pb2_grpc as stubs

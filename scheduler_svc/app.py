@@ -14,16 +14,16 @@ from heddle.errors import HeddleError
 from heddle.serving import Service
 from heddle.v1 import scheduler_service_pb2
 from heddle.v1.scheduler_service_pb2_grpc import add_SchedulerServiceServicer_to_server
-from scheduler_svc import policy
-from scheduler_svc.leading import tries
-from scheduler_svc.loop import Decide, Loop
-from scheduler_svc.retention import Retention
-from scheduler_svc.run_ids import random_suffix
-from scheduler_svc.servicer import SchedulerServicer
-from scheduler_svc.store.database import Database
-from scheduler_svc.store.doorbell import Doorbell
-from scheduler_svc.store.recording import ShouldRetry
-from scheduler_svc.workers import Workers
+from scheduler_svc.api.servicer import SchedulerServicer
+from scheduler_svc.leader.loop import Decide, Loop
+from scheduler_svc.leader.term import tries
+from scheduler_svc.model.run_ids import random_suffix
+from scheduler_svc.policy import decision
+from scheduler_svc.pools.workers import Workers
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import Doorbell
+from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.rows.retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -78,8 +78,8 @@ def build(
     *,
     clock: Clock = utc_now,
     new_suffix: Callable[[], str] = random_suffix,
-    decide: Decide = policy.decide,
-    should_retry: ShouldRetry = policy.should_retry,
+    decide: Decide = decision.decide,
+    should_retry: ShouldRetry = decision.should_retry,
 ) -> App:
     """Creates the scheduler; nothing is opened before its `start`."""
     doorbell = Doorbell()

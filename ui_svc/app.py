@@ -9,11 +9,11 @@ from nicegui import ui
 
 from heddle.client import HeddleClient
 from heddle.config import Settings
-from ui_svc import http, theme
-from ui_svc.headers import SafeHeaders
-from ui_svc.live import Live
-from ui_svc.origin import LOOPBACK, SameOrigin
-from ui_svc.pages import not_found, run, runs
+from ui_svc.endpoints import router
+from ui_svc.endpoints.headers import SafeHeaders
+from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
+from ui_svc.feeds.live import Live
+from ui_svc.pages import frame, not_found, run, runs
 
 # Seconds that a browser may be away before its page is made anew. Two thirds of
 # it pass until a browser that vanished without a word is noticed.
@@ -43,8 +43,8 @@ def build(settings: Settings) -> FastAPI:
         """Says that this process serves; pages themselves tell when the scheduler is away."""
         return {"status": "ok"}
 
-    http.install(app, client)
-    theme.install(app)
+    router.install(app, client)
+    frame.install(app)
     live.register()
     runs.install()
     run.install()
@@ -52,7 +52,7 @@ def build(settings: Settings) -> FastAPI:
     ui.run_with(
         app,
         title="Heddle",
-        favicon=theme.ICON,
+        favicon=frame.ICON,
         language="en-US",
         dark=None,
         tailwind=False,

@@ -8,9 +8,9 @@ from heddle import logs
 from heddle.config import ConfigError, Settings
 from heddle.serving import AddressInUseError, serve
 from worktree_svc.app import build
-from worktree_svc.git import GitVersionError
-from worktree_svc.git_environment import forget_inherited
-from worktree_svc.locks import HomeInUseError
+from worktree_svc.git.command import GitVersionError
+from worktree_svc.git.environment import forget_inherited
+from worktree_svc.projects.locks import HomeInUseError
 
 
 def main() -> int:

@@ -12,29 +12,31 @@ from heddle import data_folder
 from heddle.config import Settings
 from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
-from worktree_svc import disk, git, leadership, recovery
-from worktree_svc.children import Children
-from worktree_svc.commits import Commits
-from worktree_svc.disk_use import DiskUse
-from worktree_svc.leases import Leases
-from worktree_svc.locks import HomeLock, Jobs, RepositoryLocks
-from worktree_svc.merges import Merges
-from worktree_svc.mirrors import Mirrors
-from worktree_svc.open_merges import OpenMerges
-from worktree_svc.pool import Pool
-from worktree_svc.ports import PortRange
-from worktree_svc.private import PrivateFolders
-from worktree_svc.radar import Radar
+from worktree_svc.git import command
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.git.spare_processes import Children
+from worktree_svc.merges.branch_merge import Merges
+from worktree_svc.merges.conflict_forecast import Radar
+from worktree_svc.merges.tested_merge import OpenMerges
+from worktree_svc.projects.locks import HomeLock, Jobs, RepositoryLocks
+from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.servicer import WorktreeServicer
-from worktree_svc.states import States
-from worktree_svc.worktrees import Worktrees
+from worktree_svc.storage import disk, epoch_fence
+from worktree_svc.storage.disk_use import DiskUse
+from worktree_svc.storage.leases import Leases
+from worktree_svc.storage.ports import PortRange
+from worktree_svc.storage.worktree_states import States
+from worktree_svc.worktrees import recovery
+from worktree_svc.worktrees.lifecycle import Worktrees
+from worktree_svc.worktrees.pool import Pool
+from worktree_svc.worktrees.task_commits import Commits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -> Service:
     """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
-    log.info("git_found", version=git.check_version())
+    log.info("git_found", version=command.check_version())
     settings.home.mkdir(parents=True, exist_ok=True)
     if repository := data_folder.keep_out(settings.home):
         log.warning("home_in_repository", advice=data_folder.advice(settings.home, repository))
@@ -45,7 +47,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     folders = PrivateFolders(settings.home / "repositories", waiting, named=settings.filters)
     recovery.break_locks(states, folders)
     folders.clear()
-    still_leads = leadership.fence(settings.home / "worktree_epoch")
+    still_leads = epoch_fence.fence(settings.home / "worktree_epoch")
     repositories = RepositoryLocks()
 
     def has_room(folder: Path, reserve: int) -> bool:

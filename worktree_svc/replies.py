@@ -3,10 +3,10 @@
 from typing import Final
 
 from heddle import pb
-from worktree_svc.git import readable
-from worktree_svc.merges import Conflict
-from worktree_svc.open_merges import Opened
-from worktree_svc.radar import Branch
+from worktree_svc.git.command import readable
+from worktree_svc.merges.branch_merge import Conflict
+from worktree_svc.merges.conflict_forecast import Branch
+from worktree_svc.merges.tested_merge import Opened
 
 MOST_CHANGED_PATHS: Final = 1000
 

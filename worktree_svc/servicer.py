@@ -13,19 +13,23 @@ from heddle import errors, pb, urls
 from heddle.names import AttemptName, EpicName, RunName, run_or_epic
 from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
-from worktree_svc import diffs, faults, history, inspection, project_files, projects, refs, replies
-from worktree_svc.acceptance import Rules
-from worktree_svc.commits import Commits
-from worktree_svc.diffs import Piece
-from worktree_svc.disk_use import DiskUse
-from worktree_svc.ignored import Span
-from worktree_svc.locks import Jobs
-from worktree_svc.merges import Conflict, Merges, Request
-from worktree_svc.mirrors import Mirrors
-from worktree_svc.open_merges import Known, OpenMerges
-from worktree_svc.radar import Question, Radar
-from worktree_svc.states import Found, Lease, State
-from worktree_svc.worktrees import Worktrees
+from worktree_svc import replies
+from worktree_svc.content import accepted_history
+from worktree_svc.content.acceptance import Rules
+from worktree_svc.content.ignored_files import Span
+from worktree_svc.git import refs
+from worktree_svc.merges.branch_merge import Conflict, Merges, Request
+from worktree_svc.merges.conflict_forecast import Question, Radar
+from worktree_svc.merges.tested_merge import Known, OpenMerges
+from worktree_svc.projects import environment_faults, inspection, project_file, repository
+from worktree_svc.projects.locks import Jobs
+from worktree_svc.projects.mirrors import Mirrors
+from worktree_svc.storage.disk_use import DiskUse
+from worktree_svc.storage.worktree_states import Found, Lease, State
+from worktree_svc.worktrees import diffs
+from worktree_svc.worktrees.diffs import Piece
+from worktree_svc.worktrees.lifecycle import Worktrees
+from worktree_svc.worktrees.task_commits import Commits
 
 T = TypeVar("T")
 
@@ -69,7 +73,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             found = inspection.inspect(
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
-            file = project_files.read(found.project, found.base_commit, self._worktrees.leases.within)
+            file = project_file.read(found.project, found.base_commit, self._worktrees.leases.within)
             return pb.InspectProjectResponse(
                 project=name or str(found.project.top),
                 base_commit=found.base_commit,
@@ -128,7 +132,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 rules=Rules(request.expect, request.allow_files),
                 spans=spans,
             )
-            stat = history.diff_stat(git, f"{commit}^", commit)
+            stat = accepted_history.diff_stat(git, f"{commit}^", commit)
             merges = refs.resolve(git, f"{commit}^2") is not None
             ignored = self._commits.ignored_files(request.project, attempt, spans)
             return pb.CommitTaskResponse(
@@ -151,7 +155,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             done = self._worktrees.discard(request.project, attempt, request.epoch)
             if done is None or done.kept is None:
                 return pb.DiscardAttemptResponse()
-            stat = history.diff_stat(done.project.git, done.head, done.kept.commit)
+            stat = accepted_history.diff_stat(done.project.git, done.head, done.kept.commit)
             return pb.DiscardAttemptResponse(kept_ref=done.kept.ref, diff_stat=stat)
 
         return await self._on(request.project, job, key=str(_epic(attempt)))
@@ -317,7 +321,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     ) -> AsyncIterator[pb.DiffRevisionsResponse]:
         def job() -> tuple[Iterator[Piece], list[Piece]]:
             found = diffs.diff(
-                projects.find(self._worktrees.folders, request.project),
+                repository.find(self._worktrees.folders, request.project),
                 request.from_revision,
                 request.to_revision,
                 from_merge_base=request.from_merge_base,
@@ -334,18 +338,18 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             some = [] if ended else await self._jobs.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
 
     def _found(self, path: str, found: Found) -> pb.ChangesFound:
-        git = projects.find(self._worktrees.folders, path).git
+        git = repository.find(self._worktrees.folders, path).git
         told = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
         (commit,) = refs.read(git, found.ref)
         if commit:
-            told.diff_stat.CopyFrom(history.diff_stat(git, found.head, commit))
+            told.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
         return told
 
     async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
         """Runs a job on a project that was inspected before, so that it must be there."""
 
         def told() -> T:
-            with faults.told(self._worktrees.folders, project):
+            with environment_faults.told(self._worktrees.folders, project):
                 return job()
 
         return await self._jobs.run(told, key=key)

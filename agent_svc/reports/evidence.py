@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from agent_svc.drivers.text import clip
 from agent_svc.reports import coverage, junit, sarif
 from agent_svc.reports.files import UnreadableError, changed, listing, read
+from agent_svc.text import clip
 from heddle import pb
 from heddle.plan import globs
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from agent_svc.drivers.text import clip
 from agent_svc.reports.files import UnreadableError
 from agent_svc.reports.xml import walk
+from agent_svc.text import clip
 from heddle import pb
 
 ROOTS: Final = frozenset({"testsuite", "testsuites"})

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from agent_svc.drivers.text import clip
 from agent_svc.reports.files import UnreadableError
+from agent_svc.text import clip
 from heddle import pb
 
 MAX_FINDINGS: Final = 50

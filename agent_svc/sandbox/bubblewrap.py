@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.sandbox.mounts import Mounts
+from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sandbox.repository import checkout
 from heddle.names import EpicName
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent_svc.sandbox import surroundings
+from agent_svc.sandbox import outside_changes
 from heddle import pb
 from heddle.names import AttemptName
 
@@ -38,7 +38,7 @@ class Watch:
 
     async def begin(self, attempt: AttemptName, worktree: Path, folder: Path) -> Stay:
         """Notes that a session is about to start; `folder` is one of its own that its agent does not know."""
-        stay = Stay(attempt, worktree.resolve(), folder, await asyncio.to_thread(surroundings.now, folder))
+        stay = Stay(attempt, worktree.resolve(), folder, await asyncio.to_thread(outside_changes.now, folder))
         self._stays.append(stay)
         return stay
 
@@ -47,9 +47,9 @@ class Watch:
         others = [each for each in self._stays if each is not stay and each.meets(stay.begun)]
         busy = {each.worktree for each in others}
         found = await asyncio.to_thread(
-            surroundings.changed, stay.worktree, stay.begun, lambda folder: folder.resolve() in busy
+            outside_changes.changed, stay.worktree, stay.begun, lambda folder: folder.resolve() in busy
         )
-        stay.ended = await asyncio.to_thread(surroundings.now, stay.folder)
+        stay.ended = await asyncio.to_thread(outside_changes.now, stay.folder)
         self._forget()
         if not found:
             return None

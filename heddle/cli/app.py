@@ -7,22 +7,19 @@ from collections.abc import Sequence
 import typer
 
 import heddle
-from heddle.cli import (
-    adding,
-    costs,
-    doctor,
-    holds,
-    housekeeping,
-    merging,
-    output,
-    plans,
-    runs,
-    services,
-    steering,
-    terminal,
+from heddle.cli.admin import doctor, housekeeping, up
+from heddle.cli.console import output, safe_output
+from heddle.cli.console.failure import explained
+from heddle.cli.console.output import Json
+from heddle.cli.plans import plan_commands
+from heddle.cli.runs import (
+    add_task,
+    cost_commands,
+    hold_commands,
+    merge_commands,
+    run_commands,
+    task_commands,
 )
-from heddle.cli.failure import explained
-from heddle.cli.output import Json
 
 app = typer.Typer(
     name="heddle",
@@ -31,9 +28,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (services, runs, steering, holds, adding, merging, housekeeping, costs, doctor):
+for part in (
+    up,
+    run_commands,
+    task_commands,
+    hold_commands,
+    add_task,
+    merge_commands,
+    housekeeping,
+    cost_commands,
+    doctor,
+):
     app.registered_commands += part.app.registered_commands
-app.add_typer(plans.app, name="plan")
+app.add_typer(plan_commands.app, name="plan")
 
 
 @app.command()
@@ -44,7 +51,7 @@ def version(as_json: Json = False) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; returns its exit code. Foreseeable errors become words on standard error."""
-    terminal.prepare(sys.stdout, sys.stderr)
+    safe_output.prepare(sys.stdout, sys.stderr)
     if arguments[:1] == ["--json"]:
         arguments = [*arguments[1:], "--json"]
     try:

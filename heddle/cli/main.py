@@ -11,7 +11,7 @@ def run() -> None:
 
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
-        from heddle.cli.exit_codes import INTERRUPTED  # noqa: PLC0415
+        from heddle.cli.console.exit_codes import INTERRUPTED  # noqa: PLC0415
 
         code = INTERRUPTED
     import signal  # noqa: PLC0415

@@ -18,9 +18,9 @@ from typing import NamedTuple
 from heddle import pb
 from heddle.names import EpicName, TaskName
 from heddle.plan import graph
-from scheduler_svc import policy
-from scheduler_svc.board import Board
-from scheduler_svc.snapshot import EpicView, MergeEpic, StartTask
+from scheduler_svc.policy import decision
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import EpicView, MergeEpic, StartTask
 from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 SEED = 7
@@ -113,7 +113,7 @@ def _act(board: Board) -> Iterator[TaskName]:
     changed = True
     while changed:
         changed = False
-        for action in policy.decide(board.snapshot):
+        for action in decision.decide(board.snapshot):
             board.act(action)
             if isinstance(action, StartTask):
                 yield action.attempt.parent

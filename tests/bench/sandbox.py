@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from agent_svc.processes import Command, Supervisors
+from agent_svc.processes.supervised import Command, Supervisors
 from agent_svc.sandbox.bubblewrap import Bubblewrap, Resident
 from tests.bench.table import Table, milliseconds, percentile
 

@@ -9,19 +9,19 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc import outages, policy
-from scheduler_svc.acting import act
-from scheduler_svc.creating import _Ground, _write
-from scheduler_svc.pauses import OUTAGES
-from scheduler_svc.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
-from scheduler_svc.states import MergeState
-from scheduler_svc.store import merges, recording
-from scheduler_svc.store.assignments import read_assignment
-from scheduler_svc.store.engine import WRITES, open_engine
-from scheduler_svc.store.events import collecting
-from scheduler_svc.store.leadership import _next_epoch, check_epoch
-from scheduler_svc.store.observing import observe
-from scheduler_svc.store.tables import attempts, epics, runs
+from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.create_run import _Ground, _write
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.policy import decision
+from scheduler_svc.policy.pauses import OUTAGES
+from scheduler_svc.policy.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
+from scheduler_svc.store.db.engine import WRITES, open_engine
+from scheduler_svc.store.db.events import collecting
+from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
+from scheduler_svc.store.db.tables import attempts, epics, runs
+from scheduler_svc.store.queries.assignments import read_assignment
+from scheduler_svc.store.queries.snapshot_query import observe
+from scheduler_svc.store.rows import attempt_outcomes, merge_outcomes, provider_outages
 from tests.chaos.store_watch import StoreWatch
 
 Write = Callable[[sa.Connection], object]
@@ -128,7 +128,7 @@ class Core:
                 held.append(action)
                 self._begin(connection, action)
 
-        actions = policy.decide(snapshot)
+        actions = decision.decide(snapshot)
         if actions:
             self.write(*(partial(write, action=action) for action in actions))
         for worker in workers:
@@ -179,22 +179,24 @@ class Core:
     ) -> None:
         self._ingest(connection, attempt, result)
         committed = pb.CommitTaskResponse(commit=commit)
-        recording.accept(connection, attempt, committed, self.now)
+        attempt_outcomes.accept(connection, attempt, committed, self.now)
 
     def _fail(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
         if result.outcome != pb.OUTCOME_LOST:
             self._ingest(connection, attempt, result)
-        if result.outcome in OUTAGES and outages.suspend(connection, attempt, result, self.now):
+        if result.outcome in OUTAGES and provider_outages.suspend(connection, attempt, result, self.now):
             return
         kept = pb.DiscardAttemptResponse()
-        recording.fail(connection, attempt, result, kept, should_retry=policy.should_retry, now=self.now)
+        attempt_outcomes.fail(
+            connection, attempt, result, kept, should_retry=decision.should_retry, now=self.now
+        )
 
     def _ingest(self, connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished) -> None:
         said = [
             pb.Event(sequence=1, session_started=pb.SessionStarted(agent="scripted", process_id=1)),
             pb.Event(sequence=2, session_finished=result),
         ]
-        recording.ingest(connection, attempt, said, self.now)
+        attempt_outcomes.ingest(connection, attempt, said, self.now)
 
     def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
         """Ends a merge; returns the write that the scheduler does when it hears of it."""
@@ -202,14 +204,23 @@ class Core:
         target = name.parent.branch if isinstance(name, EpicName) else "main"
         if merged:
             run = name.parent if isinstance(name, EpicName) else name
-            ground = merges.Ground(
+            ground = merge_outcomes.Ground(
                 run, "", "/repository", target, "", squash=False, checks=pb.MergeChecks(), tested_tree=""
             )
             commits = [(name, "f00d")]
             return partial(
-                merges.record_merged, ground=ground, commits=commits, tree="", refused={}, now=self.now
+                merge_outcomes.record_merged,
+                ground=ground,
+                commits=commits,
+                tree="",
+                refused={},
+                now=self.now,
             )
         conflict = pb.MergeConflicted(target_branch=target, files=["shared.txt"])
         return partial(
-            merges.record_conflict, name=name, conflict=conflict, reason="1 file conflicts", now=self.now
+            merge_outcomes.record_conflict,
+            name=name,
+            conflict=conflict,
+            reason="1 file conflicts",
+            now=self.now,
         )

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import sqlalchemy as sa
 
-from agent_svc.event_log import EventLog
+from agent_svc.log.event_log import EventLog
 from heddle import pb
 from heddle.names import EpicName, RunName
-from scheduler_svc.store.engine import open_engine
-from scheduler_svc.store.events import read_events
-from scheduler_svc.store.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.engine import open_engine
+from scheduler_svc.store.db.events import read_events
+from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
 from tests.chaos.audit import Audit
 from tests.chaos.store_watch import StoreWatch
 from tests.support.repositories import git

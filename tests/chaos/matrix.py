@@ -37,7 +37,7 @@ AT_ONCE: Final = 3
 _UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs", "said"})
 
 # What only follows from a repository that goes away, which all runs of a fleet share, or from a remote, of
-# which there is none: tests/integration/scheduler/test_faults.py replaces a leader that waits.
+# which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits.
 _UNREACHED: Final = frozenset({"record_fault", "record_recovery", "clear_fault", "PushBranches"})
 
 # Epics have places of their own, so that leases, setups and teardowns are cut short as well.

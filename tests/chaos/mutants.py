@@ -19,7 +19,7 @@ SYNCED: Final = "synced"
 
 def no_epoch_check() -> None:
     """The leader's transactions no longer ask whether another one leads."""
-    leading: Any = import_module("scheduler_svc.leading")
+    leading: Any = import_module("scheduler_svc.leader.term")
     leading.check_epoch = lambda _connection, epoch: epoch
 
 
@@ -54,13 +54,13 @@ def no_spool_sync() -> None:
         def __getattr__(self, name: str) -> Any:
             return (lambda _: None) if name == "fsync" else getattr(os, name)
 
-    event_log: Any = import_module("agent_svc.event_log")
+    event_log: Any = import_module("agent_svc.log.event_log")
     event_log.os = Lazy()
 
 
 def kill_only_the_agent() -> None:
     """A supervisor ends its command and forgets what that started."""
-    supervisor: Any = import_module("agent_svc.supervisor")
+    supervisor: Any = import_module("agent_svc.processes.supervisor")
     text = Path(supervisor.__file__).read_text()
     every, alone = "descendants(os.getpid())", "[self._main] * (self._status is None)"
     assert text.count(f"alive := {every}") == 1

@@ -25,12 +25,12 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc import commands
-from scheduler_svc.snapshot import StartTask, WorkerView
-from scheduler_svc.states import ENDED_RUN
-from scheduler_svc.store.engine import open_engine
-from scheduler_svc.store.migrate import migrate
-from scheduler_svc.store.tables import run_events, runs, tasks
+from scheduler_svc.commands import runs_and_tasks
+from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.policy.snapshot import StartTask, WorkerView
+from scheduler_svc.store.db.engine import open_engine
+from scheduler_svc.store.db.migrate import migrate
+from scheduler_svc.store.db.tables import run_events, runs, tasks
 from tests.chaos.core import Core, Write
 
 MINUTE: Final = 60_000_000
@@ -180,21 +180,21 @@ class Day:
         for run, until in list(self._paused.items()):
             if until <= self._tick:
                 del self._paused[run]
-                works.append(partial(commands.resume_run, name=run, actor="ada", now=now))
-        resume = partial(commands.resume_run, actor="ada", now=now)
+                works.append(partial(runs_and_tasks.resume_run, name=run, actor="ada", now=now))
+        resume = partial(runs_and_tasks.resume_run, actor="ada", now=now)
         works += [partial(resume, name=held) for held in self._refused() if chance.random() < 0.5]
         run = self._names[chance.randrange(max(self._created, 1))]
         if self._created and chance.random() < 0.2:
             self._paused[run] = self._tick + chance.randint(1, 6)
-            works.append(lambda connection: commands.pause_run(connection, run, "ada", now))
+            works.append(lambda connection: runs_and_tasks.pause_run(connection, run, "ada", now))
         if self._created and chance.random() < 0.01:
-            works.append(lambda connection: commands.cancel_run(connection, run, "ada"))
+            works.append(lambda connection: runs_and_tasks.cancel_run(connection, run, "ada"))
         if self._core.processes and chance.random() < 0.1:
             attempt = chance.choice(list(self._core.processes))
-            works.append(lambda connection: commands.stop(connection, attempt, "ada", now))
+            works.append(lambda connection: runs_and_tasks.stop(connection, attempt, "ada", now))
         if chance.random() < 0.1 and (failed := self._failed()):
             task = chance.choice(failed)
-            works.append(lambda connection: commands.retry_task(connection, task, "ada", "", now))
+            works.append(lambda connection: runs_and_tasks.retry_task(connection, task, "ada", "", now))
         for work in works:
             try:
                 self._core.write(work)

@@ -10,9 +10,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc import acting, policy
-from scheduler_svc.snapshot import Action, Snapshot
-from scheduler_svc.store import recording, statements
+from scheduler_svc.commands import apply_action
+from scheduler_svc.policy import decision
+from scheduler_svc.policy.snapshot import Action, Snapshot
+from scheduler_svc.store.db import statements
+from scheduler_svc.store.rows import attempt_outcomes
 from tests.chaos import core
 from tests.chaos.test_stateful import SchedulerCore
 
@@ -36,7 +38,7 @@ def without_epoch(patch: pytest.MonkeyPatch) -> None:
 
 def accepting_twice(patch: pytest.MonkeyPatch) -> None:
     every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements._THIS_ATTEMPT)
-    patch.setattr(recording, "LIVE_ATTEMPT", every)
+    patch.setattr(attempt_outcomes, "LIVE_ATTEMPT", every)
 
 
 def ignoring_order(patch: pytest.MonkeyPatch) -> None:
@@ -47,8 +49,8 @@ def ignoring_order(patch: pytest.MonkeyPatch) -> None:
         ]
         return decided(replace(snapshot, runs=tuple(turned)))
 
-    decided = policy.decide
-    patch.setattr(policy, "decide", decide)
+    decided = decision.decide
+    patch.setattr(decision, "decide", decide)
 
 
 def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
@@ -56,12 +58,12 @@ def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
         runs = tuple(replace(run, max_parallel=99) for run in snapshot.runs)
         return decided(replace(snapshot, runs=runs))
 
-    decided = policy.decide
-    patch.setattr(policy, "decide", decide)
+    decided = decision.decide
+    patch.setattr(decision, "decide", decide)
 
 
 def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
-    started = acting._start_task
+    started = apply_action._start_task
 
     def start(connection: sa.Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
         paused = sa.text("UPDATE runs SET state = :running WHERE state = :paused AND run = :run")
@@ -74,9 +76,9 @@ def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
         runs = tuple(replace(run, state=going.get(run.state, run.state)) for run in snapshot.runs)
         return decided(replace(snapshot, runs=runs))
 
-    decided = policy.decide
-    patch.setattr(policy, "decide", decide)
-    patch.setattr(acting, "_start_task", start)
+    decided = decision.decide
+    patch.setattr(decision, "decide", decide)
+    patch.setattr(apply_action, "_start_task", start)
 
 
 @pytest.mark.parametrize(

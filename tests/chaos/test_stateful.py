@@ -14,12 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc import commands, rewinding
-from scheduler_svc.snapshot import WorkerView
-from scheduler_svc.states import ENDED_RUN
-from scheduler_svc.store.engine import open_engine
-from scheduler_svc.store.migrate import migrate
-from scheduler_svc.store.tables import runs, tasks
+from scheduler_svc.commands import rewind, runs_and_tasks
+from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.policy.snapshot import WorkerView
+from scheduler_svc.store.db.engine import open_engine
+from scheduler_svc.store.db.migrate import migrate
+from scheduler_svc.store.db.tables import runs, tasks
 from tests.chaos.core import Core, Write
 
 # Hypothesis shrinks what it finds, and a busy machine is slow.
@@ -114,7 +114,7 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(data=st.data())
     def pause(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.names))
-        self._ask(lambda connection: commands.pause_run(connection, run, "ada", self.core.now))
+        self._ask(lambda connection: runs_and_tasks.pause_run(connection, run, "ada", self.core.now))
 
     @precondition(lambda self: self.names)
     @rule(data=st.data())
@@ -125,25 +125,25 @@ class SchedulerCore(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.names))
-        self._ask(lambda connection: commands.cancel_run(connection, run, "ada"))
+        self._ask(lambda connection: runs_and_tasks.cancel_run(connection, run, "ada"))
 
     @precondition(lambda self: self.core.processes)
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
         attempt: AttemptName = data.draw(st.sampled_from(sorted(self.core.processes)))
-        self._ask(lambda connection: commands.stop(connection, attempt, "ada", self.core.now))
+        self._ask(lambda connection: runs_and_tasks.stop(connection, attempt, "ada", self.core.now))
 
     @precondition(lambda self: self._tasks())
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: commands.retry_task(connection, task, "ada", "", self.core.now))
+        self._ask(lambda connection: runs_and_tasks.retry_task(connection, task, "ada", "", self.core.now))
 
     @precondition(lambda self: self._tasks())
     @rule(data=st.data())
     def retry_from_here(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self._tasks()))
-        self._ask(lambda connection: rewinding.retry_from_here(connection, task, "ada", "", self.core.now))
+        self._ask(lambda connection: rewind.retry_from_here(connection, task, "ada", "", self.core.now))
 
     @rule()
     def change_leader(self) -> None:
@@ -204,7 +204,7 @@ class SchedulerCore(RuleBasedStateMachine):
                 raise
 
     def _resume(self, run: RunName) -> None:
-        self._ask(lambda connection: commands.resume_run(connection, run, "ada", self.core.now))
+        self._ask(lambda connection: runs_and_tasks.resume_run(connection, run, "ada", self.core.now))
 
     def _tasks(self) -> list[TaskName]:
         with self.core.engine.connect() as connection:

@@ -5,7 +5,7 @@ from typing import Any
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
+from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 
 RUN = RunName("r")
 WORKER = "local"

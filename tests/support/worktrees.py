@@ -18,8 +18,8 @@ from heddle.v1 import worktree_service_pb2_grpc
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.services import serving
-from worktree_svc import disk
 from worktree_svc.app import build
+from worktree_svc.storage import disk
 
 
 def attempt(epic: str = "api", task: str = "one", number: int = 1, run: str = "r1") -> AttemptName:

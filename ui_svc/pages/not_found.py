@@ -4,7 +4,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from nicegui import Client, app, ui
 
-from ui_svc.components import NotFoundPage
+from ui_svc.web.components import NotFoundPage
 
 
 def install() -> None:

@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from ui_svc.components import RunPage
+from ui_svc.web.components import RunPage
 
 
 def install() -> None:

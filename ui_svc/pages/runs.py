@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from ui_svc.components import CostsPage, NewRunPage, RunsPage
+from ui_svc.web.components import CostsPage, NewRunPage, RunsPage
 
 
 def install() -> None:

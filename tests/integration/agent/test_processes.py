@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from agent_svc import processes
+from agent_svc.processes import supervised
 from tests.support.agents import DEADLINE
 
 
 @pytest_asyncio.fixture(name="command")
-async def _command(tmp_path: Path) -> AsyncIterator[processes.Command]:
+async def _command(tmp_path: Path) -> AsyncIterator[supervised.Command]:
     lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
-    yield processes.Command(("/bin/echo", "the last word"), tmp_path, {}, 1.0, lock)
+    yield supervised.Command(("/bin/echo", "the last word"), tmp_path, {}, 1.0, lock)
     os.close(lock)
 
 
 async def test_a_slow_reader_loses_nothing(
-    command: processes.Command, monkeypatch: pytest.MonkeyPatch
+    command: supervised.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a command said reaches its reader, though that is busy for long after the command's end."""
-    monkeypatch.setattr(processes, "DRAIN", 0.01)
+    monkeypatch.setattr(supervised, "DRAIN", 0.01)
     heard = bytearray()
     busy = asyncio.Event()
 
@@ -34,7 +34,7 @@ async def test_a_slow_reader_loses_nothing(
             heard.extend(data)
 
     async with asyncio.timeout(DEADLINE):
-        process = await processes.Supervisors().start(command, stdin=subprocess.DEVNULL)
+        process = await supervised.Supervisors().start(command, stdin=subprocess.DEVNULL)
         reader = asyncio.create_task(read(process.stdout))
         await process.wait()
         closing = asyncio.create_task(process.close(reader))

@@ -8,10 +8,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from agent_svc import event_log, recorder
+from agent_svc.agents.catalogue import Catalogue
+from agent_svc.agents.command.driver import CommandDriver, CommandTranslator
 from agent_svc.app import build
-from agent_svc.drivers.catalogue import Catalogue
-from agent_svc.drivers.command import CommandDriver, CommandTranslator
+from agent_svc.log import event_log, recorder
 from heddle import errors, pb
 from heddle.config import ConfigError
 from tests.support.agents import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from agent_svc.scripted.picture import draw
+from agent_svc.agents.scripted.picture import draw
 from heddle import pb
 from tests.support.agents import Agents, agents, attempt_name, ending, output, payloads, seconds
 

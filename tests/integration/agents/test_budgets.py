@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.drivers.catalogue import default_catalogue
+from agent_svc.agents.catalogue import default_catalogue
 from heddle import pb
 from tests.support.acp_adapter import AGENT as ACP
 from tests.support.acp_adapter import adapter

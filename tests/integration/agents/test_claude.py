@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_svc.pictures import media_type
-from agent_svc.scripted.picture import draw
+from agent_svc.agents.scripted.picture import draw
+from agent_svc.reports.image_header import media_type
 from heddle import pb
 from tests.support.agents import DEADLINE, AgentProcess, attempt_name, ending, output, payloads
 from tests.support.claude import claude, environment

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_svc.drivers import protocol
-from agent_svc.drivers.host import HostTranslator
+from agent_svc.agents.base import protocol
+from agent_svc.agents.base.host_driver import HostTranslator
 from heddle import pb
 from tests.support.agents import DEADLINE, all_gone, attempt_name, ending, output, payloads
 from tests.support.codex import KEY, codex
@@ -327,7 +327,7 @@ async def test_words_of_the_operator_are_the_next_turn(tmp_path: Path) -> None:
         host = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "agent_svc.hosts.codex",
+            "agent_svc.agents.codex",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**it.environment, "TMPDIR": str(scratch)},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent_svc.hosts.vocabulary import KINDS
+from agent_svc.agents.base.tool_vocabulary import KINDS
 from heddle import pb
 from tests.support.acp_adapter import AGENT, adapter
 from tests.support.agents import ending, payloads
@@ -50,7 +50,7 @@ async def test_every_tool_is_classified(model: str, tmp_path: Path) -> None:
     need_package("claude_agent_sdk")
     from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, SystemMessage  # noqa: PLC0415 (may be missing)
 
-    from agent_svc.hosts.claude.options import WITHHELD  # noqa: PLC0415 (imports the SDK)
+    from agent_svc.agents.claude.options import WITHHELD  # noqa: PLC0415 (imports the SDK)
 
     async with anthropic_model([Turn("Hello.")]) as answers:
         told = environment(tmp_path, answers.url)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from heddle.cli import ports
-from heddle.cli.ports import Endpoints
+from heddle.cli.admin import ports
+from heddle.cli.admin.ports import Endpoints
 from tests.integration.cli.server import Server
 from tests.support.commands import running
 

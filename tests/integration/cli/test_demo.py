@@ -4,8 +4,8 @@ import random
 import socket
 from pathlib import Path
 
-from heddle.cli import ports
-from heddle.cli.ports import Endpoints
+from heddle.cli.admin import ports
+from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import gone, running
 from tests.support.repositories import git
 

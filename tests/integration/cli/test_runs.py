@@ -16,8 +16,8 @@ import pytest
 from google.protobuf.json_format import Parse
 
 from heddle import pb
-from heddle.cli import ports
-from heddle.cli.ports import Endpoints
+from heddle.cli.admin import ports
+from heddle.cli.admin.ports import Endpoints
 from tests.integration.cli.server import FAILING, QUICK, Server
 from tests.support.commands import HEDDLE, run, running
 from tests.support.repositories import git

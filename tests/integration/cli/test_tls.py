@@ -3,8 +3,8 @@
 import random
 from pathlib import Path
 
-from heddle.cli import ports
-from heddle.cli.ports import Endpoints
+from heddle.cli.admin import ports
+from heddle.cli.admin.ports import Endpoints
 from tests.integration.cli.server import QUICK, Server
 from tests.support import certificates
 from tests.support.commands import run, running

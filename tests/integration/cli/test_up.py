@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from heddle.cli import ports
-from heddle.cli.health import is_serving, is_web_serving
-from heddle.cli.ports import Endpoints
+from heddle.cli.admin import ports
+from heddle.cli.admin.health import is_serving, is_web_serving
+from heddle.cli.admin.ports import Endpoints
 from tests.support.commands import Command, gone, run, running
 from tests.support.fake_services import write_services
 from tests.support.repositories import git, make_repository

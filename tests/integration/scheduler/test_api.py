@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError, from_rpc
 from heddle.testing.fake_worker import FakeWorker
 from heddle.v1 import scheduler_service_pb2
-from scheduler_svc.servicer import SchedulerServicer
+from scheduler_svc.api.servicer import SchedulerServicer
 from tests.support.scheduler import Scheduler, make_plan
 
 

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from scheduler_svc.store import recording
+from scheduler_svc.store.rows import attempt_outcomes
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 
@@ -51,14 +51,14 @@ async def test_exception_in_one_conductor_leaves_others_running(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect met while one attempt is conducted fails that attempt in plain words, and no other."""
-    real = recording.accept
+    real = attempt_outcomes.accept
 
     def broken(connection: Any, attempt: Any, **rest: Any) -> None:
         if attempt.epic == "a":
             raise ZeroDivisionError("no such thing")
         real(connection, attempt, **rest)
 
-    monkeypatch.setattr(recording, "accept", broken)
+    monkeypatch.setattr(attempt_outcomes, "accept", broken)
     run = await scheduler.create(make_plan({"a": ["one"], "b": ["one", "two"]}))
 
     await scheduler.finished(run)

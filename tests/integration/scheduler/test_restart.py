@@ -13,7 +13,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from scheduler_svc.store.leadership import check_epoch
+from scheduler_svc.store.db.leadership import check_epoch
 from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 

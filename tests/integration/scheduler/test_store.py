@@ -14,20 +14,20 @@ from alembic.migration import MigrationContext
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
-from scheduler_svc.acting import act
-from scheduler_svc.creating import _Ground, _write
-from scheduler_svc.migrations.versions.v0003_budgets import fill_costs
-from scheduler_svc.snapshot import StartTask
-from scheduler_svc.store import recording, requests
-from scheduler_svc.store.database import Database
-from scheduler_svc.store.doorbell import Doorbell
-from scheduler_svc.store.engine import open_engine
-from scheduler_svc.store.events import append, event, read_events
-from scheduler_svc.store.leadership import Leadership, check_epoch
-from scheduler_svc.store.migrate import migrate
-from scheduler_svc.store.observing import observe
-from scheduler_svc.store.resources import get_attempt, get_run, get_task
-from scheduler_svc.store.tables import metadata, runs
+from scheduler_svc.commands.apply_action import act
+from scheduler_svc.commands.create_run import _Ground, _write
+from scheduler_svc.policy.snapshot import StartTask
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import Doorbell
+from scheduler_svc.store.db.engine import open_engine
+from scheduler_svc.store.db.events import append, event, read_events
+from scheduler_svc.store.db.leadership import Leadership, check_epoch
+from scheduler_svc.store.db.migrate import migrate
+from scheduler_svc.store.db.tables import metadata, runs
+from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
+from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
+from scheduler_svc.store.queries.snapshot_query import observe
+from scheduler_svc.store.rows import attempt_outcomes, requests
 from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan
 
@@ -184,7 +184,7 @@ async def test_session_events_are_taken_in_once(database: Database) -> None:
 
     def ingest(*sequences: int) -> Any:
         events = [output(sequence) for sequence in sequences]
-        return lambda connection: recording.ingest(connection, ATTEMPT, events, 3)
+        return lambda connection: attempt_outcomes.ingest(connection, ATTEMPT, events, 3)
 
     await database.submit(ingest(1, 2, 3))
     await database.submit(ingest(1, 2, 3))
@@ -202,10 +202,10 @@ async def test_attempt_is_accepted_at_most_once(database: Database) -> None:
     committed = pb.CommitTaskResponse(commit="abc", diff_stat=pb.DiffStat(files=2))
 
     for _ in range(2):
-        await database.submit(lambda connection: recording.accept(connection, ATTEMPT, committed, 9))
+        await database.submit(lambda connection: attempt_outcomes.accept(connection, ATTEMPT, committed, 9))
     result = pb.SessionFinished(outcome=pb.OUTCOME_FAILED)
     await database.submit(
-        lambda connection: recording.fail(
+        lambda connection: attempt_outcomes.fail(
             connection, ATTEMPT, result, pb.DiscardAttemptResponse(), should_retry=never, now=9
         )
     )
@@ -243,7 +243,7 @@ async def test_failed_attempt_leaves_its_task_pending_for_the_next(database: Dat
         return True
 
     await database.submit(
-        lambda connection: recording.fail(
+        lambda connection: attempt_outcomes.fail(
             connection, ATTEMPT, result, pb.DiscardAttemptResponse(), should_retry=should_retry, now=9
         )
     )

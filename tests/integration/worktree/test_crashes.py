@@ -14,7 +14,7 @@ from tests.support import worktrees
 from tests.support.fleet import Fleet
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, fingerprint
-from worktree_svc import locks
+from worktree_svc.projects import locks
 
 SERVICE = "worktree_svc"
 EPICS = ("api", "ui")

@@ -10,7 +10,7 @@ from heddle import pb
 from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.worktrees import Worker, attempt, refused
-from worktree_svc import checkouts
+from worktree_svc.content import checkouts
 
 KEPT = "refs/heddle/attempts/r1/api/one/1"
 

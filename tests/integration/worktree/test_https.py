@@ -10,7 +10,7 @@ from heddle import pb
 from tests.support import certificates, smart_http, worktrees
 from tests.support.repositories import fast_import, git
 from tests.support.worktrees import Worker, refused
-from worktree_svc import mirrors
+from worktree_svc.projects import mirrors
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Squashed merges, and previews that move nothing."""
 
-from tests.integration.worktree.test_merging import MERGED, finish_epic
+from tests.integration.worktree.test_branch_merge import MERGED, finish_epic
 from tests.support.worktrees import Worker, fingerprint
 
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from heddle import pb
 from heddle.names import EpicName, RunName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
-from worktree_svc.leases import Leases
-from worktree_svc.locks import RepositoryLocks
-from worktree_svc.merges import Conflict, Merges, Request
-from worktree_svc.open_merges import Known, OpenMerges
-from worktree_svc.ports import PortRange
-from worktree_svc.private import PrivateFolders
-from worktree_svc.radar import Question, Radar
-from worktree_svc.states import States
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.merges.branch_merge import Conflict, Merges, Request
+from worktree_svc.merges.conflict_forecast import Question, Radar
+from worktree_svc.merges.tested_merge import Known, OpenMerges
+from worktree_svc.projects.locks import RepositoryLocks
+from worktree_svc.storage.leases import Leases
+from worktree_svc.storage.ports import PortRange
+from worktree_svc.storage.worktree_states import States
 
 # HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
 EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "60"))

@@ -15,7 +15,7 @@ from tests.support import worktrees
 from tests.support.fleet import free_ports
 from tests.support.repositories import fast_import, git
 from tests.support.worktrees import Worker, attempt, refused
-from worktree_svc import mirrors
+from worktree_svc.projects import mirrors
 
 EPIC = "heddle/r1/epics/api"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support import worktrees
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, attempt, refused
-from worktree_svc import pool
+from worktree_svc.worktrees import pool
 
 PLENTY = 1 << 40
 

@@ -15,8 +15,8 @@ from tests.support import worktrees
 from tests.support.repositories import git, make_repository
 from tests.support.services import serving
 from tests.support.worktrees import Worker, attempt, refused
-from worktree_svc import files
 from worktree_svc.app import build
+from worktree_svc.storage import files
 
 
 async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:

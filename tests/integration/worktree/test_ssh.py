@@ -12,7 +12,7 @@ from tests.support import git_over_ssh, worktrees
 from tests.support.git_over_ssh import HOST
 from tests.support.repositories import git
 from tests.support.worktrees import Worker, refused
-from worktree_svc import mirrors
+from worktree_svc.projects import mirrors
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="git has no ssh here to connect with")
 

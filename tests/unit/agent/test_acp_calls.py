@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from acp.schema import ToolCallProgress, ToolCallStart
 
-from agent_svc.hosts.acp.calls import Call
+from agent_svc.agents.acp.tool_calls import Call
 from heddle import pb
 
 WORKTREE = Path("/w")

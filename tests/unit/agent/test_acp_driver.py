@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.drivers.acp import PRESETS, AcpCommandDriver, AcpDriver, acp_drivers, find, npm_version
+from agent_svc.agents.acp.driver import PRESETS, AcpCommandDriver, AcpDriver, acp_drivers, find, npm_version
 from heddle import pb
 
 CLAUDE = PRESETS[0]

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_svc.hosts.acp.memory import Memory
-from agent_svc.hosts.acp.overhearing import Overhearing
-from agent_svc.hosts.model_calls import OpenCall
+from agent_svc.agents.acp.memory import Memory
+from agent_svc.agents.acp.overhearing import Overhearing
+from agent_svc.agents.claude.model_calls import OpenCall
 from heddle import pb
 
 MODEL = "claude-haiku-4-5-20251001"

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from acp.schema import PromptResponse, SessionNotification
 
-from agent_svc.hosts.acp.memory import Memory
-from agent_svc.hosts.acp.transcript import Transcript
+from agent_svc.agents.acp.memory import Memory
+from agent_svc.agents.acp.transcript import Transcript
 from heddle import pb
 
 

@@ -6,9 +6,9 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from agent_svc.drivers.claude import ClaudeDriver
-from agent_svc.hosts.pictures import Picture
-from agent_svc.hosts.vocabulary import ToolCall
+from agent_svc.agents.base.images import Picture
+from agent_svc.agents.base.tool_vocabulary import ToolCall
+from agent_svc.agents.claude.driver import ClaudeDriver
 from heddle import pb
 
 pytest.importorskip("claude_agent_sdk", reason="claude_agent_sdk is not installed")
@@ -25,12 +25,12 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from agent_svc.hosts.claude.calls import tool_call
-from agent_svc.hosts.claude.failures import api_failure, error_of, failure, wish
-from agent_svc.hosts.claude.guarding import Guard
-from agent_svc.hosts.claude.options import claude_options
-from agent_svc.hosts.claude.spending import Spending
-from agent_svc.hosts.claude.transcript import Transcript
+from agent_svc.agents.claude.failures import api_failure, error_of, failure, wish
+from agent_svc.agents.claude.options import claude_options
+from agent_svc.agents.claude.permission_hook import Guard
+from agent_svc.agents.claude.tool_calls import tool_call
+from agent_svc.agents.claude.transcript import Transcript
+from agent_svc.agents.claude.usage import Spending
 
 
 def piece(**event: Any) -> StreamEvent:

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.drivers.codex import CodexDriver
-from agent_svc.hosts.codex.failures import cause_of, is_refusal, plain_reason, status_of
-from agent_svc.hosts.codex.home import CodexHome
-from agent_svc.hosts.codex.patches import texts
-from agent_svc.hosts.codex.policy import confine
+from agent_svc.agents.codex.driver import CodexDriver
+from agent_svc.agents.codex.failures import cause_of, is_refusal, plain_reason, status_of
+from agent_svc.agents.codex.home import CodexHome
+from agent_svc.agents.codex.patches import texts
+from agent_svc.agents.codex.policy import confine
 from heddle import pb
 
 UNAUTHORIZED = "unexpected status 401 Unauthorized: bad key, url: http://h/v1/responses"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent_svc.hosts.codex.transcript import Transcript, plain_command
+from agent_svc.agents.codex.transcript import Transcript, plain_command
 from heddle import pb
 
 WORKTREE = Path("/srv/tree")

@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from agent_svc.drivers import protocol
-from agent_svc.drivers.catalogue import default_catalogue
-from agent_svc.drivers.claude import ClaudeDriver
-from agent_svc.drivers.command import CommandDriver
-from agent_svc.drivers.host import MAX_LINE_BYTES, HostTranslator
-from agent_svc.drivers.scripted import ScriptedDriver
-from agent_svc.drivers.text import MAX_TEXT_BYTES, TextStream, clip, pieces, tail
+from agent_svc.agents.base import protocol
+from agent_svc.agents.base.host_driver import MAX_LINE_BYTES, HostTranslator
+from agent_svc.agents.catalogue import default_catalogue
+from agent_svc.agents.claude.driver import ClaudeDriver
+from agent_svc.agents.command.driver import CommandDriver
+from agent_svc.agents.scripted.driver import ScriptedDriver
+from agent_svc.text import MAX_TEXT_BYTES, TextStream, clip, pieces, tail
 from heddle import errors, pb
 
 TEXT = "naïve — ünïcode 🎉 text\nwith lines\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.environment import UNATTENDED, agent_environment
+from agent_svc.processes.environment import UNATTENDED, agent_environment
 from tests.support.repositories import make_repository
 
 OURS = {"PATH": "/bin", "LC_ALL": "C", "HEDDLE_DATABASE_URL": "secret", "AWS_KEY": "secret", "EXTRA": "x"}

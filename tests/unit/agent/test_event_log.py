@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.event_log import HEADER, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES, EventLog
+from agent_svc.log.event_log import HEADER, MAX_FRAME_BYTES, MAX_RESPONSE_BYTES, EventLog
 from heddle import pb
 
 

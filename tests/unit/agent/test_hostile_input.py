@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_svc.drivers import protocol
-from agent_svc.drivers.host import HostTranslator
-from agent_svc.drivers.text import whole_characters
-from agent_svc.hosts.codex.transcript import Transcript as CodexTranscript
-from agent_svc.hosts.vocabulary import ToolCall, relative_target
+from agent_svc.agents.base import protocol
+from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.codex.transcript import Transcript as CodexTranscript
+from agent_svc.text import whole_characters
 from heddle import pb
 
 # Half a character, a byte that no path may hold, and what is too large for anything.
@@ -149,7 +149,7 @@ CALLS = st.tuples(
 def test_claude(calls: list[tuple[str, dict[str, Any], str, Any]]) -> None:
     """Whatever Claude's model says and calls, and whatever its tools answer, becomes events."""
     sdk = pytest.importorskip("claude_agent_sdk")
-    from agent_svc.hosts.claude.transcript import Transcript  # noqa: PLC0415 (imports the SDK)
+    from agent_svc.agents.claude.transcript import Transcript  # noqa: PLC0415 (imports the SDK)
 
     transcript = Transcript(Path("/tree"), lambda: 0.0)
     for number, (name, told, text, content) in enumerate(calls):
@@ -193,7 +193,7 @@ UPDATES = st.fixed_dictionaries(
 def test_acp(updates: list[dict[str, Any]]) -> None:
     """Whatever an ACP agent tells in the forms of the protocol becomes events."""
     schema = pytest.importorskip("acp.schema")
-    from agent_svc.hosts.acp.transcript import Transcript  # noqa: PLC0415 (imports the library)
+    from agent_svc.agents.acp.transcript import Transcript  # noqa: PLC0415 (imports the library)
 
     transcript = Transcript(Path("/tree"), lambda: 0.0)
     for said in updates:

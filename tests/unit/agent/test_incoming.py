@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent_svc.scripted.incoming import Incoming
+from agent_svc.agents.scripted.incoming import Incoming
 
 
 @pytest.fixture(name="pipe")

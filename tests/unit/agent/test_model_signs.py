@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_svc.model_signs import ModelSigns
+from agent_svc.sessions.model_signs import ModelSigns
 from heddle import pb
 
 TEXT = pb.Event(message=pb.Message(kind=pb.MESSAGE_KIND_TEXT, text="Done."))

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from agent_svc.drivers.own_folder import OwnFolder
 from agent_svc.sandbox.mounts import Mounts
+from agent_svc.sandbox.own_folder import OwnFolder
 
 
 def joined(mounts: Mounts) -> str:

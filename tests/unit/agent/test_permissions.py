@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent_svc.hosts.vocabulary import ToolCall, relative_target
-from agent_svc.permissions import Verdict, decide
+from agent_svc.agents.base.permissions import Verdict, decide
+from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from heddle import pb
 
 ASK, ALLOW, DENY = Verdict.ASK, Verdict.ALLOW, Verdict.DENY

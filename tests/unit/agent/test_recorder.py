@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc import recorder
-from agent_svc.event_log import EventLog
-from agent_svc.recorder import Recorder, join
+from agent_svc.log import recorder
+from agent_svc.log.event_log import EventLog
+from agent_svc.log.recorder import Recorder, join
 from heddle import pb
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.pictures import media_type
-from agent_svc.screenshots import FOLDER, MAX_BYTES, Screenshots
-from agent_svc.scripted.picture import draw, file_stem
+from agent_svc.agents.scripted.picture import draw, file_stem
+from agent_svc.reports.image_header import media_type
+from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, Screenshots
 from heddle import pb
 
 PNG = draw("A caption")

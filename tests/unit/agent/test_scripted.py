@@ -1,11 +1,11 @@
 import io
 from pathlib import Path
 
-from agent_svc.drivers import protocol
-from agent_svc.scripted.incoming import Incoming
-from agent_svc.scripted.player import Player
-from agent_svc.scripted.rehearsal import rehearsal
-from agent_svc.scripted.stage import Stage
+from agent_svc.agents.base import protocol
+from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.player import Player
+from agent_svc.agents.scripted.rehearsal import rehearsal
+from agent_svc.agents.scripted.stage import Stage
 from heddle import pb
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc import spool as spool_module
-from agent_svc.spool import Spool, write_durably
+from agent_svc.log import spool as spool_module
+from agent_svc.log.spool import Spool, write_durably
 from heddle import pb
 from heddle.names import AttemptName
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_svc.text_limit import TextLimit
+from agent_svc.log.text_limit import TextLimit
 from heddle import pb
 
 LIMIT = 512 << 10

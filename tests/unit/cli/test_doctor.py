@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from heddle import pb
-from heddle.cli.doctor import worker_findings
-from heddle.cli.machine import repository
+from heddle.cli.admin.doctor import worker_findings
+from heddle.cli.admin.machine_checks import repository
 from tests.support.repositories import make_repository
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from heddle import errors, pb
-from heddle.cli.exit_codes import BAD_INPUT, FAILED
-from heddle.cli.failure import Failure, explained
+from heddle.cli.console.exit_codes import BAD_INPUT, FAILED
+from heddle.cli.console.failure import Failure, explained
 from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
 

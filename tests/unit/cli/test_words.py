@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
-from heddle.cli import words
+from heddle.cli.console import words
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent_svc.lease import Lease
+from agent_svc.sessions.leader_lease import Lease
 from heddle import running_time
 
 

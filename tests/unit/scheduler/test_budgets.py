@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
-from scheduler_svc.board import Board
-from scheduler_svc.budgets import dollars
-from scheduler_svc.policy import decide
-from scheduler_svc.snapshot import EpicView, FinishRun, PauseRun, StartTask, StopAttempt
+from scheduler_svc.policy.budgets import dollars
+from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import EpicView, FinishRun, PauseRun, StartTask, StopAttempt
 from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED

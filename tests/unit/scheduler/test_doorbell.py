@@ -6,7 +6,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from scheduler_svc.store.doorbell import RUNS, Doorbell
+from scheduler_svc.store.db.doorbell import RUNS, Doorbell
 
 
 async def test_ring_before_the_wait_is_heard() -> None:

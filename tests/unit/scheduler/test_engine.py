@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heddle.config import ConfigError
-from scheduler_svc.store.engine import open_engine
+from scheduler_svc.store.db.engine import open_engine
 
 
 @pytest.mark.parametrize(

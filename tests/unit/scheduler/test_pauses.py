@@ -3,7 +3,7 @@
 import pytest
 
 from heddle import pb
-from scheduler_svc.pauses import MAX_PROBES, OUTAGES, failed_at_once, hold_seconds, retry_seconds
+from scheduler_svc.policy.pauses import MAX_PROBES, OUTAGES, failed_at_once, hold_seconds, retry_seconds
 
 RATE_LIMITED = pb.OUTCOME_RATE_LIMITED
 UNAVAILABLE = pb.OUTCOME_PROVIDER_UNAVAILABLE

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from heddle import pb
-from scheduler_svc.board import Board
-from scheduler_svc.policy import decide
-from scheduler_svc.snapshot import (
+from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import (
     DenyOverdue,
     EpicView,
     FinishEpic,

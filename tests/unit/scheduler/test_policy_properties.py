@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc import policy
-from scheduler_svc.board import Board
-from scheduler_svc.snapshot import (
+from scheduler_svc.policy import decision
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import (
     EpicView,
     FinishEpic,
     MergeEpic,
@@ -93,8 +93,8 @@ class World:
         # Each round changes the board; a run needs few to come to rest.
         for _ in range(100):
             snapshot = self.board.snapshot
-            actions = policy.decide(snapshot)
-            assert actions == policy.decide(snapshot)
+            actions = decision.decide(snapshot)
+            assert actions == decision.decide(snapshot)
             for action in actions:
                 self._check(action)
                 self.board.act(action)
@@ -167,7 +167,7 @@ class World:
         outcome = self.random.choice([pb.OUTCOME_SUCCEEDED, pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED])
         if task.stopping:
             outcome = pb.OUTCOME_STOPPED
-        again = policy.should_retry(outcome, task.attempts, retries=1, lost=0)
+        again = decision.should_retry(outcome, task.attempts, retries=1, lost=0)
         failed = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
         state = pb.TASK_STATE_ACCEPTED if outcome == pb.OUTCOME_SUCCEEDED else failed
         self.board.end_attempt(task.name, state)

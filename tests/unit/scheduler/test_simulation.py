@@ -3,7 +3,7 @@
 import pytest
 
 from heddle import pb
-from scheduler_svc.simulation import play
+from scheduler_svc.policy.simulation import play
 
 
 def plan_of(*minutes: list[int], depends_on: dict[int, int] | None = None) -> pb.Plan:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from ui_svc.assets import Assets
+from ui_svc.web.assets import Assets
 
 TEXT = "body { color: red }\n" * 100
 

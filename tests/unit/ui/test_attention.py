@@ -3,8 +3,8 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb, waiting
-from ui_svc import attention
-from ui_svc.attention import RunParts
+from ui_svc.views import attention
+from ui_svc.views.attention import RunParts
 
 NOW = 1_000_000
 TASK = "runs/r/epics/e/tasks/t"

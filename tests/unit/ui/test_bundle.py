@@ -2,8 +2,8 @@
 
 import pytest
 
-from ui_svc import theme
-from ui_svc.bundle import bundle
+from ui_svc.pages import frame
+from ui_svc.web.bundle import bundle
 
 
 def test_each_module_comes_once_behind_those_that_it_imports() -> None:
@@ -74,6 +74,6 @@ def test_what_it_does_not_know_is_named(modules: dict[str, str], complaint: str)
 
 def test_every_module_of_ours_is_in_it() -> None:
     """One that no page needs is dead."""
-    modules = theme.modules()
+    modules = frame.modules()
     text = bundle(modules, "pages.js")
     assert [name for name in modules if f"\n// {name}\n" not in text] == []

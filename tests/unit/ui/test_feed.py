@@ -5,8 +5,8 @@ from typing import Any
 
 from heddle import errors
 from heddle.client import ServerUnreachable
-from ui_svc.feed import FRAME, SLOW_FRAME, Feed, pause
-from ui_svc.rooms import Rooms
+from ui_svc.feeds.feed import FRAME, SLOW_FRAME, Feed, pause
+from ui_svc.feeds.rooms import Rooms
 from ui_svc.views import View
 
 

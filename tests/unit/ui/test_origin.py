@@ -5,8 +5,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
 
-from ui_svc.headers import SafeHeaders
-from ui_svc.origin import SameOrigin
+from ui_svc.endpoints.headers import SafeHeaders
+from ui_svc.endpoints.origin import SameOrigin
 
 ANSWER = PlainTextResponse("ok")
 

@@ -5,7 +5,7 @@ import json
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
-from ui_svc import transcript
+from ui_svc.views import transcript
 
 TIME = Timestamp(seconds=1_700_000_000, nanos=120_000_000)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from heddle import pb
-from worktree_svc.acceptance import MAX_FILE_BYTES, NewFile, unexpected, unwanted
-from worktree_svc.ignored import Ignored, is_cache
-from worktree_svc.unfinished import under_way
+from worktree_svc.content.acceptance import MAX_FILE_BYTES, NewFile, unexpected, unwanted
+from worktree_svc.content.ignored_files import Ignored, is_cache
+from worktree_svc.content.unfinished_operations import under_way
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import git, make_repository
-from worktree_svc import fast_forward
-from worktree_svc.git import Git
+from worktree_svc.git.command import Git
+from worktree_svc.merges import fast_forward
 
 
 class Commits:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worktree_svc import files
+from worktree_svc.storage import files
 
 
 def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import EpicName
-from worktree_svc import ports
-from worktree_svc.leases import Leases
-from worktree_svc.ports import PortRange
-from worktree_svc.states import Lease, State, States
+from worktree_svc.storage import ports
+from worktree_svc.storage.leases import Leases
+from worktree_svc.storage.ports import PortRange
+from worktree_svc.storage.worktree_states import Lease, State, States
 
 WITHIN = PortRange(20000, 29999)
 

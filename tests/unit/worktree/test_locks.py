@@ -9,7 +9,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from worktree_svc.locks import Jobs, RepositoryLocks
+from worktree_svc.projects.locks import Jobs, RepositoryLocks
 
 DEADLINE = 10
 

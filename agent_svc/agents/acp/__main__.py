@@ -1,0 +1,117 @@
+"""Drives any agent that speaks the Agent Client Protocol: `python -m agent_svc.agents.acp`."""
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Final, cast
+
+import acp
+from acp import connect_to_agent
+
+from agent_svc.agents.acp.client import Client
+from agent_svc.agents.acp.driver import Agent, find
+from agent_svc.agents.acp.failures import CutOffError
+from agent_svc.agents.acp.session import Session, Stopped
+from agent_svc.agents.acp.wire import Wire, exited, start
+from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
+from agent_svc.processes.supervisor import descendants
+from heddle import pb
+
+# Seconds that an agent has to end by itself once its work is over, and after SIGTERM.
+ENDING: Final = 2.0
+
+# How often an agent that was killed is started again within one session.
+REVIVALS: Final = 2
+
+
+class KilledError(Exception):
+    """A signal ended an agent that can resume its session; `memory` is what it takes to."""
+
+    def __init__(self, reason: str, memory: str) -> None:
+        super().__init__(reason)
+        self.memory = memory
+
+
+async def drive(host: Host) -> None:
+    """Has the agent do the session's work; one that is killed is started again and resumes, a few times."""
+    agent = find(host.session.agent)
+    resume = host.resume
+    for revivals in range(REVIVALS + 1):
+        try:
+            await _hold(host, agent, resume)
+        except KilledError as error:
+            if revivals == REVIVALS:
+                raise AgentFailedError(f"{error}, {revivals + 1} times") from error
+            resume = error.memory
+            host.session.files_kept = True
+            host.note(f"{error}; it is started again and resumes its session.")
+        else:
+            return
+
+
+async def _hold(host: Host, agent: Agent, resume: str) -> None:
+    """Starts the agent, has it do the session's work, and ends it."""
+
+    def stray(text: str) -> None:
+        host.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=text)))
+
+    try:
+        wire = await start(
+            agent.command, host.worktree, {**agent.defaults, **os.environ, **agent.environment}, stray
+        )
+    except OSError as error:
+        raise AgentFailedError(
+            f"{agent.command[0]} could not be started: {error.strerror}; {agent.install}"
+        ) from error
+    client = Client(host)
+    # The library's Client has parts that an agent only uses where they are offered, and we do not.
+    connection = connect_to_agent(cast("acp.Client", client), wire)
+    session = Session(host, agent, client, connection, resume)
+    try:
+        await session.open()
+        await session.work()
+    except Stopped:
+        pass
+    except CutOffError as error:
+        raise KilledError(str(error), session.memory) from error
+    except ConnectionError as error:
+        if not host.stopping.is_set():
+            killed, reason = await _why_gone(agent.name, wire)
+            if killed and session.memory:
+                raise KilledError(reason, session.memory) from error
+            raise AgentFailedError(reason) from error
+    finally:
+        # What is left may outlive the agent, and would be waited for again.
+        left = descendants(os.getpid()) if session.leaves else []
+        await wire.end(ENDING)
+        await end_all(left)
+        await connection.close()
+
+
+async def _why_gone(name: str, wire: Wire) -> tuple[bool, str]:
+    """Returns whether a signal ended the agent, and how it ended in plain words."""
+    more = "before its work was done; the session's output says more"
+    try:
+        code = await asyncio.wait_for(exited(wire.process), ENDING)
+    except TimeoutError:
+        return False, f"{name} closed its output {more}"
+    # npm's programs are often a shell around the real one, which tells a signal so.
+    number = -code if code < 0 else code - 128
+    if number > 0:
+        return True, f"{name} was ended by signal {number} {more}"
+    return False, f"{name} exited with code {code} {more}"
+
+
+class OneLine(logging.Formatter):
+    """Leaves tracebacks out: what the protocol's library logs is a mistake of the agent's."""
+
+    def formatException(self, ei: object) -> str:
+        return str(ei[1]).partition("\n")[0] if isinstance(ei, tuple) else ""
+
+
+if __name__ == "__main__":
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine())
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
+    sys.exit(run_host(drive))

@@ -1,0 +1,266 @@
+"""What an ACP agent may ask of us: permissions, files and terminals of its worktree."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from acp import RequestError
+from acp.schema import (
+    AllowedOutcome,
+    CreateTerminalResponse,
+    DeniedOutcome,
+    EnvVariable,
+    KillTerminalResponse,
+    PermissionOption,
+    ReadTextFileResponse,
+    ReleaseTerminalResponse,
+    RequestPermissionResponse,
+    TerminalOutputResponse,
+    ToolCallProgress,
+    ToolCallStart,
+    ToolCallUpdate,
+    UsageUpdate,
+    WaitForTerminalExitResponse,
+    WriteTextFileResponse,
+)
+
+from agent_svc.agents.acp.memory import Memory
+from agent_svc.agents.acp.overhearing import METHOD
+from agent_svc.agents.acp.terminals import Terminal, command_line, open_terminal
+from agent_svc.agents.acp.transcript import Transcript
+from agent_svc.agents.base.host import Host
+from agent_svc.agents.base.images import Picture
+from agent_svc.agents.base.permission_gate import permit
+from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
+from agent_svc.agents.claude.background_tasks import Tasks
+from heddle import pb
+
+# In the order of preference: what is answered for good is never asked again.
+YES: Final = ("allow_once", "allow_always")
+NO: Final = ("reject_once", "reject_always")
+
+
+class Client:
+    """Our side of the protocol, by the names of its library."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.transcript = Transcript(host.worktree, time.monotonic)
+        # While a session is loaded, what it once said is said again.
+        self.replaying = False
+        # True: the agent can go on with a session of an earlier process.
+        self.resumable = False
+        # What was kept last for that.
+        self.memory = ""
+        # With the command that runs in each.
+        self._terminals: dict[str, tuple[Terminal, str]] = {}
+        # What Claude Code has in the background; of other agents nothing.
+        self.tasks = Tasks()
+        # When the agent last told anything of its session.
+        self._updated = time.monotonic()
+        # Commands that a permission was granted for, and that no terminal has run yet.
+        self._granted: set[str] = set()
+
+    def running(self, quiet: float) -> list[str]:
+        """Returns what runs: commands in terminals, tasks, open calls unless nothing was told for `quiet` seconds."""
+        lines = [line for terminal, line in self._terminals.values() if terminal.runs] + self.tasks.names
+        if self.tasks.idle and not self._is_quiet(quiet):
+            lines += [label for label in self.transcript.open_calls() if label not in lines]
+        return lines
+
+    def rests(self) -> bool:
+        """Says whether no further turn is to be expected of an agent of which nothing runs."""
+        works = not self.tasks.idle and bool(self.transcript.open_calls())
+        return not works and self._is_quiet(self.tasks.patience)
+
+    def _is_quiet(self, seconds: float) -> bool:
+        return time.monotonic() - self._updated >= seconds
+
+    def end_terminals(self) -> None:
+        """Ends every command that still runs in a terminal."""
+        for terminal, _ in self._terminals.values():
+            terminal.kill()
+
+    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
+        """Takes what Claude's adapter passes on of Claude Code's own messages."""
+        message = params.get("message")
+        if method != METHOD or self.replaying or not isinstance(message, dict):
+            return
+        self._updated = time.monotonic()
+        self._follow(message)
+        was_unsettled = self.transcript.overhearing.unsettled
+        self._host.emit(*self.transcript.overhearing.take(message))
+        if self.transcript.overhearing.unsettled and not was_unsettled:
+            self.remember(str(params.get("sessionId")))
+
+    def _follow(self, message: dict[str, Any]) -> None:
+        """Takes in what a message tells of Claude's background."""
+        if isinstance(call_id := message.get("tool_use_id"), str):
+            call = self.transcript.call(call_id).described(self._host.worktree)
+            if call.kind == pb.TOOL_KIND_COMMAND:
+                self.tasks.note_command(call_id, call.target)
+        self.tasks.take(message)
+
+    async def session_update(self, session_id: str, update: Any, **_: Any) -> None:
+        if self.replaying:
+            return
+        self._updated = time.monotonic()
+        self._host.tell(lambda: self._show(update))
+        if isinstance(update, UsageUpdate):
+            self.remember(session_id)
+
+    def _show(self, update: Any) -> list[pb.Event]:
+        events = self.transcript.update(update)
+        if isinstance(update, ToolCallStart | ToolCallProgress):
+            call = self.transcript.call(update.tool_call_id)
+            for each in call.pictures():
+                caption = call.described(self._host.worktree).label
+                self._host.keep_picture(Picture(each.mime_type, each.data, caption))
+        return events
+
+    def remember(self, session_id: str) -> None:
+        """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
+        if self.resumable:
+            spent, unsettled = self.transcript.spending.total, self.transcript.overhearing.unsettled
+            self.memory = str(Memory(session_id, spent, unsettled))
+            self._host.remember(self.memory)
+
+    async def request_permission(
+        self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
+    ) -> RequestPermissionResponse:
+        self._host.emit(*self.transcript.update(tool_call), *self.transcript.begin(tool_call.tool_call_id))
+        call = self.transcript.call(tool_call.tool_call_id).described(self._host.worktree)
+        allowed = await self._permitted(call)
+        if allowed and call.kind == pb.TOOL_KIND_COMMAND:
+            self._granted.add(call.target)
+        option = None if allowed is None else choose(options, YES if allowed else NO)
+        if option is None:
+            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        return RequestPermissionResponse(
+            outcome=AllowedOutcome(outcome="selected", option_id=option.option_id)
+        )
+
+    async def read_text_file(
+        self, session_id: str, path: str, line: int | None = None, limit: int | None = None, **_: Any
+    ) -> ReadTextFileResponse:
+        await self._require(path, "Read", pb.TOOL_KIND_READ)
+        try:
+            text = await asyncio.to_thread(Path(path).read_text, encoding="utf-8", errors="replace")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _failed(path, error) from error
+        begin = (line or 1) - 1
+        lines = text.splitlines(keepends=True)[begin:] if line or limit else [text]
+        return ReadTextFileResponse(content="".join(lines if limit is None else lines[:limit]))
+
+    async def write_text_file(
+        self, session_id: str, path: str, content: str, **_: Any
+    ) -> WriteTextFileResponse:
+        call = await self._require(path, "Write", pb.TOOL_KIND_EDIT)
+        if not call.writes_inside:
+            raise RequestError(-32600, f"{path} cannot be written from here: it lies outside the worktree")
+        try:
+            await asyncio.to_thread(_write, self._host.worktree / call.target, content)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _failed(path, error) from error
+        return WriteTextFileResponse()
+
+    async def create_terminal(  # noqa: PLR0917 (the protocol has so many)
+        self,
+        session_id: str,
+        command: str,
+        args: list[str] | None = None,
+        env: list[EnvVariable] | None = None,
+        cwd: str | None = None,
+        output_byte_limit: int | None = None,
+        **_: Any,
+    ) -> CreateTerminalResponse:
+        line = command_line(command, args or [])
+        if line in self._granted:
+            self._granted.discard(line)
+        elif not await self._permitted(ToolCall("", "Bash", line, pb.TOOL_KIND_COMMAND, line)):
+            raise RequestError(-32600, f"not permitted: {line}")
+        name = f"terminal-{len(self._terminals) + 1}"
+
+        def tell(text: str) -> None:
+            call_id = self.transcript.call_of_terminal(name)
+            output = pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=text, tool_call_id=call_id)
+            self._host.emit(pb.Event(output=output))
+
+        environment = {variable.name: variable.value for variable in env or []}
+        folder = self._host.worktree / (cwd or "")
+        try:
+            terminal = await open_terminal(line, folder, environment, output_byte_limit, tell)
+        except (OSError, ValueError) as error:
+            raise RequestError(-32603, f"the command could not be started: {error}") from error
+        self._terminals[name] = terminal, line
+        return CreateTerminalResponse(terminal_id=name)
+
+    async def terminal_output(self, session_id: str, terminal_id: str, **_: Any) -> TerminalOutputResponse:
+        return self._terminal(terminal_id).output()
+
+    async def wait_for_terminal_exit(
+        self, session_id: str, terminal_id: str, **_: Any
+    ) -> WaitForTerminalExitResponse:
+        ended = await self._terminal(terminal_id).wait()
+        return WaitForTerminalExitResponse(exit_code=ended.exit_code, signal=ended.signal)
+
+    async def kill_terminal(self, session_id: str, terminal_id: str, **_: Any) -> KillTerminalResponse:
+        self._terminal(terminal_id).kill()
+        return KillTerminalResponse()
+
+    async def release_terminal(self, session_id: str, terminal_id: str, **_: Any) -> ReleaseTerminalResponse:
+        # It stays in the table, so that no other one gets its name.
+        self._terminal(terminal_id).kill()
+        return ReleaseTerminalResponse()
+
+    def _terminal(self, terminal_id: str) -> Terminal:
+        if terminal_id not in self._terminals:
+            raise RequestError.resource_not_found(terminal_id)
+        return self._terminals[terminal_id][0]
+
+    async def _require(self, path: str, tool: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
+        target = relative_target(self._host.worktree, path)
+        call = ToolCall("", tool, target, kind, "")
+        if not await self._permitted(call):
+            raise RequestError(-32600, f"not permitted: {tool} {target}")
+        return call
+
+    async def _permitted(self, call: ToolCall) -> bool | None:
+        """Returns whether `call` may happen; None where the session ends before anybody says so."""
+        asking = asyncio.ensure_future(permit(self._host, call))
+        stopping = asyncio.ensure_future(self._host.stopping.wait())
+        try:
+            await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                return None
+            permission = asking.result()
+        finally:
+            asking.cancel()
+            stopping.cancel()
+        if not permission.allowed:
+            self._host.note(f"{call.name} {call.target} was not permitted: {permission.reason}")
+            if permission.words:
+                # The protocol's answer has no room for words.
+                self._host.heard.put_nowait(
+                    f"The operator denied {call.name} {call.target}: {permission.words}"
+                )
+        return permission.allowed
+
+
+def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:
+    """Returns the option of the first kind that is offered; None where none is."""
+    offered = list(options)
+    return next((option for kind in kinds for option in offered if option.kind == kind), None)
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def _failed(path: str, error: Exception) -> RequestError:
+    if isinstance(error, FileNotFoundError):
+        return RequestError.resource_not_found(path)
+    return RequestError(-32603, f"{path}: {getattr(error, 'strerror', None) or error}")

@@ -1,0 +1,102 @@
+"""Why an ACP agent failed, in plain words that say what to do. Pure."""
+
+import re
+from typing import Final
+
+from acp import RequestError
+
+from agent_svc.agents.acp.driver import Agent
+from agent_svc.agents.base import provider_failures
+from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
+from heddle import pb
+from heddle.clock import utc_now
+
+# The protocol's code for "log in first".
+AUTH_REQUIRED: Final = -32000
+
+STOPS: Final = {
+    "max_tokens": "the model's answer was cut at its limit of tokens; ask for less in one task",
+    "max_turn_requests": "the agent reached its limit of turns; raise max_turns or ask for less in one task",
+    "refusal": "the model refused to go on with this task; word the prompt differently",
+}
+
+
+class Unanswered(AgentFailedError):  # noqa: N818 (it says what happened)
+    """The agent did not answer in time; there is no use in asking it anything else."""
+
+
+class CutOffError(AgentFailedError):
+    """What the agent itself runs on was ended by a signal."""
+
+
+# What Claude's adapter says then.
+CUT_OFF: Final = re.compile(r"terminated by signal SIG(?:KILL|TERM|SEGV|ABRT|BUS)")
+
+# By the status that the model's API answered.
+ADVICE: Final = {
+    401: "the model's API refused the login",
+    402: "the account has no credit left",
+    403: "the account may not use this model",
+    404: "the model's API does not know the model; correct `model` in the plan",
+    429: "rate limited; wait for the limit to pass, or run fewer sessions at once",
+    529: "the model's API is overloaded; try again later",
+}
+
+LOGIN_HELPS: Final = frozenset({401, 403})
+
+# How Claude's adapter says that its own limit of cost is reached.
+OVER_BUDGET: Final = "maximum budget"
+
+STATUS: Final = re.compile(r"(?:API [Ee]rror|[Ss]tatus(?: code)?|HTTP)[: ]+(\d{3})\b")
+
+# What agents say instead of a status.
+STATUS_OF: Final = {
+    "authentication_failed": 401,
+    "billing_error": 402,
+    "rate_limit": 429,
+    "overloaded": 529,
+    "server_error": 500,
+}
+
+
+def reason(error: RequestError, agent: Agent) -> str:
+    """Returns what an error of the agent's means for people."""
+    if error.code == AUTH_REQUIRED:
+        return f"{agent.name} is not logged in: {agent.login}"
+    said = _said(error)
+    status = _status(error, said)
+    if status in LOGIN_HELPS:
+        return f"{ADVICE[status]} ({status}); log in: {agent.login}. {agent.name} said: {said}"
+    if status in ADVICE:
+        return f"{ADVICE[status]} ({status}). {agent.name} said: {said}"
+    return f"{agent.name} failed: {said}"
+
+
+def failed(error: RequestError, agent: Agent) -> AgentFailedError:
+    """Returns what an error of the agent's raises."""
+    said = _said(error)
+    if CUT_OFF.search(said):
+        return CutOffError(f"{agent.name} failed: {said}")
+    if OVER_BUDGET in said:
+        return OverBudgetError("it has used up what was left of its budget")
+    if error.code == AUTH_REQUIRED:
+        return ProviderError(reason(error, agent), pb.OUTCOME_UNAUTHORIZED)
+    retry_at = provider_failures.reset_time(said, utc_now().astimezone())
+    return provider_failures.failure(reason(error, agent), _status(error, said), said, retry_at=retry_at)
+
+
+def _said(error: RequestError) -> str:
+    details = error.data.get("details") if isinstance(error.data, dict) else error.data
+    return f"{error}: {details}" if isinstance(details, str) and details != str(error) else str(error)
+
+
+def _status(error: RequestError, said: str) -> int:
+    """Returns the status that the model's API answered; 0 where the agent does not tell."""
+    if found := STATUS.search(said):
+        return int(found[1])
+    return STATUS_OF.get(error.data.get("errorKind", ""), 0) if isinstance(error.data, dict) else 0
+
+
+def stopped_early(stop_reason: str) -> str:
+    """Returns why the work is not done though the turn ended; empty where it may be."""
+    return STOPS.get(stop_reason, "")

@@ -1,0 +1,149 @@
+"""What Claude's adapter passes on of Claude's own messages: tokens of each call, and the cost of a turn. Pure.
+
+The protocol tells both at the end of a turn only, and leaves the tokens of sub-agents out.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent_svc.agents.claude.model_calls import OpenCall, used
+from heddle import pb
+
+# What to ask the adapter for, and how it calls what it then sends.
+WANTED: Final = [{"type": "stream_event"}, {"type": "assistant"}, {"type": "result"}]
+METHOD: Final = "claude/sdkMessage"
+
+# Claude's names of the four kinds of tokens in its totals.
+_TOTALS: Final = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_tokens": "cacheReadInputTokens",
+    "cache_write_tokens": "cacheCreationInputTokens",
+}
+
+# Totals and calls may name a model with or without its day, and with its context window.
+_VARIANT: Final = re.compile(r"(-20\d{6})?(\[\w+\])?$")
+
+_MICROS: Final = 1_000_000
+
+
+class Overhearing:
+    """Turns Claude's messages into what was used since the last one.
+
+    A call is told without a cost as soon as it is answered. At the end of a turn Claude
+    tells its totals: what is missing is told then, and each cost settles what calls of its
+    model were told without one.
+    """
+
+    def __init__(self) -> None:
+        self._call = OpenCall()
+        # Messages of sub-agents: each comes once for each of its blocks.
+        self._told: set[str] = set()
+        # By model without its variant: what was told.
+        self._known: dict[str, pb.Usage] = {}
+        # True until the first totals of a session that an earlier attempt began.
+        self._resumed = False
+        # What that attempt has told of their cost, in micros of a dollar. None: nobody knows.
+        self._spent_before: int | None = 0
+        # Models that were told since the last totals.
+        self._unsettled: dict[str, str] = {}
+        # True once the adapter has passed anything on.
+        self.heard = False
+
+    @property
+    def unsettled(self) -> bool:
+        """True where something was told of which Claude has not told the cost."""
+        return bool(self._unsettled)
+
+    def resume(self, spent: int | None) -> None:
+        """Begins with a session whose totals hold what an earlier attempt has told.
+
+        `spent`: its cost in micros; None: it was cut off before it knew that.
+        """
+        self._resumed = True
+        self._spent_before = spent
+
+    def take(self, message: Mapping[str, Any]) -> list[pb.Event]:
+        """Returns the usage that one message tells; one of another form tells nothing."""
+        self.heard = True
+        try:
+            return self._take(message)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            return []
+
+    def rest(self) -> list[pb.Event]:
+        """Returns the usage of a call that was cut off."""
+        return self._tell(self._call.rest())
+
+    def _take(self, message: Mapping[str, Any]) -> list[pb.Event]:
+        is_of_sub_agent = message.get("parent_tool_use_id") is not None
+        match message["type"]:
+            case "stream_event" if not is_of_sub_agent:
+                return self._tell(self._call.take(message["event"]))
+            case "assistant" if is_of_sub_agent:
+                said = message["message"]
+                if said["id"] not in self._told:
+                    self._told.add(said["id"])
+                    return self._tell(used(said["model"], said["usage"]))
+            case "result":
+                return self._settle(message["modelUsage"])
+        return []
+
+    def _tell(self, call: pb.Usage | None) -> list[pb.Event]:
+        if call is None:
+            return []
+        name = _plain(call.model)
+        self._unsettled[name] = call.model
+        known = self._known.setdefault(name, pb.Usage())
+        for kind in _TOTALS:
+            setattr(known, kind, getattr(known, kind) + getattr(call, kind))
+        return [pb.Event(usage=call)]
+
+    def _settle(self, totals: Mapping[str, Mapping[str, Any]]) -> list[pb.Event]:
+        """Returns for each model what its total has and no report had, with its cost."""
+        unsettled, self._unsettled = self._unsettled, {}
+        before, self._known = self._known, {_plain(model): _total(told) for model, told in totals.items()}
+        resumed, self._resumed = self._resumed, False
+        if not resumed:
+            since = {name: _difference(total, before.get(name)) for name, total in self._known.items()}
+        elif self._spent_before is not None:
+            since = _cost_beyond(self._spent_before, self._known)
+        else:
+            # What this turn cost cannot be told apart: what was made of its calls stays.
+            since = {name: pb.Usage() for name in unsettled}
+        names = {_plain(model): model for model in totals} | unsettled
+        events = []
+        for name, usage in since.items():
+            if name in unsettled or any(getattr(usage, field) for field in (*_TOTALS, "cost_usd_micros")):
+                usage.model, usage.settled_usd_micros = names[name], 0
+                events.append(pb.Event(usage=usage))
+        return events
+
+
+def _difference(total: pb.Usage, before: pb.Usage | None) -> pb.Usage:
+    since = pb.Usage()
+    for field in (*_TOTALS, "cost_usd_micros"):
+        told = 0 if before is None else getattr(before, field)
+        setattr(since, field, max(0, getattr(total, field) - told))
+    return since
+
+
+def _cost_beyond(spent: int, totals: Mapping[str, pb.Usage]) -> dict[str, pb.Usage]:
+    """Returns the cost by model without `spent`, of which nobody knows which models it was for."""
+    since = {}
+    for name, total in totals.items():
+        since[name] = pb.Usage(cost_usd_micros=max(0, total.cost_usd_micros - spent))
+        spent = max(0, spent - total.cost_usd_micros)
+    return since
+
+
+def _plain(model: str) -> str:
+    return _VARIANT.sub("", model)
+
+
+def _total(told: Mapping[str, Any]) -> pb.Usage:
+    total = pb.Usage(cost_usd_micros=round((told.get("costUSD") or 0) * _MICROS))
+    for ours, theirs in _TOTALS.items():
+        setattr(total, ours, int(told.get(theirs) or 0))
+    return total

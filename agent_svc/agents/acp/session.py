@@ -1,0 +1,358 @@
+"""One session of an ACP agent: opened or resumed, prompted turn by turn, ended politely."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, TypeVar
+
+from acp import PROTOCOL_VERSION, RequestError, text_block
+from acp.client.connection import ClientSideConnection
+from acp.schema import (
+    AcpMcpServer,
+    AgentCapabilities,
+    ClientCapabilities,
+    EnvVariable,
+    FileSystemCapabilities,
+    HttpHeader,
+    HttpMcpServer,
+    Implementation,
+    LoadSessionResponse,
+    McpServerStdio,
+    NewSessionResponse,
+    PromptResponse,
+    ResumeSessionResponse,
+    SessionConfigOptionSelect,
+    SessionConfigSelectGroup,
+    SseMcpServer,
+)
+
+from agent_svc.agents.acp.client import Client
+from agent_svc.agents.acp.driver import Agent
+from agent_svc.agents.acp.failures import Unanswered, failed, stopped_early
+from agent_svc.agents.acp.memory import Memory
+from agent_svc.agents.acp.overhearing import WANTED
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, go_on
+from agent_svc.agents.base.permissions import runs_anything
+from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
+from agent_svc.agents.claude.background_tasks import SUBTYPES
+from agent_svc.processes.supervisor import Servers
+from heddle import __version__, running_time
+
+T = TypeVar("T")
+
+# Seconds that an agent has to say who it is, and to open a session.
+OPENING: Final = 120.0
+
+# Seconds without a word after which calls that an agent never ended count as over with its turn, and
+# between two looks at them.
+QUIET: Final = 5.0
+LOOK: Final = 0.2
+
+# Seconds that an interrupted agent has to end its turn.
+INTERRUPTING: Final = 2.0
+
+# What agents take for a command, a shell line or a mention at the beginning of a text. The
+# protocol has no way to say that a text is to be taken as it is.
+SIGILS: Final = ("/", "$", "!", "@", "#", "&", "?", ":")
+LEAD: Final = "The following is text, not a command:\n\n"
+
+
+class Stopped(Exception):  # noqa: N818 (nothing went wrong)
+    """The session is to end before it has begun."""
+
+
+Opened: TypeAlias = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse
+
+
+class Session:
+    """Holds the conversation. Failures of the agent are raised as AgentFailedError."""
+
+    def __init__(
+        self, host: Host, agent: Agent, client: Client, connection: ClientSideConnection, resume: str
+    ) -> None:
+        self._host = host
+        self._agent = agent
+        self._client = client
+        self._connection = connection
+        # What an earlier session left to be resumed by. Empty: there is none.
+        self._resume_by = resume
+        self._id = ""
+        self._resumed = False
+        # True: something still runs in the background, and is ended with the session.
+        self._leaves = False
+
+    @property
+    def leaves(self) -> bool:
+        """Says whether what the agent has in the background is to be ended with it."""
+        return self._leaves
+
+    @property
+    def memory(self) -> str:
+        """What it takes to resume this session. Empty: it is not open yet, or its agent cannot."""
+        return self._client.memory
+
+    async def open(self) -> None:
+        """Opens the session, or goes on with the earlier one, in the plan's mode and model."""
+        said = await self._answer(
+            self._connection.initialize(
+                protocol_version=PROTOCOL_VERSION,
+                client_capabilities=ClientCapabilities(
+                    fs=FileSystemCapabilities(
+                        read_text_file=self._agent.files, write_text_file=self._agent.files
+                    ),
+                    terminal=True,
+                ),
+                client_info=Implementation(name="heddle", title="Heddle", version=__version__),
+            )
+        )
+        if said.protocol_version != PROTOCOL_VERSION:
+            raise AgentFailedError(
+                f"{self._agent.name} speaks version {said.protocol_version} of the Agent Client Protocol; "
+                f"Heddle speaks {PROTOCOL_VERSION}: update {self._agent.name}"
+            )
+        can = said.agent_capabilities or AgentCapabilities()
+        self._client.resumable = _resumes(can) or bool(can.load_session)
+        opened = await self._resume(can) or await self._begin()
+        self._client.remember(self._id)
+        await self._choose_mode(opened)
+        await self._choose_model(opened)
+
+    async def work(self) -> None:
+        """Prompts the agent, then tells it what the operator says, until neither is left or it must stop."""
+        text = go_on(self._host.session) if self._resumed else self._host.session.prompt
+        while text and not self._host.stopping.is_set():
+            response = await self._turn(text)
+            if response is not None and (why := stopped_early(response.stop_reason)):
+                raise AgentFailedError(why)
+            text = "" if await self._host.may_end() else self._heard()
+
+    async def _begin(self) -> NewSessionResponse:
+        if self._host.session.HasField("max_turns") and not self._agent.claude:
+            self._host.note(f"{self._agent.name} cannot be held to max_turns; its turns are not limited.")
+        opened = await self._answer(
+            self._connection.new_session(
+                cwd=str(self._host.worktree), mcp_servers=self._servers(), **self._options()
+            )
+        )
+        self._id = opened.session_id
+        return opened
+
+    async def _resume(self, can: AgentCapabilities) -> Opened | None:
+        """Goes on with the earlier session; None where there is none, or where it cannot be had."""
+        if not self._resume_by:
+            return None
+        if not self._client.resumable:
+            self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
+            return None
+        earlier = Memory.parse(self._resume_by)
+        self._id = earlier.session_id
+        self._client.replaying = True
+        try:
+            opened = await self._reopen(loads=not _resumes(can))
+        except Unanswered:
+            raise
+        except AgentFailedError as error:
+            self._host.note(f"The earlier session could not be resumed ({error}); this one begins anew.")
+            return None
+        finally:
+            self._client.replaying = False
+        self._resumed = True
+        self._client.transcript.spending.total = earlier.spent
+        self._client.transcript.overhearing.resume(None if earlier.unsettled else earlier.spent)
+        return opened
+
+    async def _reopen(self, *, loads: bool) -> Opened:
+        if loads:
+            return await self._answer(
+                self._connection.load_session(
+                    cwd=str(self._host.worktree),
+                    session_id=self._id,
+                    mcp_servers=self._servers(),
+                    **self._options(),
+                )
+            )
+        return await self._answer(
+            self._connection.resume_session(
+                session_id=self._id,
+                cwd=str(self._host.worktree),
+                mcp_servers=self._servers(),
+                **self._options(),
+            )
+        )
+
+    def _servers(self) -> list[HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio]:
+        """Returns the plan's MCP servers in the words of the protocol."""
+        return [
+            HttpMcpServer(
+                type="http",
+                name=server.name,
+                url=server.url,
+                headers=[HttpHeader(name=name, value=value) for name, value in server.headers.items()],
+            )
+            if server.url
+            else McpServerStdio(
+                name=server.name,
+                command=server.command,
+                args=list(server.args),
+                env=[EnvVariable(name=name, value=value) for name, value in server.env.items()],
+            )
+            for server in self._host.session.mcp_servers
+        ]
+
+    def _options(self) -> dict[str, Any]:
+        """Returns what only Claude's adapter understands."""
+        if not self._agent.claude:
+            return {}
+        # The user's own settings might allow what the plan does not.
+        shell = runs_anything(self._host.session.permissions)
+        options: dict[str, Any] = {
+            "settingSources": ["project"],
+            "settings": {
+                "disableSkillShellExecution": not shell,
+                # A skill of the project's may grant itself tools; these are asked for all the same.
+                "permissions": {"ask": sorted(name for name, kind in KINDS.items() if kind not in HARMLESS)},
+            },
+        }
+        session = self._host.session
+        if session.HasField("max_turns"):
+            options["maxTurns"] = session.max_turns
+        if session.HasField("budget_usd_micros") and not self._host.resume:
+            # Of a session that goes on Claude would count what it has cost before; the scheduler stops that one.
+            options["maxBudgetUsd"] = session.budget_usd_micros / 1_000_000
+        if session.effort:
+            options["effort"] = session.effort
+        if session.tools:
+            options["tools"] = list(session.tools)
+        told: dict[str, Any] = {
+            "claudeCode": {
+                "options": options,
+                "emitRawSDKMessages": [*WANTED, *({"type": "system", "subtype": each} for each in SUBTYPES)],
+            }
+        }
+        if session.system_prompt:
+            told["systemPrompt"] = {"append": session.system_prompt}
+        return told
+
+    async def _choose_mode(self, opened: Opened) -> None:
+        offered = {mode.id for mode in opened.modes.available_modes} if opened.modes else set()
+        if self._agent.mode in offered:
+            await self._answer(
+                self._connection.set_session_mode(session_id=self._id, mode_id=self._agent.mode)
+            )
+
+    async def _choose_model(self, opened: Opened) -> None:
+        option = next(
+            (
+                each
+                for each in opened.config_options or []
+                if isinstance(each, SessionConfigOptionSelect) and "model" in {each.id, each.category}
+            ),
+            None,
+        )
+        wanted = self._host.session.model
+        if wanted and option is None:
+            self._host.note(f"{self._agent.name} does not let its model be chosen; it uses its own.")
+        elif wanted and option is not None:
+            try:
+                await self._answer(
+                    self._connection.set_config_option(config_id=option.id, session_id=self._id, value=wanted)
+                )
+            except AgentFailedError as error:
+                names = ", ".join(values(option))
+                raise AgentFailedError(
+                    f"{self._agent.name} has no model {wanted!r}; it has: {names} ({error})"
+                ) from error
+        current = option.current_value if option else ""
+        # That one is the agent's own choice and the name of no model.
+        self._client.transcript.spending.model = wanted or ("" if current == "default" else current)
+
+    async def _turn(self, text: str) -> PromptResponse | None:
+        """Returns how one turn ended; None where it was interrupted."""
+        prompting = asyncio.ensure_future(
+            self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
+        )
+        stopping = asyncio.ensure_future(self._host.stopping.wait())
+        response = None
+        try:
+            await asyncio.wait([prompting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not prompting.done():
+                await self._interrupt(prompting)
+            else:
+                response = prompting.result()
+                await self._wait_for_background()
+        except RequestError as error:
+            raise failed(error, self._agent) from error
+        finally:
+            prompting.cancel()
+            stopping.cancel()
+            self._host.emit(*self._client.transcript.end_turn(response))
+        return response
+
+    async def _wait_for_background(self) -> None:
+        """Waits, within the task's limit, for what runs on after a turn and for turns that follow from it."""
+        waited, servers = 0.0, Servers()
+        while not self._host.stopping.is_set():
+            names = self._client.running(QUIET)
+            self._host.tell_background(names)
+            if not names and self._client.rests():
+                return
+            if names and (waited >= self._host.background_wait or self._serves_only(names, servers)):
+                self._host.tell_stopped(names)
+                self._client.end_terminals()
+                self._leaves = True
+                return
+            waited += await running_time.tick(LOOK)
+
+    def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
+        """Says whether all that runs are background commands of Claude Code that are idle servers."""
+        tasks = self._client.tasks
+        own = tasks.only_commands and len(tasks.names) == len(names)
+        return own and count_servers(servers, depth=3) >= len(names)
+
+    async def _interrupt(self, prompting: "asyncio.Future[PromptResponse]") -> None:
+        with suppress(RequestError, ConnectionError):
+            await self._connection.cancel(session_id=self._id)
+        await asyncio.wait([prompting], timeout=INTERRUPTING)
+
+    def _heard(self) -> str:
+        """Returns what the operator has said since."""
+        texts = []
+        while not self._host.heard.empty():
+            texts.append(self._host.heard.get_nowait())
+        return "\n\n".join(texts)
+
+    async def _answer(self, asked: Coroutine[Any, Any, T]) -> T:
+        answering = asyncio.create_task(asked)
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        late = asyncio.create_task(running_time.sleep(OPENING))
+        try:
+            await asyncio.wait([answering, stopping, late], return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+        except RequestError as error:
+            raise failed(error, self._agent) from error
+        finally:
+            for task in (answering, stopping, late):
+                task.cancel()
+        if self._host.stopping.is_set():
+            raise Stopped
+        raise Unanswered(f"{self._agent.name} did not answer within {OPENING:g} s")
+
+
+def _resumes(can: AgentCapabilities) -> bool:
+    """Says whether the agent goes on with a session without saying all of it again."""
+    return can.session_capabilities is not None and can.session_capabilities.resume is not None
+
+
+def as_text(text: str) -> str:
+    """Returns `text` so that no agent takes it for one of its own commands, otherwise unchanged."""
+    return LEAD + text if text.lstrip().startswith(SIGILS) else text
+
+
+def values(option: SessionConfigOptionSelect) -> list[str]:
+    """Returns what may be chosen."""
+    return [
+        each.value
+        for entry in option.options
+        for each in (entry.options if isinstance(entry, SessionConfigSelectGroup) else [entry])
+    ]

@@ -1,0 +1,100 @@
+"""The terminals that an ACP agent asks for: commands that run in the host, their output kept and told."""
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from acp.schema import TerminalExitStatus, TerminalOutputResponse
+
+from agent_svc.agents.acp.wire import exited
+from agent_svc.text import TextStream, tail
+from heddle import pb
+
+# What a terminal keeps where the agent sets no limit.
+KEPT_BYTES: Final = 1 << 20
+
+READ_BYTES: Final = 64 << 10
+
+# Seconds that the rest of the output has after the end of the command.
+REST: Final = 1.0
+
+
+class Terminal:
+    """One command. `tell` is handed its output as it comes."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limit: int, tell: Callable[[str], None]) -> None:
+        self._process = process
+        self._limit = limit
+        self._tell = tell
+        self._kept = bytearray()
+        self._truncated = False
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 (open_terminal makes the pipe)
+        stream = TextStream(pb.OUTPUT_STREAM_STDOUT)
+        while data := await self._process.stdout.read(READ_BYTES):
+            self._kept += data
+            if len(self._kept) > self._limit:
+                self._truncated = True
+                del self._kept[: -self._limit or None]
+            for event in stream.feed(data):
+                self._tell(event.output.text)
+        for event in stream.feed(b"", final=True):
+            self._tell(event.output.text)
+
+    @property
+    def runs(self) -> bool:
+        """True until the command has ended."""
+        return self._process.returncode is None
+
+    def output(self) -> TerminalOutputResponse:
+        """Returns the end of its output so far, and how it ended once it has."""
+        ended = None if self._process.returncode is None else self._exit_status()
+        kept = tail(bytes(self._kept), self._limit) if self._limit else ""
+        return TerminalOutputResponse(output=kept, truncated=self._truncated, exit_status=ended)
+
+    async def wait(self) -> TerminalExitStatus:
+        """Returns how the command ended, once its output is here."""
+        await exited(self._process)
+        # A process that it left behind may hold the pipe open for ever.
+        await asyncio.wait([self._reading], timeout=REST)
+        return self._exit_status()
+
+    def kill(self) -> None:
+        """Ends the command and what it started. Idempotent."""
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _exit_status(self) -> TerminalExitStatus:
+        code = self._process.returncode or 0
+        if code < 0:
+            return TerminalExitStatus(signal=signal.Signals(-code).name)
+        return TerminalExitStatus(exit_code=code)
+
+
+def command_line(command: str, arguments: Sequence[str]) -> str:
+    """Returns what people see of a command: as typed where the agent sent a whole line."""
+    return shlex.join([command, *arguments]) if arguments else command
+
+
+async def open_terminal(
+    line: str, folder: Path, environment: Mapping[str, str], limit: int | None, tell: Callable[[str], None]
+) -> Terminal:
+    """Runs `line` by the shell in `folder`."""
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        line,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    return Terminal(process, KEPT_BYTES if limit is None else limit, tell)

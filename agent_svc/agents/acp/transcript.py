@@ -1,0 +1,137 @@
+"""What an ACP agent says in a session, told as events. Pure but for the clock that it is given."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from acp.schema import (
+    AgentMessageChunk,
+    AgentPlanUpdate,
+    AgentThoughtChunk,
+    PlanEntry,
+    PromptResponse,
+    TextContentBlock,
+    ToolCallProgress,
+    ToolCallStart,
+    ToolCallUpdate,
+    UsageUpdate,
+)
+
+from agent_svc.agents.acp.overhearing import Overhearing
+from agent_svc.agents.acp.tool_calls import PARENT, Call, of_claude
+from agent_svc.agents.acp.usage import Spending
+from agent_svc.agents.base.tool_vocabulary import plan_told
+from heddle import pb
+
+
+class Transcript:
+    """Turns session updates into events, in order. `clock` gives seconds."""
+
+    def __init__(self, worktree: Path, clock: Callable[[], float]) -> None:
+        self._worktree = worktree
+        self._clock = clock
+        self.spending = Spending()
+        self.overhearing = Overhearing()
+        self._speaking: pb.MessageKind.ValueType | None = None
+        self._message_id: str | None = None
+        # The call of the sub-agent that speaks. Empty: the agent itself does.
+        self._speaker = ""
+        self._calls: dict[str, Call] = {}
+        # When each call that is told and has not ended began.
+        self._running: dict[str, float] = {}
+        self._plans = 0
+
+    def update(self, said: object) -> list[pb.Event]:
+        """Returns the events for one session update; an unknown kind has none."""
+        match said:
+            case AgentMessageChunk():
+                return self._speak(said, pb.MESSAGE_KIND_TEXT)
+            case AgentThoughtChunk():
+                return self._speak(said, pb.MESSAGE_KIND_THINKING)
+            case ToolCallStart() | ToolCallProgress() | ToolCallUpdate():
+                return self._call(said)
+            case AgentPlanUpdate():
+                return [*self._end_message(), *self._plan(said.entries)]
+            case UsageUpdate():
+                spent = self.spending.cost(said.cost)
+                # Claude's own messages have told it already.
+                return [] if self.overhearing.heard else spent
+            case _:
+                return []
+
+    def call(self, call_id: str) -> Call:
+        """Returns the call of this id, as far as it is known."""
+        return self._calls.setdefault(call_id, Call(call_id))
+
+    def call_of_terminal(self, terminal_id: str) -> str:
+        """Returns the id of the call that shows this terminal; empty where none does."""
+        return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
+
+    def open_calls(self) -> list[str]:
+        """Returns what people read of each call that has not ended."""
+        calls = (self.call(call_id).described(self._worktree) for call_id in self._running)
+        return [call.target if call.kind == pb.TOOL_KIND_COMMAND else call.label for call in calls]
+
+    def begin(self, call_id: str) -> list[pb.Event]:
+        """Returns the event that a call began, where it is not told yet."""
+        call = self.call(call_id)
+        if call_id in self._running or call.ended():
+            return []
+        self._running[call_id] = self._clock()
+        return [*self._end_message(), call.described(self._worktree).started()]
+
+    def end_turn(self, response: PromptResponse | None) -> list[pb.Event]:
+        """Returns what a turn leaves open: the message, calls that never ended, tokens.
+
+        None: the turn failed.
+        """
+        events = self._end_message()
+        for call_id in list(self._running):
+            events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
+        if self.overhearing.heard:
+            return [*events, *self.overhearing.rest()]
+        return [*events, *self.spending.tokens(response.usage if response else None)]
+
+    def _speak(
+        self, said: AgentMessageChunk | AgentThoughtChunk, kind: "pb.MessageKind.ValueType"
+    ) -> list[pb.Event]:
+        if not isinstance(said.content, TextContentBlock):
+            return []
+        speaker = of_claude(said.field_meta, PARENT)
+        events = []
+        if (kind, said.message_id, speaker) != (self._speaking, self._message_id, self._speaker):
+            events = self._end_message()
+        self._speaking, self._message_id, self._speaker = kind, said.message_id, speaker
+        piece = pb.Message(kind=kind, text=said.content.text, parent_tool_call_id=speaker)
+        return [*events, pb.Event(message=piece)]
+
+    def _end_message(self) -> list[pb.Event]:
+        kind, self._speaking = self._speaking, None
+        if kind is None:
+            return []
+        return [pb.Event(message=pb.Message(kind=kind, last=True, parent_tool_call_id=self._speaker))]
+
+    def _call(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> list[pb.Event]:
+        call = self.call(said.tool_call_id)
+        if call.ended():
+            return []
+        was_running = call.id in self._running
+        call.learn(said)
+        if not call.known():
+            return []
+        events = []
+        if not was_running:
+            self._running[call.id] = self._clock()
+            events = [*self._end_message(), call.described(self._worktree).started()]
+        if call.ended():
+            events += self._finish(call, ok=call.status == "completed", result=call.result())
+        return events
+
+    def _finish(self, call: Call, *, ok: bool, result: str) -> list[pb.Event]:
+        call.status = "completed" if ok else "failed"
+        seconds = self._clock() - self._running.pop(call.id)
+        return [call.described(self._worktree).finished(ok=ok, result=result, seconds=seconds)]
+
+    def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
+        """Returns a plan as the call of the tool by which other agents tell theirs."""
+        self._plans += 1
+        return plan_told(f"plan-{self._plans}", ((entry.content, entry.status) for entry in entries))

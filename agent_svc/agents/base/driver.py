@@ -1,0 +1,86 @@
+"""What agent_svc needs to know about one kind of agent: how to start it, how to read it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent_svc.sandbox.own_folder import OwnFolder
+from heddle import pb
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start the agent's program."""
+
+    arguments: Sequence[str]
+    # All of standard input, or with `controlled` its beginning.
+    stdin: bytes
+    # True: it is a host that goes on reading control lines from standard input.
+    controlled: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    # Names of this service's own variables that the agent needs, as ANTHROPIC_API_KEY.
+    credentials: Sequence[str] = ()
+    # True: it works by calling a model, so a session without any answer of one did nothing.
+    models: bool = False
+    # What the agent keeps for itself outside of its worktree, and writes there.
+    own: Sequence[OwnFolder] = ()
+    # Says for people what an agent_session_id is, and how to open that session. None: people cannot.
+    own_session: Callable[[str], pb.AgentSession] | None = None
+
+
+class Translator(Protocol):
+    """Turns what one agent process writes into events with only their payload set. Pure.
+
+    Bytes arrive in pieces of any size; text may be cut anywhere, even within a character.
+    """
+
+    def stdout(self, data: bytes) -> list[pb.Event]: ...
+
+    def stderr(self, data: bytes) -> list[pb.Event]: ...
+
+    def end(self) -> list[pb.Event]:
+        """Returns what is left once both streams have ended."""
+        ...
+
+    @property
+    def finished(self) -> pb.SessionFinished | None:
+        """How the agent says that it ended. None: its exit code says it."""
+        ...
+
+    @property
+    def agent_session_id(self) -> str:
+        """What the agent calls its own session, to resume it. Empty: nothing yet, or it cannot."""
+        ...
+
+    @property
+    def closing(self) -> int | None:
+        """How many messages the agent had read when it last wanted to end. None: it did not ask."""
+        ...
+
+
+class Driver(Protocol):
+    """One kind of agent."""
+
+    @property
+    def reports_usage_live(self) -> bool:
+        """True: its sessions report what they use after each call of the model, so that a budget stops them."""
+        ...
+
+    @property
+    def holds_max_turns(self) -> bool:
+        """True: `max_turns` of a session limits it."""
+        ...
+
+    def accepts(self, agent: str) -> bool:
+        """Says whether `agent`, as a plan writes it, is of this kind."""
+        ...
+
+    def program(self) -> pb.AgentProgram:
+        """Returns what this worker has of it."""
+        ...
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        """Returns how to start it. `resume` is an agent_session_id to go on with; empty: begin anew."""
+        ...
+
+    def translator(self) -> Translator: ...

@@ -1,0 +1,315 @@
+"""What all hosts share: the connection to agent_svc, the operator's words, and how it all ends.
+
+A host is `sys.exit(run_host(drive))`, where `drive` is a coroutine function that gets the
+Host, drives its agent, and returns when the work is done. It raises AgentFailedError
+with a plain reason where the agent failed.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from agent_svc.agents.base import background_work, protocol
+from agent_svc.agents.base.host_driver import limited
+from agent_svc.agents.base.images import Picture, keep
+from agent_svc.processes.supervisor import Servers, children, parents, send
+from heddle import pb, running_time
+
+# A prompt has at most 200 KB, a script may have more.
+MAX_LINE_BYTES: Final = 16 << 20
+
+# How the message of an answer begins that no operator gave.
+UNANSWERED: Final = "nobody answered within"
+
+# Seconds that what runs in the background gets to end itself once it is told to, and between two looks.
+ENDING: Final = 2.0
+LOOK: Final = 0.05
+
+GO_ON: Final = """\
+Your session was interrupted and goes on now. {files} The task was:
+
+{prompt}"""
+
+FILES_KEPT: Final = "Your files are as you left them."
+FILES_GONE: Final = "Files that you changed may be back as they were: look before you rely on them."
+
+
+def go_on(session: pb.StartSessionRequest) -> str:
+    """Returns what an agent is told whose own session goes on."""
+    files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
+    return GO_ON.format(files=files, prompt=session.prompt)
+
+
+def _told(answer: pb.ApprovalAnswer) -> str:
+    asked = answer.approval
+    call = f"{asked.tool}({asked.target})" if asked.tool else asked.question
+    words = f", and said: {answer.message}" if answer.message else ""
+    if answer.approved:
+        return f"The operator allowed {call}{words}. Make that call again; it is not asked for any more."
+    return f"The operator denied {call}{words}. Go on without it."
+
+
+class AgentFailedError(Exception):
+    """The agent could not do its work; the message says why and what to do, in plain words."""
+
+    outcome: "pb.Outcome.ValueType" = pb.OUTCOME_FAILED
+    # Seconds that a provider wants to be left alone. None: it did not say.
+    retry_after: float | None = None
+    # When a limit ends, in seconds since 1970. None: it did not say.
+    retry_at: float | None = None
+
+
+class OverBudgetError(AgentFailedError):
+    """The agent stopped at the budget that it was given."""
+
+    outcome = pb.OUTCOME_OVER_BUDGET
+
+
+class ProviderError(AgentFailedError):
+    """The model's provider takes no work: hosts/outages.py says of which kind it is."""
+
+    def __init__(
+        self,
+        reason: str,
+        outcome: "pb.Outcome.ValueType",
+        retry_after: float | None = None,
+        retry_at: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.retry_after = retry_after
+        self.retry_at = retry_at
+
+
+class Host:
+    """One host: `session` is what it was asked for."""
+
+    def __init__(self, opening: protocol.Opening, incoming: asyncio.StreamReader, outgoing: BinaryIO) -> None:
+        self.session = opening.session
+        # The agent's own id of a session that is to go on. Empty: begin anew.
+        self.resume = opening.resume
+        self.worktree = Path(self.session.worktree_path)
+        # Set once somebody wants the end (SIGTERM): interrupt the agent and return.
+        self.stopping = asyncio.Event()
+        # What the operator says to the agent, oldest first.
+        self.heard: asyncio.Queue[str] = asyncio.Queue()
+        self._messages = 0
+        self._closed = False
+        # Set by each message, and by the leave to end.
+        self._told = asyncio.Event()
+        self._incoming = incoming
+        self._outgoing = outgoing
+        # What the operator has said to the session that goes on, and that was not asked again yet.
+        self._answers = list(self.session.answers)
+        # By approval_id.
+        self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
+        self._asked = 0
+        # Before ids that count from 1: one session may have several hosts, one after the other.
+        self.prefix = f"{secrets.token_hex(2)}-" if opening.resume else ""
+        # What it was told to wait for last.
+        self._background: list[str] = []
+
+    def emit(self, *events: pb.Event) -> None:
+        """Tells agent_svc, long texts cut or split; each event has only its payload.
+
+        Waits where agent_svc reads slowly.
+        """
+        self._write(*(protocol.line_of(part) for event in events for part in limited(event)))
+
+    def tell(self, translate: Callable[[], Iterable[pb.Event]]) -> None:
+        """Tells what `translate` makes of something that the agent said.
+
+        Where it fails the session says so and continues: one strange message ends no work.
+        """
+        try:
+            self.emit(*translate())
+        except (BrokenPipeError, AgentFailedError):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a model may say is no reason to end)
+            traceback.print_exc()
+            self.note(f"Something that the agent said could not be understood and is left out: {error!r}.")
+
+    def _write(self, *lines: bytes) -> None:
+        self._outgoing.writelines(lines)
+        self._outgoing.flush()
+
+    def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
+        """Tells a piece of what the model said."""
+        self.emit(pb.Event(message=pb.Message(kind=kind, text=text, last=last)))
+
+    @property
+    def background_wait(self) -> float:
+        """Seconds that it waits for what the agent left in the background."""
+        return self.session.background_wait.ToNanoseconds() / 1e9
+
+    def tell_background(self, names: Sequence[str]) -> None:
+        """Tells what the session waits for now; nothing: that it waits no longer. The same again is not told."""
+        if list(names) != self._background:
+            self._background = list(names)
+            self.emit(background_work.waiting(names, self.session.background_wait))
+
+    def tell_stopped(self, names: Sequence[str]) -> None:
+        """Tells what ran in the background to the end of the session and is ended with it."""
+        self._background = []
+        if names:
+            self.emit(background_work.stopped(names))
+
+    def note(self, text: str) -> None:
+        """Tells, as Heddle's own words, a line that people should read in the session's log."""
+        self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
+
+    def keep_picture(self, picture: Picture) -> None:
+        """Makes a picture in a tool's result a screenshot of the session."""
+        if why := keep(self.worktree, picture):
+            self.note(f"Screenshot left out: {picture.caption}: {why}.")
+
+    def remember(self, agent_session_id: str) -> None:
+        """Keeps the agent's own id of its session, so that a later attempt can go on with it."""
+        self.emit(pb.Event(session_started=pb.SessionStarted(agent_session_id=agent_session_id)))
+
+    async def ask(self, question: str, *, tool: str, target: str, wait: float) -> pb.ApprovalResolved:
+        """Asks the operator; after `wait` seconds without an answer it counts as denied."""
+        if (said := self._answered(question, tool, target)) is not None:
+            return said
+        self._asked += 1
+        approval = f"approval-{self.prefix}{self._asked}"
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[approval] = answer
+        asked = pb.ApprovalRequested(approval_id=approval, question=question, tool=tool, target=target)
+        asked.wait.FromNanoseconds(round(wait * 1e9))
+        self.emit(pb.Event(approval_requested=asked))
+        try:
+            return await running_time.wait_for(answer, wait)
+        except TimeoutError:
+            resolved = pb.ApprovalResolved(
+                approval_id=approval, approved=False, message=f"{UNANSWERED} {wait:g} s"
+            )
+            self.emit(pb.Event(approval_resolved=resolved))
+            return resolved
+        except asyncio.CancelledError:
+            if not self.stopping.is_set():
+                # What asked is gone; once started again it may ask anew.
+                gone = pb.ApprovalResolved(approval_id=approval, message="the agent ended while it waited")
+                self.emit(pb.Event(approval_resolved=gone))
+            raise
+        finally:
+            del self._waiting[approval]
+
+    def _answered(self, question: str, tool: str, target: str) -> pb.ApprovalResolved | None:
+        """Returns what the operator has said to the same question of the session that goes on, once."""
+        for answer in self._answers:
+            asked = answer.approval
+            if (asked.tool, asked.target) == (tool, target) and (tool or asked.question == question):
+                self._answers.remove(answer)
+                return pb.ApprovalResolved(approved=answer.approved, message=answer.message)
+        return None
+
+    async def may_end(self) -> bool:
+        """Returns True once nobody says anything more, or wants the end; False where something was said meanwhile.
+
+        To be asked before the work counts as done: what is in `heard` then is still
+        for the agent.
+        """
+        if not self.heard.empty():
+            return False
+        self._told.clear()
+        self._write(protocol.closing(self._messages))
+        waiting = [asyncio.create_task(each.wait()) for each in (self._told, self.stopping)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return self._closed or self.stopping.is_set()
+
+    async def listen(self) -> None:
+        """Takes in what agent_svc says, until it goes away."""
+        while line := await self._incoming.readline():
+            if line == protocol.closed():
+                self._closed = True
+                self._told.set()
+                continue
+            try:
+                event = protocol.parse_event(line)
+            except ValueError as error:
+                print(f"not understood: {error}", file=sys.stderr)  # noqa: T201 (a host's log is its stderr)
+                continue
+            if event.HasField("approval_resolved"):
+                answer = self._waiting.get(event.approval_resolved.approval_id)
+                if answer is not None and not answer.done():
+                    answer.set_result(event.approval_resolved)
+            elif event.HasField("message"):
+                self.heard.put_nowait(event.message.text)
+                self._messages += 1
+                self._told.set()
+        self.stopping.set()
+
+
+def count_servers(servers: Servers, *, depth: int) -> int:
+    """Returns how many processes so many levels below this one are idle servers."""
+    level = [os.getpid()]
+    for _ in range(depth):
+        level = [child for pid in level for child in children(pid)]
+    return sum(map(servers.has, level))
+
+
+async def end_all(pids: Sequence[int]) -> None:
+    """Ends processes, politely at first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            send(pid, number)
+        for _ in range(round(ENDING / LOOK)):
+            alive = {pid for pid, _ in parents()}
+            pids = [pid for pid in pids if pid in alive]
+            if not pids:
+                return
+            await asyncio.sleep(LOOK)
+
+
+def run_host(drive: Callable[[Host], Awaitable[None]]) -> int:
+    """Runs a host to its end; returns the exit code: 1 where the agent failed."""
+    # What a careless library prints must not get between our lines.
+    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return asyncio.run(_run(drive, outgoing))
+
+
+async def _run(drive: Callable[[Host], Awaitable[None]], outgoing: BinaryIO) -> int:
+    loop = asyncio.get_running_loop()
+    incoming = asyncio.StreamReader(MAX_LINE_BYTES)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(incoming), sys.stdin)
+    try:
+        host = Host(protocol.parse_opening(await incoming.readline()), incoming, outgoing)
+        loop.add_signal_handler(signal.SIGTERM, host.stopping.set)
+        outgoing.write(protocol.greeting())
+        outgoing.flush()
+        listening = asyncio.create_task(host.listen())
+        try:
+            return await _drive(drive, host)
+        finally:
+            listening.cancel()
+    finally:
+        transport.close()
+
+
+async def _drive(drive: Callable[[Host], Awaitable[None]], host: Host) -> int:
+    try:
+        await drive(host)
+    except AgentFailedError as error:
+        finished = pb.SessionFinished(outcome=error.outcome, reason=str(error))
+        if error.retry_after is not None:
+            finished.retry_after.FromNanoseconds(round(error.retry_after * 1e9))
+        if error.retry_at is not None:
+            finished.retry_time.FromMilliseconds(round(error.retry_at * 1e3))
+    except Exception as error:  # noqa: BLE001 (told as the session's end)
+        traceback.print_exc()
+        reason = f"the host of the agent has a defect: {error!r}; the session's log says more"
+        finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
+    else:
+        return 0
+    host.emit(pb.Event(session_finished=finished))
+    return 1

@@ -1,0 +1,49 @@
+"""Pictures in the results of an agent's tools become screenshots of its session."""
+
+import base64
+import binascii
+import hashlib
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from agent_svc.reports.screenshots import FOLDER, MAX_BYTES, MAX_CAPTION_BYTES
+from agent_svc.text import clip
+
+SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+class Picture(NamedTuple):
+    """A picture as agents send it."""
+
+    media_type: str
+    # In base64.
+    data: str
+    # What people read beside it.
+    caption: str
+
+
+def keep(worktree: Path, picture: Picture) -> str:
+    """Leaves a picture where a session's pictures are found; twice the same is kept once.
+
+    Returns why it was left out; empty where it was kept.
+    """
+    suffix = SUFFIXES.get(picture.media_type)
+    if suffix is None:
+        return f"pictures of the type {clip(picture.media_type, 80)!r} are not kept"
+    # Four characters stand for three bytes.
+    if len(picture.data) // 4 * 3 > MAX_BYTES:
+        return f"it has more than {MAX_BYTES >> 20} MiB"
+    try:
+        data = base64.b64decode(picture.data, validate=True)
+    except (binascii.Error, ValueError):
+        return "it is no base64"
+    path = worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The picture comes last: once it is there it is looked at.
+            path.with_suffix(".txt").write_text(clip(picture.caption, MAX_CAPTION_BYTES))
+            path.write_bytes(data)
+    except OSError as error:
+        return f"it cannot be written: {error.strerror}"
+    return ""

@@ -1,0 +1,8 @@
+"""Drives Claude Code: `python -m agent_svc.agents.claude`, a host of drivers/protocol.py."""
+
+import sys
+
+from agent_svc.agents.base.host import run_host
+from agent_svc.agents.claude.session import drive
+
+sys.exit(run_host(drive))

@@ -1,0 +1,87 @@
+"""The `claude` agent: Claude Code, driven by a host of ours that uses claude-agent-sdk."""
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from agent_svc.agents.base import protocol
+from agent_svc.agents.base.driver import Launch
+from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.session_command import own_session
+from agent_svc.sandbox.own_folder import CLAUDE_FOLDER
+from heddle import pb
+
+NAME: Final = "claude"
+
+# Where it is told how to reach its model, in the order in which it looks.
+LOGINS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+ROUTES: Final = (
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_MODEL",
+    "CLAUDE_CODE_MAX_RETRIES",
+    "CLAUDE_CONFIG_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+)
+
+
+class ClaudeDriver:
+    """Starts `python -m agent_svc.agents.claude`."""
+
+    reports_usage_live = True
+    holds_max_turns = True
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+
+    def accepts(self, agent: str) -> bool:
+        return agent == NAME
+
+    def program(self) -> pb.AgentProgram:
+        if not find_spec("claude_agent_sdk"):
+            return pb.AgentProgram(
+                name=NAME, available=False, detail="not installed: pip install 'heddle[claude]'"
+            )
+        return pb.AgentProgram(name=NAME, available=True, version=_version(), detail=self._login())
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        return Launch(
+            # -P: a module of the worktree must not stand in for one of ours.
+            arguments=(sys.executable, "-P", "-m", "agent_svc.agents.claude"),
+            stdin=protocol.opening(request, resume),
+            controlled=True,
+            models=True,
+            credentials=(*LOGINS, *ROUTES),
+            own=(CLAUDE_FOLDER,),
+            own_session=partial(own_session, request, ("claude", "--resume")),
+        )
+
+    def translator(self) -> HostTranslator:
+        return HostTranslator()
+
+    def _login(self) -> str:
+        """Returns how it would log in, or how to."""
+        if named := next((name for name in LOGINS if self._environ.get(name)), None):
+            return f"logs in with {named}"
+        home = Path(self._environ.get("HOME") or Path.home())
+        folder = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
+        if (folder / ".credentials.json").is_file():
+            return f"logged in by {folder / '.credentials.json'}"
+        if sys.platform == "darwin":
+            return "logs in with the keychain, where `claude` has been logged in"
+        return "not logged in: run `claude` and log in, or set ANTHROPIC_API_KEY"
+
+
+def _version() -> str:
+    """Returns the version of Claude Code that the SDK brings; reading it must not import the SDK."""
+    try:
+        return f"claude-agent-sdk {version('claude-agent-sdk')}"
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,96 @@
+"""How Claude Code is started."""
+
+import json
+import os
+from typing import Any, Final, cast
+
+from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
+from claude_agent_sdk.types import SystemPromptPreset
+
+from agent_svc.agents.base.permissions import runs_anything
+from agent_svc.agents.claude.background_tasks import TELLING
+from agent_svc.agents.claude.permission_hook import Guard
+from heddle import pb
+
+# It reports to nobody but its model, and stays the version that was tested.
+QUIET: Final = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+
+# Tries after the first. More only hide from people what is wrong.
+RETRIES: Final = "CLAUDE_CODE_MAX_RETRIES"
+DEFAULT_RETRIES: Final = "5"
+
+# What needs a person at a terminal, leaves the worktree, or outlives the session.
+WITHHELD: Final = (
+    "AskUserQuestion",
+    "EnterPlanMode",
+    "ExitPlanMode",
+    "EnterWorktree",
+    "ExitWorktree",
+    "CronCreate",
+    "CronDelete",
+    "CronList",
+    "ScheduleWakeup",
+)
+
+# Bytes of one message: a tool's result may hold a file.
+MAX_MESSAGE_BYTES: Final = 64 << 20
+
+# Seconds that a hook may take: the operator's answer has its own limit, `wait`.
+HOOK_TIMEOUT: Final = 365 * 24 * 3600.0
+
+
+def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -> ClaudeAgentOptions:
+    """Returns the SDK's options for a session."""
+    return ClaudeAgentOptions(
+        cwd=session.worktree_path,
+        model=session.model or None,
+        max_turns=session.max_turns if session.HasField("max_turns") else None,
+        max_budget_usd=_budget(session, resume),
+        resume=resume or None,
+        system_prompt=SystemPromptPreset(
+            type="preset", preset="claude_code", append=session.system_prompt or ""
+        ),
+        # A plan's effort is one of Claude's own words.
+        effort=cast("Any", session.effort or None),
+        tools=list(session.tools) or None,
+        mcp_servers={server.name: mcp_server(server) for server in session.mcp_servers},
+        # The project's CLAUDE.md and settings; the user's own settings are about the user.
+        setting_sources=["project"],
+        include_partial_messages=True,
+        # Told below the call that has the sub-agent work.
+        forward_subagent_text=True,
+        settings=json.dumps({"disableSkillShellExecution": not runs_anything(session.permissions)}),
+        disallowed_tools=list(WITHHELD),
+        hooks={
+            "PreToolUse": [HookMatcher(hooks=[guard.before_tool], timeout=HOOK_TIMEOUT, on_failure="block")]
+        },
+        can_use_tool=guard.on_request,
+        max_buffer_size=MAX_MESSAGE_BYTES,
+        # A prompt is a plan's text: it names no files to attach and no commands to run.
+        verbatim_prompts=True,
+        env={**QUIET, **TELLING, RETRIES: os.environ.get(RETRIES, DEFAULT_RETRIES)},
+    )
+
+
+def mcp_server(server: pb.McpServer) -> Any:
+    """Returns a server of the plan as Claude Code writes one."""
+    if server.url:
+        return {"type": "http", "url": server.url, "headers": dict(server.headers)}
+    told = {"command": server.command, "args": list(server.args), "env": dict(server.env)}
+    return {"type": "stdio", **told}
+
+
+def _budget(session: pb.StartSessionRequest, resume: str) -> float | None:
+    """Returns the US dollars at which Claude stops by itself.
+
+    None for a session that goes on: Claude would count what it has cost before. The
+    scheduler stops that one.
+    """
+    if resume or not session.HasField("budget_usd_micros"):
+        return None
+    return session.budget_usd_micros / 1_000_000

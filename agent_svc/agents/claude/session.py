@@ -1,0 +1,285 @@
+"""Holds one session with Claude Code, from the prompt to the last answer."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    ClaudeSDKClient,
+    ClaudeSDKError,
+    Message,
+    RateLimitEvent,
+    ResultError,
+    ResultMessage,
+    StreamEvent,
+    SystemMessage,
+    UserMessage,
+)
+
+from agent_svc.agents.base import provider_failures
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, go_on
+from agent_svc.agents.claude.background import Background
+from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
+from agent_svc.agents.claude.model_calls import OpenCall
+from agent_svc.agents.claude.options import claude_options
+from agent_svc.agents.claude.permission_hook import Guard
+from agent_svc.agents.claude.transcript import Transcript
+from agent_svc.agents.claude.usage import Spending
+from agent_svc.processes.supervisor import Servers, descendants
+from heddle import pb, running_time
+
+# Seconds that Claude gets to answer an interrupt, and a question about its usage.
+INTERRUPT: Final = 3.0
+ASK_USAGE: Final = 5.0
+
+# How often a Claude that was killed is started again within one session.
+REVIVALS: Final = 2
+
+
+class ForgottenError(Exception):
+    """Claude no longer knows the session that it should go on with."""
+
+
+class KilledError(Exception):
+    """A signal ended Claude amid its work."""
+
+
+async def drive(host: Host) -> None:
+    """Returns when Claude has done its work or was told to stop; raises AgentFailedError."""
+    resume, killed = host.resume, 0
+    while True:
+        session = ClaudeSession(host, resume)
+        try:
+            await session.hold()
+        except ForgottenError:
+            host.note(f"Claude no longer knows its session {resume}; it begins anew.")
+            resume = ""
+        except KilledError as error:
+            killed += 1
+            if killed > REVIVALS:
+                raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
+            resume = session.id
+            host.session.files_kept = True
+            host.note(f"Claude Code was killed ({error}); it is started again and goes on.")
+        else:
+            return
+
+
+class ClaudeSession:
+    """One process of Claude Code."""
+
+    def __init__(self, host: Host, resume: str) -> None:
+        self.id = resume
+        self._host = host
+        self._resume = resume
+        self._transcript = Transcript(host.worktree, time.monotonic)
+        self._spending = Spending()
+        self._background = Background()
+        self._servers = Servers()
+        # Set by each message of Claude's.
+        self._moved = asyncio.Event()
+        # What runs in the background and is ended with the session.
+        self._leaves: list[str] = []
+        self._call = OpenCall()
+        self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
+        # Ids of what Claude was told and has not answered yet.
+        self._open: set[str] = set()
+        # Seconds that the API last wanted Claude to wait.
+        self._retry_after: float | None = None
+        # When the limit that it has met ends, in seconds since 1970.
+        self._retry_at: float | None = None
+
+    async def hold(self) -> None:
+        """Returns once everything that Claude was told is answered, or somebody wants the end."""
+        holding = asyncio.create_task(self._hold())
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        steering = asyncio.create_task(self._steer())
+        try:
+            await asyncio.wait({holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not holding.done():
+                await self._interrupt(holding)
+            if holding.done() and not self._host.stopping.is_set():
+                holding.result()
+        finally:
+            for task in (holding, stopping, steering):
+                task.cancel()
+            await asyncio.gather(holding, stopping, steering, return_exceptions=True)
+            self._host.emit(*self._transcript.end())
+            if cut_off := self._call.rest():
+                self._host.emit(pb.Event(usage=cut_off))
+            # What Claude is told to leave may outlive it, and would be waited for again.
+            left = descendants(os.getpid()) if self._leaves else []
+            with suppress(ClaudeSDKError):
+                await self._client.disconnect()
+            await end_all(left)
+
+    async def _interrupt(self, holding: "asyncio.Task[None]") -> None:
+        # It may be gone already: a signal that ends a session reaches all of its processes.
+        with suppress(ClaudeSDKError, TimeoutError):
+            async with asyncio.timeout(INTERRUPT):
+                await self._client.interrupt()
+        await asyncio.wait({holding}, timeout=INTERRUPT)
+
+    async def _hold(self) -> None:
+        try:
+            await self._client.connect()
+            if self._resume:
+                self._spending.begin(await self._used())
+                await self._tell(go_on(self._host.session))
+            else:
+                await self._tell(self._host.session.prompt)
+            await self._listen()
+        except ResultError as error:
+            if self._resume and "No conversation found" in str(error):
+                raise ForgottenError from error
+            raise AgentFailedError(f"Claude cannot go on: {error}") from error
+        except ClaudeSDKError as error:
+            raise self._broken(error) from error
+
+    async def _listen(self) -> None:
+        """Returns once all is answered, and what runs in the background has ended or was waited for long enough."""
+        reading = asyncio.create_task(self._read())
+        waited = quiet = 0.0
+        try:
+            while not reading.done():
+                if self._open or self._background.in_turn:
+                    quiet = 0.0
+                    await self._movement(reading)
+                    continue
+                names = self._background.names
+                self._host.tell_background(names)
+                if names and waited < self._host.background_wait and not self._serves_only():
+                    waited += await self._movement(reading)
+                    continue
+                if names or quiet >= self._background.patience:
+                    self._leaves = names
+                    if await self._host.may_end():
+                        self._host.tell_stopped(names)
+                        return
+                passed = await self._movement(reading)
+                quiet = 0.0 if self._moved.is_set() else quiet + passed
+            reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        raise AgentFailedError("Claude Code ended before it had answered")
+
+    async def _read(self) -> None:
+        async for message in self._client.receive_messages():
+            await self._take(message)
+            self._moved.set()
+
+    async def _movement(self, reading: "asyncio.Task[None]") -> float:
+        """Returns once Claude has said more or has ended, at the latest after a tick; and how many seconds count."""
+        self._moved.clear()
+        loop = asyncio.get_running_loop()
+        begun, moving = loop.time(), asyncio.create_task(self._moved.wait())
+        try:
+            await asyncio.wait(
+                {moving, reading}, timeout=running_time.TICK, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            moving.cancel()
+        return running_time.counted(loop.time() - begun, running_time.TICK)
+
+    def _serves_only(self) -> bool:
+        """Says whether all that runs in the background are idle servers, which do not end by themselves."""
+        count = len(self._background.names)
+        return self._background.only_commands and count_servers(self._servers, depth=2) >= count
+
+    def _broken(self, error: ClaudeSDKError) -> Exception:
+        code = getattr(error, "exit_code", None)
+        if code is not None and code < 0 and self.id:
+            return KilledError(signal.Signals(-code).name)
+        return AgentFailedError(f"Claude Code broke off: {error}")
+
+    async def _take(self, message: Message) -> None:
+        self._host.tell(lambda: self._show(message))
+        self._background.follow(message)
+        match message:
+            case SystemMessage(subtype="init"):
+                self.id = message.data["session_id"]
+                self._host.remember(self.id)
+            case SystemMessage(subtype="api_retry"):
+                self._take_retry(message.data)
+            case RateLimitEvent() if message.rate_limit_info.status == "rejected":
+                self._retry_at = message.rate_limit_info.resets_at
+            case ResultMessage():
+                self._take_result(message)
+            case StreamEvent() | AssistantMessage() | UserMessage():
+                await self._count(message)
+
+    def _take_retry(self, retry: Mapping[str, Any]) -> None:
+        """Remembers how long the API wants Claude to wait; raises AgentFailedError where waiting does not help."""
+        if (status := retry.get("error_status")) in HOPELESS:
+            raise provider_failures.failure(api_failure(status, retry["error"]), status, retry["error"])
+        self._retry_after = wish(retry)
+
+    def _take_result(self, result: ResultMessage) -> None:
+        used = self._spending.report(result.model_usage or {})
+        # Of a call that was interrupted, it tells what it knows.
+        self._call.settle(event.usage for event in used)
+        self._host.emit(*used)
+        if error := error_of(result, self._retry_after, self._retry_at):
+            raise error
+        self._open.difference_update(result.user_message_uuids or self._open.copy())
+
+    async def _count(self, message: StreamEvent | AssistantMessage | UserMessage) -> None:
+        """Reports what was used once a call of the model is over, the agent's own or a sub-agent's."""
+        of_sub_agent = message.parent_tool_use_id is not None
+        if not isinstance(message, StreamEvent):
+            ended = of_sub_agent
+        elif of_sub_agent:
+            # Its whole messages tell the same.
+            ended = False
+        else:
+            self._call.take(message.event)
+            ended = message.event["type"] == "message_stop"
+        if ended:
+            self._host.emit(*self._spending.report(await self._used()))
+
+    def _show(self, message: Message) -> list[pb.Event]:
+        for picture in self._transcript.pictures(message):
+            self._host.keep_picture(picture)
+        return self._transcript.take(message)
+
+    async def _steer(self) -> None:
+        """Hands on what the operator says: Claude takes it up at its next step."""
+        while True:
+            await self._tell(await self._host.heard.get())
+
+    async def _tell(self, text: str) -> None:
+        number = str(uuid.uuid4())
+        self._open.add(number)
+        await self._client.query(_one_message(text, number))
+
+    async def _used(self) -> Mapping[str, Any]:
+        """Returns what the session has used so far, by model; empty where Claude does not say.
+
+        The SDK has no public call for it, and its results come only at the very end.
+        """
+        request = {"subtype": "get_usage", "detached": True, "skip_behaviors": True}
+        private: Any = self._client
+        try:
+            async with asyncio.timeout(ASK_USAGE):
+                answer = await private._query._send_control_request(request)  # noqa: SLF001 (see above)
+            used: Mapping[str, Any] = answer["session"]["model_usage"] or {}
+        except Exception as error:  # noqa: BLE001 (a private call may change; the result tells the same, later)
+            self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
+            return {}
+        return used
+
+
+async def _one_message(text: str, number: str) -> AsyncIterator[dict[str, Any]]:
+    yield {
+        "type": "user",
+        "message": {"role": "user", "content": text},
+        "parent_tool_use_id": None,
+        "uuid": number,
+    }

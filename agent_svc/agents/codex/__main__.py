@@ -1,0 +1,8 @@
+"""Drives one session of codex: `python -m agent_svc.agents.codex`, a host of drivers/protocol.py."""
+
+import sys
+
+from agent_svc.agents.base.host import run_host
+from agent_svc.agents.codex.session import drive
+
+sys.exit(run_host(drive))

@@ -1,0 +1,168 @@
+"""A session with codex: a turn for the task, then one for what the operator has said meanwhile."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from agent_svc.agents.base import provider_failures
+from agent_svc.agents.base.host import AgentFailedError, Host, ProviderError
+from agent_svc.agents.codex.failures import (
+    cause_of,
+    plain_reason,
+    sandbox_broken,
+    status_of,
+    unreachable,
+)
+from agent_svc.agents.codex.home import PATIENCE, CodexHome
+from agent_svc.agents.codex.policy import confine
+from agent_svc.agents.codex.session_record import Record
+from agent_svc.agents.codex.transcript import Transcript
+from agent_svc.agents.codex.turn import Ended, Heard, Turn
+from agent_svc.sessions.outcome import signal_name
+from heddle import pb
+from heddle.clock import utc_now
+
+# Seconds without a connection to the model's API: codex itself would try again for ever.
+DEFAULT_PATIENCE: Final = 60.0
+
+# Words of codex where it does not have the session that is to go on.
+UNKNOWN_THREAD: Final = "thread/resume"
+
+# What codex is told where it was cut off.
+GO_ON: Final = "You were interrupted; go on. Your task is:\n\n{prompt}"
+
+# What codex is told of commands that still ran when its turn ended, once.
+CUT_OFF: Final = """\
+These commands still ran in the background when you ended your turn, and were stopped with it:
+
+{commands}
+
+Where the task needs what they do, run them again and wait for their end. Where it does not, as for a server, just end."""
+
+# How often a codex that is killed is started again in one turn.
+RESTARTS: Final = 2
+
+
+async def drive(host: Host) -> None:
+    """Drives codex to the end of its work; raises AgentFailedError."""
+    home = CodexHome(os.environ)
+    transcript = Transcript(host.worktree, host.session.model or home.model, time.monotonic, host.prefix)
+    _tell_limits(host)
+    patience = float(os.environ.get(PATIENCE) or DEFAULT_PATIENCE)
+    turn = Turn(host, transcript, Record(home.path), arguments(host, home), patience)
+    ended = await _first(host, transcript, turn)
+    judge(transcript, ended, patience)
+    if stopped := transcript.cut_off:
+        # codex ends with its turn, and with it what it ran in the background.
+        host.tell_stopped(stopped)
+        ended = await _whole(host, transcript, turn, cut_off_words(stopped), transcript.thread_id)
+        judge(transcript, ended, patience)
+    while not await host.may_end():
+        said = [host.heard.get_nowait() for _ in range(host.heard.qsize())]
+        ended = await _whole(host, transcript, turn, "\n\n".join(said), transcript.thread_id)
+        judge(transcript, ended, patience)
+
+
+async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
+    """Runs the turn for the task, in the session that is to go on where codex still has it."""
+    prompt = host.session.prompt
+    if not host.resume:
+        return await _whole(host, transcript, turn, prompt)
+    ended = await _whole(host, transcript, turn, GO_ON.format(prompt=prompt), host.resume)
+    if transcript.thread_id or UNKNOWN_THREAD not in ended.last_words:
+        return ended
+    host.note(f"codex no longer has its session {host.resume}; it begins anew.")
+    return await _whole(host, transcript, turn, prompt)
+
+
+async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, thread_id: str = "") -> Ended:
+    """Runs a turn; a codex that is killed goes on with its session, a few times."""
+    ended = await turn.run(prompt, thread_id)
+    for _ in range(RESTARTS):
+        if not ended.crashed or not transcript.thread_id:
+            break
+        host.note(f"codex was ended by {signal_name(-ended.code)}; it is started again and goes on.")
+        ended = await turn.run(GO_ON.format(prompt=prompt), transcript.thread_id)
+    return ended
+
+
+def cut_off_words(commands: Sequence[str]) -> str:
+    """Returns what codex is told of commands that ended with its turn."""
+    return CUT_OFF.format(commands="\n".join(f"- {command}" for command in commands))
+
+
+def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
+    """Returns what every turn of the session tells codex beside its prompt."""
+    hidden = ", ".join(f'"{name}"' for name in home.keys)
+    model = ("-m", host.session.model) if host.session.model else ()
+    return (
+        "--json",
+        # A worktree that nobody has called trusted is what codex is here for.
+        "--skip-git-repo-check",
+        # The commands that codex runs need no key of a model's API.
+        "-c",
+        f"shell_environment_policy.exclude=[{hidden}]",
+        # It would write them below CODEX_HOME at each start, where a sandbox may hold it from.
+        "-c",
+        "skills.bundled.enabled=false",
+        *confine(host.session.permissions).arguments,
+        *told(host.session),
+        *model,
+    )
+
+
+def told(session: pb.StartSessionRequest) -> list[str]:
+    """Returns what the plan says of the agent in the words of config.toml; JSON strings are TOML's."""
+    settings: dict[str, object] = {}
+    if session.system_prompt:
+        settings["developer_instructions"] = session.system_prompt
+    if session.effort:
+        # Codex knows no more than xhigh.
+        settings["model_reasoning_effort"] = "xhigh" if session.effort == "max" else session.effort
+    for server in session.mcp_servers:
+        place = f"mcp_servers.{server.name}"
+        if server.url:
+            settings[f"{place}.url"] = server.url
+            settings[f"{place}.http_headers"] = dict(server.headers)
+        else:
+            settings[f"{place}.command"] = server.command
+            settings[f"{place}.args"] = list(server.args)
+            settings[f"{place}.env"] = dict(server.env)
+    return [word for key, value in settings.items() for word in ("-c", f"{key}={_toml(value)}")]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {json.dumps(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)
+
+
+def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
+    """Raises AgentFailedError where the turn that has ended failed."""
+    if ended.heard is Heard.STOPPED:
+        raise AgentFailedError("the session was stopped")
+    if transcript.sandbox_trouble:
+        raise AgentFailedError(sandbox_broken(transcript.sandbox_trouble))
+    if ended.heard is Heard.NO_CONNECTION:
+        raise ProviderError(unreachable(transcript.reconnecting, patience), pb.OUTCOME_PROVIDER_UNAVAILABLE)
+    if words := transcript.failure or transcript.reconnecting:
+        cause = cause_of(words)
+        # codex tells times of day in the zone of the machine.
+        retry_at = provider_failures.reset_time(cause, utc_now().astimezone())
+        raise provider_failures.failure(plain_reason(words), status_of(cause), cause, retry_at=retry_at)
+    if not transcript.completed or ended.code:
+        how = f"with code {ended.code}" if ended.code >= 0 else f"by {signal_name(-ended.code)}"
+        words = f": {ended.last_words}" if ended.last_words else ""
+        raise AgentFailedError(f"codex ended {how} before its turn was over{words}")
+
+
+def _tell_limits(host: Host) -> None:
+    if unkept := confine(host.session.permissions).unkept:
+        host.note(
+            "codex asks nobody and cannot refuse single calls: only its sandbox holds it."
+            f" It does not keep: deny {', '.join(unkept)}"
+        )
+    if host.session.HasField("max_turns"):
+        host.note("codex cannot count its turns: max_turns does not hold it.")

@@ -1,0 +1,112 @@
+"""What codex itself writes down of a session, for what `codex exec --json` leaves out. Only read.
+
+A command that the sandbox refuses at once is told to the model, but not in the JSON lines
+(openai/codex#47433). In codex's record a command that was told stands as a finished item
+before its result; one that was not has only the result. Lines of another form say nothing.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from agent_svc.agents.codex.patches import texts
+
+_RESULT: Final = re.compile(r"Process exited with code (\d+)\n.*?Output:\n(.*)", re.DOTALL)
+
+
+class Refused(NamedTuple):
+    """A command that the JSON lines did not tell."""
+
+    command: str
+    code: int
+    output: str
+
+
+class Record:
+    """The record of one session at a time, read as it grows."""
+
+    def __init__(self, home: Path) -> None:
+        self._sessions = home / "sessions"
+        self._thread_id = ""
+        self._path: Path | None = None
+        self._offset = 0
+        # By call: the command.
+        self._called: dict[str, str] = {}
+        # True once each call of the model has a line of its own.
+        self._exact = False
+        # By path as codex writes it: what was last to be done to a file.
+        self.patches: dict[str, str] = {}
+        # The model that codex took. Empty: not known yet.
+        self.model = ""
+        # What the session has used since its beginning, as codex counts it. Empty: not known yet.
+        self.used: dict[str, int] = {}
+
+    def follow(self, thread_id: str, *, skip: bool) -> None:
+        """Begins to read the record of a session; with `skip` behind what is there already.
+
+        A session that is followed already is read on.
+        """
+        if thread_id == self._thread_id:
+            return
+        self._thread_id = thread_id
+        self._path = self._find()
+        self._offset = 0
+        if skip:
+            self.read()
+        self._called = {}
+
+    def _find(self) -> Path | None:
+        if not self._thread_id:
+            return None
+        return next(self._sessions.glob(f"*/*/*/rollout-*-{self._thread_id}.jsonl"), None)
+
+    def read(self) -> list[Refused]:
+        """Returns what was refused since the last call."""
+        return [found for line in self._lines() if (found := self._take(line))]
+
+    def _lines(self) -> Iterator[bytes]:
+        # codex writes nothing before the first prompt.
+        self._path = self._path or self._find()
+        if self._path is None:
+            return
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except OSError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        yield from whole.splitlines()
+
+    def _take(self, line: bytes) -> Refused | None:
+        try:
+            said = json.loads(line)
+            return self._learn(said["type"], said["payload"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def _learn(self, kind: str, payload: dict[str, Any]) -> Refused | None:
+        match kind, payload.get("type"):
+            case "turn_context", _:
+                self.model = str(payload["model"])
+            case "token_usage_record", _:
+                # Written as soon as a call is answered, before its tools run.
+                self.used = dict(payload["thread_token_usage"])
+                self._exact = True
+            case "event_msg", "token_count" if not self._exact:
+                self.used = dict(payload["info"]["total_token_usage"])
+            case "response_item", "function_call" if payload["name"] == "exec_command":
+                self._called[payload["call_id"]] = str(json.loads(payload["arguments"])["cmd"])
+            case "response_item", "custom_tool_call" if payload["name"] == "apply_patch":
+                self.patches.update(texts(str(payload["input"])))
+            case "event_msg", "item_completed" if payload["item"]["type"] == "CommandExecution":
+                self._called.pop(payload["item"]["id"], None)
+            case "response_item", "function_call_output":
+                command = self._called.pop(payload["call_id"], None)
+                result = _RESULT.search(payload["output"])
+                if command is not None and result and int(result[1]):
+                    return Refused(command, int(result[1]), result[2])
+        return None

@@ -1,0 +1,235 @@
+"""What `codex exec --json` writes, told as events. Pure but for the clock that it is given."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from agent_svc.agents.base.tool_vocabulary import ToolCall, plan_told, readable, relative_target
+from agent_svc.agents.codex.failures import RECONNECTING
+from agent_svc.agents.codex.usage import Spending
+from agent_svc.text import tail, whole_characters
+from heddle import pb
+
+Json: TypeAlias = dict[str, Any]
+
+# The longest tool result that a session keeps.
+MAX_RESULT_BYTES: Final = 64 << 10
+
+# How a line begins that the sandbox itself writes where it cannot start.
+SANDBOX_VOICE: Final = "bwrap: "
+
+_WRITTEN: Final = {"add": "Write", "delete": "Delete"}
+
+# codex runs every command as `/bin/bash -lc COMMAND`, the command quoted as one word.
+_SHELL: Final = re.compile(r"\S*/(?:ba|z|da)?sh -l?c (.+)", re.DOTALL)
+_PART: Final = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.DOTALL)
+_ESCAPED: Final = re.compile(r'\\([$`"\\])')
+
+
+class Transcript:
+    """Turns the lines of all turns of one session into events, in order. `clock` gives seconds."""
+
+    def __init__(self, worktree: Path, model: str, clock: Callable[[], float], prefix: str = "") -> None:
+        self._worktree = worktree
+        # Of the ids of calls.
+        self._prefix = prefix
+        self._clock = clock
+        self.spending = Spending(model)
+        # What is done to files, by path as codex or as people know it.
+        self.patches: Mapping[str, str] = {}
+        self._turn = 0
+        self._lists = 0
+        self._untold = 0
+        # The calls that have begun and not ended, by codex's item: when, and the calls.
+        self._running: dict[str, tuple[float, list[ToolCall]]] = {}
+        # What codex calls the session. Empty: it has not said.
+        self.thread_id = ""
+        # Why the turn failed. Empty: it has not.
+        self.failure = ""
+        self.completed = False
+        # The commands that still ran when the last turn ended well.
+        self.cut_off: list[str] = []
+        # The last words about a connection that codex tries again. Empty: it is connected.
+        self.reconnecting = ""
+        # What the sandbox said where it could not start. Empty: it could.
+        self.sandbox_trouble = ""
+
+    def begin_turn(self) -> None:
+        """Begins with the next process: codex numbers its items anew."""
+        self._turn += 1
+        self.failure = self.reconnecting = self.sandbox_trouble = ""
+        self.completed = False
+        self.cut_off = []
+
+    def line(self, line: bytes) -> list[pb.Event]:
+        """Returns the events for one line; a line that is nothing known becomes output."""
+        text = line.decode(errors="replace")
+        try:
+            return self._told(whole_characters(json.loads(text)))
+        except Exception:  # noqa: BLE001 (it may be anything at all, and is shown as it is)
+            return [_system(text)] if text.strip() else []
+
+    def refused(self, command: str, code: int, output: str) -> list[pb.Event]:
+        """Returns the events of a command that the sandbox refused and codex did not tell."""
+        self._untold += 1
+        item = {"id": f"refused_{self._untold}", "command": command}
+        return self._command({**item, "aggregated_output": output, "exit_code": code}, done=True)
+
+    def end_turn(self) -> list[pb.Event]:
+        """Returns the ends of calls that codex never told: what they run in is gone now."""
+        events: list[pb.Event] = []
+        if self.completed:
+            calls = [call for _, calls in self._running.values() for call in calls]
+            self.cut_off = [call.target for call in calls if call.kind == pb.TOOL_KIND_COMMAND]
+        for item in list(self._running):
+            events += self._finish(item, ok=False, result="the turn ended before it did")
+        return events
+
+    def _told(self, said: Json) -> list[pb.Event]:
+        kind = said["type"]
+        if kind == "error":
+            return self._error(said["message"])
+        self.reconnecting = ""
+        match kind:
+            case "thread.started":
+                self.thread_id = str(said["thread_id"])
+            case "turn.started":
+                pass
+            case "turn.completed":
+                self.completed = True
+                return self.spending.report(said["usage"])
+            case "turn.failed":
+                self.failure = str(said["error"]["message"])
+            case "item.started" | "item.updated" | "item.completed":
+                return self._item(said["item"], done=kind == "item.completed")
+            case _:
+                return [_system(json.dumps(said, ensure_ascii=False))]
+        return []
+
+    def _error(self, message: str) -> list[pb.Event]:
+        if message.startswith(RECONNECTING):
+            self.reconnecting = message
+        return [_system(f"codex: {message}")]
+
+    def _item(self, item: Json, *, done: bool) -> list[pb.Event]:
+        match item["type"]:
+            case "command_execution":
+                return self._command(item, done=done)
+            case "file_change":
+                return self._call(item, self._changes(item), done=done)
+            case "mcp_tool_call":
+                return self._call(item, [self._mcp(item)], done=done, result=_mcp_result(item))
+            case "web_search":
+                return self._call(item, [self._search(item)], done=done)
+            case "todo_list":
+                return self._todo(item)
+            case _:
+                return [_words(item)] if done else []
+
+    def _command(self, item: Json, *, done: bool) -> list[pb.Event]:
+        command = plain_command(item["command"])
+        call = ToolCall(self._id(item), "Bash", command, pb.TOOL_KIND_COMMAND, command)
+        output = item.get("aggregated_output") or ""
+        code = item.get("exit_code")
+        result = tail(output.encode(), MAX_RESULT_BYTES)
+        if done and code:
+            if output.startswith(SANDBOX_VOICE) and SANDBOX_VOICE.strip(": ") not in command:
+                self.sandbox_trouble = output
+            result = f"exit code {code}\n{result}"
+        events = self._call(item, [call], done=done, ok=not code, result=result)
+        if done and output:
+            shown = pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=output, tool_call_id=call.id)
+            events.insert(-1, pb.Event(output=shown))
+        return events
+
+    def _changes(self, item: Json) -> list[ToolCall]:
+        """Returns a call for each file: what people look for is the file."""
+        calls = []
+        for number, change in enumerate(item["changes"]):
+            path = relative_target(self._worktree, change["path"])
+            name = _WRITTEN.get(change["kind"], "Edit")
+            call_id = f"{self._id(item)}.{number}" if number else self._id(item)
+            shown = self.patches.get(change["path"]) or self.patches.get(path) or f"{change['kind']} {path}"
+            calls.append(ToolCall(call_id, name, path, pb.TOOL_KIND_EDIT, shown))
+        return calls
+
+    def _mcp(self, item: Json) -> ToolCall:
+        name = f"mcp__{item['server']}__{item['tool']}"
+        told = readable(item.get("arguments") or "")
+        return ToolCall(self._id(item), name, "", pb.TOOL_KIND_OTHER, told)
+
+    def _search(self, item: Json) -> ToolCall:
+        query = str(item.get("query") or "")
+        return ToolCall(self._id(item), "WebSearch", query, pb.TOOL_KIND_SEARCH, query)
+
+    def _todo(self, item: Json) -> list[pb.Event]:
+        """Returns the list as the call of the tool by which other agents tell theirs."""
+        self._lists += 1
+        steps = [(str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]]
+        return plan_told(f"plan-{self._lists}", steps)
+
+    def _call(
+        self, item: Json, calls: list[ToolCall], *, done: bool, ok: bool = True, result: str = ""
+    ) -> list[pb.Event]:
+        events: list[pb.Event] = []
+        key = self._id(item)
+        if key not in self._running:
+            self._running[key] = self._clock(), calls
+            events = [call.started() for call in calls]
+        if done:
+            # A search has no status.
+            ok = ok and item.get("status", "completed") == "completed"
+            events += self._finish(key, ok=ok, result=result)
+        return events
+
+    def _finish(self, key: str, *, ok: bool, result: str) -> list[pb.Event]:
+        begun, calls = self._running.pop(key)
+        seconds = self._clock() - begun
+        return [call.finished(ok=ok, result=result, seconds=seconds) for call in calls]
+
+    def _id(self, item: Json) -> str:
+        return f"{self._prefix}{self._turn}.{item['id']}"
+
+
+def plain_command(command: str) -> str:
+    """Returns the command without the shell that codex wraps around it."""
+    found = _SHELL.fullmatch(command)
+    if not found:
+        return command
+    parts = list(_PART.finditer(found[1]))
+    if sum(len(part[0]) for part in parts) != len(found[1]):
+        return command
+    return "".join(
+        _ESCAPED.sub(r"\1", part[2]) if part[2] is not None else part[1] or part[3] or part[4] or ""
+        for part in parts
+    )
+
+
+def _mcp_result(item: Json) -> str:
+    if error := item.get("error"):
+        return str(error["message"])
+    content = (item.get("result") or {}).get("content") or []
+    return "\n".join(part["text"] if part.get("type") == "text" else readable(part) for part in content)
+
+
+def _words(item: Json) -> pb.Event:
+    """Returns an item that is words, or one of a kind that nobody here knows."""
+    match item["type"]:
+        case "agent_message":
+            return _message(item["text"], pb.MESSAGE_KIND_TEXT)
+        case "reasoning":
+            return _message(item["text"], pb.MESSAGE_KIND_THINKING)
+        case "error":
+            return _system(f"codex: {item['message']}")
+        case _:
+            return _system(json.dumps(item, ensure_ascii=False))
+
+
+def _message(text: str, kind: "pb.MessageKind.ValueType") -> pb.Event:
+    return pb.Event(message=pb.Message(kind=kind, text=text, last=True))
+
+
+def _system(text: str) -> pb.Event:
+    return pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text.rstrip()}\n"))

@@ -1,0 +1,207 @@
+"""One process of codex: `codex exec`, from the prompt to the last word."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+from agent_svc.agents.base.host import AgentFailedError, Host
+from agent_svc.agents.codex.failures import is_refusal
+from agent_svc.agents.codex.session_record import Record, Refused
+from agent_svc.agents.codex.transcript import Transcript
+from agent_svc.text import clip
+from heddle.running_time import Timer
+
+# A command's output has at most 1 MiB, in JSON up to six times that; a model's text is shorter.
+MAX_LINE_BYTES: Final = 64 << 20
+
+# Seconds that codex gets to write its session down once it is interrupted.
+GRACE: Final = 2.0
+
+MAX_WORDS_BYTES: Final = 1 << 10
+
+# Seconds between two looks for what codex has used: its lines tell that only at the end of a turn.
+COUNT_EVERY: Final = 0.2
+
+
+class Heard(Enum):
+    """How listening to codex ended."""
+
+    ALL = "all that it had to say"
+    HOPELESS = "nothing good could come any more"
+    NO_CONNECTION = "it was without a connection for too long"
+    STOPPED = "somebody wanted the end of the session"
+
+
+class Ended(NamedTuple):
+    """How the process ended. What codex itself said of it is in the transcript."""
+
+    code: int
+    # The last line on standard error.
+    last_words: str
+    heard: Heard
+
+    @property
+    def crashed(self) -> bool:
+        """True where a signal ended it that nobody of Heddle sent."""
+        return self.heard is Heard.ALL and self.code < 0
+
+
+class Turn:
+    """Runs the turns of one session, one after the other."""
+
+    def __init__(
+        self, host: Host, transcript: Transcript, record: Record, arguments: Sequence[str], patience: float
+    ) -> None:
+        self._host = host
+        self._transcript = transcript
+        self._record = record
+        self._arguments = arguments
+        self._last_words = ""
+        # What was refused and is not told yet.
+        self._refused: list[Refused] = []
+        # Seconds that codex may be without a connection.
+        self.patience = patience
+
+    async def run(self, prompt: str, thread_id: str = "") -> Ended:
+        """Runs codex on `prompt`, in its session `thread_id` or a new one, until it is gone."""
+        self._transcript.begin_turn()
+        self._last_words = ""
+        if thread_id and thread_id != self._transcript.thread_id:
+            self._record.follow(thread_id, skip=True)
+            self._transcript.spending.begin(self._record.used)
+        process = await self._start(thread_id)
+        asking = asyncio.create_task(self._ask(process, prompt))
+        overhearing = asyncio.create_task(self._overhear(process))
+        listening = asyncio.create_task(self._listen(process))
+        counting = asyncio.create_task(self._count())
+        stopping = asyncio.create_task(self._host.stopping.wait())
+        try:
+            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            heard = listening.result() if listening.done() else Heard.STOPPED
+            code = await _end(process, hurry=heard is not Heard.ALL)
+            # What a command left running may hold standard error open.
+            await asyncio.wait({overhearing}, timeout=GRACE)
+            # A stop reaches codex too, which may be faster to end than this to hear of it.
+            return Ended(code, self._last_words, Heard.STOPPED if self._host.stopping.is_set() else heard)
+        finally:
+            tasks = (asking, overhearing, listening, counting, stopping)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Also of a codex that was ended amid its turn.
+            self._read_record()
+            self._host.emit(*self._transcript.end_turn())
+
+    async def _start(self, thread_id: str) -> Process:
+        resume = ("resume",) if thread_id else ()
+        session = (thread_id,) if thread_id else ()
+        try:
+            return await asyncio.create_subprocess_exec(
+                "codex",
+                "exec",
+                *resume,
+                *self._arguments,
+                *session,
+                "-",
+                cwd=self._host.worktree,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                limit=MAX_LINE_BYTES,
+            )
+        except OSError as error:
+            raise AgentFailedError(
+                f"codex could not be started ({error.strerror}): npm install -g @openai/codex"
+            ) from error
+
+    async def _ask(self, process: Process, prompt: str) -> None:
+        assert process.stdin is not None  # noqa: S101 (a pipe)
+        process.stdin.write(prompt.encode())
+        # A codex that ends early reads no prompt; its own words say why.
+        with contextlib.suppress(ConnectionError):
+            await process.stdin.drain()
+        process.stdin.close()
+
+    async def _listen(self, process: Process) -> Heard:
+        """Tells what codex says, until it says no more, nothing good can come, or it lacks a connection too long."""
+        assert process.stdout is not None  # noqa: S101 (a pipe)
+        unconnected = asyncio.Event()
+        patience: Timer | None = None
+        giving_up = asyncio.create_task(unconnected.wait())
+        try:
+            while line := await self._line(process.stdout, giving_up):
+                self._tell(line)
+                if self._transcript.sandbox_trouble or is_refusal(self._transcript.reconnecting):
+                    return Heard.HOPELESS
+                if patience is None and self._transcript.reconnecting:
+                    patience = Timer(self.patience, unconnected.set)
+                elif patience is not None and not self._transcript.reconnecting:
+                    patience.cancel()
+                    patience = None
+        finally:
+            giving_up.cancel()
+            if patience is not None:
+                patience.cancel()
+        return Heard.NO_CONNECTION if unconnected.is_set() else Heard.ALL
+
+    async def _line(self, stream: asyncio.StreamReader, giving_up: "asyncio.Task[bool]") -> bytes:
+        """Returns the next line; none at its end, and once `giving_up` is done."""
+        reading = asyncio.create_task(stream.readline())
+        try:
+            await asyncio.wait({reading, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else b""
+        finally:
+            reading.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_EVERY)
+            self._read_record()
+
+    def _read_record(self) -> None:
+        """Tells what was used since the last call."""
+        self._refused += self._record.read()
+        self._transcript.spending.model = self._record.model or self._transcript.spending.model
+        if self._record.used:
+            self._host.emit(*self._transcript.spending.report(self._record.used))
+
+    def _tell(self, line: bytes) -> None:
+        self._read_record()
+        # What was refused came before what is told now.
+        refused, self._refused = self._refused, []
+        for each in refused:
+            self._host.emit(*self._transcript.refused(*each))
+        self._transcript.patches = self._record.patches
+        known = self._transcript.thread_id
+        self._host.emit(*self._transcript.line(line))
+        if self._transcript.thread_id != known:
+            self._host.remember(self._transcript.thread_id)
+            self._record.follow(self._transcript.thread_id, skip=False)
+
+    async def _overhear(self, process: Process) -> None:
+        """Passes standard error on."""
+        assert process.stderr is not None  # noqa: S101 (a pipe)
+        while line := await process.stderr.readline():
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+            if words := line.decode(errors="replace").strip():
+                self._last_words = clip(words, MAX_WORDS_BYTES)
+
+
+async def _end(process: Process, *, hurry: bool) -> int:
+    """Returns the exit code; interrupts a codex that still runs, with `hurry` at once."""
+    if not hurry:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(process.wait(), GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    return await process.wait()

@@ -1,0 +1,93 @@
+"""The `command:SHELL` agent: any program that a shell can start.
+
+The prompt comes on standard input and in HEDDLE_PROMPT, what it writes is its
+output, its exit code is the outcome. It cannot ask for approval.
+
+Exit code 75 (EX_TEMPFAIL) means that it can do nothing now and is to be started again
+later; a line `heddle-retry-after: WHEN` before it says when, in seconds or as an RFC 3339 time.
+"""
+
+import re
+from typing import Final
+
+from agent_svc.agents.base.driver import Launch
+from agent_svc.text import TextStream
+from heddle import pb
+
+PREFIX: Final = "command:"
+
+
+class CommandDriver:
+    """Starts `/bin/sh -c SHELL`."""
+
+    reports_usage_live = False
+    holds_max_turns = False
+
+    def accepts(self, agent: str) -> bool:
+        return agent.startswith(PREFIX) and bool(agent.removeprefix(PREFIX).strip())
+
+    def program(self) -> pb.AgentProgram:
+        return pb.AgentProgram(
+            name=PREFIX, available=True, detail="any shell command, run by /bin/sh in the worktree"
+        )
+
+    def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
+        shell = request.agent.removeprefix(PREFIX)
+        return Launch(arguments=("/bin/sh", "-c", shell), stdin=request.prompt.encode())
+
+    def translator(self) -> "CommandTranslator":
+        return CommandTranslator()
+
+
+# Of a whole line of either stream.
+_LATER: Final = re.compile(rb"^heddle-retry-after:[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
+# A longer line is not the one.
+_MAX_LINE_BYTES: Final = 100
+
+
+class CommandTranslator:
+    """Takes both streams as text."""
+
+    # When it is to be started again; counts only with its exit code.
+    finished: pb.SessionFinished | None = None
+    agent_session_id = ""
+    closing: None = None
+
+    def __init__(self) -> None:
+        self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
+        self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
+        # By stream: the line that has not ended yet, where it is short.
+        self._open = {pb.OUTPUT_STREAM_STDOUT: b"", pb.OUTPUT_STREAM_STDERR: b""}
+
+    def stdout(self, data: bytes) -> list[pb.Event]:
+        self._look(pb.OUTPUT_STREAM_STDOUT, data)
+        return self._out.feed(data)
+
+    def stderr(self, data: bytes) -> list[pb.Event]:
+        self._look(pb.OUTPUT_STREAM_STDERR, data)
+        return self._err.feed(data)
+
+    def _look(self, stream: "pb.OutputStream.ValueType", data: bytes) -> None:
+        """Looks for the line that says when the command is to be started again."""
+        whole, end, rest = (self._open[stream] + data).rpartition(b"\n")
+        self._open[stream] = rest[:_MAX_LINE_BYTES]
+        for found in _LATER.findall(whole) if end else ():
+            self.finished = _later(found.decode(errors="replace")) or self.finished
+
+    def end(self) -> list[pb.Event]:
+        for stream in self._open:
+            self._look(stream, b"\n")
+        return [*self._out.feed(b"", final=True), *self._err.feed(b"", final=True)]
+
+
+def _later(when: str) -> pb.SessionFinished | None:
+    """Returns what a command wants of its next start; None where that is neither seconds nor a time."""
+    said = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+    try:
+        if when.isdecimal():
+            said.retry_after.FromSeconds(int(when))
+        else:
+            said.retry_time.FromJsonString(when)
+    except ValueError:
+        return None
+    return said

@@ -1,0 +1,39 @@
+"""Plays a script as an agent would: `python -m agent_svc.agents.scripted`, a host of drivers/protocol.py."""
+
+import os
+import sys
+from pathlib import Path
+
+from agent_svc.agents.base import protocol
+from agent_svc.agents.scripted.driver import SPEED
+from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.player import Player, ScriptFailedError
+from agent_svc.agents.scripted.rehearsal import rehearsal
+from agent_svc.agents.scripted.stage import Stage
+from heddle import pb
+
+
+def main() -> int:
+    """Returns the exit code: 1 where the script says that the session fails."""
+    incoming = Incoming(sys.stdin.fileno())
+    stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
+    request, resume = protocol.parse_opening(incoming.line() or b"")
+    stage.greet()
+    player = Player(
+        stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]), answers=request.answers
+    )
+    # It goes on at the question where it was parked; without what it did before, it begins anew.
+    done = int(resume) if resume and request.files_kept else 0
+    try:
+        for place, step in enumerate(request.script or rehearsal(request)):
+            if place >= done:
+                player.play(step, place)
+    except ScriptFailedError as error:
+        finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=str(error))
+        stage.send(pb.Event(session_finished=finished))
+        return 1
+    stage.close()
+    return 0
+
+
+sys.exit(main())

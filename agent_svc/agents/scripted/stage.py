@@ -1,0 +1,77 @@
+"""The scripted agent's connection to agent_svc, and its sense of time."""
+
+import time
+from typing import BinaryIO, Final
+
+from agent_svc.agents.base import protocol
+from agent_svc.agents.scripted.incoming import Incoming
+from heddle import pb
+
+# Seconds between two pieces of text at speed factor 1, about as fast as a model.
+PIECE: Final = 0.03
+
+# Characters in a piece of text.
+PIECE_LENGTH: Final = 12
+
+
+class Stage:
+    """Sends events, and waits for answers. `speed` is a factor on every natural pause; 0: none."""
+
+    def __init__(self, incoming: Incoming, outgoing: BinaryIO, speed: float) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._speed = speed
+        # Messages of the operator that were read.
+        self._heard = 0
+
+    def greet(self) -> None:
+        self._write(protocol.greeting())
+
+    def send(self, event: pb.Event) -> None:
+        self._write(protocol.line_of(event))
+
+    def _write(self, line: bytes) -> None:
+        self._outgoing.write(line)
+        self._outgoing.flush()
+
+    def pause(self, seconds: float) -> None:
+        """Waits as long as an agent would, for `seconds` at speed factor 1."""
+        if self._speed:
+            time.sleep(seconds * self._speed)
+
+    def speak(self, text: str, kind: "pb.MessageKind.ValueType") -> None:
+        """Streams `text` as a model would."""
+        step = PIECE_LENGTH if self._speed else max(len(text), 1)
+        for begin in range(0, max(len(text), 1), step):
+            piece = text[begin : begin + step]
+            last = begin + step >= len(text)
+            self.send(pb.Event(message=pb.Message(kind=kind, text=piece, last=last)))
+            self.pause(PIECE)
+
+    def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
+        """Returns the operator's answer; None where agent_svc went away."""
+        while line := self._incoming.line():
+            event = protocol.parse_event(line)
+            if event.approval_resolved.approval_id == approval_id:
+                return event.approval_resolved
+            self._echo(event)
+        return None
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, and repeats what the operator says meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if line := self._incoming.line(left):
+                self._echo(protocol.parse_event(line))
+
+    def close(self) -> None:
+        """Returns once nobody says anything more; repeats what was said meanwhile."""
+        self._write(protocol.closing(self._heard))
+        while (line := self._incoming.line()) and line + b"\n" != protocol.closed():
+            self._echo(protocol.parse_event(line))
+            self._write(protocol.closing(self._heard))
+
+    def _echo(self, event: pb.Event) -> None:
+        if event.message.kind == pb.MESSAGE_KIND_OPERATOR:
+            self._heard += 1
+            self.speak(f"The operator says: {event.message.text}", pb.MESSAGE_KIND_TEXT)

@@ -1,0 +1,117 @@
+"""Keeps a session's text within a limit: the beginning as it comes, the end once it is known. Pure."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from agent_svc.log.recorder import join
+from agent_svc.text import clip
+from heddle import pb
+
+# Parts of the limit: what is stored at once, details of tool calls beyond that, and the end.
+_HEAD: Final = 6 / 8
+_TOOLS: Final = 1 / 8
+_TAIL: Final = 1 / 8
+
+# Left out before it is told again, at first.
+_FIRST_REPORT: Final = 1 << 20
+
+# What is kept of the input or result of a tool call beyond the beginning.
+_DETAIL_BYTES: Final = 1 << 10
+
+# What an event in memory takes beside its text.
+_OVERHEAD: Final = 256
+
+
+class TextLimit:
+    """What one part of a session may store of what it writes, in bytes. 0: no limit.
+
+    Beyond it, raw output and the model's words are left out, and the input and results of
+    tool calls are cut; when even those are too many, they are left out as well. Everything
+    else stays: usage, questions, what the operator says.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._head = int(limit * _HEAD)
+        self._tools = int(limit * _TOOLS)
+        self._kept: deque[pb.Event] = deque()
+        self._kept_bytes = 0
+        self._left_out = 0
+        self._report_at = 0
+        # Whose text was left out.
+        self._actor = ""
+
+    def admit(self, events: Iterable[pb.Event]) -> list[pb.Event]:
+        """Returns what of `events`, which have their actor, is stored now."""
+        return list(events) if not self._limit else [each for event in events for each in self._take(event)]
+
+    def end(self) -> list[pb.Event]:
+        """Returns the end of the text that was held back, once."""
+        kept = list(self._kept)
+        if self._left_out:
+            report = self._report(final=True)
+            report.actor = self._actor
+            kept.insert(0, report)
+        self._kept.clear()
+        self._kept_bytes = self._left_out = self._report_at = 0
+        return kept
+
+    def _take(self, event: pb.Event) -> Iterator[pb.Event]:
+        size = event.ByteSize()
+        if not _counts(event):
+            yield event
+        elif self._head > 0 and not self._kept:
+            self._head -= size
+            yield event
+        elif _is_call(event) and self._tools > 0:
+            self._cut(event)
+            self._tools -= event.ByteSize()
+            self._left_out += size - event.ByteSize()
+            yield event
+        else:
+            self._keep(event)
+        if self._left_out > self._report_at:
+            self._actor = event.actor
+            self._report_at = max(_FIRST_REPORT, 2 * self._left_out)
+            yield self._report(final=False)
+
+    def _keep(self, event: pb.Event) -> None:
+        before = self._kept[-1].ByteSize() if self._kept else 0
+        if self._kept and join(self._kept[-1], event):
+            self._kept_bytes += self._kept[-1].ByteSize() - before
+        else:
+            self._kept.append(event)
+            self._kept_bytes += event.ByteSize() + _OVERHEAD
+        # The very end is always kept.
+        while self._kept_bytes > self._limit * _TAIL and len(self._kept) > 1:
+            dropped = self._kept.popleft().ByteSize()
+            self._kept_bytes -= dropped + _OVERHEAD
+            self._left_out += dropped
+
+    def _cut(self, event: pb.Event) -> None:
+        for details in (event.tool_started, event.tool_finished):
+            for field, value in details.ListFields():
+                if field.name in {"input", "result"} and len(value) > _DETAIL_BYTES:
+                    setattr(
+                        details,
+                        field.name,
+                        f"{clip(value, _DETAIL_BYTES)}\n[cut: the session writes too much]",
+                    )
+
+    def _report(self, *, final: bool) -> pb.Event:
+        told = pb.OutputLeftOut(left_out_bytes=self._left_out, limit_bytes=self._limit, final=final)
+        return pb.Event(output_left_out=told)
+
+
+def _counts(event: pb.Event) -> bool:
+    """Says whether an event is text of the agent's or of what it started."""
+    if event.HasField("output"):
+        return event.output.stream != pb.OUTPUT_STREAM_SYSTEM or event.actor.startswith("agent:")
+    if event.HasField("message"):
+        return event.message.kind != pb.MESSAGE_KIND_OPERATOR
+    return _is_call(event)
+
+
+def _is_call(event: pb.Event) -> bool:
+    return event.HasField("tool_started") or event.HasField("tool_finished")

@@ -1,0 +1,331 @@
+"""Starts commands under a supervisor and knows when their whole tree is gone."""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Protocol
+
+import psutil
+import structlog
+
+from agent_svc.processes import supervisor
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PR_GET_CHILD_SUBREAPER: Final = 37
+
+# Bytes that wait unread before the command is held back.
+READ_LIMIT: Final = 64 << 10
+
+# Seconds that pipes get to run dry once the tree is gone.
+DRAIN: Final = 2.0
+
+# Seconds between two looks at leftovers that are being killed.
+PAUSE: Final = 0.01
+
+# What a process is numbered in each namespace around it, its own last.
+NUMBERS: Final = re.compile(r"^NSpid:\t(.*)$", re.MULTILINE)
+
+
+class Exit(NamedTuple):
+    """How a command ended. Without code and signal it never ran, or its supervisor was killed."""
+
+    code: int | None = None
+    signal: int | None = None
+    # Why it could not be started. Empty: it was.
+    error: str = ""
+    # Bytes that its tree used when it was ended for that. 0: it was not.
+    memory: int = 0
+
+    @property
+    def lost(self) -> bool:
+        """True where nobody saw how it ended."""
+        return self.code is None and self.signal is None and not self.error
+
+    @property
+    def shell_code(self) -> int | None:
+        """What a supervisor that did its work exits with; None where it did not."""
+        if self.error:
+            return supervisor.NOT_STARTED
+        return self.code if self.signal is None else 128 + self.signal
+
+
+class Rest(NamedTuple):
+    """What a command left running: what is waited for, or with `stopped` what is ended."""
+
+    # The first command lines, and how many there are.
+    commands: list[str]
+    total: int
+    stopped: bool
+
+
+class Gone(Protocol):
+    """Hears that a supervisor has ended, `clean` where it had ended its tree before."""
+
+    async def __call__(self, pid: int, *, clean: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, where, and with which environment."""
+
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    # Seconds between SIGTERM and SIGKILL wherever nobody says otherwise.
+    grace: float
+    # Stays locked until the tree is gone.
+    lock: int
+    # Bytes that the tree may use. 0: no limit.
+    memory: int = 0
+    # What the supervisor and its tree are started through: a sandbox, or nothing.
+    wrapper: Sequence[str] = ()
+    # Seconds that a command which ended well waits for what it left running. 0: that is ended at once.
+    wait: float = 0
+
+
+class Supervised:
+    """A command under its supervisor, its output as streams."""
+
+    def __init__(self, process: subprocess.Popen[bytes], gone: "Gone", *, wrapped: bool) -> None:
+        self._process = process
+        self._wrapped = wrapped
+        self._gone = gone
+        self._exit = Exit()
+        self._transports: list[asyncio.BaseTransport] = []
+        self._stdin: asyncio.WriteTransport | None = None
+        self._reports = asyncio.StreamReader()
+        self._control: asyncio.StreamWriter | None = None
+        # Is told what is waited for once the command has ended well, and what of that is stopped.
+        self.on_rest: Callable[[Rest], Awaitable[None]] | None = None
+        # Of the command itself, as this process sees it. 0 until it was started.
+        self.pid = 0
+        self.stdout = asyncio.StreamReader(READ_LIMIT)
+        # Stays empty where it was joined with stdout.
+        self.stderr = asyncio.StreamReader(READ_LIMIT)
+
+    async def connect(self, control: socket.socket) -> None:
+        """Takes over the pipes and the control socket."""
+        loop = asyncio.get_running_loop()
+        self._reports, self._control = await asyncio.open_connection(sock=control)
+        for pipe, stream in ((self._process.stdout, self.stdout), (self._process.stderr, self.stderr)):
+            if pipe is None:
+                stream.feed_eof()
+            else:
+                transport, _ = await loop.connect_read_pipe(
+                    partial(asyncio.StreamReaderProtocol, stream), pipe
+                )
+                self._transports.append(transport)
+        if self._process.stdin is not None:
+            self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._process.stdin)
+            self._transports.append(self._stdin)
+
+    def write(self, data: bytes) -> None:
+        """Puts `data` on the command's standard input; lost where it no longer reads."""
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(data)
+
+    async def started(self) -> int:
+        """Returns the command's process id; 0 if its supervisor died at once."""
+        await self._report()
+        return self.pid
+
+    def stop(self, grace: float) -> None:
+        """Asks for the end of the whole tree; a second call may only shorten the grace period."""
+        if self._control is not None:
+            self._control.write(f"stop {grace:f}\n".encode())
+
+    async def wait(self) -> Exit:
+        """Returns once the command and all its descendants are gone."""
+        while await self._report():
+            pass
+        # The supervisor closes the control socket only by ending.
+        code = await asyncio.to_thread(self._process.wait)
+        if self._control is not None:
+            self._control.close()
+        await self._gone(self._process.pid, clean=code == self._exit.shell_code)
+        return self._exit
+
+    async def close(self, *readers: asyncio.Task[None]) -> None:
+        """Waits for what reads the output; a pipe that a stranger holds open is taken for ended.
+
+        What was read from it by then still reaches its reader, however slow that is.
+        """
+        await asyncio.wait(readers, timeout=DRAIN)
+        for transport in self._transports:
+            transport.close()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+    async def _report(self) -> bool:
+        try:
+            line = await self._reports.readline()
+        except ConnectionError:
+            return False
+        word, _, rest = line.decode().rstrip("\n").partition(" ")
+        match word:
+            case "started":
+                self.pid = int(rest)
+                if self._wrapped:
+                    self.pid = await asyncio.to_thread(_own_number, self._process.pid, self.pid)
+            case "exited" if not self._exit.error:
+                self._exit = self._exit._replace(code=int(rest))
+            case "signalled":
+                self._exit = self._exit._replace(signal=int(rest))
+            case "memory":
+                self._exit = Exit(memory=int(rest))
+            case "failed":
+                self._exit = Exit(error=rest)
+            case "waiting" | "left":
+                total, _, names = rest.partition(" ")
+                if self.on_rest is not None:
+                    await self.on_rest(Rest(json.loads(names), int(total), stopped=word == "left"))
+        return bool(line)
+
+
+class Supervisors:
+    """All supervisors of this process."""
+
+    def __init__(self) -> None:
+        self._pids: set[int] = set()
+        # A sweep must not take a supervisor that was just forked for an orphan.
+        self._spawning = asyncio.Lock()
+
+    async def start(
+        self, command: Command, *, stdin: int | IO[bytes], join_streams: bool = False
+    ) -> Supervised:
+        """Starts `command`; raises OSError or ValueError where it cannot, as for a folder that is gone.
+
+        Whatever happens to this process, the command's tree does not outlive it for
+        longer than the grace period.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            async with self._spawning:
+                process = await asyncio.to_thread(_spawn, command, theirs.fileno(), stdin, join_streams)
+                self._pids.add(process.pid)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        supervised = Supervised(process, self._gone, wrapped=bool(command.wrapper))
+        await supervised.connect(ours)
+        return supervised
+
+    async def _gone(self, pid: int, *, clean: bool) -> None:
+        self._pids.discard(pid)
+        if not clean:
+            log.warning("supervisor_lost", pid=pid)
+            await self._end_orphans()
+
+    async def _end_orphans(self) -> None:
+        """Kills what a killed supervisor left: it has become the child of this process, a subreaper."""
+        if not _is_subreaper():
+            return
+        async with self._spawning:
+            while orphans := [pid for pid in _children() if pid not in self._pids]:
+                _kill(orphans)
+                for pid in orphans:
+                    _reap(pid)
+                await asyncio.sleep(PAUSE)
+
+
+def _spawn(
+    command: Command, control: int, stdin: int | IO[bytes], join_streams: bool
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *command.wrapper,
+            sys.executable,
+            "-I",
+            "-S",
+            supervisor.__file__,
+            str(control),
+            str(command.lock),
+            str(command.grace),
+            str(command.memory),
+            f"{command.wait:f}",
+            *command.arguments,
+        ],
+        cwd=command.folder,
+        env=dict(command.environment),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if join_streams else subprocess.PIPE,
+        pass_fds=(control, command.lock),
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
+def _own_number(root: int, told: int) -> int:
+    """Returns the process id here of the process below `root` that calls itself `told`.
+
+    In a sandbox processes are numbered anew. 0 where it has ended.
+    """
+    for pid in supervisor.descendants(root):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+            if (numbers := NUMBERS.search(status)) and int(numbers[1].split()[-1]) == told:
+                return pid
+    return 0
+
+
+async def end_marked(variable: str, value: str) -> None:
+    """Kills every process whose environment says `variable` = `value`, with its descendants."""
+    while marked := await asyncio.to_thread(_marked, variable, value):
+        _kill(marked)
+        await asyncio.sleep(PAUSE)
+
+
+def _marked(variable: str, value: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _children() -> list[int]:
+    return [child.pid for child in psutil.Process().children()]
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def _kill(roots: Iterable[int]) -> None:
+    for root in roots:
+        for pid in (root, *supervisor.descendants(root)):
+            supervisor.send(pid, signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Makes this process the parent of what a killed supervisor leaves. Linux only; elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(supervisor.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _is_subreaper() -> bool:
+    if sys.platform != "linux":
+        return False
+    answer = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)

@@ -1,0 +1,280 @@
+"""What one agent process says and shows, and what it is answered."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc.agents.base import background_work, protocol
+from agent_svc.agents.base.driver import Launch, Translator
+from agent_svc.log.journal import Journal
+from agent_svc.processes.supervised import READ_LIMIT, Exit, Rest, Supervised
+from agent_svc.reports.screenshots import Screenshots
+from agent_svc.sessions.model_signs import ModelSigns
+from agent_svc.sessions.pricing import Pricing
+from heddle import errors, pb, running_time
+
+# Seconds between two looks for new screenshots.
+LOOK_EVERY: Final = 0.1
+
+
+@dataclass
+class Told:
+    """What the operator has said in a session, whichever process of the agent heard it."""
+
+    texts: list[str] = field(default_factory=list)
+    # Of messages that have one.
+    ids: set[str] = field(default_factory=set)
+
+
+class Conversation:
+    """Listens to one agent.
+
+    `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
+    a thread, how the agent calls its own session. `on_used_up` is called once a session
+    that a later one can continue has used up its budget. `told` is what the operator has
+    said in the session so far; it takes in what follows.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        agent: str,
+        translator: Translator,
+        screenshots: Screenshots,
+        pricing: Pricing,
+        *,
+        on_defect: Callable[[Exception], None],
+        remember: Callable[[str], None],
+        told: Told,
+        worker: str,
+        background_wait: Duration,
+        on_used_up: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._agent = agent.partition(":")[0]
+        self._actor = f"agent:{self._agent}"
+        # Heddle's own words are its worker's.
+        self._heddle = worker
+        self._background_wait = background_wait
+        self._translator = translator
+        self._screenshots = screenshots
+        self._pricing = pricing
+        self._on_defect = on_defect
+        self._remember = remember
+        self._on_used_up = on_used_up
+        self._remembered = ""
+        self._looking = asyncio.Lock()
+        self._looked = 0.0
+        # Set while the agent listens to control lines.
+        self._host: Supervised | None = None
+        # True once it was seen that it never does.
+        self._deaf = False
+        # Of the launch: how people open the agent's session.
+        self._own_session: Callable[[str], pb.AgentSession] | None = None
+        # What people were told of it.
+        self._told_session = pb.AgentSession()
+        # How many messages this process got.
+        self._said = 0
+        self._told = told
+        # True once the agent ends and has read all of them.
+        self._closed = False
+        # Seconds in which this process could not run.
+        self._lost = 0.0
+        # When the agent last said or did anything, or was spoken to.
+        self._stirred = self._now()
+        # By id: whether it was answered.
+        self._approvals: dict[str, bool] = {}
+        # True once the session is to end, and its questions stay open for a later one.
+        self._parked = False
+        # True while it waits for what the agent has in the background.
+        self._background = False
+        self.signs = ModelSigns()
+
+    async def hold(self, process: Supervised, launch: Launch) -> Exit:
+        """Records what the agent says until its whole tree is gone; returns how it ended."""
+        readers = [
+            asyncio.create_task(self._read(process.stdout, self._translator.stdout)),
+            asyncio.create_task(self._read(process.stderr, self._translator.stderr)),
+        ]
+        self._deaf = not launch.controlled
+        self._own_session = launch.own_session
+        process.on_rest = self._tell_rest
+        if launch.controlled:
+            self._host = process
+            process.write(launch.stdin)
+        ended = await process.wait()
+        self._host = None
+        await process.close(*readers)
+        await self._record(self._translator.end())
+        await self._look(final=True)
+        return ended
+
+    async def _read(self, stream: asyncio.StreamReader, translate: Callable[[bytes], list[pb.Event]]) -> None:
+        while data := await stream.read(READ_LIMIT):
+            self._stirred = self._now()
+            try:
+                await self._look()
+                await self._record(translate(data))
+                await self._remember_session()
+                self._close()
+            except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
+                self._on_defect(error)
+
+    async def _record(self, events: list[pb.Event]) -> None:
+        for event in events:
+            if event.HasField("approval_requested"):
+                self._approvals.setdefault(event.approval_requested.approval_id, False)
+                event.approval_requested.parkable = bool(self._translator.agent_session_id)
+            if event.HasField("approval_resolved"):
+                # It waits no longer.
+                self._approvals[event.approval_resolved.approval_id] = True
+            if event.HasField("background_work"):
+                self._background = bool(event.background_work.running)
+        if self._parked:
+            # What a host says of its questions at its end answers none of them.
+            events = [event for event in events if not event.HasField("approval_resolved")]
+        self.signs.take(events)
+        await self._journal.tell(self._actor, *self._pricing.priced(events))
+        if self._pricing.used_up and self._host is not None and self._translator.agent_session_id:
+            self._on_used_up()
+
+    def _close(self) -> None:
+        """Lets the agent end if it wants to and nothing that was said is still on its way."""
+        if self._host is not None and not self._closed and self._translator.closing == self._said:
+            self._closed = True
+            self._host.write(protocol.closed())
+
+    async def silence(self, seconds: float, since: float | None = None) -> float | None:
+        """Returns when the agent last said or did something, once that is `seconds` ago.
+
+        Time in which somebody kept it waiting, in which it waits for what it has in the
+        background, or in which nothing here could run, does not count. With `since`, a
+        moment that an earlier call returned, None where it has stirred after that.
+        """
+        while (left := self._stirred + seconds - self._now()) > 0:
+            await self._pass(left)
+            if self._background or not all(self._approvals.values()):
+                self._stirred = self._now()
+            if since not in {None, self._stirred}:
+                return None
+        return self._stirred
+
+    def _now(self) -> float:
+        """Returns the seconds for which this process could run, from some moment."""
+        return asyncio.get_running_loop().time() - self._lost
+
+    async def _pass(self, seconds: float) -> None:
+        begun = self._now()
+        ran = await running_time.tick(seconds)
+        self._lost += self._now() - begun - ran
+        # What was read on waking was read before it was known how long the sleep was.
+        self._stirred = min(self._stirred, self._now())
+
+    async def _remember_session(self) -> None:
+        if self._translator.agent_session_id != self._remembered:
+            self._remembered = self._translator.agent_session_id
+            await asyncio.to_thread(self._remember, self._remembered)
+            await self._tell_session()
+
+    async def _tell_session(self) -> None:
+        """Tells people what the agent calls its session, once."""
+        if self._own_session is None:
+            return
+        session = self._own_session(self._remembered)
+        if session != self._told_session:
+            self._told_session = session
+            await self._journal.tell(self._actor, pb.Event(agent_session=session))
+
+    async def _tell_rest(self, rest: Rest) -> None:
+        """Tells what the agent's program left running when it ended."""
+        if rest.stopped:
+            told = background_work.stopped(rest.commands, rest.total)
+        else:
+            told = background_work.waiting(rest.commands, self._background_wait, rest.total)
+        self._background = bool(told.background_work.running)
+        await self._journal.tell(self._heddle, told)
+
+    async def withdraw(self) -> None:
+        """Ends the questions of an agent that was killed; the one that replaces it may ask again."""
+        for approval, answered in self._approvals.items():
+            if not answered:
+                self._approvals[approval] = True
+                resolved = pb.ApprovalResolved(
+                    approval_id=approval, message="the agent was killed while it waited"
+                )
+                await self._journal.tell(self._heddle, pb.Event(approval_resolved=resolved))
+
+    async def _look(self, *, final: bool = False) -> None:
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if final or now - self._looked >= LOOK_EVERY:
+                self._looked = now
+                found = await asyncio.to_thread(self._screenshots.collect, final=final)
+                await self._journal.tell(self._actor, *found)
+
+    async def park(self) -> None:
+        """Takes no answer from here on; raises WRONG_STATE unless it waits for one and can go on later."""
+        if self._parked:
+            return
+        if self._host is None or all(self._approvals.values()) or not self._translator.agent_session_id:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE,
+                "it does not wait for the operator, or its agent cannot go on later",
+                state="running",
+            )
+        self._parked = True
+        await self._remember_session()
+
+    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
+        """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
+        answered = self._approvals.get(resolved.approval_id)
+        if answered is None:
+            raise errors.not_found(f"approval {resolved.approval_id!r} of this session")
+        if answered:
+            return
+        if self._parked:
+            raise parked()
+        if self._host is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "the agent no longer waits for an answer", state="ended"
+            )
+        self._approvals[resolved.approval_id] = True
+        self._stirred = self._now()
+        event = pb.Event(approval_resolved=resolved)
+        self._host.write(protocol.line_of(event))
+        await self._journal.tell(actor or "user", event)
+
+    async def send(self, text: str, message_id: str, actor: str) -> None:
+        """Tells the agent what the operator says. Idempotent by `message_id`, where it has one."""
+        if message_id in self._told.ids:
+            return
+        if self._deaf:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_CANNOT_LISTEN,
+                f"an agent of the kind {self._agent!r} takes no messages while it works;"
+                " wait for its end, or stop it",
+                agent=self._agent,
+            )
+        if self._parked:
+            raise parked()
+        if self._host is None or self._closed or self._translator.finished is not None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
+            )
+        if message_id:
+            self._told.ids.add(message_id)
+        self._told.texts.append(text)
+        self._said += 1
+        said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
+        self._host.write(protocol.line_of(pb.Event(message=said)))
+        await self._journal.tell(actor or "user", pb.Event(message=said))
+
+
+def parked() -> errors.HeddleError:
+    """Returns the error for what comes while a session is being parked, and after."""
+    return errors.HeddleError(
+        pb.ERROR_REASON_WRONG_STATE, "the session is parked until its question is answered", state="parked"
+    )

@@ -1,0 +1,179 @@
+"""How a session ended, decided from how its processes did. Pure."""
+
+import errno
+import os
+import signal
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc.processes.supervised import Exit
+from agent_svc.sessions.setup_commands import Report
+from agent_svc.text import clip
+from heddle import pb
+
+MAX_REASON_BYTES: Final = 4 << 10
+
+# Failures that an agent may tell apart itself.
+OWN_OUTCOMES: Final = frozenset(
+    {
+        pb.OUTCOME_OVER_BUDGET,
+        pb.OUTCOME_RATE_LIMITED,
+        pb.OUTCOME_UNAUTHORIZED,
+        pb.OUTCOME_OUT_OF_CREDIT,
+        pb.OUTCOME_PROVIDER_UNAVAILABLE,
+    }
+)
+
+
+class Span(NamedTuple):
+    """When the agent's process began and ended."""
+
+    start: datetime
+    end: datetime
+
+
+class Ending(NamedTuple):
+    """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
+
+    outcome: "pb.Outcome.ValueType"
+    reason: str = ""
+    exit_code: int | None = None
+    # Seconds, of a rate limit. None: its provider did not say.
+    retry_after: float | None = None
+    # Milliseconds since 1970 at which it ends. None: its provider did not say that exactly.
+    retry_at: int | None = None
+
+    def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
+        """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
+        finished = pb.SessionFinished(outcome=self.outcome, reason=self.reason)
+        if self.exit_code is not None:
+            finished.exit_code = self.exit_code
+        if seconds is not None:
+            finished.duration.FromMilliseconds(round(seconds * 1000))
+        if span is not None:
+            finished.agent_start_time.FromDatetime(span.start)
+            finished.agent_end_time.FromDatetime(span.end)
+        if self.retry_after is not None:
+            finished.retry_after.FromMilliseconds(round(self.retry_after * 1000))
+        if self.retry_at is not None:
+            finished.retry_time.FromMilliseconds(self.retry_at)
+        return finished
+
+
+def agent_ending(ended: Exit, said: pb.SessionFinished | None) -> Ending:
+    """Returns how the agent ended; `said` is its own account, which may add a failure and never hide one."""
+    if cut_short := _cut_short(ended):
+        return cut_short
+    if said is not None and said.outcome != pb.OUTCOME_SUCCEEDED:
+        return Ending(
+            said.outcome if said.outcome in OWN_OUTCOMES else pb.OUTCOME_FAILED,
+            clip(said.reason, MAX_REASON_BYTES) or "the agent says that it failed",
+            ended.code,
+            *_wish(said),
+        )
+    if ended.signal is not None:
+        why = ", as the system does where memory runs out" if ended.signal == signal.SIGKILL else ""
+        return Ending(pb.OUTCOME_FAILED, f"the agent was ended by {signal_name(ended.signal)}{why}")
+    if ended.code == os.EX_TEMPFAIL:
+        wish = _wish(said or pb.SessionFinished())
+        return Ending(
+            pb.OUTCOME_RATE_LIMITED,
+            f"the agent asks to be started later: exit code {ended.code}",
+            ended.code,
+            *wish,
+        )
+    if ended.code:
+        return Ending(pb.OUTCOME_FAILED, f"the agent exited with code {ended.code}", ended.code)
+    return Ending(pb.OUTCOME_SUCCEEDED, exit_code=0)
+
+
+def without_model(ending: Ending, *, answered: bool) -> Ending:
+    """Returns the ending of an agent that works by calling a model: without any answer of it, nothing was done."""
+    if answered or ending.outcome != pb.OUTCOME_SUCCEEDED:
+        return ending
+    return Ending(
+        pb.OUTCOME_FAILED,
+        "the agent ended without an answer of its model: it neither said nor did anything. Perhaps a hook of the"
+        " repository blocks prompts, the agent took the prompt for a command of its own, or the model refused",
+        ending.exit_code,
+    )
+
+
+def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
+    """Returns when the agent wants to be started again, as the last two fields of an Ending."""
+    return (
+        said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
+        said.retry_time.ToMilliseconds() if said.HasField("retry_time") else None,
+    )
+
+
+def _cut_short(ended: Exit) -> Ending | None:
+    """Returns the ending of an agent that Heddle could not start or keep; None for one that ended by itself."""
+    if ended.error:
+        return Ending(pb.OUTCOME_FAILED, f"the agent could not be started: {ended.error}")
+    if ended.lost:
+        return Ending(pb.OUTCOME_LOST, "the agent's supervisor was killed")
+    if ended.memory:
+        return Ending(
+            pb.OUTCOME_FAILED,
+            f"the agent and what it started used {ended.memory >> 20} MiB of memory, more than HEDDLE_AGENT_MEMORY"
+            " allows",
+        )
+    return None
+
+
+def check_failure(report: pb.CheckFinished) -> str:
+    """Returns in plain words why a check did not pass."""
+    if report.HasField("exit_code"):
+        return f"check '{report.name}' failed with exit code {report.exit_code}"
+    return f"check '{report.name}' was ended by a signal or did not start"
+
+
+def timed_out(limit: Duration) -> Ending:
+    """Returns the ending of a session that took longer than `limit`."""
+    seconds = limit.ToNanoseconds() / 1e9
+    return Ending(pb.OUTCOME_TIMED_OUT, f"over its time limit of {seconds:g} s")
+
+
+def setup_failed(report: Report) -> Ending:
+    """Returns the ending of a session whose agent could not begin."""
+    if report.lost:
+        return Ending(pb.OUTCOME_LOST, "the supervisor of the project's setup was killed")
+    return Ending(pb.OUTCOME_SETUP_FAILED, report.reason("the project's setup failed"))
+
+
+def used_up(budget: int) -> Ending:
+    """Returns the ending of a session that has used up its `budget`, in micros."""
+    return Ending(
+        pb.OUTCOME_OVER_BUDGET, f"it has used up what was left of its budget (${budget / 1_000_000:g})"
+    )
+
+
+def silent(limit: Duration) -> Ending:
+    """Returns the ending of a session whose agent said and did nothing for `limit`."""
+    seconds = limit.ToNanoseconds() / 1e9
+    return Ending(pb.OUTCOME_FAILED, f"the agent said and did nothing for {seconds:g} s")
+
+
+def half_silent(limit: Duration) -> pb.SessionSilent:
+    """Returns what is told of an agent that has said and done nothing for half of `limit`."""
+    told = pb.SessionSilent(limit=limit)
+    told.silence.FromNanoseconds(limit.ToNanoseconds() // 2)
+    return told
+
+
+def disk_failed(error: OSError) -> Ending:
+    """Returns the ending of a session whose events cannot be written down."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Ending(pb.OUTCOME_FAILED, "the worker's disk is full; make room below its HEDDLE_HOME")
+    return Ending(pb.OUTCOME_FAILED, f"the worker cannot write the session's log: {error.strerror or error}")
+
+
+def signal_name(number: int) -> str:
+    """Returns SIGKILL for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

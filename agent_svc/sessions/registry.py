@@ -1,0 +1,354 @@
+"""The sessions of this worker: who may start, who runs, who has finished."""
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from agent_svc.agents.catalogue import Catalogue
+from agent_svc.log.earlier_messages import said_before, said_in
+from agent_svc.log.event_log import EventLog
+from agent_svc.log.recorder import Recorder
+from agent_svc.log.spool import Spool
+from agent_svc.sessions.conversation import parked
+from agent_svc.sessions.leader_lease import Lease
+from agent_svc.sessions.outcome import Ending
+from agent_svc.sessions.session import Session
+from agent_svc.sessions.worker_context import Place
+from agent_svc.text import MAX_TEXT_BYTES
+from heddle import errors, pb
+from heddle.fencing import EpochFence
+from heddle.names import AttemptName
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds beyond the grace period that a drain waits for sessions to be written down.
+DRAIN_MARGIN: Final = 10.0
+
+# Seconds that a worker has to stop its sessions once its lease has run out, beyond the grace period.
+LEASE_MARGIN: Final = 5.0
+
+MAX_PAGE: Final = 1000
+DEFAULT_PAGE: Final = 100
+
+
+class Sessions:
+    """Starts, finds and stops sessions. A slot is taken until a session's last process is gone."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        catalogue: Catalogue,
+        fence: EpochFence,
+        place: Place,
+        *,
+        slots: int,
+        min_free_bytes: int,
+        lease: float = 0,
+        drain: float = 0,
+    ) -> None:
+        self._spool = spool
+        self._catalogue = catalogue
+        self._fence = fence
+        self._place = place
+        self._slots = slots
+        self._min_free_bytes = min_free_bytes
+        self._drain = drain
+        self._lease = Lease(lease, self._let_go)
+        self._starting = asyncio.Lock()
+        self._draining = False
+        self._running: dict[AttemptName, Session] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        for name in spool.names():
+            folder = spool.folder(name)
+            if folder.result() is None:
+                self._running[name] = Session(name, folder.spec(), folder, place)
+
+    async def recover(self) -> None:
+        """Begins to end what a killed agent_svc left unfinished: lost, once its processes are gone."""
+        for session in list(self._running.values()):
+            log.warning("session_lost", attempt=str(session.name))
+            self._live(session, session.recover())
+
+    def _live(self, session: Session, life: Coroutine[Any, Any, None]) -> None:
+        async def lived() -> None:
+            try:
+                await life
+            except Exception:
+                # It keeps its slot: what its processes do is not known. A restart ends it.
+                log.exception("session_end_broke", attempt=str(session.name))
+                return
+            # In this order: who sees the end may start the next session at once.
+            del self._running[session.name]
+            session.tell_end()
+
+        task = asyncio.create_task(lived(), name=str(session.name))
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+
+    async def start(self, request: pb.StartSessionRequest) -> pb.Session:
+        """Starts a session, or returns the one that the attempt already has."""
+        name = AttemptName.parse(request.attempt)
+        async with self._starting:
+            self._fence.check(request.epoch)
+            if known := await self._find(name):
+                return known
+            if self._draining:
+                raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
+            driver = self._catalogue.driver(request.agent)
+            _validate(request)
+            await self._replace_older(name)
+            self._check_room()
+            self._lease.renew()
+            folder = self._spool.folder(name)
+            try:
+                await asyncio.to_thread(folder.create, request)
+                resume = self._agent_session(request)
+                if resume:
+                    # Also where this session ends before its agent has said a word.
+                    await asyncio.to_thread(folder.remember_agent_session, resume)
+                said = await asyncio.to_thread(said_before, self._spool, request)
+                session = Session(name, request, folder, self._place, resume, said=said)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            self._running[name] = session
+            self._live(session, session.run(driver))
+            log.info("session_started", attempt=str(name), agent=request.agent.partition(":")[0])
+            return session.message()
+
+    async def _find(self, name: AttemptName) -> pb.Session | None:
+        if session := self._running.get(name):
+            return session.message()
+        return await asyncio.to_thread(self._spool.folder(name).result)
+
+    async def _replace_older(self, name: AttemptName) -> None:
+        """Makes sure that attempts of one task never overlap."""
+        newest = await asyncio.to_thread(self._spool.newest, name.parent)
+        if newest > name.number:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_STALE_ATTEMPT,
+                f"{name} has been replaced by attempt {newest} of the same task",
+                attempt=name.parent.attempt(newest),
+            )
+        for older in [each for each in self._running.values() if each.name.parent == name.parent]:
+            older.interrupt(Ending(pb.OUTCOME_STOPPED, f"attempt {name.number} replaced it"))
+            await older.wait()
+
+    def _agent_session(self, request: pb.StartSessionRequest) -> str:
+        """Returns the agent's own id of the session to go on with; empty where there is none."""
+        if not request.resume_attempt:
+            return ""
+        return self._spool.folder(AttemptName.parse(request.resume_attempt)).agent_session()
+
+    def _check_room(self) -> None:
+        if len(self._running) >= self._slots:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_NO_SLOT,
+                f"all {self._slots} slots of this worker are taken",
+                slots=self._slots,
+            )
+        free = shutil.disk_usage(self._spool.path).free
+        if free < self._min_free_bytes:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_DISK_FULL,
+                self._full(free),
+                path=self._spool.path,
+                free_bytes=free,
+                needed_bytes=self._min_free_bytes,
+            )
+
+    def _full(self, free: int) -> str:
+        return (
+            f"{self._spool.path} has {free >> 20} MiB free and needs {self._min_free_bytes >> 20} MiB:"
+            " make room there, or set HEDDLE_MIN_FREE_BYTES lower"
+        )
+
+    def _unwritable(self, error: OSError) -> Exception:
+        if errors.lacks_descriptors(error):
+            return errors.no_descriptors(error)
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            return error
+        return errors.HeddleError(
+            pb.ERROR_REASON_DISK_FULL,
+            f"no room to write below {self._spool.path}: make room there",
+            path=self._spool.path,
+            free_bytes=0,
+            needed_bytes=self._min_free_bytes,
+        )
+
+    async def get(self, name: AttemptName) -> pb.Session:
+        """Returns a session; raises NOT_FOUND."""
+        if session := await self._find(name):
+            return session
+        raise errors.not_found(name)
+
+    async def page(self, *, running_only: bool, size: int, token: str) -> tuple[list[pb.Session], str]:
+        """Returns sessions by name behind `token`, and the token of the next page; empty at the end."""
+        if size < 0:
+            raise errors.invalid_field("page_size", "it takes a number from 0 (the default) to 1000")
+        after = AttemptName.parse(token) if token else None
+        names = sorted(self._running) if running_only else await asyncio.to_thread(self._spool.names)
+        names = [name for name in names if after is None or name > after]
+        shown = names[: min(size or DEFAULT_PAGE, MAX_PAGE)]
+        found = [session for name in shown if (session := await self._find(name))]
+        return found, str(shown[-1]) if len(shown) < len(names) else ""
+
+    async def watch(
+        self, name: AttemptName, after: int
+    ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
+        """Yields a session's log behind `after`; ends once the session has finished and all was told."""
+        recorder = await self._recorder(name)
+        if not 0 <= after <= recorder.last_sequence:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
+                f"{name} has events 1 to {recorder.last_sequence}; none is behind {after}: begin at 0",
+                oldest=1,
+            )
+        async for response in recorder.watch(after):
+            yield response
+
+    async def _recorder(self, name: AttemptName) -> Recorder:
+        if session := self._running.get(name):
+            return session.recorder
+        folder = self._spool.folder(name)
+        if not await asyncio.to_thread(folder.result):
+            raise errors.not_found(name)
+        if await asyncio.to_thread(folder.released) is not None:
+            raise errors.not_found(f"log of {name}: it was released, the scheduler has it")
+        recorder = Recorder(await asyncio.to_thread(EventLog.view, folder.log))
+        recorder.close()
+        return recorder
+
+    async def stop(self, name: AttemptName, epoch: int, reason: str, grace: float | None) -> pb.Session:
+        """Ends a session; returns when none of its processes is left. Idempotent."""
+        self._fence.check(epoch)
+        if session := self._running.get(name):
+            session.interrupt(Ending(pb.OUTCOME_STOPPED, reason or "stopped"), grace)
+            await session.wait()
+        return await self.get(name)
+
+    async def park(self, name: AttemptName, epoch: int) -> pb.Session:
+        """Ends a session that waits for the operator; returns when none of its processes is left. Idempotent."""
+        self._fence.check(epoch)
+        if session := self._running.get(name):
+            await session.park()
+            await session.wait()
+        ended = await self.get(name)
+        if ended.result.outcome != pb.OUTCOME_PARKED:
+            raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
+        return ended
+
+    async def answer(self, name: AttemptName, epoch: int, resolved: pb.ApprovalResolved, actor: str) -> None:
+        """Hands an answer to the agent that asked."""
+        self._fence.check(epoch)
+        await (await self._live_session(name)).answer(resolved, actor)
+
+    async def send(self, name: AttemptName, request: pb.AgentServiceSendMessageRequest) -> None:
+        """Tells the agent what the operator says."""
+        self._fence.check(request.epoch)
+        if not request.text.strip():
+            raise errors.invalid_field("text", "there is nothing to say in it")
+        if len(request.text.encode()) > MAX_TEXT_BYTES:
+            raise errors.invalid_field("text", f"at most {MAX_TEXT_BYTES} bytes can be said at once")
+        session = await self._live_session(name)
+        await session.send(request.text, request.message_id, request.actor)
+
+    async def _live_session(self, name: AttemptName) -> Session:
+        if session := self._running.get(name):
+            return session
+        if (await self.get(name)).result.outcome == pb.OUTCOME_PARKED:
+            raise parked()
+        raise errors.HeddleError(pb.ERROR_REASON_WRONG_STATE, f"{name} has ended", state="finished")
+
+    async def artifact(self, name: AttemptName, artifact: str) -> Path:
+        """Returns the file of an artifact; raises NOT_FOUND."""
+        path = await asyncio.to_thread(self._spool.folder(name).artifact, artifact)
+        if path is None:
+            raise errors.not_found(f"artifact {artifact!r} of {name}")
+        return path
+
+    async def release(self, name: AttemptName, epoch: int) -> int:
+        """Removes the events of a finished session, which its caller has stored; returns the bytes. Idempotent."""
+        self._fence.check(epoch)
+        async with self._starting:
+            folder = self._spool.folder(name)
+            if name in self._running or not await asyncio.to_thread(folder.result):
+                raise errors.not_found(name)
+            return await asyncio.to_thread(lambda: folder.release(said_in(folder)))
+
+    async def delete(self, names: Sequence[AttemptName], epoch: int, *, only_says: bool) -> int:
+        """Removes finished sessions; returns what they took on the disk. Idempotent."""
+        if not only_says:
+            self._fence.check(epoch)
+        async with self._starting:
+            # One that has not finished is running, also where its end is still being found out.
+            finished = [name for name in names if name not in self._running]
+            size = await asyncio.to_thread(self._spool.disk_use, finished)
+            if not only_says:
+                await asyncio.to_thread(self._spool.remove, finished)
+        return size
+
+    def worker(self, epoch: int) -> pb.Worker:
+        """Returns what this worker is; with a leader's epoch, its lease begins anew. Raises STALE_EPOCH."""
+        if epoch:
+            self._fence.check(epoch)
+            self._lease.renew()
+        worker = pb.Worker(
+            name=f"workers/{self._place.worker}",
+            slots=self._slots,
+            running_sessions=len(self._running),
+            agents=self._catalogue.programs(),
+            connected=True,
+            write_boundary=self._place.boundary.told,
+        )
+        free = shutil.disk_usage(self._spool.path).free
+        if free < self._min_free_bytes:
+            worker.full = self._full(free)
+        if self._lease.seconds:
+            longest = self._lease.seconds + self._place.grace + LEASE_MARGIN
+            worker.lease.FromMilliseconds(round(longest * 1000))
+        return worker
+
+    def _let_go(self) -> None:
+        """Ends all sessions: whoever leads cannot reach them, nor stop what they cost."""
+        reason = f"its worker heard of no scheduler for {self._lease.seconds:g} s"
+        log.warning("lease_ended", sessions=len(self._running), seconds=self._lease.seconds)
+        for session in self._running.values():
+            session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, reason))
+
+    async def drain(self) -> None:
+        """Takes no new session, gives the running ones their time, then ends them as interrupted.
+
+        Not as stopped: that would be an operator's wish to have no more of it.
+        """
+        self._draining = True
+        self._lease.drop()
+        async with self._starting:
+            if self._drain and self._lives:
+                log.info("waiting_for_sessions", sessions=len(self._lives), seconds=self._drain)
+                await asyncio.wait(self._lives, timeout=self._drain)
+            for session in self._running.values():
+                session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, "its worker was shut down"))
+        if self._lives:
+            _, late = await asyncio.wait(self._lives, timeout=self._place.grace + DRAIN_MARGIN)
+            for life in late:
+                life.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._spool.close()
+
+
+def _validate(request: pb.StartSessionRequest) -> None:
+    path = Path(request.worktree_path)
+    if not path.is_absolute() or not path.is_dir():
+        raise errors.invalid_field("worktree_path", f"{request.worktree_path!r} is no folder of this worker")
+    for name, value in request.environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise errors.invalid_field(
+                "environment", f"{name!r} is no name and value that a process can have"
+            )
+    if "\0" in request.agent:
+        raise errors.invalid_field("agent", "a command cannot hold a zero byte")

@@ -1,0 +1,393 @@
+"""One session: the agent, then its checks, then how it ended. All of it recorded."""
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from agent_svc.agents.base.driver import Driver, Launch, Translator
+from agent_svc.log.earlier_messages import told_again
+from agent_svc.log.journal import Journal, system
+from agent_svc.log.recorder import Recorder
+from agent_svc.log.spool import SessionFolder
+from agent_svc.processes import supervised
+from agent_svc.processes.environment import agent_environment
+from agent_svc.reports.screenshots import Screenshots
+from agent_svc.sandbox.bubblewrap import Resident
+from agent_svc.sandbox.own_folder import OwnFolder
+from agent_svc.sessions import restart
+from agent_svc.sessions.checks import run_check
+from agent_svc.sessions.conversation import Conversation, Told
+from agent_svc.sessions.outcome import (
+    Ending,
+    Span,
+    agent_ending,
+    check_failure,
+    disk_failed,
+    setup_failed,
+    timed_out,
+    used_up,
+    without_model,
+)
+from agent_svc.sessions.pricing import Pricing
+from agent_svc.sessions.setup_commands import Commands
+from agent_svc.sessions.silence import Silence
+from agent_svc.sessions.worker_context import Place
+from agent_svc.text import clip
+from heddle import errors, pb
+from heddle.names import AttemptName
+from heddle.running_time import Timer
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds between two tries: to write the last words on a full disk, to find a lock free.
+RETRY_EVERY: Final = 1.0
+POLL_LOCK: Final = 0.05
+
+
+class Session:
+    """A session from its start to its last word. `run` or `recover` is its life."""
+
+    def __init__(
+        self,
+        name: AttemptName,
+        spec: pb.StartSessionRequest,
+        folder: SessionFolder,
+        place: Place,
+        resume: str = "",
+        *,
+        said: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        # The agent's own id of a session that is to go on.
+        self._resume = resume
+        self._said = said
+        self._spec = spec
+        self._folder = folder
+        self._place = place
+        self._actor = f"worker:{place.worker}"
+        self._journal = Journal(name, folder.log, place.clock, self._broke, limit=place.text_limit)
+        self._begun = self._journal.begun
+        # -1 where its file could not be opened, for want of descriptors perhaps.
+        self._lock = -1
+        # The agent, then each check.
+        self._process: supervised.Supervised | None = None
+        self._conversation: Conversation | None = None
+        self._told = Told()
+        # The project's setup, while it runs.
+        self._setup: Commands | None = None
+        self._interruption: Ending | None = None
+        self._stop_grace = place.grace
+        self._over = asyncio.Event()
+        self._result: pb.SessionFinished | None = None
+        # Begin and end of the agent's process. None: it did not start, or its end was not seen.
+        self._span: Span | None = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The log, for watchers."""
+        return self._journal.recorder
+
+    def message(self) -> pb.Session:
+        """Returns the session as it is told; finished once its end is."""
+        return self._message(self.recorder.last_sequence, self._result if self._over.is_set() else None)
+
+    def _message(self, last_sequence: int, result: pb.SessionFinished | None) -> pb.Session:
+        state = pb.SESSION_STATE_RUNNING if result is None else pb.SESSION_STATE_FINISHED
+        session = pb.Session(attempt=str(self.name), state=state, last_sequence=last_sequence, result=result)
+        session.start_time.FromDatetime(self._begun)
+        return session
+
+    async def wait(self) -> None:
+        """Returns when all its processes are gone and its end is on disk."""
+        await self._over.wait()
+
+    def interrupt(self, ending: Ending, grace: float | None = None) -> None:
+        """Ends the session as `ending` says, politely for `grace` seconds. The first reason stays."""
+        asked = self._place.grace if grace is None else grace
+        self._stop_grace = min(asked, self._stop_grace) if self._interruption else asked
+        self._interruption = self._interruption or ending
+        if self._process is not None:
+            self._process.stop(self._stop_grace)
+        if self._setup is not None:
+            self._setup.stop(self._stop_grace, self._interruption.reason)
+
+    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
+        """Hands the operator's answer to the agent. Idempotent."""
+        if self._conversation is None:
+            raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
+        await self._conversation.answer(resolved, actor)
+
+    async def park(self) -> None:
+        """Begins to end the session so that a later one can go on with it; raises WRONG_STATE."""
+        if self._conversation is None or self._interruption is not None:
+            if self._interruption is not None and self._interruption.outcome == pb.OUTCOME_PARKED:
+                return
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE, "it does not wait for the operator", state="running"
+            )
+        await self._conversation.park()
+        self.interrupt(Ending(pb.OUTCOME_PARKED, "parked until the operator answers"))
+
+    async def send(self, text: str, message_id: str, actor: str) -> None:
+        """Tells the agent what the operator says. Idempotent by `message_id`."""
+        if self._conversation is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_WRONG_STATE,
+                "the agent is about to start; say it again in a moment",
+                state="starting",
+            )
+        await self._conversation.send(text, message_id, actor)
+
+    async def run(self, driver: Driver) -> None:
+        """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            lock = self._folder.take_lock()
+            assert lock is not None  # noqa: S101 (the folder is new)
+            self._lock = lock
+            self._folder.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ending = await self._watched(driver)
+        except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
+            ending = self._failed(error)
+        await self._finish(ending, loop.time() - begun)
+
+    async def recover(self) -> None:
+        """Ends a session whose agent_svc was killed, once all of its processes are gone."""
+        while (lock := self._folder.take_lock()) is None:  # noqa: ASYNC110 (its holder rings no bell)
+            await asyncio.sleep(POLL_LOCK)
+        self._lock = lock
+        # A supervisor that was killed as well left its tree behind; its private folder marks it.
+        await supervised.end_marked("TMPDIR", str(self._folder.scratch))
+        if finished := self._journal.finished():
+            await self._close_folder(finished)
+        else:
+            await self._finish(Ending(pb.OUTCOME_LOST, "agent_svc was killed while the session ran"), None)
+
+    def tell_end(self) -> None:
+        """Lets watchers and callers see the end. By then the session holds no slot any more."""
+        self.recorder.close()
+        self._over.set()
+
+    async def _watched(self, driver: Driver) -> Ending:
+        """Works; where no sandbox holds the session, tells what changed around its worktree meanwhile."""
+        if self._place.boundary.sandbox is not None:
+            return await self._play(driver)
+        watch = self._place.watch
+        stay = await watch.begin(self.name, self._worktree, self._folder.path)
+        try:
+            return await self._play(driver)
+        finally:
+            if found := await watch.end(stay):
+                await self._journal.tell(self._actor, pb.Event(surroundings_changed=found))
+
+    async def _play(self, driver: Driver) -> Ending:
+        return await self._set_up() or await self._work_in_time(driver)
+
+    async def _set_up(self) -> Ending | None:
+        """Makes the worktree ready; returns the session's end where that did not go well."""
+        setup = self._spec.setup
+        if not setup.commands:
+            return self._interruption
+        self._setup = Commands(
+            self._place.supervisors,
+            lambda command: self._command(("/bin/sh", "-c", command), self._environment()),
+            lambda events: self._journal.tell(self._actor, *events),
+        )
+        report = await self._setup.run_within("Setup", setup.commands, setup.timeout, self._place.grace)
+        self._setup = None
+        if self._interruption is not None:
+            return self._interruption
+        finished = pb.SetupFinished(
+            ok=report.ok, command=report.command, exit_code=report.exit_code, incarnation=setup.incarnation
+        )
+        finished.duration.FromMilliseconds(round(report.seconds * 1000))
+        if not report.ok:
+            finished.output = report.output
+        await self._journal.tell(self._actor, pb.Event(setup_finished=finished))
+        return None if report.ok else setup_failed(report)
+
+    async def _work_in_time(self, driver: Driver) -> Ending:
+        limit = self._spec.timeout
+        if not self._spec.HasField("timeout"):
+            return await self._work(driver)
+        timer = Timer(limit.ToNanoseconds() / 1e9, lambda: self.interrupt(timed_out(limit)))
+        try:
+            return await self._work(driver)
+        finally:
+            timer.cancel()
+
+    async def _work(self, driver: Driver) -> Ending:
+        ending = await self._run_agent(driver)
+        failures = []
+        if ending.outcome == pb.OUTCOME_SUCCEEDED:
+            for check in self._spec.checks:
+                if self._interruption is None:
+                    report = await self._run_check(check)
+                    failures += [] if report.ok else [check_failure(report)]
+        if self._interruption is not None:
+            return self._interruption._replace(exit_code=ending.exit_code)
+        if failures:
+            return Ending(pb.OUTCOME_FAILED, "; ".join(failures), ending.exit_code)
+        return ending
+
+    async def _finish(self, ending: Ending, seconds: float | None) -> None:
+        """Writes the end down, untold; on a full disk tries again until it is there."""
+        finished = ending.message(seconds, self._span)
+        while True:
+            try:
+                await self._journal.finish(self._actor, finished)
+                break
+            except OSError as error:
+                self._failed(error)
+                await self.recorder.forget()
+                self._folder.free_reserve()
+                await asyncio.sleep(RETRY_EVERY)
+        await self._close_folder(finished)
+
+    async def _close_folder(self, finished: pb.SessionFinished) -> None:
+        self._result = finished
+        while True:
+            try:
+                session = self._message(self._journal.written, finished)
+                await asyncio.to_thread(self._folder.finish, session)
+                break
+            except OSError as error:
+                self._failed(error)
+                await asyncio.sleep(RETRY_EVERY)
+        if self._lock != -1:
+            os.close(self._lock)
+        outcome = pb.Outcome.Name(finished.outcome).removeprefix("OUTCOME_").lower()
+        log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
+
+    async def _run_agent(self, driver: Driver) -> Ending:
+        request, resume = told_again(self._spec, self._said), self._resume
+        pricing = Pricing.of(self._spec, self._place.prices, live=driver.reports_usage_live)
+        began, answered = self._place.clock(), False
+        await self._journal.begin_agent(self._actor)
+        for restarts in range(restart.MOST + 1):
+            launch, translator = driver.launch(request, resume), driver.translator()
+            ended = await self._hold(launch, translator, pricing)
+            answered = answered or (self._conversation is not None and self._conversation.signs.answered)
+            resumes = restart.may_resume(ended, launch, translator)
+            if not resumes or self._interruption is not None or restarts == restart.MOST:
+                break
+            resume = translator.agent_session_id
+            if self._conversation is not None:
+                await self._conversation.withdraw()
+            words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
+            await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
+            request = restart.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
+        self._span = Span(began, self._place.clock())
+        unreported = pricing.unreported(cut_off=self._interruption is not None)
+        await self._journal.end_agent(self._actor, *unreported)
+        ending = agent_ending(ended, translator.finished)
+        return without_model(ending, answered=answered) if launch.models else ending
+
+    async def _hold(self, launch: Launch, translator: Translator, pricing: Pricing) -> supervised.Exit:
+        """Runs the agent's program once; returns how it ended."""
+        screenshots = await asyncio.to_thread(Screenshots, self._worktree, self._folder.store)
+        try:
+            process = await self._start(launch)
+        except (OSError, ValueError) as error:
+            await self._journal.tell(self._actor, self._started(0))
+            return supervised.Exit(error=str(error))
+        await self._journal.tell(self._actor, self._started(await process.started()))
+        if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
+            note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
+            await self._journal.tell(self._actor, note)
+        if warning := self._place.boundary.warning():
+            await self._journal.tell(self._actor, system(warning))
+        self._conversation = Conversation(
+            self._journal,
+            self._spec.agent,
+            translator,
+            screenshots,
+            pricing,
+            on_defect=self._broke,
+            remember=self._folder.remember_agent_session,
+            told=self._told,
+            worker=self._actor,
+            background_wait=self._spec.background_wait,
+            on_used_up=lambda: self.interrupt(used_up(self._spec.budget_usd_micros)),
+        )
+        self._attach(process)
+        silence = Silence(self._conversation, self._spec, self._journal, self._actor, self.interrupt)
+        watching = asyncio.create_task(silence.watch())
+        try:
+            ended = await self._conversation.hold(process, launch)
+        finally:
+            watching.cancel()
+        self._process = None
+        return ended
+
+    async def _start(self, launch: Launch) -> supervised.Supervised:
+        command = await self._command(launch.arguments, self._environment(launch), launch.own)
+        command = replace(command, wait=self._spec.background_wait.ToNanoseconds() / 1e9)
+        if launch.controlled:
+            return await self._place.supervisors.start(command, stdin=subprocess.PIPE)
+        with tempfile.TemporaryFile(dir=self._folder.scratch) as file:
+            file.write(launch.stdin)
+            file.seek(0)
+            return await self._place.supervisors.start(command, stdin=file)
+
+    async def _run_check(self, check: pb.Check) -> pb.CheckFinished:
+        await self._journal.tell(self._actor, system(f"Check '{check.name}': {check.run}\n"))
+        try:
+            command = await self._command(("/bin/sh", "-c", check.run), self._environment())
+            report = await run_check(check, command, self._place.supervisors, self._attach)
+        except (OSError, ValueError) as error:
+            report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
+        self._process = None
+        await self._journal.tell(self._actor, pb.Event(check_finished=report))
+        return report
+
+    def _attach(self, process: supervised.Supervised) -> None:
+        self._process = process
+        if self._interruption is not None:
+            process.stop(self._stop_grace)
+
+    async def _command(
+        self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
+    ) -> supervised.Command:
+        place, epic = self._place, self.name.parent.parent
+        shared = [Path(each) for each in self._spec.shared_folders]
+        resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared)
+        wrapper = await place.boundary.wrapper(resident)
+        return supervised.Command(
+            tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory, wrapper
+        )
+
+    def _environment(self, launch: Launch | None = None) -> dict[str, str]:
+        added = {
+            **(launch.environment if launch else {}),
+            **self._spec.environment,
+            "TMPDIR": str(self._folder.scratch),
+        }
+        inherited = (*self._place.inherited, *(launch.credentials if launch else ()))
+        return agent_environment(os.environ, inherited, added, self._spec.prompt)
+
+    @property
+    def _worktree(self) -> Path:
+        return Path(self._spec.worktree_path)
+
+    def _broke(self, error: Exception) -> None:
+        self.interrupt(self._failed(error))
+
+    def _failed(self, error: Exception) -> Ending:
+        """Returns the ending for trouble with the disk or a defect, and logs it."""
+        if isinstance(error, OSError):
+            log.error("session_not_written", attempt=str(self.name), error=str(error))
+            return disk_failed(error)
+        log.error("session_broke", attempt=str(self.name), exc_info=error)
+        return Ending(pb.OUTCOME_FAILED, f"agent_svc has a defect: {error!r}; its log says more")
+
+    def _started(self, pid: int) -> pb.Event:
+        return pb.Event(session_started=pb.SessionStarted(agent=clip(self._spec.agent, 4096), process_id=pid))

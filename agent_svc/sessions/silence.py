@@ -1,0 +1,35 @@
+"""Ends agents that say and do nothing for as long as their task allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent_svc.log.journal import Journal, system
+from agent_svc.sessions.conversation import Conversation
+from agent_svc.sessions.outcome import Ending, half_silent, silent
+from heddle import pb
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The watch over one agent."""
+
+    conversation: Conversation
+    spec: pb.StartSessionRequest
+    journal: Journal
+    # Of what is told.
+    actor: str
+    interrupt: Callable[[Ending], None]
+
+    async def watch(self) -> None:
+        """Tells of an agent that is silent for half of its limit, and interrupts one that is for all of it."""
+        limit = self.spec.silence
+        if not self.spec.HasField("silence"):
+            return
+        seconds = limit.ToNanoseconds() / 1e9
+        reported = None
+        while reported is None or await self.conversation.silence(seconds, since=reported) is None:
+            reported = await self.conversation.silence(seconds / 2)
+            await self.journal.tell(self.actor, pb.Event(session_silent=half_silent(limit)))
+        ending = silent(limit)
+        await self.journal.tell(self.actor, system(f"Stopping the session: {ending.reason}.\n"))
+        self.interrupt(ending)

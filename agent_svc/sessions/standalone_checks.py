@@ -1,0 +1,171 @@
+"""Checks that run outside of any session, as those of a merged tree: streamed, and not stored.
+
+HEDDLE_HOME/checks/HASH/lock   locked while any process of them lives
+HEDDLE_HOME/checks/HASH/tmp    their private TMPDIR
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from agent_svc.log.spool import lock
+from agent_svc.processes import supervised
+from agent_svc.processes.environment import agent_environment
+from agent_svc.sandbox.bubblewrap import Resident
+from agent_svc.sessions.checks import run_check
+from agent_svc.sessions.session import POLL_LOCK
+from agent_svc.sessions.worker_context import Place
+from heddle import errors, pb
+from heddle.fencing import EpochFence
+from heddle.names import run_or_epic
+from heddle.running_time import Timer
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_LOCK: Final = "lock"
+_SCRATCH: Final = "tmp"
+
+
+class BareChecks:
+    """Runs checks; those of one resource never beside others of it."""
+
+    def __init__(self, folder: Path, fence: EpochFence, place: Place) -> None:
+        self._folder = folder
+        self._fence = fence
+        self._place = place
+        self._draining = False
+        self._runs: dict[str, _Run] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+
+    async def recover(self) -> None:
+        """Ends what a killed agent_svc left running; returns once it is gone."""
+        for folder in self._folder.glob("*"):
+            file = await _taken(folder / _LOCK)
+            await supervised.end_marked("TMPDIR", str(folder / _SCRATCH))
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            os.close(file)
+
+    async def run(self, request: pb.RunChecksRequest) -> AsyncIterator[pb.CheckFinished]:
+        """Yields the report of each check. Left early, it has their processes ended."""
+        self._fence.check(request.epoch)
+        name = str(run_or_epic(request.resource))
+        if not Path(request.folder).is_dir():
+            raise errors.invalid_field("folder", f"{request.folder} is not there")
+        while former := self._runs.get(name):
+            former.stop(self._place.grace)
+            await former.over.wait()
+        if self._draining:
+            raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
+        run = self._runs[name] = _Run()
+        life = asyncio.create_task(self._live(name, run, request))
+        self._lives.add(life)
+        life.add_done_callback(self._done)
+        try:
+            while report := await run.reports.get():
+                yield report
+        finally:
+            run.stop(self._place.grace)
+        # What went wrong, where something of ours did.
+        await life
+
+    async def drain(self) -> None:
+        """Ends all of them."""
+        self._draining = True
+        for run in self._runs.values():
+            run.stop(self._place.grace)
+        await asyncio.gather(*self._lives, return_exceptions=True)
+
+    def _done(self, life: "asyncio.Task[None]") -> None:
+        self._lives.discard(life)
+        if not life.cancelled():
+            life.exception()  # its caller may be gone; asyncio would complain that nobody asked
+
+    async def _live(self, name: str, run: "_Run", request: pb.RunChecksRequest) -> None:
+        folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:12]
+        limit = request.timeout.ToNanoseconds() / 1e9 if request.HasField("timeout") else None
+        timer = None
+        if limit is not None:
+            timer = Timer(limit, lambda: run.time_out(self._place.grace))
+        try:
+            (folder / _SCRATCH).mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = await _taken(folder / _LOCK)
+            try:
+                for check in request.checks:
+                    if not run.stopping:
+                        await run.reports.put(await self._check(run, request, check, folder, file))
+            finally:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                os.close(file)
+            if run.stopping and not run.timed_out:
+                raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "the checks were ended; run them again")
+        finally:
+            if timer is not None:
+                timer.cancel()
+            del self._runs[name]
+            run.over.set()
+            await run.reports.put(None)
+
+    async def _check(
+        self, run: "_Run", request: pb.RunChecksRequest, check: pb.Check, folder: Path, file: int
+    ) -> pb.CheckFinished:
+        added = {**request.environment, "TMPDIR": str(folder / _SCRATCH)}
+        environment = agent_environment(os.environ, self._place.inherited, added, "")
+        del environment["HEDDLE_PROMPT"]
+        place, where = self._place, Path(request.folder)
+        try:
+            shared = [Path(each) for each in request.shared_folders]
+            resident = Resident(None, where, folder / _SCRATCH, environment, shared=shared)
+            wrapper = await place.boundary.wrapper(resident)
+            command = supervised.Command(
+                ("/bin/sh", "-c", check.run), where, environment, place.grace, file, wrapper=wrapper
+            )
+            report = await run_check(check, command, self._place.supervisors, run.attach)
+        except (OSError, ValueError) as error:
+            return pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
+        if run.timed_out:
+            report.ok = False
+            report.output += f"\nover the time limit of {request.timeout.ToNanoseconds() / 1e9:g} s\n"
+        log.info("check_finished", resource=request.resource, check=check.name, ok=report.ok)
+        return report
+
+
+class _Run:
+    """The checks of one call, under way."""
+
+    def __init__(self) -> None:
+        # None ends them.
+        self.reports: asyncio.Queue[pb.CheckFinished | None] = asyncio.Queue()
+        self.over = asyncio.Event()
+        self.stopping = False
+        self.timed_out = False
+        self._grace = 0.0
+        self._process: supervised.Supervised | None = None
+
+    def attach(self, process: supervised.Supervised) -> None:
+        self._process = process
+        if self.stopping:
+            process.stop(self._grace)
+
+    def stop(self, grace: float) -> None:
+        """Ends what runs, politely for `grace` seconds, and lets nothing follow. Idempotent."""
+        if not self.over.is_set() and not self.stopping:
+            self.stopping, self._grace = True, grace
+            if self._process is not None:
+                self._process.stop(grace)
+
+    def time_out(self, grace: float) -> None:
+        self.timed_out = True
+        self.stop(grace)
+
+
+async def _taken(path: Path) -> int:
+    """Returns the locked file, once nobody else holds it."""
+    while (file := lock(path)) is None:  # noqa: ASYNC110 (its holder rings no bell)
+        await asyncio.sleep(POLL_LOCK)
+    return file

@@ -1,0 +1,29 @@
+"""What all sessions of a worker share."""
+
+from dataclasses import dataclass, field
+
+from agent_svc.processes import supervised
+from agent_svc.sandbox.boundary import Boundary
+from agent_svc.sandbox.watch import Watch
+from heddle.clock import Clock
+from heddle.prices import Prices
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all sessions of a worker share."""
+
+    worker: str
+    # Seconds between SIGTERM and SIGKILL.
+    grace: float
+    # Names of variables that agents may inherit.
+    inherited: tuple[str, ...]
+    clock: Clock
+    prices: Prices
+    boundary: Boundary
+    # Bytes that a session's processes may use together. 0: no limit.
+    memory: int = 0
+    # Bytes of text that a session stores. 0: all.
+    text_limit: int = 0
+    watch: Watch = field(default_factory=Watch)
+    supervisors: supervised.Supervisors = field(default_factory=supervised.Supervisors)

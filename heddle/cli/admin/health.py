@@ -1,0 +1,67 @@
+"""Asks services whether they serve."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from heddle.channels import open_channel
+from heddle.cli.admin.ports import Endpoints
+from heddle.config import Tls
+
+# Seconds between two questions, and before the operator is told what is missing.
+INTERVAL: Final = 0.1
+PATIENCE: Final = 20.0
+
+
+async def is_serving(address: str, tls: Tls | None = None, timeout: float = 2.0) -> bool:
+    """Returns whether the gRPC service at `address` says that it serves."""
+    async with open_channel(address, tls) as channel:
+        try:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined] # set by gRPC at run time
+        except grpc.aio.AioRpcError:
+            return False
+    serving: bool = answer.status == health_pb2.HealthCheckResponse.SERVING
+    return serving
+
+
+async def is_web_serving(address: str, timeout: float = 2.0) -> bool:
+    """Returns whether the web app at `address` answers GET /healthz with 200."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                request = f"GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return status.split(b" ")[1:2] == [b"200"]
+
+
+async def wait_until_serving(endpoints: Endpoints, tls: Tls | None, tell: Callable[[str], None]) -> None:
+    """Returns when all four serve; tells what it still waits for after a while."""
+
+    async def one(name: str, ask: Callable[[], Awaitable[bool]]) -> None:
+        waited = 0.0
+        while not await ask():
+            await asyncio.sleep(INTERVAL)
+            waited += INTERVAL
+            if waited > PATIENCE:
+                waited = 0.0
+                tell(f"still waiting for {name}")
+
+    async with asyncio.TaskGroup() as group:
+        for each in (endpoints.scheduler, endpoints.worktree, endpoints.agent):
+            group.create_task(one(each.name, partial(is_serving, each.address, tls)))
+        group.create_task(one("ui", partial(is_web_serving, endpoints.ui.address)))

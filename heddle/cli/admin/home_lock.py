@@ -1,0 +1,61 @@
+"""The data folder, held by at most one `heddle up` at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from heddle.cli.console.failure import Failure
+
+
+@contextmanager
+def held(home: Path, scheduler: str) -> Iterator[None]:
+    """Holds `home` for this process; raises Failure that names the one that has it.
+
+    The system lets go of it when this process ends, however it ends.
+    """
+    make(home)
+    path = home / "up.lock"
+    # Read and write without truncating: the text is the holder's until the lock is ours.
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = file.read().strip() or "another process"
+            raise Failure(
+                f"{home} is in use by {holder}.\n"
+                "Use that one, end it, or give this one its own folder and ports:"
+                " HEDDLE_HOME=FOLDER heddle up --ports BASE"
+            ) from None
+        file.truncate(0)
+        file.write(f"a Heddle at {scheduler} (pid {os.getpid()})\n")
+        file.flush()
+        yield
+
+
+def leftovers(home: Path) -> list[psutil.Process]:
+    """Returns the services that an `up` on this folder started; while we hold it, those of one that was killed."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_service = "heddle.cli.admin.lifeline" in process.cmdline()
+            if is_service and process.environ().get("HEDDLE_HOME") == str(home):
+                found.append(process)
+    return found
+
+
+def make(home: Path) -> None:
+    """Creates the folder where it is not there; raises Failure where it cannot be written."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise Failure(
+            f"cannot write to {home}: {error.strerror}.\n"
+            "Mend its permissions, or set HEDDLE_HOME to a folder that you can write"
+        ) from error

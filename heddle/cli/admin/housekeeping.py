@@ -1,0 +1,101 @@
+"""Commands about worktrees that are there, archived or to be removed, and about what else grows old."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Annotated
+
+import typer
+
+from heddle import pb
+from heddle.cli.console import output, resource_names, tables, words
+from heddle.cli.console.arguments import EpicArgument
+from heddle.cli.console.output import Json, with_client
+from heddle.clock import utc_now
+
+app = typer.Typer()
+
+
+@app.command()
+def worktrees(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Only this run's.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Shows the worktrees of a run, or of all: what lies in them, their size, when they go; archived ones too."""
+    parent = resource_names.run_name(run) if run else "runs/-"
+    found = output.run_async(with_client(lambda client: client.list_epic_worktrees(parent)))
+    if as_json:
+        for each in found:
+            output.print_json(each)
+    elif found:
+        output.out.print(tables.worktrees(found, utc_now()))
+        output.line("")
+        for line in _sums(found):
+            output.line(line)
+    else:
+        output.say("no worktree is there, and none is archived")
+
+
+@app.command()
+def restore(epic: EpicArgument, as_json: Json = False) -> None:
+    """Brings an archived worktree back where it was; what was uncommitted in it is uncommitted again."""
+    name = resource_names.worktree_name(epic)
+    restored = output.run_async(with_client(lambda client: client.restore_epic_worktree(name)))
+    if as_json:
+        output.print_json(restored)
+    else:
+        output.line(restored.path)
+        output.say(
+            f"it goes again {words.moment(restored.remove_time, utc_now())}; what is archived stays archived"
+        )
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Removes worktrees and logs of ended runs that need not be kept any longer, and says which."""
+    removed = output.run_async(with_client(lambda client: client.collect_garbage(dry_run=dry_run)))
+    if as_json:
+        output.print_json(removed)
+        return
+    would = "would be " if dry_run else ""
+    for line in _removed(removed, would, dry_run=dry_run):
+        output.line(line)
+    for problem in removed.problems:
+        output.say(f"not removed: {words.plain(problem)}")
+
+
+def _sums(found: Iterable[pb.EpicWorktree]) -> Iterator[str]:
+    """Yields what each run's worktrees take on the disk."""
+    for run, members in groupby(found, key=lambda each: each.name.split("/")[1]):
+        present = [each for each in members if each.state == pb.EPIC_WORKTREE_STATE_PRESENT]
+        if not present:
+            continue
+        size = words.size(sum(each.disk_bytes for each in present))
+        unknown = sum(not each.HasField("disk_bytes") for each in present)
+        but = f", without {words.count(unknown, 'worktree')} of unknown size" if unknown else ""
+        yield f"{run}: {words.count(len(present), 'worktree')}, {size}{but}"
+    yield "The repositories' own objects, which all worktrees share, are not counted."
+
+
+def _removed(removed: pb.CollectGarbageResponse, would: str, *, dry_run: bool) -> Iterator[str]:
+    freed = 0
+    for worktree in removed.worktrees:
+        freed += worktree.disk_bytes
+        takes = words.size(worktree.disk_bytes) if worktree.HasField("disk_bytes") else "unknown size"
+        kept = ""
+        if worktree.dirty and dry_run:
+            kept = ", archived first"
+        elif worktree.archive_commit and not dry_run:
+            kept = f", archived as {worktree.archive_commit[:10]}"
+        yield f"worktree {tables.short_epic(worktree.name)} {would}removed ({takes}{kept})"
+    for logs in removed.logs:
+        size = logs.database_bytes + logs.spool_bytes
+        freed += size
+        sessions = words.count(logs.sessions, "session")
+        yield f"logs of {logs.run.removeprefix('runs/')} {would}removed ({sessions}, {words.size(size)})"
+    if removed.worktrees or removed.logs:
+        yield f"{words.size(freed)} {would}freed"
+    elif not removed.problems:
+        yield "nothing is to be removed"

@@ -1,0 +1,39 @@
+"""Runs a module as `python -m` would, and ends it when whoever started it is gone.
+
+    python -m heddle.cli.admin.lifeline SECONDS MODULE
+
+`heddle up` starts each service through this, with a pipe on its standard input
+that it never writes to. The system closes the pipe when `up` dies, however it
+dies; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+
+
+def hold(lifeline: int, drain: float) -> None:
+    """Waits until the other end of the pipe is closed, then ends this process."""
+    while os.read(lifeline, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(drain)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Runs the module that the arguments name."""
+    drain, sys.argv = float(sys.argv[1]), sys.argv[2:]
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=hold, args=(lifeline, drain), name="lifeline", daemon=True).start()
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""What `heddle doctor` looks at on this machine; each look returns a `Finding`."""
+
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from heddle import data_folder
+from heddle.cli.admin import home_lock
+from heddle.cli.console.failure import Failure
+from heddle.config import ConfigError, Settings
+
+# The first git that merges without a checkout (merge-tree --write-tree).
+NEEDED_GIT: Final = (2, 39)
+
+# Seconds; with a commit this slow an operator should look for a better disk.
+SLOW_COMMIT: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `ok` is None where there is nothing to judge, as for a service that is off."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+    # What mends it. Absent where nothing has to be mended.
+    advice: str = ""
+
+
+def machine(settings: Settings) -> list[Finding]:
+    """Returns what can be said without any service."""
+    return [python(), git(), home_folder(settings.home), disk(settings), database(settings.home)]
+
+
+def python() -> Finding:
+    """Looks at the interpreter that runs this."""
+    return Finding("Python", True, f"{platform.python_version()} at {sys.executable}")
+
+
+def git() -> Finding:
+    """Looks for a git that is new enough."""
+    wanted = ".".join(map(str, NEEDED_GIT))
+    advice = f"install git {wanted} or newer with the system's package manager"
+    path = shutil.which("git")
+    if path is None:
+        return Finding("git", False, "is not on PATH", advice)
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("git", False, f"{path} does not run: {error}", advice)
+    version = git_version(done.stdout)
+    if version < NEEDED_GIT:
+        return Finding("git", False, f"{done.stdout.strip()} at {path} is too old", advice)
+    return Finding("git", True, f"{done.stdout.strip().removeprefix('git version ')} at {path}")
+
+
+def git_version(text: str) -> tuple[int, ...]:
+    """Returns the numbers in what `git --version` prints; none where there are none."""
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def home_folder(folder: Path) -> Finding:
+    """Tries to write to the data folder."""
+    try:
+        home_lock.make(folder)
+    except Failure as failure:
+        problem, _, advice = str(failure).partition("\n")
+        return Finding("data folder", False, problem, advice)
+    try:
+        repository = data_folder.keep_out(folder)
+    except ConfigError as error:
+        return Finding("data folder", False, str(error), "set HEDDLE_HOME to a folder outside any repository")
+    if repository:
+        detail = f"{folder} can be written, but lies in the repository {repository}; git ignores it"
+        return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
+    return Finding("data folder", True, f"{folder} can be written")
+
+
+def disk(settings: Settings) -> Finding:
+    """Compares the free space with the mark below which no work is taken."""
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    return _room("disk", folder, settings.min_free_bytes)
+
+
+def _room(subject: str, folder: Path, needed: int) -> Finding:
+    free = shutil.disk_usage(folder).free
+    detail = f"{_gibibytes(free)} free; work is taken down to {_gibibytes(needed)}"
+    if free < needed:
+        advice = f"make room on the disk of {folder}, or lower HEDDLE_MIN_FREE_BYTES"
+        return Finding(subject, False, detail, advice)
+    return Finding(subject, True, detail)
+
+
+def repository(folder: Path, needed: int) -> list[Finding]:
+    """Looks at a repository as work does: its disk has `needed` bytes, and what git writes can be written."""
+    subject = f"repository {folder}"
+    if not folder.is_dir():
+        advice = "put it back or mount it; runs on it wait for that and continue by themselves"
+        return [Finding(subject, False, "is not there", advice)]
+    found = [_room(f"disk of {folder}", folder, needed)]
+    common = folder / ".git" if (folder / ".git").is_dir() else folder
+    closed = [each for each in (common / "objects", common / "refs") if each.is_dir() and not _writable(each)]
+    if closed:
+        advice = "mount it writable, or give the user of the services the right to write there"
+        found.append(Finding(subject, False, f"{closed[0]} cannot be written", advice))
+    return found
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+
+
+def database(folder: Path) -> Finding:
+    """Commits to a scratch SQLite database as the scheduler does: WAL, full sync."""
+    path = folder / ".doctor.db"
+    try:
+        mode, seconds = _commit(path)
+    except sqlite3.Error as error:
+        advice = "set HEDDLE_HOME to a local disk, or HEDDLE_DATABASE_URL to a PostgreSQL"
+        return Finding("SQLite", False, f"{error} in {folder}", advice)
+    finally:
+        for each in folder.glob(".doctor.db*"):
+            each.unlink()
+    if mode != "wal":
+        advice = "network disks have no shared memory: set HEDDLE_HOME to a local one"
+        return Finding("SQLite", False, f"this disk does not support its WAL (got {mode})", advice)
+    detail = f"{sqlite3.sqlite_version}, a commit with full sync takes {seconds * 1e3:.1f} ms"
+    if seconds > SLOW_COMMIT:
+        return Finding("SQLite", True, f"{detail}: a slow disk; the scheduler will be slow too")
+    return Finding("SQLite", True, detail)
+
+
+def _commit(path: Path) -> tuple[str, float]:
+    connection = sqlite3.connect(path)
+    try:
+        mode = str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("CREATE TABLE scratch (value INTEGER)")
+        started = time.monotonic()
+        connection.execute("INSERT INTO scratch VALUES (1)")
+        connection.commit()
+        return mode, time.monotonic() - started
+    finally:
+        connection.close()
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"

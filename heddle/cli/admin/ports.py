@@ -1,0 +1,122 @@
+"""The four ports of an embedded Heddle: which there are, and whether they are free."""
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+from heddle.cli.console.failure import Failure
+from heddle.config import DEFAULT_PORT
+
+HOST: Final = "127.0.0.1"
+HIGHEST: Final = 65535
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One service of an embedded Heddle."""
+
+    name: str
+    module: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The four services at BASE, BASE+1, BASE+2 and BASE+3."""
+
+    base: int = DEFAULT_PORT
+
+    @property
+    def scheduler(self) -> Endpoint:
+        return Endpoint("scheduler", "scheduler_svc", self.base)
+
+    @property
+    def worktree(self) -> Endpoint:
+        return Endpoint("worktree", "worktree_svc", self.base + 1)
+
+    @property
+    def agent(self) -> Endpoint:
+        return Endpoint("agent", "agent_svc", self.base + 2)
+
+    @property
+    def ui(self) -> Endpoint:
+        return Endpoint("ui", "ui_svc", self.base + 3)
+
+    @property
+    def all(self) -> tuple[Endpoint, ...]:
+        """In the order in which they are started."""
+        return (self.worktree, self.agent, self.scheduler, self.ui)
+
+    @property
+    def board(self) -> str:
+        """The address of the web app."""
+        return f"http://{self.ui.address}"
+
+    def environment(self) -> dict[str, str]:
+        """Returns what every service and client of this Heddle must find in its environment."""
+        return {
+            "HEDDLE_SCHEDULER": self.scheduler.address,
+            "HEDDLE_WORKERS": f"local={self.worktree.address}+{self.agent.address}",
+            "HEDDLE_WORKER_NAME": "local",
+        }
+
+
+def taken(endpoints: Endpoints) -> list[str]:
+    """Returns a line for each port that another program has; none means that all are free."""
+    return [
+        f"port {each.port} ({each.name}) is in use{owner(each.port)}"
+        for each in sorted(endpoints.all, key=lambda each: each.port)
+        if not is_free(each.port)
+    ]
+
+
+def require_free(endpoints: Endpoints) -> None:
+    """Raises Failure that names each port in use, and what to do about it."""
+    if problems := taken(endpoints):
+        raise Failure(
+            "; ".join(problems)
+            + f".\nStop that program, or take other ports: heddle up --ports {find_free()}"
+        )
+
+
+def find_free(start: int = DEFAULT_PORT + 100) -> int:
+    """Returns the first BASE from `start` in steps of ten whose four ports are free."""
+    for base in range(start, HIGHEST - 3, 10):
+        if all(is_free(each.port) for each in Endpoints(base).all):
+            return base
+    raise Failure("no four neighbouring ports are free on this machine")
+
+
+def is_free(port: int) -> bool:
+    """Returns whether a service could listen on `port` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                raise Failure(
+                    f"port {port} needs privileges; take ports above 1023: heddle up --ports BASE"
+                ) from None
+            return False
+        return True
+
+
+def owner(port: int) -> str:
+    """Returns ` by NAME (pid N)` where this user may see it."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            local = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""

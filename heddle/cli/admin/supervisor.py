@@ -1,0 +1,183 @@
+"""Keeps the four services running as child processes, and leaves none behind."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import psutil
+
+from heddle.cli.admin.health import wait_until_serving
+from heddle.cli.admin.ports import Endpoint, Endpoints
+from heddle.cli.admin.service_log import ServiceLog
+from heddle.cli.console.exit_codes import INTERRUPTED
+from heddle.cli.console.failure import Failure
+from heddle.config import Settings
+
+# A service that lives shorter, this often in a row, will not get better.
+QUICK_DEATH: Final = 10.0
+QUICK_DEATHS: Final = 3
+
+# Seconds that the services have to drain before they are killed, beyond the grace that agents get.
+DRAIN: Final = 15.0
+
+Tell = Callable[[str], None]
+
+
+class Supervisor:
+    """Runs the services of one embedded Heddle until it is asked to end.
+
+    `tell` gets a line for the operator: what died and was started again, what the
+    services warn of, how it ends.
+    """
+
+    def __init__(self, endpoints: Endpoints, settings: Settings, tell: Tell) -> None:
+        self._endpoints = endpoints
+        self._settings = settings
+        self._tell = tell
+        self._ending = asyncio.Event()
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+
+    async def run(self, when_ready: Callable[[], Awaitable[None]]) -> None:
+        """Starts all, awaits `when_ready` once all serve, and ends them all after the first signal.
+
+        Raises Failure where a service cannot be kept running. A second signal
+        kills everything at once.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        # Under nohup a closed terminal is to be ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._on_signal)
+        keepers = [asyncio.create_task(self._keep(each)) for each in self._endpoints.all]
+        work = asyncio.create_task(self._work(when_ready))
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            # The work may end before the services do; a keeper ends only by failing.
+            watched = {*keepers, ending, work}
+            while not ending.done():
+                done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            self._ending.set()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self._drain(keepers)
+
+    async def _work(self, when_ready: Callable[[], Awaitable[None]]) -> None:
+        await wait_until_serving(self._endpoints, self._settings.tls, self._tell)
+        await when_ready()
+
+    def _on_signal(self) -> None:
+        if self._ending.is_set():
+            kill_descendants()
+            os._exit(INTERRUPTED)
+        self._ending.set()
+
+    async def _keep(self, endpoint: Endpoint) -> None:
+        log = ServiceLog(endpoint.name, self._settings.home / "logs" / f"{endpoint.name}.log", self._tell)
+        pause, deaths = 0.5, 0
+        try:
+            while not self._ending.is_set():
+                started = time.monotonic()
+                code = await self._live(endpoint, log)
+                if self._ending.is_set():
+                    return
+                quick = time.monotonic() - started < QUICK_DEATH
+                deaths, pause = (deaths + 1, pause * 2) if quick else (1, 0.5)
+                if deaths >= QUICK_DEATHS:
+                    raise Failure(_given_up(endpoint, deaths, code, log))
+                self._tell(f"{endpoint.name} ended ({_how(code)}); starting it again")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), pause)
+        finally:
+            log.close()
+
+    async def _live(self, endpoint: Endpoint, log: ServiceLog) -> int:
+        """Returns the exit code of one life of the service."""
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # a folder named heddle where the user stands is not ours
+            "-m",
+            "heddle.cli.admin.lifeline",
+            str(drain_time(self._settings)),
+            endpoint.module,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self._environment(endpoint),
+            # The terminal's Ctrl-C is for us; we hand it on.
+            start_new_session=True,
+        )
+        self._children[endpoint.name] = child
+        if self._ending.is_set():
+            _signal(child, signal.SIGTERM)
+        assert child.stdout is not None  # noqa: S101 (asked for above)
+        reading = asyncio.create_task(log.read(child.stdout))
+        try:
+            code = await child.wait()
+            # What it started may hold the pipe open after it.
+            await asyncio.wait({reading}, timeout=1.0)
+            return code
+        finally:
+            reading.cancel()
+            del self._children[endpoint.name]
+
+    def _environment(self, endpoint: Endpoint) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            **self._endpoints.environment(),
+            "HEDDLE_HOME": str(self._settings.home),
+            "HEDDLE_LISTEN": endpoint.address,
+            "PYTHONUNBUFFERED": "1",
+            # gRPC's fork handlers can deadlock in a child that only execs.
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
+        }
+
+    async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
+        for child in self._children.values():
+            _signal(child, signal.SIGTERM)
+        seconds = drain_time(self._settings)
+        _, late = await asyncio.wait(keepers, timeout=seconds)
+        if late:
+            self._tell(f"{', '.join(self._children)} did not end within {seconds:g} s and was killed")
+            kill_descendants()
+        # The first failure is on its way to the operator; more of them say nothing new.
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+
+def drain_time(settings: Settings) -> float:
+    """Returns how many seconds a service may take to end."""
+    return settings.drain + settings.stop_grace + DRAIN
+
+
+def kill_descendants() -> None:
+    """Kills every process below this one, agents included."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        child.send_signal(number)
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _given_up(endpoint: Endpoint, deaths: int, code: int, log: ServiceLog) -> str:
+    lines: deque[str] = log.last_lines
+    said = "".join(f"\n  {line}" for line in lines) or "\n  (nothing)"
+    return (
+        f"{endpoint.name} ended {deaths} times within seconds ({_how(code)}), so all services were stopped.\n"
+        f"Its last words, from {log.path}:{said}"
+    )

@@ -1,0 +1,88 @@
+"""Commands that start Heddle on this machine: `up`, and `demo`, which shows it at work."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import psutil
+import typer
+
+from heddle import data_folder
+from heddle.cli.admin import home_lock, ports, sample_run
+from heddle.cli.admin.ports import Endpoints
+from heddle.cli.admin.supervisor import Supervisor, drain_time
+from heddle.cli.console import output
+from heddle.cli.console.output import Json
+from heddle.config import DEFAULT_PORT, Settings
+
+app = typer.Typer()
+
+PortsOption = Annotated[
+    int,
+    typer.Option(
+        "--ports",
+        metavar="BASE",
+        min=1,
+        max=ports.HIGHEST - 3,
+        help="BASE to BASE+3 for scheduler, worktree, agent and web app.",
+    ),
+]
+
+
+@app.command()
+def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
+    """Starts the four services and keeps them running until Ctrl-C."""
+    endpoints = Endpoints(base)
+
+    async def announce() -> None:
+        _announce(endpoints, as_json)
+
+    _supervise(endpoints, announce)
+
+
+@app.command()
+def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
+    """Starts the services, runs the sample plan on a sample repository, and stays up until Ctrl-C."""
+    endpoints = Endpoints(base)
+    if problems := ports.taken(endpoints):
+        endpoints = Endpoints(ports.find_free())
+        output.say(f"{'; '.join(problems)}. Taking {endpoints.base} to {endpoints.base + 3} instead")
+
+    async def play() -> None:
+        _announce(endpoints, as_json)
+        await sample_run.play(endpoints, Settings.read(), as_json=as_json)
+        output.say(f"\nThe board stays at {endpoints.board} until Ctrl-C")
+
+    _supervise(endpoints, play)
+
+
+def _announce(endpoints: Endpoints, as_json: bool) -> None:
+    folder = Settings.read().home
+    if as_json:
+        # No message describes a Heddle as a whole: these names are this command's own.
+        facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
+        output.print_plain_json(facts)
+        return
+    output.line("Heddle is up. Ctrl-C ends it.")
+    output.line(f"  board  {endpoints.board}")
+    output.line(f"  API    {endpoints.scheduler.address}")
+    output.line(f"  data   {folder} (logs in {folder / 'logs'})")
+    if endpoints.base != DEFAULT_PORT:
+        output.line("In other terminals, first:")
+        output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
+
+
+def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) -> None:
+    settings = Settings.read()
+    os.environ.update(endpoints.environment())
+    with home_lock.held(settings.home, endpoints.scheduler.address):
+        if repository := data_folder.keep_out(settings.home):
+            output.say(f"warning: {data_folder.advice(settings.home, repository)}")
+        if left := home_lock.leftovers(settings.home):
+            output.say("waiting for the services of an `up` that was killed …")
+            psutil.wait_procs(left, timeout=drain_time(settings) + 1)
+        ports.require_free(endpoints)
+        output.say("starting the services …")
+        asyncio.run(Supervisor(endpoints, settings, output.say).run(when_ready))
+        output.say("all services have ended")

@@ -1,0 +1,53 @@
+"""What the command says when something is wrong, and the exit code that goes with it."""
+
+from typing import Final
+
+from heddle import errors, pb
+from heddle.cli.console.exit_codes import BAD_INPUT, FAILED
+from heddle.client import ServerUnreachable
+from heddle.config import ConfigError
+from heddle.samples import SampleError
+
+# The caller can mend these by asking differently.
+_BAD_INPUT: Final = frozenset(
+    {
+        pb.ERROR_REASON_INVALID_PLAN,
+        pb.ERROR_REASON_INVALID_FIELD,
+        pb.ERROR_REASON_NOT_FOUND,
+        pb.ERROR_REASON_REQUEST_ID_REUSED,
+        pb.ERROR_REASON_BRANCH_EXISTS,
+        pb.ERROR_REASON_NOT_A_REPOSITORY,
+        pb.ERROR_REASON_EMPTY_REPOSITORY,
+        pb.ERROR_REASON_UNKNOWN_REVISION,
+        pb.ERROR_REASON_DIRTY_CHECKOUT,
+        pb.ERROR_REASON_BRANCH_CHECKED_OUT,
+        pb.ERROR_REASON_UNKNOWN_AGENT,
+        pb.ERROR_REASON_FILTER_NOT_ALLOWED,
+        pb.ERROR_REASON_CANNOT_LISTEN,
+        pb.ERROR_REASON_INVALID_PROJECT_FILE,
+        pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
+    }
+)
+
+
+class Failure(Exception):  # noqa: N818 (what the command ends with, not a defect of it)
+    """The command cannot go on; the message says why and what to do."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def explained(error: BaseException) -> Failure | None:
+    """Returns what to tell about a foreseeable error; None if it is a defect."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, errors.HeddleError):
+        return Failure(error.message, BAD_INPUT if error.reason in _BAD_INPUT else FAILED)
+    if isinstance(error, ConfigError):
+        return Failure(str(error), BAD_INPUT)
+    if isinstance(error, (ServerUnreachable, SampleError)):
+        return Failure(str(error))
+    if isinstance(error, OSError):
+        return Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    return None

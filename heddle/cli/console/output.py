@@ -1,0 +1,102 @@
+"""Where a command writes: results to standard output, words to standard error."""
+
+import asyncio
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from heddle.cli.console.exit_codes import INTERRUPTED
+from heddle.cli.console.safe_output import SafeConsole, takes_utf8, visible_json
+from heddle.client import HeddleClient
+from heddle.config import Settings
+
+# Seconds that a command waits for a server that is just starting.
+PATIENCE: Final = 3.0
+
+Json = Annotated[bool, typer.Option("--json", help="Print protobuf JSON, one message a line.")]
+Result = TypeVar("Result")
+
+# A pipe has no width: nothing is cut or wrapped there.
+out: Final = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1_000)
+err: Final = SafeConsole(stderr=True, highlight=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Prints words for the operator; they are no part of the result."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def say_gone(oldest: int) -> None:
+    """Says that the beginning of a log is no longer kept."""
+    say(f"the events before {oldest} are no longer kept: HEDDLE_KEEP_LOGS says how long they are")
+
+
+def line(text: str) -> None:
+    """Prints one line of the result as it is."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def print_json(message: Message) -> None:
+    """Prints the canonical protobuf JSON of `message` on one line."""
+    _write_json(MessageToJson(message, indent=None, ensure_ascii=not takes_utf8(sys.stdout)))
+
+
+def print_plain_json(value: object) -> None:
+    """Prints JSON of which no message is the form, on one line."""
+    _write_json(json.dumps(value, ensure_ascii=not takes_utf8(sys.stdout)))
+
+
+def _write_json(text: str) -> None:
+    # Not through rich, which would wrap and colour it.
+    sys.stdout.write(visible_json(text) + "\n")
+    sys.stdout.flush()
+
+
+def connect(patience: float = PATIENCE) -> HeddleClient:
+    """Returns a client of the server that HEDDLE_SCHEDULER names."""
+    settings = Settings.read()
+    return HeddleClient(settings.scheduler, settings.tls, actor=_actor(), patience=patience)
+
+
+async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
+    """Returns what `call` returns, given a client that it alone uses."""
+    async with connect() as client:
+        return await call(client)
+
+
+def run_async(main: Coroutine[Any, Any, Result]) -> Result:
+    """Returns what `main` returns. The first Ctrl-C cancels it, the second ends this process."""
+
+    async def interruptible() -> Result:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (this coroutine runs as one)
+
+        def on_interrupt() -> None:
+            if task.cancelling():
+                out.show_cursor(show=True)
+                os._exit(INTERRUPTED)
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, on_interrupt)
+        return await main
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _actor() -> str:
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A container may run as a user that no file knows.
+        return "user"

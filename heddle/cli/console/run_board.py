@@ -1,0 +1,131 @@
+"""A run as its watch tells it: what is known so far, and how that looks in a terminal."""
+
+from collections.abc import Iterator
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from heddle import pb, waiting
+from heddle.cli.console import words
+from heddle.cli.console.safe_output import SafeText
+
+STYLES = {
+    "succeeded": "green",
+    "running": "cyan",
+    "merging": "cyan",
+    "waiting": "yellow",
+    "awaiting merge": "yellow",
+    "paused": "yellow",
+    "failed": "red",
+    "conflicted": "red",
+    "cancelled": "red",
+    "blocked": "dim",
+    "ready": "dim",
+    "pending": "dim",
+    "skipped": "dim",
+    "dropped": "dim",
+}
+
+
+class RunBoard:
+    """Holds the newest state of a run, its epics and tasks, and what their sessions do now."""
+
+    def __init__(self) -> None:
+        self.run = pb.Run()
+        self._epics: dict[str, pb.Epic] = {}
+        self._tasks: dict[str, pb.Task] = {}
+        self._summaries: dict[str, pb.SessionSummary] = {}
+
+    def take(self, response: pb.WatchRunResponse) -> None:
+        """Overwrites what is held by what `response` brings."""
+        if response.HasField("run"):
+            self.run = response.run
+        self._epics.update((epic.name, epic) for epic in response.epics)
+        self._tasks.update((task.name, task) for task in response.tasks)
+        self._summaries.update((each.attempt, each) for each in response.summaries)
+
+    @property
+    def epics(self) -> list[pb.Epic]:
+        """In the order of the plan."""
+        return sorted(self._epics.values(), key=lambda epic: epic.index)
+
+    def tasks(self, epic: pb.Epic) -> list[pb.Task]:
+        """Returns the tasks of `epic` in planned order."""
+        mine = [task for task in self._tasks.values() if task.name.startswith(f"{epic.name}/tasks/")]
+        return sorted(mine, key=lambda task: task.position)
+
+    def doing(self, epic: pb.Epic) -> str:
+        """Returns `2/3 Write the model · Edit src/model.py` for a running epic, else its state."""
+        for task in self.tasks(epic):
+            if task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
+                summary = self._summaries.get(task.latest_attempt.name, task.latest_attempt.summary)
+                place = f"{task.position}/{epic.tasks.total} {task.title or task.key}"
+                # A running task has a reason only where it waits for its environment.
+                return " · ".join(filter(None, (place, words.plain(task.reason or _activity(summary)))))
+        return " · ".join(filter(None, (words.state(epic), epic.reason)))
+
+    def __rich__(self) -> Table:
+        table = Table.grid(padding=(0, 2), expand=False)
+        for epic in self.epics:
+            state = words.state(epic)
+            bar = ProgressBar(
+                total=max(1, epic.tasks.total),
+                completed=epic.tasks.accepted,
+                width=20,
+                complete_style="green",
+                finished_style="green",
+            )
+            style = STYLES.get(state, "")
+            done = f"{epic.tasks.accepted}/{epic.tasks.total}"
+            # SafeText, not markup: titles are the plan's.
+            table.add_row(
+                SafeText(epic.title or epic.key, style="bold"),
+                bar,
+                done,
+                SafeText(self.doing(epic), style=style, no_wrap=True, overflow="ellipsis"),
+                words.cost(epic.usage),
+            )
+        return table
+
+
+def _activity(summary: pb.SessionSummary) -> str:
+    if summary.HasField("waiting_for"):
+        return f"waits for you: {summary.waiting_for.question}"
+    if summary.HasField("current_tool"):
+        return f"{summary.current_tool.name} {summary.current_tool.target}".rstrip()
+    if summary.state == pb.ATTEMPT_STATE_CHECKING:
+        return "checking"
+    return summary.last_lines[-1] if summary.last_lines else ""
+
+
+def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
+    """Yields how a run ended and what to do about what did not succeed."""
+    tasks = run.tasks
+    parts = [f"{tasks.accepted}/{words.count(tasks.total, 'task')} accepted"]
+    parts += [
+        f"{number} {what}"
+        for number, what in (
+            (tasks.unchanged, "changed nothing"),
+            (tasks.failed, "failed"),
+            (tasks.skipped, "skipped"),
+        )
+        if number
+    ]
+    parts += filter(None, [words.cost(run.usage)])
+    reason = f": {run.reason}" if run.reason else ""
+    yield f"{run.name.removeprefix('runs/')} {words.state(run)}{reason} ({', '.join(parts)})"
+    for epic in epics:
+        if epic.conflict_files:
+            yield f"  {epic.key}: conflicts in {', '.join(epic.conflict_files)}; its work is on {epic.branch}"
+        elif epic.state in {pb.EPIC_STATE_FAILED, pb.EPIC_STATE_SKIPPED, pb.EPIC_STATE_CANCELLED}:
+            yield f"  {epic.key}: {words.state(epic)}{f': {epic.reason}' if epic.reason else ''}"
+    if run.unpushed:
+        yield f"  {waiting.lacks(run)}"
+    if tasks.accepted and any(each.branch == run.branch for each in run.unpushed):
+        short = run.name.removeprefix("runs/")
+        yield (
+            f"The result is on branch {run.branch} of the worker's clone; {run.project} does not have it."
+            f" `heddle push {short}` pushes again"
+        )
+    elif tasks.accepted:
+        yield f"The result is on branch {run.branch} of {run.project}"

@@ -1,0 +1,227 @@
+"""Runs, epics, tasks and open questions as tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.table import Table
+
+from heddle import pb, waiting
+from heddle.cli.console import words
+from heddle.cli.console.run_board import STYLES
+from heddle.cli.console.safe_output import SafeText
+
+# Columns whose text may take several lines.
+_WRAPPED: Final = {
+    "WHY",
+    "PROJECT",
+    "QUESTION",
+    "FILES",
+    "OUTSIDE",
+    "TOUCHED NOTHING IN",
+    "WAITS FOR",
+    "PATH",
+}
+
+
+def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
+    """Returns a row for each run."""
+    table = _table("RUN", "STATE", "TASKS", "COST", "TIME", "PLAN", "PROJECT")
+    for run in listed:
+        table.add_row(
+            run.name.removeprefix("runs/"),
+            _state(run),
+            f"{run.tasks.accepted}/{run.tasks.total}",
+            words.cost(run.usage),
+            words.elapsed(run.start_time, run.end_time, now),
+            SafeText(run.title),
+            SafeText(run.project),
+        )
+    return table
+
+
+def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) -> Table:
+    """Returns a row for each epic, and below it one for each of its tasks in planned order."""
+    table = _table("EPIC / TASK", "STATE", "TITLE", "TRIES", "TIME", "COST", "COMMIT", "WHY")
+    for epic in epics:
+        done = f"{epic.tasks.accepted}/{epic.tasks.total}"
+        took = words.elapsed(epic.start_time, epic.end_time, now)
+        why = SafeText(words.plain(", ".join(epic.conflict_files) or epic.reason))
+        commit = epic.merge_commit[:10]
+        table.add_row(
+            SafeText(epic.key, style="bold"),
+            _state(epic),
+            SafeText(epic.title),
+            done,
+            took,
+            words.cost(epic.usage),
+            commit,
+            why,
+        )
+        for task in listed:
+            if task.name.startswith(f"{epic.name}/tasks/"):
+                table.add_row(*_task(task, now))
+    return table
+
+
+def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
+    """Returns a row for each open question."""
+    table = _table("ATTEMPT", "ID", "WAITS", "DENIED IN", "QUESTION")
+    for each in asked:
+        table.add_row(
+            short_attempt(each.attempt),
+            SafeText(each.approval_id),
+            words.elapsed(each.request_time, Timestamp(), now),
+            words.remaining(each.deny_time, now),
+            SafeText(words.plain(each.question)),
+        )
+    return table
+
+
+def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> Table:
+    """Returns a row for each run or epic that stands still until its operator answers with a command."""
+    table = _table("WAITS FOR YOU", "SINCE", "ANSWER WITH", "WHY")
+    for epic in epics:
+        since = epic.end_time if epic.HasField("end_time") else epic.start_time
+        commands = "merge, drop" if waiting.awaits_merge(epic) else "resolve, merge, drop"
+        table.add_row(
+            SafeText(short_epic(epic.name)),
+            words.elapsed(since, Timestamp(), now),
+            "" if waiting.is_held(epic) else commands,
+            SafeText(words.plain(waiting.merge_reason(epic))),
+        )
+    for run in runs:
+        command, why = "resume", run.reason
+        if waiting.is_held(run):
+            command, why = "", run.merge_hold
+        elif not waiting.is_halted(run):
+            # What is missing has no command: the run continues once it is back.
+            command, why = "" if run.fault else "push", waiting.lacks(run)
+        table.add_row(SafeText(run.name.removeprefix("runs/")), "", command, SafeText(words.plain(why)))
+    return table
+
+
+def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
+    """Returns a row for each provider that takes no work."""
+    table = _table("PROVIDER", "WHY", "STARTS AGAIN", "FOR", "TASKS", "RUNS", "REASON")
+    for each in found:
+        table.add_row(
+            SafeText(words.plain(each.provider)),
+            words.outcome(each.cause),
+            words.moment(each.until, now) or "once you lift it",
+            words.elapsed(each.create_time, Timestamp(), now),
+            str(each.waiting_tasks or ""),
+            SafeText(", ".join(run.removeprefix("runs/") for run in each.runs)),
+            SafeText(words.plain(each.reason)),
+        )
+    return table
+
+
+def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
+    """Returns a row for each pair that will conflict."""
+    table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")
+    for each in foreseen:
+        table.add_row(
+            SafeText(each.epic),
+            SafeText(each.with_epic or words.conflict_side(each.side)),
+            words.clock(each.since),
+            SafeText("/".join(each.first_task.split("/")[3::2])),
+            SafeText(words.plain(", ".join(each.files))),
+        )
+    return table
+
+
+def footprints(written: Iterable[pb.EpicFootprint]) -> Table:
+    """Returns a row for each epic: how many paths it wrote, and which of them its plan did not foresee."""
+    table = _table("EPIC", "WROTE", "FORESEEN", "OUTSIDE", "TOUCHED NOTHING IN")
+    for each in written:
+        inside = len(each.paths) - len(each.outside)
+        table.add_row(
+            SafeText(each.epic),
+            str(each.path_count),
+            f"{inside / len(each.paths):.0%}" if each.touches and each.paths else "",
+            SafeText(words.plain(", ".join(each.outside))),
+            SafeText(words.plain(", ".join(each.unused_touches))),
+        )
+    return table
+
+
+def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
+    """Returns a row for each branch on its way into its target."""
+    table = _table("MERGE", "STAGE", "INTO", "COMMIT", "WAITS FOR")
+    for each in entries:
+        table.add_row(
+            SafeText(each.epic or each.source_branch),
+            words.merge_stage(each.stage),
+            SafeText(each.target_branch),
+            each.commit[:10],
+            SafeText(words.plain(each.waits_for)),
+        )
+    return table
+
+
+def worktrees(found: Iterable[pb.EpicWorktree], now: datetime) -> Table:
+    """Returns a row for each worktree, there or archived."""
+    table = _table("WORKTREE", "EPIC IS", "HOLDS", "SIZE", "AGE", "GOES", "BRANCH", "PATH")
+    for each in found:
+        table.add_row(
+            SafeText(short_epic(each.name)),
+            words.epic_state(each.epic_state),
+            words.holds(each),
+            words.size(each.disk_bytes) if each.HasField("disk_bytes") else "",
+            words.elapsed(each.create_time, Timestamp(), now),
+            words.goes(each, now),
+            SafeText(each.branch),
+            SafeText(words.plain(each.problem or each.path)),
+        )
+    return table
+
+
+def short_epic(name: str) -> str:
+    """Returns RUN/EPIC of anything that lies below an epic."""
+    return "/".join(name.split("/")[1:4:2])
+
+
+def short_attempt(name: str) -> str:
+    """Returns RUN/EPIC/TASK/N."""
+    return "/".join(name.split("/")[1::2])
+
+
+def _task(task: pb.Task, now: datetime) -> list[str | SafeText]:
+    newest = task.latest_attempt
+    return [
+        SafeText(f"  {task.key}"),
+        _state(task),
+        SafeText(task.title),
+        str(task.attempt_count or ""),
+        words.elapsed(newest.start_time, newest.end_time, now),
+        words.cost(newest.usage),
+        task.commit[:10],
+        SafeText(words.plain(task.reason or newest.reason)),
+    ]
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading not in _WRAPPED)
+    return table
+
+
+def _state(resource: pb.Run | pb.Epic | pb.Task) -> SafeText:
+    word = words.state(resource)
+    return SafeText(word, style=STYLES.get(word, ""))
+
+
+def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how to open, and for failed tasks to resume, the agents' own sessions of tasks that are not accepted."""
+    for task in tasks:
+        session = task.latest_attempt.agent_session
+        if not session.id or task.state == pb.TASK_STATE_ACCEPTED:
+            continue
+        short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
+        opened = f": {words.plain(session.command)}" if session.command else ""
+        yield f"{short}: the agent's session is {words.plain(session.id)}{opened}"
+        if task.state == pb.TASK_STATE_FAILED:
+            yield f"  to continue it: heddle retry {short} --resume"

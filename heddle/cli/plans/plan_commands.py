@@ -1,0 +1,138 @@
+"""Commands on plan files."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from heddle import pb
+from heddle.cli.console import output, words
+from heddle.cli.console.exit_codes import BAD_INPUT
+from heddle.cli.console.failure import Failure
+from heddle.cli.console.output import Json
+from heddle.cli.plans import plan_file, plan_simulation, project_file
+from heddle.config import Settings
+from heddle.plan.analysis import Analysis, analyse, planned_order
+from heddle.plan.rules import resolved_agent
+
+app = typer.Typer(help="Look at plan files.", no_args_is_help=True)
+
+
+@app.callback()
+def plan() -> None:
+    """Look at plan files."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    *,
+    max_parallel: Annotated[
+        int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
+    ] = Settings.read({}).slots,
+    repo: Annotated[
+        Path | None, typer.Option("--repo", help="Also look at this project's .heddle.yaml.")
+    ] = None,
+    base: Annotated[
+        str, typer.Option(metavar="REF", help="The commit that has it, with --repo; HEAD if absent.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Tells what a plan will do, or every mistake in it. Starts nothing and needs no server."""
+    found = plan_file.read(file)
+    project = project_file.read(repo.expanduser(), base) if repo else None
+    if project and project.loaded and project.loaded.problems:
+        raise Failure(f"{project.loaded.describe()}\nas of {project.commit[:10]}", BAD_INPUT)
+    analysis = analyse(found, max_parallel)
+    if as_json:
+        # The analysis is no message of the API: its names are this command's own.
+        plain: dict[str, object] = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
+        if project and project.loaded:
+            plain["project_file"] = MessageToDict(project.loaded.file)
+        output.print_plain_json(plain)
+        return
+    for line in report(found, analysis):
+        output.line(line)
+    if project:
+        output.line("")
+        for line in project_file.report(project):
+            output.line(line)
+
+
+@app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    *,
+    max_parallel: Annotated[
+        str, typer.Option(metavar="N,N", help="Sessions at once; each number is a simulation of its own.")
+    ] = "4,8,16",
+    as_json: Json = False,
+) -> None:
+    """Tells how long a plan takes, and what it costs, with more sessions at once or fewer.
+
+    Tasks take as long as the plan estimates; others as long as tasks of their agent
+    took in the server's newest runs, where it can be reached. Starts nothing.
+    """
+    parallel = plan_simulation.parse_parallel(max_parallel)
+    found = plan_file.read(file)
+    learned = output.run_async(plan_simulation.learn())
+    rows = plan_simulation.simulate(found, learned, parallel)
+    in_seconds = plan_simulation.knows_lengths(found, learned)
+    if as_json:
+        for row in rows:
+            output.print_plain_json({**row, "in_seconds": in_seconds})
+        return
+    output.out.print(plan_simulation.table(rows, in_seconds=in_seconds))
+    if not in_seconds:
+        output.line("(no task has an estimate and none was learned, so lengths are counted in tasks)")
+
+
+def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:
+    """Yields what there is to know before the plan runs."""
+    tasks = sum(len(epic.tasks) for epic in found.epics)
+    yield f"{found.name}: {words.count(len(found.epics), 'epic')}, {words.count(tasks, 'task')}, no mistakes"
+    yield ""
+    yield "Waves (the epics of a wave run at once, after the waves before it):"
+    for number, wave in enumerate(analysis.waves, 1):
+        yield f"  {number}. {', '.join(wave)}"
+    yield ""
+    yield "Tasks in planned order:"
+    for epic in found.epics:
+        yield f"  {epic.key}{f': {epic.title}' if epic.title else ''}"
+        for place, task in enumerate(planned_order(epic), 1):
+            yield f"    {place}. {_task(task, found.defaults)}"
+    yield ""
+    yield from _lengths(analysis)
+    yield from _overlaps(analysis)
+
+
+def _task(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
+    about = [resolved_agent(task, defaults)]
+    if task.HasField("priority"):
+        about.append(f"priority {task.priority}")
+    if task.HasField("estimate"):
+        about.append(words.span(task.estimate))
+    return f"{task.key}{f': {task.title}' if task.title else ''} ({', '.join(about)})"
+
+
+def _lengths(analysis: Analysis) -> Iterator[str]:
+    def length(value: float) -> str:
+        return words.span(value) if analysis.in_seconds else words.count(round(value), "task")
+
+    yield f"Critical path: {' → '.join(analysis.critical_path)} ({length(analysis.critical_length)})"
+    yield f"Total work: {length(analysis.total_work)}"
+    yield f"Lower bound with {analysis.parallel} at once: {length(analysis.lower_bound)}"
+    yield f"Estimated end: after {length(analysis.makespan)}"
+    if not analysis.in_seconds:
+        yield "(no task has an estimate, so lengths are counted in tasks)"
+
+
+def _overlaps(analysis: Analysis) -> Iterator[str]:
+    if analysis.overlaps:
+        yield ""
+        yield "May conflict, since both expect to write the same paths and neither waits for the other:"
+    for each in analysis.overlaps:
+        yield f"  {each.epic} ({each.glob}) and {each.other} ({each.other_glob})"

@@ -1,0 +1,69 @@
+"""Shows a run until it has ended."""
+
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from functools import partial
+
+from rich.live import Live
+
+from heddle import pb
+from heddle.cli.console import event_lines, output, run_board
+from heddle.cli.console.exit_codes import FAILED
+from heddle.client import HeddleClient
+from heddle.kept import from_oldest
+
+
+async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json: bool = False) -> pb.Run:
+    """Shows the run `name` behind event `after` until it has ended; returns it as it is then.
+
+    A terminal gets a bar for each epic, anything else a line for each event.
+    """
+    # A server or run that is not there is told at once; only breaks are waited out.
+    await client.get_run(name)
+    state = run_board.RunBoard()
+    outage = _Outage()
+    show_bars = output.out.is_terminal and not as_json and not after
+    shown = Live(state, console=output.out, refresh_per_second=4) if show_bars else nullcontext()
+    with shown:
+        watch = partial(_watch, client, name, outage)
+        async for response in from_oldest(watch, after, output.say_gone):
+            outage.ended()
+            state.take(response)
+            if as_json:
+                output.print_json(response)
+            elif not show_bars:
+                for event in response.events:
+                    output.line(event_lines.line(event))
+    run = await client.get_run(name)
+    if not as_json:
+        for line in run_board.result_lines(run, await client.list_epics(name)):
+            output.line(line)
+    return run
+
+
+def _watch(
+    client: HeddleClient, name: str, outage: "_Outage", after: int
+) -> AsyncIterator[pb.WatchRunResponse]:
+    return client.watch_run(name, after=after, on_break=outage.began)
+
+
+def exit_code(run: pb.Run) -> int:
+    """Returns 0 only for a run that succeeded."""
+    return 0 if run.state == pb.RUN_STATE_SUCCEEDED else FAILED
+
+
+class _Outage:
+    """Says once that the connection broke, and once that it is back."""
+
+    def __init__(self) -> None:
+        self._is_on = False
+
+    def began(self, why: str) -> None:
+        if not self._is_on:
+            output.say(f"lost the server ({why}); waiting for it. The run goes on without this watch.")
+        self._is_on = True
+
+    def ended(self) -> None:
+        if self._is_on:
+            output.say("the server is back")
+        self._is_on = False

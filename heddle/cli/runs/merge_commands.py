@@ -1,0 +1,101 @@
+"""Commands about what the epics of a run conflict over, and about their merges."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from heddle import pb
+from heddle.cli.console import output, resource_names, tables, words
+from heddle.cli.console.arguments import EpicArgument, RunArgument
+from heddle.cli.console.exit_codes import FAILED
+from heddle.cli.console.output import Json, with_client
+
+app = typer.Typer()
+
+
+@app.command()
+def conflicts(run: RunArgument, as_json: Json = False) -> None:
+    """Shows which epics will conflict, what each wrote beside its plan, and the merge queue."""
+    name = resource_names.run_name(run)
+    found = output.run_async(with_client(lambda client: client.get_conflicts(name)))
+    if as_json:
+        output.print_json(found)
+        return
+    forecast = found.forecast
+    if forecast.conflicts:
+        output.out.print(tables.predicted_conflicts(forecast.conflicts))
+    else:
+        output.line("no conflict is foreseen")
+    output.line("")
+    if forecast.footprints:
+        output.out.print(tables.footprints(forecast.footprints))
+        for line in _accuracy(forecast):
+            output.line(line)
+        output.line("")
+    output.out.print(tables.merge_queue(found.queue))
+
+
+@app.command()
+def merge(epic: EpicArgument, as_json: Json = False) -> None:
+    """Merges an epic that waits for you; or again, once you mended what its merge conflicted or failed over."""
+    name = resource_names.epic_name(epic)
+    merged = output.run_async(with_client(lambda client: client.retry_merge(name)))
+    if as_json:
+        output.print_json(merged)
+    else:
+        output.line(f"{merged.name.removeprefix('runs/')} will be merged; follow it with `heddle watch`")
+
+
+@app.command()
+def push(run: RunArgument, as_json: Json = False) -> None:
+    """Pushes again what the remote of a project by URL did not take; exits 1 where it still refuses some."""
+    name = resource_names.run_name(run)
+    pushed = output.run_async(with_client(lambda client: client.push_run(name)))
+    if as_json:
+        output.print_json(pushed)
+    else:
+        for each in pushed.unpushed:
+            output.line(f"{each.branch} could not be pushed: {words.plain(each.error)}")
+        if not pushed.unpushed:
+            output.line(f"all branches of {pushed.name.removeprefix('runs/')} are at {pushed.project}")
+    if pushed.unpushed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def resolve(
+    epic: EpicArgument,
+    agent: Annotated[
+        str, typer.Option(metavar="NAME", help="Which; if absent, that of the epic's last task.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Has an agent resolve what the merge of an epic conflicted over; then it is merged again."""
+    name = resource_names.epic_name(epic)
+    resolving = output.run_async(with_client(lambda client: client.resolve_conflict(name, agent=agent)))
+    if as_json:
+        output.print_json(resolving)
+    else:
+        short = resolving.name.removeprefix("runs/")
+        output.line(f"an agent resolves {short}; follow it with `heddle watch`")
+
+
+@app.command()
+def drop(epic: EpicArgument, as_json: Json = False) -> None:
+    """Leaves an epic unmerged that waits for you, or whose merge conflicted or failed. Its branch stays."""
+    name = resource_names.epic_name(epic)
+    dropped = output.run_async(with_client(lambda client: client.drop_epic(name)))
+    if as_json:
+        output.print_json(dropped)
+    else:
+        output.line(f"{dropped.name.removeprefix('runs/')} dropped; its work stays on {dropped.branch}")
+
+
+def _accuracy(forecast: pb.ConflictForecast) -> Iterator[str]:
+    """Yields how right the `touches` of the plan are, of the epics that name any."""
+    said = [each for each in forecast.footprints if each.touches]
+    written = sum(len(each.paths) for each in said)
+    if written:
+        inside = written - sum(len(each.outside) for each in said)
+        yield f"touches: {inside} of {words.count(written, 'path')} foreseen ({inside / written:.0%})"

@@ -1,0 +1,292 @@
+"""Commands that start and show runs, and that pause, resume and cancel them."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heddle import pb, urls, waiting
+from heddle.cli.console import event_lines, output, resource_names, tables, words
+from heddle.cli.console.arguments import AttemptArgument, RunArgument
+from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
+from heddle.cli.console.failure import Failure
+from heddle.cli.console.output import Json, with_client
+from heddle.cli.console.transcript import Transcript
+from heddle.cli.plans import plan_file
+from heddle.cli.runs.follow import exit_code, follow_run
+from heddle.client import HeddleClient
+from heddle.clock import utc_now
+from heddle.kept import from_oldest
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    *,
+    repo: Annotated[
+        str,
+        typer.Option("--repo", metavar="PATH|URL", help="The git repository to work on; a URL is cloned."),
+    ],
+    agent: Annotated[str, typer.Option(help="In place of the plan's default agent.")] = "",
+    max_parallel: Annotated[int, typer.Option(min=0, help="Sessions at once; 0: as many as fit.")] = 0,
+    base: Annotated[str, typer.Option(metavar="REF", help="Where to start from; HEAD if absent.")] = "",
+    merge_into: Annotated[str, typer.Option(metavar="BRANCH", help="A branch to move in the end.")] = "",
+    allow_dirty: Annotated[
+        bool, typer.Option("--allow-dirty", help="Start although files are changed; agents do not see them.")
+    ] = False,
+    request_id: Annotated[str, typer.Option(help="The same one again returns the same run.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Runs a plan on a repository."""
+    request = pb.CreateRunRequest(
+        plan=plan_file.read(file),
+        project=repo if urls.is_url(repo) else _path(repo),
+        base_ref=base,
+        agent=agent,
+        max_parallel=max_parallel,
+        merge_into=merge_into,
+        allow_dirty=allow_dirty,
+        request_id=request_id,
+    )
+    created = output.run_async(_create(request))
+    short = created.name.removeprefix("runs/")
+    if created.HasField("base_behind") and not as_json:
+        output.say(f"note: {words.behind(created.base_behind)}")
+    if not wait:
+        if as_json:
+            output.print_json(created)
+        else:
+            output.line(short)
+            output.say(f"{short} has begun; `heddle watch {short}` shows it")
+        return
+    output.say(f"{short} has begun")
+    try:
+        ended = output.run_async(_follow(created.name, 0, as_json))
+    except KeyboardInterrupt:
+        raise Failure(f"the run goes on; `heddle watch {short}` shows it", INTERRUPTED) from None
+    raise typer.Exit(exit_code(ended))
+
+
+@app.command()
+def ls(
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Lists runs, the newest first."""
+
+    async def listed() -> list[pb.Run]:
+        async with output.connect() as client:
+            return list((await client.list_runs(page_size=limit)).runs)
+
+    runs = output.run_async(listed())
+    if as_json:
+        for each in runs:
+            output.print_json(each)
+    elif runs:
+        output.out.print(tables.runs(runs, utc_now()))
+    else:
+        output.say("no runs yet; start one with `heddle run plan.yaml --repo PATH`")
+
+
+@app.command()
+def show(run: RunArgument, as_json: Json = False) -> None:
+    """Shows a run with its epics and tasks. With --json: the run alone."""
+    name = resource_names.run_name(run)
+
+    async def fetched() -> tuple[pb.Run, list[pb.Epic], list[pb.Task]]:
+        async with output.connect() as client:
+            found = await client.get_run(name)
+            if as_json:
+                return found, [], []
+            return found, await client.list_epics(name), await client.list_tasks(f"{name}/epics/-")
+
+    found, epics, tasks = output.run_async(fetched())
+    if as_json:
+        output.print_json(found)
+        return
+    output.out.print(tables.runs([found], utc_now()))
+    for line in _details(found):
+        output.line(line)
+    output.line("")
+    output.out.print(tables.tasks(epics, tasks, utc_now()))
+    for line in tables.own_sessions(tasks):
+        output.line(line)
+
+
+@app.command()
+def watch(
+    run: RunArgument,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Shows a run until it has ended; exits 0 only if it succeeded."""
+    raise typer.Exit(exit_code(output.run_async(_follow(resource_names.run_name(run), after, as_json))))
+
+
+@app.command(name="events")
+def list_events(
+    run: RunArgument,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Prints the run's log as far as it goes."""
+    name = resource_names.run_name(run)
+
+    async def printed() -> None:
+        async with output.connect() as client:
+            read = partial(_events, client, name)
+            async for event in from_oldest(read, after, output.say_gone):
+                if as_json:
+                    output.print_json(event)
+                else:
+                    output.line(event_lines.line(event))
+
+    output.run_async(printed())
+
+
+@app.command()
+def logs(
+    attempt: AttemptArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the session has ended.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Prints what an agent said and did."""
+    transcript = Transcript()
+
+    def show(event: pb.Event) -> None:
+        if as_json:
+            output.print_json(event)
+        else:
+            sys.stdout.write(transcript.text(event))
+            sys.stdout.flush()
+
+    async def printed() -> None:
+        async with output.connect() as client:
+            name = await resource_names.attempt_name(client, attempt)
+            after = 0
+
+            def begin_later(oldest: int) -> None:
+                nonlocal after
+                after = oldest - 1
+                output.say_gone(oldest)
+
+            async for event in from_oldest(partial(_session_events, client, name), 0, begin_later):
+                show(event)
+                after = event.sequence
+            if follow:
+                async for response in client.watch_session(name, after=after):
+                    for event in response.events:
+                        show(event)
+
+    output.run_async(printed())
+
+
+@app.command()
+def pause(run: RunArgument, as_json: Json = False) -> None:
+    """Starts no new task of a run; running sessions go on."""
+    name = resource_names.run_name(run)
+    _tell_run(output.run_async(with_client(lambda client: client.pause_run(name))), as_json)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.000001, metavar="USD", help="What it may cost in all from now on.")
+    ] = None,
+    of: Annotated[
+        str, typer.Option(metavar="EPIC[/TASK]", help="Whose budget that is, if not the run's.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Lets a paused run go on, with a new budget where one was used up."""
+    name = resource_names.run_name(run)
+    if of and budget_usd is None:
+        raise Failure("--of takes a --budget-usd beside it", BAD_INPUT)
+    micros = None if budget_usd is None else round(budget_usd * 1_000_000)
+    whose = resource_names.part_name(f"{run}/{of}") if of else ""
+    resumed = with_client(lambda client: client.resume_run(name, budget_usd_micros=micros, budget_of=whose))
+    _tell_run(output.run_async(resumed), as_json)
+
+
+@app.command(name="set")
+def set_limit(
+    run: RunArgument,
+    max_parallel: Annotated[
+        int, typer.Option(min=1, help="Sessions at once from now on; with fewer than now, those go on.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Changes how a run goes on: how many sessions it may have at once."""
+    name = resource_names.run_name(run)
+    changed = with_client(lambda client: client.update_run(name, max_parallel=max_parallel))
+    _tell_run(output.run_async(changed), as_json)
+
+
+@app.command()
+def cancel(run: RunArgument, as_json: Json = False) -> None:
+    """Ends a run and all of its sessions. What was accepted stays on its branches."""
+    name = resource_names.run_name(run)
+    _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
+
+
+def _path(repo: str) -> str:
+    """Returns the absolute path of a repository; raises Failure where the API cannot carry it."""
+    path = str(Path(repo).expanduser().absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        advice = "its name is not UTF-8. Rename the folder, or name a link to it"
+        raise Failure(f"{path} cannot be used: {advice}", BAD_INPUT) from None
+    return path
+
+
+def _events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
+    return client.list_events(name, after=after)
+
+
+async def _session_events(client: HeddleClient, name: str, after: int) -> AsyncIterator[pb.Event]:
+    more = True
+    while more:
+        page = await client.list_session_events(name, after=after)
+        for event in page.events:
+            yield event
+            after = event.sequence
+        more = page.more
+
+
+async def _create(request: pb.CreateRunRequest) -> pb.Run:
+    return await with_client(lambda client: client.create_run(request))
+
+
+async def _follow(name: str, after: int, as_json: bool) -> pb.Run:
+    return await with_client(lambda client: follow_run(client, name, after=after, as_json=as_json))
+
+
+def _tell_run(run: pb.Run, as_json: bool) -> None:
+    if as_json:
+        output.print_json(run)
+    else:
+        output.line(f"{run.name.removeprefix('runs/')} {words.state(run)}")
+
+
+def _details(run: pb.Run) -> Iterator[str]:
+    yield f"from {run.base_ref or 'HEAD'} ({run.base_commit[:10]}), merged on {run.branch}"
+    if run.HasField("base_behind"):
+        yield words.behind(run.base_behind)
+    if run.merge_into:
+        yield f"moves {run.merge_into} in the end"
+    if run.merge_hold:
+        yield f"waits: {words.plain(run.merge_hold)}"
+    if run.reason:
+        yield f"because: {run.reason}"
+    if lacks := waiting.lacks(run):
+        yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

@@ -1,0 +1,206 @@
+"""Commands that answer what agents ask, and that change the course of one task."""
+
+from contextlib import aclosing
+from typing import Annotated, NamedTuple
+
+import typer
+
+from heddle import pb, waiting
+from heddle.cli.console import output, resource_names, tables, words
+from heddle.cli.console.arguments import AttemptArgument, TaskArgument
+from heddle.cli.console.exit_codes import BAD_INPUT
+from heddle.cli.console.failure import Failure
+from heddle.cli.console.output import Json, with_client
+from heddle.client import HeddleClient
+from heddle.clock import utc_now
+
+app = typer.Typer()
+
+IdArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[ID]",
+        help="Of the question, as `heddle approvals` shows it; may be left out for the only one.",
+    ),
+]
+MessageOption = Annotated[str, typer.Option("--message", "-m", help="For the agent to read.")]
+
+
+class _Queue(NamedTuple):
+    """What waits for the operator: questions of agents, epics that are not merged, runs that lack something."""
+
+    questions: list[pb.Approval]
+    runs: list[pb.Run]
+    epics: list[pb.Epic]
+
+
+@app.command()
+def approvals(as_json: Json = False) -> None:
+    """Lists what waits for you over all runs: what agents ask, the oldest question first, epics to merge, used-up budgets, what is missing or was not pushed."""
+    queue = output.run_async(with_client(_queue))
+    if as_json:
+        for each in (message for part in queue for message in part):
+            output.print_json(each)
+        return
+    if queue.questions:
+        output.out.print(tables.approvals(queue.questions, utc_now()))
+    if queue.epics or queue.runs:
+        output.out.print(tables.halted(queue.runs, queue.epics, utc_now()))
+    if not any(queue):
+        output.say("nothing waits for you now")
+
+
+async def _queue(client: HeddleClient) -> _Queue:
+    questions = await client.list_approvals()
+    runs: dict[str, pb.Run] = {}
+    async with aclosing(client.watch_runs(newest=waiting.RUNS_LOOKED_AT)) as responses:
+        async for response in responses:
+            runs |= {run.name: run for run in response.runs}
+            if response.complete:
+                break
+    now = utc_now().timestamp()
+    looked_at = [run for run in runs.values() if waiting.may_hold_merges(run, now)]
+    epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
+    return _Queue(
+        questions,
+        [
+            run
+            for run in runs.values()
+            if waiting.is_halted(run) or waiting.is_held(run) or waiting.lacks_something(run, now)
+        ],
+        list(filter(waiting.awaits_operator, epics)),
+    )
+
+
+@app.command()
+def approve(
+    attempt: AttemptArgument,
+    approval_id: IdArgument = "",
+    message: MessageOption = "",
+    as_json: Json = False,
+) -> None:
+    """Says yes to what an agent asks."""
+    _answer(attempt, approval_id, approved=True, message=message, as_json=as_json)
+
+
+@app.command()
+def deny(
+    attempt: AttemptArgument,
+    approval_id: IdArgument = "",
+    message: MessageOption = "",
+    as_json: Json = False,
+) -> None:
+    """Says no to what an agent asks."""
+    _answer(attempt, approval_id, approved=False, message=message, as_json=as_json)
+
+
+@app.command()
+def say(
+    attempt: AttemptArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is to know.")],
+    as_json: Json = False,
+) -> None:
+    """Tells a running agent something; it reads it at once, or before its next turn."""
+
+    async def said(client: HeddleClient) -> str:
+        name = await resource_names.attempt_name(client, attempt)
+        await client.send_message(name, text)
+        return name
+
+    name = output.run_async(with_client(said))
+    if as_json:
+        output.print_json(pb.SendMessageResponse())
+    else:
+        output.line(f"{name.removeprefix('runs/')} told")
+
+
+@app.command()
+def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
+    """Ends a session; returns when its agent and all that it started are gone."""
+
+    async def stopped(client: HeddleClient) -> pb.Attempt:
+        return await client.stop_attempt(await resource_names.attempt_name(client, attempt))
+
+    ended = output.run_async(with_client(stopped))
+    if as_json:
+        output.print_json(ended)
+    else:
+        output.line(f"{ended.name.removeprefix('runs/')} {words.state(ended)}")
+
+
+@app.command()
+def retry(
+    task: TaskArgument,
+    agent: Annotated[str, typer.Option(metavar="NAME", help="Does it in place of the task's agent.")] = "",
+    from_here: Annotated[
+        bool,
+        typer.Option(
+            "--from-here", help="Also of an accepted task: does it and all that its epic did since anew."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continues the agent's last session, with its files, as after a stop."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Gives a failed or skipped task a new attempt; with --from-here an accepted one, and all after it."""
+    name = resource_names.task_name(task)
+    epic = str(name.parent)
+
+    async def retried(client: HeddleClient) -> tuple[pb.Task, list[pb.Task]]:
+        before = [each for each in await client.list_tasks(epic) if each.commit] if from_here else []
+        again = await client.retry_task(str(name), agent=agent, from_here=from_here, resume=resume)
+        kept = {each.name for each in await client.list_tasks(epic) if each.commit} if before else set()
+        return again, [each for each in before if each.name not in kept]
+
+    again, set_aside = output.run_async(with_client(retried))
+    _tell_task(again, as_json)
+    if set_aside and not as_json:
+        commits = ", ".join(f"{each.key} ({each.commit[:10]})" for each in set_aside)
+        where = f"refs/heddle/rewound/{name.run}/{name.epic}"
+        output.line(f"set aside: {commits}; once the next attempt begins, they are kept under {where}/")
+
+
+@app.command()
+def skip(task: TaskArgument, as_json: Json = False) -> None:
+    """Takes a pending or failed task out; its epic goes on, and counts as done, without it."""
+    name = str(resource_names.task_name(task))
+    _tell_task(output.run_async(with_client(lambda client: client.skip_task(name))), as_json)
+
+
+def _answer(attempt: str, approval_id: str, *, approved: bool, message: str, as_json: bool) -> None:
+    async def answered(client: HeddleClient) -> pb.Approval:
+        name = await resource_names.attempt_name(client, attempt)
+        asked = list((await client.get_attempt(name)).approvals)
+        approval = _chosen(name, asked, approval_id)
+        await client.resolve_approval(name, approval.approval_id, approved=approved, message=message)
+        return approval
+
+    approval = output.run_async(with_client(answered))
+    if as_json:
+        output.print_json(approval)
+    else:
+        verdict = "approved" if approved else "denied"
+        output.line(f"{approval.attempt.removeprefix('runs/')} {approval.approval_id} {verdict}")
+
+
+def _chosen(attempt: str, asked: list[pb.Approval], approval_id: str) -> pb.Approval:
+    """Returns the question to answer; one that is no longer open too, since its answer may be repeated."""
+    if approval_id:
+        named = [each for each in asked if each.approval_id == approval_id]
+        return named[0] if named else pb.Approval(attempt=attempt, approval_id=approval_id)
+    short = attempt.removeprefix("runs/")
+    if not asked:
+        raise Failure(f"{short} asks nothing now; `heddle approvals` lists what is asked")
+    if len(asked) > 1:
+        listed = "".join(f"\n  {each.approval_id}  {words.plain(each.question)}" for each in asked)
+        raise Failure(f"{short} asks {len(asked)} questions; name the ID of one:{listed}", BAD_INPUT)
+    return asked[0]
+
+
+def _tell_task(task: pb.Task, as_json: bool) -> None:
+    if as_json:
+        output.print_json(task)
+    else:
+        output.line(f"{task.name.removeprefix('runs/')} {words.state(task)}")

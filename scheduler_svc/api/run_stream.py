@@ -1,0 +1,211 @@
+"""The streams: a run's log with what it changed, and a session's log."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+from google.protobuf.message import Message
+
+from heddle import pb
+from heddle.names import AttemptName, RunName
+from scheduler_svc.model.states import ENDED_RUN
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import Doorbell, Listener, summaries
+from scheduler_svc.store.db.events import oldest_event, read_events
+from scheduler_svc.store.db.tables import attempts
+from scheduler_svc.store.queries.resources import get_epics, get_run, get_tasks, is_attempt, summary_of
+from scheduler_svc.store.queries.session_log import STREAM_BYTES, check_kept, check_sequence, read_tail
+
+T = TypeVar("T", bound=Message)
+
+# Seconds between checkpoints of an idle stream.
+CHECKPOINT: Final = 5.0
+
+# Seconds between looks at a run's log: in a busy run the events of one look share a message.
+_BREATH: Final = 0.05
+
+# Seconds between the summaries of one session.
+SUMMARY_INTERVAL: Final = 0.5
+
+_EVENTS: Final = 500
+
+
+@dataclass(frozen=True)
+class _Page:
+    events: list[pb.Event]
+    run: pb.Run
+    epics: list[pb.Epic]
+    tasks: list[pb.Task]
+    # True: the run has ended, and nothing is to be sent after these events.
+    is_last: bool
+
+
+async def watch_session(
+    database: Database, doorbell: Doorbell, name: AttemptName, after: int
+) -> AsyncIterator[pb.WatchSessionResponse]:
+    """Yields a session's events behind `after` until its last."""
+    with doorbell.listen(str(name)) as bell:
+        while True:
+            tail = await database.read(partial(read_tail, name=name, after=after))
+            if tail.events:
+                after = tail.events[-1].sequence
+                yield pb.WatchSessionResponse(events=tail.events, resume_sequence=after)
+            if tail.complete:
+                return
+            if not tail.events and not await bell.wait(CHECKPOINT):
+                yield pb.WatchSessionResponse(resume_sequence=after)
+
+
+async def watch_run(
+    database: Database, doorbell: Doorbell, name: RunName, after: int
+) -> AsyncIterator[pb.WatchRunResponse]:
+    """Yields a run's events behind `after`, what they changed, and summaries, until the run has ended."""
+    run_topic, summary_topic = str(name), summaries(name)
+    news = _Summaries(name.run)
+    state = None
+    with doorbell.listen(run_topic, summary_topic) as bell:
+        while True:
+            page = await database.read(partial(_read_page, name=name, after=after, is_first=state is None))
+            for answer in _answers(page, after, state):
+                yield answer
+            state = page.run.state
+            if page.is_last:
+                return
+            if page.events:
+                after = page.events[-1].sequence
+            if after < page.run.sequence:
+                continue
+            if news.due_in() <= 0:
+                found = await database.read(news.read)
+                for group in grouped(found):
+                    yield pb.WatchRunResponse(resume_sequence=after, summaries=group)
+            await asyncio.sleep(_BREATH)
+            if not await _rung(bell, run_topic, news):
+                yield pb.WatchRunResponse(resume_sequence=after)
+
+
+async def _rung(bell: Listener, run_topic: str, news: "_Summaries") -> bool:
+    """Waits until there is something to read; returns False if it is time for a checkpoint."""
+    while True:
+        due = max(news.due_in(), 0.0)
+        rung = await bell.wait(due if news.pending else CHECKPOINT)
+        if run_topic in rung:
+            news.pending = True
+            return True
+        if rung:
+            news.pending = True
+        elif not news.pending:
+            return False
+        if news.due_in() <= 0:
+            return True
+
+
+class _Summaries:
+    """Which summaries a watcher has."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        # session_sequence and state of each live session, as they were sent.
+        self._sent: dict[AttemptName, tuple[int, int]] = {}
+        self._next = 0.0
+        # True: something may have changed since the last look.
+        self.pending = True
+
+    def due_in(self) -> float:
+        """Returns the seconds until summaries may be sent again; infinite if there are none."""
+        if not self.pending:
+            return float("inf")
+        return self._next - time.monotonic()
+
+    def read(self, connection: sa.Connection) -> list[pb.SessionSummary]:
+        """Returns those with news, the last words of sessions that have ended among them."""
+        live = sa.select(attempts).where(attempts.c.run == self._run, attempts.c.ended_at.is_(None))
+        rows = list(connection.execute(live))
+        names = {AttemptName(row.run, row.epic, row.task, row.number) for row in rows}
+        for name in self._sent.keys() - names:
+            rows += connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
+        found = []
+        for row in rows:
+            name = AttemptName(row.run, row.epic, row.task, row.number)
+            version = (row.session_sequence, row.state)
+            if self._sent.get(name) != version:
+                found.append(summary_of(row))
+            if row.ended_at is None:
+                self._sent[name] = version
+            else:
+                self._sent.pop(name, None)
+        self.pending = False
+        if found:
+            self._next = time.monotonic() + SUMMARY_INTERVAL
+        return found
+
+
+def _read_page(connection: sa.Connection, name: RunName, after: int, *, is_first: bool) -> _Page:
+    run = get_run(connection, name)
+    check_sequence(after, run.sequence)
+    events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []
+    oldest = partial(oldest_event, connection, name.run, run.sequence)
+    check_kept(after, run.sequence, events, oldest)
+    reached = events[-1].sequence if events else after
+    is_last = run.state in ENDED_RUN and reached == run.sequence
+    created = any(event.HasField("run_created") for event in events)
+    if created or (is_first and after and oldest() == after + 1):
+        return _Page(events, run, get_epics(connection, name.run), get_tasks(connection, name.run), is_last)
+    touched_epics = {event.epic for event in events if event.epic}
+    touched_tasks = {(event.epic, event.task) for event in events if event.task}
+    return _Page(
+        events,
+        run,
+        get_epics(connection, name.run, touched_epics) if touched_epics else [],
+        get_tasks(connection, name.run, touched_tasks) if touched_tasks else [],
+        is_last,
+    )
+
+
+def _answers(page: _Page, after: int, state: "pb.RunState.ValueType | None") -> Iterable[pb.WatchRunResponse]:
+    if page.events or page.tasks:
+        yield from _packed(page, after)
+    elif page.run.state != state:
+        # Cancelling has no event of its own.
+        yield pb.WatchRunResponse(resume_sequence=after, run=page.run)
+
+
+def _packed(page: _Page, after: int) -> Iterable[pb.WatchRunResponse]:
+    """Yields the page in messages near 256 KiB.
+
+    The events come last and alone move resume_sequence, so a break in between
+    repeats resources, which does no harm, and loses none.
+    """
+    answer = pb.WatchRunResponse(resume_sequence=after, run=page.run, epics=page.epics)
+    size = answer.ByteSize()
+    for task in page.tasks:
+        if size + task.ByteSize() > STREAM_BYTES and size:
+            yield answer
+            answer = pb.WatchRunResponse(resume_sequence=after)
+            size = 0
+        answer.tasks.append(task)
+        size += task.ByteSize()
+    if size + sum(event.ByteSize() for event in page.events) > STREAM_BYTES:
+        yield answer
+        answer = pb.WatchRunResponse()
+    answer.events.extend(page.events)
+    answer.resume_sequence = page.events[-1].sequence if page.events else after
+    yield answer
+
+
+def grouped(found: Iterable[T]) -> Iterable[list[T]]:
+    """Yields messages in groups that fit one."""
+    group: list[T] = []
+    size = 0
+    for each in found:
+        if group and size + each.ByteSize() > STREAM_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(each)
+        size += each.ByteSize()
+    if group:
+        yield group

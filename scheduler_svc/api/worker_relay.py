@@ -1,0 +1,175 @@
+"""Answers that only a worker has: artifacts, diffs, and what an operator tells an agent."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+import grpc
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError, invalid_field, not_found
+from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc.commands.runs_and_tasks import wrong_state
+from scheduler_svc.pools.workers import Workers, call, from_worker
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.leadership import read_epoch
+from scheduler_svc.store.db.tables import epics, runs
+from scheduler_svc.store.queries.resources import get_attempt, is_epic
+from scheduler_svc.store.rows import parked_sessions
+
+# Seconds.
+_ANSWER_TIMEOUT: Final = 30.0
+
+
+async def answer_approval(
+    database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str, now: int
+) -> None:
+    """Hands the operator's answer to the worker, or keeps it for the attempt that goes on with a parked one.
+
+    Raises NOT_FOUND or WRONG_STATE. `now` is in microseconds.
+    """
+    name = AttemptName.parse(request.attempt)
+    said = pb.ApprovalResolved(
+        approval_id=request.approval_id, approved=request.approved, message=request.message
+    )
+    keep = partial(parked_sessions.answer, attempt=name, said=said, actor=actor, now=now)
+    found = await database.read(partial(get_attempt, name=name))
+    if found.HasField("end_time"):
+        await database.submit(keep, LOOP, str(name.parent.parent.parent))
+        return
+    try:
+        await _hand_over(database, workers, request, actor)
+    except HeddleError as error:
+        if error.metadata.get("state") != "parked":
+            raise
+        # Parked since we looked, whether or not the leader knows already.
+        await database.submit(keep, LOOP, str(name.parent.parent.parent))
+
+
+async def _hand_over(
+    database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str
+) -> None:
+    attempt, epoch = await _live(
+        database, request.attempt, "its session has ended, so nobody waits for an answer"
+    )
+    answer = pb.AnswerApprovalRequest(
+        attempt=attempt.name,
+        epoch=epoch,
+        approval_id=request.approval_id,
+        approved=request.approved,
+        message=request.message,
+        actor=actor,
+    )
+    worker = workers.get(attempt.worker)
+    await call(worker.name, worker.agent.AnswerApproval, answer, _ANSWER_TIMEOUT)
+
+
+async def send_message(
+    database: Database, workers: Workers, request: pb.SendMessageRequest, actor: str
+) -> None:
+    """Hands the operator's words to the worker; raises NOT_FOUND, WRONG_STATE or CANNOT_LISTEN."""
+    attempt, epoch = await _live(database, request.attempt, "its session has ended, so nobody listens")
+    if attempt.state == pb.ATTEMPT_STATE_STARTING:
+        raise wrong_state(attempt.name, pb.AttemptState.Name(attempt.state), "say it again in a moment")
+    message = pb.AgentServiceSendMessageRequest(
+        attempt=attempt.name,
+        epoch=epoch,
+        text=request.text,
+        message_id=request.message_id,
+        actor=actor,
+    )
+    worker = workers.get(attempt.worker)
+    await call(worker.name, worker.agent.SendMessage, message, _ANSWER_TIMEOUT)
+
+
+async def _live(database: Database, attempt: str, advice: str) -> tuple[pb.Attempt, int]:
+    """Returns a live attempt and the leader's epoch; raises NOT_FOUND, or WRONG_STATE with `advice`."""
+    name = AttemptName.parse(attempt)
+    found, epoch = await database.read(
+        lambda connection: (get_attempt(connection, name), read_epoch(connection))
+    )
+    if found.HasField("end_time"):
+        if found.state == pb.ATTEMPT_STATE_PARKED:
+            advice = "answer its question, with what you want to say as the answer's message"
+        raise wrong_state(name, pb.AttemptState.Name(found.state), advice)
+    return found, epoch
+
+
+async def read_artifact(
+    database: Database, workers: Workers, request: pb.ReadArtifactRequest
+) -> AsyncIterator[pb.ReadArtifactResponse]:
+    """Yields an artifact's bytes; raises NOT_FOUND."""
+    name = AttemptName.parse(request.attempt)
+    attempt = await database.read(partial(get_attempt, name=name))
+    fetch = pb.FetchArtifactRequest(attempt=str(name), artifact=request.artifact)
+    try:
+        async for part in workers.get(attempt.worker).agent.FetchArtifact(fetch):
+            yield pb.ReadArtifactResponse(data=part.data)
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(attempt.worker, error) from error
+
+
+async def get_diff(
+    database: Database, workers: Workers, request: pb.GetDiffRequest
+) -> AsyncIterator[pb.GetDiffResponse]:
+    """Yields the diff of an attempt, epic or run; nothing where nothing is committed or kept yet."""
+    if request.max_bytes < 0:
+        raise invalid_field("max_bytes", "must not be negative")
+    worker, asked = await database.read(partial(_revisions, name=request.name))
+    if not asked.to_revision:
+        yield pb.GetDiffResponse()
+        return
+    asked.max_bytes = request.max_bytes
+    try:
+        async for part in workers.get(worker).worktree.DiffRevisions(asked):
+            yield pb.GetDiffResponse(text=part.text, truncated=part.truncated)
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(worker, error) from error
+
+
+def _revisions(connection: sa.Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
+    """Returns the worker and the two revisions whose difference is that of a resource."""
+    depth = name.count("/")
+    if depth == 1:
+        return _run_revisions(connection, RunName.parse(name))
+    if depth == 3:
+        return _epic_revisions(connection, EpicName.parse(name))
+    return _attempt_revisions(connection, AttemptName.parse(name))
+
+
+def _run_revisions(connection: sa.Connection, name: RunName) -> tuple[str, pb.DiffRevisionsRequest]:
+    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    request = pb.DiffRevisionsRequest(
+        project=row.project, from_revision=row.base_commit, to_revision=row.head_commit
+    )
+    return row.worker, request
+
+
+def _epic_revisions(connection: sa.Connection, name: EpicName) -> tuple[str, pb.DiffRevisionsRequest]:
+    worker, request = _run_revisions(connection, name.parent)
+    chosen = sa.select(epics.c.start_commit, epics.c.head_commit).where(*is_epic(name))
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
+        raise not_found(name)
+    request.from_revision = row.start_commit or request.from_revision
+    # One that went back no longer holds what it had merged in.
+    request.from_merge_base = True
+    request.to_revision = row.head_commit
+    return worker, request
+
+
+def _attempt_revisions(connection: sa.Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
+    attempt = get_attempt(connection, name)
+    worker, request = _epic_revisions(connection, name.parent.parent)
+    if attempt.commit:
+        request.from_revision, request.to_revision = f"{attempt.commit}^", attempt.commit
+        request.from_merge_base = False
+    else:
+        # What a failed attempt left behind, against the commit that it started from.
+        request.from_revision = request.to_revision or request.from_revision
+        request.to_revision = attempt.kept_ref
+    return worker, request

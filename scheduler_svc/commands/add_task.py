@@ -1,0 +1,153 @@
+"""Adds a task to an epic of a run that goes on or has ended."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import invalid_field, invalid_plan, not_found
+from heddle.names import KEY, EpicName, TaskName
+from heddle.plan import budget_rules, rules
+from scheduler_svc.commands.create_run import task_row
+from scheduler_svc.commands.runs_and_tasks import check_reopenable, go_on, is_closed, wrong_state
+from scheduler_svc.model.agent_availability import check_available, without_limit
+from scheduler_svc.model.plan_defaults import resolved_tasks
+from scheduler_svc.model.run_ids import slug
+from scheduler_svc.pools.workers import Workers
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import get_task, is_epic
+from scheduler_svc.store.rows import requests
+
+# A title that is made of a prompt is cut here.
+_TITLE: Final = 80
+
+_STOPPING: Final = frozenset({pb.ON_FAILURE_STOP_EPIC, pb.ON_FAILURE_STOP_RUN})
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A task as it would run, but for its key, and the worker that would run it."""
+
+    spec: pb.PlanTask
+    worker: str
+    # Which budget applies to it. Empty: none.
+    budget: str
+
+
+async def add_task(
+    database: Database,
+    workers: Workers,
+    request: pb.AddTaskRequest,
+    actor: str,
+    now: int,
+    *,
+    project_budget: int | None = None,
+) -> pb.Task:
+    """Returns the new task, or the one that this request_id added before. `project_budget` is in micros."""
+    epic = EpicName.parse(request.parent)
+    before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
+    if before:
+        return await _read(database, before)
+    draft = await database.read(partial(_draft, epic=epic, asked=request.task))
+    programs = workers.get(draft.worker).state.agents
+    check_available(draft.spec.agent, "the task", programs)
+    budget = draft.budget or ("" if project_budget is None else budget_rules.PROJECT_BUDGET)
+    if mistakes := without_limit("task", draft.spec, budget, programs):
+        raise invalid_plan(mistakes)
+
+    def write(connection: sa.Connection) -> str:
+        made = requests.recall(connection, request.request_id, request)
+        if made:
+            return made
+        name = _write(connection, epic, draft.spec, actor, now)
+        requests.remember(connection, request.request_id, request, name, now)
+        return str(name)
+
+    return await _read(database, await database.submit(write, LOOP, str(epic.parent)))
+
+
+async def _read(database: Database, name: str) -> pb.Task:
+    return await database.read(partial(get_task, name=TaskName.parse(name)))
+
+
+def _draft(connection: sa.Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft:
+    """Fills in what the request leaves out: from the plan, and agent and model from the epic's last task."""
+    run = connection.execute(
+        sa.select(runs.c.plan, runs.c.worker).where(runs.c.run == epic.run)
+    ).one_or_none()
+    rows = connection.execute(
+        sa.select(tasks.c.spec)
+        .where(tasks.c.run == epic.run, tasks.c.epic == epic.epic)
+        .order_by(tasks.c.position)
+    ).all()
+    if run is None or not rows:
+        raise not_found(epic)
+    plan = pb.Plan.FromString(run.plan)
+    planned = next(each for each in plan.epics if each.key == epic.epic)
+    last = pb.PlanTask.FromString(rows[-1].spec)
+    spec = pb.PlanTask()
+    spec.CopyFrom(asked)
+    if not spec.agent:
+        spec.agent = last.agent
+        spec.model = spec.model or last.model
+    spec.title = spec.title or spec.key or title_of(spec.prompt)
+    mistakes = rules.task_violations(spec, plan.defaults)
+    if mistakes:
+        raise invalid_plan(mistakes)
+    del planned.tasks[:]
+    planned.tasks.append(spec)
+    resolved = resolved_tasks(planned, plan.defaults, "")[0]
+    return _Draft(resolved, run.worker, budget_rules.budget_of(plan, planned, resolved))
+
+
+def _write(connection: sa.Connection, epic: EpicName, spec: pb.PlanTask, actor: str, now: int) -> TaskName:
+    check_reopenable(connection, epic)
+    of_epic = (tasks.c.run == epic.run, tasks.c.epic == epic.epic)
+    rows = connection.execute(sa.select(tasks.c.task, tasks.c.state, tasks.c.position).where(*of_epic)).all()
+    _check_not_stopped(connection, epic, rows)
+    spec.key = _key(spec, {row.task.lower() for row in rows})
+    name = epic.task(spec.key)
+    position = max(row.position for row in rows) + 1
+    connection.execute(sa.insert(tasks), task_row(epic, position, spec))
+    added = pb.TaskAdded(title=spec.title, position=position)
+    append(connection, [event(name, actor, task_added=added)], now)
+    if is_closed(connection, epic):
+        go_on(connection, name, actor, now)
+    return name
+
+
+def _check_not_stopped(connection: sa.Connection, epic: EpicName, rows: Collection[Any]) -> None:
+    """Raises WRONG_STATE where the epic would skip the task at once."""
+    failed = next((row.task for row in rows if row.state == pb.TASK_STATE_FAILED), None)
+    chosen = sa.select(epics.c.state, epics.c.on_failure).where(*is_epic(epic))
+    row = connection.execute(chosen).one()
+    if failed and row.on_failure in _STOPPING:
+        advice = f"its task {failed} failed, which stops it; retry or skip that task first"
+        raise wrong_state(epic, pb.EpicState.Name(row.state), advice)
+
+
+def _key(spec: pb.PlanTask, taken: Collection[str]) -> str:
+    """Returns the key that the task asks for, or one made of its title; raises INVALID_FIELD if it is taken."""
+    if spec.key:
+        if not KEY.fullmatch(spec.key):
+            raise invalid_field("task.key", "takes letters, digits, - and _, the first a letter or digit")
+        if spec.key.lower() in taken:
+            raise invalid_field("task.key", f"{spec.key!r} is the key of another task of this epic")
+        return spec.key
+    stem = slug(spec.title) or "task"
+    numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+    return next(key for key in (stem, *numbered) if key not in taken)
+
+
+def title_of(prompt: str) -> str:
+    """Returns the first line of a prompt that says something, cut to the length of a title."""
+    first = next((line for line in map(str.strip, prompt.splitlines()) if line), "")
+    words = re.sub(r"[\x00-\x1f]+", " ", first).lstrip("#-* ")
+    return words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…"

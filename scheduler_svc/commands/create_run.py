@@ -1,0 +1,258 @@
+"""Creates a run: everything is checked first, then written in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb, urls
+from heddle.errors import HeddleError, invalid_field, invalid_plan
+from heddle.names import EpicName, RunName
+from heddle.plan import budget_rules, rules
+from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
+from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
+from scheduler_svc.model.run_ids import run_id
+from scheduler_svc.pools.workers import Worker, Workers, call
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import get_run
+from scheduler_svc.store.rows import requests
+
+# Seconds that looking at a project may take.
+_INSPECT_TIMEOUT: Final = 30.0
+# The same where it has to be cloned first.
+_CLONE_TIMEOUT: Final = 900.0
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where a run will stand."""
+
+    worker: str
+    project: str
+    base_commit: str
+    # Empty: it begins from a tag or commit.
+    base_branch: str
+    max_parallel: int
+    # None: the project has none.
+    file: pb.ProjectFile | None = None
+    # None: its branch lacks nothing of the one that it follows, or follows none.
+    behind: pb.BaseBehind | None = None
+
+
+async def create_run(
+    database: Database,
+    workers: Workers,
+    request: pb.CreateRunRequest,
+    suffix: str,
+    now: int,
+    *,
+    project_budget: int | None = None,
+) -> pb.Run:
+    """Returns the new run, or the one that this request_id made before. `project_budget` is in micros."""
+    before = await database.read(lambda connection: requests.recall(connection, request.request_id, request))
+    if before:
+        return await _read(database, before)
+    _check_request(request)
+    worker = workers.most_free()
+    _check_agents(request, worker.state.agents, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
+    ground = await _inspect(request, worker)
+    if request.validate_only:
+        return _planned(request, ground)
+    name = RunName(run_id(request.plan.name, suffix))
+
+    def write(connection: sa.Connection) -> str:
+        made = requests.recall(connection, request.request_id, request)
+        if made:
+            return made
+        _write(connection, name, request, ground, now, full=worker.state.full)
+        requests.remember(connection, request.request_id, request, name, now)
+        return str(name)
+
+    return await _read(database, await database.submit(write, LOOP, str(name)))
+
+
+async def _read(database: Database, name: str) -> pb.Run:
+    return await database.read(partial(get_run, name=RunName.parse(name)))
+
+
+def _check_request(request: pb.CreateRunRequest) -> None:
+    mistakes = rules.violations(request.plan)
+    if mistakes:
+        raise invalid_plan(mistakes)
+    if not request.project:
+        raise invalid_field("project", "name the git repository to work on, as an absolute path or a URL")
+    if urls.is_url(request.project):
+        urls.identity(request.project)
+    if request.max_parallel < 0:
+        raise invalid_field("max_parallel", "must be at least 1, or absent for the workers' slots")
+
+
+def _check_agents(
+    request: pb.CreateRunRequest, programs: Sequence[pb.AgentProgram], project_budget: str
+) -> None:
+    """Raises where the worker cannot start an agent, or no limit would hold it. `project_budget`: empty for none."""
+    plan = request.plan
+    if request.agent:
+        check_form(request.agent, programs)
+    mistakes = []
+    for index, epic in enumerate(plan.epics):
+        places = {task.key: place for place, task in enumerate(epic.tasks)}
+        for task in resolved_tasks(epic, plan.defaults, request.agent):
+            check_available(task.agent, f"task {epic.key}/{task.key}", programs)
+            path = f"epics[{index}].tasks[{places[task.key]}]"
+            budget = budget_rules.budget_of(plan, epic, task) or project_budget
+            mistakes += without_limit(path, task, budget, programs)
+    if mistakes:
+        raise invalid_plan(mistakes)
+
+
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
+    inspection = pb.InspectProjectRequest(
+        project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
+    )
+    timeout = _CLONE_TIMEOUT if urls.is_url(request.project) else _INSPECT_TIMEOUT
+    found = await call(worker.name, worker.worktree.InspectProject, inspection, timeout)
+    if found.dirty_files and not request.allow_dirty:
+        files = ", ".join(found.dirty_files[:5]) + (", …" if len(found.dirty_files) > 5 else "")
+        raise HeddleError(
+            pb.ERROR_REASON_DIRTY_CHECKOUT,
+            f"{found.project} has uncommitted changes that agents would not see ({files}); commit or stash"
+            " them, or accept that with --allow-dirty",
+            files=", ".join(found.dirty_files),
+        )
+    slots = max(worker.state.slots, 1)
+    return _Ground(
+        worker.name,
+        found.project,
+        found.base_commit,
+        found.base_branch,
+        request.max_parallel or slots,
+        found.project_file if found.HasField("project_file") else None,
+        found.base_behind if found.HasField("base_behind") else None,
+    )
+
+
+def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
+    """Returns the run that would be created; it has no name."""
+    count = sum(len(epic.tasks) for epic in request.plan.epics)
+    return pb.Run(
+        title=request.plan.name,
+        state=pb.RUN_STATE_PENDING,
+        project=ground.project,
+        base_ref=request.base_ref or "HEAD",
+        base_commit=ground.base_commit,
+        merge_into=_merge_into(request),
+        max_parallel=ground.max_parallel,
+        budget_usd_micros=_budget(request.plan),
+        tasks=pb.TaskCounts(total=count, pending=count),
+        epic_count=len(request.plan.epics),
+        base_behind=ground.behind,
+    )
+
+
+def _write(
+    connection: sa.Connection,
+    name: RunName,
+    request: pb.CreateRunRequest,
+    ground: _Ground,
+    now: int,
+    *,
+    full: str = "",
+) -> None:
+    plan = request.plan
+    defaults = with_checks(plan.defaults, ground.file)
+    actor = request.actor or "user"
+    connection.execute(
+        sa.insert(runs),
+        {
+            "run": name.run,
+            "title": plan.name,
+            "state": pb.RUN_STATE_PENDING,
+            "project": ground.project,
+            "base_ref": request.base_ref or "HEAD",
+            "base_commit": ground.base_commit,
+            "base_branch": ground.base_branch,
+            "base_behind": ground.behind and ground.behind.SerializeToString(),
+            "merge_into": _merge_into(request),
+            "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
+            "merge_checks": merge_checks(plan, defaults).SerializeToString(),
+            "max_parallel": ground.max_parallel,
+            "worker": ground.worker,
+            "plan": plan.SerializeToString(),
+            "project_file": ground.file and ground.file.SerializeToString(),
+            "budget_micros": _budget(plan),
+            "creator": actor,
+            "created_at": now,
+        },
+    )
+    events = [
+        event(
+            name,
+            actor,
+            run_created=pb.RunCreated(
+                title=plan.name,
+                project=ground.project,
+                base_commit=ground.base_commit,
+                epic_count=len(plan.epics),
+                task_count=sum(len(epic.tasks) for epic in plan.epics),
+                max_parallel=ground.max_parallel,
+            ),
+        )
+    ]
+    epic_rows = []
+    task_rows = []
+    for place, epic in enumerate(plan.epics):
+        ready = not epic.depends_on
+        epic_rows.append(_epic_row(name.epic(epic.key), place, resolved_epic(epic, plan.defaults)))
+        for position, task in enumerate(resolved_tasks(epic, defaults, request.agent), 1):
+            task_rows.append(task_row(name.epic(epic.key), position, task))
+        if ready:
+            events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
+    if full:
+        # Runs that are there already heard of it when it began.
+        report = pb.WorkerFull(worker=ground.worker, reason=full)
+        events.append(event(name, "scheduler", worker_full=report))
+    connection.execute(sa.insert(epics), epic_rows)
+    connection.execute(sa.insert(tasks), task_rows)
+    append(connection, events, now)
+
+
+def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:
+    return {
+        "run": name.run,
+        "epic": name.epic,
+        "place": place,
+        "state": pb.EPIC_STATE_BLOCKED if spec.depends_on else pb.EPIC_STATE_READY,
+        "priority": spec.priority,
+        "on_failure": spec.on_failure,
+        "budget_micros": _budget(spec),
+        "spec": spec.SerializeToString(),
+    }
+
+
+def task_row(name: EpicName, position: int, spec: pb.PlanTask) -> dict[str, object]:
+    """Returns the row of a task that has not begun."""
+    estimate = spec.estimate.seconds + spec.estimate.nanos / 1e9 if spec.HasField("estimate") else None
+    return {
+        "run": name.run,
+        "epic": name.epic,
+        "task": spec.key,
+        "position": position,
+        "state": pb.TASK_STATE_PENDING,
+        "estimate": estimate,
+        "budget_micros": _budget(spec),
+        "spec": spec.SerializeToString(),
+    }
+
+
+def _merge_into(request: pb.CreateRunRequest) -> str:
+    return request.merge_into or request.plan.merge_into
+
+
+def _budget(part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> int | None:
+    return part.budget_usd_micros if part.HasField("budget_usd_micros") else None

@@ -1,0 +1,120 @@
+"""Tasks in which an agent resolves what keeps an epic from being merged."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName, TaskName
+from scheduler_svc.commands.create_run import task_row
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import is_epic
+
+_KEY: Final = "resolve"
+
+# Of a prompt: files that it names, and what it quotes of a failed check.
+_MOST_FILES: Final = 100
+_OUTPUT_CHARACTERS: Final = 4 << 10
+
+
+def add(connection: sa.Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
+    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; lets it go on."""
+    of_epic = (tasks.c.run == epic.run, tasks.c.epic == epic.epic)
+    chosen = sa.select(tasks.c.spec, tasks.c.position, tasks.c.resolves).where(*of_epic)
+    rows = connection.execute(chosen.order_by(tasks.c.position)).all()
+    row = connection.execute(
+        sa.select(epics.c.conflict, runs.c.merge_checks).where(*is_epic(epic), runs.c.run == epics.c.run)
+    ).one()
+    last = pb.PlanTask.FromString([each for each in rows if not each.resolves][-1].spec)
+    conflict = pb.MergeConflicted.FromString(row.conflict or b"")
+    checks = pb.MergeChecks.FromString(row.merge_checks or b"").checks or last.checks
+    taken = {pb.PlanTask.FromString(each.spec).key.lower() for each in rows}
+    numbered = (f"{_KEY}-{number}" for number in range(1, len(rows) + 2))
+    spec = resolution(last, conflict, next(key for key in numbered if key not in taken), agent)
+    del spec.checks[:]
+    spec.checks.extend(checks)
+    position = rows[-1].position + 1
+    connection.execute(sa.insert(tasks), {**task_row(epic, position, spec), "resolves": True})
+    values = {
+        "state": pb.EPIC_STATE_RUNNING,
+        "reason": "",
+        "ended_at": None,
+        "conflict": None,
+        "merge_state": MergeState.NONE,
+        "merge_wanted": True,
+    }
+    connection.execute(sa.update(epics).where(*is_epic(epic)).values(**values))
+    name = epic.task(spec.key)
+    added = pb.TaskAdded(title=spec.title, position=position)
+    append(connection, [event(name, actor, task_added=added)], now)
+    return name
+
+
+def resolution(last: pb.PlanTask, conflict: pb.MergeConflicted, key: str, agent: str) -> pb.PlanTask:
+    """Returns the task, as the epic's last one but for what it is about."""
+    spec = pb.PlanTask()
+    spec.CopyFrom(last)
+    for field in ("script", "estimate", "budget_usd_micros"):
+        spec.ClearField(field)
+    if agent and agent.partition(":")[0] != last.agent.partition(":")[0]:
+        # Each kind of agent has its own names for models.
+        spec.model = ""
+    spec.agent = agent or last.agent
+    # It may be right to leave the epic as it is.
+    spec.expect = pb.EXPECT_ANY
+    spec.key = key
+    spec.title = f"Resolve the merge with {conflict.target_branch}"
+    spec.prompt = "\n".join(prompt(conflict))
+    return spec
+
+
+def prompt(conflict: pb.MergeConflicted) -> Iterator[str]:
+    """Yields the lines of what the agent is told."""
+    other = conflict.target_branch
+    yield f"The work of this branch is done, but it does not fit to what was merged into {other} meanwhile."
+    yield "This worktree holds the merge of both, not committed. Make it right, so that what either side wanted holds."
+    yield f"`git log HEAD..{other}` and `git diff HEAD...{other}` show what the other side did,"
+    yield f"`git diff {other}...HEAD` what this branch did."
+    if conflict.files:
+        yield from _files(conflict)
+    for check in conflict.failed_checks:
+        yield ""
+        yield f"The check `{check.command}` fails on it. The end of what it printed:"
+        yield from (f"    {line}" for line in check.output[-_OUTPUT_CHARACTERS:].splitlines())
+    yield ""
+    yield "Leave the result as files in this worktree. Do not merge, rebase or switch branches: it is committed for you,"
+    yield "with both sides as parents, once the checks pass."
+
+
+def _files(conflict: pb.MergeConflicted) -> Iterator[str]:
+    """Yields what conflicts: first what has markers, then what has none and is to be decided."""
+    # Of a file without regions, git says what both sides did.
+    notes = {hunk.file: hunk.text for hunk in conflict.hunks if not hunk.line}
+    marked = [file for file in conflict.files if file not in notes]
+    yield ""
+    if marked:
+        yield "In these files both sides stand between <<<<<<<, ======= and >>>>>>>; leave no such line:"
+        yield from (f"- {file}" for file in marked[:_MOST_FILES])
+        if len(marked) > _MOST_FILES:
+            yield f"- and {len(marked) - _MOST_FILES} more; `git grep -n '^<<<<<<<'` lists them"
+    if notes:
+        yield "These have no such lines. Decide each of them, or the task fails:"
+        for file, text in notes.items():
+            yield f"- {file}"
+            yield from (f"    {line}" for line in _said(text, conflict).splitlines())
+    yield "A conflict without such lines, as of a file that one side removed and the other changed, is decided once you"
+    yield "change, move or remove a file of it. To keep a file as it is here, write its path as a line into .heddle/keep."
+    yield "No file NAME~COMMIT may be left. .heddle/conflicts.txt, where it is there, lists all that has no such lines."
+
+
+def _said(text: str, conflict: pb.MergeConflicted) -> str:
+    """Returns git's words with the names of the branches in place of their commits."""
+    for commit, name in (
+        (conflict.source_commit, "this branch"),
+        (conflict.target_commit, conflict.target_branch),
+    ):
+        text = text.replace(commit, name) if commit else text
+    return text

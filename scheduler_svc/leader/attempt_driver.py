@@ -1,0 +1,404 @@
+"""Brings one attempt from its start to its end on a worker.
+
+Every step is idempotent and every result is in the database before the next step,
+so whoever leads after a break runs the same steps again from where they stood.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import grpc
+import structlog
+
+from heddle import pb
+from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
+from heddle.failpoints import failpoint
+from heddle.names import AttemptName
+from heddle.plan.rules import SCRIPTED
+from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
+from scheduler_svc.leader.project_setup import setup_of
+from scheduler_svc.leader.session_release import release_session
+from scheduler_svc.leader.term import Lead, tries
+from scheduler_svc.model.plan_defaults import background_wait
+from scheduler_svc.model.retry_prompt import prompt_after
+from scheduler_svc.policy.pauses import OUTAGES
+from scheduler_svc.pools.workers import Worker, call, from_worker
+from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
+from scheduler_svc.store.rows import attempt_outcomes, parked_sessions, provider_outages
+from scheduler_svc.store.rows.attempt_outcomes import PROMOTED
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Seconds. Git in a large repository takes its time; a session is on disk at once.
+_GIT_TIMEOUT: Final = 600.0
+_SESSION_TIMEOUT: Final = 60.0
+
+# So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
+_GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
+
+_UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
+
+
+class _StoppedError(Exception):
+    """The attempt was stopped before it had a session, or after its worker, which is away, let go of it."""
+
+
+class Conductor:
+    """Conducts one attempt."""
+
+    def __init__(self, lead: Lead, attempt: AttemptName) -> None:
+        self._lead = lead
+        self._attempt = attempt
+        self._log = log.bind(attempt=str(attempt))
+        # True once all events of the session are in the database.
+        self._stored = False
+
+    async def conduct(self, started: Assignment | None = None) -> None:
+        """Returns when the attempt has ended. `started`: this leader started it just now.
+
+        Whatever goes wrong ends this attempt and no other; only STALE_EPOCH is
+        raised.
+        """
+        assignment = started or await self._assignment()
+        if assignment is None:
+            return
+        self._stored = assignment.result is not None
+        await self._conduct(assignment, fresh=started is not None)
+        if self._stored:
+            await release_session(self._lead, self._attempt, assignment.worker)
+
+    async def _conduct(self, assignment: Assignment, *, fresh: bool) -> None:
+        try:
+            result = assignment.result or await self._play(assignment, fresh=fresh)
+            if result.outcome == pb.OUTCOME_SUCCEEDED:
+                await self._accept(assignment)
+                return
+            if result.outcome in _GOES_ON_LATER and await self._park(result):
+                return
+            if result.outcome in OUTAGES and await self._suspend(result):
+                return
+        except _StoppedError:
+            stopped = pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)
+            await self._fail(stopped, pb.DiscardAttemptResponse())
+            return
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                raise
+            self._log.warning("attempt_failed", error=error.message)
+            result = await self._ended_by_error(assignment, error.message)
+        except Exception as error:  # noqa: BLE001 (a defect may end this attempt and no other)
+            self._log.exception("attempt_failed")
+            result = await self._ended_by_error(
+                assignment, f"a defect of Heddle ({type(error).__name__}: {error}); its log says more"
+            )
+        await self._fail(result, await self._discard(assignment))
+
+    async def _assignment(self) -> Assignment | None:
+        return await self._lead.read(partial(read_assignment, attempt=self._attempt))
+
+    async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
+        """Starts the session unless there is one; returns how it ended."""
+        if fresh or not await self._has_session(assignment):
+            if assignment.started:
+                return _lost("its worker no longer knows the session")
+            await self._start_session(assignment, await self._ensure_worktree(assignment))
+        return await self._follow(assignment)
+
+    async def _has_session(self, assignment: Assignment) -> bool:
+        request = pb.GetSessionRequest(attempt=str(self._attempt))
+        try:
+            await self._ask(
+                assignment,
+                lambda worker: worker.agent.GetSession,
+                request,
+                _SESSION_TIMEOUT,
+                stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+            )
+        except HeddleError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _ensure_worktree(self, assignment: Assignment) -> pb.EnsureWorktreeResponse:
+        request = pb.EnsureWorktreeRequest(
+            project=assignment.project,
+            attempt=str(self._attempt),
+            epoch=self._lead.epoch,
+            base_commit=assignment.base_commit,
+            continue_attempt=assignment.continue_attempt,
+            project_file=assignment.project_file,
+            merge_revision=assignment.merges,
+            rewind_to=assignment.rewind_to,
+        )
+        answer: pb.EnsureWorktreeResponse = await self._ask(
+            assignment,
+            lambda worker: worker.worktree.EnsureWorktree,
+            request,
+            _GIT_TIMEOUT,
+            stoppable=lambda: True,
+            waits=True,
+        )
+        worktree = answer.worktree
+        moved = worktree.path != assignment.worktree_path or worktree.lease != assignment.lease
+        if moved or answer.HasField("found"):
+            record = partial(
+                attempt_outcomes.record_worktree,
+                attempt=self._attempt,
+                ensured=answer,
+                worker=assignment.worker,
+                now=self._lead.now(),
+            )
+            await self._lead.write(record, self._run)
+        return answer
+
+    async def _start_session(self, assignment: Assignment, ensured: pb.EnsureWorktreeResponse) -> None:
+        name, spec = self._attempt, assignment.spec
+        request = pb.StartSessionRequest(
+            attempt=str(name),
+            epoch=self._lead.epoch,
+            worktree_path=ensured.worktree.path,
+            agent=spec.agent,
+            prompt=await self._prompt(spec),
+            script=spec.script,
+            checks=spec.checks,
+            timeout=spec.timeout if spec.HasField("timeout") else None,
+            silence=spec.silence if spec.HasField("silence") else None,
+            background_wait=background_wait(spec),
+            permissions=spec.permissions,
+            model=spec.model,
+            system_prompt=spec.system_prompt,
+            effort=spec.effort,
+            tools=spec.tools,
+            mcp_servers=spec.mcp_servers,
+            max_turns=spec.max_turns if spec.HasField("max_turns") else None,
+            budget_usd_micros=assignment.budget,
+            resume_attempt=assignment.resume_attempt,
+            answers=assignment.answers,
+            files_kept=ensured.continued,
+            setup=setup_of(assignment, ensured.worktree),
+            shared_folders=ensured.worktree.lease.shared_folders,
+            environment={
+                **ensured.worktree.lease.environment,
+                "HEDDLE_RUN": name.run,
+                "HEDDLE_EPIC": name.epic,
+                "HEDDLE_TASK": name.task,
+                "HEDDLE_ATTEMPT": str(name.number),
+            },
+        )
+        await self._ask(
+            assignment,
+            lambda worker: worker.renewing().agent.StartSession,
+            request,
+            _SESSION_TIMEOUT,
+            stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+            waits=True,
+        )
+
+    async def _prompt(self, spec: pb.PlanTask) -> str:
+        """Returns what the agent is told: after a failure also what failed. A script heeds nothing."""
+        if self._attempt.number == 1 or spec.agent == SCRIPTED:
+            return spec.prompt
+        failed = await self._lead.read(partial(get_last_failed, name=self._attempt.parent))
+        return prompt_after(spec.prompt, failed) if failed else spec.prompt
+
+    async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
+        """Takes the session's events in until its last; goes on after every break."""
+        after = assignment.session_sequence
+        has_let_go = partial(self._lead.workers.has_let_go, assignment.worker)
+        async for _ in tries():
+            try:
+                worker = self._lead.workers.get(assignment.worker)
+                request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
+                failpoint("WatchSession.before_call")
+                stream = worker.agent.WatchSession(request)
+                async for answer in stream:
+                    failpoint("WatchSession.after_call")
+                    if not answer.events:
+                        continue
+                    result = await self._ingest(answer.events, has_budget=assignment.budget is not None)
+                    after = answer.events[-1].sequence
+                    if result is not None:
+                        self._stored = True
+                        stream.cancel()
+                        return result
+            except grpc.aio.AioRpcError as error:
+                problem = from_worker(assignment.worker, error)
+                if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
+                    return _lost("its worker no longer has the session's log")
+                # A worker without descriptors cannot open the log now; the session goes on.
+                short = problem.reason == pb.ERROR_REASON_NO_DESCRIPTORS
+                if problem.code is not _UNAVAILABLE and not short:
+                    raise problem from error
+                self._log.info("session_watch_broken", error=problem.message)
+                if has_let_go() and await self._stop_requested():
+                    raise _StoppedError from error
+        raise AssertionError("tries() has no end")
+
+    async def _ingest(self, events: Sequence[pb.Event], *, has_budget: bool) -> pb.SessionFinished | None:
+        topics = [str(self._attempt), summaries(self._run)]
+        if has_budget and any(event.HasField("usage") for event in events):
+            topics.append(LOOP)
+        if any(event.WhichOneof("payload") in PROMOTED for event in events):
+            topics.append(self._run)
+        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._lead.now())
+        return await self._lead.write(take, *topics)
+
+    async def _accept(self, assignment: Assignment) -> None:
+        spec = assignment.spec
+        request = pb.CommitTaskRequest(
+            project=assignment.project,
+            attempt=str(self._attempt),
+            epoch=self._lead.epoch,
+            subject=spec.title,
+            expect=spec.expect,
+            allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
+            agent_spans=await self._lead.read(partial(agent_spans, name=self._attempt)),
+        )
+        committed = await self._ask(
+            assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
+        )
+        accept = partial(
+            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._lead.now()
+        )
+        await self._lead.write(accept, LOOP, self._run, str(self._attempt))
+
+    async def _park(self, result: pb.SessionFinished) -> bool:
+        """Writes down that the session is parked; False where it is to stop for good instead."""
+        park = partial(
+            parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._lead.now()
+        )
+        return await self._lead.write(park, LOOP, self._run, str(self._attempt))
+
+    async def _suspend(self, result: pb.SessionFinished) -> bool:
+        """Writes down that the provider takes no work; False where the attempt is to end for good instead."""
+        suspend = partial(
+            provider_outages.suspend, attempt=self._attempt, result=result, now=self._lead.now()
+        )
+        return await self._lead.write(suspend, LOOP, self._run, str(self._attempt))
+
+    async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
+        """Makes sure that nothing of the attempt still runs; returns the failure to record."""
+        await stop_session(self._lead, self._attempt, assignment.worker, reason)
+        return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
+
+    async def _fail(self, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse) -> None:
+        end = partial(
+            attempt_outcomes.fail,
+            attempt=self._attempt,
+            result=result,
+            kept=kept,
+            should_retry=self._lead.should_retry,
+            now=self._lead.now(),
+        )
+        await self._lead.write(end, LOOP, self._run, str(self._attempt))
+
+    async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
+        """Keeps what the attempt left behind. Trouble only logs: EnsureWorktree keeps it then."""
+        request = pb.DiscardAttemptRequest(
+            project=assignment.project, attempt=str(self._attempt), epoch=self._lead.epoch
+        )
+        try:
+            kept: pb.DiscardAttemptResponse = await self._ask(
+                assignment, lambda worker: worker.worktree.DiscardAttempt, request, _GIT_TIMEOUT
+            )
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                raise
+            self._log.warning("attempt_not_discarded", error=error.message)
+            return pb.DiscardAttemptResponse()
+        return kept
+
+    async def _ask(
+        self,
+        assignment: Assignment,
+        method: Callable[[Worker], Callable[..., Awaitable[T]]],
+        request: Any,
+        timeout: float,
+        *,
+        stoppable: Callable[[], bool] = lambda: False,
+        waits: bool = False,
+    ) -> T:
+        """Asks the worker until it answers: waits while it is away or has no slot.
+
+        `stoppable` says whether nothing of the attempt can run on a worker that is
+        away, so that a stop ends the wait. With `waits`, so it does for what the
+        worker's environment lacks; what it refused then has changed nothing.
+        """
+        pauses = tries()
+        async with self._lead.faults.around(self._attempt) as note:
+            async for _ in pauses:
+                try:
+                    worker = self._lead.workers.get(assignment.worker)
+                    return await call(worker.name, method(worker), request, timeout)
+                except HeddleError as error:
+                    full = error.reason == pb.ERROR_REASON_NO_SLOT
+                    lacks = waits and error.reason in ENVIRONMENT_FAULTS
+                    if error.code is not _UNAVAILABLE and not full and not lacks:
+                        raise
+                    self._log.info("worker_not_ready", error=error.message)
+                    if lacks:
+                        pauses.longest = LONGEST_PAUSE
+                        await note(error)
+                    if (full or lacks or stoppable()) and await self._stop_requested():
+                        raise _StoppedError from error
+        raise AssertionError("tries() has no end")
+
+    async def _stop_requested(self) -> bool:
+        assignment = await self._assignment()
+        return assignment is None or assignment.stop_reason is not None
+
+    @property
+    def _run(self) -> str:
+        return str(self._attempt.parent.parent.parent)
+
+
+async def stop_session(lead: Lead, attempt: AttemptName, worker: str, reason: str) -> bool:
+    """Stops a session, however long its worker is away; returns False if there is none."""
+    request = pb.StopSessionRequest(attempt=str(attempt), epoch=lead.epoch, reason=reason)
+    async for _ in tries():
+        try:
+            await call(worker, lead.workers.get(worker).agent.StopSession, request, _SESSION_TIMEOUT)
+        except HeddleError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return False
+            if error.code is not _UNAVAILABLE:
+                raise
+        else:
+            return True
+    raise AssertionError("tries() has no end")
+
+
+async def park_session(lead: Lead, attempt: AttemptName) -> None:
+    """Parks the session of a live attempt if it still waits for the operator; its conductor sees how it ended."""
+    assignment = await lead.read(partial(read_assignment, attempt=attempt))
+    if assignment is None or assignment.result:
+        return
+    request = pb.ParkSessionRequest(attempt=str(attempt), epoch=lead.epoch)
+    worker = lead.workers.get(assignment.worker)
+    try:
+        await call(worker.name, worker.agent.ParkSession, request, _SESSION_TIMEOUT)
+    except HeddleError as error:
+        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+            raise
+        # It has its answer, or its worker is away: the loop looks again.
+        log.info("session_not_parked", attempt=str(attempt), error=error.message)
+
+
+async def stop(lead: Lead, attempt: AttemptName) -> None:
+    """Stops the session of an attempt that was told to stop; also one that is only about to start."""
+    async for _ in tries():
+        assignment = await lead.read(partial(read_assignment, attempt=attempt))
+        if assignment is None or assignment.result or assignment.stop_reason is None:
+            return
+        if await stop_session(lead, attempt, assignment.worker, assignment.stop_reason):
+            return
+
+
+def _lost(reason: str) -> pb.SessionFinished:
+    return pb.SessionFinished(outcome=pb.OUTCOME_LOST, reason=reason)

@@ -1,0 +1,206 @@
+"""One asyncio task for each thing that a leader has under way, so that none stops another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
+
+import structlog
+from google.protobuf.message import Message
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName, WorktreeName
+from scheduler_svc.commands import worktree_list
+from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue
+from scheduler_svc.leader.conflict_forecast import Radar
+from scheduler_svc.leader.term import Lead
+from scheduler_svc.policy.snapshot import FinishRun, Snapshot
+from scheduler_svc.store.queries.assignments import Assignment
+from scheduler_svc.store.rows import leader_requests, log_retention
+from scheduler_svc.store.rows.leader_requests import Errand
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds before something that failed beyond its own means may be begun again.
+_PAUSE: Final = 1.0
+
+# Microseconds for which an errand that is done can be asked about.
+_REMEMBERED: Final = 86_400_000_000
+
+T = TypeVar("T")
+
+_Key: TypeAlias = tuple[str, str]
+
+
+class Crew:
+    """Conductors, stops, looks ahead, merges and ends of one leader's term, each at most once at a time."""
+
+    def __init__(self, lead: Lead) -> None:
+        self._lead = lead
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        # Set when a worker or the database knows a newer leader.
+        self.deposed = asyncio.Event()
+        self._radar = Radar(lead)
+
+    def man(self, snapshot: Snapshot) -> None:
+        """Begins whatever the snapshot says is under way and nobody here does: also after a restart."""
+        for run in snapshot.runs:
+            if run.merging_into:
+                self.merge_run(run.name)
+            for epic in run.epics:
+                if epic.merging:
+                    self.merge_epics(run.name)
+                for task in epic.tasks:
+                    if task.live_attempt:
+                        self.conduct(task.live_attempt)
+                    if task.live_attempt and task.stopping:
+                        self.stop(task.live_attempt)
+
+    def conduct(self, attempt: AttemptName, started: Assignment | None = None) -> None:
+        async def begin() -> None:
+            # A worktree must not go while a reopened run comes back to it.
+            waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
+            # The wait was for an end of its worktree, which the assignment still names.
+            assignment = None if any(waited) else started
+            await attempt_driver.Conductor(self._lead, attempt).conduct(assignment)
+            self._begin("radar", attempt, lambda: self._radar.look(attempt))
+
+        self._begin("conduct", attempt, begin)
+
+    def stop(self, attempt: AttemptName) -> None:
+        self._begin("stop", attempt, lambda: attempt_driver.stop(self._lead, attempt))
+
+    def park(self, attempt: AttemptName) -> None:
+        self._begin("park", attempt, lambda: attempt_driver.park_session(self._lead, attempt))
+
+    def merge_epics(self, run: RunName) -> None:
+        self._begin("merge_epics", run, lambda: merge_queue.merge_epics(self._lead, run))
+
+    def merge_run(self, run: RunName) -> None:
+        self._begin("merge_run", run, lambda: merge_queue.merge_run(self._lead, run))
+
+    def finish_run(self, action: FinishRun) -> None:
+        self._begin("finish", action.run, lambda: cleanup.finish_run(self._lead, action))
+
+    def clean(self, run: RunName) -> None:
+        self._begin("clean", run, lambda: cleanup.clean(self._lead, run))
+
+    def keep_house(self) -> None:
+        """Removes what is no longer kept: worktrees, then logs."""
+
+        async def begin() -> None:
+            left = partial(cleanup.left_behind, retention=self._lead.retention, now=self._lead.now())
+            for run in await self._lead.read(left):
+                self.clean(run)
+            for problem in (await self._expire())[1]:
+                log.warning("logs_not_removed", problem=problem)
+
+        self._begin("keep_house", "", begin)
+
+    def run_errand(self, errand: Errand) -> None:
+        """Does what a replica asked for; how it ends is written down for whoever waits there."""
+
+        async def begin() -> None:
+            ended: Message | HeddleError
+            try:
+                ended = await self._errand(errand)
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                ended = error
+            end = partial(leader_requests.end_errand, errand=errand.id, ended=ended, now=self._lead.now())
+            await self._lead.write(end, leader_requests.topic(errand.id))
+
+        self._begin("errand", errand.id, begin)
+
+    async def _errand(self, errand: Errand) -> Message:
+        if errand.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
+            return await self._collect()
+        request = pb.RestoreEpicWorktreeRequest.FromString(errand.request)
+        name = WorktreeName.parse(request.name)
+        actor = request.actor or "user"
+        restore = partial(housekeeping.restore, self._lead, name, actor, errand.asked)
+        return await self._alone(name.parent.parent, restore)
+
+    async def _collect(self) -> pb.CollectGarbageResponse:
+        lead = self._lead
+        found = await housekeeping.find_garbage(lead.read, lead.workers, lead.retention, lead.now())
+        done = pb.CollectGarbageResponse()
+        for run in dict.fromkeys(epic.parent for epic in worktree_list.epics_of(found.worktrees)):
+            done.problems.extend(await self._alone(run, partial(cleanup.clean, lead, run)))
+        left = await lead.read(
+            partial(worktree_list.read_archives, names=worktree_list.epics_of(found.worktrees))
+        )
+        for worktree, (path, archived) in zip(found.worktrees, left, strict=True):
+            if not path:
+                worktree.archive_commit = archived
+                done.worktrees.append(worktree)
+        removed, problems = await self._expire()
+        done.logs.extend(logs for logs in found.logs if logs.run in removed)
+        done.problems.extend(problems)
+        return done
+
+    async def _expire(self) -> tuple[set[str], list[str]]:
+        """Removes old logs; returns whose, and what stood in the way of others."""
+        before = self._lead.now() - self._lead.retention.logs
+        removed, problems = set(), []
+        for run in await self._lead.read(partial(log_retention.expired, before=before)):
+            try:
+                await housekeeping.expire_logs(self._lead, run)
+                removed.add(str(run))
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                problems.append(f"{run}: {error.message}")
+        await self._lead.write(partial(leader_requests.forget_errands, before=self._lead.now() - _REMEMBERED))
+        return removed, problems
+
+    async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:
+        """Does something about the worktrees of an ended run while nobody else does, and no attempt begins there."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def begin() -> None:
+            try:
+                done.set_result(await work())
+            except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
+                done.set_exception(error)
+
+        while await self._settled("clean", run):
+            pass
+        self._begin("clean", run, begin)
+        return await done
+
+    async def dismiss(self) -> None:
+        """Ends all tasks. What they had under way goes on at the workers; the next leader takes it up."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _settled(self, kind: str, name: object) -> bool:
+        """Waits for a task to end; returns False if there is none."""
+        task = self._tasks.get((kind, str(name)))
+        if task is not None:
+            await asyncio.wait([task])
+        return task is not None
+
+    def _begin(self, kind: str, name: object, work: Callable[[], Awaitable[object]]) -> None:
+        key = (kind, str(name))
+        if key not in self._tasks:
+            task = asyncio.create_task(self._guarded(key, work))
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key))
+
+    async def _guarded(self, key: _Key, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                self.deposed.set()
+                return
+            log.warning("will_try_again", task=key[0], name=key[1], error=error.message)
+            await asyncio.sleep(_PAUSE)
+        except Exception:
+            log.exception("will_try_again", task=key[0], name=key[1])
+            await asyncio.sleep(_PAUSE)

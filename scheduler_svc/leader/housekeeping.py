@@ -1,0 +1,155 @@
+"""Restores archived worktrees, finds what is no longer kept, and removes old logs."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+
+from heddle import pb
+from heddle.errors import HeddleError, not_found
+from heddle.names import AttemptName, EpicName, RunName, WorktreeName
+from scheduler_svc.commands import worktree_list
+from scheduler_svc.commands.runs_and_tasks import wrong_state
+from scheduler_svc.commands.worktree_list import Read
+from scheduler_svc.leader.term import Lead
+from scheduler_svc.pools.workers import Workers, call
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs
+from scheduler_svc.store.queries.resources import is_epic
+from scheduler_svc.store.rows.log_retention import expired, prune_logs, sessions_of, weigh
+from scheduler_svc.store.rows.retention import Retention
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds.
+_RESTORE_TIMEOUT: Final = 600.0
+_DELETE_TIMEOUT: Final = 120.0
+
+# Sessions of one request to a worker.
+_SESSIONS: Final = 500
+
+
+def _restorable(connection: sa.Connection, name: EpicName, asked: int) -> Any:
+    """Returns the row of an epic whose worktree is to be restored; raises NOT_FOUND or WRONG_STATE.
+
+    None: that was done since it was `asked`, by a leader that died before it could say so.
+    """
+    chosen = sa.select(
+        runs.c.project,
+        runs.c.worker,
+        runs.c.project_file,
+        runs.c.ended_at,
+        runs.c.state,
+        epics.c.worktree_path,
+        epics.c.archive_commit,
+        epics.c.restored_at,
+    )
+    row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    if row.worktree_path:
+        if (row.restored_at or 0) >= asked:
+            return None
+        raise HeddleError(
+            pb.ERROR_REASON_WRONG_STATE,
+            f"the worktree of {name} is there already: {row.worktree_path}",
+            state="WORKTREE_THERE",
+        )
+    if not row.archive_commit:
+        raise HeddleError(
+            pb.ERROR_REASON_NOT_FOUND,
+            f"nothing is archived of {name}: its worktree was removed clean, or never made",
+            resource=str(name),
+        )
+    if row.ended_at is None:
+        advice = "restore its worktrees when it has ended; until then agents may need their places"
+        raise wrong_state(name.parent, pb.RunState.Name(row.state), advice)
+    return row
+
+
+async def restore(lead: Lead, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
+    """Has the worker restore an archived worktree, and notes it; raises as the RPC says.
+
+    Idempotent: it is done once for what was `asked` at one time.
+    """
+    row = await lead.read(partial(_restorable, name=name.parent, asked=asked))
+    if row is not None:
+        await _restore(lead, name.parent, row, actor)
+    worktree = await worktree_list.get_worktree(lead.read, lead.workers, lead.retention, name)
+    return pb.RestoreEpicWorktreeResponse(worktree=worktree)
+
+
+async def _restore(lead: Lead, epic: EpicName, row: Any, actor: str) -> None:
+    request = pb.RestoreWorktreeRequest(
+        project=row.project,
+        epic=str(epic),
+        epoch=lead.epoch,
+        project_file=pb.ProjectFile.FromString(row.project_file or b""),
+    )
+    worker = lead.workers.get(row.worker)
+    done = await call(worker.name, worker.worktree.RestoreWorktree, request, _RESTORE_TIMEOUT)
+    told = pb.WorktreeRestored(path=done.worktree.path, archive_commit=done.archive_commit)
+    note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=lead.now())
+    await lead.write(note, str(epic.parent))
+
+
+def _restored(connection: sa.Connection, told: pb.Event, epic: EpicName, now: int) -> None:
+    path = told.worktree_restored.path
+    change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != path)
+    values = {"worktree_path": path, "lease": None, "set_up": "", "restored_at": now}
+    if connection.execute(change.values(**values)).rowcount:
+        append(connection, [told], now)
+
+
+async def find_garbage(
+    read: Read, workers: Workers, retention: Retention, now: int
+) -> pb.CollectGarbageResponse:
+    """Returns what may be removed now."""
+    rows = await read(partial(worktree_list.read_due, retention=retention, now=now))
+    garbage = pb.CollectGarbageResponse(worktrees=await worktree_list.describe(workers, retention, rows))
+    for run in await read(partial(expired, before=now - retention.logs)):
+        logs = await read(partial(weigh, run=run))
+        try:
+            logs.spool_bytes = await _delete_sessions(read, workers, run, epoch=None)
+        except HeddleError as error:
+            garbage.problems.append(f"{run}: {error.message}")
+        garbage.logs.append(logs)
+    return garbage
+
+
+async def expire_logs(lead: Lead, run: RunName) -> int:
+    """Removes a run's logs, the spools of its sessions first; returns the bytes that these took.
+
+    Raises HeddleError where their worker is away: then nothing of the run's logs is removed.
+    """
+    freed = await _delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
+    before = lead.now() - lead.retention.logs
+    while await lead.write(partial(prune_logs, run=run, before=before)):
+        pass
+    log.info("logs_removed", run=str(run), spool_bytes=freed)
+    return freed
+
+
+async def _delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: int | None) -> int:
+    """Has a run's worker remove its sessions; returns the bytes that they took. No epoch: it only says so."""
+    worker_name, names = await read(partial(_sessions, run=run))
+    try:
+        worker = workers.get(worker_name)
+    except HeddleError:
+        # It is gone for good, and what it kept with it.
+        return 0
+    size = 0
+    for first in range(0, len(names), _SESSIONS):
+        request = pb.DeleteSessionsRequest(
+            attempts=map(str, names[first : first + _SESSIONS]), epoch=epoch or 0, validate_only=epoch is None
+        )
+        done = await call(worker.name, worker.agent.DeleteSessions, request, _DELETE_TIMEOUT)
+        size += done.disk_bytes
+    return size
+
+
+def _sessions(connection: sa.Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
+    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run.run)).scalar_one()
+    return worker, sessions_of(connection, run)

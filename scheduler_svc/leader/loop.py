@@ -1,0 +1,273 @@
+"""Observe, decide, act: the leader's loop."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+
+from heddle import pb
+from heddle.clock import Clock
+from heddle.errors import HeddleError
+from heddle.names import RunName
+from scheduler_svc.commands.apply_action import act
+from scheduler_svc.leader.background_tasks import Crew
+from scheduler_svc.leader.term import Lead
+from scheduler_svc.policy.snapshot import (
+    Action,
+    AwaitMerge,
+    DenyOverdue,
+    FinishEpic,
+    FinishRun,
+    MergeEpic,
+    MergeRun,
+    ParkAttempt,
+    PauseRun,
+    ReadyEpic,
+    ResolveConflict,
+    SkipTask,
+    Snapshot,
+    StartTask,
+    StopAttempt,
+)
+from scheduler_svc.pools.workers import Workers
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.doorbell import LOOP, Doorbell
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.leadership import Leadership, read_epoch
+from scheduler_svc.store.db.tables import runs
+from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.snapshot_query import observe
+from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.rows.leader_requests import read_open
+from scheduler_svc.store.rows.retention import Retention
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Decide = Callable[[Snapshot], list[Action]]
+
+# Seconds after which the loop looks even if nothing rang.
+_SAFETY_TICK: Final = 1.0
+
+# Seconds between looks for what is no longer kept.
+_KEEP_HOUSE: Final = 3600.0
+
+
+class Loop:
+    """Runs what is to run, while this replica leads."""
+
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        workers: Workers,
+        *,
+        decide: Decide,
+        should_retry: ShouldRetry,
+        clock: Clock,
+        project_budget: int | None,
+        park_after: int,
+        retention: Retention,
+    ) -> None:
+        self._database = database
+        self._observe = partial(observe, project_budget=project_budget, park_after=park_after)
+        self._doorbell = doorbell
+        self._leadership = Leadership(database)
+        self._workers = workers
+        self._decide = decide
+        self._should_retry = should_retry
+        self._clock = clock
+        self._retention = retention
+        self._changed_workers: dict[str, pb.Worker] = {}
+        workers.on_change = self._worker_changed
+
+    async def run(self) -> None:
+        """Leads whenever it can, until it is cancelled."""
+        while True:
+            epoch = await self._leadership.acquire()
+            lead = Lead(
+                epoch,
+                self._database,
+                self._workers,
+                clock=self._clock,
+                should_retry=self._should_retry,
+                retention=self._retention,
+            )
+            crew = Crew(lead)
+            self._workers.lead(epoch)
+            holding = asyncio.create_task(self._hold(crew))
+            try:
+                await self._lead(lead, crew)
+                log.warning("deposed", epoch=epoch)
+            except Exception:
+                log.exception("leading_failed", epoch=epoch)
+            finally:
+                holding.cancel()
+                self._workers.lead(0)
+                await crew.dismiss()
+                await self._leadership.release()
+            await asyncio.sleep(_SAFETY_TICK)
+
+    async def _hold(self, crew: Crew) -> None:
+        """Ends the term once the lock is lost."""
+        await self._leadership.lost()
+        crew.deposed.set()
+        self._doorbell.ring([LOOP])
+
+    async def _lead(self, lead: Lead, crew: Crew) -> None:
+        """Returns when a newer leader is at work."""
+        keep_house_at = 0.0
+        with self._doorbell.listen(LOOP) as bell:
+            while not crew.deposed.is_set():
+                if time.monotonic() >= keep_house_at:
+                    keep_house_at = time.monotonic() + _KEEP_HOUSE
+                    crew.keep_house()
+                try:
+                    await self._tick(lead, crew)
+                except HeddleError as error:
+                    if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                        return
+                    log.warning("tick_failed", error=error.message)
+                    await asyncio.sleep(_SAFETY_TICK)
+                except Exception:
+                    log.exception("tick_failed")
+                    await asyncio.sleep(_SAFETY_TICK)
+                await bell.wait(_SAFETY_TICK)
+
+    async def _tick(self, lead: Lead, crew: Crew) -> None:
+        await self._report_workers(lead)
+        workers = self._workers.views()
+        epoch, asked, snapshot = await self._database.read(
+            lambda connection: (
+                read_epoch(connection),
+                read_open(connection),
+                self._observe(connection, workers, now=lead.now()),
+            )
+        )
+        if epoch != lead.epoch:
+            crew.deposed.set()
+            return
+        crew.man(snapshot)
+        for errand in asked:
+            crew.run_errand(errand)
+        actions = self._decide(snapshot)
+        for end in actions:
+            if isinstance(end, FinishRun):
+                # Written once the run's worktrees are gone.
+                crew.finish_run(end)
+        rest = [action for action in actions if not isinstance(action, FinishRun)]
+        if not rest:
+            return
+        for action, assignment in await self._act(lead, rest):
+            _begin(crew, action, assignment)
+
+    async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
+        """Writes the actions in one transaction; returns those that held, each start with its assignment."""
+
+        def act_on(
+            connection: sa.Connection, chosen: Sequence[Action]
+        ) -> list[tuple[Action, Assignment | None]]:
+            return [
+                (action, _assignment(connection, action))
+                for action in chosen
+                if act(connection, action, lead.now())
+            ]
+
+        try:
+            return await lead.write(partial(act_on, chosen=actions), *_topics(actions))
+        except HeddleError:
+            raise
+        except Exception:
+            # One of them meets a defect; the others must not wait for its cure.
+            log.exception("actions_failed", actions=len(actions))
+        held: list[tuple[Action, Assignment | None]] = []
+        for action in actions:
+            try:
+                held += await lead.write(partial(act_on, chosen=[action]), *_topics([action]))
+            except HeddleError:
+                raise
+            except Exception:
+                log.exception("action_failed", action=repr(action))
+        return held
+
+    def _worker_changed(self, worker: pb.Worker) -> None:
+        self._changed_workers[worker.name] = worker
+        self._doorbell.ring([LOOP])
+
+    async def _report_workers(self, lead: Lead) -> None:
+        """Writes into the log of each run that goes on which workers were lost, are full, or take work again."""
+        while self._changed_workers:
+            name, worker = self._changed_workers.popitem()
+            name = name.removeprefix("workers/")
+            if worker.connected and worker.full:
+                change = pb.Event(worker_full=pb.WorkerFull(worker=name, reason=worker.full))
+            elif worker.connected:
+                change = pb.Event(worker_joined=pb.WorkerJoined(worker=name, slots=worker.slots))
+            else:
+                change = pb.Event(worker_lost=pb.WorkerLost(worker=name, reason=worker.reason))
+            for run in await lead.read(_going_on):
+                report = event(RunName(run), "scheduler")
+                report.MergeFrom(change)
+                await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
+
+
+def _going_on(connection: sa.Connection) -> Sequence[str]:
+    return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
+
+
+def _assignment(connection: sa.Connection, action: Action) -> Assignment | None:
+    return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
+
+
+def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
+    """Begins the work that an action stands for, where it stands for any."""
+    match action:
+        case StartTask(attempt):
+            crew.conduct(attempt, assignment)
+        case StopAttempt(attempt):
+            crew.stop(attempt)
+        case ParkAttempt(attempt):
+            crew.park(attempt)
+        case MergeEpic(epic):
+            crew.merge_epics(epic.parent)
+        case MergeRun(run):
+            crew.merge_run(run)
+        case (
+            ReadyEpic()
+            | DenyOverdue()
+            | PauseRun()
+            | SkipTask()
+            | AwaitMerge()
+            | ResolveConflict()
+            | FinishEpic()
+            | FinishRun()
+        ):
+            pass
+
+
+def _topics(actions: Sequence[Action]) -> set[str]:
+    """Returns the names of the runs that actions change, and LOOP where more can be decided at once."""
+    topics = set()
+    for action in actions:
+        match action:
+            case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
+                # Whatever these begin rings when it ends.
+                topics.add(f"runs/{name.run}")
+            case (
+                ReadyEpic(name)
+                | PauseRun(name)
+                | SkipTask(name)
+                | AwaitMerge(name)
+                | ResolveConflict(name)
+                | FinishEpic(name)
+                | FinishRun(name)
+            ):
+                topics |= {f"runs/{name.run}", LOOP}
+            case DenyOverdue(name):
+                topics |= {f"runs/{name.run}", LOOP}
+            case ParkAttempt():
+                pass
+    return topics

@@ -1,0 +1,158 @@
+"""What a worker is asked for a merge; waits for a worker that is away, and for what its environment lacks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.duration_pb2 import Duration
+
+from heddle import pb
+from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
+from heddle.failpoints import failpoint
+from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
+from scheduler_svc.leader.project_setup import SETUP_LIMIT, TEARDOWN_LIMIT
+from scheduler_svc.leader.term import Lead, tries
+from scheduler_svc.pools.workers import Worker, call, from_worker
+from scheduler_svc.store.rows.environment_faults import Waiter, is_cancelling
+from scheduler_svc.store.rows.merge_outcomes import Ground, Source
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Seconds.
+_TIMEOUT: Final = 600.0
+_PAUSE: Final = 0.5
+
+
+class MergeCalls:
+    """Calls about the merges into one target."""
+
+    def __init__(self, lead: Lead, ground: Ground) -> None:
+        self._lead = lead
+        self._ground = ground
+
+    async def merge(self, source: Source) -> pb.MergeBranchResponse:
+        """Merges one branch at once."""
+        request = pb.MergeBranchRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            source_branch=source.branch,
+            target_branch=self._ground.target,
+            create_target_at=self._ground.create_at,
+            subject=source.subject,
+            resource=str(source.name),
+            squash=self._ground.squash,
+        )
+        return await self._ask(lambda worker: worker.worktree.MergeBranch, request, source.name)
+
+    async def open(self, sources: Sequence[Source]) -> pb.OpenMergeResponse:
+        """Lays out what merging all of them would give."""
+        request = pb.OpenMergeRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            run=str(self._ground.run),
+            sources=[
+                pb.MergeSource(
+                    branch=source.branch,
+                    subject=source.subject,
+                    resource=str(source.name),
+                    known=source.tested,
+                )
+                for source in sources
+            ],
+            target_branch=self._ground.target,
+            create_target_at=self._ground.create_at,
+            squash=self._ground.squash,
+            known_trees=[self._ground.tested_tree] if self._ground.tested_tree else [],
+            project_file=self._ground.project_file,
+        )
+        return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._ground.run)
+
+    async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
+        """Ends an open merge; the answer says whether the target was moved."""
+        request = pb.CloseMergeRequest(
+            project=self._ground.project,
+            epoch=self._lead.epoch,
+            run=str(self._ground.run),
+            target_branch=self._ground.target,
+            target_commit=opened.target_commit,
+            commit=opened.commit,
+            apply=apply,
+        )
+        return await self._ask(lambda worker: worker.worktree.CloseMerge, request, self._ground.run)
+
+    async def run_checks(self, opened: pb.OpenMergeResponse) -> list[pb.CheckFinished] | None:
+        """Returns the reports of all checks, or of the setup where that fails.
+
+        None where the worker went away or lost the folder meanwhile.
+        """
+        file, checks = self._ground.project_file, self._ground.checks
+        setup = _commands("setup", file.setup)
+        limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
+        reports = await self._run(opened, setup, limit) if setup else []
+        if reports is not None and all(report.ok for report in reports):
+            whole = checks.timeout if checks.HasField("timeout") else None
+            reports = await self._run(opened, checks.checks, whole)
+        if reports is not None and file.teardown:
+            # Whatever comes of it: the worktree goes.
+            await self._run(opened, _commands("teardown", file.teardown), TEARDOWN_LIMIT)
+        return reports
+
+    async def _run(
+        self, opened: pb.OpenMergeResponse, checks: Sequence[pb.Check], limit: Duration | None
+    ) -> list[pb.CheckFinished] | None:
+        request = pb.RunChecksRequest(
+            resource=str(self._ground.run),
+            epoch=self._lead.epoch,
+            folder=opened.path,
+            checks=checks,
+            timeout=limit,
+            environment={**opened.lease.environment, "HEDDLE_RUN": self._ground.run.run},
+            shared_folders=opened.lease.shared_folders,
+        )
+        failpoint("RunChecks.before_call")
+        try:
+            stream = self._lead.workers.get(self._ground.worker).agent.RunChecks(request)
+            reports = [answer.check async for answer in stream]
+        except grpc.aio.AioRpcError as error:
+            problem = from_worker(self._ground.worker, error)
+        except HeddleError as error:
+            problem = error
+        else:
+            failpoint("RunChecks.after_call")
+            return reports
+        # Of a folder that is not there any more, the argument is said to be wrong.
+        if problem.code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT}:
+            raise problem
+        log.info("merge_checks_broken", run=str(self._ground.run), error=problem.message)
+        await asyncio.sleep(_PAUSE)
+        return None
+
+    async def _ask(
+        self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any, name: Waiter
+    ) -> T:
+        pauses = tries()
+        async with self._lead.faults.around(name) as note:
+            async for _ in pauses:
+                try:
+                    worker = self._lead.workers.get(self._ground.worker)
+                    return await call(worker.name, method(worker), request, _TIMEOUT)
+                except HeddleError as error:
+                    lacks = error.reason in ENVIRONMENT_FAULTS
+                    if error.code is not grpc.StatusCode.UNAVAILABLE and not lacks:
+                        raise
+                    log.info("worker_not_ready", error=error.message)
+                    if lacks:
+                        pauses.longest = LONGEST_PAUSE
+                        await note(error)
+                        if await self._lead.read(partial(is_cancelling, run=self._ground.run)):
+                            raise
+        raise AssertionError("tries() has no end")
+
+
+def _commands(what: str, commands: Sequence[str]) -> list[pb.Check]:
+    return [pb.Check(name=f"{what}: {command}", run=command) for command in commands]

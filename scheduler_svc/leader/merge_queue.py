@@ -1,0 +1,250 @@
+"""Merges epics into their run's branch, and a run's branch into the one that its user named.
+
+Where checks must pass first, all that wait for the target are tested together. A
+batch that fails is halved until the good ones are merged and the others named.
+Every step can be done again: what the target holds already counts as merged.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import RunName
+from scheduler_svc.leader.merge_calls import MergeCalls
+from scheduler_svc.leader.term import Lead
+from scheduler_svc.store.db.doorbell import LOOP
+from scheduler_svc.store.rows import merge_outcomes
+from scheduler_svc.store.rows.merge_outcomes import Ground, Source
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# What somebody ends who moves or leaves a branch: until then the merge waits.
+_WAITS: Final = frozenset({pb.ERROR_REASON_BRANCH_CHECKED_OUT, pb.ERROR_REASON_BRANCH_DIVERGED})
+
+# Seconds before such a merge is tried again.
+_HOLD: Final = 1.0
+
+# Of a failed check, in the state of an epic; its event has all.
+_OUTPUT_CHARACTERS: Final = 8 << 10
+
+
+async def merge_epics(lead: Lead, run: RunName) -> None:
+    """Does the merges of a run's epics that are noted as under way; each end is noted, whatever it is."""
+    while True:
+        ground, sources = await lead.read(partial(merge_outcomes.read_epic_merges, run=run))
+        if not sources:
+            return
+        target = _Target(lead, ground)
+        await target.land(sources)
+        if target.held:
+            await asyncio.sleep(_HOLD)
+
+
+async def merge_run(lead: Lead, run: RunName) -> None:
+    """Does the merge that is noted as under way; its end is noted, whatever it is."""
+    while found := await lead.read(partial(merge_outcomes.read_run_merge, run=run)):
+        ground, source = found
+        target = _Target(lead, ground)
+        await target.land([source])
+        if not target.held:
+            return
+        await asyncio.sleep(_HOLD)
+
+
+class _Target:
+    """A branch into which others are merged, one batch at a time."""
+
+    def __init__(self, lead: Lead, ground: Ground) -> None:
+        self._lead = lead
+        self._ground = ground
+        self._calls = MergeCalls(lead, ground)
+        # True: a branch stands in the way, and the merge is to be tried again.
+        self.held = False
+
+    async def land(self, sources: Sequence[Source]) -> None:
+        """Merges all that can be merged; notes of the others why not."""
+        if not self._ground.checks.checks:
+            for source in sources:
+                await self._land_untested(source)
+            return
+        waiting = list(sources)
+        while waiting:
+            try:
+                waiting = await self._land_some(waiting)
+            except HeddleError as error:
+                if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                    raise
+                if len(waiting) == 1:
+                    await self._stopped(waiting[0], error)
+                    return
+                # One of them is to blame.
+                first, waiting = _halves(waiting)
+                await self.land(first)
+
+    async def _land_untested(self, source: Source) -> None:
+        try:
+            answer = await self._calls.merge(source)
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                raise
+            await self._stopped(source, error)
+            return
+        if answer.HasField("merged"):
+            parts = [(source, answer.merged.commit)]
+            refused = {
+                self._ground.target: answer.merged.push_error,
+                source.branch: answer.merged.source_push_error,
+            }
+            await self._merged(parts, refused)
+        else:
+            await self._conflicted(source, answer.conflict)
+
+    async def _land_some(self, sources: list[Source]) -> list[Source]:
+        """Tests a batch and merges it if it is good; returns those about whom nothing is known yet."""
+        opened = await self._calls.open(sources)
+        by_branch = {source.branch: source for source in sources}
+        left_out = [by_branch[each.branch] for each in opened.conflicting]
+        batch = [(by_branch[each.branch], each) for each in opened.merged]
+        if not batch:
+            await self._calls.close(opened, apply=False)
+            # With the target itself: nothing else was in the way.
+            for each in opened.conflicting:
+                await self._conflicted(by_branch[each.branch], each.conflict)
+            return []
+        members = [source for source, _ in batch]
+        if opened.path:
+            reports = await self._test(opened, members)
+            if reports is None:
+                return sources
+            failed = [report for report in reports if not report.ok]
+            if failed:
+                await self._calls.close(opened, apply=False)
+                if len(batch) == 1:
+                    await self._rejected(members[0], batch[0][1], opened.target_commit, failed)
+                    return left_out
+                first, rest = _halves(members)
+                await self.land(first)
+                return [*rest, *left_out]
+        closed = await self._calls.close(opened, apply=True)
+        if not closed.moved:
+            log.info("target_moved", run=str(self._ground.run), target=self._ground.target)
+            return sources
+        refused = {self._ground.target: closed.push_error}
+        await self._merged([(source, each.commit) for source, each in batch], refused, opened.tree)
+        return left_out
+
+    async def _test(
+        self, opened: pb.OpenMergeResponse, members: Sequence[Source]
+    ) -> list[pb.CheckFinished] | None:
+        """Runs the checks on a merged tree; returns None where the worker lost it."""
+        names = [source.name for source in members]
+        reports = await self._calls.run_checks(opened)
+        for report in reports or []:
+            write = partial(
+                merge_outcomes.record_merge_check,
+                ground=self._ground,
+                names=names,
+                check=report,
+                now=self._lead.now(),
+            )
+            await self._lead.write(write, str(self._ground.run))
+        return reports
+
+    async def _merged(
+        self, parts: Sequence[tuple[Source, str]], refused: Mapping[str, str], tree: str = ""
+    ) -> None:
+        commits = [(source.name, commit) for source, commit in parts]
+        write = partial(
+            merge_outcomes.record_merged,
+            ground=self._ground,
+            commits=commits,
+            tree=tree,
+            refused={branch: error for branch, error in refused.items() if error},
+            now=self._lead.now(),
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _conflicted(self, source: Source, found: pb.MergeBranchResponse.Conflict) -> None:
+        count = len(found.files)
+        reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {self._ground.target}"
+        conflict = pb.MergeConflicted(
+            target_branch=self._ground.target,
+            files=found.files,
+            advice=found.advice,
+            hunks=found.hunks,
+            source_commit=found.source_commit,
+            target_commit=found.target_commit,
+        )
+        await self._not_merged(source, conflict, reason)
+
+    async def _rejected(
+        self,
+        source: Source,
+        merged: pb.MergedSource,
+        target_commit: str,
+        failed: Sequence[pb.CheckFinished],
+    ) -> None:
+        names = ", ".join(report.name for report in failed)
+        reason = f"checks fail on the merge with {self._ground.target}: {names}"
+        conflict = pb.MergeConflicted(
+            target_branch=self._ground.target,
+            advice=merged.advice,
+            failed_checks=[
+                pb.FailedCheck(
+                    name=report.name, command=report.command, output=report.output[-_OUTPUT_CHARACTERS:]
+                )
+                for report in failed
+            ],
+            source_commit=merged.source_commit,
+            target_commit=target_commit,
+        )
+        await self._not_merged(source, conflict, reason)
+
+    async def _not_merged(self, source: Source, conflict: pb.MergeConflicted, reason: str) -> None:
+        write = partial(
+            merge_outcomes.record_conflict,
+            name=source.name,
+            conflict=conflict,
+            reason=reason,
+            now=self._lead.now(),
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _stopped(self, source: Source, error: HeddleError) -> None:
+        """Notes why a merge was not done: it waits for whoever stands in its way, or has failed."""
+        # The user's own branch may come back too.
+        gone = error.reason == pb.ERROR_REASON_UNKNOWN_REVISION and isinstance(source.name, RunName)
+        if self._ground.cancelling or not (error.reason in _WAITS or gone):
+            await self._failed(source, error.message)
+            return
+        self.held = True
+        log.info("merge_held", source=source.branch, target=self._ground.target, reason=error.message)
+        write = partial(
+            merge_outcomes.record_merge_hold,
+            name=source.name,
+            target=self._ground.target,
+            problem=error.message,
+            now=self._lead.now(),
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+    async def _failed(self, source: Source, problem: str) -> None:
+        log.warning("merge_failed", source=source.branch, target=self._ground.target, error=problem)
+        write = partial(
+            merge_outcomes.record_merge_failure,
+            name=source.name,
+            target=self._ground.target,
+            problem=problem,
+            now=self._lead.now(),
+        )
+        await self._lead.write(write, LOOP, str(self._ground.run))
+
+
+def _halves(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:
+    middle = len(sources) // 2
+    return list(sources[:middle]), list(sources[middle:])

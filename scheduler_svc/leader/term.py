@@ -1,0 +1,98 @@
+"""What a leader may do: read, and write under its epoch."""
+
+import asyncio
+from functools import partial
+from typing import Final, Self, TypeVar
+
+from heddle import pb
+from heddle.clock import Clock
+from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
+from scheduler_svc.leader.environment_waits import Faults
+from scheduler_svc.pools.workers import Workers
+from scheduler_svc.store.db.database import Database, Work
+from scheduler_svc.store.db.leadership import check_epoch
+from scheduler_svc.store.db.times import micros
+from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.rows.retention import Retention
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
+    """Yields without end: at once, then after pauses that grow to `longest` seconds.
+
+    Not a generator: one that is left early costs the event loop a task to close it.
+    """
+
+    def __init__(self, longest: float = _LONGEST_PAUSE) -> None:
+        self._pause = 0.0
+        # May be changed between two tries.
+        self.longest = longest
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        if self._pause:
+            await asyncio.sleep(self._pause)
+        self._pause = min(max(self._pause * 2, _FIRST_PAUSE), self.longest)
+
+
+class Lead:
+    """One leader's term."""
+
+    def __init__(
+        self,
+        epoch: int,
+        database: Database,
+        workers: Workers,
+        *,
+        clock: Clock,
+        should_retry: ShouldRetry,
+        retention: Retention,
+    ) -> None:
+        self.epoch = epoch
+        self.workers = workers
+        self.should_retry = should_retry
+        self.retention = retention
+        self.faults = Faults(self)
+        self._database = database
+        self._clock = clock
+        # One object for the whole term, so that a transaction checks the epoch once.
+        self._guard = partial(check_epoch, epoch=epoch)
+
+    def now(self) -> int:
+        """Returns the time in microseconds since 1970."""
+        return micros(self._clock())
+
+    async def write(self, work: Work[T], *topics: str) -> T:
+        """Writes, however long the database is away; raises STALE_EPOCH once a newer leader is at work.
+
+        `work` may run again after a commit in doubt, so it checks what it finds.
+        """
+        point = getattr(work, "func", work).__name__.removeprefix("_")
+        failpoint(f"{point}.before_commit")
+        async for _ in tries():
+            try:
+                written = await self._database.submit(work, *topics, guard=self._guard)
+            except HeddleError as error:
+                if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
+                    raise
+            else:
+                failpoint(f"{point}.after_commit")
+                return written
+        raise AssertionError("tries() has no end")
+
+    async def read(self, work: Work[T]) -> T:
+        """Reads, however long the database is away."""
+        async for _ in tries():
+            try:
+                return await self._database.read(work)
+            except HeddleError as error:
+                if error.reason != pb.ERROR_REASON_DATABASE_UNAVAILABLE:
+                    raise
+        raise AssertionError("tries() has no end")

@@ -1,0 +1,97 @@
+"""Which budgets are used up while there is still work below them, and what people are told. Pure.
+
+What a session spends is known after each turn of its agent. So where k sessions
+share a budget, it is overrun by at most one turn of each of them: those that are
+under way when the report arrives that reaches it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from heddle import pb
+from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.policy.snapshot import PauseRun, RunView, SpentBudget, StopAttempt, TaskView
+
+
+def used_up(run: RunView) -> list[SpentBudget]:
+    """Returns the budgets that keep `run` from going on, the widest first."""
+    return [each for each in _budgets(run) if each.spent >= each.budget and _wants_more(run, each)]
+
+
+def halted(run: RunView, spent: Iterable[SpentBudget]) -> Iterator[StopAttempt | PauseRun]:
+    """Yields what ends the spending below the budgets in `spent`, and pauses the run."""
+    spent = tuple(spent)
+    told: set[TaskName] = set()
+    for each in spent:
+        for task in _below(run, each):
+            if task.live_attempt and _spends(task) and not task.stopping and task.name not in told:
+                told.add(task.name)
+                yield StopAttempt(task.live_attempt, what(each), counts=False)
+    if spent and run.state in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING}:
+        yield PauseRun(run.name, "; ".join(f"{what(each)}: {_way_on(each)}" for each in spent), spent)
+
+
+def what(spent: SpentBudget) -> str:
+    """Returns in plain words which budget is used up."""
+    whose = {
+        pb.BUDGET_LEVEL_TASK: f"task {_inside(spent.name)}",
+        pb.BUDGET_LEVEL_EPIC: f"epic {_inside(spent.name)}",
+        pb.BUDGET_LEVEL_RUN: "the run",
+        pb.BUDGET_LEVEL_PROJECT: "all runs of the project",
+    }[spent.level]
+    return f"the budget of {dollars(spent.budget)} for {whose} is used up ({dollars(spent.spent)} spent)"
+
+
+def dollars(micros: int) -> str:
+    """Returns $0.05, and more digits only where there are more."""
+    whole, _, cents = f"{micros / 1_000_000:.6f}".rstrip("0").partition(".")
+    return f"${whole}.{cents:0<2}"
+
+
+def _way_on(spent: SpentBudget) -> str:
+    again = f"heddle resume {spent.name.run}"
+    if spent.level == pb.BUDGET_LEVEL_PROJECT:
+        return f"raise HEDDLE_PROJECT_BUDGET_USD of the scheduler, then {again}"
+    whose = f" --of {_inside(spent.name)}" if _inside(spent.name) else ""
+    # As much again as was planned.
+    return f"{again}{whose} --budget-usd {dollars(spent.spent + spent.budget)[1:]}"
+
+
+def _inside(name: RunName | EpicName | TaskName) -> str:
+    """Returns EPIC or EPIC/TASK; nothing for a run."""
+    return "/".join(name[1:])
+
+
+def _budgets(run: RunView) -> Iterator[SpentBudget]:
+    """Yields all budgets that the run has to keep to, with what is spent of each."""
+    if run.project_budget is not None:
+        yield SpentBudget(pb.BUDGET_LEVEL_PROJECT, run.name, run.project_budget, run.project_spent)
+    if run.budget is not None:
+        spent = sum(task.spent for epic in run.epics for task in epic.tasks)
+        yield SpentBudget(pb.BUDGET_LEVEL_RUN, run.name, run.budget, spent)
+    for epic in run.epics:
+        if epic.budget is not None:
+            spent = sum(task.spent for task in epic.tasks)
+            yield SpentBudget(pb.BUDGET_LEVEL_EPIC, epic.name, epic.budget, spent)
+        for task in epic.tasks:
+            if task.budget is not None:
+                yield SpentBudget(pb.BUDGET_LEVEL_TASK, task.name, task.budget, task.spent)
+
+
+def _wants_more(run: RunView, budget: SpentBudget) -> bool:
+    """Says whether anything below a budget spends, or would if it could."""
+    return any(_spends(task) or _waits(task) for task in _below(run, budget))
+
+
+def _below(run: RunView, budget: SpentBudget) -> Iterator[TaskView]:
+    for epic in run.epics:
+        for task in epic.tasks:
+            if task.name[: len(budget.name)] == budget.name:
+                yield task
+
+
+def _spends(task: TaskView) -> bool:
+    return task.live_attempt is not None and not task.checking
+
+
+def _waits(task: TaskView) -> bool:
+    return task.live_attempt is None and task.state == pb.TASK_STATE_PENDING

@@ -1,0 +1,216 @@
+"""What happens next. With starting.py, which fills the slots, the only place with an opinion about order.
+
+`decide` looks at everything and says what to do; it has no clock and no I/O, and
+answers the same for the same snapshot. Whoever acts on it changes what the next
+snapshot shows, and asks again.
+
+- An epic has at most one session, and its tasks start in order.
+- An epic starts once all that it depends on is merged.
+- No run has more sessions than its max_parallel, no worker more than its slots;
+  and no slot idles while an epic could use it.
+- Nothing starts without a share of every budget above it, reserved before.
+- Nothing starts below a budget that is used up; sessions below it are stopped,
+  and their run is paused.
+- No task starts whose agent's provider wants to be left alone.
+- A session that waits for the operator gives its slot to an epic that can use it,
+  where its agent can go on later; once answered it goes on before all others.
+- Whatever fails, every other epic goes on, unless on_failure is STOP_RUN.
+- Every run ends.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from heddle import pb
+from heddle.plan import graph
+from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.policy import budgets, epic_end
+from scheduler_svc.policy.epic_end import Cause, plural
+from scheduler_svc.policy.ledger import Ledger
+from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
+from scheduler_svc.policy.snapshot import (
+    Action,
+    DenyOverdue,
+    EpicView,
+    FinishRun,
+    MergeRun,
+    ReadyEpic,
+    RunView,
+    SkipTask,
+    Snapshot,
+    StopAttempt,
+)
+
+# A task that its worker lost so often is likely what kills the worker.
+MAX_LOSSES: Final = 5
+
+# Of epics that do not keep their run from succeeding.
+_WELL: Final = frozenset({pb.EPIC_STATE_SUCCEEDED, pb.EPIC_STATE_DROPPED})
+
+
+def decide(snapshot: Snapshot) -> list[Action]:
+    """Returns what to do now, in the order in which to do it; nothing means to wait for news."""
+    workers = {worker.name for worker in snapshot.workers}
+    actions: list[Action] = []
+    queues: list[Queue] = []
+    ledger = Ledger(snapshot.runs)
+    gate = Gate(snapshot.providers)
+    for place, run in enumerate(snapshot.runs):
+        causes = _causes(run)
+        actions += _readied(run, causes)
+        actions += _wound_up(run, causes, run.worker in workers)
+        actions += _run_ended(run, run.worker in workers)
+        spent = budgets.used_up(run) if run.state != pb.RUN_STATE_CANCELLING else []
+        actions += budgets.halted(run, spent) if spent else ledger.stops(run)
+        actions += _denied(run)
+        queue = Queue(
+            run, place, causes, snapshot.typical_seconds, ledger=ledger, gate=gate, may_start=not spent
+        )
+        if pause := queue.refused():
+            actions.append(pause)
+        queues.append(queue)
+    actions += starts(queues, {worker.name: worker.slots for worker in snapshot.workers})
+    return actions
+
+
+def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:
+    """Says whether a task gets another attempt by itself after one that ended with `outcome`.
+
+    `attempts` are all so far that count, `lost` those of them that were lost; both
+    include the one that has just ended. Lost ones do not use up `retries`. An outage of
+    the provider comes here only where it happened too often.
+    """
+    if outcome == pb.OUTCOME_LOST:
+        return lost <= MAX_LOSSES
+    if outcome in {pb.OUTCOME_FAILED, pb.OUTCOME_TIMED_OUT, pb.OUTCOME_PROVIDER_UNAVAILABLE}:
+        return attempts - lost <= retries
+    return False
+
+
+def _causes(run: RunView) -> dict[str, Cause]:
+    """Returns the causes by key; the epics without one may go on."""
+    keys = [epic.name.epic for epic in run.epics]
+    if run.state == pb.RUN_STATE_CANCELLING:
+        return dict.fromkeys(keys, Cause("the run was cancelled", cancelled=True, stops=True))
+    for epic in run.epics:
+        if epic.on_failure == pb.ON_FAILURE_STOP_RUN and (failed := _failed_task(epic)):
+            reason = f"task {failed} of epic {epic.name.epic} failed, which stops the run"
+            return dict.fromkeys(keys, Cause(reason, stops=True))
+    causes = _lost_dependencies(run)
+    for epic in run.epics:
+        if epic.setup_failure:
+            causes[epic.name.epic] = Cause("the setup of its worktree failed")
+        elif epic.on_failure == pb.ON_FAILURE_STOP_EPIC and (failed := _failed_task(epic)):
+            causes[epic.name.epic] = Cause(f"task {failed} failed, which stops the epic")
+    return causes
+
+
+def _failed_task(epic: EpicView) -> str | None:
+    return next((task.name.task for task in epic.tasks if task.state == pb.TASK_STATE_FAILED), None)
+
+
+def _lost_dependencies(run: RunView) -> dict[str, Cause]:
+    """Returns a cause for each epic behind one that ended without being merged, however far behind."""
+    lost = {epic.name.epic for epic in run.epics if epic.state in ENDED_EPIC and not epic.merged}
+    causes: dict[str, Cause] = {}
+    if not lost:
+        return causes
+    epics = {epic.name.epic: epic for epic in run.epics}
+    for wave in graph.waves(dependencies(run)):
+        for key in wave:
+            missing = [each for each in epics[key].depends_on if each in lost]
+            if missing and epics[key].state == pb.EPIC_STATE_BLOCKED:
+                causes[key] = Cause(f"epic {missing[0]}, which it depends on, was not merged")
+                lost.add(key)
+    return causes
+
+
+# The life of an epic.
+
+
+def _readied(run: RunView, causes: Mapping[str, Cause]) -> Iterator[Action]:
+    done = merged(run)
+    for epic in run.epics:
+        if is_ready(epic, done, causes) and epic.state == pb.EPIC_STATE_BLOCKED:
+            yield ReadyEpic(epic.name)
+
+
+def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Iterator[Action]:
+    """Yields what brings epics to their ends: stops and skips where there is a cause, merges, ends."""
+    for epic in run.epics:
+        cause = causes.get(epic.name.epic)
+        if cause:
+            yield from _cut_short(epic, cause)
+        if epic.state in ENDED_EPIC or epic.merging or epic.busy:
+            continue
+        if cause or not any(task.startable for task in epic.tasks):
+            yield from epic_end.closed(epic, cause, connected=connected)
+
+
+def _cut_short(epic: EpicView, cause: Cause) -> Iterator[Action]:
+    for task in epic.tasks:
+        if cause.stops and task.live_attempt and not task.stopping:
+            yield StopAttempt(task.live_attempt, cause.reason)
+        if task.startable or task.parked:
+            yield SkipTask(task.name, cause.reason)
+
+
+def _denied(run: RunView) -> Iterator[Action]:
+    for epic in run.epics:
+        for task in epic.tasks:
+            if task.parked and task.overdue:
+                yield DenyOverdue(task.name.attempt(task.attempts))
+
+
+# The end of a run.
+
+
+def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
+    """Yields the merge into the user's branch, or the end, once every epic has ended."""
+    if run.merging_into or any(_unfinished(epic) for epic in run.epics):
+        return
+    if run.state == pb.RUN_STATE_CANCELLING:
+        yield FinishRun(run.name, pb.RUN_STATE_CANCELLED)
+    elif any(epic.state not in _WELL for epic in run.epics):
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, _shortfall(run))
+    elif run.merge_into_conflict:
+        reason = (
+            f"{run.name.branch} could not be merged into {run.merge_into}; the work is on {run.name.branch}"
+        )
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, reason)
+    elif run.merge_into and not run.merged_into and any(epic.merged for epic in run.epics):
+        if connected:
+            yield MergeRun(run.name)
+    elif run.unpushed:
+        yield FinishRun(run.name, pb.RUN_STATE_FAILED, _unpushed(run))
+    else:
+        yield FinishRun(run.name, pb.RUN_STATE_SUCCEEDED)
+
+
+def _unpushed(run: RunView) -> str:
+    branch = run.merge_into or run.name.branch
+    return (
+        f"{branch} did not reach {run.project}, whose remote refuses it: {run.unpushed.rstrip('.')}. All work is done"
+        f" and kept in the worker's clone; `heddle push {run.name.run}` tries again"
+    )
+
+
+def _unfinished(epic: EpicView) -> bool:
+    return epic.state not in ENDED_EPIC or epic.merging or epic.busy
+
+
+def _shortfall(run: RunView) -> str:
+    """Returns in plain words which epics did not succeed."""
+    words = {
+        pb.EPIC_STATE_FAILED: "failed",
+        pb.EPIC_STATE_CONFLICTED: "conflicted",
+        pb.EPIC_STATE_SKIPPED: "did not run",
+        pb.EPIC_STATE_CANCELLED: "cancelled",
+    }
+    parts = []
+    for state, word in words.items():
+        keys = [epic.name.epic for epic in run.epics if epic.state == state]
+        if keys:
+            named = ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
+            parts.append(f"{len(keys)} of {plural(len(run.epics), 'epic')} {word} ({named})")
+    return "; ".join(parts)

@@ -1,0 +1,96 @@
+"""What of each budget is promised to sessions that run, and what a new one may have. Pure.
+
+A budget is a promise to its owner, so what several sessions may spend of it together
+is shared out before they start. What a turn costs is known once it is over: a session
+may still overrun its share by one turn. While others share its budget it is stopped
+before that could overrun the budget itself; the last one alone may run until the
+budget is used up. So a budget is overrun by one turn altogether, as far as a turn is
+no dearer than the dearest that its session had before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.policy.snapshot import EpicView, RunView, StopAttempt, TaskView
+
+# A budget by the name of what it is for; a project's by its path.
+_Key: TypeAlias = str | RunName | EpicName | TaskName
+
+# How many times what similar tasks have cost a task may have at least: some cost more than most.
+_ROOM: Final = 2
+
+
+class Ledger:
+    """What is free of each budget: neither spent nor promised to a session that runs. In micros."""
+
+    def __init__(self, runs: Sequence[RunView]) -> None:
+        self._free: dict[_Key, int] = {}
+        self._live: defaultdict[_Key, list[TaskView]] = defaultdict(list)
+        for run in runs:
+            if run.project_budget is not None:
+                self._free[run.project] = run.project_budget - run.project_spent
+            if run.budget is not None:
+                spent = sum(task.spent for epic in run.epics for task in epic.tasks)
+                self._free[run.name] = run.budget - spent
+            for epic in run.epics:
+                self._add(epic)
+        for run in runs if self._free else ():
+            for epic in run.epics:
+                for task in epic.tasks:
+                    if task.live and not task.checking:
+                        self._promise(run, epic, task)
+
+    def _add(self, epic: EpicView) -> None:
+        if epic.budget is not None:
+            self._free[epic.name] = epic.budget - sum(task.spent for task in epic.tasks)
+        for task in epic.tasks:
+            if task.budget is not None:
+                self._free[task.name] = task.budget - task.spent
+
+    def _promise(self, run: RunView, epic: EpicView, task: TaskView) -> None:
+        for key in self._above(run, epic, task):
+            self._free[key] -= task.reserved
+            self._live[key].append(task)
+
+    def _above(self, run: RunView, epic: EpicView, task: TaskView) -> list[_Key]:
+        """Returns the budgets that a task has to keep to."""
+        keys: tuple[_Key, ...] = (run.project, run.name, epic.name, task.name)
+        return [key for key in keys if key in self._free]
+
+    def share(self, run: RunView, epic: EpicView, task: TaskView, at_once: int) -> int | None:
+        """Returns what a session of the task may spend: 0 for none now; None: no budget limits it.
+
+        `at_once` is how many sessions of its run could start now. Where nothing runs
+        below a budget its whole rest may be had, so something always runs.
+        """
+        shares = []
+        for key in self._above(run, epic, task):
+            free = self._free[key]
+            if self._live[key] and free < max(1, run.typical_cost):
+                return 0
+            parts = at_once if key in {run.project, run.name} else 1
+            shares.append(max(free // parts, min(free, _ROOM * run.typical_cost)))
+        return max(0, min(shares)) if shares else None
+
+    def reserve(self, run: RunView, epic: EpicView, task: TaskView, share: int) -> None:
+        """Takes a share from what is free, for a session that starts now."""
+        for key in self._above(run, epic, task):
+            self._free[key] -= share
+            self._live[key].append(task)
+
+    def stops(self, run: RunView) -> Iterator[StopAttempt]:
+        """Yields the sessions of a run whose next turn could overrun a budget that others share."""
+        for epic in run.epics if self._free else ():
+            for task in epic.tasks:
+                if task.live_attempt is None or task.checking or task.stopping:
+                    continue
+                for key in self._above(run, epic, task):
+                    staying = [each for each in self._live[key] if not each.stopping]
+                    uncovered = task.turn - task.reserved
+                    if len(staying) > 1 and uncovered > 0 and self._free[key] < uncovered:
+                        self._live[key] = [each for each in self._live[key] if each.name != task.name]
+                        reason = "its part of a budget that other sessions share is used up"
+                        yield StopAttempt(task.live_attempt, reason, counts=False)
+                        break

@@ -1,0 +1,114 @@
+"""Plays a plan in memory with the real policy: how long it takes if every task takes as long as is thought.
+
+    python -m scheduler_svc.policy.simulation MAX_PARALLEL … < PLAN
+
+PLAN is a serialised Plan in which each task has its estimate, or none has: then lengths
+count tasks. It prints a JSON object a line for each MAX_PARALLEL, in their order: max_parallel,
+makespan, and busy, the share of the sessions' time in which one was at work.
+"""
+
+import heapq
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from heddle import pb
+from heddle.names import EpicName, RunName, TaskName
+from heddle.plan.analysis import planned_order, priority, task_lengths
+from heddle.plan.rules import resolved_merge
+from scheduler_svc.policy import decision
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import (
+    AwaitMerge,
+    EpicView,
+    MergeEpic,
+    MergeRun,
+    RunView,
+    Snapshot,
+    StartTask,
+    TaskView,
+    WorkerView,
+)
+
+_RUN: Final = RunName("simulated")
+_WORKER: Final = "simulated"
+
+
+class Played(NamedTuple):
+    """What a plan comes to with so many sessions at once."""
+
+    max_parallel: int
+    makespan: float
+    busy: float
+
+
+def play(plan: pb.Plan, max_parallel: int) -> Played:
+    """Plays one run in which every task succeeds at once, every merge included; whoever is asked to merge does."""
+    lengths = task_lengths(plan)
+    board = Board(Snapshot((_run(plan, lengths, max_parallel),), (WorkerView(_WORKER, max_parallel),)))
+    running: list[tuple[float, TaskName]] = []
+    now = 0.0
+    while True:
+        for task in _started(board):
+            heapq.heappush(running, (now + lengths[task.epic][int(task.task)], task))
+        if not running:
+            break
+        now, task = heapq.heappop(running)
+        board.end_attempt(task, pb.TASK_STATE_ACCEPTED)
+    work = sum(map(sum, lengths.values()))
+    return Played(max_parallel, now, work / (now * max_parallel) if now else 0.0)
+
+
+def _started(board: Board) -> Iterator[TaskName]:
+    """Decides and acts until sessions are all that is left to wait for; yields what started."""
+    changed = True
+    while changed:
+        changed = False
+        for action in decision.decide(board.snapshot):
+            board.act(action)
+            match action:
+                case StartTask(attempt):
+                    yield attempt.parent
+                    continue
+                case MergeEpic(epic) | AwaitMerge(epic):
+                    board.end_merge(epic, merged=True)
+                case MergeRun(run):
+                    board.end_run_merge(run, merged=True)
+            changed = True
+
+
+def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: int) -> RunView:
+    """Returns the run of a plan; a task's key is its place, so that it needs no look-up."""
+    epics = []
+    for index, epic in enumerate(plan.epics):
+        name = EpicName(_RUN.run, epic.key)
+        tasks = tuple(
+            TaskView(TaskName(*name, str(place)), pb.TASK_STATE_PENDING, 0, estimate=lengths[epic.key][place])
+            for place in range(len(planned_order(epic)))
+        )
+        epics.append(
+            EpicView(
+                name=name,
+                state=pb.EPIC_STATE_BLOCKED if epic.depends_on else pb.EPIC_STATE_READY,
+                index=index,
+                priority=priority(epic),
+                depends_on=tuple(epic.depends_on),
+                on_failure=pb.ON_FAILURE_CONTINUE,
+                tasks=tasks,
+                merge=resolved_merge(epic, plan.defaults),
+            )
+        )
+    return RunView(_RUN, pb.RUN_STATE_RUNNING, _WORKER, max_parallel, tuple(epics), plan.merge_into)
+
+
+def main() -> int:
+    """Prints a line for each argument; returns the exit code."""
+    plan = pb.Plan.FromString(sys.stdin.buffer.read())
+    for argument in sys.argv[1:]:
+        sys.stdout.write(json.dumps(play(plan, int(argument))._asdict()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

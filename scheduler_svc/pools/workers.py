@@ -1,0 +1,221 @@
+"""The workers as this replica sees them, and calls to them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import grpc
+import structlog
+
+from heddle import errors, pb
+from heddle.channels import open_channel
+from heddle.config import Tls, WorkerAddress
+from heddle.errors import HeddleError
+from heddle.failpoints import failpoint
+from heddle.v1.agent_service_pb2_grpc import AgentServiceStub
+from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
+from scheduler_svc.policy.snapshot import WorkerView
+
+if TYPE_CHECKING:
+    # Only the stub files know these two.
+    from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
+    from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Seconds between heartbeats; sooner while a worker is away, so that it is used as soon as it is back.
+POLL_INTERVAL: Final = 3.0
+_POLL_LOST: Final = 0.5
+
+# Seconds that a heartbeat may take.
+_HEARTBEAT_TIMEOUT: Final = 5.0
+
+_AWAY: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+
+
+@dataclass
+class Worker:
+    """One worker: its stubs, and what its last heartbeat said."""
+
+    name: str
+    agent: "AgentServiceAsyncStub"
+    worktree: "WorktreeServiceAsyncStub"
+    state: pb.Worker = field(default_factory=pb.Worker)
+    # When a request that renews its lease was sent last, or may have been by a leader before.
+    renewed: float = field(default_factory=time.monotonic)
+
+    @property
+    def free_slots(self) -> int:
+        return self.state.slots - self.state.running_sessions
+
+    def renewing(self) -> Self:
+        """Returns it for a request that renews its lease; raises NO_WORKER while it is away.
+
+        What is sent then may arrive without our hearing of it, and would prolong a
+        lease of which we believe that it runs out.
+        """
+        if not self.state.connected:
+            raise no_worker(f"worker {self.name} is away: {self.state.reason}")
+        self.renewed = time.monotonic()
+        return self
+
+    def has_let_go(self) -> bool:
+        """Says whether its lease has run out while it was away, so that none of its sessions is left."""
+        if self.state.connected or not self.state.HasField("lease"):
+            return False
+        return time.monotonic() - self.renewed > self.state.lease.ToNanoseconds() / 1e9
+
+    @property
+    def pause(self) -> float:
+        """Seconds until its next heartbeat."""
+        if not self.state.connected:
+            return _POLL_LOST
+        lease = self.state.lease.ToNanoseconds() / 1e9
+        return min(POLL_INTERVAL, lease / 5) if lease else POLL_INTERVAL
+
+
+class Workers:
+    """All workers of the settings. `on_change` hears of each that was lost, is full, or takes work again."""
+
+    def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None) -> None:
+        self._addresses = tuple(addresses)
+        self._tls = tls
+        self._channels: list[grpc.aio.Channel] = []
+        self._workers: dict[str, Worker] = {}
+        self._polls: list[asyncio.Task[None]] = []
+        # Of the leader in this replica; 0 while it does not lead.
+        self._epoch = 0
+        self.on_change: Callable[[pb.Worker], None] = lambda _: None
+
+    async def start(self) -> None:
+        """Connects; returns when each worker has answered or has failed to once."""
+        for address in self._addresses:
+            agent = open_channel(address.agent, self._tls)
+            worktree = open_channel(address.worktree, self._tls)
+            self._channels += [agent, worktree]
+            worker = Worker(address.name, AgentServiceStub(agent), WorktreeServiceStub(worktree))
+            worker.state.name = f"workers/{address.name}"
+            self._workers[address.name] = worker
+        await asyncio.gather(*(self._heartbeat(worker) for worker in self._workers.values()))
+        self._polls = [asyncio.create_task(self._poll(worker)) for worker in self._workers.values()]
+
+    async def close(self) -> None:
+        """Stops the heartbeats and disconnects. Idempotent."""
+        for poll in self._polls:
+            poll.cancel()
+        await asyncio.gather(*self._polls, return_exceptions=True)
+        for channel in self._channels:
+            await channel.close()
+
+    def lead(self, epoch: int) -> None:
+        """Has heartbeats renew the workers' leases from now on; 0 ends that."""
+        self._epoch = epoch
+        for worker in self._workers.values():
+            worker.renewed = time.monotonic()
+
+    def get(self, name: str) -> Worker:
+        """Returns the worker; raises NO_WORKER if the settings name none such."""
+        worker = self._workers.get(name)
+        if worker is None:
+            raise no_worker(
+                f"no worker is called {name!r} now; HEDDLE_WORKERS must name the one that holds it"
+            )
+        return worker
+
+    def slots(self, name: str) -> int:
+        """Returns how many sessions a worker takes at once; 0 if that is not known."""
+        worker = self._workers.get(name)
+        return worker.state.slots if worker else 0
+
+    def has_let_go(self, name: str) -> bool:
+        """Says whether none of a worker's sessions is left, as it has been away for longer than its lease."""
+        worker = self._workers.get(name)
+        return worker is not None and worker.has_let_go()
+
+    def most_free(self) -> Worker:
+        """Returns the connected worker with the most free slots, one with a full disk last; raises NO_WORKER if none is."""
+        connected = [worker for worker in self._workers.values() if worker.state.connected]
+        if not connected:
+            reasons = "; ".join(f"{each.name}: {each.state.reason}" for each in self._workers.values())
+            raise no_worker(f"no worker is connected ({reasons}); start one, or wait until it is back")
+        return max(connected, key=lambda worker: (not worker.state.full, worker.free_slots))
+
+    def list(self) -> list[pb.Worker]:
+        """Returns the workers by name."""
+        return [self._workers[name].state for name in sorted(self._workers)]
+
+    def views(self) -> tuple[WorkerView, ...]:
+        """Returns the workers that take work as decisions see them."""
+        return tuple(
+            WorkerView(worker.name, worker.state.slots)
+            for worker in self._workers.values()
+            if worker.state.connected and not worker.state.full
+        )
+
+    async def _poll(self, worker: Worker) -> None:
+        while True:
+            await asyncio.sleep(worker.pause)
+            await self._heartbeat(worker)
+
+    async def _heartbeat(self, worker: Worker) -> None:
+        was_connected, was_full = worker.state.connected, bool(worker.state.full)
+        try:
+            request = pb.GetWorkerRequest()
+            if self._epoch and was_connected:
+                request.epoch = self._epoch
+                worker.renewing()
+            answer = await call(worker.name, worker.agent.GetWorker, request, _HEARTBEAT_TIMEOUT)
+            worker.state.CopyFrom(answer.worker)
+            worker.state.connected = True
+            worker.state.reason = ""
+        except HeddleError as error:
+            if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+                # A newer leader renews it; this one's own next write tells it so.
+                self._epoch = 0
+                return
+            worker.state.connected = False
+            worker.state.reason = error.message
+        # What the settings call it: resources and pins use that name.
+        worker.state.name = f"workers/{worker.name}"
+        if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
+            log.info(
+                "worker_changed", worker=worker.name, connected=worker.state.connected, full=worker.state.full
+            )
+            self.on_change(worker.state)
+
+
+def no_worker(message: str) -> HeddleError:
+    """Returns the error for work that no worker can be asked for now."""
+    return HeddleError(pb.ERROR_REASON_NO_WORKER, message)
+
+
+def from_worker(worker: str, error: grpc.aio.AioRpcError) -> HeddleError:
+    """Returns what a worker's answer means: its own error, NO_WORKER if it is away, else INTERNAL."""
+    known = errors.from_rpc(error)
+    if known is not None:
+        return known
+    if error.code() in _AWAY:
+        return no_worker(f"worker {worker} cannot be reached: {error.details()}")
+    return HeddleError(
+        pb.ERROR_REASON_INTERNAL, f"worker {worker} answered {error.code().name}: {error.details()}"
+    )
+
+
+async def call(worker: str, method: Callable[..., Awaitable[T]], request: Any, timeout: float) -> T:
+    """Calls a worker once, for at most `timeout` seconds; raises HeddleError."""
+    point = type(request).__name__.removesuffix("Request").removeprefix("AgentService")
+    failpoint(f"{point}.before_call")
+    try:
+        answer = await method(request, timeout=timeout)
+    except grpc.aio.AioRpcError as error:
+        raise from_worker(worker, error) from error
+    failpoint(f"{point}.after_call")
+    return answer

@@ -1,0 +1,99 @@
+"""A run's log: appending facts, reading pages of them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.store.db.statements import INSERT_EVENTS, TAKE_NUMBERS
+from scheduler_svc.store.db.tables import run_events
+from scheduler_svc.store.db.times import timestamp
+
+# Where a connection keeps the events of its transaction.
+_APPENDED: Final = "heddle_appended"
+
+
+def event(name: RunName | EpicName | TaskName | AttemptName, actor: str, **payload: Any) -> pb.Event:
+    """Returns an event about `name`; the one keyword is the field of its payload."""
+    made = pb.Event(run=f"runs/{name.run}", actor=actor, **payload)
+    if not isinstance(name, RunName):
+        made.epic = name.epic
+    if isinstance(name, (TaskName, AttemptName)):
+        made.task = name.task
+    if isinstance(name, AttemptName):
+        made.attempt = name.number
+    return made
+
+
+@contextmanager
+def collecting(connection: sa.Connection) -> Iterator[None]:
+    """Lets `append` be called inside; what it was given is written at the end, each run's at once.
+
+    Where the block raises nothing is written.
+    """
+    appended: defaultdict[str, list[pb.Event]] = defaultdict(list)
+    connection.info[_APPENDED] = appended
+    try:
+        yield
+        # In one order everywhere, so that transactions that meet on two runs cannot block each other.
+        for run in sorted(appended):
+            _write(connection, run, appended[run])
+    finally:
+        del connection.info[_APPENDED]
+
+
+def append(connection: sa.Connection, events: Iterable[pb.Event], now: int) -> None:
+    """Adds events to the logs of their runs; those without a time get `now` (microseconds).
+
+    They are numbered and written at the end of the transaction.
+    """
+    for each in events:
+        if not each.HasField("time"):
+            each.time.CopyFrom(timestamp(now))
+        connection.info[_APPENDED][each.run].append(each)
+
+
+def _write(connection: sa.Connection, name: str, events: Sequence[pb.Event]) -> None:
+    """Numbers events of one run and writes them.
+
+    The counter is the run's row, so numbers are taken in the order of commits,
+    and a transaction that fails takes none.
+    """
+    run = RunName.parse(name).run
+    last = connection.execute(TAKE_NUMBERS, {"of_run": run, "count": len(events)}).scalar_one()
+    rows = []
+    for sequence, each in enumerate(events, last - len(events) + 1):
+        each.sequence = sequence
+        rows.append({"run": run, "sequence": sequence, "event": each.SerializeToString()})
+    connection.execute(INSERT_EVENTS, rows)
+
+
+def oldest_event(connection: sa.Connection, run: str, last: int) -> int:
+    """Returns the oldest sequence of a run's log that is there; the next one to come where none is."""
+    chosen = sa.select(sa.func.min(run_events.c.sequence)).where(run_events.c.run == run)
+    oldest = connection.execute(chosen).scalar_one()
+    return last + 1 if oldest is None else int(oldest)
+
+
+def read_events(
+    connection: sa.Connection, run: str, after: int, limit: int, max_bytes: int
+) -> list[pb.Event]:
+    """Returns the events after a sequence, at least one if there are any, until a limit is met."""
+    rows = connection.execute(
+        sa.select(run_events.c.event)
+        .where(run_events.c.run == run, run_events.c.sequence > after)
+        .order_by(run_events.c.sequence)
+        .limit(limit)
+    )
+    events: list[pb.Event] = []
+    size = 0
+    for (data,) in rows:
+        size += len(data)
+        if events and size > max_bytes:
+            break
+        events.append(pb.Event.FromString(data))
+    return events

@@ -1,0 +1,167 @@
+"""Which replica leads: a lock that dies with its holder, and an epoch that fences the holder before."""
+
+import asyncio
+import fcntl
+import os
+import threading
+from typing import Final, Protocol
+
+import sqlalchemy as sa
+import structlog
+
+from heddle import errors, pb
+from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.engine import SILENCE, is_sqlite
+from scheduler_svc.store.db.tables import leadership
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# PostgreSQL's lock of the leader.
+_LOCK: Final = 0x4845_4C45
+
+# Seconds between tries of a replica that does not lead, and between signs of life of the one that does.
+_RETRY: Final = 1.0
+
+
+class Lock(Protocol):
+    """A lock that only one process holds and that goes with it."""
+
+    def try_acquire(self) -> bool:
+        """Returns whether it is held from now on."""
+
+    def is_held(self) -> bool:
+        """Returns whether it still is; gives a sign of life where the lock needs one."""
+
+    def release(self) -> None:
+        """Gives it back. Idempotent."""
+
+
+class FileLock:
+    """flock on a file beside the SQLite database."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def try_acquire(self) -> bool:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    def is_held(self) -> bool:
+        return self._file is not None
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class AdvisoryLock:
+    """A session advisory lock of PostgreSQL, on a connection of its own.
+
+    It ends with its connection, which the server cuts where a frozen leader says
+    nothing on it.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._connection: sa.Connection | None = None
+        # A sign of life may still be on its way when the lock is given back.
+        self._mutex = threading.RLock()
+
+    def try_acquire(self) -> bool:
+        self.release()
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one():
+            self._connection = connection
+            connection.execute(_LIMIT_SILENCE, {"silence": str(SILENCE)})
+            return True
+        connection.close()
+        return False
+
+    def is_held(self) -> bool:
+        with self._mutex:
+            try:
+                if self._connection is not None:
+                    self._connection.execute(sa.select(1))
+            except sa.exc.DBAPIError:
+                return False
+            return self._connection is not None
+
+    def release(self) -> None:
+        with self._mutex:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                # Not back to the pool: the lock ends with the session.
+                connection.invalidate()
+                connection.close()
+
+
+# PostgreSQL before 14 knows no such limit: there, a frozen leader keeps the lock.
+_LIMIT_SILENCE = sa.text(
+    "SELECT set_config(name, :silence, false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
+
+
+class Leadership:
+    """This replica's claim to lead."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        engine = database.engine
+        self._lock: Lock = (
+            FileLock(f"{engine.url.database}.leader") if is_sqlite(engine) else AdvisoryLock(engine)
+        )
+
+    async def acquire(self) -> int:
+        """Waits until this replica leads; returns its epoch, higher than every one before."""
+        while True:
+            try:
+                if await asyncio.to_thread(self._lock.try_acquire):
+                    epoch = await self._database.submit(_next_epoch)
+                    log.info("leading", epoch=epoch)
+                    return epoch
+            except (errors.HeddleError, sa.exc.DBAPIError, OSError) as error:
+                log.warning("cannot_lead_yet", error=str(error))
+                await self.release()
+            await asyncio.sleep(_RETRY)
+
+    async def lost(self) -> None:
+        """Returns once this replica leads no longer."""
+        while await asyncio.to_thread(self._lock.is_held):  # noqa: ASYNC110 (each look is a sign of life)
+            await asyncio.sleep(_RETRY)
+
+    async def release(self) -> None:
+        """Lets another replica lead. Idempotent."""
+        await asyncio.to_thread(self._lock.release)
+
+
+def _next_epoch(connection: sa.Connection) -> int:
+    raised = sa.update(leadership).values(epoch=leadership.c.epoch + 1).returning(leadership.c.epoch)
+    return int(connection.execute(raised).scalar_one())
+
+
+def read_epoch(connection: sa.Connection) -> int:
+    """Returns the newest leader's epoch; 0 before the first."""
+    return int(connection.execute(sa.select(leadership.c.epoch)).scalar_one())
+
+
+# FOR SHARE makes the next leader wait for this transaction; SQLite's writers wait anyway.
+_EPOCH = sa.select(leadership.c.epoch).with_for_update(read=True)
+
+
+def check_epoch(connection: sa.Connection, epoch: int) -> None:
+    """Raises STALE_EPOCH if a newer leader is at work. Opens every transaction of the loop."""
+    newest = int(connection.execute(_EPOCH).scalar_one())
+    if newest != epoch:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_STALE_EPOCH,
+            f"epoch {epoch} has been replaced by {newest}: a newer leader is at work",
+            epoch=newest,
+        )

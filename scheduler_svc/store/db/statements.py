@@ -1,0 +1,101 @@
+"""Statements that every task runs, built once: building one anew costs more than running it.
+
+Each takes `of(name)`; an update also takes the columns to set, under their names.
+"""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, TaskName
+from scheduler_svc.store.db.tables import attempts, epics, run_events, runs, session_chunks, tasks
+
+_RUN: Final[sa.BindParameter[Any]] = sa.bindparam("of_run")
+_EPIC: Final[sa.BindParameter[Any]] = sa.bindparam("of_epic")
+_TASK: Final[sa.BindParameter[Any]] = sa.bindparam("of_task")
+_THIS_EPIC: Final = (epics.c.run == _RUN, epics.c.epic == _EPIC)
+_THIS_TASK: Final = (tasks.c.run == _RUN, tasks.c.epic == _EPIC, tasks.c.task == _TASK)
+_THIS_ATTEMPT: Final = (
+    attempts.c.run == _RUN,
+    attempts.c.epic == _EPIC,
+    attempts.c.task == _TASK,
+    attempts.c.number == sa.bindparam("of_number"),
+)
+
+
+def of(name: EpicName | TaskName | AttemptName) -> dict[str, object]:
+    """Returns the parameters that pick the row of `name`."""
+    return {f"of_{field}": value for field, value in zip(name._fields, name, strict=True)}
+
+
+UPDATE_EPIC: Final = sa.update(epics).where(*_THIS_EPIC)
+UPDATE_TASK: Final = sa.update(tasks).where(*_THIS_TASK)
+UPDATE_ATTEMPT: Final = sa.update(attempts).where(*_THIS_ATTEMPT)
+ANY_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT)
+LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
+
+# For the conductor of a live attempt.
+ASSIGNMENT: Final = sa.select(
+    runs.c.project,
+    runs.c.base_commit,
+    runs.c.head_commit,
+    epics.c.spec.label("epic_spec"),
+    runs.c.project_file,
+    epics.c.worktree_path,
+    epics.c.lease,
+    epics.c.set_up,
+    epics.c.rewind_to,
+    tasks.c.spec,
+    tasks.c.resolves,
+    tasks.c.resume_from,
+    attempts.c.worker,
+    attempts.c.state,
+    attempts.c.session_sequence,
+    attempts.c.session_result,
+    attempts.c.stop_reason,
+    attempts.c.share_micros,
+).where(
+    *_THIS_ATTEMPT,
+    attempts.c.ended_at.is_(None),
+    *_THIS_TASK,
+    *_THIS_EPIC,
+    runs.c.run == attempts.c.run,
+    epics.c.run == attempts.c.run,
+    tasks.c.run == attempts.c.run,
+)
+
+# For the start of a task.
+RUN_OF_EPIC: Final = sa.select(
+    runs.c.state,
+    runs.c.worker,
+    epics.c.state.label("epic_state"),
+    sa.select(attempts.c.number)
+    .where(attempts.c.run == _RUN, attempts.c.epic == _EPIC, attempts.c.ended_at.is_(None))
+    .exists()
+    .label("has_live_attempt"),
+).where(*_THIS_EPIC, runs.c.run == epics.c.run)
+START_TASK: Final = (
+    sa.update(tasks)
+    .where(
+        *_THIS_TASK,
+        tasks.c.state == pb.TASK_STATE_PENDING,
+        tasks.c.attempt_count == sa.bindparam("of_number") - 1,
+    )
+    .returning(tasks.c.spec)
+)
+START_EPIC: Final = (
+    sa.update(epics).where(*_THIS_EPIC, epics.c.state == pb.EPIC_STATE_READY).returning(epics.c.spec)
+)
+
+INSERT_ATTEMPT: Final = sa.insert(attempts)
+INSERT_CHUNK: Final = sa.insert(session_chunks)
+INSERT_EVENTS: Final = sa.insert(run_events)
+
+# Also takes `count`, how many numbers to take.
+TAKE_NUMBERS: Final = (
+    sa.update(runs)
+    .where(runs.c.run == _RUN)
+    .values(sequence=runs.c.sequence + sa.bindparam("count"))
+    .returning(runs.c.sequence)
+)

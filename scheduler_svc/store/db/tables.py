@@ -1,0 +1,281 @@
+"""The tables. Natural keys: the parts of a resource name are the primary key.
+
+Times are microseconds since 1970 (UTC). States are the numbers of their enums.
+Columns hold what is queried; the rest of a resource is one protobuf message in
+a column of bytes, named beside it.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def _key(*columns: str, parent: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(columns, [f"{parent}.{column}" for column in columns])
+
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("base_ref", sa.Text, nullable=False),
+    sa.Column("base_commit", sa.Text, nullable=False),
+    # The local branch of base_ref. Empty: it names none.
+    sa.Column("base_branch", sa.Text, nullable=False, server_default=""),
+    # pb.BaseBehind, as it was when the run was created. Null: it lacked nothing.
+    sa.Column("base_behind", sa.LargeBinary),
+    sa.Column("merge_into", sa.Text, nullable=False),
+    # True: each merge is one commit without the branch's own.
+    sa.Column("squash", sa.Boolean, nullable=False, server_default=sa.false()),
+    # pb.MergeChecks
+    sa.Column("merge_checks", sa.LargeBinary),
+    # The last tree on which they passed.
+    sa.Column("tested_tree", sa.Text, nullable=False, server_default=""),
+    # A MergeState.
+    sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
+    # Of the run's branch. Empty: nothing was merged yet.
+    sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
+    sa.Column("max_parallel", sa.Integer, nullable=False),
+    # The provider whose hold paused it. Empty: something else did, or it is not paused.
+    sa.Column("held_by", sa.Text, nullable=False, server_default=""),
+    # What all below may cost, here and in the two tables that follow. Null: no limit.
+    sa.Column("budget_micros", sa.BigInteger),
+    sa.Column("worker", sa.Text, nullable=False),
+    # pb.Plan, as it was submitted.
+    sa.Column("plan", sa.LargeBinary, nullable=False),
+    # The actor who asked for it.
+    sa.Column("creator", sa.Text, nullable=False, server_default=""),
+    # What its environment lacks now. Empty: nothing.
+    sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    # pb.Run with the branches that its remote has not taken. Null: none.
+    sa.Column("unpushed", sa.LargeBinary),
+    # The newest event; taken in the same transaction as the event.
+    sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
+    # pb.ProjectFile, as it was when the run was created. Null: the project has none.
+    sa.Column("project_file", sa.LargeBinary),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("started_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Index("runs_by_age", "created_at", "run"),
+    sa.Index("runs_by_end", "ended_at"),
+)
+
+epics = sa.Table(
+    "epics",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("on_failure", sa.Integer, nullable=False),
+    # pb.PlanEpic without its tasks.
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("worktree_path", sa.Text, nullable=False, server_default=""),
+    # pb.Lease, of its worktree. Null: it had none yet.
+    sa.Column("lease", sa.LargeBinary),
+    # The incarnation of its worktree in which setup has run.
+    sa.Column("set_up", sa.Text, nullable=False, server_default=""),
+    # Why its setup failed. Empty: it did not, or is to run again.
+    sa.Column("setup_failure", sa.Text, nullable=False, server_default=""),
+    # What is archived of its worktree, now or before. Empty: nothing is.
+    sa.Column("archive_commit", sa.Text, nullable=False, server_default=""),
+    sa.Column("archived_at", sa.BigInteger),
+    # When its worktree was restored. Null: it was not, or an attempt had it since.
+    sa.Column("restored_at", sa.BigInteger),
+    # What its branch starts from. Empty: it has none yet.
+    sa.Column("start_commit", sa.Text, nullable=False, server_default=""),
+    # The last accepted one.
+    sa.Column("head_commit", sa.Text, nullable=False, server_default=""),
+    # Where its branch goes back to when its next attempt begins. Empty: it stays.
+    sa.Column("rewind_to", sa.Text, nullable=False, server_default=""),
+    # A MergeState.
+    sa.Column("merge_state", sa.Integer, nullable=False, server_default="0"),
+    # What a merge under way waits for. Empty: for nothing.
+    sa.Column("merge_hold", sa.Text, nullable=False, server_default=""),
+    sa.Column("merge_commit", sa.Text, nullable=False, server_default=""),
+    # True: the operator said so; until then an epic that is merged by hand waits.
+    sa.Column("merge_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("budget_micros", sa.BigInteger),
+    # pb.MergeConflicted, of the merge that conflicts.
+    sa.Column("conflict", sa.LargeBinary),
+    sa.Column("started_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    _key("run", parent="runs"),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    # In the order of execution within the epic, from 1.
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    # Seconds.
+    sa.Column("estimate", sa.Float),
+    # pb.PlanTask with every default filled in.
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
+    # The accepted one.
+    sa.Column("commit_id", sa.Text, nullable=False, server_default=""),
+    # The operator who did, while it is skipped. Empty: none did; a skipped task then misses in its epic.
+    sa.Column("skipped_by", sa.Text, nullable=False, server_default=""),
+    # True: it merges the run's branch into the epic's, to resolve a conflict.
+    sa.Column("resolves", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Number of the attempt whose session the operator wants the next one to resume. Null: of none.
+    sa.Column("resume_from", sa.Integer),
+    # True: it was accepted without a change, and its plan does not say whether it should change anything.
+    sa.Column("unchanged", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("budget_micros", sa.BigInteger),
+    # How many of its newest attempts failed at once, and how many lost their provider, in a row.
+    sa.Column("quick_failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("outages", sa.Integer, nullable=False, server_default="0"),
+    # When its next attempt may start. 0: at once.
+    sa.Column("start_after", sa.BigInteger, nullable=False, server_default="0"),
+    _key("run", "epic", parent="epics"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("state", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    # Null while it holds its slot.
+    sa.Column("ended_at", sa.BigInteger),
+    # Why it was told to stop. Null: it was not.
+    sa.Column("stop_reason", sa.Text),
+    # False: its task runs again without using up a retry.
+    sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
+    # What it may spend of the budgets above it: reserved before it began. Null: none applies.
+    sa.Column("share_micros", sa.BigInteger),
+    # The dearest of its reports of usage.
+    sa.Column("turn_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("session_sequence", sa.BigInteger, nullable=False, server_default="0"),
+    # pb.SessionFinished. Null until the session has ended.
+    sa.Column("session_result", sa.LargeBinary),
+    # pb.SessionSummary
+    sa.Column("summary", sa.LargeBinary, nullable=False),
+    # pb.UsageTotals
+    sa.Column("usage", sa.LargeBinary, nullable=False),
+    # That of its usage.
+    sa.Column("cost_micros", sa.BigInteger, nullable=False, server_default="0"),
+    # pb.Attempt with the fields that no query asks for: commit, kept_ref, diff_stat, checks, approvals.
+    sa.Column("record", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", parent="tasks"),
+    sa.Index("attempts_by_end", "ended_at"),
+)
+
+run_events = sa.Table(
+    "run_events",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    # pb.Event
+    sa.Column("event", sa.LargeBinary, nullable=False),
+    _key("run", parent="runs"),
+)
+
+session_chunks = sa.Table(
+    "session_chunks",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("epic", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("first_sequence", sa.BigInteger, primary_key=True),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    # pb.WatchSessionResponse with these events: chunks can be joined as bytes.
+    sa.Column("events", sa.LargeBinary, nullable=False),
+    _key("run", "epic", "task", "number", parent="attempts"),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    # SHA-256 of the method and the request.
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    # The resource that it made or changed.
+    sa.Column("resource", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+forecasts = sa.Table(
+    "forecasts",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    # pb.ConflictForecast
+    sa.Column("forecast", sa.LargeBinary, nullable=False),
+    _key("run", parent="runs"),
+)
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    # As scheduler_svc/model/providers.py names it.
+    sa.Column("provider", sa.Text, primary_key=True),
+    # When its agents may start again.
+    sa.Column("until", sa.BigInteger, nullable=False),
+    # How often in a row a session met an outage again after that.
+    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),
+    # True: not before the operator says so.
+    sa.Column("needs_operator", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The pb.Outcome of the session that met it, and its reason.
+    sa.Column("cause", sa.Integer, nullable=False, server_default="10"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+errands = sa.Table(
+    "errands",
+    metadata,
+    # The request_id.
+    sa.Column("id", sa.Text, primary_key=True),
+    # The name of the request's message, and the message.
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    # Null until it is done.
+    sa.Column("ended_at", sa.BigInteger),
+    # The response's message.
+    sa.Column("answer", sa.LargeBinary),
+    # The google.rpc.Status of what it ended with instead.
+    sa.Column("error", sa.LargeBinary),
+)
+
+leadership = sa.Table(
+    "leadership",
+    metadata,
+    # One row, number 1.
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+
+# Joins a task with its attempts.
+ATTEMPT_OF_TASK: Final = sa.and_(
+    attempts.c.run == tasks.c.run,
+    attempts.c.epic == tasks.c.epic,
+    attempts.c.task == tasks.c.task,
+)
+
+# Joins a task with its newest attempt, which alone can be live or accepted.
+NEWEST_ATTEMPT: Final = sa.and_(ATTEMPT_OF_TASK, attempts.c.number == tasks.c.attempt_count)

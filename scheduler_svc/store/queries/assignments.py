@@ -1,0 +1,119 @@
+"""What a live attempt is to do, and where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName
+from scheduler_svc.store.db.statements import ANY_ATTEMPT, ASSIGNMENT, of
+from scheduler_svc.store.db.tables import attempts
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Everything that is needed to bring a live attempt to its end."""
+
+    project: str
+    # Where a new branch of its epic starts: what its dependencies were merged into, if it has any.
+    base_commit: str
+    worker: str
+    # As it was when the run was created.
+    project_file: pb.ProjectFile
+    # Empty: the epic has no worktree that the database knows of.
+    worktree_path: str
+    # What the epic had of its worker when it last asked.
+    lease: pb.Lease
+    # The incarnation of its worktree in which setup has run. Empty: it has in none.
+    set_up: str
+    spec: pb.PlanTask
+    # True: its agent was seen to start.
+    started: bool
+    session_sequence: int
+    # Set once the session has ended.
+    result: pb.SessionFinished | None
+    stop_reason: str | None
+    # Micros that its session may cost. None: no limit.
+    budget: int | None
+    # The attempt before, where its session was lost or parked, or the operator wants it resumed, and it had the
+    # same agent.
+    resume_attempt: str = ""
+    # The same where its files are to be as it left them.
+    continue_attempt: str = ""
+    # What the operator has answered to it.
+    answers: Sequence[pb.ApprovalAnswer] = ()
+    # The branch that it merges into its epic's, to resolve a conflict. Empty: none.
+    merges: str = ""
+    # The revision to which its epic goes back before it begins. Empty: it stays.
+    rewind_to: str = ""
+
+
+def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignment | None:
+    """Returns the assignment of a live attempt; None once it has ended."""
+    row = connection.execute(ASSIGNMENT, of(attempt)).one_or_none()
+    if row is None:
+        return None
+    spec = pb.PlanTask.FromString(row.spec)
+    depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    return Assignment(
+        project=row.project,
+        base_commit=(depends and row.head_commit) or row.base_commit,
+        worker=row.worker,
+        project_file=pb.ProjectFile.FromString(row.project_file or b""),
+        worktree_path=row.worktree_path,
+        lease=pb.Lease.FromString(row.lease or b""),
+        set_up=row.set_up,
+        spec=spec,
+        started=row.state != pb.ATTEMPT_STATE_STARTING,
+        session_sequence=row.session_sequence,
+        result=None if row.session_result is None else pb.SessionFinished.FromString(row.session_result),
+        stop_reason=row.stop_reason,
+        budget=row.share_micros,
+        merges=attempt.parent.parent.parent.branch if row.resolves else "",
+        rewind_to=row.rewind_to,
+        **_goes_on(connection, attempt, spec.agent, row.resume_from),
+    )
+
+
+# So ended, an attempt is resumed by the next without being asked for.
+_RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
+
+
+def _goes_on(
+    connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
+) -> dict[str, Any]:
+    """Returns those fields of the assignment that say with what the attempt goes on.
+
+    `resume_from` is the number of the attempt that the operator wants resumed.
+    """
+    if attempt.number == 1:
+        return {}
+    earlier = attempt.parent.attempt(attempt.number - 1)
+    row = connection.execute(ANY_ATTEMPT, of(earlier)).one()
+    asked = resume_from == earlier.number
+    if row.agent != agent or not (asked or row.state in _RESUMES):
+        return {}
+    parked = row.state == pb.ATTEMPT_STATE_PARKED
+    if not (asked or parked) and _had_others_since(connection, attempt, row.ended_at):
+        return {}
+    record = pb.Attempt.FromString(row.record)
+    # Half of an agent's work is of use only to an agent that remembers it.
+    continues = parked or record.HasField("agent_session")
+    return {
+        "resume_attempt": str(earlier),
+        "continue_attempt": str(earlier) if continues else "",
+        "answers": tuple(record.answers),
+    }
+
+
+def _had_others_since(connection: sa.Connection, attempt: AttemptName, moment: int) -> bool:
+    """Says whether another task of the epic was tried since: a session from before does not know its files."""
+    others = sa.select(attempts.c.task).where(
+        attempts.c.run == attempt.run,
+        attempts.c.epic == attempt.epic,
+        attempts.c.task != attempt.task,
+        attempts.c.started_at >= moment,
+    )
+    return connection.execute(others.limit(1)).one_or_none() is not None

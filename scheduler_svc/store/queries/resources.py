@@ -1,0 +1,322 @@
+"""Rows as resources of the API."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.model.plan_defaults import background_wait
+from scheduler_svc.model.session_summary import closed_lines
+from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.times import optional_timestamp, timestamp
+from scheduler_svc.store.queries.spending import usage_by
+
+Row = sa.Row[Any]
+
+# Of one query: databases limit its parameters.
+_MOST_KEYS = 1000
+
+_COUNTED = {
+    pb.TASK_STATE_PENDING: "pending",
+    pb.TASK_STATE_RUNNING: "running",
+    pb.TASK_STATE_WAITING: "waiting",
+    pb.TASK_STATE_ACCEPTED: "accepted",
+    pb.TASK_STATE_FAILED: "failed",
+    pb.TASK_STATE_SKIPPED: "skipped",
+}
+
+
+def get_run(connection: sa.Connection, name: RunName) -> pb.Run:
+    """Returns the run; raises NOT_FOUND."""
+    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return runs_of(connection, [row])[0]
+
+
+def get_worker(connection: sa.Connection, name: RunName) -> str:
+    """Returns the worker that a run lives on; raises NOT_FOUND."""
+    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == name.run)).scalar_one_or_none()
+    if worker is None:
+        raise not_found(name)
+    return str(worker)
+
+
+def get_epics(connection: sa.Connection, run: str, keys: Iterable[str] | None = None) -> list[pb.Epic]:
+    """Returns those epics of a run, or all, in the order of the plan."""
+    chosen = sa.select(epics).where(epics.c.run == run)
+    if keys is not None:
+        chosen = chosen.where(epics.c.epic.in_(list(keys)))
+    return epics_of(connection, connection.execute(chosen.order_by(epics.c.place)).all())
+
+
+def get_task(connection: sa.Connection, name: TaskName) -> pb.Task:
+    """Returns the task; raises NOT_FOUND."""
+    found = get_tasks(connection, name.run, [(name.epic, name.task)])
+    if not found:
+        raise not_found(name)
+    return found[0]
+
+
+def get_tasks(
+    connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
+) -> list[pb.Task]:
+    """Returns the tasks of a run that (epic, task) name, or all, in planned order."""
+    chosen = select_tasks().where(tasks.c.run == run)
+    if keys is not None:
+        chosen = chosen.where(sa.tuple_(tasks.c.epic, tasks.c.task).in_(list(keys)))
+    rows = connection.execute(chosen.order_by(epics.c.place, tasks.c.position)).all()
+    return tasks_of(connection, rows)
+
+
+def get_attempt(connection: sa.Connection, name: AttemptName) -> pb.Attempt:
+    """Returns the attempt; raises NOT_FOUND."""
+    row = connection.execute(sa.select(attempts).where(*is_attempt(name))).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return attempt_of(row)
+
+
+def get_last_failed(connection: sa.Connection, name: TaskName) -> pb.Attempt | None:
+    """Returns the newest attempt of a task that failed and was not followed by success; None where none did."""
+    chosen = sa.select(attempts).where(
+        *_attempts_at(name),
+        attempts.c.number > last_accepted(connection, name),
+        attempts.c.state == pb.ATTEMPT_STATE_FAILED,
+        # A busy provider says nothing about the work.
+        attempts.c.counts,
+    )
+    for row in connection.execute(chosen.order_by(attempts.c.number.desc())):
+        result = pb.SessionFinished.FromString(row.session_result or b"")
+        # Nor does a setup that failed before the agent began.
+        if result.outcome != pb.OUTCOME_SETUP_FAILED:
+            return attempt_of(row)
+    return None
+
+
+def agent_spans(connection: sa.Connection, name: AttemptName) -> list[pb.TimeSpan]:
+    """Returns when agents worked on an attempt's task since it was last accepted, as far as workers saw it."""
+    chosen = sa.select(attempts.c.session_result).where(
+        *_attempts_at(name.parent),
+        attempts.c.number > last_accepted(connection, name.parent),
+        attempts.c.session_result.is_not(None),
+    )
+    results = connection.execute(chosen.order_by(attempts.c.number)).scalars()
+    ended = [pb.SessionFinished.FromString(each) for each in results]
+    return [
+        pb.TimeSpan(start=each.agent_start_time, end=each.agent_end_time)
+        for each in ended
+        if each.HasField("agent_end_time")
+    ]
+
+
+def last_accepted(connection: sa.Connection, name: TaskName) -> int:
+    """Returns the number of the newest accepted attempt of a task, which may have been reopened; 0 if there is none."""
+    accepted = sa.select(sa.func.max(attempts.c.number)).where(
+        *_attempts_at(name), attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED
+    )
+    return connection.execute(accepted).scalar_one() or 0
+
+
+def _attempts_at(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
+    return (attempts.c.run == name.run, attempts.c.epic == name.epic, attempts.c.task == name.task)
+
+
+def is_epic(name: EpicName) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the condition on the epics' table."""
+    return (epics.c.run == name.run, epics.c.epic == name.epic)
+
+
+def is_task(name: TaskName) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the condition on the tasks' table."""
+    return (tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.task == name.task)
+
+
+def is_attempt(name: AttemptName) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the condition on the attempts' table."""
+    return (
+        attempts.c.run == name.run,
+        attempts.c.epic == name.epic,
+        attempts.c.task == name.task,
+        attempts.c.number == name.number,
+    )
+
+
+def runs_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Run]:
+    """Returns the runs of rows of their table, with counts and usage."""
+    rows = list(rows)
+    keys = [row.run for row in rows]
+    counts = _counts(connection, tasks.c.run, tasks.c.run.in_(keys))
+    usage = usage_by(connection, [attempts.c.run], attempts.c.run.in_(keys))
+    sizes = sa.select(epics.c.run, sa.func.count()).where(epics.c.run.in_(keys)).group_by(epics.c.run)
+    epic_counts = {run: count for run, count in connection.execute(sizes)}  # noqa: C416 (rows are not tuples to mypy)
+    return [
+        pb.Run(
+            name=str(RunName(row.run)),
+            title=row.title,
+            state=row.state,
+            reason=row.reason,
+            project=row.project,
+            base_ref=row.base_ref,
+            base_commit=row.base_commit,
+            branch=RunName(row.run).branch,
+            merge_into=row.merge_into,
+            max_parallel=row.max_parallel,
+            budget_usd_micros=row.budget_micros,
+            tasks=counts.get(row.run),
+            epic_count=epic_counts.get(row.run, 0),
+            usage=usage.get((row.run,)),
+            create_time=timestamp(row.created_at),
+            start_time=optional_timestamp(row.started_at),
+            end_time=optional_timestamp(row.ended_at),
+            sequence=row.sequence,
+            creator=row.creator,
+            fault=row.fault if row.ended_at is None else "",
+            unpushed=pb.Run.FromString(row.unpushed or b"").unpushed,
+            held_by=row.held_by if row.state == pb.RUN_STATE_PAUSED else "",
+            base_behind=pb.BaseBehind.FromString(row.base_behind) if row.base_behind else None,
+            merge_hold=row.merge_hold,
+        )
+        for row in rows
+    ]
+
+
+def epics_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Epic]:
+    """Returns the epics of rows of their table, all of one run, with counts and usage."""
+    rows = list(rows)
+    if not rows:
+        return []
+    run, keys = rows[0].run, [row.epic for row in rows]
+    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run)).scalar_one()
+    counts = _counts(connection, tasks.c.epic, tasks.c.run == run, tasks.c.epic.in_(keys))
+    usage = usage_by(connection, [attempts.c.epic], attempts.c.run == run, attempts.c.epic.in_(keys))
+    return [_epic(row, worker, counts.get(row.epic), usage.get((row.epic,))) for row in rows]
+
+
+def _epic(row: Row, worker: str, counts: pb.TaskCounts | None, usage: pb.UsageTotals | None) -> pb.Epic:
+    spec = pb.PlanEpic.FromString(row.spec)
+    conflict = pb.MergeConflicted.FromString(row.conflict or b"")
+    lease = pb.Lease.FromString(row.lease or b"")
+    name = EpicName(row.run, row.epic)
+    return pb.Epic(
+        name=str(name),
+        key=row.epic,
+        title=spec.title,
+        index=row.place,
+        state=row.state,
+        reason=row.reason,
+        priority=row.priority,
+        depends_on=spec.depends_on,
+        touches=spec.touches,
+        on_failure=row.on_failure,
+        branch=name.branch,
+        worktree_path=row.worktree_path,
+        worker=worker if row.worktree_path else "",
+        head_commit=row.head_commit,
+        merge_commit=row.merge_commit,
+        conflict_files=conflict.files,
+        tasks=counts,
+        usage=usage,
+        start_time=optional_timestamp(row.started_at),
+        end_time=optional_timestamp(row.ended_at),
+        merge=spec.merge or pb.MERGE_POLICY_AUTO,
+        slot=lease.slot,
+        ports=lease.ports,
+        on_conflict=spec.on_conflict or pb.ON_CONFLICT_WAIT,
+        merge_hold=row.merge_hold,
+    )
+
+
+def select_tasks() -> sa.Select[Any]:
+    """Returns the query that `tasks_of` takes rows of, without order or condition."""
+    joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic))
+    return sa.select(tasks, epics.c.place).select_from(joined)
+
+
+def tasks_of(connection: sa.Connection, rows: Iterable[Row]) -> list[pb.Task]:
+    """Returns the tasks of rows of `select_tasks`, all of one run, each with its latest attempt."""
+    rows = list(rows)
+    keys = [(row.epic, row.task, row.attempt_count) for row in rows if row.attempt_count]
+    latest: dict[tuple[str, str], pb.Attempt] = {}
+    for first in range(0, len(keys), _MOST_KEYS):
+        chosen = sa.select(attempts).where(
+            attempts.c.run == rows[0].run,
+            sa.tuple_(attempts.c.epic, attempts.c.task, attempts.c.number).in_(
+                keys[first : first + _MOST_KEYS]
+            ),
+        )
+        latest |= {(each.epic, each.task): attempt_of(each) for each in connection.execute(chosen)}
+    return [_task(row, latest.get((row.epic, row.task))) for row in rows]
+
+
+def _task(row: Row, latest: pb.Attempt | None) -> pb.Task:
+    spec = pb.PlanTask.FromString(row.spec)
+    return pb.Task(
+        name=str(TaskName(row.run, row.epic, row.task)),
+        key=row.task,
+        title=spec.title,
+        position=row.position,
+        state=row.state,
+        reason=row.reason,
+        prompt=spec.prompt,
+        agent=spec.agent,
+        checks=spec.checks,
+        timeout=spec.timeout if spec.HasField("timeout") else None,
+        silence=spec.silence if spec.HasField("silence") else None,
+        background_wait=background_wait(spec),
+        expect=spec.expect,
+        retries=spec.retries,
+        estimate=spec.estimate if spec.HasField("estimate") else None,
+        priority=spec.priority,
+        attempt_count=row.attempt_count,
+        latest_attempt=latest,
+        commit=row.commit_id,
+    )
+
+
+def attempt_of(row: Row) -> pb.Attempt:
+    """Returns the attempt of a row of its table."""
+    attempt = pb.Attempt.FromString(row.record)
+    attempt.name = str(AttemptName(row.run, row.epic, row.task, row.number))
+    attempt.state = row.state
+    attempt.reason = row.reason
+    attempt.worker = row.worker
+    attempt.agent = row.agent
+    attempt.start_time.CopyFrom(timestamp(row.started_at))
+    if row.ended_at is not None:
+        attempt.end_time.CopyFrom(timestamp(row.ended_at))
+    attempt.summary.CopyFrom(summary_of(row))
+    attempt.usage.ParseFromString(row.usage)
+    attempt.session_sequence = row.session_sequence
+    for approval in attempt.approvals:
+        approval.attempt = attempt.name
+    return attempt
+
+
+def summary_of(row: Row) -> pb.SessionSummary:
+    """Returns what a card shows of an attempt."""
+    summary = pb.SessionSummary.FromString(row.summary)
+    closed_lines(summary)
+    summary.attempt = str(AttemptName(row.run, row.epic, row.task, row.number))
+    summary.state = row.state
+    return summary
+
+
+def _counts(
+    connection: sa.Connection, group: sa.Column[str], *where: sa.ColumnElement[bool]
+) -> Mapping[str, pb.TaskCounts]:
+    found: dict[str, pb.TaskCounts] = {}
+    columns = (group, tasks.c.state, tasks.c.unchanged)
+    for key, state, unchanged, count in connection.execute(
+        sa.select(*columns, sa.func.count()).where(*where).group_by(*columns)
+    ):
+        counts = found.setdefault(key, pb.TaskCounts())
+        counts.total += count
+        setattr(counts, _COUNTED[state], getattr(counts, _COUNTED[state]) + count)
+        # One that was reopened is no longer accepted.
+        if unchanged and state == pb.TASK_STATE_ACCEPTED:
+            counts.unchanged += count
+    return found

@@ -1,0 +1,313 @@
+"""Reads the snapshot that decisions are made from: the runs that have not ended."""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.queries.spending import spent_by_project, spent_by_task, typical_cost
+from scheduler_svc.store.rows.holds import provider_of_spec, read_providers
+from scheduler_svc.store.rows.parked_sessions import is_overdue
+from scheduler_svc.store.rows.unpushed_branches import unpushed_error
+
+# Columns are read by name.
+Row: TypeAlias = Any
+
+# Tasks and epics of which more than the row is kept in memory.
+_REMEMBERED: Final = 20_000
+
+_GOING_ON = sa.select(runs.c.run).where(runs.c.ended_at.is_(None)).scalar_subquery()
+
+_RUNS = (
+    sa.select(
+        runs.c.run,
+        runs.c.state,
+        runs.c.worker,
+        runs.c.max_parallel,
+        runs.c.merge_into,
+        runs.c.merge_state,
+        runs.c.project,
+        runs.c.budget_micros,
+        runs.c.fault,
+        runs.c.unpushed,
+    )
+    .where(runs.c.ended_at.is_(None))
+    .order_by(runs.c.created_at, runs.c.run)
+)
+_EPICS = (
+    sa.select(
+        epics.c.run,
+        epics.c.epic,
+        epics.c.place,
+        epics.c.state,
+        epics.c.priority,
+        epics.c.on_failure,
+        epics.c.spec,
+        epics.c.merge_state,
+        epics.c.merge_wanted,
+        epics.c.reason,
+        epics.c.budget_micros,
+        epics.c.setup_failure,
+        epics.c.rewind_to,
+    )
+    .where(epics.c.run.in_(_GOING_ON))
+    .order_by(epics.c.run, epics.c.place)
+)
+# Each task with its newest attempt.
+_TASKS = (
+    sa.select(
+        tasks.c.run,
+        tasks.c.epic,
+        tasks.c.task,
+        tasks.c.state,
+        tasks.c.attempt_count,
+        tasks.c.estimate,
+        attempts.c.started_at,
+        attempts.c.ended_at,
+        attempts.c.stop_reason,
+        tasks.c.skipped_by,
+        attempts.c.state.label("attempt_state"),
+        tasks.c.budget_micros,
+        attempts.c.share_micros,
+        attempts.c.cost_micros,
+        attempts.c.turn_micros,
+        tasks.c.resolves,
+        tasks.c.start_after,
+    )
+    .outerjoin(attempts, NEWEST_ATTEMPT)
+    .where(tasks.c.run.in_(_GOING_ON))
+    .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
+)
+# What the tasks that wait for the operator ask.
+_WAITING = (
+    sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, attempts.c.record)
+    .join(attempts, NEWEST_ATTEMPT)
+    .where(tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_WAITING)
+)
+_PENDING = sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec).where(
+    tasks.c.run.in_(_GOING_ON), tasks.c.state == pb.TASK_STATE_PENDING
+)
+
+
+def observe(
+    connection: sa.Connection,
+    workers: Iterable[WorkerView],
+    *,
+    project_budget: int | None = None,
+    now: int | None = None,
+    park_after: int = 0,
+) -> Snapshot:
+    """Returns everything that a decision depends on.
+
+    `project_budget` is what each project may cost, in micros; None: no limit. `now`
+    is in microseconds; None: no task counts as held or paced. A question may be parked once
+    it is `park_after` microseconds old.
+    """
+    going_on = connection.execute(_RUNS).all()
+    if not going_on:
+        return Snapshot(runs=(), workers=tuple(workers))
+    task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
+    spent: dict[tuple[str, ...], int] = {}
+    # Not everybody pays for what only budgets need.
+    if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
+        spent = spent_by_task(connection, _GOING_ON)
+    waits: dict[tuple[str, ...], _Wait] = {}
+    # Columns by number: it is faster, and there are many tasks.
+    if any(row[3] == pb.TASK_STATE_WAITING for row in task_rows):
+        waits = {
+            (row.run, row.epic, row.task): _wait(row.record, now, park_after)
+            for row in connection.execute(_WAITING)
+        }
+    providers = () if now is None else read_providers(connection, now)
+    provider_of_task = _provided(connection, {each.name for each in providers}) if providers else {}
+    of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    seconds: list[float] = []
+    for row in task_rows:
+        key = row[:3]
+        # Not the time itself, which no other task has.
+        paced = now is not None and row[-1] > now
+        provider = provider_of_task.get(key, "")
+        told = (*row[:-1], spent.get(key, 0), paced, provider, waits.get(key, _NO_WAIT))
+        of_epic[key[:2]].append(_task(told))
+        if row[3] == pb.TASK_STATE_ACCEPTED:
+            seconds.append((row.ended_at - row.started_at) / 1_000_000)
+    of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
+    for each in epic_rows:
+        of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
+    projects = {row.project for row in going_on}
+    by_project: dict[str, int] = {}
+    if project_budget is not None:
+        by_project = spent_by_project(connection, projects)
+    typical: dict[str, int] = {}
+    if spent or by_project:
+        typical = typical_cost(connection, projects)
+    return Snapshot(
+        runs=tuple(
+            _run(
+                row,
+                of_run[row.run],
+                project_budget,
+                by_project.get(row.project, 0),
+                typical.get(row.project, 0),
+            )
+            for row in going_on
+        ),
+        workers=tuple(workers),
+        typical_seconds=sum(seconds) / len(seconds) if seconds else None,
+        providers=providers,
+    )
+
+
+class _Wait(NamedTuple):
+    """What a task asks, as TaskView has it."""
+
+    asked_at: int | None = None
+    parkable: bool = False
+    overdue: bool = False
+
+
+_NO_WAIT: Final = _Wait()
+
+
+def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
+    asked = pb.Attempt.FromString(record).approvals
+    asked_at = min((each.request_time.ToMicroseconds() for each in asked), default=None)
+    return _Wait(
+        asked_at=asked_at,
+        parkable=(
+            None not in {now, asked_at}
+            and (now or 0) - (asked_at or 0) >= park_after
+            and all(each.parkable for each in asked)
+        ),
+        overdue=now is not None and any(is_overdue(each, now) for each in asked),
+    )
+
+
+def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:
+    """Returns the provider of each pending task that has one of these, by run, epic and task."""
+    return {
+        (row.run, row.epic, row.task): provider
+        for row in connection.execute(_PENDING)
+        if (provider := provider_of_spec(row.spec)) in providers
+    }
+
+
+def _run(
+    row: Row,
+    epics_of_run: Iterable[EpicView],
+    project_budget: int | None,
+    project_spent: int,
+    typical_cost: int,
+) -> RunView:
+    return RunView(
+        name=RunName(row.run),
+        state=row.state,
+        worker=row.worker,
+        max_parallel=row.max_parallel,
+        epics=tuple(epics_of_run),
+        merge_into=row.merge_into,
+        merged_into=row.merge_state == MergeState.MERGED,
+        merge_into_conflict=row.merge_state == MergeState.CONFLICTED,
+        merging_into=row.merge_state == MergeState.MERGING,
+        faulty=row.fault != "",
+        unpushed=unpushed_error(row.unpushed, row.merge_into or RunName(row.run).branch),
+        budget=row.budget_micros,
+        project=row.project,
+        typical_cost=typical_cost,
+        project_budget=project_budget,
+        project_spent=project_spent,
+    )
+
+
+def _epic(row: Row, tasks_of_epic: Iterable[TaskView]) -> EpicView:
+    depends_on, merge, on_conflict = _planned(row.spec)
+    return EpicView(
+        name=EpicName(row.run, row.epic),
+        state=row.state,
+        index=row.place,
+        priority=row.priority,
+        depends_on=depends_on,
+        on_failure=row.on_failure,
+        tasks=tuple(tasks_of_epic),
+        merged=row.merge_state == MergeState.MERGED,
+        merging=row.merge_state == MergeState.MERGING,
+        merge=merge,
+        on_conflict=on_conflict,
+        merge_wanted=row.merge_wanted,
+        conflict=row.reason if row.merge_state == MergeState.CONFLICTED else "",
+        budget=row.budget_micros,
+        setup_failure=row.setup_failure,
+        rewinds=row.rewind_to != "",
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _planned(
+    spec: bytes,
+) -> tuple[tuple[str, ...], "pb.MergePolicy.ValueType", "pb.OnConflict.ValueType"]:
+    """Returns what an epic depends on, when it is merged, and what follows a conflict.
+
+    Of one from before there was a choice: what was done then.
+    """
+    epic = pb.PlanEpic.FromString(spec)
+    return (
+        tuple(epic.depends_on),
+        epic.merge or pb.MERGE_POLICY_AUTO,
+        epic.on_conflict or pb.ON_CONFLICT_WAIT,
+    )
+
+
+# From one look to the next hardly a task changes. Takes the columns of _TASKS, what the task has cost, whether
+# it is paced, the provider that it may have to wait for and what it asks: a tuple is compared faster.
+@lru_cache(maxsize=_REMEMBERED)
+def _task(columns: tuple[Any, ...]) -> TaskView:
+    run, epic, task, state, attempt_count, estimate, *rest = columns
+    (
+        started_at,
+        ended_at,
+        stop_reason,
+        skipped_by,
+        attempt_state,
+        budget,
+        share,
+        cost,
+        turn,
+        resolves,
+        spent,
+        paced,
+        provider,
+        wait,
+    ) = rest
+    name = TaskName(run, epic, task)
+    unresolved = resolves and state == pb.TASK_STATE_FAILED
+    live = started_at is not None and ended_at is None
+    return TaskView(
+        name=name,
+        state=pb.TASK_STATE_SKIPPED if unresolved else state,
+        attempts=attempt_count,
+        estimate=estimate,
+        live_attempt=name.attempt(attempt_count) if live else None,
+        stopping=live and stop_reason is not None,
+        asked_at=wait.asked_at,
+        parkable=live and wait.parkable,
+        overdue=wait.overdue,
+        resumes=state == pb.TASK_STATE_PENDING and attempt_state == pb.ATTEMPT_STATE_PARKED,
+        waived=bool(skipped_by) or unresolved,
+        resolves=resolves,
+        starting=live and attempt_state == pb.ATTEMPT_STATE_STARTING,
+        paced=paced,
+        provider=provider,
+        checking=live and attempt_state == pb.ATTEMPT_STATE_CHECKING,
+        budget=budget,
+        spent=spent,
+        reserved=max(0, share - cost) if live and share is not None else 0,
+        turn=turn if live else 0,
+    )

@@ -1,0 +1,58 @@
+"""What was spent, and what is left of the budgets that a session has to keep to."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from scheduler_svc.model.usage import total
+from scheduler_svc.store.db.tables import attempts, runs
+
+# All in micros.
+_SPENT: Final = sa.func.coalesce(sa.func.sum(attempts.c.cost_micros), 0)
+
+
+def usage_by(
+    connection: sa.Connection, key: Iterable[sa.Column[Any]], *where: sa.ColumnElement[bool]
+) -> Mapping[tuple[Any, ...], pb.UsageTotals]:
+    """Returns what attempts have used, summed for each value of `key`: columns of attempts or their runs."""
+    parts: dict[tuple[Any, ...], list[pb.UsageTotals]] = {}
+    joined = attempts.join(runs, runs.c.run == attempts.c.run)
+    chosen = sa.select(attempts.c.usage, *key).select_from(joined).where(*where, attempts.c.usage != b"")
+    for data, *values in connection.execute(chosen):
+        parts.setdefault(tuple(values), []).append(pb.UsageTotals.FromString(data))
+    return {values: total(each) for values, each in parts.items()}
+
+
+def spent_by_task(connection: sa.Connection, going_on: sa.ScalarSelect[Any]) -> dict[tuple[str, ...], int]:
+    """Returns what the tasks of these runs have cost, by run, epic and task; only those that cost anything."""
+    parts = (attempts.c.run, attempts.c.epic, attempts.c.task)
+    chosen = sa.select(*parts, _SPENT).where(attempts.c.run.in_(going_on), attempts.c.cost_micros > 0)
+    return {tuple(key): int(spent) for *key, spent in connection.execute(chosen.group_by(*parts))}
+
+
+def spent_by_project(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
+    """Returns what all runs of each project have cost, ended ones too."""
+    chosen = (
+        sa.select(runs.c.project, _SPENT)
+        .join(attempts, attempts.c.run == runs.c.run)
+        .where(runs.c.project.in_(list(projects)))
+        .group_by(runs.c.project)
+    )
+    return {project: int(spent) for project, spent in connection.execute(chosen)}
+
+
+def typical_cost(connection: sa.Connection, projects: Iterable[str]) -> dict[str, int]:
+    """Returns what an accepted attempt of each project has cost on average; only where one cost anything."""
+    chosen = (
+        sa.select(runs.c.project, sa.func.avg(attempts.c.cost_micros))
+        .join(attempts, attempts.c.run == runs.c.run)
+        .where(
+            runs.c.project.in_(list(projects)),
+            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
+            attempts.c.cost_micros > 0,
+        )
+        .group_by(runs.c.project)
+    )
+    return {project: round(average) for project, average in connection.execute(chosen)}

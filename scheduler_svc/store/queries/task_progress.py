@@ -1,0 +1,42 @@
+"""Reads how far the tasks of a run are, for a forecast."""
+
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import RunName
+from scheduler_svc.model.eta import TaskStand
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+
+
+class RunStand(NamedTuple):
+    """A run as a forecast sees it."""
+
+    plan: pb.Plan
+    tasks: list[TaskStand]
+    max_parallel: int
+    worker: str
+
+
+def read_stand(connection: sa.Connection, name: RunName, now: int) -> RunStand:
+    """Returns how far a run is at `now`, in microseconds; raises NOT_FOUND."""
+    chosen = sa.select(runs.c.plan, runs.c.max_parallel, runs.c.worker).where(runs.c.run == name.run)
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
+        raise not_found(name)
+    joined = tasks.join(epics, sa.and_(epics.c.run == tasks.c.run, epics.c.epic == tasks.c.epic)).outerjoin(
+        attempts, NEWEST_ATTEMPT
+    )
+    stands = (
+        sa.select(tasks.c.epic, tasks.c.state, tasks.c.estimate, attempts.c.started_at, attempts.c.ended_at)
+        .select_from(joined)
+        .where(tasks.c.run == name.run)
+        .order_by(epics.c.place, tasks.c.position)
+    )
+    found = [
+        TaskStand(epic, state, estimate, None if start is None else ((end or now) - start) / 1_000_000)
+        for epic, state, estimate, start, end in connection.execute(stands)
+    ]
+    return RunStand(pb.Plan.FromString(row.plan), found, row.max_parallel, row.worker)

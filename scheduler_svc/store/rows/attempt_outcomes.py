@@ -1,0 +1,382 @@
+"""Writes what became of an attempt. Each write is done once, however often it is asked for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName
+from scheduler_svc.model.providers import provider_of
+from scheduler_svc.model.session_summary import fold
+from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.statements import (
+    INSERT_CHUNK,
+    LIVE_ATTEMPT,
+    UPDATE_ATTEMPT,
+    UPDATE_EPIC,
+    UPDATE_TASK,
+    of,
+)
+from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.times import timestamp
+from scheduler_svc.store.queries.resources import is_epic, is_task, last_accepted
+from scheduler_svc.store.rows import holds
+from scheduler_svc.store.rows.unpushed_branches import note_pushes
+
+# outcome, attempts so far, retries, lost ones
+ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
+
+# Kinds of session events that a run is judged by.
+PROMOTED: Final = frozenset(
+    {
+        "setup_finished",
+        "session_started",
+        "screenshot",
+        "usage",
+        "check_finished",
+        "approval_requested",
+        "approval_resolved",
+        "session_finished",
+        "session_silent",
+        "background_work",
+        "agent_session",
+        "surroundings_changed",
+    }
+)
+
+_ENDED_AS: Final = {
+    pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,
+    pb.OUTCOME_OVER_BUDGET: pb.ATTEMPT_STATE_STOPPED,
+    pb.OUTCOME_LOST: pb.ATTEMPT_STATE_LOST,
+    pb.OUTCOME_INTERRUPTED: pb.ATTEMPT_STATE_LOST,
+}
+
+
+# Of a task of which nothing is known that keeps its next attempt from starting at once.
+_UNTROUBLED: Final = {"quick_failures": 0, "outages": 0, "start_after": 0}
+
+# The task is not to blame: it runs again without using up a retry.
+_UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
+
+
+def record_worktree(
+    connection: sa.Connection, attempt: AttemptName, ensured: pb.EnsureWorktreeResponse, worker: str, now: int
+) -> None:
+    """Notes where the epic's worktree is, what it has of its worker, and what lay there though no attempt made it."""
+    epic, worktree = attempt.parent.parent, ensured.worktree
+    if ensured.HasField("found"):
+        _note_found(connection, attempt, ensured.found, now)
+    lease = worktree.lease.SerializeToString(deterministic=True)
+    connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease, restored_at=None))
+    change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
+    if not connection.execute(change.values(worktree_path=worktree.path)).rowcount:
+        return
+    new = sa.update(epics).where(*is_epic(epic), epics.c.start_commit == "")
+    connection.execute(new.values(start_commit=worktree.head_commit))
+    created = pb.WorktreeCreated(
+        path=worktree.path,
+        branch=worktree.branch,
+        commit=worktree.head_commit,
+        worker=worker,
+        slot=worktree.lease.slot,
+        ports=worktree.lease.ports,
+    )
+    append(connection, [event(epic, f"worker:{worker}", worktree_created=created)], now)
+
+
+def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.ChangesFound, now: int) -> None:
+    row = _live(connection, attempt)
+    record = pb.Attempt.FromString(row.record) if row else None
+    if record is None or record.found_ref == found.kept_ref:
+        return
+    record.found_ref = found.kept_ref
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | {"record": record.SerializeToString()})
+    append(connection, [event(attempt, "scheduler", changes_found=found)], now)
+
+
+def ingest(
+    connection: sa.Connection, attempt: AttemptName, events: Sequence[pb.Event], now: int
+) -> pb.SessionFinished | None:
+    """Takes a batch of a session's events in, each exactly once; returns the session's end if it is there."""
+    row = _live(connection, attempt)
+    if row is None:
+        return None
+    fresh = [each for each in events if each.sequence > row.session_sequence]
+    if not fresh:
+        return None
+    if fresh[0].sequence != row.session_sequence + 1:
+        raise HeddleError(
+            pb.ERROR_REASON_INTERNAL,
+            f"the session's log jumps from {row.session_sequence} to {fresh[0].sequence}",
+        )
+    for each in fresh:
+        _name(each, attempt, row.agent)
+    connection.execute(
+        INSERT_CHUNK,
+        {
+            **attempt._asdict(),
+            "first_sequence": fresh[0].sequence,
+            "last_sequence": fresh[-1].sequence,
+            "events": pb.WatchSessionResponse(events=fresh).SerializeToString(),
+        },
+    )
+    before = pb.Attempt.FromString(row.record)
+    before.state = row.state
+    before.summary.ParseFromString(row.summary)
+    before.usage.ParseFromString(row.usage)
+    after = fold(before, fresh)
+    _note_setup(connection, attempt, fresh)
+    if any(map(_shows_a_model, fresh)):
+        holds.works(connection, provider_of(row.agent), now)
+    result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
+    dearest = max((each.usage.cost_usd_micros for each in fresh), default=0)
+    _save(connection, attempt, after, result, turn=max(row.turn_micros, dearest))
+    _promote(connection, attempt, fresh, now)
+    _set_waiting(connection, attempt, was=row.state, now_is=after.state)
+    return result
+
+
+def _shows_a_model(said: pb.Event) -> bool:
+    """Says whether an event can only follow an answer of the agent's model."""
+    return said.HasField("tool_started") or said.usage.output_tokens > 0
+
+
+def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event]) -> None:
+    """Remembers in which worktree a setup has run well, so that no other attempt runs it there again."""
+    for each in fresh:
+        if each.setup_finished.ok:
+            done = {"set_up": each.setup_finished.incarnation}
+            connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | done)
+
+
+def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
+    return connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
+
+
+def _name(each: pb.Event, attempt: AttemptName, agent: str) -> None:
+    """Fills in what a worker need not say."""
+    each.run = f"runs/{attempt.run}"
+    each.epic, each.task, each.attempt = attempt.epic, attempt.task, attempt.number
+    if not each.actor:
+        each.actor = f"agent:{agent.partition(':')[0]}"
+
+
+def _save(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    folded: pb.Attempt,
+    result: pb.SessionFinished | None,
+    *,
+    turn: int,
+) -> None:
+    values: dict[str, object] = {
+        "state": folded.state,
+        "session_sequence": folded.session_sequence,
+        "summary": folded.summary.SerializeToString(),
+        "usage": folded.usage.SerializeToString(),
+        "cost_micros": folded.usage.cost_usd_micros,
+        "turn_micros": turn,
+        "record": pb.Attempt(
+            checks=folded.checks,
+            approvals=folded.approvals,
+            answers=folded.answers,
+            agent_session=folded.agent_session if folded.HasField("agent_session") else None,
+            background_stopped=folded.background_stopped,
+            found_ref=folded.found_ref,
+        ).SerializeToString(),
+    }
+    if result is not None:
+        values["session_result"] = result.SerializeToString()
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
+
+
+def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
+    """Copies into the run's log what the run is judged by."""
+    promoted: list[pb.Event] = []
+    for each in fresh:
+        kind = each.WhichOneof("payload")
+        if kind not in PROMOTED:
+            continue
+        copy = pb.Event()
+        copy.CopyFrom(each)
+        promoted.append(copy)
+        if kind == "approval_requested":
+            asked = pb.TaskWaiting(reason=each.approval_requested.question)
+            promoted.append(event(attempt, each.actor, task_waiting=asked))
+    append(connection, promoted, now)
+
+
+def _set_waiting(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    *,
+    was: "pb.AttemptState.ValueType",
+    now_is: "pb.AttemptState.ValueType",
+) -> None:
+    """Keeps the task's state in step with its attempt's."""
+    waiting = now_is == pb.ATTEMPT_STATE_WAITING
+    if waiting != (was == pb.ATTEMPT_STATE_WAITING):
+        state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING
+        connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state})
+
+
+def accept(
+    connection: sa.Connection, attempt: AttemptName, committed: pb.CommitTaskResponse, now: int
+) -> None:
+    """Accepts the task with this attempt's commit; does nothing if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return
+    record = pb.Attempt.FromString(row.record)
+    record.commit = committed.commit
+    record.diff_stat.CopyFrom(committed.diff_stat)
+    record.no_changes = committed.no_changes
+    if committed.HasField("ignored_files"):
+        record.ignored_files.CopyFrom(committed.ignored_files)
+    reason = unchanged_reason(committed) if committed.no_changes else ""
+    _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
+    task = {
+        "state": pb.TASK_STATE_ACCEPTED,
+        "reason": reason,
+        "commit_id": committed.commit,
+        "unchanged": committed.no_changes and _says_nothing(connection, attempt),
+    }
+    connection.execute(UPDATE_TASK, of(attempt.parent) | task | _UNTROUBLED)
+    holds.works(connection, provider_of(row.agent), now)
+    epic = {"head_commit": committed.commit, "rewind_to": ""}
+    if committed.merged_commit:
+        # What it merged in is not the epic's own work.
+        epic["start_commit"] = committed.merged_commit
+    connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | epic)
+    accepted = pb.TaskAccepted(
+        commit=committed.commit, diff_stat=committed.diff_stat, no_changes=committed.no_changes
+    )
+    events = [event(attempt, "scheduler", task_accepted=accepted)]
+    if committed.HasField("ignored_files"):
+        events.append(event(attempt, "scheduler", ignored_files_left=committed.ignored_files))
+    branch = attempt.parent.parent.branch
+    refused = {branch: committed.push_error} if committed.push_error else {}
+    note_pushes(connection, RunName(attempt.run), [branch], refused)
+    if committed.push_error:
+        failed = pb.PushFailed(branch=branch, error=committed.push_error)
+        events.append(event(attempt, "scheduler", push_failed=failed))
+    append(connection, events, now)
+
+
+def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
+    """Returns in plain words what marks an accepted task that changed nothing."""
+    ignored = committed.ignored_files
+    if not ignored.count:
+        return "it changed nothing"
+    more = f" and {ignored.count - 1} more" if ignored.count > 1 else ""
+    return f"it changed nothing that git keeps: git ignores {ignored.paths[0]}{more}"
+
+
+def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
+    """Says whether the plan leaves open if the attempt's task is to change anything."""
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
+
+
+def fail(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    result: pb.SessionFinished,
+    kept: pb.DiscardAttemptResponse,
+    *,
+    should_retry: ShouldRetry,
+    now: int,
+) -> None:
+    """Ends the attempt; the task gets another or fails. Does nothing if the attempt has ended."""
+    row = _live(connection, attempt)
+    if row is None:
+        return
+    stopped = row.stop_reason is not None
+    outcome = pb.OUTCOME_STOPPED if stopped else result.outcome
+    reason = row.stop_reason if stopped else _reason(result)
+    record = pb.Attempt.FromString(row.record)
+    record.kept_ref = kept.kept_ref
+    if kept.HasField("diff_stat"):
+        record.diff_stat.CopyFrom(kept.diff_stat)
+    ended_as = _ENDED_AS.get(outcome, pb.ATTEMPT_STATE_FAILED)
+    counts = row.counts and outcome not in _UNCOUNTED
+    _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
+    again = _again(connection, attempt, outcome, should_retry, counts=counts)
+    failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
+    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else _UNTROUBLED
+    if pace["start_after"]:
+        failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
+    append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
+    if outcome == pb.OUTCOME_SETUP_FAILED:
+        connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"setup_failure": reason})
+    state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason} | pace)
+
+
+def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:
+    """Returns the columns of a task that say when it may be tried again after a failure that took so long."""
+    if not failed_at_once(took / 1e6):
+        return _UNTROUBLED
+    before = sa.select(tasks.c.quick_failures).where(*is_task(attempt.parent))
+    quick = connection.execute(before).scalar_one() + 1
+    return _UNTROUBLED | {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
+
+
+def _end(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    state: "pb.AttemptState.ValueType",
+    *,
+    reason: str = "",
+    record: pb.Attempt,
+    counts: bool = True,
+    now: int,
+) -> None:
+    # Nobody waits for an answer any more, also where the session's own end is not known.
+    record.ClearField("approvals")
+    values: dict[str, object] = {
+        "state": state,
+        "reason": reason,
+        "record": record.SerializeToString(),
+        "counts": counts,
+        "ended_at": now,
+    }
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
+
+
+def _reason(result: pb.SessionFinished) -> str:
+    if result.reason:
+        return result.reason
+    return f"the session {pb.Outcome.Name(result.outcome).removeprefix('OUTCOME_').replace('_', ' ').lower()}"
+
+
+def _again(
+    connection: sa.Connection,
+    attempt: AttemptName,
+    outcome: "pb.Outcome.ValueType",
+    should_retry: ShouldRetry,
+    *,
+    counts: bool,
+) -> bool:
+    state = connection.execute(sa.select(runs.c.state).where(runs.c.run == attempt.run)).scalar_one()
+    if state == pb.RUN_STATE_CANCELLING:
+        return False
+    if not counts:
+        return True
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    earlier = (
+        attempts.c.run == attempt.run,
+        attempts.c.epic == attempt.epic,
+        attempts.c.task == attempt.task,
+    )
+    # Those of a task that was reopened do not count any more.
+    fresh = attempts.c.number > last_accepted(connection, attempt.parent)
+    count = sa.select(sa.func.count()).select_from(attempts).where(*earlier, fresh)
+    counted = connection.execute(count.where(attempts.c.counts)).scalar_one()
+    lost = connection.execute(
+        count.where(attempts.c.counts, attempts.c.state == pb.ATTEMPT_STATE_LOST)
+    ).scalar_one()
+    return should_retry(outcome, counted, pb.PlanTask.FromString(spec).retries, lost)

@@ -1,0 +1,62 @@
+"""Notes what a run waits for: something of its environment that is missing for a while."""
+
+from typing import Final, TypeAlias
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import is_epic, is_task
+
+_ACTOR: Final = "scheduler"
+
+# An attempt that waits, or a merge of an epic or a run.
+Waiter: TypeAlias = AttemptName | EpicName | RunName
+
+
+def read_fault(connection: sa.Connection, run: RunName) -> str:
+    """Returns what is noted; empty if nothing is."""
+    return str(connection.execute(sa.select(runs.c.fault).where(runs.c.run == run.run)).scalar_one())
+
+
+def is_cancelling(connection: sa.Connection, run: RunName) -> bool:
+    """Says whether the operator has ended the run."""
+    state = sa.select(runs.c.state).where(runs.c.run == run.run)
+    return bool(connection.execute(state).scalar_one() == pb.RUN_STATE_CANCELLING)
+
+
+def record_fault(connection: sa.Connection, name: Waiter, error: HeddleError, now: int) -> None:
+    """Notes that `name` waits, in its own row and its run's."""
+    connection.execute(sa.update(runs).where(runs.c.run == name.run).values(fault=error.message))
+    _give_reason(connection, name, error.message)
+    reason = pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
+    fault = pb.EnvironmentFault(reason=reason, message=error.message)
+    append(connection, [event(name, _ACTOR, environment_fault=fault)], now)
+
+
+def record_recovery(connection: sa.Connection, name: Waiter, now: int, *, began: int, others: bool) -> None:
+    """Notes that `name` no longer waits. `others` of its run still do; times are microseconds."""
+    if not others:
+        clear_fault(connection, name)
+    _give_reason(connection, name, "")
+    recovered = pb.EnvironmentRecovered()
+    recovered.waited.FromMicroseconds(max(0, now - began))
+    append(connection, [event(name, _ACTOR, environment_recovered=recovered)], now)
+
+
+def clear_fault(connection: sa.Connection, name: Waiter) -> None:
+    """Notes that nothing of the run waits."""
+    connection.execute(sa.update(runs).where(runs.c.run == name.run).values(fault=""))
+
+
+def _give_reason(connection: sa.Connection, name: Waiter, reason: str) -> None:
+    if isinstance(name, AttemptName):
+        change = sa.update(tasks).where(*is_task(name.parent), tasks.c.state == pb.TASK_STATE_RUNNING)
+        connection.execute(change.values(reason=reason))
+    elif isinstance(name, EpicName):
+        change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
+        connection.execute(change.values(reason=reason))

@@ -1,0 +1,195 @@
+"""Which providers of models take no work now, why, and until when.
+
+The row of a hold that is over stays for a while: as long as no session has shown that the
+provider works again, one tries it before the others follow, and another failure holds it for
+longer.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from heddle import pb
+from scheduler_svc.model.providers import provider_of
+from scheduler_svc.policy.pauses import PROBE, hold_seconds
+from scheduler_svc.policy.snapshot import ProviderView
+from scheduler_svc.store.db.tables import attempts, holds, runs, tasks
+
+_MICROS: Final = 1_000_000
+
+# After a hold, its failures are forgotten by then.
+_FORGOTTEN: Final = 3600 * _MICROS
+
+# Longer than that, seconds do not matter.
+_BRIEF: Final = 120 * _MICROS
+
+_REMEMBERED: Final = 20_000
+
+_WHY: Final = {
+    pb.OUTCOME_RATE_LIMITED: "rate-limited",
+    pb.OUTCOME_PROVIDER_UNAVAILABLE: "provider unavailable",
+}
+
+
+# Where the session did not say why.
+_UNTOLD: Final = {
+    pb.OUTCOME_UNAUTHORIZED: "it refuses the log-in",
+    pb.OUTCOME_OUT_OF_CREDIT: "the account has no credit left",
+    pb.OUTCOME_PROVIDER_UNAVAILABLE: "it cannot be reached",
+}
+
+
+class Met(NamedTuple):
+    """A hold as a session has just met it."""
+
+    # Microseconds since 1970. None: until the operator lifts it.
+    until: int | None
+    # Of the task that waits for it.
+    reason: str
+
+
+def meet(connection: sa.Connection, provider: str, ended: pb.SessionFinished, now: int) -> Met:
+    """Holds a provider because a session `ended` with an outage; a longer hold stays.
+
+    Sessions that meet the same outage side by side count as one.
+    """
+    row = connection.execute(sa.select(holds).where(holds.c.provider == provider)).one_or_none()
+    if row is not None and not row.needs_operator and now - row.until > _FORGOTTEN:
+        connection.execute(sa.delete(holds).where(holds.c.provider == provider))
+        row = None
+    repeats = 0 if row is None else row.repeats + (not _is_held(row, now))
+    seconds = hold_seconds(ended.outcome, repeats + 1, _wish(ended, now))
+    until = now if seconds is None else now + round(seconds * _MICROS)
+    reason = ended.reason or _UNTOLD.get(ended.outcome, "it takes no work")
+    values = {
+        "until": until,
+        "needs_operator": seconds is None,
+        "cause": ended.outcome,
+        "reason": reason,
+    }
+    if row is None:
+        connection.execute(sa.insert(holds), {"provider": provider, "created_at": now, **values})
+        return _met(seconds is None, until, ended.outcome, reason, now)
+    stays = (row.needs_operator, row.until) > (seconds is None, until)
+    change = sa.update(holds).where(holds.c.provider == provider)
+    connection.execute(change.values(**({} if stays else values), repeats=repeats))
+    if stays:
+        return _met(row.needs_operator, row.until, row.cause, row.reason, now)
+    return _met(seconds is None, until, ended.outcome, reason, now)
+
+
+def _met(
+    needs_operator: bool,
+    until: int,
+    cause: "pb.Outcome.ValueType",
+    reason: str,
+    now: int,
+) -> Met:
+    if needs_operator:
+        return Met(None, reason)
+    return Met(until, f"{_WHY.get(cause, 'held')} until {_clock(until, now)}")
+
+
+def works(connection: sa.Connection, provider: str, now: int) -> None:
+    """Notes that a provider has just taken work; a hold that is not over stays."""
+    over = (holds.c.provider == provider, ~holds.c.needs_operator, holds.c.until <= now)
+    connection.execute(sa.delete(holds).where(*over))
+
+
+def remove(connection: sa.Connection, provider: str) -> bool:
+    """Forgets a provider's hold; False where it has none."""
+    return bool(connection.execute(sa.delete(holds).where(holds.c.provider == provider)).rowcount)
+
+
+def read_providers(connection: sa.Connection, now: int) -> tuple[ProviderView, ...]:
+    """Returns the providers that are held, and those that have not shown since that they work."""
+    known = [
+        row
+        for row in connection.execute(sa.select(holds).order_by(holds.c.provider))
+        if row.needs_operator or now - row.until <= _FORGOTTEN
+    ]
+    if not known:
+        return ()
+    tried = _tried(connection, known, now)
+    return tuple(
+        ProviderView(
+            row.provider,
+            held=_is_held(row, now),
+            refusal=row.reason if row.needs_operator else "",
+            tried=row.provider in tried,
+        )
+        for row in known
+    )
+
+
+def list_holds(connection: sa.Connection, now: int) -> pb.ListHoldsResponse:
+    """Returns the holds that are not over, with what waits for them."""
+    waiting: dict[str, list[str]] = {}
+    response = pb.ListHoldsResponse()
+    for row in connection.execute(sa.select(holds).order_by(holds.c.provider)).all():
+        if not _is_held(row, now):
+            continue
+        waiting = waiting or _waiting(connection)
+        hold = response.holds.add(
+            provider=row.provider,
+            cause=row.cause,
+            reason=row.reason,
+            failures=row.repeats + 1,
+            runs=[f"runs/{run}" for run in sorted(set(waiting.get(row.provider, ())))],
+            waiting_tasks=len(waiting.get(row.provider, ())),
+        )
+        hold.create_time.FromMicroseconds(row.created_at)
+        if not row.needs_operator:
+            hold.until.FromMicroseconds(row.until)
+    return response
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def provider_of_spec(spec: bytes) -> str:
+    """Returns the provider of the agent that a task, a serialized pb.PlanTask, names."""
+    return provider_of(pb.PlanTask.FromString(spec).agent)
+
+
+def _waiting(connection: sa.Connection) -> dict[str, list[str]]:
+    """Returns by provider the runs of its pending tasks, once for each task."""
+    pending = sa.select(tasks.c.run, tasks.c.spec).where(
+        tasks.c.run.in_(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))),
+        tasks.c.state == pb.TASK_STATE_PENDING,
+    )
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(pending):
+        found.setdefault(provider_of_spec(row.spec), []).append(row.run)
+    return found
+
+
+def _tried(connection: sa.Connection, known: Iterable[Any], now: int) -> set[str]:
+    """Returns the providers that a session tries which has not shown yet that they work."""
+    over = {row.provider: row.until for row in known if not _is_held(row, now)}
+    if not over:
+        return set()
+    young = sa.select(attempts.c.agent, attempts.c.started_at).where(
+        attempts.c.ended_at.is_(None), attempts.c.started_at > now - round(PROBE * _MICROS)
+    )
+    live = [(provider_of(row.agent), row.started_at) for row in connection.execute(young)]
+    return {provider for provider, begun in live if provider in over and begun >= over[provider]}
+
+
+def _is_held(row: Any, now: int) -> bool:
+    return bool(row.needs_operator or row.until > now)
+
+
+def _wish(ended: pb.SessionFinished, now: int) -> float | None:
+    if ended.HasField("retry_time"):
+        return (ended.retry_time.ToMicroseconds() - now) / _MICROS
+    return ended.retry_after.ToNanoseconds() / 1e9 if ended.HasField("retry_after") else None
+
+
+def _clock(until: int, now: int) -> str:
+    time = datetime.fromtimestamp(until / _MICROS, UTC)
+    if until - now < _BRIEF:
+        return f"{time:%H:%M:%S} UTC"
+    today = datetime.fromtimestamp(now / _MICROS, UTC).date() == time.date()
+    return f"{time:%H:%M} UTC" if today else f"{time:%Y-%m-%d %H:%M} UTC"

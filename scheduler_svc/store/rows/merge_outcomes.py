@@ -1,0 +1,206 @@
+"""Reads what is to be merged, and writes what became of it. Each write is done once, however often it is asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName, RunName
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import is_epic
+from scheduler_svc.store.rows.unpushed_branches import note_pushes
+
+_ACTOR: Final = "scheduler"
+
+# An epic goes into its run's branch, a run into its user's.
+Name: TypeAlias = EpicName | RunName
+
+
+@dataclass(frozen=True)
+class Source:
+    """A branch that is to be merged."""
+
+    name: Name
+    subject: str
+    # True: the checks of a merge have passed on its own tree.
+    tested: bool = False
+
+    @property
+    def branch(self) -> str:
+        return self.name.branch
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where branches are merged, and how."""
+
+    run: RunName
+    worker: str
+    project: str
+    target: str
+    # Where a target that is not there begins. Empty: it must be there.
+    create_at: str
+    squash: bool
+    checks: pb.MergeChecks
+    tested_tree: str
+    # True: its operator wants no more of the run.
+    cancelling: bool = False
+    # Empty: the project has none.
+    project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
+
+
+def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[Ground, list[Source]]:
+    """Returns the epics whose merge is noted as under way, in the order of the plan."""
+    row = connection.execute(sa.select(runs).where(runs.c.run == run.run)).one()
+    ground = _ground(row, run, run.branch, row.base_commit)
+    chosen = (
+        sa.select(epics.c.epic, epics.c.spec)
+        .where(epics.c.run == run.run, epics.c.merge_state == MergeState.MERGING)
+        .order_by(epics.c.place)
+    )
+    sources = []
+    for each in connection.execute(chosen).all():
+        name = run.epic(each.epic)
+        title = pb.PlanEpic.FromString(each.spec).title
+        tested = _was_tested(connection, name, ground.checks)
+        sources.append(Source(name, f"Merge epic {title}", tested))
+    return ground, sources
+
+
+def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[Ground, Source] | None:
+    """Returns the merge of a run's branch; None unless it is noted as under way."""
+    row = connection.execute(
+        sa.select(runs).where(runs.c.run == run.run, runs.c.merge_state == MergeState.MERGING)
+    ).one_or_none()
+    if row is None:
+        return None
+    return _ground(row, run, row.merge_into, ""), Source(run, f"Merge {row.title}")
+
+
+def _ground(row: Any, run: RunName, target: str, create_at: str) -> Ground:
+    checks = pb.MergeChecks.FromString(row.merge_checks or b"")
+    return Ground(
+        run,
+        row.worker,
+        row.project,
+        target,
+        create_at,
+        row.squash,
+        checks,
+        tested_tree=row.tested_tree,
+        cancelling=row.state == pb.RUN_STATE_CANCELLING,
+        project_file=pb.ProjectFile.FromString(row.project_file or b""),
+    )
+
+
+def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeChecks) -> bool:
+    """Says whether an epic's last accepted task had to pass all of the checks."""
+    if not checks.checks:
+        return True
+    chosen = (
+        sa.select(tasks.c.spec)
+        .where(tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.state == pb.TASK_STATE_ACCEPTED)
+        .order_by(tasks.c.position.desc())
+        .limit(1)
+    )
+    spec = connection.execute(chosen).scalar_one_or_none()
+    passed = {check.run for check in pb.PlanTask.FromString(spec or b"").checks}
+    return passed.issuperset(check.run for check in checks.checks)
+
+
+def record_merged(
+    connection: sa.Connection,
+    ground: Ground,
+    commits: Sequence[tuple[Name, str]],
+    *,
+    tree: str,
+    refused: Mapping[str, str],
+    now: int,
+) -> None:
+    """Notes what the target holds now, each with the commit that brought it in.
+
+    `tree`: as tested; empty: untested. `refused`: why the remote did not take a branch, by branch.
+    """
+    for name, commit in commits:
+        if not _settle(connection, name, merge_state=MergeState.MERGED, commit=commit):
+            continue
+        finished = pb.MergeFinished(target_branch=ground.target, commit=commit)
+        append(connection, [event(name, _ACTOR, merge_finished=finished)], now)
+        if isinstance(name, EpicName):
+            values = {"head_commit": commit, **({"tested_tree": tree} if tree else {})}
+            connection.execute(sa.update(runs).where(runs.c.run == name.run).values(**values))
+    note_pushes(connection, ground.run, [ground.target, *(name.branch for name, _ in commits)], refused)
+    failed = [pb.PushFailed(branch=branch, error=error) for branch, error in refused.items()]
+    append(connection, [event(ground.run, _ACTOR, push_failed=each) for each in failed], now)
+
+
+def record_conflict(
+    connection: sa.Connection, name: Name, conflict: pb.MergeConflicted, reason: str, now: int
+) -> None:
+    """Notes why a branch was not merged; what becomes of it is the policy's to say."""
+    if _settle(connection, name, merge_state=MergeState.CONFLICTED, reason=reason, conflict=conflict):
+        append(connection, [event(name, _ACTOR, merge_conflicted=conflict)], now)
+
+
+def record_merge_failure(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
+    """Notes that a merge could not be done: that ends an epic; a run ends by itself then."""
+    if isinstance(name, RunName):
+        conflict = pb.MergeConflicted(target_branch=target, advice=problem)
+        record_conflict(connection, name, conflict, problem, now)
+        return
+    reason = f"the merge failed: {problem}"
+    change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
+    values = {
+        "state": pb.EPIC_STATE_FAILED,
+        "merge_state": MergeState.CONFLICTED,
+        "merge_hold": "",
+        "reason": reason,
+        "ended_at": now,
+    }
+    if connection.execute(change.values(**values)).rowcount:
+        ended = pb.EpicFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
+        append(connection, [event(name, _ACTOR, epic_finished=ended)], now)
+
+
+def record_merge_hold(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
+    """Notes what a merge that is under way waits for; told once for each reason."""
+    table, of_it = (epics, is_epic(name)) if isinstance(name, EpicName) else (runs, (runs.c.run == name.run,))
+    waiting = (*of_it, table.c.merge_state == MergeState.MERGING, table.c.merge_hold != problem)
+    if connection.execute(sa.update(table).where(*waiting).values(merge_hold=problem)).rowcount:
+        held = pb.MergeHeld(target_branch=target, reason=problem)
+        append(connection, [event(name, _ACTOR, merge_held=held)], now)
+
+
+def record_merge_check(
+    connection: sa.Connection, ground: Ground, names: Sequence[Name], check: pb.CheckFinished, now: int
+) -> None:
+    """Notes how a check ended on a merged tree; of one epic's alone it is told as that epic's."""
+    keys = [name.epic for name in names if isinstance(name, EpicName)]
+    about = names[0] if len(names) == 1 else ground.run
+    finished = pb.MergeCheckFinished(target_branch=ground.target, epics=keys, check=check)
+    append(connection, [event(about, _ACTOR, merge_check_finished=finished)], now)
+
+
+def _settle(
+    connection: sa.Connection,
+    name: Name,
+    *,
+    merge_state: MergeState,
+    commit: str = "",
+    reason: str = "",
+    conflict: pb.MergeConflicted | None = None,
+) -> bool:
+    """Ends a merge that is noted as under way; returns False if it is not."""
+    if isinstance(name, RunName):
+        change = sa.update(runs).where(runs.c.run == name.run, runs.c.merge_state == MergeState.MERGING)
+        return bool(connection.execute(change.values(merge_state=merge_state, merge_hold="")).rowcount)
+    change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
+    values: dict[str, object] = {"merge_state": merge_state, "merge_hold": "", "reason": reason}
+    values["conflict"] = conflict.SerializeToString() if conflict else None
+    if commit:
+        values["merge_commit"] = commit
+    return bool(connection.execute(change.values(**values)).rowcount)

@@ -1,0 +1,132 @@
+"""Sessions that have ended while their question to the operator is open: parked ones.
+
+Their tasks stay WAITING, without a slot. Once all questions of one are answered its
+task is pending again; the next attempt goes on with the agent's session and files.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError, not_found
+from heddle.names import AttemptName, TaskName
+from scheduler_svc.model.session_summary import show_question
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
+from scheduler_svc.store.db.tables import attempts, tasks
+from scheduler_svc.store.queries.resources import is_task
+
+
+def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
+    """Ends a live attempt whose session was parked; False, and nothing is done, if it is to stop for good."""
+    row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
+    if row is None:
+        return True
+    if row.stop_reason is not None:
+        return False
+    ended = {"state": pb.ATTEMPT_STATE_PARKED, "reason": "", "counts": False, "ended_at": now}
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | ended)
+    open_ones = pb.Attempt.FromString(row.record).approvals
+    state = pb.TASK_STATE_WAITING if open_ones else pb.TASK_STATE_PENDING
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": ""})
+    waiting = pb.TaskWaiting(reason=open_ones[0].question if open_ones else reason, parked=True)
+    append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
+    return True
+
+
+def answer(
+    connection: sa.Connection, attempt: AttemptName, said: pb.ApprovalResolved, actor: str, now: int
+) -> None:
+    """Keeps the operator's answer to an attempt that is parked, or about to be. Idempotent: the first stays.
+
+    Raises NOT_FOUND, and WRONG_STATE where nobody waits for it any more.
+    """
+    row = connection.execute(ANY_ATTEMPT, of(attempt)).one_or_none()
+    if row is None:
+        raise not_found(attempt)
+    record = pb.Attempt.FromString(row.record)
+    if any(each.approval.approval_id == said.approval_id for each in record.answers):
+        return
+    if row.state not in {pb.ATTEMPT_STATE_WAITING, pb.ATTEMPT_STATE_PARKED}:
+        raise HeddleError(
+            pb.ERROR_REASON_WRONG_STATE,
+            f"{attempt} has ended, so nobody waits for an answer",
+            state=pb.AttemptState.Name(row.state),
+        )
+    asked = next((each for each in record.approvals if each.approval_id == said.approval_id), None)
+    if asked is None:
+        raise not_found(f"approval {said.approval_id!r} of {attempt}")
+    record.answers.add(approval=asked, approved=said.approved, message=said.message)
+    record.approvals.remove(asked)
+    _save(connection, attempt, row, record)
+    append(connection, [event(attempt, actor, approval_resolved=said)], now)
+    if not record.approvals and row.ended_at is not None:
+        pending = sa.update(tasks).where(*is_task(attempt.parent), tasks.c.state == pb.TASK_STATE_WAITING)
+        connection.execute(pending.values(state=pb.TASK_STATE_PENDING))
+
+
+def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
+    """Denies those questions of a parked attempt that nobody answered in time; False if there are none."""
+    row = connection.execute(ANY_ATTEMPT, of(attempt)).one()
+    late = [each for each in pb.Attempt.FromString(row.record).approvals if is_overdue(each, now)]
+    for each in late if row.state == pb.ATTEMPT_STATE_PARKED else ():
+        seconds = (each.deny_time.ToNanoseconds() - each.request_time.ToNanoseconds()) / 1e9
+        said = pb.ApprovalResolved(
+            approval_id=each.approval_id, message=f"nobody answered within {seconds:g} s"
+        )
+        answer(connection, attempt, said, "scheduler", now)
+    return bool(late)
+
+
+def is_overdue(approval: pb.Approval, now: int) -> bool:
+    """Says whether a question counts as denied at `now`, in microseconds."""
+    return approval.HasField("deny_time") and approval.deny_time.ToMicroseconds() <= now
+
+
+def end_wait(connection: sa.Connection, task: TaskName, reason: str) -> AttemptName | None:
+    """Ends what is parked of a task for good, questions and all; returns its attempt, None if nothing is.
+
+    The task keeps its state: the caller knows what becomes of it.
+    """
+    row = connection.execute(_NEWEST.where(*is_task(task))).one_or_none()
+    if row is None or row.state != pb.ATTEMPT_STATE_PARKED or row.task_state not in _WAITING:
+        return None
+    attempt = task.attempt(row.number)
+    record = pb.Attempt.FromString(row.record)
+    record.ClearField("approvals")
+    _save(connection, attempt, row, record, state=pb.ATTEMPT_STATE_STOPPED, reason=reason)
+    return attempt
+
+
+def _save(
+    connection: sa.Connection, attempt: AttemptName, row: Any, record: pb.Attempt, **more: object
+) -> None:
+    summary = pb.SessionSummary.FromString(row.summary)
+    show_question(summary, record.approvals)
+    told = {"record": record.SerializeToString(), "summary": summary.SerializeToString()}
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | told | more)
+
+
+def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
+    """Fails the task of a parked attempt; False, and nothing is done, if it is not parked."""
+    row: Any = connection.execute(_NEWEST.where(*is_task(attempt.parent))).one_or_none()
+    if row is None or row.number != attempt.number or end_wait(connection, attempt.parent, reason) is None:
+        return False
+    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": pb.TASK_STATE_FAILED, "reason": reason})
+    append(connection, [event(attempt, "scheduler", task_failed=pb.TaskFailed(reason=reason))], now)
+    return True
+
+
+# Answered or not, as long as no other attempt goes on with it.
+_WAITING = frozenset({pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING})
+
+_NEWEST = sa.select(attempts, tasks.c.state.label("task_state")).join(
+    tasks,
+    sa.and_(
+        tasks.c.run == attempts.c.run,
+        tasks.c.epic == attempts.c.epic,
+        tasks.c.task == attempts.c.task,
+        tasks.c.attempt_count == attempts.c.number,
+    ),
+)

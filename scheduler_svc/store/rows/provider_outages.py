@@ -1,0 +1,101 @@
+"""Attempts that ended because their model's provider takes no work, and the operator's end of its hold.
+
+Such an attempt is parked: its task is pending, and the next attempt continues with the
+agent's session and files.
+"""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError, invalid_field
+from heddle.names import AttemptName, RunName, TaskName
+from scheduler_svc.model.providers import provider_of
+from scheduler_svc.policy.pauses import MAX_OUTAGES
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.db.statements import LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, runs, tasks
+from scheduler_svc.store.db.times import timestamp
+from scheduler_svc.store.queries.resources import is_task
+from scheduler_svc.store.rows import holds
+
+
+def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, now: int) -> bool:
+    """Ends a live attempt that an outage ended, and holds its provider.
+
+    Returns False, and does nothing, where the attempt is to end for good: it was stopped,
+    or its task has lost its provider too often in a row.
+    """
+    row = connection.execute(LIVE_ATTEMPT, of(attempt)).one_or_none()
+    if row is None:
+        return True
+    unavailable = result.outcome == pb.OUTCOME_PROVIDER_UNAVAILABLE
+    outages = connection.execute(sa.select(tasks.c.outages).where(*is_task(attempt.parent))).scalar_one()
+    if row.stop_reason is not None or (unavailable and outages >= MAX_OUTAGES):
+        return False
+    ended = {"state": pb.ATTEMPT_STATE_PARKED, "reason": result.reason, "counts": False, "ended_at": now}
+    connection.execute(UPDATE_ATTEMPT, of(attempt) | ended)
+    met = holds.meet(connection, provider_of(row.agent), result, now)
+    task = {"state": pb.TASK_STATE_PENDING, "reason": met.reason, "outages": outages + unavailable}
+    connection.execute(UPDATE_TASK, of(attempt.parent) | task)
+    waiting = pb.TaskWaiting(reason=met.reason, parked=True)
+    if met.until is not None:
+        waiting.until.CopyFrom(timestamp(met.until))
+    append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
+    return True
+
+
+def lift_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> list[RunName]:
+    """Ends a provider's hold; returns the runs that it paused, which are resumed.
+
+    Raises NOT_FOUND where it has none.
+    """
+    if not provider:
+        raise invalid_field("provider", "names none; `heddle holds` lists those that are held")
+    if not end_hold(connection, provider, actor, now):
+        raise HeddleError(
+            pb.ERROR_REASON_NOT_FOUND,
+            f"no hold on {provider!r}; `heddle holds` lists those that are held",
+            resource=provider,
+        )
+    paused = sa.select(runs.c.run, runs.c.started_at).where(
+        runs.c.state == pb.RUN_STATE_PAUSED, runs.c.held_by == provider
+    )
+    resumed = []
+    for row in connection.execute(paused.order_by(runs.c.run)).all():
+        state = pb.RUN_STATE_PENDING if row.started_at is None else pb.RUN_STATE_RUNNING
+        change = sa.update(runs).where(runs.c.run == row.run)
+        connection.execute(change.values(state=state, reason="", held_by=""))
+        append(connection, [event(RunName(row.run), actor, run_resumed=pb.RunResumed())], now)
+        resumed.append(RunName(row.run))
+    return resumed
+
+
+def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> bool:
+    """Lets a provider's agents start again; False, and nothing is done, where it is not held."""
+    if not holds.remove(connection, provider):
+        return False
+    for task in _suspended(connection, provider):
+        connection.execute(UPDATE_TASK, of(task) | {"reason": ""})
+        lifted = pb.HoldLifted(provider=provider)
+        append(connection, [event(task, actor, hold_lifted=lifted)], now)
+    return True
+
+
+def _suspended(connection: sa.Connection, provider: str) -> Iterator[TaskName]:
+    """Yields the tasks of a provider's agents that have begun and wait for it."""
+    waiting = (
+        sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec)
+        .join(attempts, NEWEST_ATTEMPT)
+        .where(
+            tasks.c.run.in_(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))),
+            tasks.c.state == pb.TASK_STATE_PENDING,
+            attempts.c.state == pb.ATTEMPT_STATE_PARKED,
+            tasks.c.reason != "",
+        )
+        .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
+    )
+    for row in connection.execute(waiting).all():
+        if holds.provider_of_spec(row.spec) == provider:
+            yield TaskName(row.run, row.epic, row.task)

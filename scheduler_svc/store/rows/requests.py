@@ -1,0 +1,53 @@
+"""What a request_id did before, so that a repeated mutation is done once."""
+
+import hashlib
+
+import sqlalchemy as sa
+from google.protobuf.message import Message
+
+from heddle import pb
+from heddle.errors import HeddleError
+from scheduler_svc.store.db.tables import requests
+
+
+def recall(connection: sa.Connection, request_id: str, request: Message) -> str | None:
+    """Returns the resource that this request made before; None if it is new or has no id.
+
+    Raises REQUEST_ID_REUSED if the id came with another request.
+    """
+    if not request_id:
+        return None
+    row = connection.execute(sa.select(requests).where(requests.c.request_id == request_id)).one_or_none()
+    if row is None:
+        return None
+    if row.hash != _hash(request):
+        raise reused(request_id, row.resource)
+    return str(row.resource)
+
+
+def reused(request_id: str, resource: str) -> HeddleError:
+    """Returns the error for an id that came with another request before, which was about `resource`."""
+    return HeddleError(
+        pb.ERROR_REASON_REQUEST_ID_REUSED,
+        f"request_id {request_id!r} was used before with another request; take a new one",
+        resource=resource,
+    )
+
+
+def remember(
+    connection: sa.Connection, request_id: str, request: Message, resource: object, now: int
+) -> None:
+    """Writes down what a request made, in the same transaction."""
+    if request_id:
+        row = {
+            "request_id": request_id,
+            "hash": _hash(request),
+            "resource": str(resource),
+            "created_at": now,
+        }
+        connection.execute(sa.insert(requests), row)
+
+
+def _hash(request: Message) -> bytes:
+    content = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()

@@ -1,0 +1,40 @@
+"""Notes which branches the remote of a run's project has not taken."""
+
+from collections.abc import Iterable, Mapping
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import RunName
+from scheduler_svc.store.db.tables import runs
+
+
+def note_pushes(
+    connection: sa.Connection, run: RunName, pushed: Iterable[str], refused: Mapping[str, str]
+) -> None:
+    """Notes the branches that were pushed, and why others were refused, by branch."""
+    chosen = sa.select(runs.c.unpushed).where(runs.c.run == run.run)
+    stored = connection.execute(chosen).scalar_one_or_none()
+    if stored is None and not refused:
+        return
+    before = unpushed(stored)
+    after = {branch: error for branch, error in before.items() if branch not in set(pushed)} | dict(refused)
+    if after != before:
+        connection.execute(sa.update(runs).where(runs.c.run == run.run).values(unpushed=_packed(after)))
+
+
+def unpushed(stored: bytes | None) -> dict[str, str]:
+    """Returns what the column holds: why each branch was not taken, by branch."""
+    return {each.branch: each.error for each in pb.Run.FromString(stored or b"").unpushed}
+
+
+def unpushed_error(stored: bytes | None, branch: str) -> str:
+    """Returns why the remote has not taken `branch`; empty if it has, or need not."""
+    return unpushed(stored).get(branch, "") if stored else ""
+
+
+def _packed(errors: Mapping[str, str]) -> bytes | None:
+    if not errors:
+        return None
+    listed = [pb.UnpushedBranch(branch=branch, error=error) for branch, error in sorted(errors.items())]
+    return pb.Run(unpushed=listed).SerializeToString()

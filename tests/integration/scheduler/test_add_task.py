@@ -1,0 +1,69 @@
+"""Tasks that an operator adds to an epic of a run, while it goes on or after its end."""
+
+from typing import Any
+
+from heddle import pb
+from heddle.testing.fake_worker import FakeWorker
+from tests.integration.scheduler.test_operator import hold, reason_of, started
+from tests.integration.scheduler.test_skip import fail_first
+from tests.support.scheduler import Scheduler, make_plan
+
+
+def add(epic: str, prompt: str = "Mend the colours.", request_id: str = "", **task: Any) -> pb.AddTaskRequest:
+    asked = pb.PlanTask(prompt=prompt, **task)
+    return pb.AddTaskRequest(parent=epic, task=asked, actor="user:ada", request_id=request_id)
+
+
+async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """The run goes on; the task runs as the plan says, by the agent of the task before; once for one request."""
+    run = await scheduler.create(make_plan({"a": ["one"]}, retries=2, model="small"))
+    ended = await scheduler.finished(run)
+    request = add(f"{run}/epics/a", "\n# Mend the colours.\n\nAll of them.", request_id="r1")
+    task = (await scheduler.api.AddTask(request)).task
+    assert (task.key, task.title, task.position) == ("mend-the-colours", "Mend the colours.", 2)
+    assert (task.agent, task.retries) == ("scripted", 2)
+    again = (await scheduler.api.AddTask(request)).task
+    assert again.name == task.name
+
+    events = await scheduler.finished(run, after=ended[-1].sequence)
+
+    kinds = [event.WhichOneof("payload") for event in events]
+    assert kinds[0] == "task_added"
+    assert events[0].actor == "user:ada"
+    assert kinds.count("merge_finished") == 1
+    assert (await scheduler.tasks(run))["a/mend-the-colours"].state == pb.TASK_STATE_ACCEPTED
+    assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
+    assert worker.called("StartSession")[-1].model == "small"
+
+
+async def test_task_added_to_a_running_epic_comes_last(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """Its title may be taken; its key then gets a number, unless it was asked for."""
+    worker.play = hold
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+    events = await scheduler.until(run, started)
+    epic = f"{run}/epics/a"
+    assert (await scheduler.api.AddTask(add(epic, title="Two"))).task.key == "two-2"
+    assert (await scheduler.api.AddTask(add(epic, title="Two"))).task.position == 4
+    assert await reason_of(scheduler.api.AddTask(add(epic, key="ONE"))) == pb.ERROR_REASON_INVALID_FIELD
+    assert await reason_of(scheduler.api.AddTask(add(epic, key="a/b"))) == pb.ERROR_REASON_INVALID_FIELD
+    assert "epic_ready" not in [event.WhichOneof("payload") for event in events[-2:]]
+    assert (await scheduler.run(run)).tasks.total == 4
+
+
+async def test_task_that_could_not_run_is_refused(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """One without a prompt, of an agent that the worker lacks, of an epic that is not there or that a failure stops."""
+    worker.play = fail_first
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}, on_failure=pb.ON_FAILURE_STOP_EPIC))
+    await scheduler.finished(run)
+    epic = f"{run}/epics/a"
+    for request, reason in (
+        (add(epic, " "), pb.ERROR_REASON_INVALID_PLAN),
+        (add(epic, agent="claude"), pb.ERROR_REASON_UNKNOWN_AGENT),
+        (add(epic, agent="nonsense"), pb.ERROR_REASON_INVALID_PLAN),
+        (add(f"{run}/epics/b"), pb.ERROR_REASON_NOT_FOUND),
+        (add(epic), pb.ERROR_REASON_WRONG_STATE),
+    ):
+        assert await reason_of(scheduler.api.AddTask(request)) == reason
+    assert (await scheduler.run(run)).tasks.total == 2

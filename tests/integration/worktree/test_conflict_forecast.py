@@ -1,0 +1,124 @@
+"""Conflicts are foreseen: every two branches are merged in memory."""
+
+from pathlib import Path
+
+import pytest
+
+from heddle import pb
+from tests.support.worktrees import Worker, attempt, fingerprint, refused
+from worktree_svc.git.command import Git, Output
+
+
+def branch(epic: str) -> str:
+    return f"heddle/r1/epics/{epic}"
+
+
+async def work(worker: Worker, epic: str, files: dict[str, str], task: str = "one") -> str:
+    path = await worker.ready(attempt(epic, task))
+    for name, text in files.items():
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(text)
+    return (await worker.commit(attempt(epic, task))).commit
+
+
+def pairs(found: pb.PredictConflictsResponse) -> list[tuple[str, str, list[str]]]:
+    return [(pair.branch, pair.with_branch, list(pair.files)) for pair in found.pairs]
+
+
+def objects(project: Path) -> set[Path]:
+    return {path for path in (project / ".git" / "objects").rglob("*") if path.is_file()}
+
+
+async def test_a_pair_that_will_conflict_is_named_with_its_files(worker: Worker) -> None:
+    """Two epics that change one line differently are found; a third that changes another file is not."""
+    await work(worker, "api", {"README.md": "api\n", "api.txt": "x\n"})
+    await work(worker, "ui", {"README.md": "ui\n", "häkchen ✓.txt": "x\n"})
+    commit = await work(worker, "docs", {"docs/a.txt": "docs\n", "src/app.py": "print('ho')\n"})
+    before = fingerprint(worker.project), worker.git("for-each-ref"), objects(worker.project)
+    found = await worker.predict(branch("api"), branch("ui"), branch("docs"), "not-there-yet")
+    assert pairs(found) == [(branch("api"), branch("ui"), ["README.md"])]
+    assert [change.branch for change in found.changes] == [branch("api"), branch("ui"), branch("docs")]
+    assert list(found.changes[1].paths) == ["README.md", "häkchen ✓.txt"]
+    assert (found.changes[2].commit, found.changes[2].path_count) == (commit, 2)
+    assert (fingerprint(worker.project), worker.git("for-each-ref"), objects(worker.project)) == before
+
+
+async def test_a_base_that_moved_is_a_side_too(worker: Worker) -> None:
+    """What the base got meanwhile conflicts with an epic: the pair has no second branch."""
+    await work(worker, "api", {"README.md": "api\n"})
+    assert pairs(await worker.predict(branch("api"))) == []
+    (worker.project / "README.md").write_text("main\n")
+    worker.git("commit", "--all", "--message=Meanwhile")
+    assert pairs(await worker.predict(branch("api"))) == [(branch("api"), "", ["README.md"])]
+
+
+async def test_a_folder_that_moved_away_is_seen(worker: Worker) -> None:
+    """A file put into a folder that the other epic renamed is a conflict, though no path is common."""
+    path = await worker.ready(attempt("move"))
+    (path / "src").rename(path / "lib")
+    await worker.commit(attempt("move"))
+    await work(worker, "add", {"src/new.py": "print('new')\n"})
+    found = await worker.predict(branch("add"), branch("move"))
+    assert pairs(found) == [(branch("add"), branch("move"), ["lib/new.py"])]
+
+
+async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, nothing is merged; after one commit, one merge asks for that branch's pairs alone."""
+    for number in range(5):
+        await work(worker, f"e{number}", {"README.md": f"{number}\n"})
+    names = [branch(f"e{number}") for number in range(5)]
+    merged: list[int] = []
+    real = Git.ahead
+
+    def counting(git: Git, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
+        if arguments[0] == "merge-tree":
+            merged.append(stdin.count(b"\n"))
+        return real(git, *arguments, stdin=stdin, trying=trying)
+
+    monkeypatch.setattr(Git, "ahead", counting)
+    first = await worker.predict(*names)
+    assert len(first.pairs) == 10
+    assert merged == [10 + 5]
+    assert await worker.predict(*names) == first
+    assert merged == [15]
+    await work(worker, "e2", {"README.md": "2, again\n"}, "two")
+    assert pairs(await worker.predict(*names)) == pairs(first)
+    assert merged == [15, 4 + 1]
+
+
+async def test_a_base_that_is_not_there(worker: Worker) -> None:
+    """An unknown base is said; a name that no branch can have is that of none."""
+    assert (await refused(worker.predict("a", base="nowhere"))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    assert (await refused(worker.predict("a", base=""))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
+    for names in ((), ("--all", "", "a..b", "*")):
+        assert await worker.predict(*names) == pb.PredictConflictsResponse()
+
+
+async def test_an_upstream_that_moved_is_a_side_of_its_own(worker: Worker) -> None:
+    """What moved beside the run is told apart from what the run has merged; an upstream that is not there is none."""
+    start = worker.git("rev-parse", "main")
+    await work(worker, "api", {"README.md": "api\n"})
+    (worker.project / "README.md").write_text("main\n")
+    worker.git("commit", "--all", "--message=Meanwhile")
+    request = pb.PredictConflictsRequest(
+        project=str(worker.project), branches=[branch("api")], base=start, upstream="main"
+    )
+    found = await worker.stub.PredictConflicts(request)
+    assert [(pair.branch, pair.with_upstream, list(pair.files)) for pair in found.pairs] == [
+        (branch("api"), True, ["README.md"])
+    ]
+    assert found.upstream_commit == worker.git("rev-parse", "main")
+    request.upstream = "gone"
+    found = await worker.stub.PredictConflicts(request)
+    assert (list(found.pairs), found.upstream_commit) == ([], "")
+
+
+async def test_what_an_epic_wrote_counts_from_its_own_start(worker: Worker) -> None:
+    """Once merged into the base an epic has still written what it wrote, when its start is named."""
+    start = worker.git("rev-parse", "main")
+    commit = await work(worker, "api", {"api.txt": "x\n"})
+    names = [branch("api")]
+    request = pb.PredictConflictsRequest(project=str(worker.project), branches=names, base=commit)
+    assert not (await worker.stub.PredictConflicts(request)).changes[0].paths
+    request.starts[branch("api")] = start
+    assert list((await worker.stub.PredictConflicts(request)).changes[0].paths) == ["api.txt"]

@@ -1,0 +1,130 @@
+"""How an agent and agent_svc agree that nothing more is said."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from agent_svc.agents.base import protocol
+from agent_svc.agents.base.driver import Launch
+from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.processes.supervised import Exit
+from agent_svc.sessions.conversation import Conversation, Told
+from heddle import errors, pb
+from tests.unit.agent.test_host import Connection
+
+
+class Process:
+    """A host of which the test plays the part."""
+
+    def __init__(self) -> None:
+        self.stdout, self.stderr = asyncio.StreamReader(), asyncio.StreamReader()
+        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self.translator = HostTranslator()
+        self.over = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        self.lines.put_nowait(data)
+
+    async def wait(self) -> Exit:
+        await self.over.wait()
+        return Exit(code=0)
+
+    async def close(self, *readers: "asyncio.Task[None]") -> None:
+        for stream in (self.stdout, self.stderr):
+            stream.feed_eof()
+        await asyncio.gather(*readers)
+
+
+class Session:
+    """The parts of a session that a conversation needs, without a disk."""
+
+    used_up = False
+
+    async def tell(self, actor: str, *events: pb.Event) -> None: ...
+
+    def collect(self, *, final: bool) -> Sequence[pb.Event]:
+        return ()
+
+    def priced(self, events: list[pb.Event]) -> list[pb.Event]:
+        return events
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
+    """Yields a conversation and its host, which has greeted."""
+    session, process = cast("Any", Session()), Process()
+    conversation = Conversation(
+        session,
+        "scripted",
+        process.translator,
+        session,
+        session,
+        on_defect=lambda error: pytest.fail(repr(error)),
+        remember=lambda _: None,
+        told=Told(),
+        worker="worker:w",
+        background_wait=Duration(),
+        on_used_up=lambda: pytest.fail("nothing was spent"),
+    )
+    holding = asyncio.create_task(
+        conversation.hold(cast("Any", process), Launch(arguments=(), stdin=b"opening\n", controlled=True))
+    )
+    assert await process.lines.get() == b"opening\n"
+    process.stdout.feed_data(protocol.greeting())
+    yield conversation, process
+    process.over.set()
+    await holding
+
+
+async def test_what_is_said_after_the_leave_to_end_is_refused() -> None:
+    """Once a host that has read everything may end, the operator is told that nobody listens, though it still lives."""
+    async with talking() as (conversation, process):
+        process.stdout.feed_data(protocol.closing(0))
+        assert await process.lines.get() == protocol.closed()
+        with pytest.raises(errors.HeddleError) as refused:
+            await conversation.send("Use tabs", "m1", "user:ada")
+        assert refused.value.reason == pb.ERROR_REASON_WRONG_STATE
+
+
+async def test_a_host_may_not_end_on_what_it_has_not_read() -> None:
+    """A message that crosses the host's wish to end is heard first; then the host may end."""
+    async with talking() as (conversation, process):
+        await conversation.send("Use tabs", "m1", "user:ada")
+        process.stdout.feed_data(protocol.closing(0) + protocol.closing(1))
+        told = [await process.lines.get(), await process.lines.get()]
+        assert protocol.parse_event(told[0]).message.text == "Use tabs"
+        assert told[1:] == [protocol.closed()]
+        assert process.lines.empty()
+
+
+async def test_nobody_listens_in_a_session_that_has_failed() -> None:
+    """After a host's account of its failure there is no turn in which a message could be heard."""
+    async with talking() as (conversation, process):
+        finished = pb.Event(session_finished=pb.SessionFinished(outcome=pb.OUTCOME_FAILED))
+        process.stdout.feed_data(protocol.line_of(finished))
+        while process.translator.finished is None:  # noqa: ASYNC110 (it rings no bell)
+            await asyncio.sleep(0)
+        with pytest.raises(errors.HeddleError):
+            await conversation.send("Use tabs", "m1", "user:ada")
+
+
+async def test_a_host_that_wants_to_end_hears_what_crosses_that() -> None:
+    """It asks again after each message, saying how many it has read, and ends once it may."""
+    connection = Connection()
+    listening = asyncio.create_task(connection.host.listen())
+    asking = asyncio.create_task(connection.host.may_end())
+    await asyncio.sleep(0)
+    connection.hear(pb.Event(message=pb.Message(text="Use tabs")))
+    assert not await asking
+    assert not await connection.host.may_end()
+    assert connection.host.heard.get_nowait() == "Use tabs"
+    asking = asyncio.create_task(connection.host.may_end())
+    await asyncio.sleep(0)
+    connection.incoming.feed_data(protocol.closed())
+    assert await asking
+    assert connection.outgoing.getvalue() == protocol.closing(0) + protocol.closing(1)
+    listening.cancel()

@@ -1,0 +1,113 @@
+from rich.console import Console
+
+from heddle import pb
+from heddle.cli.console.run_board import RunBoard, result_lines
+
+EPIC = "runs/shop-1/epics/api"
+
+
+def response() -> pb.WatchRunResponse:
+    return pb.WatchRunResponse(
+        run=pb.Run(name="runs/shop-1"),
+        epics=[
+            pb.Epic(name="runs/shop-1/epics/ui", key="ui", index=1, state=pb.EPIC_STATE_BLOCKED),
+            pb.Epic(
+                name=EPIC,
+                key="api",
+                title="API [bold]",
+                state=pb.EPIC_STATE_RUNNING,
+                tasks=pb.TaskCounts(total=3, accepted=1),
+                usage=pb.UsageTotals(cost_usd_micros=250_000),
+            ),
+        ],
+        tasks=[
+            pb.Task(name=f"{EPIC}/tasks/b", title="Second", position=2, state=pb.TASK_STATE_RUNNING),
+            pb.Task(name=f"{EPIC}/tasks/a", title="First", position=1, state=pb.TASK_STATE_ACCEPTED),
+        ],
+    )
+
+
+def drawn(board: RunBoard) -> str:
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115 (ends with the test)
+    console.print(board)
+    console.file.close()
+    return console.export_text()
+
+
+def test_board_shows_the_task_that_runs() -> None:
+    """An epic's line names its place, its task and what the session does now."""
+    board = RunBoard()
+    board.take(response())
+    name = f"{EPIC}/tasks/b/attempts/1"
+    board.take(
+        pb.WatchRunResponse(
+            tasks=[
+                pb.Task(
+                    name=f"{EPIC}/tasks/b",
+                    title="Second",
+                    position=2,
+                    state=pb.TASK_STATE_RUNNING,
+                    latest_attempt=pb.Attempt(name=name),
+                )
+            ],
+            summaries=[
+                pb.SessionSummary(attempt=name, current_tool=pb.ToolStarted(name="Edit", target="a.py"))
+            ],
+        )
+    )
+    text = drawn(board)
+    assert "API [bold]" in text
+    assert "1/3" in text
+    assert "2/3 Second · Edit a.py" in text
+    assert "$0.25" in text
+
+
+def test_board_keeps_the_order_of_the_plan() -> None:
+    """Epics stand as in the plan, however their news came in."""
+    board = RunBoard()
+    board.take(response())
+    assert [epic.key for epic in board.epics] == ["api", "ui"]
+    assert [task.title for task in board.tasks(board.epics[0])] == ["First", "Second"]
+
+
+def test_result_says_what_is_left_to_do() -> None:
+    """The last lines name the branch of the result, and each epic that did not make it."""
+    run = pb.Run(
+        name="runs/shop-1",
+        state=pb.RUN_STATE_FAILED,
+        reason="2 epics did not succeed",
+        branch="heddle/shop-1/merged",
+        project="/repo",
+        tasks=pb.TaskCounts(total=3, accepted=1, failed=2),
+    )
+    epics = [
+        pb.Epic(
+            key="api",
+            state=pb.EPIC_STATE_CONFLICTED,
+            conflict_files=["a.py"],
+            branch="heddle/shop-1/epics/api",
+        ),
+        pb.Epic(key="ui", state=pb.EPIC_STATE_FAILED, reason="2 tasks failed"),
+    ]
+    assert list(result_lines(run, epics)) == [
+        "shop-1 failed: 2 epics did not succeed (1/3 tasks accepted, 2 failed)",
+        "  api: conflicts in a.py; its work is on heddle/shop-1/epics/api",
+        "  ui: failed: 2 tasks failed",
+        "The result is on branch heddle/shop-1/merged of /repo",
+    ]
+
+
+def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:
+    """The last line names the worker's clone and the command that pushes again."""
+    run = pb.Run(
+        name="runs/shop-1",
+        state=pb.RUN_STATE_FAILED,
+        branch="heddle/shop-1/merged",
+        project="file:///o.git",
+        tasks=pb.TaskCounts(total=1, accepted=1),
+        unpushed=[pb.UnpushedBranch(branch="heddle/shop-1/merged", error="no")],
+    )
+    *_, refused, result = result_lines(run, [])
+    assert refused == "  file:///o.git did not take heddle/shop-1/merged: no"
+    assert "the worker's clone" in result
+    assert "`heddle push shop-1`" in result

@@ -1,0 +1,166 @@
+"""What is reserved of a budget before a task starts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heddle import pb
+from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import Action, EpicView, RunView, StartTask, StopAttempt
+from tests.support.scheduling import a_run, a_snapshot, an_epic
+
+PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED
+
+
+def shares(actions: Sequence[Action]) -> dict[str, int | None]:
+    return {each.attempt.epic: each.share for each in actions if isinstance(each, StartTask)}
+
+
+def stopped(actions: Sequence[Action]) -> list[str]:
+    return [each.attempt.epic for each in actions if isinstance(each, StopAttempt)]
+
+
+def running(key: str, **costs: Any) -> EpicView:
+    epic = an_epic(key, RUNNING)
+    return replace(epic, tasks=(replace(epic.tasks[0], **costs),))
+
+
+def test_without_a_budget_nothing_is_reserved() -> None:
+    """Tasks below no budget start as ever, with no limit."""
+    assert shares(decide(a_snapshot(a_run(an_epic("a", PENDING), an_epic("b", PENDING))))) == {
+        "a": None,
+        "b": None,
+    }
+
+
+def test_what_nobody_knows_is_shared_out_evenly() -> None:
+    """While no task's cost is known, sessions that start together get equal parts, all of it in the end."""
+    run = a_run(*(an_epic(key, PENDING) for key in "abc"), budget=90)
+
+    assert shares(decide(a_snapshot(run))) == {"a": 30, "b": 30, "c": 30}
+    assert shares(decide(a_snapshot(replace(run, max_parallel=2)))) == {"a": 45, "b": 45}
+
+
+def test_the_tightest_budget_decides() -> None:
+    """Of the budgets above a task, the one with the least free limits it."""
+    run = a_run(
+        an_epic("a", PENDING, budget=50), an_epic("b", PENDING), budget=1000, project_budget=60, project="/p"
+    )
+
+    assert shares(decide(a_snapshot(run))) == {"a": 30, "b": 30}
+    assert shares(decide(a_snapshot(replace(run, project_budget=None)))) == {"a": 50, "b": 950}
+
+
+def test_a_task_waits_for_what_similar_ones_cost() -> None:
+    """Less than a typical task costs is not enough to start beside others; alone, a task may have all the rest."""
+    busy = running("a", spent=10, reserved=50, turn=5)
+    run = a_run(busy, an_epic("b", PENDING), budget=100, typical_cost=41)
+
+    assert shares(decide(a_snapshot(run))) == {}
+    assert shares(decide(a_snapshot(replace(run, typical_cost=40)))) == {"b": 40}
+    idle = a_run(an_epic("b", PENDING), budget=30, typical_cost=41)
+    assert shares(decide(a_snapshot(idle))) == {"b": 30}
+
+
+def test_what_has_just_been_reserved_is_no_longer_free() -> None:
+    """Of two tasks that could start together, the second gets none of what the first was promised."""
+    run = a_run(an_epic("a", PENDING), an_epic("b", PENDING), budget=100, typical_cost=60)
+
+    assert shares(decide(a_snapshot(run))) == {"a": 100}
+    assert shares(decide(a_snapshot(replace(run, typical_cost=40)))) == {"a": 80}
+    assert shares(decide(a_snapshot(replace(run, typical_cost=20)))) == {"a": 50, "b": 50}
+
+
+def test_a_session_in_its_checks_holds_none_of_the_budget() -> None:
+    """Its agent has ended, so what was promised to it is free, and it counts as no session that spends."""
+    busy = running("a", spent=10, reserved=50, checking=True)
+    run = a_run(busy, an_epic("b", PENDING), budget=100, typical_cost=95)
+
+    assert shares(decide(a_snapshot(run))) == {"b": 90}
+    assert shares(
+        decide(a_snapshot(a_run(running("a", spent=10, reserved=50), *run.epics[1:], budget=100)))
+    ) == {"b": 40}
+
+
+def test_runs_of_a_project_share_its_budget() -> None:
+    """What a session of one run may spend is not free for another run of the project."""
+    first = a_run(running("a", reserved=70), project_budget=100, project="/p", typical_cost=31)
+    second = a_run(an_epic("b", PENDING), project_budget=100, project="/p", typical_cost=31)
+    second = replace(second, name=second.name._replace(run="other"))
+
+    assert shares(decide(a_snapshot(first, second))) == {}
+    assert shares(decide(a_snapshot(first, replace(second, project="/q")))) == {"b": 100}
+
+
+def test_a_session_is_stopped_before_its_next_turn_overruns_what_others_share() -> None:
+    """One that has used its part up goes on from what is free; where that is too little it is stopped, the other not."""
+    run = a_run(
+        running("a", spent=48, reserved=2, turn=10), running("b", spent=10, reserved=40, turn=10), budget=108
+    )
+
+    assert stopped(decide(a_snapshot(run))) == []
+    assert stopped(decide(a_snapshot(replace(run, budget=107)))) == ["a"]
+    alone = a_run(running("a", spent=48, reserved=2, turn=10), budget=50)
+    assert stopped(decide(a_snapshot(alone))) == []
+
+
+class Spender:
+    """Sessions that spend turn by turn; what they report is what the next decision sees."""
+
+    def __init__(self, run: RunView) -> None:
+        self.board = Board(a_snapshot(run))
+
+    def settle(self) -> None:
+        for action in self.board.settle():
+            if isinstance(action, StartTask):
+                self.board.change_task(action.attempt.parent, reserved=action.share or 0, turn=0)
+        for task in self.board.live():
+            if task.stopping:
+                self.board.end_attempt(task.name, PENDING)
+                self.board.change_task(task.name, reserved=0, turn=0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=8), min_size=1, max_size=6),
+    st.integers(1, 300),
+    st.integers(1, 4),
+    st.integers(0, 40),
+    st.integers(0, 2**32),
+)
+def test_a_budget_is_overrun_by_one_turn_altogether(
+    turns: list[list[int]], budget: int, at_once: int, typical: int, seed: int
+) -> None:
+    """Whatever sessions of equal turns spend and however many run, all but the last turn was paid for; all of it is used."""
+    price = max(turns[0])
+    run = a_run(
+        *(an_epic(f"e{place}", PENDING) for place in range(len(turns))),
+        budget=budget,
+        max_parallel=at_once,
+        typical_cost=typical,
+    )
+    play = Spender(run)
+    left = {f"e{place}": len(each) for place, each in enumerate(turns)}
+    play.settle()
+    for step in range(1000):
+        live = play.board.live()
+        if not live:
+            break
+        task = live[(seed + step) % len(live)]
+        play.board.change_task(
+            task.name, spent=task.spent + price, reserved=max(0, task.reserved - price), turn=price
+        )
+        left[task.name.epic] -= 1
+        if not left[task.name.epic]:
+            play.board.end_attempt(task.name, ACCEPTED)
+            play.board.change_task(task.name, reserved=0, turn=0)
+        play.settle()
+    spent = sum(task.spent for task in play.board.tasks())
+    # Where nothing is known, the first turn of each session is dearer than anything that was known before it.
+    assert spent < budget + price * (1 if typical >= price else at_once)
+    # Nothing runs: either all work is done, or the budget is used up. It never stands still in between.
+    assert not any(left.values()) or spent >= budget

@@ -1,0 +1,68 @@
+"""What an agent is told about the attempt before."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heddle import pb
+from scheduler_svc.model.retry_prompt import MAX_BYTES, prompt_after
+
+NAME = "runs/r/epics/e/tasks/t/attempts/2"
+
+
+def check(name: str, output: str, *, ok: bool = False) -> pb.CheckFinished:
+    return pb.CheckFinished(name=name, command=f"make {name}", ok=ok, exit_code=0 if ok else 2, output=output)
+
+
+def test_names_failed_checks_with_their_last_lines() -> None:
+    """The prompt stays; below it stand the reason and each failed check, and no passed one."""
+    failed = pb.Attempt(
+        name=NAME,
+        reason="check 'unit' failed with exit code 2",
+        kept_ref="refs/heddle/attempts/r/e/t/2",
+        checks=[check("lint", "all good", ok=True), check("unit", "collected\nE  assert 1 == 2\n1 failed\n")],
+    )
+    told = prompt_after("Add search.", failed)
+    assert told.startswith("Add search.\n\n---\n[Heddle] Attempt 2 of this task failed: check 'unit'")
+    assert "unit (`make unit`), exit code 2:\n    collected\n    E  assert 1 == 2\n    1 failed\n" in told
+    assert "git diff HEAD...refs/heddle/attempts/r/e/t/2" in told
+    assert "all good" not in told
+
+
+def test_tells_the_agents_last_words_where_no_check_failed() -> None:
+    """An agent that failed by itself is quoted."""
+    failed = pb.Attempt(name=NAME, reason="the agent exited with code 1")
+    failed.summary.last_lines.extend(["Traceback", "KeyError: 'x'", ""])
+    told = prompt_after("Add search.", failed)
+    assert "the agent exited with code 1" in told
+    assert told.endswith("Its last words:\n    Traceback\n    KeyError: 'x'\n")
+    assert "git diff" not in told
+
+
+def test_keeps_the_end_of_a_long_output() -> None:
+    """The end says what went wrong, so the beginning is cut; every failed check gets its share."""
+    output = "".join(f"line {number}\n" for number in range(10_000))
+    failed = pb.Attempt(name=NAME, reason="2 checks failed", checks=[check("a", output), check("b", output)])
+    added = prompt_after("", failed)
+    assert len(added.encode()) <= MAX_BYTES
+    assert added.count("    line 9999\n") == 2
+    assert "line 1\n" not in added
+
+
+@given(
+    st.text(max_size=2000),
+    st.lists(st.tuples(st.text(max_size=300), st.text(max_size=9000)), max_size=12),
+    st.lists(st.text(max_size=3000), max_size=5),
+)
+def test_never_adds_more_than_it_may(reason: str, checks: list[tuple[str, str]], lines: list[str]) -> None:
+    """Whatever failed, the prompt grows by at most 4 KiB."""
+    failed = pb.Attempt(name=NAME, reason=reason, checks=[check(*each) for each in checks])
+    failed.summary.last_lines.extend(lines)
+    assert len(prompt_after("", failed).encode()) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("size", [4096, 5000])
+def test_line_too_long_for_the_room_is_cut(size: int) -> None:
+    """Of one line beyond all bounds the end is told."""
+    failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "x" * size + " boom")])
+    assert prompt_after("", failed).endswith("xxx boom\n")

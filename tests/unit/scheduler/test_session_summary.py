@@ -1,0 +1,191 @@
+"""What a card shows, from what the session said."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heddle import pb
+from scheduler_svc.model.session_summary import closed_lines, fold
+
+
+def events(*payloads: dict[str, Any]) -> list[pb.Event]:
+    """Returns events numbered from 1, at one a second."""
+    return [
+        pb.Event(sequence=number, time=Timestamp(seconds=number), **payload)
+        for number, payload in enumerate(payloads, 1)
+    ]
+
+
+def out(text: str) -> dict[str, Any]:
+    return {"output": pb.Output(text=text)}
+
+
+def say(text: str, last: bool = False) -> dict[str, Any]:
+    return {"message": pb.Message(kind=pb.MESSAGE_KIND_TEXT, text=text, last=last)}
+
+
+def told(text: str) -> dict[str, Any]:
+    return {"message": pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)}
+
+
+def lines(*payloads: dict[str, Any]) -> list[str]:
+    summary = fold(pb.Attempt(), events(*payloads)).summary
+    closed_lines(summary)
+    return list(summary.last_lines)
+
+
+def test_nothing_is_changed_in_place() -> None:
+    """Folding returns a new attempt; the one that it was given stays as it was."""
+    before = pb.Attempt(state=pb.ATTEMPT_STATE_STARTING)
+    after = fold(before, events({"session_started": pb.SessionStarted()}))
+    assert before == pb.Attempt(state=pb.ATTEMPT_STATE_STARTING)
+    assert after.state == pb.ATTEMPT_STATE_RUNNING
+    assert after.session_sequence == 1
+    assert after.summary.last_activity_time.seconds == 1
+
+
+@pytest.mark.parametrize(
+    ("payloads", "expected"),
+    [
+        ([out("a\nb\n")], ["a", "b"]),
+        ([out("a"), out("b\nc")], ["ab", "c"]),
+        ([out("a\n"), out("b")], ["a", "b"]),
+        ([out("a\r\nb\r\n")], ["a", "b"]),
+        ([out("\n\n\na\n\n")], ["a"]),
+        ([say("Hel"), say("lo", last=True), out("x\n")], ["Hello", "x"]),
+        ([say("Hel"), told("Stop"), say("lo")], ["Hel", "Operator: Stop", "lo"]),
+        ([out("1\n2\n3\n4\n5\n6\n7\n")], ["3", "4", "5", "6", "7"]),
+        ([out("1\n2\n3\n4\n5\n6\n7")], ["3", "4", "5", "6", "7"]),
+        ([out("")], []),
+        ([out("x" * 300)], ["x" * 200]),
+    ],
+)
+def test_last_lines(payloads: list[dict[str, Any]], expected: list[str]) -> None:
+    """The newest lines are kept, at most five of 200 characters, joined where pieces make one line."""
+    assert lines(*payloads) == expected
+
+
+@given(st.lists(st.text(alphabet="ab\n", max_size=12), max_size=12))
+def test_lines_do_not_depend_on_how_text_is_cut(pieces: list[str]) -> None:
+    """Text in pieces gives the same lines as the text at once."""
+    joined = [line for line in "".join(pieces).split("\n") if line][-5:]
+    assert lines(*map(out, pieces)) == joined
+
+
+@given(st.integers(0, 8))
+def test_lines_do_not_depend_on_batches(cut: int) -> None:
+    """A session folded in two batches is the session folded in one."""
+    whole = events(
+        {"session_started": pb.SessionStarted()},
+        out("a\nb"),
+        out("c\n"),
+        {"tool_started": pb.ToolStarted(tool_call_id="1", name="Bash")},
+        {"tool_finished": pb.ToolFinished(tool_call_id="1", ok=False)},
+        {"usage": pb.Usage(model="m", input_tokens=1)},
+        {"check_finished": pb.CheckFinished(name="tests", ok=True)},
+        {"session_finished": pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)},
+    )
+    assert fold(fold(pb.Attempt(), whole[:cut]), whole[cut:]) == fold(pb.Attempt(), whole)
+
+
+def test_open_tool_call_is_shown_until_it_is_finished() -> None:
+    """The current tool is the newest that has not finished; calls and errors are counted."""
+    started: list[dict[str, Any]] = [
+        {"tool_started": pb.ToolStarted(tool_call_id="1", name="Edit", target="api.py", input="x" * 999)},
+        {"tool_finished": pb.ToolFinished(tool_call_id="1", ok=False)},
+        {"tool_started": pb.ToolStarted(tool_call_id="2", name="Bash")},
+        {"tool_finished": pb.ToolFinished(tool_call_id="1", ok=True)},
+    ]
+    first = fold(pb.Attempt(), events(*started[:1])).summary
+    assert first.current_tool.target == "api.py"
+    assert len(first.current_tool.input) == 200
+    assert not fold(pb.Attempt(), events(*started[:2])).summary.HasField("current_tool")
+    last = fold(pb.Attempt(), events(*started)).summary
+    assert last.current_tool.name == "Bash"
+    assert (last.tool_calls, last.tool_errors) == (2, 1)
+
+
+def test_usage_is_added_up_by_model() -> None:
+    """Tokens and money add up, by model too; a price that is not known makes the cost a lower bound."""
+    folded = fold(
+        pb.Attempt(),
+        events(
+            {"usage": pb.Usage(model="b", input_tokens=5, cost_usd_micros=10)},
+            {"usage": pb.Usage(model="a", output_tokens=3, cache_read_tokens=2)},
+            {"usage": pb.Usage(model="b", input_tokens=1, cost_usd_micros=2, estimated=True)},
+        ),
+    )
+    usage = folded.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.cost_usd_micros) == (6, 3, 12)
+    assert usage.cost_incomplete
+    assert usage.estimated_usd_micros == usage.models[1].usage.estimated_usd_micros == 2
+    assert [each.model for each in usage.models] == ["a", "b"]
+    assert usage.models[0].usage.cost_incomplete
+    assert not usage.models[1].usage.cost_incomplete
+    assert usage.models[1].usage.input_tokens == 6
+    assert folded.summary.usage == usage
+
+
+def test_question_makes_it_wait_until_it_is_answered() -> None:
+    """A session waits from the question to the answer with its id, or to its end."""
+    asked = {"approval_requested": pb.ApprovalRequested(approval_id="1", question="May I?")}
+    other = {"approval_resolved": pb.ApprovalResolved(approval_id="2")}
+    answered = {"approval_resolved": pb.ApprovalResolved(approval_id="1")}
+    waiting = fold(pb.Attempt(), events(asked, other))
+    assert waiting.state == waiting.summary.state == pb.ATTEMPT_STATE_WAITING
+    assert waiting.summary.waiting_for.question == "May I?"
+    for end in (answered, {"session_finished": pb.SessionFinished()}):
+        done = fold(pb.Attempt(), events(asked, end))
+        assert done.state != pb.ATTEMPT_STATE_WAITING
+        assert not done.summary.HasField("waiting_for")
+
+
+def test_open_questions_are_kept_until_each_is_answered() -> None:
+    """Of several questions the oldest is shown first, and the session waits until none is open."""
+    first = {
+        "approval_requested": pb.ApprovalRequested(
+            approval_id="1", question="One?", tool="Bash", target="make", wait=Duration(seconds=60)
+        )
+    }
+    second = {"approval_requested": pb.ApprovalRequested(approval_id="2", question="Two?")}
+    answers = [{"approval_resolved": pb.ApprovalResolved(approval_id=each)} for each in ("1", "2")]
+    both = fold(pb.Attempt(), events(first, second, second))
+    assert [each.approval_id for each in both.approvals] == ["1", "2"]
+    assert both.summary.waiting_for.question == "One?"
+    oldest, newest = both.approvals
+    assert (oldest.tool, oldest.target, oldest.request_time.seconds) == ("Bash", "make", 1)
+    assert oldest.deny_time.seconds == 61
+    assert not newest.HasField("deny_time")
+    one = fold(both, events(answers[0]))
+    assert (one.state, one.summary.waiting_for.question) == (pb.ATTEMPT_STATE_WAITING, "Two?")
+    assert fold(one, events(answers[1])).state == pb.ATTEMPT_STATE_RUNNING
+
+
+def test_checks_are_kept_in_order() -> None:
+    """Each check's result is kept as it came."""
+    folded = fold(
+        pb.Attempt(),
+        events(*({"check_finished": pb.CheckFinished(name=name, ok=True)} for name in "ab")),
+    )
+    assert [check.name for check in folded.checks] == ["a", "b"]
+    assert folded.state == pb.ATTEMPT_STATE_CHECKING
+
+
+def test_shows_what_a_session_waits_for_until_it_ends() -> None:
+    """The card names what runs in the background; what was stopped, and the agent's own session, stay with the attempt."""
+    running = {"background_work": pb.BackgroundWork(running=["make all"], count=1)}
+    session = {"agent_session": pb.AgentSession(id="abc", command="claude --resume abc")}
+    waiting = fold(pb.Attempt(), events(session, running))
+    assert list(waiting.summary.background) == ["make all"]
+    over = fold(waiting, events({"background_work": pb.BackgroundWork()}))
+    assert not over.summary.background
+    stopped = fold(waiting, events({"background_work": pb.BackgroundWork(stopped=["make all"], count=1)}))
+    assert not stopped.summary.background
+    assert list(stopped.background_stopped) == ["make all"]
+    assert stopped.agent_session == session["agent_session"]
+    ended = fold(waiting, events({"session_finished": pb.SessionFinished(outcome=pb.OUTCOME_STOPPED)}))
+    assert not ended.summary.background

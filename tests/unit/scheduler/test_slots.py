@@ -1,0 +1,202 @@
+"""What starts, where and in which order."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from heddle import pb
+from heddle.names import RunName
+from scheduler_svc.policy.decision import decide
+from scheduler_svc.policy.snapshot import Action, ReadyEpic, RunView, Snapshot, StartTask, WorkerView
+from tests.support.scheduling import WORKER, a_run, a_snapshot, a_task, an_epic
+
+PENDING = pb.TASK_STATE_PENDING
+RUNNING = pb.TASK_STATE_RUNNING
+WAITING = pb.TASK_STATE_WAITING
+ACCEPTED = pb.TASK_STATE_ACCEPTED
+FAILED = pb.TASK_STATE_FAILED
+
+
+def started(actions: list[Action]) -> list[str]:
+    """Returns what starts, in order, as EPIC/TASK."""
+    attempts = [action.attempt for action in actions if isinstance(action, StartTask)]
+    return [f"{attempt.epic}/{attempt.task}" for attempt in attempts]
+
+
+def another_run(key: str, run: RunView, **changes: Any) -> RunView:
+    """Returns a copy of `run` under another name."""
+    epics = tuple(
+        replace(
+            epic,
+            name=epic.name._replace(run=key),
+            tasks=tuple(
+                replace(
+                    task,
+                    name=task.name._replace(run=key),
+                    live_attempt=task.live_attempt and task.live_attempt._replace(run=key),
+                )
+                for task in epic.tasks
+            ),
+        )
+        for epic in run.epics
+    )
+    return replace(run, name=RunName(key), epics=epics, **changes)
+
+
+def test_starts_the_first_pending_task_of_each_epic() -> None:
+    """Different epics start at once, each with the task that comes first."""
+    run = a_run(an_epic("a", PENDING, PENDING), an_epic("b", ACCEPTED, PENDING))
+    assert sorted(started(decide(a_snapshot(run)))) == ["a/t1", "b/t2"]
+
+
+@pytest.mark.parametrize("state", [RUNNING, WAITING])
+def test_runs_one_task_of_an_epic_at_a_time(state: "pb.TaskState.ValueType") -> None:
+    """An epic with a running or waiting task starts no other."""
+    assert decide(a_snapshot(a_run(an_epic("a", state, PENDING)))) == []
+
+
+def test_waits_for_an_attempt_that_is_winding_down() -> None:
+    """A task that will be retried does not start while its last attempt still lives."""
+    epic = an_epic("a")
+    task = a_task("t1", attempts=1)
+    lingering = replace(task, live_attempt=task.name.attempt(1))
+    assert decide(a_snapshot(a_run(replace(epic, tasks=(lingering,))))) == []
+
+
+def test_numbers_attempts_onwards() -> None:
+    """A retried task gets the next number."""
+    epic = replace(an_epic("a"), tasks=(a_task("t1", attempts=2),))
+    [action] = decide(a_snapshot(a_run(epic)))
+    assert isinstance(action, StartTask)
+    assert action.attempt.number == 3
+
+
+def test_keeps_to_the_limit_of_the_run() -> None:
+    """Sessions that run or wait count against max_parallel."""
+    run = a_run(
+        an_epic("a", RUNNING),
+        an_epic("b", PENDING),
+        an_epic("c", WAITING),
+        an_epic("d", PENDING),
+        max_parallel=3,
+    )
+    assert len(started(decide(a_snapshot(run)))) == 1
+
+
+def test_keeps_to_the_slots_of_a_worker_over_all_its_runs() -> None:
+    """A slot that one run holds is not given to another, also where the first is paused."""
+    paused = another_run("p", a_run(an_epic("a", RUNNING), an_epic("b", RUNNING)), state=pb.RUN_STATE_PAUSED)
+    waiting = a_run(an_epic("a", PENDING), an_epic("b", PENDING))
+    assert len(started(decide(a_snapshot(paused, waiting, slots=3)))) == 1
+
+
+def test_starts_nothing_on_a_worker_that_is_not_connected() -> None:
+    """A run whose worker is away waits, and others go on."""
+    away = another_run("x", a_run(an_epic("a", PENDING)), worker="away")
+    here = a_run(an_epic("b", PENDING))
+    assert started(decide(a_snapshot(away, here))) == ["b/t1"]
+
+
+def test_starts_nothing_without_any_worker() -> None:
+    """Without a connected worker every run waits."""
+    assert decide(Snapshot((a_run(an_epic("a", PENDING)),), ())) == []
+
+
+def test_starts_nothing_in_a_paused_run() -> None:
+    """A paused run starts no task."""
+    assert decide(a_snapshot(a_run(an_epic("a", PENDING), state=pb.RUN_STATE_PAUSED))) == []
+
+
+def test_starts_tasks_of_a_run_that_is_pending() -> None:
+    """A run that has not begun begins by itself."""
+    run = a_run(an_epic("a", PENDING), state=pb.RUN_STATE_PENDING)
+    assert started(decide(a_snapshot(run))) == ["a/t1"]
+
+
+def test_holds_an_epic_until_its_dependencies_are_merged() -> None:
+    """An epic whose tasks are all accepted but that is not merged yet holds its dependents."""
+    merging = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merging=True)
+    blocked = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
+    assert decide(a_snapshot(a_run(merging, blocked))) == []
+
+
+def test_readies_and_starts_an_epic_once_its_dependencies_are_merged() -> None:
+    """One round is enough for both."""
+    merged = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_SUCCEEDED, merged=True)
+    blocked = an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",))
+    actions = decide(a_snapshot(a_run(merged, blocked)))
+    assert actions[0] == ReadyEpic(blocked.name)
+    assert started(actions) == ["b/t1"]
+
+
+def test_prefers_explicit_priority() -> None:
+    """A lower priority number starts first, however little work there is."""
+    run = a_run(an_epic("a", PENDING, PENDING, PENDING), an_epic("b", PENDING, priority=1))
+    assert started(decide(a_snapshot(run, slots=1))) == ["b/t1"]
+
+
+def test_prefers_the_most_remaining_work() -> None:
+    """Among equal priorities the epic with most left to do starts first; done work does not count."""
+    run = a_run(
+        an_epic("a", ACCEPTED, ACCEPTED, ACCEPTED, PENDING),
+        an_epic("b", PENDING, PENDING),
+        an_epic("c", PENDING, PENDING),
+    )
+    assert started(decide(a_snapshot(run, slots=2))) == ["b/t1", "c/t1"]
+
+
+def test_prefers_estimates_to_counts() -> None:
+    """One long task outweighs three short ones."""
+    short = tuple(a_task(f"t{place}", epic="a", estimate=10.0) for place in range(3))
+    run = a_run(an_epic("a", tasks=short), an_epic("b", tasks=(a_task("t1", epic="b", estimate=100.0),)))
+    assert started(decide(a_snapshot(run, slots=1))) == ["b/t1"]
+
+
+def test_uses_learned_durations_where_there_is_no_estimate() -> None:
+    """A task that says nothing counts as long as tasks usually take."""
+    run = a_run(
+        an_epic("a", tasks=(a_task("t1", epic="a", estimate=50.0),)),
+        an_epic("b", tasks=(a_task("t1", epic="b"),)),
+    )
+    snapshot = a_snapshot(run, slots=1)
+    assert started(decide(replace(snapshot, typical_seconds=80.0))) == ["b/t1"]
+    assert started(decide(replace(snapshot, typical_seconds=20.0))) == ["a/t1"]
+
+
+def test_prefers_an_epic_that_much_work_waits_for() -> None:
+    """The work of dependents counts for the epic that holds them up."""
+    run = a_run(
+        an_epic("a", PENDING, PENDING),
+        an_epic("b", PENDING),
+        an_epic("c", PENDING, PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("b",)),
+    )
+    assert started(decide(a_snapshot(run, slots=1))) == ["b/t1"]
+
+
+def test_shares_slots_between_runs() -> None:
+    """The run with fewer sessions goes first, then the older one."""
+    busy = a_run(an_epic("a", RUNNING), an_epic("b", PENDING), an_epic("c", PENDING))
+    idle = another_run("i", a_run(an_epic("d", PENDING), an_epic("e", PENDING)))
+    assert started(decide(a_snapshot(busy, idle, slots=4))) == ["d/t1", "b/t1", "e/t1"]
+
+
+def test_says_the_same_for_the_same_snapshot() -> None:
+    """Asked twice without acting, it answers twice the same."""
+    snapshot = a_snapshot(a_run(*(an_epic(key, PENDING) for key in "abcdef")), slots=3)
+    assert decide(snapshot) == decide(snapshot)
+
+
+def test_uses_each_worker_for_its_own_runs() -> None:
+    """Free slots of one worker are no use to a run that lives on another."""
+    run = a_run(an_epic("a", PENDING), an_epic("b", PENDING))
+    workers = (WorkerView(WORKER, 1), WorkerView("other", 5))
+    assert len(started(decide(Snapshot((run,), workers)))) == 1
+
+
+def test_paced_tasks_wait() -> None:
+    """An epic whose next task is to wait does so; its slot goes to another, and its later tasks keep their order."""
+    held = an_epic("a", PENDING, PENDING)
+    held = replace(held, tasks=(replace(held.tasks[0], paced=True), held.tasks[1]))
+
+    assert started(decide(a_snapshot(a_run(held, an_epic("b", PENDING)), slots=1))) == ["b/t1"]

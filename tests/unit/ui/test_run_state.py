@@ -1,0 +1,84 @@
+"""The state of a run as its viewers see it."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from heddle import pb
+from heddle.names import RunName
+from ui_svc.feeds.run_state import Board
+
+TASK = "runs/r/epics/e/tasks/t"
+
+
+def summary(number: int, *lines: str) -> pb.SessionSummary:
+    return pb.SessionSummary(
+        attempt=f"{TASK}/attempts/{number}", state=pb.ATTEMPT_STATE_RUNNING, last_lines=lines
+    )
+
+
+def board() -> Board:
+    it = Board(RunName("r"))
+    it.apply(
+        pb.WatchRunResponse(
+            resume_sequence=3,
+            run=pb.Run(name="runs/r", state=pb.RUN_STATE_RUNNING),
+            epics=[pb.Epic(name="runs/r/epics/e")],
+            tasks=[pb.Task(name=TASK, state=pb.TASK_STATE_RUNNING)],
+        )
+    )
+    return it
+
+
+def test_changes_are_told_once() -> None:
+    """What was taken is not taken again, and nothing new is nothing."""
+    it = board()
+    assert set(it.take_changes()) == {"run", "epics", "tasks", "sequence"}
+    assert it.take_changes() == {}
+
+
+def test_many_answers_between_two_frames_become_one_change() -> None:
+    """Only the newest word about a session is sent."""
+    it = board()
+    it.take_changes()
+    for number in range(50):
+        it.apply(pb.WatchRunResponse(summaries=[summary(1, f"line {number}")]))
+    changes = it.take_changes()
+    assert [each["lines"] for each in changes["summaries"]] == [["line 49"]]
+    assert "tasks" not in changes
+
+
+def test_a_snapshot_holds_all_whatever_was_sent() -> None:
+    """A browser that comes late sees what the others see."""
+    it = board()
+    it.take_changes()
+    it.apply(pb.WatchRunResponse(resume_sequence=4, summaries=[summary(1, "hello")]))
+    snapshot = it.snapshot()
+    assert snapshot["sequence"] == 4
+    assert snapshot["run"]["state"] == "running"
+    assert [task["name"] for task in snapshot["tasks"]] == [TASK]
+    assert snapshot["summaries"][0]["lines"] == ["hello"]
+
+
+def test_an_older_attempt_never_replaces_the_newer_one() -> None:
+    """A late word of attempt 1 is dropped once attempt 2 has spoken; attempt 10 is newer than 9."""
+    it = board()
+    it.apply(pb.WatchRunResponse(summaries=[summary(10, "new")]))
+    it.apply(pb.WatchRunResponse(summaries=[summary(9, "old")]))
+    assert it.snapshot()["summaries"][0]["lines"] == ["new"]
+
+
+def test_the_sequence_never_goes_back() -> None:
+    """An answer that only carries summaries may name an older one."""
+    it = board()
+    it.apply(pb.WatchRunResponse(resume_sequence=1))
+    assert it.sequence == 3
+
+
+def test_a_task_knows_since_when_it_is_in_its_state() -> None:
+    """The time is that of the event that began the state, however late it is read."""
+    it = board()
+    it.take_changes()
+    waiting = pb.Event(
+        time=Timestamp(seconds=9), epic="e", task="t", task_waiting=pb.TaskWaiting(reason="question")
+    )
+    it.apply(pb.WatchRunResponse(resume_sequence=4, events=[waiting]))
+    assert it.take_changes()["tasks"][0]["since"] == 9000

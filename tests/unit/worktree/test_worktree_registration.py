@@ -1,0 +1,87 @@
+"""A worktree is registered as `git worktree add` does it, but for other gits at once."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.repositories import git, make_repository
+from worktree_svc.git import worktree_registration
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "project")
+
+
+def test_what_is_written_is_what_git_writes(project: Path) -> None:
+    """Every file but the logs has git's content, settings of the repository's own files included."""
+    git(project, "config", "core.logAllRefUpdates", "false")
+    git(project, "config", "extensions.worktreeConfig", "true")
+    git(project, "config", "--worktree", "user.email", "ada@worktree")
+    git(project, "config", "--worktree", "core.worktree", str(project))
+    commit = git(project, "rev-parse", "HEAD")
+    path = project.parent / "linked"
+
+    def registered() -> dict[str, bytes]:
+        folder = project / ".git/worktrees/linked"
+        assert git(path, "status", "--porcelain=2", "--branch").splitlines()[1] == "# branch.head (detached)"
+        found = {
+            str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+        }
+        found["pointer"] = (path / ".git").read_bytes()
+        # What a first look at its state leaves, and git's own note of where HEAD was.
+        return {name: content for name, content in found.items() if name not in {"index", "ORIG_HEAD"}}
+
+    git(project, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(path), commit)
+    theirs = registered()
+    git(project, "worktree", "remove", "--force", str(path))
+    worktree_registration.add(project / ".git", path, commit)
+    assert registered() == theirs
+    assert {"HEAD", "commondir", "gitdir", "config.worktree"} <= theirs.keys()
+
+
+def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
+    """The worktree of a repository with a sparse checkout has all files, whatever git does there later."""
+    project = make_repository(tmp_path / "sparse", {"README.md": "# Sample\n", "src/app.py": "app\n"})
+    git(project, "sparse-checkout", "set", "--cone", "--sparse-index", "docs")
+    commit = git(project, "rev-parse", "HEAD")
+    path = project.parent / "linked"
+    worktree_registration.add(project / ".git", path, commit)
+    git(path, "reset", "--quiet", "--hard")
+    assert sorted(git(path, "ls-files", "-t").splitlines()) == ["H README.md", "H src/app.py"]
+    assert (path / "src" / "app.py").exists()
+
+
+def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
+    """Two worktrees of one name lie in two folders, and git lists both."""
+    commit = git(project, "rev-parse", "HEAD")
+    for parent in ("one", "two"):
+        (project.parent / parent).mkdir()
+        worktree_registration.add(project / ".git", project.parent / parent / "api", commit)
+    assert sorted(folder.name for folder in (project / ".git/worktrees").iterdir()) == ["api", "api1"]
+    assert git(project, "worktree", "list", "--porcelain").count(commit) == 3
+
+
+def test_no_git_fails_beside_it(project: Path) -> None:
+    """While worktrees are registered, a git that lists or prunes them finds each one whole, or not at all."""
+    commit = git(project, "rev-parse", "HEAD")
+    done = threading.Event()
+
+    def register() -> None:
+        try:
+            for number in range(60):
+                worktree_registration.add(project / ".git", project.parent / f"linked{number}", commit)
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    looks = 0
+    while not done.is_set():
+        git(project, "worktree", "list")
+        git(project, "worktree", "prune")
+        looks += 1
+    thread.join()
+    assert looks
+    assert git(project, "worktree", "list").count("(detached HEAD)") == 60

@@ -1,0 +1,51 @@
+"""What a browser asks for over HTTP: pages of a log, files, and every change that it makes.
+
+Each path below /api is one call of the API under the name of its resource.
+"""
+
+from typing import Final
+
+import grpc
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from heddle import errors, pb
+from heddle.client import HeddleClient, ServerUnreachable
+from ui_svc.endpoints.runs import RunCalls
+from ui_svc.endpoints.sessions import SessionCalls
+
+_STATUS: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 416,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 503,
+    grpc.StatusCode.UNAVAILABLE: 503,
+}
+
+
+def install(app: FastAPI, client: HeddleClient) -> None:
+    """Adds the endpoints and the translation of errors to `app`."""
+    app.add_exception_handler(errors.HeddleError, _refused)
+    app.add_exception_handler(ServerUnreachable, _unreachable)
+    router = APIRouter(prefix="/api")
+    RunCalls(client).add_to(router)
+    SessionCalls(client).add_to(router)
+    app.include_router(router)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.HeddleError):
+        raise error
+    content = {
+        "message": error.message,
+        "reason": pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
+        "violations": [{"field": each.field, "message": each.description} for each in error.violations],
+    }
+    return JSONResponse(content, _STATUS.get(error.code, 500))
+
+
+async def _unreachable(_: Request, error: Exception) -> Response:
+    content = {"message": f"{error}. Nothing was changed.", "reason": "UNREACHABLE", "violations": []}
+    return JSONResponse(content, 503)

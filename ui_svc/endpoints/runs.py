@@ -1,0 +1,256 @@
+"""HTTP endpoints of runs: check and start one, steer it, look at its parts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, TypeAlias
+
+from fastapi import APIRouter, Body
+
+from heddle import errors, pb
+from heddle.client import HeddleClient
+from heddle.kept import from_oldest
+from heddle.names import ANY, AttemptName, EpicName, RunName
+from ui_svc import views
+from ui_svc.endpoints import addresses
+from ui_svc.views import View
+from ui_svc.views.plan_preview import read_plan
+
+# A diff that is longer is cut; the page says so.
+DIFF_BYTES: Final = 1 << 20
+
+# As many as one answer of the scheduler holds.
+RUNS_PAGE: Final = 500
+
+# What a forecast counts with where neither the form nor a worker says how many agents run at once.
+USUAL_SLOTS: Final = 8
+
+# The events that begin or end something, or its wait for an answer.
+TURNS: Final = frozenset(
+    {
+        "task_started",
+        "task_accepted",
+        "task_failed",
+        "task_skipped",
+        "task_waiting",
+        "approval_requested",
+        "approval_resolved",
+        "session_finished",
+        "merge_started",
+        "merge_finished",
+        "merge_conflicted",
+        "run_finished",
+    }
+)
+
+# What else is told for the asking.
+ASKED_TURNS: Final = frozenset(
+    {
+        "usage",
+        "screenshot",
+        "check_finished",
+        "task_reopened",
+        "epic_finished",
+        "run_started",
+        "run_paused",
+        "run_resumed",
+    }
+)
+
+Form: TypeAlias = Annotated[dict[str, Any], Body()]
+
+
+class RunCalls:
+    """Translates between the browser's JSON and the client's calls."""
+
+    def __init__(self, client: HeddleClient) -> None:
+        self._client = client
+
+    def add_to(self, router: APIRouter) -> None:
+        router.get("/workers")(self.list_workers)
+        router.post("/plan:check")(self.check_plan)
+        router.get("/runs")(self.list_runs)
+        router.post("/runs")(self.create_run)
+        router.post(addresses.RUN + ":set")(self.update_run)
+        router.post(addresses.RUN + ":pause")(self.pause_run)
+        router.post(addresses.RUN + ":resume")(self.resume_run)
+        router.post(addresses.RUN + ":cancel")(self.cancel_run)
+        router.post(addresses.RUN + ":push")(self.push_run)
+        router.get(addresses.EPIC + "/tasks")(self.list_tasks)
+        router.post(addresses.EPIC + "/tasks")(self.add_task)
+        router.post(addresses.TASK + ":retry")(self.retry_task)
+        router.post(addresses.TASK + ":resume")(self.resume_task)
+        router.post(addresses.TASK + ":retryFromHere")(self.retry_from_here)
+        router.post(addresses.EPIC + ":merge")(self.retry_merge)
+        router.post(addresses.EPIC + ":resolve")(self.resolve_conflict)
+        router.post(addresses.EPIC + ":drop")(self.drop_epic)
+        router.get(addresses.RUN + "/turns")(self.list_turns)
+        router.get(addresses.RUN + "/conflicts")(self.get_conflicts)
+        router.get(addresses.RUN + "/disk")(self.get_disk_use)
+        router.post("/holds:lift")(self.lift_hold)
+        router.get("/costs")(self.list_costs)
+        router.get(addresses.RUN + "/diff")(self.run_diff)
+        router.get(addresses.EPIC + "/diff")(self.epic_diff)
+        router.get(addresses.ATTEMPT + "/diff")(self.attempt_diff)
+
+    async def list_workers(self) -> list[View]:
+        return [views.worker(each) for each in await self._client.list_workers()]
+
+    async def check_plan(self, form: Form) -> View:
+        """Judges the plan alone; with a project in the form, also whether a run of it could start."""
+        plan, found = await _read(form)
+        if plan is not None and form.get("project"):
+            request = _create_request(form, plan)
+            request.validate_only = True
+            request.request_id = ""
+            return {**found, "base_behind": views.run(await self._client.create_run(request))["base_behind"]}
+        return found
+
+    async def create_run(self, form: Form) -> View:
+        """Returns the new run, or the plan's problems; the same request_id again gives the same run."""
+        plan, found = await _read(form)
+        if plan is None:
+            return found
+        return views.run(await self._client.create_run(_create_request(form, plan)))
+
+    async def list_runs(self, page_token: str = "") -> View:
+        """Returns a page of runs, the newest first; `next` is empty on the last."""
+        page = await self._client.list_runs(page_size=RUNS_PAGE, page_token=page_token)
+        return {"runs": [views.listed_run(each) for each in page.runs], "next": page.next_page_token}
+
+    async def update_run(self, name: addresses.Run, form: Form) -> View:
+        limit = _whole(form, "max_parallel")
+        return views.run(await self._client.update_run(str(name), max_parallel=limit))
+
+    async def pause_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.pause_run(str(name)))
+
+    async def resume_run(self, name: addresses.Run, form: Form) -> View:
+        """Lets a run go on; with `budget`, in micros, after giving that to `budget_of`, else to the run."""
+        budget = _whole(form, "budget") if form.get("budget") else None
+        of = str(form.get("budget_of", "")) if budget else ""
+        return views.run(await self._client.resume_run(str(name), budget_usd_micros=budget, budget_of=of))
+
+    async def lift_hold(self, form: Form) -> View:
+        """Lets the agents of `provider` start at once; returns the runs that this resumes."""
+        return {"resumed": await self._client.lift_hold(str(form.get("provider", "")))}
+
+    async def cancel_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.cancel_run(str(name)))
+
+    async def list_tasks(self, epic: addresses.Epic) -> View:
+        """Returns an epic's tasks and all attempts at them."""
+        tasks = await self._client.list_tasks(str(epic))
+        attempts = await self._client.list_attempts(f"{epic}/tasks/{ANY}")
+        return {
+            "tasks": [views.whole_task(each) for each in tasks],
+            "attempts": [views.attempt(each) for each in attempts],
+        }
+
+    async def list_turns(self, name: addresses.Run, after: int = 0, kinds: str = "", epic: str = "") -> View:
+        """Returns the turns that the run took behind `after`: those of the timeline, or else of `kinds` with commas.
+
+        `epic` is a key: those of others are left out.
+        """
+        wanted = (TURNS | ASKED_TURNS).intersection(kinds.split(",")) if kinds else TURNS
+        turns: list[View] = []
+        last = after
+
+        def begin_later(oldest: int) -> None:
+            nonlocal last
+            last = oldest - 1
+
+        def read(behind: int) -> AsyncIterator[pb.Event]:
+            return self._client.list_events(str(name), after=behind)
+
+        async for event in from_oldest(read, after, begin_later):
+            last = event.sequence
+            if event.WhichOneof("payload") in wanted and epic in {"", event.epic}:
+                turns.append(views.turn(event))
+        return {"turns": turns, "last": last}
+
+    async def get_conflicts(self, name: addresses.Run) -> View:
+        return views.conflicts(await self._client.get_conflicts(str(name)))
+
+    async def get_disk_use(self, name: addresses.Run) -> View:
+        """Returns what the run's worktrees take, as far as they were measured, and how many there are."""
+        found = await self._client.list_epic_worktrees(str(name), sizes_only=True)
+        present = [each for each in found if each.state == pb.EPIC_WORKTREE_STATE_PRESENT]
+        return {"bytes": sum(each.disk_bytes for each in present), "worktrees": len(present)}
+
+    async def list_costs(self, parent: str = "", page_token: str = "") -> View:
+        """Returns a page of what is below `parent`, as ListCostsRequest says, and the sum of all pages."""
+        page = await self._client.list_costs(parent, page_size=RUNS_PAGE, page_token=page_token)
+        return {
+            "costs": [views.cost(each) for each in page.costs],
+            "total": views.cost(page.total),
+            "next": page.next_page_token,
+        }
+
+    async def add_task(self, epic: addresses.Epic, form: Form) -> View:
+        """Adds a task to the end of the epic; the same request_id again adds it once."""
+        asked = pb.PlanTask(title=str(form.get("title", "")), prompt=str(form.get("prompt", "")))
+        request_id = str(form.get("request_id", ""))
+        return views.task(await self._client.add_task(str(epic), asked, request_id=request_id))
+
+    async def retry_task(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name)))
+
+    async def resume_task(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name), resume=True))
+
+    async def retry_from_here(self, name: addresses.Task) -> View:
+        return views.task(await self._client.retry_task(str(name), from_here=True))
+
+    async def push_run(self, name: addresses.Run) -> View:
+        return views.run(await self._client.push_run(str(name)))
+
+    async def retry_merge(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.retry_merge(str(name)))
+
+    async def resolve_conflict(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.resolve_conflict(str(name)))
+
+    async def drop_epic(self, name: addresses.Epic) -> View:
+        return views.epic(await self._client.drop_epic(str(name)))
+
+    async def run_diff(self, name: addresses.Run) -> View:
+        return await self._diff(name)
+
+    async def epic_diff(self, name: addresses.Epic) -> View:
+        return await self._diff(name)
+
+    async def attempt_diff(self, name: addresses.Attempt) -> View:
+        return await self._diff(name)
+
+    async def _diff(self, name: RunName | EpicName | AttemptName) -> View:
+        answer = await self._client.get_diff(str(name), max_bytes=DIFF_BYTES)
+        return {"text": answer.text, "truncated": answer.truncated}
+
+
+async def _read(form: Form) -> tuple[pb.Plan | None, View]:
+    # A large plan takes a second to read.
+    parallel = max(1, _whole(form, "max_parallel") or _whole(form, "slots") or USUAL_SLOTS)
+    return await asyncio.to_thread(read_plan, str(form.get("yaml", "")), parallel)
+
+
+def _whole(form: Form, key: str) -> int:
+    """Returns a number of the form, 0 if it is not there; raises INVALID_FIELD where it is none."""
+    value = form.get(key) or 0
+    if isinstance(value, int) and abs(value) < 1 << 62:
+        return value
+    raise errors.invalid_field(key, "must be a whole number")
+
+
+def _create_request(form: Form, plan: pb.Plan) -> pb.CreateRunRequest:
+    if form.get("budget"):
+        plan.budget_usd_micros = _whole(form, "budget")
+    return pb.CreateRunRequest(
+        plan=plan,
+        project=str(form.get("project", "")),
+        base_ref=str(form.get("base_ref", "")),
+        agent=str(form.get("agent", "")),
+        max_parallel=_whole(form, "max_parallel"),
+        merge_into=str(form.get("merge_into", "")),
+        allow_dirty=bool(form.get("allow_dirty")),
+        request_id=str(form.get("request_id", "")),
+    )

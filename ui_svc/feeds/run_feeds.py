@@ -1,0 +1,94 @@
+"""The feeds behind the board and the list of runs."""
+
+from typing import Final
+
+from heddle import errors, pb
+from heddle.client import HeddleClient
+from heddle.kept import oldest_kept
+from heddle.names import RunName
+from ui_svc import views
+from ui_svc.feeds.eta import Forecasts
+from ui_svc.feeds.feed import Feed
+from ui_svc.feeds.rooms import Rooms
+from ui_svc.feeds.run_state import Board
+from ui_svc.views import View
+
+# The newest runs; a browser reads older ones over HTTP.
+RUNS_SHOWN: Final = 200
+
+
+class RunFeed(Feed):
+    """One WatchRun for all who look at the run's board."""
+
+    def __init__(self, client: HeddleClient, rooms: Rooms, name: RunName) -> None:
+        super().__init__(rooms, "heddle_run", str(name))
+        self._client = client
+        self._name = name
+        self._board = Board(name)
+        self._forecasts = Forecasts(client)
+        # What the log had when this feed began; None until that is known.
+        self._target: int | None = None
+
+    async def _read_once(self) -> None:
+        try:
+            if self._target is None:
+                self._target = (await self._client.get_run(str(self._name))).sequence
+            watch = self._client.watch_run(str(self._name), after=self._board.sequence, on_break=self._broke)
+            async for response in watch:
+                self._board.apply(response)
+                if response.HasField("run"):
+                    self._board.take_forecast(await self._forecasts.of(response.run))
+                self._touch()
+                if self._caught_up():
+                    self._answerable.set()
+        except errors.HeddleError as error:
+            if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
+                raise
+            # Its beginning is no longer kept, or it is not the one that was read before: begin anew.
+            self._board = Board(self._name, oldest_kept(error) or 1)
+
+    def _caught_up(self) -> bool:
+        """Says whether the past has been replayed; nobody wants to watch that."""
+        return self._target is not None and self._board.sequence >= self._target
+
+    def _take_changes(self) -> View:
+        return self._board.take_changes() if self._caught_up() else {}
+
+    def _content(self) -> View:
+        return self._board.snapshot()
+
+
+class RunsFeed(Feed):
+    """All runs that go on and the newest others, as the scheduler tells that they change."""
+
+    def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
+        super().__init__(rooms, "heddle_runs", "runs")
+        self._client = client
+        self._runs: dict[str, View] = {}
+        self._changed_runs: set[str] = set()
+        self._forecasts = Forecasts(client)
+
+    async def _read_once(self) -> None:
+        async for response in self._client.watch_runs(newest=RUNS_SHOWN, on_break=self._broke):
+            for message in response.runs:
+                await self._take(message)
+            # The first part is shown as a whole.
+            if response.complete:
+                self._answerable.set()
+            self._touch()
+
+    async def _take(self, message: pb.Run) -> None:
+        view = views.listed_run(message) | {"forecast": await self._forecasts.of(message)}
+        if self._runs.get(message.name) != view:
+            self._runs[message.name] = view
+            self._changed_runs.add(message.name)
+
+    def _take_changes(self) -> View:
+        if not self._answerable.is_set():
+            return {}
+        changed = [self._runs[name] for name in self._changed_runs]
+        self._changed_runs.clear()
+        return {"runs": changed} if changed else {}
+
+    def _content(self) -> View:
+        return {"runs": list(self._runs.values())}

@@ -1,0 +1,189 @@
+"""Which change of a task is accepted: as its plan expects it, and without new files that should not be committed."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple
+
+from heddle import errors, pb
+from heddle.plan import globs
+from worktree_svc.content.ignored_files import Ignored
+from worktree_svc.git.command import Git, decode, readable
+
+# Bytes of one file, and new files of one task.
+MAX_FILE_BYTES: Final = 50 << 20
+MAX_NEW_FILES: Final = 5_000
+
+# Of paths that a message names.
+_MOST_NAMED: Final = 10
+
+# Folders that package managers fill.
+INSTALLED: Final = frozenset({"node_modules", "bower_components", ".venv", "venv"})
+
+# File names that hold secrets, in any case.
+_SECRET_NAMES: Final = frozenset(
+    {".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", "_netrc", ".git-credentials", ".pypirc"}
+)
+_SECRET_SUFFIXES: Final = frozenset({".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk"})
+# After .env: files that show which variables there are.
+_EXAMPLES: Final = frozenset({"example", "sample", "template", "dist", "defaults", "schema"})
+
+# By the file's name, what in it makes it secret.
+_SECRET_CONTENTS: Final = (
+    (re.compile(r".+\.(pem|key)"), re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")),
+    (re.compile(r"\.npmrc"), re.compile(rb"(?m)^[^#;\n]*_(authToken|auth|password)[ \t]*=[ \t]*(?!\$\{)\S")),
+    (
+        re.compile(r"\.yarnrc\.yml"),
+        re.compile(rb"(?m)^[ \t]*npmAuth(Token|Ident)[ \t]*:[ \t]*[\"']?(?!\$\{)[^\s\"']"),
+    ),
+)
+
+_NO_FILE: Final = "160000"
+
+
+class NewFile(NamedTuple):
+    """A file that no parent of the commit has."""
+
+    path: str
+    object_id: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the plan and the project say of a task's change."""
+
+    expect: "pb.Expect.ValueType" = pb.EXPECT_UNSPECIFIED
+    # Globs of new files that are accepted whatever they look like.
+    allowed: Sequence[str] = ()
+
+
+def check(git: Git, tree: str, parents: Sequence[str], rules: Rules, ignored: Callable[[], Ignored]) -> None:
+    """Raises CHANGE_REFUSED unless a commit of `tree` on top of `parents` may be made.
+
+    `git` sees the objects of `tree`. `ignored` finds the files that git ignores and
+    the agent wrote, for a message.
+    """
+    changed = [name for name, _, _ in _changes(git, parents[0], tree)]
+    problem = unexpected(rules.expect, changed, merges=len(parents) > 1, ignored=ignored)
+    if problem:
+        raise _refused(problem, changed)
+    if not changed:
+        return
+    new = [file for file in new_files(git, tree, parents) if not _is_allowed(file.path, rules.allowed)]
+    held = {
+        **dict(unwanted(new, lambda file: git.raw("cat-file", "blob", file.object_id))),
+        **dict(_installed(new, lambda folder: _is_tracked(git, parents[0], folder))),
+    }
+    if held:
+        raise _refused(_advice(held), held)
+    if len(new) > MAX_NEW_FILES:
+        told = f"it adds {len(new):,} files, more than {MAX_NEW_FILES:,}, as {readable(new[0].path)}"
+        raise _refused(_advice({told: ""}), [])
+
+
+def unexpected(
+    expect: "pb.Expect.ValueType", changed: Sequence[str], *, merges: bool, ignored: Callable[[], Ignored]
+) -> str:
+    """Returns why a change is not what the task expects; empty where it is."""
+    if expect == pb.EXPECT_CHANGES and not changed and not merges:
+        why = "the task is to change files (expect: changes), and nothing that git keeps was changed"
+        found = ignored()
+        return (
+            f"{why}: git ignores what was written, as {_named(found.paths, found.count)}"
+            if found.count
+            else why
+        )
+    if expect == pb.EXPECT_NOTHING and changed:
+        return (
+            f"the task is to change nothing (expect: nothing), and it changed {_named(changed, len(changed))}"
+        )
+    return ""
+
+
+def unwanted(new: Iterable[NewFile], content: Callable[[NewFile], bytes]) -> Iterator[tuple[str, str]]:
+    """Yields the files that are too large or hold secrets, each with the reason."""
+    for file in new:
+        name = PurePosixPath(file.path).name.lower()
+        if file.size > MAX_FILE_BYTES:
+            yield file.path, f"{file.size / (1 << 20):,.0f} MiB, more than {MAX_FILE_BYTES >> 20}"
+        elif _is_secret_name(name):
+            yield file.path, "by its name it holds secrets"
+        elif any(names.fullmatch(name) and marks.search(content(file)) for names, marks in _SECRET_CONTENTS):
+            yield file.path, "it holds a key or a token"
+
+
+def _is_secret_name(name: str) -> bool:
+    if name.startswith(".env."):
+        return name.rpartition(".")[2] not in _EXAMPLES
+    return name in _SECRET_NAMES or PurePosixPath(name).suffix in _SECRET_SUFFIXES
+
+
+def _installed(new: Iterable[NewFile], is_tracked: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Yields the folders of package managers that are new, each with how many files they bring."""
+    counts: dict[str, int] = {}
+    for file in new:
+        parts = PurePosixPath(file.path).parts
+        depth = next((place for place, part in enumerate(parts[:-1], 1) if part in INSTALLED), None)
+        if depth:
+            folder = "/".join(parts[:depth])
+            counts[folder] = counts.get(folder, 0) + 1
+    for folder, count in counts.items():
+        if not is_tracked(folder):
+            yield f"{folder}/", f"{count:,} files that a package manager installs"
+
+
+def new_files(git: Git, tree: str, parents: Sequence[str]) -> list[NewFile]:
+    """Returns the files of `tree` that none of `parents` has; one that was only renamed is not new."""
+    added: dict[str, str] | None = None
+    for parent in parents:
+        here = {path: object_id for path, object_id, how in _changes(git, parent, tree) if how == "A"}
+        added = here if added is None else {path: added[path] for path in added.keys() & here.keys()}
+    found = sorted((added or {}).items())
+    asked = "".join(f"{object_id}\n" for _, object_id in found)
+    sizes = git.text("cat-file", "--batch-check=%(objectsize)", stdin=asked.encode()).split() if found else []
+    return [NewFile(path, object_id, int(size)) for (path, object_id), size in zip(found, sizes, strict=True)]
+
+
+def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
+    """Returns path, new object and kind (A, M, D, T or R) of each file that differs, but for submodules that are new."""
+    options = ("-r", "--raw", "--no-abbrev", "-z", "-M100%", "--no-ext-diff", "--no-textconv")
+    fields = iter(decode(git.raw("diff-tree", *options, parent, tree)).split("\0")[:-1])
+    changes = []
+    for field in fields:
+        _, mode, _, object_id, how = field.split(" ")
+        path = next(fields)
+        if how.startswith("R"):
+            path = next(fields)
+        changes.append((path, object_id, "M" if mode == _NO_FILE and how == "A" else how[0]))
+    return changes
+
+
+def _is_tracked(git: Git, commit: str, folder: str) -> bool:
+    # Not by a git that continues to wait: the objects that this one sees are about to move.
+    return git.attempt("cat-file", "-e", f"{commit}:{folder}").code == 0
+
+
+def _is_allowed(path: str, allowed: Sequence[str]) -> bool:
+    return any(globs.pattern(glob).fullmatch(path) for glob in allowed)
+
+
+def _advice(held: dict[str, str]) -> str:
+    told = [f"{readable(path)} ({why})" if why else path for path, why in held.items()]
+    more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+    return (
+        f"new files that should not be committed: {', '.join(told[:_MOST_NAMED])}{more}. Remove them, or have git"
+        " ignore them (.gitignore). Where they belong in the repository, allow_files of the plan or of .heddle.yaml"
+        " lists them"
+    )
+
+
+def _named(paths: Sequence[str], count: int) -> str:
+    shown = [readable(path) for path in paths[:_MOST_NAMED]]
+    return f"{', '.join(shown)}{f' and {count - len(shown)} more' if count > len(shown) else ''}"
+
+
+def _refused(why: str, paths: Iterable[str]) -> errors.HeddleError:
+    files = ", ".join(readable(path) for path in list(paths)[:_MOST_NAMED])
+    return errors.HeddleError(pb.ERROR_REASON_CHANGE_REFUSED, why, files=files)

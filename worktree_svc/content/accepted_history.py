@@ -1,0 +1,87 @@
+"""What has been accepted in an epic: a ref that only CommitTask moves, and the commits' trailers."""
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName
+from worktree_svc.git import commit_messages, refs, trees
+from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.worktree_states import State
+
+
+def accepted(project: Project, state: State) -> str:
+    """Returns the epic's last accepted commit, or its start; makes the refs of a new epic.
+
+    Where the ref was deleted, the branch tells: its newest first-parent commit
+    with trailers of this epic.
+    """
+    git = project.git
+    ref, branch = refs.accepted_ref(state.epic), refs.branch_ref(state.branch)
+    found, tip = refs.read(git, ref, branch)
+    if found:
+        return found
+    head = _derived(git, state, tip) if tip else state.head
+    moves = [refs.Move(ref, head, refs.ABSENT)]
+    if tip is None:
+        moves.append(refs.Move(branch, head, refs.ABSENT))
+    refs.move(git, moves)
+    return head
+
+
+def is_of_attempt(git: Git, commit: str, attempt: AttemptName) -> bool:
+    """Returns whether `commit` is the accepted work of exactly this attempt."""
+    return commit_messages.trailers_of(_message(git, commit)) == commit_messages.attempt_trailers(attempt)
+
+
+def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
+    """Returns the accepted commit of an attempt, however many came after it; None if it has none."""
+    words = [f"--grep={key}: {value}" for key, value in commit_messages.attempt_trailers(attempt).items()]
+    options = ("--first-parent", "--fixed-strings", "--all-match", *words)
+    for commit in git.text("rev-list", *options, f"{state.start}..{state.head}").splitlines():
+        if is_of_attempt(git, commit, attempt):
+            return commit
+    return None
+
+
+def own_messages(git: Git, older: str, newer: str) -> list[str]:
+    """Returns what an agent said in the commits that it made on top of `older`, oldest first, at most the newest 100."""
+    options = ("--no-merges", "--first-parent", "--max-count=100", "--format=%B%x00")
+    # They decorate a commit; one that cannot be read is no reason to have none.
+    told = git.attempt("log", *options, f"{older}..{newer}")
+    return [] if told.code else decode(told.stdout).split("\0")[-2::-1]
+
+
+def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
+    """Returns the size of the difference between two commits."""
+    with trees.compared(git, older, newer, "-z", "--numstat") as pieces:
+        lines = decode(b"".join(pieces)).split("\0")[:-1]
+    stat = pb.DiffStat(files=len(lines))
+    for line in lines:
+        added, removed, _ = line.split("\t", 2)
+        # A binary file has "-" for both.
+        stat.insertions += int(added) if added != "-" else 0
+        stat.deletions += int(removed) if removed != "-" else 0
+    return stat
+
+
+def _derived(git: Git, state: State, tip: str) -> str:
+    """Returns the newest commit below `tip` that CommitTask made for the epic, or its start."""
+    for commit in git.text("rev-list", "--first-parent", f"{state.start}..{tip}").splitlines():
+        trailers = commit_messages.trailers_of(_message(git, commit))
+        if commit_messages.ATTEMPT in trailers and _is_of_epic(trailers, state.epic):
+            return commit
+    return state.start
+
+
+def _is_of_epic(trailers: dict[str, str], epic: EpicName) -> bool:
+    return (
+        trailers.get(commit_messages.RUN) == str(epic.parent)
+        and trailers.get(commit_messages.EPIC) == epic.epic
+    )
+
+
+def _message(git: Git, commit: str) -> str:
+    content = git.content(commit)
+    if content is None:
+        raise failure(("cat-file", "commit", commit), Output(1, b"", f"{commit} is not there"))
+    _, _, message = content.partition(b"\n\n")
+    return decode(message)

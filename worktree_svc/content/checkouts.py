@@ -1,0 +1,232 @@
+"""The small folder in which git keeps one worktree's HEAD, index and half-done operations.
+
+It lies in the repository (worktrees/NAME), and a file .git in the worktree points
+to it. An agent may have done anything to both.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from heddle import errors, pb
+from heddle.failpoints import failpoint
+from heddle.names import EpicName
+from worktree_svc.git import refs, worktree_registration, worktree_views
+from worktree_svc.git.command import Git
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
+from worktree_svc.storage.worktree_states import Place
+
+# In a worktree: screenshots and the like that agents and their browsers leave beside their work.
+ARTIFACTS: Final = (".heddle", ".playwright-mcp")
+
+# What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
+LEFTOVERS: Final = (
+    "*.lock",
+    "*_HEAD",
+    "AUTO_MERGE",
+    "BISECT_*",
+    "MERGE_*",
+    "SQUASH_MSG",
+    # Without its patterns, a sparse checkout that an agent asked for has ended.
+    "info/sparse-checkout",
+    "rebase-apply",
+    "rebase-merge",
+    "sequencer",
+)
+
+
+def find(project: Project, place: Place) -> Path | None:
+    """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
+    return find_at(project, place.path)
+
+
+def find_at(project: Project, path: Path) -> Path | None:
+    """Returns what `find` does, for a worktree that is no epic's."""
+    pointer = str(path / ".git")
+    for entry in project.common.glob("worktrees/*/gitdir"):
+        if entry.parent.is_symlink() or not entry.is_file():
+            continue
+        with suppress(FileNotFoundError):  # that worktree is being removed right now
+            if entry.read_text(errors="surrogateescape").strip() == pointer:
+                return entry.parent
+    return None
+
+
+def has_inner(project: Project, place: Place) -> bool:
+    """Returns whether the agent made other worktrees of the project inside this one: CommitTask leaves them out."""
+    for entry in project.common.glob("worktrees/*/gitdir"):
+        with suppress(OSError):  # that worktree is being removed right now
+            pointer = Path(entry.read_text(errors="surrogateescape").strip())
+            if place.path in pointer.parent.parents and pointer.is_file():
+                return True
+    return False
+
+
+def belongs_to(folder: Path, common: Path) -> bool:
+    """Returns whether `folder` is a linked worktree of the repository at `common`."""
+    pointer = folder / ".git"
+    if not pointer.is_file():
+        return False
+    target = pointer.read_text(errors="surrogateescape").removeprefix("gitdir: ").strip()
+    return Path(folder, target).resolve().parent == common / "worktrees"
+
+
+def is_there(place: Place) -> bool:
+    """Returns whether a folder lies at `place`, whatever is in it."""
+    return place.path.is_dir() and not place.path.is_symlink()
+
+
+def is_whole(project: Project, place: Place) -> bool:
+    """Returns whether the worktree is there and git knows it."""
+    folder = find(project, place)
+    if folder is None or not is_there(place):
+        return False
+    lock = folder / "locked"
+    # git's own words for a worktree that it was still making when it was killed.
+    half_made = lock.is_file() and lock.read_text(errors="replace").startswith("initializing")
+    return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
+
+
+def create(project: Project, place: Place, commit: str) -> None:
+    """Makes the worktree, still without files, in place of whatever is half there."""
+    forget(project, place)
+    files.remove(place.path)
+    files.remove(place.index)
+    place.path.parent.mkdir(parents=True, exist_ok=True)
+    add(project, place.path, commit)
+
+
+def add(project: Project, path: Path, commit: str) -> None:
+    """Makes a worktree, still without files, where nothing is. HEAD is on a branch only when it is settled."""
+    failpoint("create.before_add")
+    worktree_registration.add(project.common, path, commit)
+    failpoint("create.after_add")
+
+
+def forget(project: Project, place: Place) -> None:
+    """Removes what git knows of the worktree. Never prunes: other worktrees may be on an absent disk."""
+    forget_at(project, place.path)
+
+
+def forget_at(project: Project, path: Path) -> None:
+    """Does what `forget` does, for a worktree that is no epic's."""
+    folder = find_at(project, path)
+    if folder:
+        files.remove(folder)
+        with suppress(OSError):  # other worktrees are still there
+            folder.parent.rmdir()
+
+
+def mend(project: Project, place: Place) -> Path:
+    """Makes the worktree's .git file point where it must; returns the folder. Raises WORKTREE_DAMAGED.
+
+    A repository that an agent made in its place is moved beside the worktree.
+    """
+    folder = find(project, place)
+    if folder is None or not is_whole(project, place):
+        raise damaged(place)
+    free_branch(project, place.epic)
+    shared = f"{worktree_views.make(place.path, project.common)}\n"
+    commondir = folder / "commondir"
+    if commondir.is_symlink() or commondir.read_text(errors="surrogateescape") != shared:
+        files.write_atomically(commondir, shared)
+    pointer = place.path / ".git"
+    text = f"gitdir: {folder}\n"
+    if pointer.is_dir() and not pointer.is_symlink():
+        place.replaced.mkdir(exist_ok=True)
+        pointer.rename(place.replaced / str(len(list(place.replaced.iterdir())) + 1))
+    if pointer.is_symlink() or not pointer.is_file() or pointer.read_text(errors="surrogateescape") != text:
+        files.remove(pointer)
+        pointer.write_text(text, errors="surrogateescape")
+    return folder
+
+
+def free_branch(project: Project, epic: EpicName) -> None:
+    """Removes the lock of a git that was killed as it moved the epic's branch.
+
+    Nobody else moves it now: the agent has ended, and calls about its epic wait for each other.
+    """
+    (project.common / f"{refs.branch_ref(epic.branch)}.lock").unlink(missing_ok=True)
+
+
+def damaged(place: Place) -> errors.HeddleError:
+    """Returns the error for a worktree that is not there any more."""
+    return errors.HeddleError(
+        pb.ERROR_REASON_WORKTREE_DAMAGED,
+        f"the worktree {place.path} was moved, replaced or removed. Start another attempt:"
+        " it makes the worktree anew from the last accepted commit.",
+        path=place.path,
+    )
+
+
+def head_commit(project: Project, place: Place) -> str | None:
+    """Returns the commit on which the worktree stands; None if it stands on none."""
+    folder = find(project, place)
+    if folder is None:
+        return None
+    return refs.head_of(project.git, folder)
+
+
+def stands_on_branch(project: Project, place: Place) -> bool:
+    """Returns whether the worktree's HEAD is the epic's branch, as EnsureWorktree left it."""
+    folder = find(project, place)
+    if folder is None or not (folder / "HEAD").is_file():
+        return False
+    text = (folder / "HEAD").read_text(errors="replace").strip()
+    return text == f"ref: {refs.branch_ref(place.epic.branch)}"
+
+
+def settle(place: Place, folder: Path) -> None:
+    """Puts HEAD on the epic's branch, and forgets what was under way and the agent's index."""
+    for pattern in LEFTOVERS:
+        for path in folder.glob(pattern):
+            files.remove(path)
+    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(place.epic.branch)}\n")
+    if place.index.exists():
+        files.copy_atomically(place.index, folder / "index")
+    else:
+        files.remove(folder / "index")
+
+
+def reset(
+    project: Project,
+    place: Place,
+    head: str,
+    *,
+    new: bool = False,
+    prepared: str | None = None,
+    makers: int = 1,
+) -> None:
+    """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
+
+    `new`: nobody has worked there yet. `prepared`: it holds the files of that commit. `makers`: worktrees that are
+    being made now, this one included.
+    """
+    # What was put away there belongs to the attempt before, which keeps it.
+    worktree_views.clear(place.path)
+    folder = mend(project, place)
+    failpoint("reset.before_move")
+    refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
+    failpoint("reset.after_move")
+    git = project.git.at(place.path, index=place.index).among(makers)
+    files.remove(place.index.with_name(f"{place.index.name}.lock"))
+    if not new:
+        # Former screenshots, also where the project ignores them; what it tracks there comes back.
+        for name in ARTIFACTS:
+            files.remove(place.path / name)
+    if prepared != head:
+        insist(git, "read-tree", "--reset", "-u", head)
+    failpoint("reset.before_clean")
+    if not new:
+        # Twice forced: a folder that is a repository of its own goes too.
+        insist(git, "clean", "--quiet", "-d", "--force", "--force")
+    failpoint("reset.after_clean")
+    settle(place, folder)
+
+
+def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
+    """Runs git on a worktree's files; where it fails, once more with permission for all of them."""
+    if git.attempt(*arguments, stdin=stdin).code:
+        files.unlock(git.folder)
+        git.text(*arguments, stdin=stdin)

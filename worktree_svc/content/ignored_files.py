@@ -1,0 +1,117 @@
+"""Files that git ignores and agents wrote: a check may pass with them, and the commit lacks them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from heddle import pb
+from worktree_svc.content import checkouts
+from worktree_svc.git.command import readable
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.worktree_states import Place
+
+# Of paths that are named, of files that are counted, and of files that are looked at.
+MOST_NAMED: Final = 20
+MOST_COUNTED: Final = 10_000
+_MOST_LOOKED_AT: Final = 50_000
+
+# Names of files and folders that only save time: what is in them can always be made again.
+_CACHES: Final = frozenset(
+    {
+        *checkouts.ARTIFACTS,
+        *("node_modules", "bower_components", ".venv", "venv", "__pycache__", ".cache", ".eggs"),
+        *(
+            ".pytest_cache",
+            ".mypy_cache",
+            ".ruff_cache",
+            ".hypothesis",
+            ".tox",
+            ".nox",
+            "htmlcov",
+            ".coverage",
+        ),
+        *(
+            ".gradle",
+            ".terraform",
+            ".next",
+            ".nuxt",
+            ".turbo",
+            ".parcel-cache",
+            ".nyc_output",
+            ".eslintcache",
+        ),
+        *(".idea", ".vscode", ".DS_Store", "Thumbs.db"),
+    }
+)
+_CACHE_SUFFIXES: Final = (".pyc", ".log", ".swp", ".egg-info", ".tsbuildinfo")
+
+
+class Span(NamedTuple):
+    """A stretch of time, in nanoseconds since 1970."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, message: pb.TimeSpan) -> Self:
+        """Returns the same span."""
+        return cls(message.start.ToNanoseconds(), message.end.ToNanoseconds())
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The first of the files, sorted, and how many there are, at most MOST_COUNTED."""
+
+    paths: Sequence[str] = ()
+    count: int = 0
+
+
+def written(project: Project, place: Place, spans: Sequence[Span]) -> Ignored:
+    """Returns the files in the worktree that git ignores and that were written within `spans`, without caches."""
+    if not spans or not checkouts.is_there(place) or not place.index.exists():
+        return Ignored()
+    git = project.git.at(place.path, index=place.index)
+    options = ("--others", "--ignored", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
+    found = []
+    looked_at = 0
+    for entry in git.items("ls-files", *options):
+        for path in _files(place.path, entry):
+            looked_at += 1
+            if _was_written(place.path / path, spans):
+                found.append(path)
+            if len(found) >= MOST_COUNTED or looked_at >= _MOST_LOOKED_AT:
+                return _told(found)
+    return _told(found)
+
+
+def is_cache(name: str) -> bool:
+    """Says whether a file or folder of this name is one that programs keep only to save time."""
+    return name in _CACHES or name.endswith(_CACHE_SUFFIXES)
+
+
+def _told(found: list[str]) -> Ignored:
+    return Ignored([readable(path) for path in sorted(found)[:MOST_NAMED]], len(found))
+
+
+def _files(top: Path, entry: str) -> Iterator[str]:
+    """Yields the files of one entry of git's list, which may be a folder; links are not followed."""
+    if any(is_cache(part) for part in Path(entry).parts):
+        return
+    if not entry.endswith("/"):
+        yield entry
+        return
+    for folder, names, file_names in os.walk(top / entry):
+        names[:] = [name for name in names if not is_cache(name) and name != ".git"]
+        above = Path(folder).relative_to(top)
+        yield from (str(above / name) for name in file_names if not is_cache(name))
+
+
+def _was_written(path: Path, spans: Sequence[Span]) -> bool:
+    with suppress(OSError):  # gone meanwhile
+        # Unlike the time of its content, no program can set this one.
+        moment = path.lstat().st_ctime_ns
+        return any(span.start <= moment <= span.end for span in spans)
+    return False

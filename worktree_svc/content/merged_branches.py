@@ -1,0 +1,251 @@
+"""What an agent merged into its epic by itself, and merges that it left half done.
+
+An accepted task is one commit on the epic's last one. Where its agent took another
+branch of the project in, that branch is a further parent of the commit: without it,
+the next merge would bring the same changes again, and conflict with them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from heddle import errors, pb
+from heddle.names import EpicName
+from worktree_svc.content import checkouts
+from worktree_svc.git import refs
+from worktree_svc.git.command import Git, decode, failure, readable
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.worktree_states import Place
+
+# Of files that a message names.
+MOST_FILES: Final = 20
+
+# Where branches are that an agent may take in. Of an epic, what was accepted: its branch moves while its agent works.
+_KNOWN: Final = ("refs/heads", "refs/remotes", "refs/tags", "refs/heddle/accepted")
+_OF_EPICS: Final = re.compile(r"refs/heads/heddle/[^/]+/epics/")
+
+# How the log of a worktree's HEAD tells that it took another branch in as a whole.
+_TOOK_IN: Final = re.compile(r"(merge|pull)\b.*: Fast-forward|(rebase|pull)\b.*\(start\)")
+# And that the worktree's own git made a commit.
+_MADE: Final = re.compile(
+    r"(commit|cherry-pick|revert|am)\b|rebase( -i)? \((?!start|finish|abort)|(merge|pull)\b(?!.*(: Fast-forward|\())"
+)
+# That it brought changes of others in, perhaps with conflicts.
+_BROUGHT: Final = re.compile(r"commit \((merge|cherry-pick)\)|merge|pull|cherry-pick|revert|rebase|am\b")
+# Of that log, its end.
+_MOST_LOG_BYTES: Final = 1 << 20
+
+# Which file of the worktree's git folder tells of what.
+_OPERATIONS: Final = (
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+    ("sequencer", "cherry-pick"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+)
+
+# Amid these, commits are still to come.
+_SEQUENCES: Final = ("rebase-merge", "rebase-apply", "sequencer")
+
+_MARKED: Final = (re.compile(rb"^<{7} ", re.MULTILINE), re.compile(rb"^>{7} ", re.MULTILINE))
+_BOTH_SIDES: Final = frozenset({"2", "3"})
+
+
+class _Entry(NamedTuple):
+    """One line of the log of HEAD."""
+
+    new: str
+    message: str
+
+
+class MergedIn(NamedTuple):
+    """The other branches' commits that an agent merged, the fewest that hold them all."""
+
+    commits: list[str]
+    # True: it brought changes of others in by some command of git, so that conflict markers may be left.
+    brought: bool
+
+
+def find(project: Project, repository: Git, place: Place, head: str, tree: str) -> MergedIn:
+    """Returns what the agent took in on top of `head`. `tree` is what it left, and `repository` has that.
+
+    A branch that the agent only reset to counts if `tree` holds all of its changes.
+    """
+    folder = checkouts.find(project, place)
+    tip = checkouts.head_commit(project, place)
+    if folder is None or tip is None:
+        return MergedIn([], brought=False)
+    git, log = project.git, list(_log(folder))
+    under_way = any((folder / sign).exists() for sign, _ in _OPERATIONS)
+    brought = under_way or any(_BROUGHT.match(entry.message) for entry in log)
+    merging = _merge_heads(git, folder)
+    if tip == head and not merging:
+        return MergedIn([], brought)
+    known = _known(project, place.epic, refs.head_branch(folder))
+    known -= {entry.new for entry in log if _MADE.match(entry.message)}
+    took_in = {entry.new for entry in log if _TOOK_IN.match(entry.message)}
+    met = [
+        *_met(git, head, tip, known),
+        *((commit, True) for commit in merging if _is_known(git, commit, known)),
+    ]
+    commits = [
+        commit
+        for commit, by_merge in dict(met).items()
+        if not refs.is_ancestor(git, commit, head)
+        and (by_merge or commit in took_in or _holds(repository, tree, head, commit))
+    ]
+    return MergedIn(refs.independent(git, commits) if commits else [], brought)
+
+
+def _known(project: Project, epic: EpicName, own: str | None) -> set[str]:
+    """Returns the commits on which branches of the project are, but for the epic's and the one it stands on."""
+    options = "--format=%(refname) %(objectname) %(*objectname)"
+    skipped = {refs.accepted_ref(epic), own}
+    found = set()
+    for line in project.git.text("for-each-ref", options, *_KNOWN).splitlines():
+        name, commit, *peeled = line.split(" ")
+        if name not in skipped and not _OF_EPICS.match(name):
+            found.add(next(filter(None, peeled), commit))
+    return found
+
+
+def _is_known(git: Git, commit: str, known: set[str]) -> bool:
+    options = ("rev-list", "--max-count=1", "--ignore-missing", "--stdin")
+    return bool(known) and not git.text(*options, stdin=_lines(commit, known))
+
+
+def _met(git: Git, head: str, tip: str, known: set[str]) -> Iterator[tuple[str, bool]]:
+    """Yields where the agent's own commits meet other branches, and whether by a commit with several parents."""
+    if not known:
+        return
+    text = git.text("rev-list", "--parents", "--stdin", stdin=_lines(tip, {head, *known}))
+    own = {commit: parents for commit, *parents in (line.split() for line in text.splitlines())}
+    if not own:
+        yield tip, False
+    pairs = [
+        (parent, len(parents) > 1) for parents in own.values() for parent in parents if parent not in own
+    ]
+    # One that was both is known by its merge.
+    yield from sorted(pairs, key=lambda pair: pair[1])
+
+
+def _lines(wanted: str, without: Iterable[str]) -> bytes:
+    return "".join([f"{wanted}\n", *(f"^{commit}\n" for commit in without)]).encode()
+
+
+def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
+    """Returns whether merging `other` into what the agent left would change nothing."""
+    base = repository.attempt("merge-base", head, other)
+    if base.code:
+        return False
+    left = repository.text("commit-tree", "-p", decode(base.stdout).strip(), tree, stdin=b"left\n")
+    output = repository.attempt("merge-tree", "--write-tree", "--no-messages", left, other)
+    return output.code == 0 and decode(output.stdout).strip() == tree
+
+
+def _merge_heads(git: Git, folder: Path) -> list[str]:
+    """Returns the commits that a merge which is not committed yet takes in."""
+    file = folder / "MERGE_HEAD"
+    if file.is_symlink() or not file.is_file():
+        return []
+    lines = file.read_text(errors="replace").split()
+    found = (refs.resolve(git, line) for line in lines if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", line))
+    return [commit for commit in found if commit]
+
+
+def _log(folder: Path) -> Iterator[_Entry]:
+    file = folder / "logs" / "HEAD"
+    if file.is_symlink() or not file.is_file():
+        return
+    with file.open("rb") as log:
+        log.seek(max(0, file.stat().st_size - _MOST_LOG_BYTES))
+        for line in log.read(_MOST_LOG_BYTES).decode(errors="replace").splitlines():
+            front, _, message = line.partition("\t")
+            _, _, new = front.partition(" ")
+            yield _Entry(new.partition(" ")[0], message)
+
+
+def check_finished(project: Project, place: Place) -> None:
+    """Raises MERGE_UNFINISHED if the agent's own git is amid a rebase, or has conflicts there that it did not decide."""
+    folder = checkouts.find(project, place)
+    if folder is None:
+        return
+    what = next((name for sign, name in _OPERATIONS if (folder / sign).exists()), "")
+    if any((folder / sign).exists() for sign in _SEQUENCES):
+        raise _unfinished(what, [])
+    unmerged = _unmerged(project, place, folder)
+    paths = [path for path, stages in unmerged.items() if _is_undecided(place.path / path, stages)]
+    if paths:
+        raise _unfinished(what, paths)
+
+
+def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
+    """Raises MARKERS_LEFT if a file of `tree` holds conflict markers that no side of the merge has brought."""
+    words = ("--extended-regexp", "--all-match", "-e", "^<{7} ", "-e", "^>{7} ")
+    arguments = ("grep", "--files-with-matches", "-I", "-z", *words, tree)
+    output = git.attempt(*arguments)
+    if output.code not in {0, 1}:
+        raise failure(arguments, output)
+    found = {name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]}
+    for parent in parents if found else ():
+        options = ("-r", "-z", "--name-only", "--no-renames", "--diff-filter=d")
+        found &= set(git.items("diff-tree", *options, f"{parent}^{{tree}}", tree))
+    if found:
+        raise markers_left(sorted(found))
+
+
+def markers_left(paths: list[str]) -> errors.HeddleError:
+    """Returns the error for files in which conflict markers are left."""
+    named = listed(paths)
+    return errors.HeddleError(
+        pb.ERROR_REASON_MARKERS_LEFT,
+        f"conflict markers are left in {named}: resolve each region, and"
+        " remove its lines <<<<<<<, ======= and >>>>>>>",
+        files=named,
+    )
+
+
+def listed(paths: list[str]) -> str:
+    """Returns the first of some paths, for a message."""
+    more = f" and {len(paths) - MOST_FILES} more" if len(paths) > MOST_FILES else ""
+    return ", ".join(map(readable, paths[:MOST_FILES])) + more
+
+
+def _unmerged(project: Project, place: Place, folder: Path) -> dict[str, set[str]]:
+    """Returns what the agent's own index lists as unmerged, with the stages of each file."""
+    index = folder / "index"
+    if index.is_symlink() or not index.is_file():
+        return {}
+    output = project.git.at(place.path, index=index).attempt("ls-files", "--unmerged", "-z")
+    # It may have written anything there. Where git cannot read it, it is of no use to the agent either.
+    stages: dict[str, set[str]] = {}
+    for line in decode(output.stdout if not output.code else b"").split("\0")[:-1]:
+        front, _, path = line.partition("\t")
+        stages.setdefault(path, set()).add(front.rpartition(" ")[2])
+    return stages
+
+
+def _is_undecided(file: Path, stages: set[str]) -> bool:
+    """Says whether an unmerged file is as git left it: with markers, or of a kind that has none."""
+    if not stages >= _BOTH_SIDES:
+        return True
+    if file.is_symlink() or not file.is_file():
+        return True
+    content = file.read_bytes()
+    return b"\0" in content[:8000] or _is_marked(content)
+
+
+def _is_marked(content: bytes) -> bool:
+    return all(pattern.search(content) for pattern in _MARKED)
+
+
+def _unfinished(what: str, paths: list[str]) -> errors.HeddleError:
+    where = f"conflicts in {listed(paths)}" if paths else f"a {what} unfinished"
+    ends = f" and finish (`git {what} --continue`), or go back (`git {what} --abort`)" if what else ""
+    return errors.HeddleError(
+        pb.ERROR_REASON_MERGE_UNFINISHED,
+        f"the agent left {where}: resolve each file, `git add` it{ends}",
+        files=listed(paths),
+    )

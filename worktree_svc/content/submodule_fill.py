@@ -1,0 +1,171 @@
+"""Fills the submodules of a worktree from what the project's user has of them, and resets them between attempts.
+
+Each gets a repository of its own below the worktree's git folder, where also `git submodule
+update` puts it, which borrows its objects from where they are. A submodule of which the
+user has nothing, and no attempt has committed anything, stays as it is: setup can fill it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import structlog
+
+from heddle.errors import HeddleError
+from worktree_svc.content import checkouts, submodules
+from worktree_svc.git import private_folders
+from worktree_svc.git.command import Git
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds for a commit of a submodule that only its remote has.
+_PATIENCE: Final = 120
+
+_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A repository whose submodules are filled: the worktree's, or that of a submodule in it."""
+
+    # Over its files and its index.
+    git: Git
+    # Its git folder in the worktree, and the user's repository of it.
+    own: Path
+    users: Path
+    # Below which repositories of submodules may lie.
+    roots: tuple[Path, ...]
+
+
+def fill(project: Project, path: Path, index: Path, own: Path) -> None:
+    """Makes the submodules of the worktree at `path` what its index says, as far as they can be had. Idempotent.
+
+    `own` is the worktree's git folder. The content of submodules is lost, but for what they ignore.
+    """
+    _fill(project, _Level(project.git.at(path, index=index), own, project.common, (path, own)))
+
+
+def _fill(project: Project, level: _Level) -> None:
+    git = level.git
+    links = submodules.links(git)
+    names = submodules.names(git) if links else {}
+    filled = {path: name for path, name in names.items() if path in links and _is_safe(git, path, name)}
+    _forget_others(level.own / "modules", filled.values())
+    for path, name in filled.items():
+        try:
+            _fill_one(project, level, path, name, links[path])
+        except (HeddleError, OSError) as error:
+            # As git leaves it too: an empty folder, which setup may fill.
+            log.warning("submodule_not_filled", path=str(git.folder / path), error=str(error))
+
+
+def _is_safe(git: Git, path: str, name: str) -> bool:
+    return submodules.is_inside(git.folder, path) and submodules.is_inside(Path("/nowhere"), name)
+
+
+def _forget_others(modules: Path, names: Iterable[str]) -> None:
+    """Removes repositories of submodules that are none any more: git takes them for ones that it knows."""
+    if modules.is_symlink():
+        files.remove(modules)
+    kept = {PurePosixPath(name).parts[0] for name in names}
+    for folder in modules.glob("*"):
+        if folder.name not in kept or folder.is_symlink():
+            files.remove(folder)
+
+
+def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str) -> None:
+    at, users, own = (
+        level.git.folder / path,
+        submodules.below(level.users, name),
+        level.own / "modules" / name,
+    )
+    found = submodules.find(at, level.roots)
+    if found is None or not _reset(project, at, found, commit):
+        source = _source(project, users, commit)
+        if source is None:
+            if found is not None or (at / ".git").is_symlink():
+                files.remove(at)
+                at.mkdir()
+            log.info("submodule_not_there", path=str(at), commit=commit)
+            return
+        if found is not None:
+            files.remove(at)
+        found = own
+        _make(at, own, users, source)
+        _reset(project, at, own, commit)
+    with submodules.opened(project, found) as git:
+        inside = replace(level, git=git.at(at, index=found / "index"), own=found, users=users)
+        _fill(project, inside)
+
+
+def _source(project: Project, users: Path, commit: str) -> Path | None:
+    """Returns the folder of objects in which a commit of a submodule is; None if it cannot be had."""
+    with submodules.keepers(project, users) as found:
+        for git in found:
+            if git.object_id(f"{commit}^{{commit}}"):
+                break
+        else:
+            return None if len(found) == 1 else _fetched(project, users, found[0], commit)
+        return project.common / "objects" if git is found[-1] else users / "objects"
+
+
+def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | None:
+    """Fetches a commit into the user's repository of a submodule; returns the folder of its objects."""
+    urls = Git(users, git_dir=users).attempt("config", "--get", "remote.origin.url").stdout
+    url = urls.decode(errors="surrogateescape").strip()
+    ref = f"{submodules.KEPT}/{commit}"
+    options = (
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+    )
+    output = git.attempt("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
+    if output is None or output.code:
+        log.warning("submodule_not_fetched", url=url, commit=commit, error=output.stderr if output else "")
+        return None
+    log.info("submodule_fetched", project=str(project.top), commit=commit)
+    return users / "objects"
+
+
+def _make(at: Path, own: Path, users: Path, objects: Path) -> None:
+    """Makes the repository of a submodule, without files and on nothing, which borrows `objects`."""
+    files.remove(own)
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (own / name).mkdir(parents=True)
+    (own / "objects" / "info" / "alternates").write_text(f"{objects}\n", errors="surrogateescape")
+    is_users = objects.parent == users
+    settings = private_folders.harmless(users) if is_users else _CONFIG
+    tree = private_folders.setting("core.worktree", str(at))
+    (own / "config").write_text(settings + tree, errors="surrogateescape")
+    if is_users and (users / "shallow").is_file():
+        (own / "shallow").write_bytes((users / "shallow").read_bytes())
+    (own / "HEAD").write_text("ref: refs/heads/main\n")
+    at.mkdir(parents=True, exist_ok=True)
+    files.remove(at / ".git")
+    (at / ".git").write_text(f"gitdir: {own}\n", errors="surrogateescape")
+
+
+def _reset(project: Project, at: Path, own: Path, commit: str) -> bool:
+    """Makes a submodule exactly `commit`, but for files that it ignores; returns False if that cannot be."""
+    with submodules.opened(project, own) as plain:
+        if not plain.object_id(f"{commit}^{{commit}}"):
+            return False
+        index = Path(plain.folder, "index")
+        git = plain.at(at, index=index)
+        git.text("read-tree", commit)
+        # Finds what is as it was, so that it is not written out again.
+        git.attempt("update-index", "-q", "--refresh")
+        checkouts.insist(git, "read-tree", "--reset", "-u", commit)
+        checkouts.insist(git, "clean", "--quiet", "-d", "--force", "--force")
+        for pattern in checkouts.LEFTOVERS:
+            for path in own.glob(pattern):
+                files.remove(path)
+        files.remove(own / "index")
+        files.copy_atomically(index, own / "index")
+        files.write_atomically(own / "HEAD", f"{commit}\n")
+    return True

@@ -1,0 +1,141 @@
+"""Submodules: where their repositories lie, and where commits that were made inside are kept.
+
+A worktree's submodule has a repository of its own below the worktree's git folder, which
+goes with the worktree. What was committed in it is therefore brought into the repository
+that the project's user has of the submodule (.git/modules/NAME), or where they have none into
+the project's own, and kept there under refs/heddle/submodules/COMMIT.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from worktree_svc.git import private_folders, quarantine, refs
+from worktree_svc.git.command import QUARANTINE, SCRATCH, Git, decode, failure
+from worktree_svc.projects.repository import Project
+
+KEPT: Final = "refs/heddle/submodules"
+
+_FILE: Final = ".gitmodules"
+
+# The mode of a submodule as an index writes it, in 4 bytes.
+_MARK: Final = b"\x00\x00\xe0\x00"
+
+
+def links(git: Git) -> dict[str, str]:
+    """Returns the commit of each submodule in the index of `git`, by path."""
+    if git.index is None or _MARK not in git.index.read_bytes():
+        return {}
+    found = {}
+    for line in git.items("ls-files", "--stage", "-z"):
+        told, _, path = line.partition("\t")
+        mode, commit, _ = told.split(" ")
+        if mode == "160000":
+            found[path] = commit
+    return found
+
+
+def names(git: Git, commit: str = "") -> dict[str, str]:
+    """Returns the name of each submodule by the path that .gitmodules gives it: the file on the disk, or in `commit`."""
+    if commit:
+        source = ("--blob", f"{commit}:{_FILE}")
+    else:
+        file = git.folder / _FILE
+        if file.is_symlink() or not file.is_file():
+            return {}
+        source = ("--file", _FILE)
+    pattern = r"^submodule\..*\.path$"
+    output = git.attempt("config", *source, "--no-includes", "--null", "--get-regexp", pattern)
+    pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0") if entry)
+    return {
+        path.removesuffix("/"): key.removeprefix("submodule.").removesuffix(".path") for key, _, path in pairs
+    }
+
+
+def is_inside(folder: Path, path: str) -> bool:
+    """Returns whether `path` stays in `folder`, with no link on the way."""
+    parts = PurePosixPath(path).parts
+    if not parts or ".." in parts or ".git" in parts or path.startswith("/"):
+        return False
+    above = [folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
+    return not any(each.is_symlink() for each in above)
+
+
+def find(at: Path, roots: Sequence[Path]) -> Path | None:
+    """Returns the repository of the submodule at `at`; None where there is none, or it is outside of `roots`."""
+    pointer = at / ".git"
+    if pointer.is_symlink():
+        return None
+    if pointer.is_file():
+        text = pointer.read_text(errors="surrogateescape").strip()
+        pointer = at / text.removeprefix("gitdir:").strip()
+    found = pointer.resolve()
+    inside = any(found.is_relative_to(root.resolve()) for root in roots)
+    whole = (found / "HEAD").is_file() and (found / "objects").is_dir()
+    return found if inside and whole and not (found / "commondir").exists() else None
+
+
+def below(repository: Path, name: str) -> Path:
+    """Returns where a repository has that of its submodule `name`; the name of one is nowhere if it leads elsewhere."""
+    parent = repository / "modules"
+    return parent / name if name and is_inside(parent, name) else parent / ".none"
+
+
+@contextmanager
+def opened(project: Project, repository: Path) -> Iterator[Git]:
+    """Yields git over a submodule's repository, under a configuration of the service's own."""
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as name:
+        folder = Path(name)
+        private_folders.make(folder, repository, remotes=False)
+        yield Git(folder, git_dir=folder)
+
+
+@contextmanager
+def keepers(project: Project, users: Path) -> Iterator[list[Git]]:
+    """Yields where commits of a submodule may be kept: the user's own repository of it if there is one, and the project's."""
+    if (users / "HEAD").is_file() and (users / "objects").is_dir():
+        with opened(project, users) as git:
+            yield [git, project.git]
+    else:
+        yield [project.git]
+
+
+def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
+    """Keeps a commit of a submodule, and all that it needs, under a ref; raises GIT_FAILED. Idempotent.
+
+    `users` is where the user's repository of the submodule would be, `objects` the folder in which the commit is.
+    """
+    ref = f"{KEPT}/{commit}"
+    with keepers(project, users) as found:
+        if any(refs.read(git, ref)[0] == commit for git in found):
+            return
+        git = found[0]
+        _bring(git, commit, objects, scope=[] if len(found) > 1 else [KEPT])
+        # Another epic may keep the same one at the same time.
+        refs.move(git, [refs.Move(ref, commit, None)])
+
+
+def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
+    """Copies a commit and all that it needs into a repository; each object gets the name that its content has."""
+    if git.git_dir is None:
+        raise RuntimeError("only a known repository has objects")
+    tips = sorted(set(git.text("for-each-ref", "--format=%(objectname)", *scope).split()))
+    wanted = "".join(f"{line}\n" for line in (commit, *(f"^{tip}" for tip in tips))).encode()
+    own = Path(os.path.realpath(git.git_dir / "objects"))
+    with tempfile.TemporaryDirectory(prefix=QUARANTINE, dir=own) as name:
+        packs = Path(name, "pack")
+        packs.mkdir()
+        replace(git, lender=objects).text(
+            "pack-objects", "--quiet", "--revs", str(packs / "pack"), stdin=wanted
+        )
+        for pack in packs.glob("*.pack"):
+            git.text("index-pack", str(pack))
+        quarantine.settle(Path(name), own)
+    arguments = ("rev-list", "--objects", "--quiet", "--stdin")
+    checked = git.attempt(*arguments, stdin=wanted)
+    if checked.code:
+        raise failure(arguments, checked)

@@ -1,0 +1,48 @@
+"""What git was in the middle of when an agent ended, where its files are not what the agent meant to leave."""
+
+from collections.abc import Container
+from typing import Final, NamedTuple
+
+from heddle import errors, pb
+from worktree_svc.content import checkouts
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.worktree_states import Place
+
+
+class Operation(NamedTuple):
+    """What is under way, as people call it, and how it is ended."""
+
+    name: str
+    advice: str
+
+
+_AM: Final = Operation("git am", "git am --continue or git am --abort")
+_BISECT: Final = Operation("git bisect", "git bisect reset")
+
+# What git keeps of them in the worktree's own folder.
+_MARKS: Final = ("rebase-apply/applying", "BISECT_LOG")
+
+
+def check(project: Project, place: Place) -> None:
+    """Raises UNFINISHED_OPERATION if the agent left one in the worktree."""
+    folder = checkouts.find(project, place)
+    if folder is None:
+        return
+    marks = {mark for mark in _MARKS if (folder / mark).exists()}
+    found = under_way(marks, on_branch=checkouts.stands_on_branch(project, place))
+    if found:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_UNFINISHED_OPERATION,
+            f"the agent left its worktree in the middle of {found.name}, which shows the files of another commit."
+            f" End it first: {found.advice}",
+            operation=found.name,
+        )
+
+
+def under_way(marks: Container[str], *, on_branch: bool) -> Operation | None:
+    """Returns what git is in the middle of, by its marks; None for a bisect that never left the epic's branch."""
+    if "rebase-apply/applying" in marks:
+        return _AM
+    if "BISECT_LOG" in marks and not on_branch:
+        return _BISECT
+    return None

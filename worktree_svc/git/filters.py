@@ -1,0 +1,121 @@
+"""Filters that a project's own .git/config defines, as git-crypt and a local git-lfs do: which of them may run.
+
+A filter is a program, and agents may be able to write .git/config. So the filters that run are
+those that were there when this data folder first met the project, before any agent of it did, as they were then;
+and those that the operator names in HEDDLE_FILTERS, as they are now. What the user's or the
+system's configuration defines always runs: agents of a project do not write it.
+"""
+
+import re
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+from heddle import errors, pb
+from worktree_svc.git.command import Git, decode
+
+# In HEDDLE_FILTERS: none of a project's own filters runs.
+NONE: Final = "none"
+
+_KEY: Final = re.compile(r"filter\.(.+)\.(clean|smudge|process|required)")
+_COMMANDS: Final = (".clean", ".smudge", ".process")
+
+# In a line of .gitattributes.
+_USED: Final = re.compile(r"(?:^|\s)filter=(\S+)", re.MULTILINE)
+
+# By setting, as filter.lfs.clean.
+Settings = Mapping[str, str]
+
+
+def defined(common: Path) -> Settings:
+    """Returns the settings of filters in the configuration of the repository at `common`, files that it includes too."""
+    own = _read(common, common / "config.worktree", "--includes")
+    return {**_read(common, common / "config", "--includes"), **own}
+
+
+def recorded(file: Path) -> Settings:
+    """Returns the settings of filters in a file of the service's own."""
+    return _read(file.parent, file, "--no-includes")
+
+
+def allowed(first: Settings, now: Settings, named: Collection[str]) -> Settings:
+    """Returns the filters that may run: of those that were there first, and of those that the operator has named."""
+    if NONE in named:
+        return {}
+    kept = {key: value for key, value in first.items() if name_of(key) not in named}
+    return kept | {key: value for key, value in now.items() if name_of(key) in named}
+
+
+def name_of(key: str) -> str:
+    """Returns the filter of a setting."""
+    found = _KEY.fullmatch(key)
+    return found[1] if found else ""
+
+
+def check(git: Git, common: Path, commit: str, running: Settings, named: Collection[str]) -> None:
+    """Raises FILTER_NOT_ALLOWED if files of `commit` have a filter that the user's git would run and ours may not.
+
+    `running`: those that may run. One whose command is a file of the project would run what an agent wrote
+    there, so it must be named.
+    """
+    now = defined(common)
+    changed = {name_of(key) for key in {*now, *running} if now.get(key) != running.get(key) and key in now}
+    inside = {name_of(key) for key, value in running.items() if _is_of_project(git, commit, key, value)}
+    doubtful = changed | (inside - set(named))
+    if not doubtful:
+        return
+    used = sorted(doubtful & _used(git, common, commit))
+    if not used:
+        return
+    raise errors.HeddleError(
+        pb.ERROR_REASON_FILTER_NOT_ALLOWED,
+        f"files of the project have the filter {', '.join(used)} (.gitattributes), which .git/config defines."
+        " Without it, what it should encrypt or store elsewhere would be committed as it is, so nothing is begun."
+        f" {_why(set(used) & inside, named)} If the commands there are yours, start the worker with"
+        f" HEDDLE_FILTERS={','.join(sorted({*named, *used} - {NONE}))}; or define the filter in ~/.gitconfig.",
+        filters=",".join(used),
+    )
+
+
+def _why(inside: Collection[str], named: Collection[str]) -> str:
+    if NONE in named:
+        return "HEDDLE_FILTERS lets none run."
+    if inside:
+        return "Its command is a file of the project, which an agent could change."
+    return "It came or changed after Heddle first worked on the project, so an agent may have written it."
+
+
+def _is_of_project(git: Git, commit: str, key: str, command: str) -> bool:
+    """Returns whether a filter's command names a file of the commit by its relative path."""
+    if not key.endswith(_COMMANDS):
+        return False
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    relative = [word.removeprefix("./") for word in words if not word.startswith(("/", "-", "%"))]
+    return any(_is_file(git, f"{commit}:{word}") for word in relative if word and ".." not in word)
+
+
+def _is_file(git: Git, name: str) -> bool:
+    return git.attempt("cat-file", "-t", name).stdout.strip() == b"blob"
+
+
+def _used(git: Git, common: Path, commit: str) -> set[str]:
+    """Returns the filters that the attributes of a commit's files and of the repository name."""
+    patterns = (":(glob)**/.gitattributes",)
+    found = git.attempt("grep", "-h", "--text", "-e", "filter=", commit, "--", *patterns)
+    text = decode(found.stdout)
+    own = common / "info" / "attributes"
+    if own.is_file():
+        text += "\n" + own.read_text(errors="replace")
+    return set(_USED.findall(text))
+
+
+def _read(folder: Path, file: Path, *options: str) -> Settings:
+    arguments = ("config", "--file", str(file), *options, "--null", "--get-regexp", r"^filter\.")
+    output = Git(folder).attempt(*arguments) if file.is_file() else None
+    entries = decode(output.stdout).split("\0") if output else []
+    pairs = [entry.partition("\n") for entry in entries]
+    return {key: value if separator else "true" for key, separator, value in pairs if _KEY.fullmatch(key)}

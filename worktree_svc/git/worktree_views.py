@@ -1,0 +1,163 @@
+"""What git in a worktree sees of its repository: all of it, but for a stash and notes of its own.
+
+Worktrees share refs/stash: without this, `git stash pop` of an agent would apply what its user put away, and
+two agents would take each other's. Where the shared files are, git reads in the file commondir. For a worktree of
+ours that is a folder beside it:
+
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    links to the repository's files, folders and kinds of refs; its own refs/stash
+
+Settings that are made there are the worktree's own too.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from heddle.layout import view_of
+from worktree_svc.git.command import Git, decode
+from worktree_svc.git.private_folders import Stamp, setting, stamp_of
+from worktree_svc.storage import files
+
+# Of refs: what is a worktree's own by this.
+_OWN_REFS: Final = frozenset({"stash", "notes"})
+
+# Which hold for this and any older format.
+_EXTENSION: Final = re.compile(r"extensions\.(objectformat|partialclone|worktreeconfig)")
+
+# Refs that are linked also where the repository has none yet: commits move them.
+_KINDS: Final = ("heads", "tags", "heddle")
+
+# Of the repository's folder: what is made here, and what is of a git that runs there just now.
+_NOT_SHARED: Final = re.compile(r"refs|logs|config|.*\.lock|.*\.pid|gc\.log|heddle-worktree")
+# Linked also while they are not there: git makes them where the links lead.
+_ALWAYS: Final = ("packed-refs", "shallow")
+
+_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_STASH: Final = b" refs/stash\n"
+_PACKED_STASH: Final = re.compile(rb"^[0-9a-f]+ refs/stash\n(\^[0-9a-f]+\n)?", re.MULTILINE)
+
+
+def make(worktree: Path, common: Path) -> Path:
+    """Makes the view of a worktree, or brings it up to date; returns it."""
+    _unpack_stash(common)
+    view = view_of(worktree)
+    for kind in _KINDS:
+        (common / "refs" / kind).mkdir(parents=True, exist_ok=True)
+        (common / "logs" / "refs" / kind).mkdir(parents=True, exist_ok=True)
+    for folder in (view, view / "refs", view / "logs", view / "logs" / "refs"):
+        if folder.is_symlink() or not folder.is_dir():
+            files.remove(folder)
+            folder.mkdir()
+    shared = {entry.name for entry in common.iterdir() if not _NOT_SHARED.fullmatch(entry.name)}
+    _link(view, common, shared | set(_ALWAYS))
+    for part in (Path("refs"), Path("logs", "refs")):
+        kinds = {entry.name for entry in (common / part).iterdir() if entry.is_dir()}
+        _link(view / part, common / part, kinds - _OWN_REFS)
+    _configure(view / "config", common / "config")
+    return view
+
+
+def clear(worktree: Path) -> None:
+    """Removes the refs that a worktree has of its own; the next `make` begins without. Its settings stay."""
+    for part in ("refs", "logs"):
+        files.remove(view_of(worktree) / part)
+
+
+def stash_of(worktree: Path) -> str:
+    """Returns the commit that was put away last in a worktree; empty if there is none."""
+    view = view_of(worktree)
+    file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
+    # Where git may not write packed-refs, as in a sandbox, the ref of an emptied stash stays.
+    if any(each.is_symlink() or not each.is_file() for each in (file, log)) or not log.stat().st_size:
+        return ""
+    with file.open(errors="replace") as opened:
+        text = opened.read(100).strip()
+    return text if _ID.fullmatch(text) else ""
+
+
+def _configure(config: Path, shared: Path) -> None:
+    """Writes the configuration of a view: all of the repository's, under which git removes no object.
+
+    Logs and stash of the user are out of sight, so git would remove what only they hold. For extensions, git reads no
+    file that another includes. What was set in the worktree stays set there.
+    """
+    if config.is_symlink() or not config.is_file():
+        files.remove(config)
+    text = _configuration(config, stamp_of(config), shared, stamp_of(shared))
+    if not config.exists() or config.read_text(errors="surrogateescape") != text:
+        files.write_atomically(config, text)
+
+
+@lru_cache(maxsize=1024)
+def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
+    ours = [
+        ("core.repositoryformatversion", "1"),
+        *((key, value) for key, value in _settings(shared) if _EXTENSION.fullmatch(key)),
+        ("extensions.preciousobjects", "true"),
+        ("include.path", str(shared)),
+        # Else a stash that is its own would be packed with the refs of all.
+        ("gc.packrefs", "false"),
+    ]
+    keys = {key for key, _ in ours} - {"include.path"}
+    own = [(key, value) for key, value in _settings(config) if key not in keys and (key, value) not in ours]
+    return "".join(setting(key, value) for key, value in [*ours, *own])
+
+
+def _settings(file: Path) -> list[tuple[str, str]]:
+    """Returns what a configuration says itself; nothing where it cannot be read."""
+    output = Git(file.parent).attempt("config", "--file", str(file), "--no-includes", "--null", "--list")
+    if output.code:
+        return []
+    entries = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
+    return [(key, value if separator else "true") for key, separator, value in entries]
+
+
+def _link(folder: Path, common: Path, names: set[str]) -> None:
+    for name in names:
+        link, target = folder / name, common / name
+        if link.is_symlink() and link.readlink() == target:
+            continue
+        files.remove(link)
+        link.symlink_to(target)
+
+
+def _unpack_stash(common: Path) -> None:
+    """Takes the user's stash out of the file of packed refs, which all worktrees read and write.
+
+    git packs it there with all other refs. A worktree that drops its own last stash would remove it. Without a log
+    there is no stash that could be told from others.
+    """
+    log, loose, packed = common / "logs" / "refs" / "stash", common / "refs" / "stash", common / "packed-refs"
+    try:
+        last = log.read_bytes().splitlines()[-1]
+        text = packed.read_bytes()
+    except (OSError, IndexError):
+        return
+    if not loose.exists():
+        # Of a stash whose ref is gone, the log still tells.
+        _replace(loose, lambda: b"" if loose.exists() else last.split(b" ")[1] + b"\n")
+    if _STASH in text and loose.exists():
+        _replace(packed, lambda: _PACKED_STASH.sub(b"", packed.read_bytes()))
+
+
+def _replace(path: Path, content: Callable[[], bytes]) -> None:
+    """Writes a file of git's as git does, under its lock; where another git has that, the next call does it."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        with lock.open("xb") as file:
+            data = content()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return
+    except OSError:
+        lock.unlink(missing_ok=True)
+        raise
+    if data:
+        lock.replace(path)
+    else:
+        lock.unlink()

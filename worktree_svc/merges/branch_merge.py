@@ -1,0 +1,276 @@
+"""Merges between branches, without a checkout."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import structlog
+
+from heddle import errors, pb
+from heddle.failpoints import failpoint
+from heddle.names import EpicName, RunName
+from worktree_svc.content import merged_branches
+from worktree_svc.git import commit_messages, refs, trees
+from worktree_svc.git.command import Git, Output, decode, failure
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.merges import fast_forward
+from worktree_svc.merges.conflict_hunks import Hunk, hunks
+from worktree_svc.projects import branch_records, repository
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.epoch_fence import StillLeads
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# How often a target may move under a merge before the caller is told.
+MOST_TRIES: Final = 10
+
+
+class Merged(NamedTuple):
+    """The target holds `tree`; `already` if it held the source before. Without a commit, it would hold it."""
+
+    commit: str
+    already: bool
+    tree: str
+
+
+class Conflict(NamedTuple):
+    """Both sides changed these files; nothing was changed. `advice` is commands to run by hand."""
+
+    files: list[str]
+    advice: str
+    hunks: list[Hunk]
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A merge that was asked for.
+
+    `create_at` is where a missing target begins; empty: it must be there.
+    `squash`: without the source's own commits. `preview`: nothing is to move.
+    """
+
+    source: str
+    target: str
+    create_at: str
+    subject: str
+    resource: RunName | EpicName
+    squash: bool = False
+    preview: bool = False
+
+
+@dataclass(frozen=True)
+class Merges:
+    """Merges branches. Calls about one target should not overlap; if they do, the loser tries again."""
+
+    folders: PrivateFolders
+    still_leads: StillLeads
+
+    def merge(self, path: str, epoch: int, request: Request) -> Merged | Conflict:
+        """Merges the source into the target, or says why not. Idempotent."""
+        project = repository.find(self.folders, path)
+        for field, branch in (("source_branch", request.source), ("target_branch", request.target)):
+            repository.check_branch_name(project, field, branch)
+        if request.preview:
+            found = _look(project, request)
+            return found if isinstance(found, Conflict) else Merged(found.commit, found.already, found.tree)
+        for _ in range(MOST_TRIES):
+            self.still_leads(epoch)
+            repository.check_not_checked_out(project, request.target)
+            result = _try_merge(project, request)
+            if result:
+                return result
+        raise errors.HeddleError(
+            pb.ERROR_REASON_GIT_FAILED,
+            f"{request.target} moved {MOST_TRIES} times while {request.source} was being merged into it."
+            " Nothing was changed; try again when whoever moves it has finished.",
+            command="git update-ref",
+        )
+
+
+class Found(NamedTuple):
+    """A merge without a conflict: from `source` on top of `onto`, where the target is or would begin."""
+
+    source: str
+    target: str | None
+    onto: str
+    tree: str
+    already: bool
+
+    @property
+    def commit(self) -> str:
+        return self.onto if self.already else ""
+
+
+def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
+    """Merges once; None if the target moved meanwhile."""
+    found = _look(project, request)
+    if isinstance(found, Conflict):
+        return found
+    commit = found.onto if found.already else commit_merge(project, request, found)
+    if not move_target(project.git, request.target, commit, found.target):
+        return None
+    log.info("merged", source=request.source, target=request.target, commit=commit)
+    return Merged(commit, found.already, found.tree)
+
+
+def _look(project: Project, request: Request) -> Found | Conflict:
+    target = branch_records.commit_of(project, request.target, restore=not request.preview)
+    return merge_onto(project, request, target or begin_at(project, request), target)
+
+
+def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
+    """Moves a branch from `old`, None where it is not there, to `commit`; returns False if it is elsewhere."""
+    ref, recorded = refs.branch_ref(branch), branch_records.moves(git, branch, commit)
+    if commit == old and not recorded:
+        return True
+    failpoint("merge.before_move")
+    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT), *recorded])
+    failpoint("merge.after_move")
+    if not moved.code:
+        return True
+    (now,) = refs.read(git, ref)
+    if now == old:
+        raise failure(("update-ref", "--stdin"), moved)
+    return now == commit
+
+
+def merge_onto(project: Project, request: Request, onto: str, target: str | None) -> Found | Conflict:
+    """Merges the source into the commit `onto`, in memory; keeps the new objects unless it is a preview.
+
+    `target` is where the target's branch is.
+    """
+    git = project.git
+    source = branch_records.commit_of(project, request.source, restore=not request.preview)
+    if source is None:
+        raise repository.unknown_revision(project, request.source)
+    tree = fast_forward.tree_of(git, source, onto)
+    if tree:
+        return Found(source, target, onto, tree, already=source == onto)
+    with (
+        trees.merging(git, onto, source, trying=request.preview) as merge,
+        _asking_for_squashed(git, source, onto) as is_held,
+    ):
+        (clean, tree, files), tree_of_onto = merge()
+        if is_held():
+            return Found(source, target, onto, tree_of_onto, already=True)
+    if not clean:
+        log.info("merge_conflicted", source=request.source, target=request.target, files=files)
+        found = hunks(git, onto, source)
+        by_hand = advice(project, request, target, unmarked=[each.file for each in found if not each.line])
+        return Conflict(files, by_hand, found, source, onto)
+    # What holds the source stays as it is in such a merge; only then is the question worth a git.
+    already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
+    if already:
+        _check_by_hand(git, request, tree)
+    return Found(source, target, onto, tree, already)
+
+
+def _check_by_hand(git: Git, request: Request, tree: str) -> None:
+    """Raises MARKERS_LEFT if whoever merged the source by hand has left what git put into the files for them."""
+    # As git was told to merge it: see `advice`.
+    names = (request.source, refs.branch_ref(request.source))
+    words = (word for name in names for word in ("-e", f">>>>>>> {name}"))
+    arguments = ("grep", "--files-with-matches", "-I", "--fixed-strings", "-z", *words, tree)
+    output = git.attempt(*arguments)
+    if output.code not in {0, 1}:
+        raise failure(arguments, output)
+    left = [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
+    # In place of a folder, for example.
+    made_up = tuple(f"~{name.replace('/', '_')}" for name in names)
+    listed = git.items("ls-tree", "-r", "-z", "--name-only", tree)
+    left += [path for path in listed if any(word in path for word in made_up)]
+    if left:
+        raise merged_branches.markers_left(left)
+
+
+def commit_merge(project: Project, request: Request, found: Found) -> str:
+    """Makes the commit of a merge; nothing points to it yet."""
+    trailers = commit_messages.merge_trailers(request.resource)
+    parents = ["-p", found.onto]
+    if request.squash:
+        trailers[commit_messages.MERGED] = found.source
+        parents += [word for parent in _taken_in(project.git, found) for word in ("-p", parent)]
+    else:
+        parents += ["-p", found.source]
+    subject = request.subject or f"Merge {request.source} into {request.target}"
+    message = commit_messages.compose(subject, "", trailers).encode(errors="replace")
+    return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
+
+
+def _taken_in(git: Git, found: Found) -> list[str]:
+    """Returns the commits of the user's branches that the source has merged by itself and its target lacks.
+
+    A squashed merge keeps these as parents: else the next merge with those branches would meet their changes again.
+    """
+    options = ("--first-parent", "--merges", "--parents", "--stdin")
+    listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
+    merged = dict.fromkeys(parent for line in listed.splitlines() for parent in line.split(" ")[2:])
+    kept = [
+        commit
+        for commit in merged
+        if not refs.is_ancestor(git, commit, found.onto) and refs.on_users_branch(git, commit)
+    ]
+    return refs.independent(git, kept) if kept else []
+
+
+@contextmanager
+def _asking_for_squashed(git: Git, source: str, onto: str) -> Iterator[Callable[[], bool]]:
+    """Yields what returns whether a commit below `onto` is the squashed `source`; git looks while the block goes on."""
+    options = ("--stdin", "--first-parent", f"--grep=^{commit_messages.MERGED}: ")
+
+    def is_held(listed: Output) -> bool:
+        if listed.code:
+            raise failure(("rev-list", *options), listed)
+        contents = (git.content(commit) or b"" for commit in listed.stdout.decode().split())
+        return any(f"{commit_messages.MERGED}: {source}".encode() in content for content in contents)
+
+    with git.begun("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode()) as output:
+        yield lambda: is_held(output())
+
+
+def begin_at(project: Project, request: Request) -> str:
+    """Returns where a target that is not there is to begin; raises UNKNOWN_REVISION."""
+    if not request.create_at:
+        raise repository.unknown_revision(project, request.target)
+    commit = repository.resolve(project, request.create_at)
+    if commit is None:
+        raise repository.unknown_revision(project, request.create_at)
+    return commit
+
+
+def advice(
+    project: Project, request: Request, at: str | None, *, clean: bool = False, unmarked: Sequence[str] = ()
+) -> str:
+    """Returns the commands that do a merge by hand, ready to paste. `at`: where the target is; None: nowhere.
+
+    `clean`: without a conflict, so that the merge is there before something in it is mended. `unmarked`: files that
+    conflict without markers.
+    """
+    # To `git merge`, a tag would come before a branch of its name.
+    source = shlex.quote(refs.unmistakable(project.git, request.source))
+    target = shlex.quote(request.target)
+    # A line break in a name would end the comment.
+    named = ", ".join(re.sub(r"[\x00-\x1f\x7f]", "?", name) for name in unmarked)
+    decide = f"# decide what no marker shows: change, move or remove {named}"
+    folder = shlex.quote(f"{project.top}-merge")
+    markers = "# mend the files between <<<<<<< and >>>>>>>, then:"
+    amend = clean and not request.squash
+    lines = [
+        f"cd {shlex.quote(str(project.top))}",
+        *([] if at else [f"git branch {target} {begin_at(project, request)}"]),
+        f"git worktree add {folder} {target}",
+        f"cd {folder}",
+        f"git merge {'--squash' if request.squash else '--no-ff'} {source}",
+        *([decide] if unmarked else []),
+        "# mend what the checks find, then:" if clean else markers,
+        "git add --all",
+        f"git commit --no-edit{' --amend' if amend else ''}",
+        f"cd {shlex.quote(str(project.top))}",
+        f"git worktree remove {folder}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,193 @@
+"""Which branches will conflict: every two of them, and each with what moves beside them, merged in memory.
+
+Most pairs need no merge, as they change different files; the others are merged
+by one git. What was found is kept by commit ids, so that after a commit only the
+pairs of that branch are looked at.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import PurePosixPath
+from typing import Final, NamedTuple, TypeVar
+
+from worktree_svc.git import refs, trees
+from worktree_svc.git.command import Git
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import repository
+from worktree_svc.projects.repository import Project
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+# What is remembered: more than a worker's runs have at the same time.
+MOST_BRANCHES: Final = 2_000
+MOST_PAIRS: Final = 50_000
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The paths that a branch has changed, and the folders in which it took some away or put some in."""
+
+    paths: frozenset[str]
+    left: frozenset[str] = frozenset()
+    entered: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, statuses: Iterable[tuple[str, str]]) -> "Changes":
+        """Returns the changes that git lists as pairs of a letter and a path."""
+        pairs = list(statuses)
+        return cls(
+            paths=frozenset(path for _, path in pairs),
+            left=frozenset(_folders(path for letter, path in pairs if letter == "D")),
+            entered=frozenset(_folders(path for letter, path in pairs if letter == "A")),
+        )
+
+    def may_conflict(self, other: "Changes") -> bool:
+        """Returns False only if no merge of the two can conflict.
+
+        Beyond a common path, that is a file in the place of the other's folder,
+        and a folder that one side moved away while the other put files into it.
+        """
+        return not (
+            self.paths.isdisjoint(other.paths)
+            and self.paths.isdisjoint(other.entered)
+            and self.entered.isdisjoint(other.paths)
+            and self.left.isdisjoint(other.entered)
+            and self.entered.isdisjoint(other.left)
+        )
+
+
+class Question(NamedTuple):
+    """Which branches to look at, and the revisions that each is merged with as well.
+
+    `starts` has by branch where it comes from; the base, where it has none. An
+    upstream that is not there is left out.
+    """
+
+    names: Sequence[str]
+    base: str
+    starts: Mapping[str, str]
+    upstream: str = ""
+
+
+class Branch(NamedTuple):
+    """A branch that is there, and what it has changed since its start."""
+
+    name: str
+    commit: str
+    changes: Changes
+
+
+class Pair(NamedTuple):
+    """Two branches that conflict; `other` is empty for the base and the upstream."""
+
+    name: str
+    other: str
+    files: list[str]
+    with_upstream: bool = False
+
+
+class Prediction(NamedTuple):
+    """What the branches have changed, and which of them conflict."""
+
+    branches: list[Branch]
+    pairs: list[Pair]
+    upstream_commit: str
+
+
+class _Side(NamedTuple):
+    """What a branch is merged with; `name` is empty unless it is another branch."""
+
+    name: str
+    commit: str
+    upstream: bool = False
+
+
+class Radar:
+    """Predicts conflicts, and remembers what it found."""
+
+    def __init__(self, folders: PrivateFolders) -> None:
+        self._folders = folders
+        self._mutex = threading.Lock()
+        # By start and commit.
+        self._changes: dict[tuple[str, str], Changes] = {}
+        # By the two commits: the files that conflict.
+        self._merges: dict[tuple[str, str], list[str]] = {}
+
+    def predict(self, path: str, question: Question) -> Prediction:
+        """Returns what will conflict; raises UNKNOWN_REVISION if the base or a start is not there."""
+        project = repository.find(self._folders, path)
+        onto = _commit_of(project, question.base)
+        upstream = repository.resolve(project, question.upstream) if question.upstream else None
+        git = project.git
+        unique = list(dict.fromkeys(question.names))
+        commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
+        branches = []
+        for name, commit in zip(unique, commits, strict=True):
+            if commit:
+                start = question.starts.get(name) or onto
+                branches.append(Branch(name, commit, self._changes_of(project, start, commit)))
+        bases = [_Side("", onto), *([_Side("", upstream, upstream=True)] if upstream else [])]
+        pairs = _pairs(branches, bases)
+        files = self._conflicts(git, [(one.commit, side.commit) for one, side in pairs])
+        found = (
+            Pair(one.name, side.name, files[one.commit, side.commit], side.upstream) for one, side in pairs
+        )
+        return Prediction(branches, [pair for pair in found if pair.files], upstream or "")
+
+    def _changes_of(self, project: Project, start: str, commit: str) -> Changes:
+        changes = self._changes.get((start, commit))
+        if changes is None:
+            changes = _changes(project.git, _commit_of(project, start), commit)
+            self._remember(self._changes, {(start, commit): changes}, MOST_BRANCHES)
+        return changes
+
+    def _conflicts(self, git: Git, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+        with self._mutex:
+            found = {pair: self._merges[pair] for pair in wanted if pair in self._merges}
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in found]
+        if missing:
+            new = dict(zip(missing, _conflicts(git, missing), strict=True))
+            self._remember(self._merges, new, MOST_PAIRS)
+            found |= new
+        return found
+
+    def _remember(self, memory: dict[Key, Value], new: dict[Key, Value], most: int) -> None:
+        """Adds to what is remembered; forgets the oldest beyond `most`."""
+        with self._mutex:
+            memory.update(new)
+            while len(memory) > most:
+                del memory[next(iter(memory))]
+
+
+def _commit_of(project: Project, revision: str) -> str:
+    commit = repository.resolve(project, revision) if revision else None
+    if commit is None:
+        raise repository.unknown_revision(project, revision)
+    return commit
+
+
+def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Branch, _Side]]:
+    """Returns what has to be merged."""
+    pairs = [
+        (one, _Side(other.name, other.commit))
+        for one, other in combinations(branches, 2)
+        if one.commit != other.commit and one.changes.may_conflict(other.changes)
+    ]
+    return pairs + [(one, base) for base in bases for one in branches if one.changes.paths]
+
+
+def _changes(git: Git, onto: str, commit: str) -> Changes:
+    fields = git.items("diff-tree", "-r", "-z", "--name-status", "--no-renames", "--merge-base", onto, commit)
+    return Changes.of(zip(fields[::2], fields[1::2], strict=True))
+
+
+def _conflicts(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Returns for each pair of commits the files that conflict, in order."""
+    return [[] if one.clean else one.files for one in trees.merged(git, pairs, trying=True)]
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {str(parent) for path in paths for parent in list(PurePosixPath(path).parents)[:-1]}

@@ -1,0 +1,96 @@
+"""The regions in which two commits conflict, as a reader is shown them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from worktree_svc.git.command import Git, decode, failure, readable
+
+# What a reader is shown of a conflict.
+MOST_HUNKS: Final = 20
+MOST_CHARACTERS: Final = 16 << 10
+_HUNK_CHARACTERS: Final = 4 << 10
+
+# A larger file is named, without its regions.
+_MOST_BYTES: Final = 4 << 20
+
+BEGIN: Final = "<<<<<<< "
+END: Final = ">>>>>>> "
+
+
+class Hunk(NamedTuple):
+    """A region in which both sides differ; `line` is 0 where the file has none and the text says why."""
+
+    file: str
+    line: int
+    text: str
+
+
+def hunks(git: Git, onto: str, source: str) -> list[Hunk]:
+    """Returns the regions of the merge of `source` into `onto`, as many as a reader is shown."""
+    arguments = ("merge-tree", "--write-tree", "--name-only", "--messages", "-z", onto, source)
+    with git.trying() as scratch:
+        output = scratch.attempt(*arguments)
+        if output.code not in {0, 1}:
+            raise failure(arguments, output)
+        fields = iter(decode(output.stdout).split("\0")[:-1])
+        tree = next(fields)
+        names = sorted(set(iter(lambda: next(fields, ""), "")))
+        return _few(_hunks(scratch, tree, names, _notes(fields)))
+
+
+def _few(every: Iterable[Hunk]) -> list[Hunk]:
+    found: list[Hunk] = []
+    left = MOST_CHARACTERS
+    for hunk in every:
+        if len(found) == MOST_HUNKS or left <= 0:
+            break
+        text = hunk.text[: min(left, _HUNK_CHARACTERS)]
+        left -= len(text)
+        found.append(hunk._replace(text=text))
+    return found
+
+
+def _hunks(git: Git, tree: str, names: Iterable[str], notes: dict[str, str]) -> Iterator[Hunk]:
+    for name in names:
+        regions = list(_regions(_lines(git, tree, name)))
+        shown = readable(name)
+        if regions:
+            yield from (Hunk(shown, line, text) for line, text in regions)
+        else:
+            yield Hunk(shown, 0, readable(notes.get(name, "")) or "one side removed it, or it is binary")
+
+
+def _notes(fields: Iterator[str]) -> dict[str, str]:
+    """Returns git's messages by file: of each, a number of paths, these, a type, and the text."""
+    notes: dict[str, list[str]] = {}
+    for count in fields:
+        paths = [next(fields) for _ in range(int(count))]
+        kind, text = next(fields), next(fields).strip()
+        if kind != "Auto-merging":
+            for path in paths:
+                notes.setdefault(path, []).append(text)
+    return {path: "\n".join(texts) for path, texts in notes.items()}
+
+
+def _lines(git: Git, tree: str, file: str) -> list[str]:
+    name = f"{tree}:{file}"
+    # Not there, or a submodule: no lines.
+    kind = git.attempt("cat-file", "-t", name)
+    if kind.code or kind.stdout.strip() != b"blob" or int(git.text("cat-file", "-s", name)) > _MOST_BYTES:
+        return []
+    data = git.raw("cat-file", "blob", name)
+    return [] if b"\0" in data[:8000] else data.decode(errors="replace").splitlines(keepends=True)
+
+
+def _regions(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yields the number of the first line, and the text, of what stands between markers."""
+    begun = 0
+    region: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not begun and line.startswith(BEGIN):
+            begun, region = number, []
+        if begun:
+            region.append(line)
+            if line.startswith(END):
+                yield begun, "".join(region)
+                begun = 0

@@ -1,0 +1,116 @@
+"""What a run on a project would start from, and what keeps it from starting."""
+
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from heddle import errors, pb, urls
+from worktree_svc.git import filters, refs
+from worktree_svc.git.command import SCRATCH, readable
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import repository
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
+
+# Dirty files that a reader is shown.
+MOST_DIRTY_FILES: Final = 20
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a run would start from."""
+
+    project: Project
+    base_commit: str
+    # Empty: it starts from no branch.
+    base_branch: str
+    dirty_files: tuple[str, ...]
+    # How far the branch is behind the one that it follows. None: it follows none, or lacks nothing of it.
+    behind: pb.BaseBehind | None = None
+
+
+def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
+    """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
+    project = repository.find(folders, path)
+    remote = f"refs/remotes/origin/{base_ref}"
+    if urls.is_url(path) and refs.read(project.git, remote)[0]:
+        base_ref = remote
+    base = repository.base_commit(project, base_ref)
+    _check_name_is_free(project)
+    running = folders.running_filters(project.common)
+    filters.check(project.git, project.common, base, running, folders.named)
+    if merge_into:
+        repository.check_target(project, merge_into)
+    branch = _base_branch(project, base_ref)
+    return Inspection(project, base, branch, tuple(_dirty_files(project)), _behind(project, branch))
+
+
+def _base_branch(project: Project, base_ref: str) -> str:
+    """Returns the local branch that `base_ref` names, or on which HEAD stands; empty if there is none."""
+    prefix = refs.branch_ref("")
+    if base_ref in {"", "HEAD", "@"}:
+        full = refs.head_branch(project.git_dir) or ""
+    else:
+        full = base_ref if base_ref.startswith(prefix) else prefix + base_ref
+        full = full if refs.read(project.git, full)[0] else ""
+    return full.removeprefix(prefix) if full.startswith(prefix) else ""
+
+
+def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
+    """Returns what a branch lacks of the one that it follows, or of its namesake at origin, as last fetched."""
+    if not branch:
+        return None
+    asked = project.exposed_git
+    remote, merged = (
+        asked.text("config", "--default", other, "--get", f"branch.{branch}.{name}")
+        for name, other in (("remote", "origin"), ("merge", refs.branch_ref(branch)))
+    )
+    short = merged.removeprefix(refs.branch_ref(""))
+    upstream = refs.branch_ref(short) if remote == "." else f"refs/remotes/{remote}/{short}"
+    ours, theirs = refs.read(project.git, refs.branch_ref(branch), upstream)
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    count = int(project.git.text("rev-list", "--count", f"{ours}..{theirs}"))
+    name = readable(upstream.removeprefix("refs/remotes/").removeprefix("refs/heads/"))
+    return pb.BaseBehind(branch=readable(branch), upstream=name, commits=count) if count else None
+
+
+def _check_name_is_free(project: Project) -> None:
+    """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
+
+    One of the remote would block every push there.
+    """
+    commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
+    remote = repository.remote_of(project)
+    if there and remote:
+        where = shlex.quote(remote)
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_EXISTS,
+            f"a branch called heddle of {remote} is in the way of heddle/RUN/…, so that nothing could be pushed."
+            f" Rename it there; in a clone of it: git push {where} origin/heddle:refs/heads/another-name :heddle",
+            branch="heddle",
+        )
+    if commit:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_BRANCH_EXISTS,
+            "a branch called heddle is in the way of heddle/RUN/…. Rename it:"
+            f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
+            branch="heddle",
+        )
+
+
+def _dirty_files(project: Project) -> list[str]:
+    if project.bare:
+        return []
+    head = refs.head_of(project.git, project.git_dir)
+    if head is None or not (project.git_dir / "index").is_file():
+        return []
+    options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as folder:
+        # A copy, as git refreshes the index that it compares with.
+        index = Path(folder, "index")
+        files.copy_atomically(project.git_dir / "index", index)
+        paths = project.git.at(project.top, index=index).items("diff", *options, head, "--")
+    return [readable(path) for path in dict.fromkeys(paths)][:MOST_DIRTY_FILES]

@@ -1,0 +1,149 @@
+"""Who waits for whom: jobs of one key run one after the other, others beside each other."""
+
+import asyncio
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+
+from heddle import errors, pb
+from worktree_svc.git import command
+from worktree_svc.storage import disk
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+# Git calls at the same time; each is a process.
+THREADS: Final = 8
+
+
+class Jobs:
+    """Runs blocking work in threads. A caller that goes away does not end its job half-way."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="git")
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    async def run(self, job: Callable[[], Result], *, key: str | None = None) -> Result:
+        """Returns what `job` returns; jobs with the same key never overlap."""
+        if self._draining:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_DRAINING, "the worktree service is ending; try again when it is back"
+            )
+        task = asyncio.create_task(self._run(job, key))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Takes no new job and waits for those that run: a commit that began is finished."""
+        self._draining = True
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._threads.shutdown()
+
+    async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
+        def checked() -> Result:
+            with disk.want_is_said():
+                return job()
+
+        loop = asyncio.get_running_loop()
+        if key is None:
+            return await loop.run_in_executor(self._threads, checked)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            return await loop.run_in_executor(self._threads, checked)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may be gone; asyncio would complain that nobody asked
+
+
+class RepositoryLocks:
+    """One change at a time to the list of a repository's worktrees: git itself races there.
+
+    The lock is on the repository's own folder, so it also holds between services
+    with different data folders, leaves no file behind and ends with its process.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._locks: WeakValueDictionary[Path, _Lock] = WeakValueDictionary()
+
+    @contextmanager
+    def hold(self, folder: Path) -> Iterator[None]:
+        """Holds the lock of the repository whose common folder is `folder`."""
+        with self._mutex:
+            lock = self._locks.setdefault(folder, _Lock())
+        with lock.mutex:
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                # Some network file systems have no such locks; our own threads still wait above.
+                with suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
+
+
+class _Lock:
+    """A threading.Lock that a weak reference can point to."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.Lock()
+
+
+class HomeInUseError(Exception):
+    """Another worktree service uses the data folder; the message says what to do."""
+
+
+class HomeLock:
+    """One worktree service per data folder, the git processes of a killed one included.
+
+    Every git inherits the lock: one that outlives its service, half-way through a
+    reset, keeps the next service waiting instead of cleaning away under it.
+    """
+
+    def __init__(self, path: Path, patience: float = 30) -> None:
+        """Takes the lock, for which it waits `patience` seconds; raises HomeInUseError."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take(path, patience)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        command.share(self._descriptor)
+
+    def release(self) -> None:
+        """Lets another service have the data folder."""
+        command.unshare(self._descriptor)
+        os.close(self._descriptor)
+
+    def _take(self, path: Path, patience: float) -> None:
+        end = time.monotonic() + patience
+        told = False
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise HomeInUseError(
+                        f"another worktree service, or a git that one started, uses {path.parent}."
+                        f" Stop it (fuser {path} shows which), or set HEDDLE_HOME to another folder."
+                    ) from None
+                if not told:
+                    log.info("waiting_for_former_service", path=str(path))
+                    told = True
+                time.sleep(0.05)
+            else:
+                return

@@ -1,0 +1,235 @@
+"""Projects by URL: cloned once into a bare mirror, brought up to date before each run, pushed to after each step.
+
+HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
+
+The remote's branches are refs/remotes/origin/…; refs/heads holds Heddle's own
+and those into which runs merge. A push that does not go on from what the remote
+has is refused there, and what it would have brought stays here. Only what an
+epic has set aside itself is taken off its branch there as well. Credentials are those of the service's own git, and are not stored.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from heddle import errors, pb, urls
+from heddle.names import EpicName
+from worktree_svc.git import commit_messages, push_refusals, refs, trees
+from worktree_svc.git.command import decode
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import repository
+from worktree_svc.projects.locks import RepositoryLocks
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# How the branches begin that only Heddle moves.
+_OWN: Final = "heddle/"
+
+_REMOTE: Final = "refs/remotes/origin"
+_FETCH: Final = (
+    *("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-maintenance"),
+    *("--recurse-submodules=no", "origin", f"+refs/heads/*:{_REMOTE}/*", "+refs/tags/*:refs/tags/*"),
+)
+_MAINTENANCE: Final = ("commit-graph", "loose-objects", "incremental-repack")
+_MAINTENANCE_SECONDS: Final = 24 * 3600
+
+# Seconds before a push is tried again.
+PAUSES: Final = (0.5, 2.0)
+# After which a remote that does not answer is given up; the next push tries again.
+_PUSH_SECONDS: Final = 60.0
+
+
+class Mirrors:
+    """The mirrors of one worker. Safe to use from threads."""
+
+    def __init__(self, folders: PrivateFolders, repositories: RepositoryLocks) -> None:
+        self._folders = folders
+        self._repositories = repositories
+
+    def recover(self) -> None:
+        """Removes the locks that a killed service left: nobody else writes here."""
+        for lock in self._folders.mirrors.glob("*.git/**/*.lock"):
+            log.warning("dead_lock_removed", path=str(lock))
+            files.remove(lock)
+
+    def update(self, url: str, merge_into: str) -> str:
+        """Clones the repository, or fetches what is new; returns the URL by which it is known from now on.
+
+        Raises NOT_A_REPOSITORY. `merge_into`: that branch is brought up to date as well.
+        """
+        folder = repository.mirror_of(self._folders, url)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._fetching(folder):
+            if not (folder / "config").is_file():
+                _make(folder, url)
+            project = repository.find(self._folders, str(folder))
+            _fetch(project, url)
+            if merge_into:
+                _follow(project, merge_into)
+            _maintain(project)
+        return _url(project)
+
+    def follow(self, url: str, branch: str) -> None:
+        """Brings a branch up to date with the remote's, before something is merged into it; not one of a run's own."""
+        if urls.is_url(url) and not branch.startswith(_OWN):
+            project = repository.find(self._folders, url)
+            with self._fetching(project.top):
+                _fetch(project, url)
+                _follow(project, branch)
+
+    def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
+        """Pushes branches to the project's remote; returns why it did not take some of them, by branch.
+
+        What could not be pushed goes with the run's next push of that branch.
+        """
+        if not urls.is_url(url) or not branches:
+            return {}
+        project = repository.find(self._folders, url)
+        wanted = [ref for ref in map(refs.branch_ref, branches) if refs.read(project.git, ref)[0]]
+        if not wanted:
+            return {}
+        refused: dict[str, str] = {}
+        try:
+            for pause in (*PAUSES, None):
+                refused = self._push(project, wanted)
+                if not refused or pause is None:
+                    break
+                time.sleep(pause)
+        except errors.HeddleError as error:  # it does not answer: once is long enough
+            refused = dict.fromkeys(wanted, error.message)
+        log.info(
+            "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
+        )
+        return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
+
+    def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:
+        """Returns why refs were not taken, by ref."""
+        options = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
+        specs = (f"{ref}:{ref}" for ref in wanted)
+        leases = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _set_aside(project, ref)))
+        output = project.git.attempt("push", *options, *leases, "origin", *specs, seconds=_PUSH_SECONDS)
+        if output.code == 0:
+            return {}
+        refused = push_refusals.read(decode(output.stdout), urls.redacted(output.stderr), wanted)
+        if any(push_refusals.is_behind(said) for said in refused.values()):
+            with self._fetching(project.top):
+                _fetch(project, _url(project))
+                for ref in wanted:
+                    if not ref.startswith(refs.branch_ref(_OWN)):
+                        _follow(project, ref.removeprefix(refs.branch_ref("")))
+        return refused
+
+    def _fetching(self, folder: Path) -> AbstractContextManager[None]:
+        """One at a time; not the lock of the repository itself, on which new worktrees wait."""
+        (folder / "refs").mkdir(parents=True, exist_ok=True)
+        return self._repositories.hold(folder / "refs")
+
+
+def _make(folder: Path, url: str) -> None:
+    """Makes the empty mirror; its configuration last, as that says that all is there."""
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "info" / "exclude").touch()
+    files.write_atomically(folder / "HEAD", f"ref: {_REMOTE}/HEAD\n")
+    settings = {
+        "core": {"repositoryformatversion": "1", "bare": "true", "filemode": "true"},
+        "extensions": {"partialclone": "origin"},
+        'remote "origin"': {
+            "url": url.replace("\\", "\\\\").replace('"', '\\"'),
+            "promisor": "true",
+            "partialclonefilter": "blob:none",
+        },
+    }
+    lines = [
+        line
+        for section, values in settings.items()
+        for line in (f"[{section}]", *(f'\t{key} = "{value}"' for key, value in values.items()))
+    ]
+    files.write_atomically(folder / "config", "".join(f"{line}\n" for line in lines))
+
+
+def _url(project: Project) -> str:
+    return project.git.text("config", "remote.origin.url")
+
+
+def _fetch(project: Project, url: str) -> None:
+    if urls.identity(_url(project)) != urls.identity(url):
+        raise errors.HeddleError(
+            pb.ERROR_REASON_NOT_A_REPOSITORY,
+            f"the mirror {project.top} points to another repository; somebody changed it. Remove that folder:"
+            " it is cloned again.",
+            project=urls.redacted(url),
+        )
+    head = project.git.attempt("ls-remote", "--symref", "origin", "HEAD")
+    output = project.git.attempt(*_FETCH) if head.code == 0 else head
+    if output.code:
+        raise errors.HeddleError(
+            pb.ERROR_REASON_NOT_A_REPOSITORY,
+            f"{urls.redacted(url)} cannot be fetched: {urls.redacted(output.stderr.strip())} The worker's own git"
+            " must be able to: try git ls-remote there, as the user of the service.",
+            project=urls.redacted(url),
+        )
+    for line in head.stdout.decode(errors="replace").splitlines():
+        target, _, name = line.removeprefix("ref: ").partition("\t")
+        if line.startswith("ref: refs/heads/") and name == "HEAD":
+            branch = target.removeprefix("refs/heads/")
+            files.write_atomically(project.top / "HEAD", f"ref: {_REMOTE}/{branch}\n")
+
+
+def _follow(project: Project, branch: str) -> None:
+    """Brings a local branch up to date: to the remote's, or by a merge where both have gone on."""
+    repository.check_branch_name(project, "merge_into", branch)
+    git, ref = project.git, refs.branch_ref(branch)
+    ours, theirs = refs.read(git, ref, f"{_REMOTE}/{branch}")
+    if theirs is None or ours == theirs:
+        return
+    if ours is None or refs.is_ancestor(git, ours, theirs):
+        new = theirs
+    elif refs.is_ancestor(git, theirs, ours):
+        return
+    else:
+        ((clean, tree, names),) = trees.merged(git, [(ours, theirs)], trying=False)
+        if not clean:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_GIT_FAILED,
+                f"{branch} has gone on at the remote and conflicts in {', '.join(names)} with what was merged here"
+                f" and not pushed yet. Both are kept, in {project.top}: {ref} and {_REMOTE}/{branch}.",
+                command="git merge-tree",
+            )
+        message = commit_messages.compose(f"Merge the remote's {branch}", "", {})
+        author = git.by(project.author())
+        new = author.text("commit-tree", "-p", ours, "-p", theirs, tree, stdin=message.encode())
+    refs.move(git, [refs.Move(ref, new, ours or refs.ABSENT)])
+
+
+def _set_aside(project: Project, ref: str) -> str | None:
+    """Returns the remote's commit of an epic's branch, as last seen, where the epic has set that aside since."""
+    branch = ref.removeprefix(refs.branch_ref(""))
+    run, _, epic = branch.removeprefix(_OWN).partition("/epics/")
+    if not (branch.startswith(_OWN) and epic):
+        return None
+    ours, theirs = refs.read(project.git, ref, f"{_REMOTE}/{branch}")
+    if not (ours and theirs) or refs.is_ancestor(project.git, theirs, ours):
+        return None
+    kept = project.git.text(
+        "for-each-ref", "--count=1", f"--contains={theirs}", refs.rewound_refs(EpicName(run, epic))
+    )
+    return theirs if kept else None
+
+
+def _maintain(project: Project) -> None:
+    """Has git keep a large mirror fast, once a day. Never prunes: worktrees and runs hold on to what is here."""
+    stamp = project.private / "maintained"
+    if stamp.exists() and time.time() - stamp.stat().st_mtime < _MAINTENANCE_SECONDS:
+        return
+    tasks = (f"--task={task}" for task in _MAINTENANCE)
+    output = project.git.attempt("maintenance", "run", "--quiet", *tasks)
+    if output.code:
+        log.warning("maintenance_failed", path=str(project.top), error=output.stderr.strip())
+    stamp.touch()

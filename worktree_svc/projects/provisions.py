@@ -1,0 +1,186 @@
+"""What a project wants to find in each worktree though git does not bring it: copies of files, links to folders.
+
+Sources are in the user's checkout or in a folder that Heddle keeps for the
+project, never outside of them, whatever a link says. What git tracks is left
+alone, and what is brought is never committed.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from heddle import pb
+from heddle.plan import globs
+from heddle.plan.source import Problem
+from heddle.plan.text_rules import shown
+from heddle.project.rules import is_glob
+from worktree_svc.git.command import readable
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import files
+from worktree_svc.storage.worktree_states import Place
+
+# Of one worktree. More are a mistake: a folder of so many is better linked.
+MOST_FILES: Final = 10_000
+
+# What exclude files read as more than a character, and how it is written there.
+_SPECIAL: Final = re.compile(r"([\\*?\[\] ])")
+_ESCAPED: Final = r"\\\1"
+
+
+@dataclass
+class Provisions:
+    """What to bring, by path in the worktree, and what keeps some of it from being brought."""
+
+    copies: dict[str, Path] = field(default_factory=dict)
+    links: dict[str, Path] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
+    """Returns what a worktree at `commit` is to get. Changes nothing but the project's shared folders.
+
+    A bare repository has no checkout, so nothing is copied from it nor linked to it.
+    """
+    found = Provisions()
+    tracked = set(project.git.items("ls-tree", "-r", "-z", "--name-only", commit))
+    for index, link in enumerate(file.link):
+        _plan_link(project, link, f"link[{index}].path", tracked, found)
+    if not project.bare:
+        for index, wanted in enumerate(file.copy):
+            _plan_copy(project, wanted, f"copy[{index}]", tracked, found)
+    return found
+
+
+def provide(place: Place, provisions: Provisions) -> None:
+    """Brings it all into the worktree, in place of whatever lies there. Idempotent."""
+    # Before anything lies there: what is never to be committed must be known first.
+    paths = sorted([*provisions.copies, *provisions.links])
+    files.write_atomically(place.exclude, "".join(_exclusion(path) for path in paths))
+    for path, source in provisions.copies.items():
+        target = _cleared(place.path, path)
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+    for path, source in provisions.links.items():
+        _cleared(place.path, path).symlink_to(source)
+
+
+def _plan_copy(project: Project, wanted: str, told_as: str, tracked: set[str], found: Provisions) -> None:
+    top = project.top.resolve()
+    names = list(_matches(top, wanted))
+    if not names and not is_glob(wanted):
+        advice = f"make it, or write {wanted}* if it need not be there"
+        found.problems.append(_problem(told_as, f"{shown(wanted)} is not in {project.top}; {advice}"))
+    for name in names:
+        source = (top / name).resolve()
+        if name in tracked:
+            if name == wanted:
+                told = f"{shown(name)} is tracked by git, so every worktree has it; take it off the list"
+                found.problems.append(_problem(told_as, told))
+        elif _inside(source, top) and source.is_file() and "\n" not in name:
+            if not any(str(parent) in {*tracked, *found.links} for parent in PurePosixPath(name).parents):
+                found.copies[name] = source
+        elif not source.is_dir():
+            told = f"{shown(readable(name))} is no file of the checkout, or a link that leads out of it"
+            found.problems.append(_problem(told_as, told))
+        if len(found.copies) > MOST_FILES:
+            told = f"more than {MOST_FILES:,} files are to be copied; link their folder, or name fewer"
+            found.problems.append(_problem(told_as, told))
+            return
+
+
+def _plan_link(
+    project: Project, link: pb.LinkedFolder, told_as: str, tracked: set[str], found: Provisions
+) -> None:
+    path = str(PurePosixPath(link.path))
+    parents = {str(parent) for parent in PurePosixPath(path).parents}
+    if (
+        path in tracked
+        or tracked.intersection(parents)
+        or any(each.startswith(f"{path}/") for each in tracked)
+    ):
+        found.problems.append(_problem(told_as, f"{shown(path)} is tracked by git, so it cannot be a link"))
+        return
+    if link.source == pb.LINK_SOURCE_CACHE:
+        root = project.cache
+        root.mkdir(parents=True, exist_ok=True)
+        root = root.resolve()
+        if _inside((root / path).resolve(), root):
+            (root / path).mkdir(parents=True, exist_ok=True)
+    elif project.bare:
+        return
+    else:
+        root = project.top.resolve()
+    source = (root / path).resolve()
+    if not _inside(source, root) or not source.is_dir():
+        where = "make it, or let Heddle keep it with source: cache"
+        told = f"{shown(path)} is no folder in {root}, or a link that leads out of it; {where}"
+        found.problems.append(_problem(told_as, told))
+        return
+    found.links[path] = source
+
+
+def _matches(top: Path, wanted: str) -> Iterator[str]:
+    """Yields the files that an entry of `copy` names, also through their folder, relative to `top`.
+
+    Folders that are repositories of their own, and git's, are not looked into.
+    """
+    pattern = globs.pattern(wanted)
+    parts = [part for part in PurePosixPath(wanted).parts if part != "."]
+    if not is_glob(wanted) and not (top / wanted).is_dir():
+        if (top / wanted).is_symlink() or (top / wanted).exists():
+            yield str(PurePosixPath(wanted))
+        return
+    for folder, names, file_names in os.walk(top):
+        above = Path(folder).relative_to(top)
+        for name in file_names:
+            path = str(above / name)
+            if pattern.fullmatch(path):
+                yield path
+        for name in [*names]:
+            inner = Path(folder, name)
+            if inner.is_symlink():
+                if pattern.fullmatch(str(above / name)):
+                    yield str(above / name)
+            elif name != ".git" and not (inner / ".git").exists() and _may_hold(parts, (above / name).parts):
+                continue
+            names.remove(name)
+
+
+def _may_hold(parts: list[str], folder: tuple[str, ...]) -> bool:
+    """Says whether a folder can hold what a glob of these parts names."""
+    for part, name in zip(parts, folder, strict=False):
+        if part == globs.ANY_DEPTH:
+            return True
+        if not globs.pattern(part).fullmatch(name):
+            return False
+    return True
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return path.is_relative_to(root) and ".git" not in path.relative_to(root).parts
+
+
+def _exclusion(path: str) -> str:
+    """Returns the line of an exclude file for one path."""
+    return f"/{_SPECIAL.sub(_ESCAPED, path)}\n"
+
+
+def _cleared(worktree: Path, path: str) -> Path:
+    """Returns where `path` is to be made: nothing lies there, and no folder above it is a link."""
+    folder = worktree
+    *above, name = PurePosixPath(path).parts
+    for part in above:
+        folder /= part
+        if folder.is_symlink() or not folder.is_dir():
+            files.remove(folder)
+            folder.mkdir()
+    files.remove(folder / name)
+    return folder / name
+
+
+def _problem(field: str, message: str) -> Problem:
+    return Problem(0, 0, field, message)

@@ -1,0 +1,95 @@
+"""Slots and ports that epics have for themselves.
+
+A lease is part of the state of its epic's worktree, so it lives exactly as long:
+what is in memory here is only an index of the state files, made anew at each start.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+import structlog
+
+from heddle import errors, pb
+from heddle.names import EpicName
+from worktree_svc.storage import ports
+from worktree_svc.storage.ports import PortRange
+from worktree_svc.storage.worktree_states import Lease, States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Leases:
+    """The leases below one data folder. Safe to use from threads.
+
+    `begin` is the port from which free ones are looked for: different for each
+    data folder, so that two of them on one machine seldom meet.
+    """
+
+    def __init__(self, within: PortRange, begin: int) -> None:
+        self.within = within
+        self._begin = within.first + begin % (within.last - within.first + 1)
+        self._mutex = threading.Lock()
+        self._held: dict[EpicName, Lease] = {}
+
+    def recover(self, states: States) -> None:
+        """Reads the leases of all worktrees. Of two that meet, one is taken away; its epic gets another."""
+        for place, state in states.all():
+            if state.lease is None:
+                continue
+            met = self._who_has(state.lease)
+            if met is None:
+                self._held[state.epic] = state.lease
+                continue
+            log.warning("lease_mended", epic=str(state.epic), slot=state.lease.slot, other=str(met))
+            states.save(place, replace(state, lease=None))
+
+    def take(self, epic: EpicName, count: int) -> Lease:
+        """Returns the epic's lease with `count` ports, a new one if it has none; raises NO_PORTS.
+
+        Whoever takes it saves it, or gives it back.
+        """
+        with self._mutex:
+            held = self._held.get(epic)
+            if held and len(held.ports) == count:
+                return held
+            others = [lease for other, lease in self._held.items() if other != epic]
+            slot = held.slot if held else _lowest_free(lease.slot for lease in others)
+            self._held[epic] = Lease(slot, self._free_ports(count, others))
+            return self._held[epic]
+
+    def give_back(self, epic: EpicName) -> None:
+        """Lets others have what the epic had. Idempotent."""
+        with self._mutex:
+            self._held.pop(epic, None)
+
+    def _free_ports(self, count: int, others: Iterable[Lease]) -> tuple[int, ...]:
+        if not count:
+            return ()
+        taken = {port for lease in others for port in lease.ports}
+        block = ports.find_block(count, self.within, taken, self._begin)
+        if block is None:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_NO_PORTS,
+                f"there are no {count} free ports in a row within {self.within}: {len(taken)} are leased by"
+                " epics whose runs have not ended, others may be in use. End a run, or set a wider"
+                " HEDDLE_PORT_RANGE for worktree_svc. Nothing was changed.",
+                ports=count,
+                range=self.within,
+            )
+        return tuple(block)
+
+    def _who_has(self, lease: Lease) -> EpicName | None:
+        wanted = set(lease.ports)
+        for epic, held in self._held.items():
+            if held.slot == lease.slot or wanted.intersection(held.ports):
+                return epic
+        return None
+
+
+def _lowest_free(slots: Iterable[int]) -> int:
+    taken = set(slots)
+    slot = 1
+    while slot in taken:
+        slot += 1
+    return slot

@@ -1,0 +1,236 @@
+"""What the service remembers of each worktree, in one small file beside it.
+
+HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
+HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
+HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    what git there sees of the repository: views.py
+HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
+HEDDLE_HOME/worktrees/RUN/EPIC.closed  there if files in it belong to another user and could not be kept in git
+HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that had to give way
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import structlog
+
+from heddle import errors, pb
+from heddle.names import AttemptName, EpicName
+from worktree_svc.storage import files
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an epic's worktree and the files beside it lie."""
+
+    epic: EpicName
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.json")
+
+    @property
+    def index(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.index")
+
+    @property
+    def next_index(self) -> Path:
+        """The index while what lies in the worktree is being written."""
+        return self.path.with_name(f"{self.epic.epic}.index.new")
+
+    @property
+    def exclude(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.exclude")
+
+    @property
+    def closed(self) -> Path:
+        return self.path.with_name(f"{self.epic.epic}.closed")
+
+    @property
+    def replaced(self) -> Path:
+        """A folder for repositories that an agent put in place of the worktree's .git file."""
+        return self.path.with_name(f"{self.epic.epic}.replaced")
+
+
+class Found(NamedTuple):
+    """What lay in a worktree though no attempt made it: the ref that keeps it, and the commit that it changes."""
+
+    ref: str
+    head: str
+    # The attempt after whose end it was made. Empty: not known.
+    after: str
+
+
+class Lease(NamedTuple):
+    """What an epic has for itself: a number from 1, and ports in a row."""
+
+    slot: int
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """One worktree, and who may work in it.
+
+    `newest` holds the highest attempt number of each task that asked for the
+    worktree, `claim` the attempt that asked last: all others are stale from that
+    moment. `owner` is the attempt whose work lies there: the claim's, once the
+    former owner's has been kept and cleaned away, or handed over: `continued`.
+    `cleaning`: it has been kept, and what lies there now may be half of it.
+    `settled`: the owner's work was committed or kept, so whatever lies there beyond
+    it was made by somebody else.
+    """
+
+    epic: EpicName
+    # The top of the repository, as its user named it.
+    project: Path
+    # Where the epic's branch began.
+    start: str
+    # The epic's last accepted commit, or `start`.
+    head: str
+    claim: AttemptName | None = None
+    owner: AttemptName | None = None
+    newest: dict[str, int] = field(default_factory=dict)
+    cleaning: bool = False
+    # True: what is being cleaned away is more than nothing.
+    dirty: bool = False
+    settled: bool = False
+    # What lay there when the claim's attempt asked for it. None: nothing.
+    found: Found | None = None
+    # The commit that the owner merges into the epic. Empty: none.
+    merging: str = ""
+    continued: bool = False
+    # None: it has none yet, or lost it.
+    lease: Lease | None = None
+    # Another one whenever setup has to run, as the worktree is made or what setup left is cleaned away; from
+    # before that begins.
+    incarnation: str = ""
+    # The commit that the worktree held then. What setup left in files that git does not ignore is in no commit up to
+    # this one.
+    set_up_at: str = ""
+    # When that began, in seconds since 1970. 0: not known.
+    made_at: int = 0
+    # The archive that was laid out in it, which no attempt has had since. Empty: none.
+    restored: str = ""
+
+    def claimed_by(self, attempt: AttemptName) -> Self:
+        """Returns the state once `attempt` has asked for the worktree; raises STALE_ATTEMPT."""
+        newest = self.newest.get(attempt.task, 0)
+        if attempt.number < newest or (attempt.number == newest and self.claim != attempt):
+            raise self.stale(attempt)
+        return replace(self, claim=attempt, newest={**self.newest, attempt.task: attempt.number})
+
+    def never_had(self, attempt: AttemptName) -> bool:
+        """Returns whether the worktree was never ready for `attempt`, because it did not ask or something failed."""
+        return attempt.number > self.newest.get(attempt.task, 0) or (
+            self.claim == attempt and self.owner != attempt
+        )
+
+    def check_owner(self, attempt: AttemptName) -> None:
+        """Raises STALE_ATTEMPT unless the worktree is `attempt`'s, and nobody else asked for it."""
+        if not self.claim == self.owner == attempt:
+            raise self.stale(attempt)
+
+    def stale(self, attempt: AttemptName) -> errors.HeddleError:
+        """Returns the error for a call of an attempt that does not own the worktree."""
+        return errors.HeddleError(
+            pb.ERROR_REASON_STALE_ATTEMPT,
+            f"{attempt} no longer owns the worktree of {self.epic}: {self.claim} does."
+            " Nothing was changed; drop this attempt.",
+            attempt=self.claim,
+        )
+
+    @property
+    def branch(self) -> str:
+        return self.epic.branch
+
+
+class States:
+    """The state files of every worktree below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        # git writes real paths into its own files; ours must compare equal to them.
+        self.folder = folder.resolve()
+
+    def place(self, epic: EpicName) -> Place:
+        """Returns where the worktree of `epic` lies, whether it is there or not."""
+        return Place(epic, self.folder / epic.run / epic.epic)
+
+    def load(self, place: Place) -> State | None:
+        """Returns the state of an epic's worktree; None if it was never made, or was removed."""
+        try:
+            fields = json.loads(place.state.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return State(
+            epic=EpicName.parse(fields["epic"]),
+            project=Path(fields["project"]),
+            start=fields["start"],
+            head=fields["head"],
+            claim=_attempt(fields["claim"]),
+            owner=_attempt(fields["owner"]),
+            newest=fields["newest"],
+            cleaning=fields["cleaning"],
+            dirty=fields.get("dirty", False),
+            settled=fields.get("settled", False),
+            found=Found(*fields["found"]) if fields.get("found") else None,
+            merging=fields.get("merging", ""),
+            continued=fields.get("continued", False),
+            lease=_lease(fields.get("lease")),
+            incarnation=fields.get("incarnation", ""),
+            set_up_at=fields.get("set_up_at", fields["start"]),
+            made_at=fields.get("made_at", 0),
+            restored=fields.get("restored", ""),
+        )
+
+    def save(self, place: Place, state: State) -> State:
+        """Writes the state durably; returns it."""
+        place.state.parent.mkdir(parents=True, exist_ok=True)
+        fields = {
+            "epic": str(state.epic),
+            "project": str(state.project),
+            "start": state.start,
+            "head": state.head,
+            "claim": str(state.claim or ""),
+            "owner": str(state.owner or ""),
+            "newest": state.newest,
+            "cleaning": state.cleaning,
+            "dirty": state.dirty,
+            "settled": state.settled,
+            "found": state.found,
+            "merging": state.merging,
+            "continued": state.continued,
+            "lease": state.lease and {"slot": state.lease.slot, "ports": state.lease.ports},
+            "incarnation": state.incarnation,
+            "set_up_at": state.set_up_at,
+            "made_at": state.made_at,
+            "restored": state.restored,
+        }
+        files.write_atomically(place.state, json.dumps(fields, indent=1))
+        return state
+
+    def all(self) -> Iterator[tuple[Place, State]]:
+        """Yields every worktree, in the order of their epics' names."""
+        for path in sorted(self.folder.glob("*/*.json")):
+            place = self.place(EpicName(path.parent.name, path.stem))
+            try:
+                state = self.load(place)
+            except (ValueError, KeyError, errors.HeddleError) as error:
+                log.warning("state_unreadable", path=str(path), error=str(error))
+                continue
+            if state:
+                yield place, state
+
+
+def _lease(fields: dict[str, Any] | None) -> Lease | None:
+    return Lease(fields["slot"], tuple(fields["ports"])) if fields else None
+
+
+def _attempt(name: str) -> AttemptName | None:
+    return AttemptName.parse(name) if name else None

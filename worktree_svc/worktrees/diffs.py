@@ -1,0 +1,95 @@
+"""Diffs as text, in pieces that fit a message."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from heddle import errors, pb
+from worktree_svc.git import trees
+from worktree_svc.projects import repository
+from worktree_svc.projects.repository import Project
+
+DEFAULT_MAX_BYTES: Final = 1 << 20
+
+# Below 256 KiB, so that the whole message is.
+PIECE_BYTES: Final = 250 << 10
+
+
+class Piece(NamedTuple):
+    """Some lines of a diff; `truncated` is true on the last one if more was there."""
+
+    text: str
+    truncated: bool
+
+
+def diff(
+    project: Project, older: str, newer: str, *, from_merge_base: bool, max_bytes: int
+) -> Iterator[Piece]:
+    """Yields the diff between two revisions, at least one piece; raises UNKNOWN_REVISION."""
+    if max_bytes < 0:
+        raise errors.invalid_field("max_bytes", "takes a number of bytes; leave it out for 1 MiB")
+    commits = []
+    for revision in (older, newer):
+        commit = repository.resolve(project, revision) if revision else None
+        if commit is None:
+            raise repository.unknown_revision(project, revision)
+        commits.append(commit)
+    if from_merge_base:
+        base = project.git.attempt("merge-base", *commits)
+        if base.code:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_UNKNOWN_REVISION,
+                f"{older} and {newer} have no common commit; ask without from_merge_base",
+                revision=older,
+            )
+        commits[0] = base.stdout.decode().strip()
+    options = ("--patch", "--find-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+    with trees.compared(project.git, *commits, *options) as chunks:
+        yield from pieces(chunks, max_bytes or DEFAULT_MAX_BYTES)
+
+
+def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
+    """Yields `chunks` as text of whole lines; what is no UTF-8 is replaced.
+
+    Only a line that alone is too long for a piece is cut. The text ends before
+    the line that would pass `max_bytes`.
+    """
+    room, held, held_bytes = max_bytes, "", 0
+    for line in _lines(chunks):
+        text = line.decode(errors="replace")
+        size = len(text.encode())
+        if size > room:
+            yield Piece(held, truncated=True)
+            return
+        if held_bytes + size > PIECE_BYTES:
+            yield Piece(held, truncated=False)
+            held, held_bytes = "", 0
+        room -= size
+        held += text
+        held_bytes += size
+    yield Piece(held, truncated=False)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields lines with their ends; one longer than a piece comes in parts."""
+    # Each byte that is no UTF-8 becomes a character of three.
+    longest = PIECE_BYTES // 3
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield from _parts(line + b"\n", longest)
+        *parts, rest = _parts(rest, longest)
+        yield from parts
+    if rest:
+        yield rest
+
+
+def _parts(line: bytes, longest: int) -> Iterator[bytes]:
+    """Yields `line` in parts of at most `longest` bytes, at least one, none of which cuts a character."""
+    while len(line) > longest:
+        end = longest
+        while end > longest - 3 and line[end] & 0xC0 == 0x80:
+            end -= 1
+        yield line[:end]
+        line = line[end:]
+    yield line

@@ -1,0 +1,377 @@
+"""Worktrees of epics: made, cleaned for each attempt, kept, removed."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import structlog
+
+from heddle import errors, pb
+from heddle.failpoints import failpoint
+from heddle.names import AttemptName, EpicName
+from heddle.project import file as project_file
+from worktree_svc.content import (
+    accepted_history,
+    checkouts,
+    conflict_layout,
+    snapshots,
+    submodule_fill,
+    submodules,
+)
+from worktree_svc.content.snapshots import Kept
+from worktree_svc.git import refs
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import provisions, repository
+from worktree_svc.projects.locks import RepositoryLocks
+from worktree_svc.projects.provisions import Provisions
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage import disk, files
+from worktree_svc.storage.epoch_fence import StillLeads
+from worktree_svc.storage.leases import Leases
+from worktree_svc.storage.worktree_states import Found, Place, State, States
+from worktree_svc.worktrees import archives, rewind, set_aside
+from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
+from worktree_svc.worktrees.pool import Pool
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Worktrees:
+    """The worktrees below one data folder. Calls about one epic must not overlap."""
+
+    states: States
+    folders: PrivateFolders
+    repositories: RepositoryLocks
+    pool: Pool
+    leases: Leases
+    min_free_bytes: int
+    free_bytes: disk.FreeBytes
+    still_leads: StillLeads
+
+    def ensure(
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        base_commit: str,
+        *,
+        file: pb.ProjectFile,
+        earlier: AttemptName | None = None,
+        merge: str = "",
+        rewind_to: str = "",
+    ) -> Ensured:
+        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
+
+        Asked again for the attempt that owns it, it leaves the work in progress
+        alone; and once, where that attempt is `earlier`, with which this one goes on. What
+        `earlier` left and was kept since is brought back, unless something was accepted
+        after it.
+        With `merge` it then holds the merge of that revision, conflict markers and all.
+        With `rewind_to` the epic first goes back to that revision.
+        """
+        self.still_leads(epoch)
+        project = repository.find(self.folders, path)
+        epic = attempt.parent.parent
+        place = self.states.place(epic)
+        known = self.states.load(place)
+        state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
+        if known and known.claim != attempt and not known.cleaning:
+            # Of an attempt that was told; one whose worktree never became ready was not.
+            state = replace(state, found=None)
+        repository.check_same(self.folders, project, state.project)
+        back_to = rewind.target(project, rewind_to) if rewind_to else None
+        brought = self._brought(project, file, state, back_to)
+        kept = self._kept(project, attempt, earlier)
+        goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
+        goes_on = goes_on and not kept
+        ready = (goes_on or state.owner == attempt) and not state.cleaning
+        if ready and checkouts.is_whole(project, place):
+            checkouts.mend(project, place)
+            if goes_on:
+                state = replace(state, owner=attempt, continued=True)
+            with self._leased(state, file.ports) as leased:
+                state = leased if leased == known else self.states.save(place, leased)
+            return Ensured(state, place.path, created=False, shared=tuple(brought.links.values()))
+        if brought.problems:
+            raise project_file.invalid(tuple(brought.problems))
+        self._check_disk(project)
+        with self._leased(state, file.ports) as leased:
+            state = self.states.save(place, leased)
+        failpoint("ensure.after_claim")
+        head = accepted_history.accepted(project, state)
+        state = self._keep(project, place, state, head, attempt)
+        if back_to:
+            rewind.rewind(project, attempt, head, back_to)
+            state, head = replace(state, start=back_to), back_to
+        state, created = self._make_ready(project, place, state, head)
+        continued = bool(kept) and not back_to and refs.is_ancestor(project.git, head, kept)
+        if continued:
+            snapshots.lay_out(project, place, kept)
+        merging = conflict_layout.begin(project, place, head, merge) if merge else ""
+        self._fill(project, place)
+        failpoint("ensure.before_provide")
+        provisions.provide(place, brought)
+        failpoint("ensure.before_owner")
+        ready_state = replace(
+            state,
+            owner=attempt,
+            head=head,
+            cleaning=False,
+            dirty=False,
+            settled=False,
+            continued=continued,
+            merging=merging,
+            restored="",
+        )
+        state = self.states.save(place, ready_state)
+        failpoint("ensure.after_owner")
+        if created:
+            self.pool.fill(project, head, place.index)
+        log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
+        return Ensured(state, place.path, created, tuple(brought.links.values()))
+
+    def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
+        """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
+        self.still_leads(epoch)
+        project = repository.find(self.folders, path)
+        place = self.states.place(attempt.parent.parent)
+        state = self.states.load(place)
+        if state is None or state.never_had(attempt):
+            return None
+        repository.check_same(self.folders, project, state.project)
+        state.check_owner(attempt)
+        head = accepted_history.accepted(project, state)
+        state = self._keep(project, place, state, head, attempt)
+        state, remade = self._make_ready(project, place, state, head)
+        self._fill(project, place)
+        self.states.save(place, replace(state, head=head, cleaning=False, dirty=False, settled=True))
+        failpoint("discard.after_state")
+        ref = refs.kept_ref(attempt)
+        (commit,) = refs.read(project.git, ref)
+        log.info("attempt_discarded", attempt=str(attempt), kept=bool(commit), remade=remade)
+        return Discarded(project, head, Kept(ref, commit) if commit else None)
+
+    def remove(self, path: str, epic: EpicName, epoch: int) -> Removed:
+        """Removes the worktree of an epic, after archiving what lay in it."""
+        self.still_leads(epoch)
+        project = repository.find(self.folders, path)
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
+        if state:
+            repository.check_same(self.folders, project, state.project)
+            head = accepted_history.accepted(project, state)
+            self._archive(project, place, state, head)
+            failpoint("remove.before_move")
+            refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
+            failpoint("remove.after_move")
+        with self.repositories.hold(project.common):
+            checkouts.forget(project, place)
+        failpoint("remove.after_forget")
+        if place.closed.exists() or not set_aside.try_remove(place.path):
+            set_aside.set_aside(self.states, place)
+        # Scratch files of a killed service included; the state last, as it says that there is work left.
+        beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
+        for left in beside:
+            files.remove(left)
+        failpoint("remove.before_state")
+        files.remove(place.state)
+        self.leases.give_back(epic)
+        with suppress(OSError):  # not there, or other epics of the run still have theirs
+            place.path.parent.rmdir()
+        (archived,) = refs.read(project.git, refs.archive_ref(epic))
+        log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
+        return Removed(there, place.path, archived)
+
+    def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
+        """Makes an archived worktree anew, with what was uncommitted in it uncommitted again. Idempotent."""
+        self.still_leads(epoch)
+        project = repository.find(self.folders, path)
+        place = self.states.place(epic)
+        known = self.states.load(place)
+        (archived,) = refs.read(project.git, refs.archive_ref(epic))
+        if archived is None:
+            raise archives.missing(epic)
+        if known and known.restored == archived and not known.cleaning:
+            return Restored(known, archived)
+        if known.restored != archived if known else place.path.exists():
+            raise archives.in_the_way(place)
+        base = archives.base_of(project, epic, archived)
+        self._check_disk(project)
+        state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
+        brought = self._brought(project, file, state, None)
+        self.states.save(place, state)
+        failpoint("restore.after_claim")
+        state, _ = self._make_ready(project, place, state, base)
+        failpoint("restore.before_files")
+        snapshots.lay_out(project, place, archived)
+        provisions.provide(place, brought)
+        failpoint("restore.before_state")
+        state = self.states.save(
+            place, replace(state, head=accepted_history.accepted(project, state), cleaning=False)
+        )
+        failpoint("restore.after_state")
+        log.info("worktree_restored", epic=str(epic), path=str(place.path), commit=archived)
+        return Restored(state, archived)
+
+    def release(self, epic: EpicName, epoch: int) -> None:
+        """Lets others have what the epic had for itself; its worktree stays. Idempotent."""
+        self.still_leads(epoch)
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        failpoint("release.before_state")
+        if state and state.lease:
+            self.states.save(place, replace(state, lease=None))
+        self.leases.give_back(epic)
+
+    def is_dirty(self, state: State) -> bool | None:
+        """Returns whether `remove` would archive anything; None where that cannot be told."""
+        try:
+            project = repository.find(self.folders, str(state.project))
+            (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
+            return snapshots.is_dirty(project, self.states.place(state.epic), accepted or state.head)
+        except (errors.HeddleError, OSError) as error:
+            # The project is away, or the worktree is being made or removed just now.
+            log.info("worktree_not_looked_at", epic=str(state.epic), error=str(error))
+            return None
+
+    def _brought(
+        self, project: Project, file: pb.ProjectFile, state: State, back_to: str | None
+    ) -> Provisions:
+        """Returns what the project wants to find in the epic's worktree, which may be about to go back."""
+        if not (file.copy or file.link):
+            return Provisions()
+        # After a crash the state may not know yet what was accepted.
+        (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
+        return provisions.plan(project, file, back_to or accepted or state.head)
+
+    def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
+        """Returns the commit that keeps what `earlier`, of the same task, left; empty where none does."""
+        if earlier is None or earlier.parent != attempt.parent:
+            return ""
+        (kept,) = refs.read(project.git, refs.kept_ref(earlier))
+        return kept or ""
+
+    def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
+        """Returns the first state of an epic; raises if its branch belongs to somebody else."""
+        start = repository.resolve(project, base_commit)
+        branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
+        if branch and not accepted:
+            raise errors.HeddleError(
+                pb.ERROR_REASON_BRANCH_EXISTS,
+                f"the branch {epic.branch} is there already and is not Heddle's. Rename it:"
+                f" git -C {project.top} branch -m {epic.branch} another-name",
+                branch=epic.branch,
+            )
+        start = accepted or start
+        if start is None:
+            raise repository.unknown_revision(project, base_commit)
+        return State(epic, project.top, start=start, head=start)
+
+    @contextmanager
+    def _leased(self, state: State, ports: int) -> Iterator[State]:
+        """Yields the state with a lease, to be saved; a new lease that is not saved is given back."""
+        lease = self.leases.take(state.epic, ports)
+        try:
+            yield replace(state, lease=lease)
+        except BaseException:
+            if lease != state.lease:
+                self.leases.give_back(state.epic)
+            raise
+
+    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> tuple[State, bool]:
+        """Makes the worktree exactly `head`, once what lies in it is kept; says also whether it was made from scratch.
+
+        The returned state is not yet saved. Its incarnation is another one if setup has to run again.
+        """
+        if place.closed.exists():
+            set_aside.set_aside(self.states, place)
+        if checkouts.is_whole(project, place):
+            if _cleans_setup_away(project, state, head):
+                state = self.states.save(
+                    place, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
+                )
+            if self._try_reset(project, place, head):
+                return state, False
+        # A user may look at the work of an epic whose worktree is gone.
+        repository.check_not_checked_out(project, state.branch, but=place.path)
+        incarnation = secrets.token_hex(6)
+        state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
+        # Before there is anything: a worktree without a setup must never be taken for the one before.
+        self.states.save(place, replace(state, cleaning=True))
+        with self.pool.making() as makers:
+            prepared = self.pool.take(project, place, head)
+            if prepared is None:
+                with self.repositories.hold(project.common):
+                    checkouts.create(project, place, head)
+            checkouts.reset(project, place, head, new=True, prepared=prepared, makers=makers)
+        return state, True
+
+    def _fill(self, project: Project, place: Place) -> None:
+        """Fills the submodules of a worktree that is whole."""
+        submodule_fill.fill(project, place.path, place.index, checkouts.mend(project, place))
+
+    def _try_reset(self, project: Project, place: Place, head: str) -> bool:
+        """Makes the worktree exactly `head`; returns False if it had to give way, as another user's files are in it."""
+        git = project.git.at(place.path, index=place.index)
+        before = submodules.links(git) if place.index.exists() else {}
+        try:
+            checkouts.reset(project, place, head)
+            # Where the project has a folder in place of a submodule of the attempt, git left its pointer there.
+            for path in before.keys() - submodules.links(git).keys():
+                if submodules.is_inside(place.path, path):
+                    files.remove(place.path / path / ".git")
+        except (errors.HeddleError, OSError):
+            if not files.unlock(place.path):
+                raise
+            set_aside.set_aside(self.states, place)
+            return False
+        return True
+
+    def _keep(self, project: Project, place: Place, state: State, head: str, attempt: AttemptName) -> State:
+        """Keeps what lies there for `attempt`, once: from here on, it may be half cleaned, as the state says.
+
+        What its owner left is kept as the owner's, anything else as found.
+        """
+        if state.cleaning or not (state.owner or checkouts.is_there(place)):
+            return state
+        found = None
+        if state.owner and not state.settled:
+            kept = snapshots.keep(project, place, head, state.owner)
+        elif kept := snapshots.keep_found(project, place, head, attempt, state.owner):
+            found = Found(kept.ref, head, str(state.owner or ""))
+            log.warning("changes_found", attempt=str(attempt), kept=kept.ref)
+        state = self.states.save(place, replace(state, cleaning=True, dirty=kept is not None, found=found))
+        failpoint("keep.after_state")
+        return state
+
+    def _archive(self, project: Project, place: Place, state: State, head: str) -> None:
+        """Archives what lies in a worktree that goes, once: from here on, it may be half gone."""
+        if not state.cleaning:
+            snapshots.archive(project, place, head)
+            self.states.save(place, replace(state, cleaning=True))
+            failpoint("archive.after_state")
+
+    def _check_disk(self, project: Project) -> None:
+        self.states.folder.mkdir(parents=True, exist_ok=True)
+        folders = (self.states.folder, project.common)
+        try:
+            disk.check(folders, self.min_free_bytes, self.free_bytes)
+        except errors.HeddleError:
+            # What is only prepared makes room for work.
+            if not self.pool.empty():
+                raise
+            disk.check(folders, self.min_free_bytes, self.free_bytes)
+
+
+def _cleans_setup_away(project: Project, state: State, head: str) -> bool:
+    """Says whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
+
+    A commit after the one on which setup ran holds all of that. Before, any change may be setup's.
+    """
+    if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
+        return False
+    return state.dirty or state.head != head

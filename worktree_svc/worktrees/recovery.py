@@ -1,0 +1,42 @@
+"""What a service does before it serves: nobody's git is running now, so every lock of ours is a dead one's."""
+
+from pathlib import Path
+
+import structlog
+
+from heddle.errors import HeddleError
+from worktree_svc.git.command import QUARANTINE
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import repository
+from worktree_svc.storage import files
+from worktree_svc.storage.worktree_states import States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def break_locks(states: States, folders: PrivateFolders) -> None:
+    """Removes the locks on refs of this data folder's runs: they outlive a machine that stops."""
+    runs = {(state.project, state.epic.run) for _, state in states.all()}
+    for top, run in sorted(runs):
+        try:
+            common = repository.find(folders, str(top)).common
+        except HeddleError as error:
+            log.warning("project_unreachable", project=str(top), error=error.message)
+            continue
+        for left in (common / "objects").glob(f"{QUARANTINE}*"):
+            files.remove(left)
+        for folder in (
+            "heads/heddle",
+            "heddle/accepted",
+            "heddle/attempts",
+            "heddle/found",
+            "heddle/archive",
+        ):
+            _break(common / "refs" / folder / run)
+        (common / "refs" / "heddle" / "merged" / f"{run}.lock").unlink(missing_ok=True)
+
+
+def _break(folder: Path) -> None:
+    for lock in folder.rglob("*.lock"):
+        log.warning("dead_lock_removed", path=str(lock))
+        lock.unlink(missing_ok=True)

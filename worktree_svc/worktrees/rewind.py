@@ -1,0 +1,47 @@
+"""An epic goes back to an earlier commit of its own; what it had accepted since stays under a ref."""
+
+import structlog
+
+from heddle import errors
+from heddle.failpoints import failpoint
+from heddle.names import AttemptName
+from worktree_svc.content import checkouts
+from worktree_svc.git import refs
+from worktree_svc.projects import repository
+from worktree_svc.projects.repository import Project
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def target(project: Project, revision: str) -> str:
+    """Returns the commit that `revision` names; raises UNKNOWN_REVISION."""
+    commit = repository.resolve(project, revision)
+    if commit is None:
+        raise repository.unknown_revision(project, revision)
+    return commit
+
+
+def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> None:
+    """Moves the epic's branch and its accepted commit from `head` to `back_to`, for `attempt`. Idempotent.
+
+    Raises INVALID_FIELD where `back_to` is not below `head`; nothing is moved then.
+    """
+    if head == back_to:
+        return
+    if not refs.is_ancestor(project.git, back_to, head):
+        raise errors.invalid_field(
+            "rewind_to", f"{back_to} is not below {head}, the epic's last accepted commit"
+        )
+    epic = attempt.parent.parent
+    checkouts.free_branch(project, epic)
+    failpoint("rewind.before_move")
+    refs.move(
+        project.git,
+        [
+            refs.Move(refs.rewound_ref(attempt), head, refs.ABSENT),
+            refs.Move(refs.accepted_ref(epic), back_to, head),
+            refs.Move(refs.branch_ref(epic.branch), back_to, None),
+        ],
+    )
+    failpoint("rewind.after_move")
+    log.info("epic_rewound", attempt=str(attempt), before=head, commit=back_to)

@@ -1,0 +1,176 @@
+"""One commit per accepted task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+
+from heddle import errors, pb
+from heddle.failpoints import failpoint
+from heddle.names import AttemptName
+from worktree_svc.content import (
+    acceptance,
+    accepted_history,
+    checkouts,
+    conflict_layout,
+    ignored_files,
+    merged_branches,
+    snapshots,
+    unfinished_operations,
+)
+from worktree_svc.content.ignored_files import Ignored, Span
+from worktree_svc.git import commit_messages, refs
+from worktree_svc.git.command import Git, decode
+from worktree_svc.git.private_folders import PrivateFolders
+from worktree_svc.projects import repository
+from worktree_svc.projects.repository import Project
+from worktree_svc.storage.epoch_fence import StillLeads
+from worktree_svc.storage.worktree_states import Place, State, States
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Committed(NamedTuple):
+    """The commit of an accepted task."""
+
+    git: Git
+    commit: str
+    # What it merged in, from which the epic's own work is told; empty: nothing.
+    merged: str
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Commits what attempts left in their worktrees. Calls about one epic must not overlap."""
+
+    states: States
+    folders: PrivateFolders
+    still_leads: StillLeads
+
+    def commit_task(
+        self,
+        path: str,
+        attempt: AttemptName,
+        epoch: int,
+        subject: str,
+        body: str,
+        *,
+        rules: acceptance.Rules,
+        spans: Sequence[Span],
+    ) -> Committed:
+        """Commits what the attempt left as one commit on the epic's branch. Idempotent.
+
+        `spans` are the times in which agents worked on its task.
+        """
+        self.still_leads(epoch)
+        project = repository.find(self.folders, path)
+        epic = attempt.parent.parent
+        place = self.states.place(epic)
+        state = self.states.load(place)
+        (head,) = refs.read(project.git, refs.accepted_ref(epic))
+        if head and accepted_history.is_of_attempt(project.git, head, attempt):
+            self._finish(project, place, head)
+            return _committed(project.git, head, state)
+        if state is None:
+            raise checkouts.damaged(place)
+        repository.check_same(self.folders, project, state.project)
+        if state.owner != attempt:
+            earlier = accepted_history.commit_of(project.git, state, attempt)
+            if earlier:
+                return _committed(project.git, earlier, state)
+        state.check_owner(attempt)
+        head = accepted_history.accepted(project, state)
+        checkouts.mend(project, place)
+        unfinished_operations.check(project, place)
+        merged_branches.check_finished(project, place)
+        _check_descent(project, place, head)
+        own = accepted_history.own_messages(project.git, head, checkouts.head_commit(project, place) or head)
+        told = commit_messages.with_own_words(body, own)
+        message = commit_messages.compose(subject, told, commit_messages.attempt_trailers(attempt))
+        with project.asking_author() as author, snapshots.writing(project, place) as git:
+            tree = snapshots.take(git, project, place, head, own_files_only=True)
+            parents = [head, *_merged(project, git, place, tree, replace(state, head=head))]
+            acceptance.check(git, tree, parents, rules, partial(ignored_files.written, project, place, spans))
+            named = [argument for parent in parents for argument in ("-p", parent)]
+            commit = git.by(author()).text(
+                "commit-tree", *named, tree, stdin=message.encode(errors="replace")
+            )
+        snapshots.own(project, head, commit)
+        self.still_leads(epoch)
+        failpoint("commit_task.before_move")
+        refs.move(
+            project.git,
+            [
+                refs.Move(refs.accepted_ref(epic), commit, head),
+                refs.Move(refs.branch_ref(epic.branch), commit, None),
+            ],
+        )
+        failpoint("commit_task.after_move")
+        self._finish(project, place, commit)
+        log.info("task_committed", attempt=str(attempt), commit=commit)
+        return _committed(project.git, commit, state)
+
+    def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
+        """Returns the files that git ignores and that were written within `spans`; none where that cannot be told."""
+        place = self.states.place(attempt.parent.parent)
+        try:
+            return ignored_files.written(repository.find(self.folders, path), place, spans)
+        except (errors.HeddleError, OSError) as error:
+            # The commit is made: what it may lack is only told.
+            log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
+            return Ignored()
+
+    def _finish(self, project: Project, place: Place, commit: str) -> None:
+        """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
+        state = self.states.load(place)
+        if state is None or state.head == commit:
+            return
+        checkouts.settle(place, checkouts.mend(project, place))
+        failpoint("commit_task.before_state")
+        # What is left of it is still the attempt's.
+        settled = not checkouts.has_inner(project, place)
+        self.states.save(place, replace(state, head=commit, merging="", settled=settled))
+        failpoint("commit_task.after_state")
+
+
+def _committed(git: Git, commit: str, state: State | None) -> Committed:
+    """Returns the commit with what it merged in that holds the epic's start: no older branch that was taken in as well."""
+    head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
+    _, *others = (
+        line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
+    )
+    merged = (each for each in others if state is None or refs.is_ancestor(git, state.start, each))
+    return Committed(git, commit, next(merged, ""))
+
+
+def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:
+    """Returns what the commit of `tree` merges into the epic's head; raises where something of that was left open."""
+    head, merging = state.head, state.merging
+    if merging:
+        conflict_layout.check(repository, place, tree, head, merging)
+    found = merged_branches.find(project, repository, place, head, tree)
+    others = [commit for commit in (merging, *found.commits) if commit]
+    if found.brought:
+        merged_branches.check_markers(repository, tree, [head, *others])
+    return refs.independent(project.git, others) if others else []
+
+
+def _check_descent(project: Project, place: Place, head: str) -> None:
+    """Raises WORKTREE_DAMAGED if the agent left the worktree on something that lacks the accepted work.
+
+    On the epic's own branch an agent may commit, amend and rebase; elsewhere, its
+    files only make sense on top of `head`.
+    """
+    if checkouts.stands_on_branch(project, place):
+        return
+    commit = checkouts.head_commit(project, place)
+    if commit is None or not refs.is_ancestor(project.git, head, commit):
+        raise errors.HeddleError(
+            pb.ERROR_REASON_WORKTREE_DAMAGED,
+            f"the agent left {place.path} on another line of work ({commit or 'a branch without a commit'}),"
+            " so its files would undo what was accepted before. Start another attempt; what lies there"
+            " is kept under refs/heddle/attempts/.",
+            path=place.path,
+        )
