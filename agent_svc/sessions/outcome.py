@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
+from agent_svc.processes.signals import signal_name
 from agent_svc.processes.supervised import Exit
 from agent_svc.sessions.setup_commands import Report
 from agent_svc.text import clip
@@ -169,11 +170,3 @@ def disk_failed(error: OSError) -> Ending:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return Ending(pb.OUTCOME_FAILED, "the worker's disk is full; make room below its HEDDLE_HOME")
     return Ending(pb.OUTCOME_FAILED, f"the worker cannot write the session's log: {error.strerror or error}")
-
-
-def signal_name(number: int) -> str:
-    """Returns SIGKILL for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -17,10 +17,10 @@ from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.budgets import NewBudget
 from scheduler_svc.commands.create_run import create_run
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
+from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
 from scheduler_svc.commands.rewind import retry_from_here
 from scheduler_svc.commands.worktree_list import list_worktrees
-from scheduler_svc.leader.housekeeping import find_garbage
 from scheduler_svc.model.agent_availability import check_available, check_form
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
-from scheduler_svc.commands import worktree_list
+from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue
 from scheduler_svc.leader.conflict_forecast import Radar
 from scheduler_svc.leader.term import Lead
@@ -125,7 +125,7 @@ class Crew:
 
     async def _collect(self) -> pb.CollectGarbageResponse:
         lead = self._lead
-        found = await housekeeping.find_garbage(lead.read, lead.workers, lead.retention, lead.now())
+        found = await garbage.find_garbage(lead.read, lead.workers, lead.retention, lead.now())
         done = pb.CollectGarbageResponse()
         for run in dict.fromkeys(epic.parent for epic in worktree_list.epics_of(found.worktrees)):
             done.problems.extend(await self._alone(run, partial(cleanup.clean, lead, run)))

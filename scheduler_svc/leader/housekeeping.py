@@ -1,6 +1,5 @@
 """Restores archived worktrees, finds what is no longer kept, and removes old logs."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -9,26 +8,21 @@ import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError, not_found
-from heddle.names import AttemptName, EpicName, RunName, WorktreeName
+from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands import worktree_list
+from scheduler_svc.commands.garbage import delete_sessions
 from scheduler_svc.commands.runs_and_tasks import wrong_state
-from scheduler_svc.commands.worktree_list import Read
 from scheduler_svc.leader.term import Lead
-from scheduler_svc.pools.workers import Workers, call
+from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.tables import epics, runs
 from scheduler_svc.store.queries.resources import is_epic
-from scheduler_svc.store.rows.log_retention import expired, prune_logs, sessions_of, weigh
-from scheduler_svc.store.rows.retention import Retention
+from scheduler_svc.store.rows.log_retention import prune_logs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds.
 _RESTORE_TIMEOUT: Final = 600.0
-_DELETE_TIMEOUT: Final = 120.0
-
-# Sessions of one request to a worker.
-_SESSIONS: Final = 500
 
 
 def _restorable(connection: sa.Connection, name: EpicName, asked: int) -> Any:
@@ -103,53 +97,14 @@ def _restored(connection: sa.Connection, told: pb.Event, epic: EpicName, now: in
         append(connection, [told], now)
 
 
-async def find_garbage(
-    read: Read, workers: Workers, retention: Retention, now: int
-) -> pb.CollectGarbageResponse:
-    """Returns what may be removed now."""
-    rows = await read(partial(worktree_list.read_due, retention=retention, now=now))
-    garbage = pb.CollectGarbageResponse(worktrees=await worktree_list.describe(workers, retention, rows))
-    for run in await read(partial(expired, before=now - retention.logs)):
-        logs = await read(partial(weigh, run=run))
-        try:
-            logs.spool_bytes = await _delete_sessions(read, workers, run, epoch=None)
-        except HeddleError as error:
-            garbage.problems.append(f"{run}: {error.message}")
-        garbage.logs.append(logs)
-    return garbage
-
-
 async def expire_logs(lead: Lead, run: RunName) -> int:
     """Removes a run's logs, the spools of its sessions first; returns the bytes that these took.
 
     Raises HeddleError where their worker is away: then nothing of the run's logs is removed.
     """
-    freed = await _delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
+    freed = await delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
     before = lead.now() - lead.retention.logs
     while await lead.write(partial(prune_logs, run=run, before=before)):
         pass
     log.info("logs_removed", run=str(run), spool_bytes=freed)
     return freed
-
-
-async def _delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: int | None) -> int:
-    """Has a run's worker remove its sessions; returns the bytes that they took. No epoch: it only says so."""
-    worker_name, names = await read(partial(_sessions, run=run))
-    try:
-        worker = workers.get(worker_name)
-    except HeddleError:
-        # It is gone for good, and what it kept with it.
-        return 0
-    size = 0
-    for first in range(0, len(names), _SESSIONS):
-        request = pb.DeleteSessionsRequest(
-            attempts=map(str, names[first : first + _SESSIONS]), epoch=epoch or 0, validate_only=epoch is None
-        )
-        done = await call(worker.name, worker.agent.DeleteSessions, request, _DELETE_TIMEOUT)
-        size += done.disk_bytes
-    return size
-
-
-def _sessions(connection: sa.Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
-    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run.run)).scalar_one()
-    return worker, sessions_of(connection, run)

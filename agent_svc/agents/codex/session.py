@@ -20,7 +20,7 @@ from agent_svc.agents.codex.policy import confine
 from agent_svc.agents.codex.session_record import Record
 from agent_svc.agents.codex.transcript import Transcript
 from agent_svc.agents.codex.turn import Ended, Heard, Turn
-from agent_svc.sessions.outcome import signal_name
+from agent_svc.processes.signals import signal_name
 from heddle import pb
 from heddle.clock import utc_now
 

@@ -1,0 +1,62 @@
+"""What need not be kept any longer: worktrees and logs of ended runs."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName, RunName
+from scheduler_svc.commands import worktree_list
+from scheduler_svc.commands.worktree_list import Read
+from scheduler_svc.pools.workers import Workers, call
+from scheduler_svc.store.db.tables import runs
+from scheduler_svc.store.rows.log_retention import expired, sessions_of, weigh
+from scheduler_svc.store.rows.retention import Retention
+
+# Seconds.
+_DELETE_TIMEOUT: Final = 120.0
+
+# Sessions of one request to a worker.
+_SESSIONS: Final = 500
+
+
+async def find_garbage(
+    read: Read, workers: Workers, retention: Retention, now: int
+) -> pb.CollectGarbageResponse:
+    """Returns what may be removed now."""
+    rows = await read(partial(worktree_list.read_due, retention=retention, now=now))
+    garbage = pb.CollectGarbageResponse(worktrees=await worktree_list.describe(workers, retention, rows))
+    for run in await read(partial(expired, before=now - retention.logs)):
+        logs = await read(partial(weigh, run=run))
+        try:
+            logs.spool_bytes = await delete_sessions(read, workers, run, epoch=None)
+        except HeddleError as error:
+            garbage.problems.append(f"{run}: {error.message}")
+        garbage.logs.append(logs)
+    return garbage
+
+
+async def delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: int | None) -> int:
+    """Has a run's worker remove its sessions; returns the bytes that they take. Without an epoch nothing is removed."""
+    worker_name, names = await read(partial(_sessions, run=run))
+    try:
+        worker = workers.get(worker_name)
+    except HeddleError:
+        # It is gone for good, and what it kept with it.
+        return 0
+    size = 0
+    for first in range(0, len(names), _SESSIONS):
+        request = pb.DeleteSessionsRequest(
+            attempts=map(str, names[first : first + _SESSIONS]), epoch=epoch or 0, validate_only=epoch is None
+        )
+        done = await call(worker.name, worker.agent.DeleteSessions, request, _DELETE_TIMEOUT)
+        size += done.disk_bytes
+    return size
+
+
+def _sessions(connection: sa.Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
+    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run.run)).scalar_one()
+    return worker, sessions_of(connection, run)
