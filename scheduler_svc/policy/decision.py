@@ -1,4 +1,4 @@
-"""What happens next. With starting.py, which fills the slots, the only place with an opinion about order.
+"""What happens next. With slots.py, which fills the slots, the only place with an opinion about order.
 
 `decide` looks at everything and says what to do; it has no clock and no I/O, and
 answers the same for the same snapshot. Whoever acts on it changes what the next

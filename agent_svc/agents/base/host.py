@@ -72,7 +72,7 @@ class OverBudgetError(AgentFailedError):
 
 
 class ProviderError(AgentFailedError):
-    """The model's provider takes no work: hosts/outages.py says of which kind it is."""
+    """The model's provider takes no work: provider_failures.py says of which kind it is."""
 
     def __init__(
         self,
