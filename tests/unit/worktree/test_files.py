@@ -48,7 +48,7 @@ def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) ->
     (tmp_path / "blind" / "deep").chmod(0o000)
     (tmp_path / "blind").chmod(0o000)
     code = (
-        "import sys, pathlib; from worktree_svc import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
+        "import sys, pathlib; from worktree_svc.storage import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
     )
     # To root nothing is closed, as long as it has these.
     powers = "--bounding-set=-dac_override,-dac_read_search,-fowner"
