@@ -101,7 +101,12 @@ class Overhearing:
         return [pb.Event(usage=call)]
 
     def _settle(self, totals: Mapping[str, Mapping[str, Any]]) -> list[pb.Event]:
-        """Returns for each model what its total has and no report had, with its cost."""
+        """Returns for each model what its total has and no report had, with its cost.
+
+        Where no model was called, one report says so: words that came all the same are not a model's.
+        """
+        if not totals and not self._known:
+            return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
         unsettled, self._unsettled = self._unsettled, {}
         before, self._known = self._known, {_plain(model): _total(told) for model, told in totals.items()}
         resumed, self._resumed = self._resumed, False

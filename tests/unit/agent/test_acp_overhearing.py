@@ -46,6 +46,11 @@ def heard(overhearing: Overhearing, messages: Iterable[dict[str, Any]]) -> list[
     return [event.usage for message in messages for event in overhearing.take(message)]
 
 
+def test_a_turn_without_a_call_reports_that_nothing_was_used() -> None:
+    """A turn that a hook of the repository has blocked cost nothing, which is known; so its words are not a model's."""
+    assert heard(Overhearing(), [{"type": "result", "modelUsage": {}}]) == [pb.Usage(cost_usd_micros=0)]
+
+
 def test_a_call_is_told_once_it_is_answered() -> None:
     """Its tokens come without a cost, the last count of each kind holds; one that is cut off is told at the end."""
     overhearing = Overhearing()
