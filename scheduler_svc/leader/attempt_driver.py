@@ -31,16 +31,12 @@ from scheduler_svc.store.rows import attempt_outcomes, parked_sessions, provider
 from scheduler_svc.store.rows.attempt_outcomes import PROMOTED
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
 T = TypeVar("T")
-
 # Seconds. Git in a large repository takes its time; a session is on disk at once.
 _GIT_TIMEOUT: Final = 600.0
 _SESSION_TIMEOUT: Final = 60.0
-
 # So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
-
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
 
