@@ -25,13 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheddle/v1/event_options.proto\x12\theddle.v1\x1a google/protobuf/descriptor.proto\"x\n\tEventKind\x12\x0f\n\x07session\x18\x01 \x01(\x08\x12\x0b\n\x03run\x18\x02 \x01(\x08\x12\x0c\n\x04host\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\x08\x12\x12\n\ntask_state\x18\x05 \x01(\x08\x12\x0c\n\x04span\x18\x06 \x01(\x08\x12\x0f\n\x07history\x18\x07 \x01(\x08:I\n\nevent_kind\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x14.heddle.v1.EventKindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheddle/v1/event_options.proto\x12\theddle.v1\x1a google/protobuf/descriptor.proto\"\x89\x01\n\tEventKind\x12\x0f\n\x07session\x18\x01 \x01(\x08\x12\x0b\n\x03run\x18\x02 \x01(\x08\x12\x0c\n\x04host\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\x08\x12\x12\n\ntask_state\x18\x05 \x01(\x08\x12\x0c\n\x04span\x18\x06 \x01(\x08\x12\x0f\n\x07history\x18\x07 \x01(\x08\x12\x0f\n\x07warning\x18\x08 \x01(\x08:I\n\nevent_kind\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x14.heddle.v1.EventKindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heddle.v1.event_options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTKIND']._serialized_start=78
-  _globals['_EVENTKIND']._serialized_end=198
+  _globals['_EVENTKIND']._serialized_start=79
+  _globals['_EVENTKIND']._serialized_end=216
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class EventKind(_message.Message):
     TASK_STATE_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     session: _builtins.bool
     """True: the log of a session holds it."""
     run: _builtins.bool
@@ -57,6 +58,8 @@ class EventKind(_message.Message):
     """True: the state of a run at any moment, with its epics, tasks and usage, is derived
     from these kinds.
     """
+    warning: _builtins.bool
+    """True: the operator should notice it, so the log of a session shows it as a warning."""
     def __init__(
         self,
         *,
@@ -67,10 +70,11 @@ class EventKind(_message.Message):
         task_state: _builtins.bool = ...,
         span: _builtins.bool = ...,
         history: _builtins.bool = ...,
+        warning: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "host", b"host", "run", b"run", "session", b"session", "span", b"span", "task_state", b"task_state", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "host", b"host", "run", b"run", "session", b"session", "span", b"span", "task_state", b"task_state", "text", b"text", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

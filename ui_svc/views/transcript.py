@@ -21,7 +21,7 @@ _SPEAKERS: Final = {
     pb.MESSAGE_KIND_OPERATOR: "operator",
 }
 
-# Who speaks in a kind that Heddle itself does not say.
+# Who speaks where it is not Heddle.
 _WHO: Final = {
     "tool_started": "tool",
     "tool_finished": "tool",
@@ -32,14 +32,8 @@ _WHO: Final = {
     "approval_requested": "agent",
 }
 
-_LEVELS: Final = {
-    "tool_started": "tool",
-    "screenshot": "tool",
-    "approval_requested": "warning",
-    "output_left_out": "warning",
-    "session_silent": "warning",
-    "surroundings_changed": "warning",
-}
+# Who speaks of a call of a tool, or of what one made.
+_TOOL: Final = frozenset({"tool", "shot"})
 
 
 class Entry(NamedTuple):
@@ -60,7 +54,8 @@ def entry(event: pb.Event) -> Entry | None:
         return None
     if kind in TEXT:
         return Entry(*_text_from(event), "")
-    return Entry(_level(kind, event), _who(kind, event), describe(event))
+    who = _who(kind, event)
+    return Entry(_level(kind, event, who), who, describe(event))
 
 
 def lines(event: pb.Event) -> str:
@@ -91,15 +86,15 @@ def _who(kind: str, event: pb.Event) -> str:
     return _WHO.get(kind, "heddle")
 
 
-def _level(kind: str, event: pb.Event) -> str:
+def _level(kind: str, event: pb.Event, who: str) -> str:
     told = getattr(event, kind)
     if "ok" in told.DESCRIPTOR.fields_by_name:
         return "tool" if told.ok else "error"
     if kind == "session_finished":
         return "system" if told.outcome == pb.OUTCOME_SUCCEEDED else "error"
-    if kind == "background_work" and told.stopped:
+    if OPTIONS[kind].warning or (kind == "background_work" and told.stopped):
         return "warning"
-    return _LEVELS.get(kind, "system")
+    return "tool" if who in _TOOL else "system"
 
 
 def _whole(found: Entry, event: pb.Event) -> str:
