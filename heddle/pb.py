@@ -7,6 +7,7 @@ from heddle.v1.conflict_pb2 import *
 from heddle.v1.cost_pb2 import *
 from heddle.v1.epic_pb2 import *
 from heddle.v1.error_reason_pb2 import *
+from heddle.v1.event_options_pb2 import *
 from heddle.v1.event_pb2 import *
 from heddle.v1.hold_pb2 import *
 from heddle.v1.housekeeping_pb2 import *

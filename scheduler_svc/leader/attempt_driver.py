@@ -13,6 +13,7 @@ import structlog
 
 from heddle import pb
 from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
+from heddle.events.kinds import PROMOTED
 from heddle.failpoints import failpoint
 from heddle.names import AttemptName
 from heddle.plan.rules import SCRIPTED
@@ -28,7 +29,6 @@ from scheduler_svc.store.db.doorbell import LOOP, summaries
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
 from scheduler_svc.store.rows import attempt_outcomes, parked_sessions, provider_outages
-from scheduler_svc.store.rows.attempt_outcomes import PROMOTED
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")

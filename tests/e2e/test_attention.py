@@ -75,7 +75,7 @@ def test_a_question_is_answered_by_keyboard_with_a_message(page: Page, runs: Run
     page.keyboard.press("Escape")
     expect(page.locator("dialog.attention")).to_have_count(0)
     page.goto(f"/{name}/{attempt}?tab=logs")
-    expect(page.locator(".log-row", has_text="Allowed Only on a copy.")).to_be_visible()
+    expect(page.locator(".log-row", has_text="allowed: Only on a copy.")).to_be_visible()
     runs.cancel(name)
 
 

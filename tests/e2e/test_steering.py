@@ -98,5 +98,5 @@ def test_an_approval_is_denied_in_the_session_with_a_message(page: Page, runs: R
     expect(dialog.locator(".approval")).to_have_count(0)
     expect(dialog.locator(".stream")).to_contain_text(re.compile(r"May I\?.*Denied"))
     page.goto(f"/{attempt}?tab=logs")
-    expect(page.locator(".log-row", has_text="Denied Not today.")).to_be_visible()
+    expect(page.locator(".log-row", has_text="denied: Not today.")).to_be_visible()
     runs.cancel(name)

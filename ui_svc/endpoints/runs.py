@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from fastapi import APIRouter, Body
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
+from heddle.events.kinds import HISTORY, RUN, SPANS
 from heddle.kept import from_oldest
 from heddle.names import ANY, AttemptName, EpicName, RunName
 from ui_svc import views
@@ -24,37 +25,7 @@ RUNS_PAGE: Final = 500
 # What a forecast counts with where neither the form nor a worker says how many agents run at once.
 USUAL_SLOTS: Final = 8
 
-# The events that begin or end something, or its wait for an answer.
-TURNS: Final = frozenset(
-    {
-        "task_started",
-        "task_accepted",
-        "task_failed",
-        "task_skipped",
-        "task_waiting",
-        "approval_requested",
-        "approval_resolved",
-        "session_finished",
-        "merge_started",
-        "merge_finished",
-        "merge_conflicted",
-        "run_finished",
-    }
-)
-
-# What else is told for the asking.
-ASKED_TURNS: Final = frozenset(
-    {
-        "usage",
-        "screenshot",
-        "check_finished",
-        "task_reopened",
-        "epic_finished",
-        "run_started",
-        "run_paused",
-        "run_resumed",
-    }
-)
+_TURNS: Final = {"timeline": SPANS, "history": HISTORY}
 
 Form: TypeAlias = Annotated[dict[str, Any], Body()]
 
@@ -146,12 +117,19 @@ class RunCalls:
             "attempts": [views.attempt(each) for each in attempts],
         }
 
-    async def list_turns(self, name: addresses.Run, after: int = 0, kinds: str = "", epic: str = "") -> View:
-        """Returns the turns that the run took behind `after`: those of the timeline, or else of `kinds` with commas.
+    async def list_turns(
+        self,
+        name: addresses.Run,
+        after: int = 0,
+        of: Literal["timeline", "history"] = "timeline",
+        kinds: str = "",
+        epic: str = "",
+    ) -> View:
+        """Returns the events of the run's log after `after`: those that a timeline or a replay is made of.
 
-        `epic` is a key: those of others are left out.
+        `kinds`, with commas, asks for other ones instead. `epic` is a key: those of others are left out.
         """
-        wanted = (TURNS | ASKED_TURNS).intersection(kinds.split(",")) if kinds else TURNS
+        wanted = RUN.intersection(kinds.split(",")) if kinds else _TURNS[of]
         turns: list[View] = []
         last = after
 

@@ -1,23 +1,10 @@
 """The state of one run as its viewers see it, and what changed since they last heard."""
 
 from heddle import pb
+from heddle.events.kinds import TASK_STATES
 from heddle.names import EpicName, RunName
 from ui_svc import views
 from ui_svc.views import View
-
-# Events that begin a new state of a task; their time is where "for 2 m" counts from.
-_TURNS = frozenset(
-    {
-        "task_started",
-        "task_waiting",
-        "task_accepted",
-        "task_failed",
-        "task_skipped",
-        "task_added",
-        "task_reopened",
-        "approval_resolved",
-    }
-)
 
 
 class Board:
@@ -111,7 +98,7 @@ class Board:
         return {**self._tasks[name], "since": self._since.get(name)}
 
     def _note_turn(self, event: pb.Event) -> None:
-        if event.task and event.WhichOneof("payload") in _TURNS:
+        if event.task and event.WhichOneof("payload") in TASK_STATES:
             name = str(EpicName(self._name.run, event.epic).task(event.task))
             self._since[name] = views.time(event, "time") or 0
             if name in self._tasks:

@@ -1,6 +1,8 @@
 """Events of both logs, and what a card shows of them."""
 
 from heddle import pb
+from heddle.events.words import describe
+from ui_svc.views import transcript
 from ui_svc.views.checks import check
 from ui_svc.views.values import View, payload, time, word
 
@@ -9,7 +11,31 @@ TARGET_CHARACTERS = 300
 
 
 def event(message: pb.Event) -> View:
-    """Returns an event; `type` is the name of its payload."""
+    """Returns an event of a session's log; `type` is its kind, `log` what the log shows of it as [level, who, words]."""
+    view = _fact(message)
+    if (shown := transcript.entry(message)) is not None:
+        # A list: a tuple with names is not written as JSON.
+        view["log"] = list(shown)
+    return view
+
+
+def turn(message: pb.Event) -> View:
+    """Returns an event of a run's log in words, with the keys of what it belongs to; a check as a card shows it."""
+    told = _fact(message)
+    if message.HasField("check_finished"):
+        told = {key: told[key] for key in ("sequence", "time", "actor", "type")} | check(
+            message.check_finished
+        )
+    return {
+        **told,
+        "words": describe(message),
+        "epic": message.epic,
+        "task": message.task,
+        "attempt": message.attempt,
+    }
+
+
+def _fact(message: pb.Event) -> View:
     name = message.WhichOneof("payload")
     view: View = {
         "sequence": message.sequence,
@@ -20,21 +46,6 @@ def event(message: pb.Event) -> View:
     if name is not None:
         view.update(payload(getattr(message, name)))
     return view
-
-
-def turn(message: pb.Event) -> View:
-    """Returns an event of a run's log with the keys of what it belongs to; a check as a card shows it."""
-    told = event(message)
-    if message.HasField("check_finished"):
-        told = {key: told[key] for key in ("sequence", "time", "actor", "type")} | check(
-            message.check_finished
-        )
-    return {
-        **told,
-        "epic": message.epic,
-        "task": message.task,
-        "attempt": message.attempt,
-    }
 
 
 def tool(message: pb.ToolStarted) -> View:

@@ -1,19 +1,18 @@
-"""A session's events as lines of text or JSON, for the downloaded log."""
+"""A session's events as lines of its log, on the page and in the downloaded file, and as JSON."""
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple
 
 from google.protobuf.json_format import MessageToJson
 
 from heddle import pb
+from heddle.events.kinds import OPTIONS, TEXT
+from heddle.events.words import describe, nested
 
-# Who speaks, and what.
-Spoken: TypeAlias = tuple[str, str]
-
+# Level and speaker of raw output.
 _STREAMS: Final = {
-    pb.OUTPUT_STREAM_STDOUT: "out",
-    pb.OUTPUT_STREAM_STDERR: "err",
-    pb.OUTPUT_STREAM_SYSTEM: "heddle",
+    pb.OUTPUT_STREAM_STDOUT: ("info", "out"),
+    pb.OUTPUT_STREAM_STDERR: ("warning", "err"),
+    pb.OUTPUT_STREAM_SYSTEM: ("system", "heddle"),
 }
 
 _SPEAKERS: Final = {
@@ -22,22 +21,52 @@ _SPEAKERS: Final = {
     pb.MESSAGE_KIND_OPERATOR: "operator",
 }
 
+# Who speaks where it is not Heddle.
+_WHO: Final = {
+    "tool_started": "tool",
+    "tool_finished": "tool",
+    "setup_finished": "setup",
+    "check_finished": "check",
+    "screenshot": "shot",
+    "usage": "usage",
+    "approval_requested": "agent",
+}
+
+# Who speaks of a call of a tool, or of what one made.
+_TOOL: Final = frozenset({"tool", "shot"})
+
+
+class Entry(NamedTuple):
+    """What one event adds to the log of its session."""
+
+    # info, tool, warning, error or system: what the page filters by.
+    level: str
+    # out, err, says, thinks, operator, tool, …
+    who: str
+    # Empty for a piece of a text, which the event's own `text` is.
+    words: str
+
+
+def entry(event: pb.Event) -> Entry | None:
+    """Returns what the log shows of an event; None for a kind that no session's log holds."""
+    kind = event.WhichOneof("payload")
+    if kind is None or not OPTIONS[kind].session:
+        return None
+    if kind in TEXT:
+        return Entry(*_text_from(event), "")
+    who = _who(kind, event)
+    return Entry(_level(kind, event, who), who, describe(event))
+
 
 def lines(event: pb.Event) -> str:
     """Returns the event as whole lines "TIME WHO TEXT", in UTC; empty if it has nothing to read."""
-    kind = event.WhichOneof("payload")
-    if kind is None or kind not in _WORDS:
+    found = entry(event)
+    if found is None:
         return ""
-    who, text = _WORDS[kind](event)
     stamp = event.time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
     # Only a newline ends a line: what an agent prints may hold other separators.
-    each = text.rstrip("\n").split("\n")
-    return "".join(f"{stamp} {who:8} {line}".rstrip() + "\n" for line in each)
-
-
-def _nested(told: pb.ToolStarted | pb.Message) -> str:
-    """Returns the mark of what a sub-agent says and does."""
-    return "↳ " if told.parent_tool_call_id else ""
+    each = _whole(found, event).rstrip("\n").split("\n")
+    return "".join(f"{stamp} {found.who:8} {line}".rstrip() + "\n" for line in each)
 
 
 def json_line(event: pb.Event) -> str:
@@ -45,67 +74,37 @@ def json_line(event: pb.Event) -> str:
     return MessageToJson(event, indent=None, ensure_ascii=False) + "\n"
 
 
-def _check(check: pb.CheckFinished) -> Spoken:
-    verdict = "passed" if check.ok else "FAILED"
-    return "check", f"{check.name} {verdict}: {check.command}\n{check.output}"
+def _text_from(event: pb.Event) -> tuple[str, str]:
+    if event.HasField("output"):
+        return _STREAMS.get(event.output.stream, ("info", "out"))
+    return "info", _SPEAKERS.get(event.message.kind, "says")
 
 
-def _setup(setup: pb.SetupFinished) -> Spoken:
-    failed = f" FAILED: {setup.command or 'it took too long'}"
-    return "setup", f"of the worktree{' done' if setup.ok else failed}"
+def _who(kind: str, event: pb.Event) -> str:
+    if kind == "approval_resolved" and event.actor.startswith("user"):
+        return "operator"
+    return _WHO.get(kind, "heddle")
 
 
-def _left_out(told: pb.OutputLeftOut) -> str:
-    where = "; the end follows" if told.final else " so far"
-    more = f"more output than a session stores ({told.limit_bytes:,} bytes)"
-    return f"{more}: {told.left_out_bytes:,} bytes are left out here{where}"
+def _level(kind: str, event: pb.Event, who: str) -> str:
+    told = getattr(event, kind)
+    if "ok" in told.DESCRIPTOR.fields_by_name:
+        return "tool" if told.ok else "error"
+    if kind == "session_finished":
+        return "system" if told.outcome == pb.OUTCOME_SUCCEEDED else "error"
+    if OPTIONS[kind].warning or (kind == "background_work" and told.stopped):
+        return "warning"
+    return "tool" if who in _TOOL else "system"
 
 
-def _end(end: pb.SessionFinished) -> Spoken:
-    outcome = pb.Outcome.Name(end.outcome).removeprefix("OUTCOME_").lower()
-    return "heddle", f"session {outcome} {end.reason}"
-
-
-def _answer(answer: pb.ApprovalResolved) -> Spoken:
-    return "operator", f"{'allowed' if answer.approved else 'denied'} {answer.message}"
-
-
-def _background(work: pb.BackgroundWork) -> str:
-    if work.stopped:
-        return f"stopped what still ran in the background: {', '.join(work.stopped)}"
-    if work.running:
-        return f"waits for what runs in the background: {', '.join(work.running)}"
-    return "nothing runs in the background any more"
-
-
-_WORDS: Final[Mapping[str, Callable[[pb.Event], Spoken]]] = {
-    "output": lambda event: (_STREAMS.get(event.output.stream, "out"), event.output.text),
-    "message": lambda event: (
-        _SPEAKERS.get(event.message.kind, "says"),
-        _nested(event.message) + event.message.text,
-    ),
-    "session_started": lambda event: ("heddle", f"session started with {event.session_started.agent}"),
-    "output_left_out": lambda event: ("heddle", _left_out(event.output_left_out)),
-    "tool_started": lambda event: (
-        "tool",
-        f"{_nested(event.tool_started)}{event.tool_started.name} {event.tool_started.target}",
-    ),
-    "tool_finished": lambda event: (
-        "tool",
-        f"{'done' if event.tool_finished.ok else 'FAILED'} {event.tool_finished.result}",
-    ),
-    "setup_finished": lambda event: _setup(event.setup_finished),
-    "check_finished": lambda event: _check(event.check_finished),
-    "screenshot": lambda event: ("shot", f"{event.screenshot.caption} ({event.screenshot.artifact})"),
-    "approval_requested": lambda event: ("asks", event.approval_requested.question),
-    "approval_resolved": lambda event: _answer(event.approval_resolved),
-    "session_silent": lambda _: ("heddle", "silent for half of what its task allows"),
-    "background_work": lambda event: ("heddle", _background(event.background_work)),
-    "agent_session": lambda event: ("heddle", f"the agent's own session is {event.agent_session.id}"),
-    "surroundings_changed": lambda event: (
-        "heddle",
-        "outside of its worktree, by it or by somebody else, changed: "
-        + ", ".join(event.surroundings_changed.paths),
-    ),
-    "session_finished": lambda event: _end(event.session_finished),
-}
+def _whole(found: Entry, event: pb.Event) -> str:
+    """Returns the words with the long text that belongs to them."""
+    if event.HasField("output"):
+        return event.output.text
+    if event.HasField("message"):
+        return nested(event.message) + event.message.text
+    if event.HasField("tool_finished"):
+        return f"{found.words} {event.tool_finished.result}"
+    if event.HasField("check_finished"):
+        return f"{found.words}\n$ {event.check_finished.command}\n{event.check_finished.output}"
+    return found.words

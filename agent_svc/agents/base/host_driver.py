@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from agent_svc.agents.base import background_work, protocol
 from agent_svc.text import TextStream, clip, pieces
 from heddle import pb
+from heddle.events import kinds
 
 # A longer line is no event but a mistake; it becomes output.
 MAX_LINE_BYTES: Final = 1 << 20
@@ -20,20 +21,6 @@ DETAILS: Final = frozenset({"input", "result"})
 
 # The longest name, target, question or caption.
 MAX_LABEL_BYTES: Final = 4 << 10
-
-# What only agent_svc says, and what belongs to no session.
-HOST_PAYLOADS: Final = frozenset(
-    {
-        "output",
-        "tool_started",
-        "tool_finished",
-        "message",
-        "usage",
-        "approval_requested",
-        "approval_resolved",
-        "background_work",
-    }
-)
 
 
 class HostTranslator:
@@ -87,7 +74,7 @@ class HostTranslator:
         if event.session_started.agent_session_id:
             self.agent_session_id = clip(event.session_started.agent_session_id, MAX_LABEL_BYTES)
             return []
-        if payload not in HOST_PAYLOADS:
+        if payload not in kinds.HOST:
             return self._out.feed(line + b"\n")
         return limited(event)
 

@@ -2,9 +2,8 @@
 
 from heddle import pb
 from heddle.cli.console import event_lines, words
-
-# Pieces of one text follow each other without a line break.
-_TEXT = frozenset({"message", "output"})
+from heddle.events.kinds import TEXT
+from heddle.events.words import nested
 
 
 class Transcript:
@@ -16,10 +15,10 @@ class Transcript:
     def text(self, event: pb.Event) -> str:
         """Returns what `event` adds."""
         kind = event.WhichOneof("payload")
-        if kind in _TEXT and event.message.kind != pb.MESSAGE_KIND_OPERATOR:
+        if kind in TEXT and event.message.kind != pb.MESSAGE_KIND_OPERATOR:
             text = words.plain(getattr(event, kind).text)
             if text and kind == "message" and not self._open_line:
-                text = event_lines.nested(event.message) + text
+                text = nested(event.message) + text
             if kind == "message" and event.message.last and not text.endswith("\n"):
                 text += "\n" if text or self._open_line else ""
             self._open_line = not text.endswith("\n") if text else self._open_line

@@ -4,11 +4,18 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from heddle import pb
+from heddle import pb, readable
 from heddle.cli.console.safe_output import visible
+
+# Commands find all words in this module; the web app and the words of events use these too.
+conflict_side = readable.conflict_side
+count = readable.count
+dollars = readable.dollars
+outcome = readable.outcome
+size = readable.size
+span = readable.span
 
 # Colours, cursor moves, window titles, the clipboard: what a terminal would obey.
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
@@ -36,11 +43,6 @@ def behind(found: pb.BaseBehind) -> str:
     return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
 
 
-def outcome(value: "pb.Outcome.ValueType") -> str:
-    """Returns the outcome in lower-case words."""
-    return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")
-
-
 def epic_state(value: "pb.EpicState.ValueType") -> str:
     """Returns the state in lower-case words."""
     return pb.EpicState.Name(value).removeprefix("EPIC_STATE_").lower().replace("_", " ")
@@ -62,11 +64,6 @@ def goes(worktree: pb.EpicWorktree, now: datetime) -> str:
     return moment(worktree.remove_time, now) or "after the run"
 
 
-def conflict_side(side: "pb.ConflictSide.ValueType") -> str:
-    """Returns what an epic conflicts with, where that is no other epic."""
-    return "the project's own branch" if side == pb.CONFLICT_SIDE_UPSTREAM else "what the run has merged"
-
-
 def merge_stage(stage: "pb.MergeStage.ValueType") -> str:
     """Returns the stage as one lower-case word."""
     return pb.MergeStage.Name(stage).removeprefix("MERGE_STAGE_").lower()
@@ -84,32 +81,11 @@ def cost(usage: pb.UsageTotals) -> str:
     return f"{marks}{dollars(usage.cost_usd_micros)}"
 
 
-def dollars(micros: int) -> str:
-    """Returns dollars and cents, and four digits where that would hide the sum."""
-    return f"${micros / 1e6:.{2 if micros >= 10_000 or not micros else 4}f}"
-
-
 def tokens(number: int) -> str:
     """Returns `950`, `12.3k` or `4.5M`; nothing for none."""
     if number < 1000:
         return str(number or "")
     return f"{number / 1000:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"
-
-
-def span(value: Duration | float) -> str:
-    """Returns `0.3s`, `42s`, `5m 02s`, `3h 07m` or `13d 04h`."""
-    seconds = value if isinstance(value, float | int) else value.seconds + value.nanos / 1e9
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    if minutes < 48 * 60:
-        return f"{minutes // 60}h {minutes % 60:02}m"
-    return f"{minutes // (24 * 60)}d {minutes // 60 % 24:02}h"
 
 
 def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
@@ -134,21 +110,6 @@ def moment(time: Timestamp, now: datetime) -> str:
     return f"in {remaining(time, now)}" if time.ToDatetime(UTC) > now else "soon"
 
 
-def size(number: int) -> str:
-    """Returns bytes as `950 B`, `12.3 kB`, `4.5 MB`, `1.2 GB`."""
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.95 or unit == "GB":
-            break
-        value /= 1000
-    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
 def clock(time: Timestamp) -> str:
     """Returns the local time of day."""
     return f"{time.ToDatetime(UTC).astimezone():%H:%M:%S}"
-
-
-def count(number: int, noun: str) -> str:
-    """Returns `1 task`, `3 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.errors import HeddleError
+from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName, RunName
 from scheduler_svc.model.providers import provider_of
 from scheduler_svc.model.session_summary import fold
@@ -28,24 +29,6 @@ from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 # outcome, attempts so far, retries, lost ones
 ShouldRetry = Callable[["pb.Outcome.ValueType", int, int, int], bool]
-
-# Kinds of session events that a run is judged by.
-PROMOTED: Final = frozenset(
-    {
-        "setup_finished",
-        "session_started",
-        "screenshot",
-        "usage",
-        "check_finished",
-        "approval_requested",
-        "approval_resolved",
-        "session_finished",
-        "session_silent",
-        "background_work",
-        "agent_session",
-        "surroundings_changed",
-    }
-)
 
 _ENDED_AS: Final = {
     pb.OUTCOME_STOPPED: pb.ATTEMPT_STATE_STOPPED,

@@ -2,14 +2,23 @@
 
 import re
 
-from heddle import pb
+from heddle.events.kinds import OPTIONS
 from tests.unit.repo.files import ROOT
 
-ROW = re.compile(r"^\| `(\w+)` \| (.+?) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| ([^|]+) \|$", re.MULTILINE)
+ROWS = ROW.findall((ROOT / "docs" / "events.md").read_text())
 
 
 def test_every_kind_is_described_once() -> None:
     """Each field of the event's payload has one row, and each row is a field."""
-    rows = ROW.findall((ROOT / "docs" / "events.md").read_text())
-    kinds = [field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["payload"].fields]
-    assert sorted(kind for kind, _ in rows) == sorted(kinds)
+    assert sorted(kind for kind, _, _ in ROWS) == sorted(OPTIONS)
+
+
+def test_the_table_names_the_logs_that_the_contract_names() -> None:
+    """A reader finds each event in the log that its row names."""
+    told = {kind: set(re.findall(r"session|run", log.partition(", of ")[0])) for kind, _, log in ROWS}
+    logs = {
+        kind: {log for log in ("session", "run") if getattr(options, log)}
+        for kind, options in OPTIONS.items()
+    }
+    assert told == logs

@@ -2,10 +2,14 @@
 
 import json
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from heddle import pb
+from heddle.events.kinds import OPTIONS
 from ui_svc.views import transcript
+
+LEVELS = {"info", "tool", "warning", "error", "system"}
 
 TIME = Timestamp(seconds=1_700_000_000, nanos=120_000_000)
 
@@ -27,9 +31,40 @@ def test_only_newlines_end_a_line() -> None:
 def test_a_failed_tool_call_stands_out() -> None:
     """So do checks, and what the session ended with."""
     failed = transcript.lines(pb.Event(time=TIME, tool_finished=pb.ToolFinished(result="no such file")))
-    assert failed.endswith("tool     FAILED no such file\n")
+    assert failed.endswith("tool     ✗ failed after 0.0s no such file\n")
+    check = pb.CheckFinished(name="unit", command="pytest", output="1 failed\n")
+    told = transcript.lines(pb.Event(time=TIME, check_finished=check))
+    assert [line.split(" ", 1)[1] for line in told.splitlines()] == [
+        "check    ✗ check unit (0.0s)",
+        "check    $ pytest",
+        "check    1 failed",
+    ]
     end = pb.SessionFinished(outcome=pb.OUTCOME_TIMED_OUT, reason="over its limit")
-    assert "session timed_out over its limit" in transcript.lines(pb.Event(time=TIME, session_finished=end))
+    assert "session timed out: over its limit" in transcript.lines(pb.Event(time=TIME, session_finished=end))
+
+
+def test_each_kind_has_a_level_that_the_page_filters_by() -> None:
+    """Failures are errors, questions warnings; a kind without a level of its own is Heddle's own word."""
+    assert transcript.entry(pb.Event(check_finished=pb.CheckFinished(name="a"))) == (
+        "error",
+        "check",
+        "✗ check a (0.0s)",
+    )
+    for kind, options in OPTIONS.items():
+        event = pb.Event(actor="user")
+        getattr(event, kind).SetInParent()
+        found = transcript.entry(event)
+        assert (found is not None) == options.session
+        assert found is None or found.level in LEVELS
+    asked = transcript.entry(pb.Event(approval_requested=pb.ApprovalRequested(question="May I?")))
+    assert asked == ("warning", "agent", "asks: May I?")
+
+
+@pytest.mark.parametrize(("actor", "who"), [("user:ada", "operator"), ("agent:claude", "heddle")])
+def test_only_an_operator_answers_as_one(actor: str, who: str) -> None:
+    """A question that is denied because its time ran out is not shown as the operator's answer."""
+    found = transcript.entry(pb.Event(actor=actor, approval_resolved=pb.ApprovalResolved()))
+    assert found == ("system", who, "denied")
 
 
 def test_what_has_nothing_to_read_leaves_no_line() -> None:

@@ -35,7 +35,19 @@ def test_an_event_carries_its_payload_beside_its_type() -> None:
         "type": "message",
         "kind": "thinking",
         "text": "hm",
+        "log": ["info", "thinks", ""],
     }
+    asked = pb.Event(approval_requested=pb.ApprovalRequested(question="May I?"))
+    assert views.event(asked)["log"] == ["warning", "agent", "asks: May I?"]
+
+
+def test_an_event_of_a_run_carries_its_words() -> None:
+    """The page shows what happened as the command line does."""
+    merged = pb.Event(epic="api", merge_finished=pb.MergeFinished(target_branch="main", commit="a" * 40))
+    assert views.turn(merged)["words"] == "merged into main as aaaaaaaaaa"
+    assert views.turn(pb.Event(check_finished=pb.CheckFinished(name="tests")))["words"].startswith(
+        "✗ check tests"
+    )
 
 
 def test_nested_payloads_become_plain_values() -> None:

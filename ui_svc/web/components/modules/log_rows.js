@@ -1,5 +1,4 @@
 // A session's events as lines of its log. A line that arrives in pieces is one row.
-import { bytes, took } from "./format.js";
 
 export const LEVELS = [
   { key: "info", word: "Info" },
@@ -8,11 +7,6 @@ export const LEVELS = [
   { key: "error", word: "Errors" },
   { key: "system", word: "System" },
 ];
-
-const MESSAGE = { text: "says", thinking: "thinks", operator: "operator" };
-// Empty lines between paragraphs tell nothing in a log.
-const PROSE = new Set(Object.values(MESSAGE));
-const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["system", "heddle"] };
 
 // Appends the rows of `events` to `rows`. Row keys grow with the log: SEQUENCE + place / 2^20.
 // `calls` has the tool_started of each call that is known.
@@ -49,74 +43,32 @@ function addText(rows, event, level, who, text, open, nested) {
     if (place === 0 && last?.open && last.stream === stream) {
       last.text += line;
       last.open = isOpen;
-    } else if (line || isOpen || !PROSE.has(who)) {
+    } else if (line || isOpen || event.type !== "message") {
+      // Empty lines between paragraphs tell nothing in a log.
       rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id, nested });
     }
   });
 }
 
+// The server says level, speaker and words; long texts are fields of the event.
 function* spoken(event, calls) {
+  const [level, who, words] = event.log ?? [];
   switch (event.type) {
-    case "output": {
-      const [level, who] = STREAM[event.stream] ?? STREAM.stdout;
+    case "output":
       yield [level, who, event.text ?? "", true];
       break;
-    }
     case "message":
-      if (event.text) yield ["info", MESSAGE[event.kind] ?? "says", event.text, !event.last];
+      if (event.text) yield [level, who, event.text, !event.last];
       break;
-    case "session_started":
-      yield ["system", "heddle", `Session started with ${event.agent ?? "an agent"}`];
+    case "tool_finished":
+      yield [level, who, [calls.get(event.tool_call_id)?.name, words, event.result].filter(Boolean).join(" ")];
       break;
-    case "tool_started":
-      yield ["tool", "tool", `${event.name} ${event.target ?? ""}`.trim()];
-      break;
-    case "tool_finished": {
-      const name = calls.get(event.tool_call_id)?.name ?? "";
-      yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${name} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
-      break;
-    }
-    case "setup_finished": {
-      const failed = event.command ? `failed at ${event.command}` : "took too long";
-      yield [event.ok ? "tool" : "error", "setup", `${event.ok ? "✓ ready" : `✗ ${failed}`} (${took(event.duration ?? 0)})`];
-      break;
-    }
     case "check_finished":
-      yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
-      if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];
-      break;
-    case "output_left_out":
-      yield ["warning", "heddle", `More output than a session stores (${bytes(event.limit_bytes)}): ${bytes(event.left_out_bytes)} are left out here${event.final ? "; the end follows" : " so far"}`];
-      break;
-    case "screenshot":
-      yield ["tool", "shot", event.caption ?? "Screenshot"];
-      break;
-    case "usage":
-      yield ["system", "usage", `${event.model ?? "model"}: ${event.input_tokens ?? 0} in, ${event.output_tokens ?? 0} out`];
-      break;
-    case "approval_requested":
-      yield ["warning", "asks", event.question ?? ""];
-      break;
-    case "approval_resolved":
-      yield ["system", "operator", `${event.approved ? "Allowed" : "Denied"} ${event.message ?? ""}`.trim()];
-      break;
-    case "session_silent":
-      yield ["warning", "heddle", `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`];
-      break;
-    case "background_work":
-      if (event.stopped?.length) yield ["warning", "heddle", `Stopped what still ran in the background: ${event.stopped.join("; ")}`];
-      else if (event.running?.length) yield ["system", "heddle", `Waiting up to ${took(event.limit ?? 0)} for background tasks: ${event.running.join("; ")}`];
-      else yield ["system", "heddle", "Nothing runs in the background any more"];
-      break;
-    case "agent_session":
-      yield ["system", "heddle", `The agent's own session: ${event.command || event.id}`];
-      break;
-    case "surroundings_changed":
-      yield ["warning", "heddle", `Outside of its worktree, by it or by somebody else, changed: ${event.paths.join(", ")}`];
-      break;
-    case "session_finished":
-      yield [event.outcome === "succeeded" ? "system" : "error", "heddle", `Session ${event.outcome} ${event.reason ?? ""}`.trim()];
+      yield [level, who, words];
+      if (event.command) yield [level, who, `$ ${event.command}`];
+      if (event.output) yield [event.ok ? "info" : "error", who, event.output.replace(/\n$/, "")];
       break;
     default:
+      if (words) yield [level, who, words];
   }
 }

@@ -1,9 +1,6 @@
-// How a run stood at a moment, from the turns that it had taken by then.
+// How a run stood at a moment, from the turns that it had taken by then: the kinds that event.proto marks as `history`.
 import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
-
-// The kinds of turns that this reads.
-export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "task_reopened", "task_waiting", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
 
 const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
 const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };

@@ -1,7 +1,7 @@
 // A run as it was at a moment, in the place of what the page knows of it now.
 import { computed, reactive, ref, shallowReactive, shallowRef, watch } from "vue";
 import { get } from "./api.js";
-import { KINDS, pastOf } from "./past.js";
+import { pastOf } from "./past.js";
 import { viewsOf } from "./run_views.js";
 
 const REFUSAL = "This is a replay. Go back to now to act.";
@@ -18,7 +18,7 @@ export function createReplay(live, moment) {
   async function read() {
     problem.value = "";
     try {
-      const news = await get(`${live.name}/turns?kinds=${KINDS}&after=${last}`);
+      const news = await get(`${live.name}/turns?of=history&after=${last}`);
       turns.value = turns.value.concat(news.turns.filter((turn) => turn.sequence > last));
       last = Math.max(last, news.last);
     } catch (error) {

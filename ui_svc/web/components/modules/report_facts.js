@@ -90,7 +90,7 @@ function mergesOf(store, turns) {
         ok,
         time: turn.time,
         title: turn.epic ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic) : run.title,
-        words: ok ? `merged into ${turn.target_branch}` : `conflicts with ${turn.target_branch} in ${(turn.files ?? []).join(", ")}`,
+        words: turn.words,
         advice: turn.advice,
       };
     });

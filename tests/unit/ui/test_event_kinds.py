@@ -1,0 +1,44 @@
+"""The browser's code knows the kinds of events that the contract has."""
+
+import re
+
+import pytest
+
+from heddle.events import kinds
+from ui_svc.pages import frame
+
+CASE = re.compile(r"^ *case \"(\w+)\":", re.MULTILINE)
+COMPARED = re.compile(r"\b(?:turn|event)\.type === \"(\w+)\"")
+# RUN_STATES and the like: an object with a kind for each key.
+TABLE = re.compile(r"^const \w+_STATES = \{(.+)\};$", re.MULTILINE)
+ASKED = re.compile(r"(?:kinds=|KINDS = \")([a-z_,]+)")
+
+
+def named(module: str) -> set[str]:
+    text = frame.modules()[module]
+    tables = {key for row in TABLE.findall(text) for key in re.findall(r"(\w+):", row)}
+    return {*CASE.findall(text), *tables}
+
+
+@pytest.mark.parametrize(
+    ("module", "marked"), [("past.js", kinds.HISTORY), ("timeline_spans.js", kinds.SPANS)]
+)
+def test_a_module_reads_what_the_server_sends_it(module: str, marked: frozenset[str]) -> None:
+    """A replay and a timeline handle each of the kinds that are marked for them, and expect no other."""
+    assert named(module) == marked
+
+
+def test_no_module_waits_for_a_kind_that_does_not_exist() -> None:
+    """A misspelt kind would never come."""
+    asked = {
+        kind
+        for text in frame.modules().values()
+        for found in ASKED.findall(text)
+        for kind in found.strip(",").split(",")
+    }
+    assert asked
+    assert asked <= kinds.RUN
+    compared = {kind for text in frame.modules().values() for kind in COMPARED.findall(text)}
+    assert compared
+    assert compared <= set(kinds.OPTIONS)
+    assert {*CASE.findall(frame.modules()["log_rows.js"])} <= set(kinds.OPTIONS)
