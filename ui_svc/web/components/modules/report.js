@@ -29,7 +29,7 @@ export const Report = {
         <p v-if="run.reason" class="report-why">{{ plain(run.reason) }}</p>
         <Progress :tasks="run.tasks" />
         <dl class="report-facts"><div v-for="fact in facts" :key="fact.word"><dt>{{ fact.word }}</dt><dd class="num">{{ fact.value }}</dd></div></dl>
-        <p class="quiet">{{ run.name }} on <code>{{ run.project }}</code> from <code>{{ short(run.base_commit) }}</code>{{ run.base_behind ? ` (${run.base_behind.branch} was ${plural(run.base_behind.commits, "commit")} behind ${run.base_behind.upstream})` : "" }}, started{{ run.creator ? " by " + person(run.creator) : "" }} {{ absolute(run.created) }}</p>
+        <p class="quiet">{{ run.name }} on <code>{{ run.project }}</code> from <code>{{ short(run.base_commit) }}</code>{{ run.base_behind ? " (" + run.base_behind.branch + " was " + plural(run.base_behind.commits, "commit") + " behind " + run.base_behind.upstream + ")" : "" }}, started{{ run.creator ? " by " + person(run.creator) : "" }} {{ absolute(run.created) }}</p>
       </header>
       <p v-if="problem" class="note is-bad" role="alert">{{ problem }}</p>
 
