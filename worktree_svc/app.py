@@ -58,7 +58,7 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
     mirrors = Mirrors(folders, repositories)
     mirrors.recover()
     least = settings.min_free_bytes
-    # Two data folders on one machine look for ports in different places.
+    # Two data folders on one machine start their search for ports at different offsets.
     leases = Leases(PortRange(*settings.port_range), begin=zlib.crc32(os.fsencode(settings.home)))
     leases.recover(states)
     worktrees = Worktrees(

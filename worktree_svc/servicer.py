@@ -36,12 +36,12 @@ T = TypeVar("T")
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 
-# Of a diff, for each change to another thread; a short one needs only one.
+# Pieces of a diff that one visit to a worker thread reads; a short diff needs only one visit.
 PIECES_AT_ONCE: Final = 2
 
 
 class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
-    """Translates; calls about one epic, or one merge target, run one after the other."""
+    """Translates messages; calls about the same epic or the same merge target run one after the other."""
 
     def __init__(
         self,
@@ -268,8 +268,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            was_there, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
-            return pb.RemoveWorktreeResponse(removed=was_there, path=str(path), archive_commit=archived or "")
+            existed, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            return pb.RemoveWorktreeResponse(removed=existed, path=str(path), archive_commit=archived or "")
 
         return await self._jobs.run(job, key=str(epic))
 
@@ -329,7 +329,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             return found, list(islice(found, PIECES_AT_ONCE))
 
-        # Dropped before its end, when the caller goes away, the iterator ends its git.
+        # If the caller goes away early, the abandoned iterator ends its git process.
         pieces, some = await self._jobs.run(job)
         while some:
             for piece in some:
@@ -339,20 +339,20 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
 
     def _found(self, path: str, found: Found) -> pb.ChangesFound:
         git = repository.find(self._worktrees.folders, path).git
-        told = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
+        message = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
         (commit,) = refs.read(git, found.ref)
         if commit:
-            told.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
-        return told
+            message.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
+        return message
 
     async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
-        """Runs a job on a project that was inspected before, so that it must be there."""
+        """Runs a job on a project that was inspected before: a missing repository is a fault of the environment."""
 
-        def told() -> T:
+        def checked() -> T:
             with environment_faults.told(self._worktrees.folders, project):
                 return job()
 
-        return await self._jobs.run(told, key=key)
+        return await self._jobs.run(checked, key=key)
 
     def _look(self, state: State, *, into: bool) -> pb.Worktree:
         worktree = self._worktree(state)

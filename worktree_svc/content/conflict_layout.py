@@ -1,10 +1,10 @@
-"""The merge that an attempt is to resolve: laid out in its worktree, and decided when it is committed.
+"""A merge with conflicts that an attempt must resolve: checked out in its worktree, and checked when it is committed.
 
-Where both sides changed the same lines, the file holds conflict markers, and none may be left. Other conflicts have
+If both sides changed the same lines, the file has conflict markers, and none may be left. Other conflicts have
 no markers: one side removed what the other changed, both changed a binary file, a link or a submodule, renamed a
-file, or put a file in the place of a folder. git then lays out one side. Such a conflict is decided once one of its
-paths is no longer as it was laid out, or is listed in .heddle/keep. A name that the merge made up
-(NAME~COMMIT) may not be left in any case.
+file, or replaced a folder by a file. git then checks out one side. Such a conflict is resolved once one of its
+paths has changed since, or is listed in .heddle/keep. A name that the merge generated
+(NAME~COMMIT) must never be left.
 """
 
 import os
@@ -22,34 +22,34 @@ from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 from worktree_svc.storage.worktree_states import Place
 
-# In a worktree that holds a merge, in the folder that is never committed: what is to be decided, and what is to stay.
+# In a worktree with a merge, in the folder that is never committed: the open conflicts, and the paths to keep as they are.
 CONFLICTS: Final = Path(checkouts.ARTIFACTS[0], "conflicts.txt")
 KEEP: Final = Path(checkouts.ARTIFACTS[0], "keep")
 
 _MOST_KEEP_BYTES: Final = 1 << 20
 
-# Paths in one call of git.
+# The most paths in one call of git.
 _AT_ONCE: Final = 500
 
 
 class Unmarked(NamedTuple):
-    """A conflict without markers: its paths, and git's words about it."""
+    """A conflict without markers: its paths, and git's message about it."""
 
     paths: tuple[str, ...]
     text: str
 
 
 class LaidOut(NamedTuple):
-    """The merge as it is laid out: a tree, and the conflicts in it that no marker shows."""
+    """The result of a merge: its tree, and the conflicts in it that have no markers."""
 
     tree: str
     unmarked: list[Unmarked]
 
 
 def begin(project: Project, place: Place, head: str, revision: str) -> str:
-    """Lays the merge of `revision` into `head` out in the worktree, which holds `head`.
+    """Checks out the merge of `revision` into `head` in the worktree, which is at `head`.
 
-    Returns the commit of the revision; nothing where `head` holds it already.
+    Returns the commit of the revision; empty if `head` contains it already.
     """
     ours = branch_records.record_of(revision)
     other = branch_records.commit_of(project, revision) if ours else repository.resolve(project, revision)
@@ -58,7 +58,7 @@ def begin(project: Project, place: Place, head: str, revision: str) -> str:
     if refs.is_ancestor(project.git, other, head):
         return ""
     laid_out = _merge(project.git, head, other)
-    # Only in the service's own index: to the agent, all of it is a change that it could have made.
+    # Only in the service's own index: to the agent's git, everything is an uncommitted change.
     checkouts.insist(
         project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", laid_out.tree
     )
@@ -72,9 +72,9 @@ def begin(project: Project, place: Place, head: str, revision: str) -> str:
 
 
 def check(git: Git, place: Place, tree: str, head: str, other: str) -> None:
-    """Raises MARKERS_LEFT or CONFLICT_UNDECIDED if `tree` leaves something open of the merge of `other` into `head`.
+    """Raises MARKERS_LEFT or CONFLICT_UNDECIDED if `tree` does not resolve the merge of `other` into `head` completely.
 
-    Markers name both commits, so that other files may speak of markers.
+    Markers name both commits, so other files may contain text about markers.
     """
     words = ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")
     marked = _grep(git, tree, words)
@@ -92,8 +92,8 @@ def check(git: Git, place: Place, tree: str, head: str, other: str) -> None:
         named = merged_branches.listed(open_paths)
         raise errors.HeddleError(
             pb.ERROR_REASON_CONFLICT_UNDECIDED,
-            f"nothing was decided about {named}: change, move or remove it, or write its path as a line into {KEEP}"
-            f" to keep it as it was laid out; a file NAME~COMMIT needs another name, or goes. {CONFLICTS} says what"
+            f"the conflict in {named} was not resolved: change, move or remove it, or write its path as a line into {KEEP}"
+            f" to keep it as it was checked out; a file NAME~COMMIT must be renamed or removed. {CONFLICTS} says what"
             " both sides did",
             files=named,
         )
@@ -124,7 +124,7 @@ def _merge(git: Git, head: str, other: str) -> LaidOut:
 
 
 def _undecided(git: Git, laid_out: LaidOut, tree: str, kept: set[str]) -> Iterator[str]:
-    """Yields the paths of conflicts of which nothing was changed or said."""
+    """Yields the paths of conflicts of which no path was changed or listed in .heddle/keep."""
     paths = sorted({path for conflict in laid_out.unmarked for path in conflict.paths})
     before, after = _entries(git, laid_out.tree, paths), _entries(git, tree, paths)
     for conflict in laid_out.unmarked:
@@ -134,7 +134,7 @@ def _undecided(git: Git, laid_out: LaidOut, tree: str, kept: set[str]) -> Iterat
 
 
 def _entries(git: Git, tree: str, paths: Sequence[str]) -> dict[str, str]:
-    """Returns mode and object of those paths that are in a tree."""
+    """Returns mode and object of the paths that exist in a tree."""
     found: dict[str, str] = {}
     for some in _some_at_once(paths):
         for line in git.items("ls-tree", "-z", tree, "--", *some):
@@ -149,7 +149,7 @@ def _some_at_once(paths: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _grep(git: Git, tree: str, words: Iterable[str]) -> list[str]:
-    """Returns the files of a tree that hold one of the words."""
+    """Returns the files of a tree that contain one of the words."""
     arguments = ("grep", "--files-with-matches", "--text", "--fixed-strings", "-z", *words, tree)
     output = git.attempt(*arguments)
     if output.code not in {0, 1}:
@@ -162,7 +162,7 @@ def _is_made_up(path: str, *commits: str) -> bool:
 
 
 def _kept(place: Place) -> set[str]:
-    """Returns the paths that the agent has listed as they are; a file that is not plain lists none."""
+    """Returns the paths that the agent lists in .heddle/keep; none if that is not a plain file."""
     file = place.path / KEEP
     if file.parent.is_symlink():
         return set()
@@ -181,7 +181,7 @@ def _kept(place: Place) -> set[str]:
 def _note(unmarked: Iterable[Unmarked], head: str, other: str) -> Iterator[str]:
     yield "Conflicts without markers. Change, move or remove one of the files of each, or write its path as a line\n"
     yield f"into {KEEP} to keep it as it is here. No file NAME~COMMIT may be left.\n"
-    yield f"{head} is this branch, {other} what is merged into it.\n"
+    yield f"{head} is this branch, {other} is merged into it.\n"
     for paths, text in unmarked:
         yield f"\n{', '.join(map(readable, paths))}\n"
         yield from (f"    {line}\n" for line in readable(text).splitlines())

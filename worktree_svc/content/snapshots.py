@@ -1,7 +1,7 @@
-"""What lies in a worktree, as a git tree, and its keeping under refs/heddle/attempts/ and refs/heddle/archive/.
+"""Snapshots: the content of a worktree as a git tree, kept under refs/heddle/attempts/ and refs/heddle/archive/.
 
-Nothing here uses what an agent can break: not the worktree's .git file, not its
-index, not its HEAD. The index is the service's own, as of the last clean moment.
+Nothing here depends on what an agent can break: not the worktree's .git file, its
+index or its HEAD. The index is the service's own, from when the worktree was last clean.
 """
 
 import tempfile
@@ -24,10 +24,10 @@ from worktree_svc.storage.worktree_states import Place
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Unlike diff-files it looks into a file whose times alone have changed.
+# Unlike diff-files, this compares the content of a file of which only the times have changed.
 _COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
-# Of paths that a log line names.
+# The most paths in a log line.
 _MOST_LOGGED: Final = 20
 
 
@@ -40,16 +40,16 @@ class Kept(NamedTuple):
 
 @contextmanager
 def writing(project: Project, place: Place) -> Iterator[Git]:
-    """Yields the project's git; what it writes is kept when the block is left: objects first, then the index.
+    """Yields the project's git; what it writes is saved when the block is left: objects first, then the index.
 
-    The index must never know a file whose object is not there: git would believe it.
+    The index must never list a file whose object is missing: git would trust it.
     """
     new = place.next_index
-    # Left by a service that was killed; nobody else uses these.
+    # Left by a service that was killed; nothing else uses these.
     for left in (new, *(index.with_name(f"{index.name}.lock") for index in (new, place.index))):
         files.remove(left)
     with suppress(FileNotFoundError):
-        # git never writes into an index, it puts another in its place.
+        # A link is enough: git never writes to an existing index, it replaces the file.
         new.hardlink_to(place.index)
     with project.git.together() as git:
         yield git
@@ -60,11 +60,11 @@ def writing(project: Project, place: Place) -> Iterator[Git]:
 
 
 def take(repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
-    """Returns the tree of what lies in the worktree, committed by the agent or not; raises UNCOMMITTABLE_FILES.
+    """Returns the tree of the files in the worktree, committed by the agent or not; raises UNCOMMITTABLE_FILES.
 
-    Without what git ignores and what was brought from the user's checkout.
-    `repository` is what `writing` yields. `head` is where the worktree came from. Other
-    worktrees of the project that lie inside are left out if `own_files_only`.
+    Ignored files and files provided from the user's checkout are excluded.
+    `repository` is what `writing` yields, `head` the commit that the worktree started from.
+    With `own_files_only`, other worktrees of the project inside this one are excluded too.
     """
     return worktree_content.tree(
         _work(repository, project, place, head, own_files_only=own_files_only, strict=True)
@@ -91,16 +91,16 @@ def _work(
 
 
 def _roots(project: Project, place: Place) -> tuple[Path, ...]:
-    """Returns the folders below which repositories of the worktree's submodules may lie."""
+    """Returns the folders below which repositories of the worktree's submodules may be."""
     folder = checkouts.find(project, place)
     return (place.path, project.common / "modules", *([folder] if folder else []))
 
 
 def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
-    """Keeps what lies in the worktree, if it is there, and the agent's own commits, under the attempt's ref.
+    """Keeps the content of the worktree, if it exists, and the agent's own commits under the attempt's ref.
 
-    Returns None if there is nothing beyond `head` and never was. Idempotent:
-    what is kept already is not kept again, and never replaced.
+    Returns None if there never was anything beyond `head`. Idempotent: what is kept
+    already is not kept again, and is never replaced.
     """
     subject = f"What attempt {attempt.number} of {attempt.task} left"
     message = commit_messages.compose(subject, "", commit_messages.attempt_trailers(attempt))
@@ -110,11 +110,11 @@ def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kep
 def keep_found(
     project: Project, place: Place, head: str, attempt: AttemptName, after: AttemptName | None
 ) -> Kept | None:
-    """Does what `keep` does for what no attempt made, before `attempt` begins.
+    """Does what `keep` does for changes that no attempt made, before `attempt` begins.
 
-    `after` is the attempt after whose end it was made, where that is known.
+    `after` is the attempt after whose end they were made, if that is known.
     """
-    body = f"It was there before attempt {attempt.number} of {attempt.task} began; who made it is not known."
+    body = f"It existed before attempt {attempt.number} of {attempt.task} began; who made it is unknown."
     if after:
         body = (
             f"It was changed after attempt {after.number} of {after.task} had ended, so no attempt made it."
@@ -142,11 +142,11 @@ def _keep_under(ref: str, message: str, project: Project, place: Place, head: st
 
 
 def archive(project: Project, place: Place, head: str) -> None:
-    """Keeps what lies in the worktree beyond `head`, if anything does, under the epic's archive ref.
+    """Keeps the changes in the worktree beyond `head`, if there are any, under the epic's archive ref.
 
-    The commit's first parent is where the worktree stood, so what the commit changes
-    is what was not committed there. The archive before it is its last parent, so that
-    none is lost. Idempotent.
+    The commit's first parent is the worktree's HEAD, so the commit's changes are those
+    that were not committed there. The previous archive is its last parent, so that none
+    is lost. Idempotent.
     """
     git = project.git
     ref = refs.archive_ref(place.epic)
@@ -161,7 +161,7 @@ def archive(project: Project, place: Place, head: str) -> None:
         ):
             return
         trailers = commit_messages.merge_trailers(place.epic)
-        message = commit_messages.compose(f"What lay in the worktree of {place.epic.epic}", "", trailers)
+        message = commit_messages.compose(f"Archive of the worktree of {place.epic.epic}", "", trailers)
         parents = [*tips, earlier] if earlier else tips
         commit = _commit(repository, project, parents, tree, message)
     own(project, head, commit)
@@ -171,7 +171,7 @@ def archive(project: Project, place: Place, head: str) -> None:
 
 
 def lay_out(project: Project, place: Place, archived: str) -> None:
-    """Makes the files of a clean worktree those of `archived`; to git there, that is uncommitted."""
+    """Checks out the files of `archived` in a clean worktree, as uncommitted changes."""
     index = place.next_index
     for left in (index, index.with_name(f"{index.name}.lock")):
         files.remove(left)
@@ -183,7 +183,7 @@ def lay_out(project: Project, place: Place, archived: str) -> None:
 
 
 def is_dirty(project: Project, place: Place, head: str) -> bool:
-    """Returns whether `archive` would keep anything. Changes nothing, so it may be asked while others work there."""
+    """Returns whether `archive` would keep anything. Changes nothing, so it is safe while an agent works there."""
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
     own_head = checkouts.head_commit(project, place)
@@ -193,7 +193,7 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
         return False
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=git.git_dir) as scratch:
         index = Path(scratch, "index")
-        # git never writes into an index, it puts another in its place.
+        # A link is enough: git never writes to an existing index, it replaces the file.
         index.hardlink_to(place.index)
         looking = git.at(place.path, index=index)
         if worktree_content.untracked(looking, None, *_left_out(place)):
@@ -208,16 +208,16 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
 
 @contextmanager
 def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, list[str], str]]:
-    """Yields a git as `writing` does, the fewest commits that hold all of the worktree's, and the tree of its files."""
+    """Yields a git as `writing` does, the minimal set of commits that contains all of the worktree's, and its tree."""
     git = project.git
     (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
     own_head = checkouts.head_commit(project, place)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
-    # The last, though it often holds the others: the first one is where the worktree stood.
+    # Last, although it often contains the others: the first parent must be the worktree's HEAD.
     tips += _put_away(git, place)
-    there = checkouts.is_there(place)
+    exists = checkouts.is_there(place)
     with writing(project, place) as repository:
-        if there:
+        if exists:
             work = _work(repository, project, place, head, own_files_only=False, strict=False)
             tree = worktree_content.tree(work)
             if work.closed:
@@ -229,7 +229,7 @@ def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, lis
 
 
 def _put_away(git: Git, place: Place) -> list[str]:
-    """Returns what is in the worktree's stash: its newest entry, if it has one."""
+    """Returns the newest entry of the worktree's stash, if it has one."""
     stash = worktree_views.stash_of(place.path)
     commit = refs.resolve(git, stash) if stash else None
     return [commit] if commit else []
@@ -242,10 +242,10 @@ def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str
 
 
 def own(project: Project, older: str, newer: str) -> None:
-    """Makes sure that the project itself holds what `newer` has beyond `older`.
+    """Ensures that the project itself has the objects that `newer` has beyond `older`.
 
-    git writes no object that it finds in another repository, to which an agent
-    may have pointed it; there, the object is gone some day.
+    git does not write an object that it finds in an alternate repository, which an agent
+    may have added; the object could be removed there later.
     """
     if (project.common / "objects" / "info" / "alternates").exists():
         pack = str(project.common / "objects" / "pack" / "pack")
@@ -254,7 +254,7 @@ def own(project: Project, older: str, newer: str) -> None:
 
 
 def _left_out(place: Place) -> list[str]:
-    """Returns the options that leave out what is never kept: screenshots, and what was brought from the checkout."""
+    """Returns the options that exclude what is never kept: screenshots, and files provided from the checkout."""
     options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
     if place.exclude.exists():
         options.append(f"--exclude-from={place.exclude}")

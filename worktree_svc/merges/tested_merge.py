@@ -1,4 +1,4 @@
-"""Merges whose result is looked at before the target moves: one after the other, on top of it, in memory.
+"""OpenMerge and CloseMerge: sources are merged one after another in memory, and checked before the target moves.
 
 HEDDLE_HOME/merges/RUN/merge/        the temporary worktree
 HEDDLE_HOME/merges/RUN/merge.json    its state, as of any worktree
@@ -32,12 +32,12 @@ from worktree_svc.storage.worktree_states import Lease, State, States
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# In place of an epic's key.
+# Used in place of an epic's key.
 _KEY: Final = "merge"
 
 
 class Part(NamedTuple):
-    """One source that is in the merge: the commit that brings it in, and commands to do it by hand."""
+    """A source that is in the merge: its merge commit, and the commands to merge it by hand."""
 
     branch: str
     commit: str
@@ -47,7 +47,7 @@ class Part(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What became of the sources. Nothing points to `commit` yet; it is empty if every source conflicts."""
+    """The result of merging the sources. No ref points to `commit` yet; it is empty if every source conflicts."""
 
     target: str | None
     commit: str
@@ -55,15 +55,15 @@ class Opened(NamedTuple):
     parts: list[Part]
     # By branch.
     conflicts: dict[str, Conflict]
-    # Empty: there is nothing to look at.
+    # The worktree with the result. Empty: the result is known, or nothing was merged.
     path: str
-    # Of what is laid out.
+    # The lease and the linked folders of that worktree.
     lease: Lease | None = None
     shared: tuple[Path, ...] = ()
 
 
 class Known(NamedTuple):
-    """What nobody needs to look at again: trees, and the trees of these branches."""
+    """Results that need no check: these trees, and the trees of these branches."""
 
     trees: Collection[str]
     branches: Collection[str]
@@ -92,7 +92,7 @@ class OpenMerges:
         *,
         file: pb.ProjectFile,
     ) -> Opened:
-        """Merges the sources, all into one target, and lays the result out, furnished, unless it is known."""
+        """Merges the sources, all into one target, and checks out the result in a worktree unless it is known."""
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
         branch = requests[0].target
@@ -121,9 +121,9 @@ class OpenMerges:
         return opened if seen else self._lay_out(project, run, opened, file)
 
     def close(self, path: str, epoch: int, run: RunName, move: tuple[str, str | None, str] | None) -> bool:
-        """Moves a branch from a commit, None where it is not there, to another, and removes the worktree.
+        """Moves a branch and removes the worktree; `move` is the branch, its old commit and the new one.
 
-        Returns whether the branch was moved; `move` is None where none is to be.
+        Returns whether the branch was moved. No `move`: no branch moves. No old commit: the branch does not exist.
         """
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
@@ -140,13 +140,13 @@ class OpenMerges:
         return moved
 
     def clear(self) -> None:
-        """Removes what a service that was killed had laid out."""
+        """Removes the worktrees of a service that was killed."""
         for place, state in list(self.states.all()):
             try:
                 self._remove(repository.find(self.folders, str(state.project)), place.epic.parent)
             except HeddleError as error:
                 log.warning("merge_not_removed", path=str(place.path), error=error.message)
-        # Of one whose state was gone before the rest of it.
+        # A folder whose state was removed before the rest.
         for left in self.states.folder.glob("*"):
             if not list(left.glob("*.json")):
                 files.remove(left)
@@ -158,7 +158,7 @@ class OpenMerges:
         brought = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
         if brought.problems:
             raise project_file.invalid(tuple(brought.problems))
-        # First, so that whoever comes after a crash knows of it.
+        # Saved first, so that the next service finds the worktree after a crash.
         self.states.save(place, State(place.epic, project.top, start=commit, head=commit))
         failpoint("open_merge.after_state")
         with self.repositories.hold(project.common):
@@ -179,12 +179,12 @@ class OpenMerges:
             checkouts.forget(project, place)
         if place.path.exists():
             failpoint("close_merge.after_forget")
-        # The worktree first: the state beside it says that there is work left.
+        # The worktree first: the state next to it shows that the removal is not complete.
         files.remove(place.path)
         files.remove(place.path.parent)
         self.leases.give_back(_tenant(run))
 
 
 def _tenant(run: RunName) -> EpicName:
-    """Returns whose lease it is: no epic of a plan can have such a key."""
+    """Returns the epic name under which the lease is held: no epic of a plan can have such a key."""
     return EpicName(run.run, f"_{_KEY}")

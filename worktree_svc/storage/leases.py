@@ -1,7 +1,7 @@
-"""Slots and ports that epics have for themselves.
+"""Slots and ports, each reserved for one epic.
 
-A lease is part of the state of its epic's worktree, so it lives exactly as long:
-what is in memory here is only an index of the state files, made anew at each start.
+A lease is part of the state of its epic's worktree, so it exists exactly as long.
+The table in memory is only an index of the state files, rebuilt at each start.
 """
 
 import threading
@@ -22,8 +22,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Leases:
     """The leases below one data folder. Safe to use from threads.
 
-    `begin` is the port from which free ones are looked for: different for each
-    data folder, so that two of them on one machine seldom meet.
+    `begin` is the port at which the search for free ones starts: different for each
+    data folder, so that two of them on one machine rarely collide.
     """
 
     def __init__(self, within: PortRange, begin: int) -> None:
@@ -33,21 +33,23 @@ class Leases:
         self._held: dict[EpicName, Lease] = {}
 
     def recover(self, states: States) -> None:
-        """Reads the leases of all worktrees. Of two that meet, one is taken away; its epic gets another."""
+        """Reads the leases of all worktrees. If two overlap, one is removed, and its epic gets a new one."""
         for place, state in states.all():
             if state.lease is None:
                 continue
-            met = self._who_has(state.lease)
-            if met is None:
+            holder = self._holder_of(state.lease)
+            if holder is None:
                 self._held[state.epic] = state.lease
                 continue
-            log.warning("lease_mended", epic=str(state.epic), slot=state.lease.slot, other=str(met))
+            log.warning(
+                "overlapping_lease_removed", epic=str(state.epic), slot=state.lease.slot, other=str(holder)
+            )
             states.save(place, replace(state, lease=None))
 
     def take(self, epic: EpicName, count: int) -> Lease:
         """Returns the epic's lease with `count` ports, a new one if it has none; raises NO_PORTS.
 
-        Whoever takes it saves it, or gives it back.
+        The caller saves the lease or releases it.
         """
         with self._mutex:
             held = self._held.get(epic)
@@ -59,7 +61,7 @@ class Leases:
             return self._held[epic]
 
     def give_back(self, epic: EpicName) -> None:
-        """Lets others have what the epic had. Idempotent."""
+        """Releases the epic's slot and ports. Idempotent."""
         with self._mutex:
             self._held.pop(epic, None)
 
@@ -71,7 +73,7 @@ class Leases:
         if block is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_NO_PORTS,
-                f"there are no {count} free ports in a row within {self.within}: {len(taken)} are leased by"
+                f"there are no {count} consecutive free ports within {self.within}: {len(taken)} are leased by"
                 " epics whose runs have not ended, others may be in use. End a run, or set a wider"
                 " HEDDLE_PORT_RANGE for worktree_svc. Nothing was changed.",
                 ports=count,
@@ -79,7 +81,7 @@ class Leases:
             )
         return tuple(block)
 
-    def _who_has(self, lease: Lease) -> EpicName | None:
+    def _holder_of(self, lease: Lease) -> EpicName | None:
         wanted = set(lease.ports)
         for epic, held in self._held.items():
             if held.slot == lease.slot or wanted.intersection(held.ports):

@@ -1,12 +1,12 @@
-"""What the service remembers of each worktree, in one small file beside it.
+"""The state of each worktree, in one small file next to it.
 
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
-HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
-HEDDLE_HOME/worktrees/RUN/EPIC.git/    what git there sees of the repository: views.py
+HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index when the worktree was last clean; agents never see it
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    the view of the repository that git gets there: git/worktree_views.py
 HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
-HEDDLE_HOME/worktrees/RUN/EPIC.closed  there if files in it belong to another user and could not be kept in git
-HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that had to give way
+HEDDLE_HOME/worktrees/RUN/EPIC.closed  exists if files in it belong to another user and could not be kept in git
+HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that was moved out of the way
 """
 
 import json
@@ -26,7 +26,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Place:
-    """Where an epic's worktree and the files beside it lie."""
+    """The paths of an epic's worktree and of the files next to it."""
 
     epic: EpicName
     path: Path
@@ -41,7 +41,7 @@ class Place:
 
     @property
     def next_index(self) -> Path:
-        """The index while what lies in the worktree is being written."""
+        """The index while the content of the worktree is being written to the repository."""
         return self.path.with_name(f"{self.epic.epic}.index.new")
 
     @property
@@ -59,16 +59,16 @@ class Place:
 
 
 class Found(NamedTuple):
-    """What lay in a worktree though no attempt made it: the ref that keeps it, and the commit that it changes."""
+    """Changes in a worktree that no attempt made: the ref that keeps them, and the commit that they start from."""
 
     ref: str
     head: str
-    # The attempt after whose end it was made. Empty: not known.
+    # The attempt after whose end they were made. Empty: unknown.
     after: str
 
 
 class Lease(NamedTuple):
-    """What an epic has for itself: a number from 1, and ports in a row."""
+    """What is reserved for an epic: a slot, numbered from 1, and consecutive ports."""
 
     slot: int
     ports: tuple[int, ...]
@@ -80,15 +80,16 @@ class State:
 
     `newest` holds the highest attempt number of each task that asked for the
     worktree, `claim` the attempt that asked last: all others are stale from that
-    moment. `owner` is the attempt whose work lies there: the claim's, once the
-    former owner's has been kept and cleaned away, or handed over: `continued`.
-    `cleaning`: it has been kept, and what lies there now may be half of it.
-    `settled`: the owner's work was committed or kept, so whatever lies there beyond
-    it was made by somebody else.
+    moment. `owner` is the attempt whose work is in the worktree: the claiming
+    attempt, once the previous owner's work has been kept and cleaned away, or was
+    handed over (`continued`).
+    `cleaning`: the work has been kept, and the worktree may hold only part of it.
+    `settled`: the owner's work was committed or kept, so any further change
+    was made by something else.
     """
 
     epic: EpicName
-    # The top of the repository, as its user named it.
+    # The top folder of the repository, as its user named it.
     project: Path
     # Where the epic's branch began.
     start: str
@@ -98,25 +99,25 @@ class State:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
-    # True: what is being cleaned away is more than nothing.
+    # True: there are changes to clean away.
     dirty: bool = False
     settled: bool = False
-    # What lay there when the claim's attempt asked for it. None: nothing.
+    # Changes that the worktree held when the claiming attempt asked for it. None: there were none.
     found: Found | None = None
     # The commit that the owner merges into the epic. Empty: none.
     merging: str = ""
     continued: bool = False
-    # None: it has none yet, or lost it.
+    # None: it has none yet, or lost it in a conflict.
     lease: Lease | None = None
-    # Another one whenever setup has to run, as the worktree is made or what setup left is cleaned away; from
+    # Changes whenever setup has to run again: the worktree is made, or what setup left is cleaned away. Saved
     # before that begins.
     incarnation: str = ""
-    # The commit that the worktree held then. What setup left in files that git does not ignore is in no commit up to
-    # this one.
+    # The commit that the worktree held at that time. What setup left in files that git does not ignore is in no
+    # commit up to this one.
     set_up_at: str = ""
-    # When that began, in seconds since 1970. 0: not known.
+    # When the worktree was made, in seconds since 1970. 0: unknown.
     made_at: int = 0
-    # The archive that was laid out in it, which no attempt has had since. Empty: none.
+    # The archive whose files were restored in it, and that no attempt has used since. Empty: none.
     restored: str = ""
 
     def claimed_by(self, attempt: AttemptName) -> Self:
@@ -133,7 +134,7 @@ class State:
         )
 
     def check_owner(self, attempt: AttemptName) -> None:
-        """Raises STALE_ATTEMPT unless the worktree is `attempt`'s, and nobody else asked for it."""
+        """Raises STALE_ATTEMPT unless `attempt` owns the worktree and no other attempt asked for it."""
         if not self.claim == self.owner == attempt:
             raise self.stale(attempt)
 
@@ -155,11 +156,11 @@ class States:
     """The state files of every worktree below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        # git writes real paths into its own files; ours must compare equal to them.
+        # git writes real paths into its own files; these must compare equal to them.
         self.folder = folder.resolve()
 
     def place(self, epic: EpicName) -> Place:
-        """Returns where the worktree of `epic` lies, whether it is there or not."""
+        """Returns the paths of the worktree of `epic`, whether it exists or not."""
         return Place(epic, self.folder / epic.run / epic.epic)
 
     def load(self, place: Place) -> State | None:

@@ -1,4 +1,4 @@
-"""Worktrees of epics: made, cleaned for each attempt, kept, removed."""
+"""The lifecycle of epics' worktrees: created, cleaned for each attempt, archived, removed, restored."""
 
 import secrets
 import time
@@ -63,14 +63,13 @@ class Worktrees:
         merge: str = "",
         rewind_to: str = "",
     ) -> Ensured:
-        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
+        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and provides its files.
 
-        Asked again for the attempt that owns it, it leaves the work in progress
-        alone; and once, where that attempt is `earlier`, with which this one goes on. What
-        `earlier` left and was kept since is brought back, unless something was accepted
-        after it.
-        With `merge` it then holds the merge of that revision, conflict markers and all.
-        With `rewind_to` the epic first goes back to that revision.
+        A repeated call for the owner leaves the work in progress as it is. So does the first
+        call of an attempt that continues `earlier`, if that is the owner. What `earlier` left
+        and was kept since is restored, unless something was accepted after it.
+        With `merge`, the worktree then contains the merge of that revision, with conflict markers.
+        With `rewind_to`, the epic is first rewound to that revision.
         """
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
@@ -79,7 +78,7 @@ class Worktrees:
         known = self.states.load(place)
         state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
         if known and known.claim != attempt and not known.cleaning:
-            # Of an attempt that was told; one whose worktree never became ready was not.
+            # The previous attempt got this in its answer; one whose worktree never became ready did not.
             state = replace(state, found=None)
         repository.check_same(self.folders, project, state.project)
         back_to = rewind.target(project, rewind_to) if rewind_to else None
@@ -155,12 +154,12 @@ class Worktrees:
         return Discarded(project, head, Kept(ref, commit) if commit else None)
 
     def remove(self, path: str, epic: EpicName, epoch: int) -> Removed:
-        """Removes the worktree of an epic, after archiving what lay in it."""
+        """Removes the worktree of an epic after archiving its content."""
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
         place = self.states.place(epic)
         state = self.states.load(place)
-        there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
+        existed = state is not None or place.path.exists() or checkouts.find(project, place) is not None
         if state:
             repository.check_same(self.folders, project, state.project)
             head = accepted_history.accepted(project, state)
@@ -173,21 +172,21 @@ class Worktrees:
         failpoint("remove.after_forget")
         if place.closed.exists() or not set_aside.try_remove(place.path):
             set_aside.set_aside(self.states, place)
-        # Scratch files of a killed service included; the state last, as it says that there is work left.
-        beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
-        for left in beside:
+        # Including temporary files of a killed service. The state last: it shows that the removal is not complete.
+        remaining = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
+        for left in remaining:
             files.remove(left)
         failpoint("remove.before_state")
         files.remove(place.state)
         self.leases.give_back(epic)
-        with suppress(OSError):  # not there, or other epics of the run still have theirs
+        with suppress(OSError):  # it does not exist, or other epics of the run still have worktrees
             place.path.parent.rmdir()
         (archived,) = refs.read(project.git, refs.archive_ref(epic))
-        log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
-        return Removed(there, place.path, archived)
+        log.info("worktree_removed", epic=str(epic), path=str(place.path), existed=existed)
+        return Removed(existed, place.path, archived)
 
     def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
-        """Makes an archived worktree anew, with what was uncommitted in it uncommitted again. Idempotent."""
+        """Recreates an archived worktree, with its uncommitted changes uncommitted again. Idempotent."""
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
         place = self.states.place(epic)
@@ -218,7 +217,7 @@ class Worktrees:
         return Restored(state, archived)
 
     def release(self, epic: EpicName, epoch: int) -> None:
-        """Lets others have what the epic had for itself; its worktree stays. Idempotent."""
+        """Releases the epic's lease; its worktree stays. Idempotent."""
         self.still_leads(epoch)
         place = self.states.place(epic)
         state = self.states.load(place)
@@ -228,20 +227,20 @@ class Worktrees:
         self.leases.give_back(epic)
 
     def is_dirty(self, state: State) -> bool | None:
-        """Returns whether `remove` would archive anything; None where that cannot be told."""
+        """Returns whether `remove` would archive anything; None if that cannot be determined."""
         try:
             project = repository.find(self.folders, str(state.project))
             (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
             return snapshots.is_dirty(project, self.states.place(state.epic), accepted or state.head)
         except (errors.HeddleError, OSError) as error:
-            # The project is away, or the worktree is being made or removed just now.
-            log.info("worktree_not_looked_at", epic=str(state.epic), error=str(error))
+            # The project is not available, or the worktree is being made or removed right now.
+            log.info("worktree_not_inspected", epic=str(state.epic), error=str(error))
             return None
 
     def _brought(
         self, project: Project, file: pb.ProjectFile, state: State, back_to: str | None
     ) -> Provisions:
-        """Returns what the project wants to find in the epic's worktree, which may be about to go back."""
+        """Returns what to provide in the epic's worktree, which may be about to be rewound to `back_to`."""
         if not (file.copy or file.link):
             return Provisions()
         # After a crash the state may not know yet what was accepted.
@@ -249,20 +248,20 @@ class Worktrees:
         return provisions.plan(project, file, back_to or accepted or state.head)
 
     def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
-        """Returns the commit that keeps what `earlier`, of the same task, left; empty where none does."""
+        """Returns the commit that keeps what `earlier`, of the same task, left; empty if there is none."""
         if earlier is None or earlier.parent != attempt.parent:
             return ""
         (kept,) = refs.read(project.git, refs.kept_ref(earlier))
         return kept or ""
 
     def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
-        """Returns the first state of an epic; raises if its branch belongs to somebody else."""
+        """Returns the first state of an epic; raises BRANCH_EXISTS if its branch is not Heddle's."""
         start = repository.resolve(project, base_commit)
         branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
         if branch and not accepted:
             raise errors.HeddleError(
                 pb.ERROR_REASON_BRANCH_EXISTS,
-                f"the branch {epic.branch} is there already and is not Heddle's. Rename it:"
+                f"the branch {epic.branch} exists already and is not Heddle's. Rename it:"
                 f" git -C {project.top} branch -m {epic.branch} another-name",
                 branch=epic.branch,
             )
@@ -273,7 +272,7 @@ class Worktrees:
 
     @contextmanager
     def _leased(self, state: State, ports: int) -> Iterator[State]:
-        """Yields the state with a lease, to be saved; a new lease that is not saved is given back."""
+        """Yields the state with a lease, for the block to save; a new lease is released if the block fails."""
         lease = self.leases.take(state.epic, ports)
         try:
             yield replace(state, lease=lease)
@@ -283,9 +282,9 @@ class Worktrees:
             raise
 
     def _make_ready(self, project: Project, place: Place, state: State, head: str) -> tuple[State, bool]:
-        """Makes the worktree exactly `head`, once what lies in it is kept; says also whether it was made from scratch.
+        """Makes the worktree exactly `head`, once its content is kept; returns also whether it was newly created.
 
-        The returned state is not yet saved. Its incarnation is another one if setup has to run again.
+        The returned state is not saved yet. It has a new incarnation if setup has to run again.
         """
         if place.closed.exists():
             set_aside.set_aside(self.states, place)
@@ -296,11 +295,11 @@ class Worktrees:
                 )
             if self._try_reset(project, place, head):
                 return state, False
-        # A user may look at the work of an epic whose worktree is gone.
+        # The user may have checked out the branch of an epic whose worktree is gone.
         repository.check_not_checked_out(project, state.branch, but=place.path)
         incarnation = secrets.token_hex(6)
         state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
-        # Before there is anything: a worktree without a setup must never be taken for the one before.
+        # Saved first: a worktree without setup must never be mistaken for the previous one.
         self.states.save(place, replace(state, cleaning=True))
         with self.pool.making() as makers:
             prepared = self.pool.take(project, place, head)
@@ -311,16 +310,16 @@ class Worktrees:
         return state, True
 
     def _fill(self, project: Project, place: Place) -> None:
-        """Fills the submodules of a worktree that is whole."""
+        """Fills the submodules of a complete worktree."""
         submodule_fill.fill(project, place.path, place.index, checkouts.mend(project, place))
 
     def _try_reset(self, project: Project, place: Place, head: str) -> bool:
-        """Makes the worktree exactly `head`; returns False if it had to give way, as another user's files are in it."""
+        """Makes the worktree exactly `head`; returns False if it was moved away because another user's files are in it."""
         git = project.git.at(place.path, index=place.index)
         before = submodules.links(git) if place.index.exists() else {}
         try:
             checkouts.reset(project, place, head)
-            # Where the project has a folder in place of a submodule of the attempt, git left its pointer there.
+            # If `head` has a folder in place of a submodule of the attempt, git leaves the submodule's .git file there.
             for path in before.keys() - submodules.links(git).keys():
                 if submodules.is_inside(place.path, path):
                     files.remove(place.path / path / ".git")
@@ -332,9 +331,9 @@ class Worktrees:
         return True
 
     def _keep(self, project: Project, place: Place, state: State, head: str, attempt: AttemptName) -> State:
-        """Keeps what lies there for `attempt`, once: from here on, it may be half cleaned, as the state says.
+        """Keeps the worktree's content once, before it is cleaned for `attempt`: afterwards the state says `cleaning`.
 
-        What its owner left is kept as the owner's, anything else as found.
+        What the owner left is kept as the owner's, other changes as found.
         """
         if state.cleaning or not (state.owner or checkouts.is_there(place)):
             return state
@@ -349,7 +348,7 @@ class Worktrees:
         return state
 
     def _archive(self, project: Project, place: Place, state: State, head: str) -> None:
-        """Archives what lies in a worktree that goes, once: from here on, it may be half gone."""
+        """Archives the content of a worktree once, before it is removed: afterwards the state says `cleaning`."""
         if not state.cleaning:
             snapshots.archive(project, place, head)
             self.states.save(place, replace(state, cleaning=True))
@@ -361,16 +360,16 @@ class Worktrees:
         try:
             disk.check(folders, self.min_free_bytes, self.free_bytes)
         except errors.HeddleError:
-            # What is only prepared makes room for work.
+            # Prepared worktrees are removed to make room for work.
             if not self.pool.empty():
                 raise
             disk.check(folders, self.min_free_bytes, self.free_bytes)
 
 
 def _cleans_setup_away(project: Project, state: State, head: str) -> bool:
-    """Says whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
+    """Returns whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
 
-    A commit after the one on which setup ran holds all of that. Before, any change may be setup's.
+    A later commit than the one on which setup ran contains all of that. Before, any change may be setup's.
     """
     if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
         return False

@@ -1,11 +1,11 @@
-"""Worktrees that were prepared before an epic needs one: a large project takes seconds to write out.
+"""Worktrees that are prepared before an epic needs one: checking out a large project takes seconds.
 
-HEDDLE_HOME/pool/NAME/        a worktree that nobody works in, on no branch
-HEDDLE_HOME/pool/NAME.index   git's index of it
-HEDDLE_HOME/pool/NAME.json    whose it is; `ready` once it is whole, and until it is taken
+HEDDLE_HOME/pool/NAME/        an unused worktree with detached HEAD
+HEDDLE_HOME/pool/NAME.index   its git index
+HEDDLE_HOME/pool/NAME.json    its project and commit; `ready` once it is complete, and until it is taken
 
-An epic gets one by two renames, and what differs is checked out. One that was
-half made or half taken when the service was killed is removed by the next.
+An epic gets one by two renames, and only files that differ are checked out. One that was
+being made or taken when the service was killed is removed by the next service.
 """
 
 import hashlib
@@ -32,22 +32,22 @@ from worktree_svc.storage.worktree_states import Place
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Files from which on it takes long enough to write them out.
+# The number of files from which on a checkout takes long enough to prepare it.
 FEWEST_FILES: Final = 1_000
 
-# The pool stays away from the last so many bytes above the low-water mark.
+# The pool leaves this many bytes above the low-water mark free.
 RESERVE_BYTES: Final = 5 << 30
 
 
 @dataclass(frozen=True)
 class Member:
-    """A prepared worktree of the repository at `top`, which holds the files of `commit` as `settings` write them."""
+    """A prepared worktree of the repository at `top`, with the files of `commit` as `settings` check them out."""
 
     path: Path
     top: Path
     commit: str
     ready: bool
-    # Filters and line ends, as one word; other ones make other files.
+    # A hash of the settings for filters and line ends, which change the files.
     settings: str
 
     @property
@@ -69,10 +69,10 @@ class Member:
 
 
 class Pool:
-    """The prepared worktrees below one folder, at most `size` of a project; none at all if that is 0.
+    """The prepared worktrees below one folder, at most `size` per project; no worktrees if that is 0.
 
-    Safe to use from threads. It fills itself in the background, and waits with
-    that while an epic's own worktree is being made.
+    Safe to use from threads. It prepares worktrees in the background, but not
+    while an epic's worktree is being made.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Pool:
         self._filler = ThreadPoolExecutor(1, thread_name_prefix="pool")
 
     def recover(self) -> None:
-        """Finds what a former service left: keeps what is whole and wanted, removes the rest."""
+        """Finds what the previous service left: keeps complete and wanted worktrees, removes the rest."""
         for path in sorted(self._folder.glob("*.json")):
             member = _load(path)
             if member and member.ready and self._size and self._is_whole(member):
@@ -111,7 +111,7 @@ class Pool:
 
     @contextmanager
     def making(self) -> Iterator[int]:
-        """Keeps the pool from filling itself while an epic's worktree is made; yields how many are being made now."""
+        """Keeps the pool from preparing worktrees while an epic's is made; yields how many are being made now."""
         with self._changed:
             self._makers += 1
             makers = self._makers
@@ -123,7 +123,7 @@ class Pool:
                 self._changed.notify_all()
 
     def take(self, project: Project, place: Place, head: str) -> str | None:
-        """Makes a prepared worktree the one at `place`; returns the commit whose files it holds, None if there is none."""
+        """Makes a prepared worktree the epic's; returns the commit of its files, None if there is none."""
         settings = _settings(project)
         with self._changed:
             mine = [member for member in self._members.values() if member.top == project.top]
@@ -137,7 +137,7 @@ class Pool:
         return self._give(project, place, taken) if taken else None
 
     def _give(self, project: Project, place: Place, member: Member) -> str | None:
-        """Moves a prepared worktree that is in no list any more to `place`; returns its commit, None if it is lost."""
+        """Moves a prepared worktree, already removed from the list, to the epic's path; returns its commit, None if it is lost."""
         replace(member, ready=False).save()
         folder = checkouts.find_at(project, member.path)
         try:
@@ -151,22 +151,22 @@ class Pool:
             files.write_atomically(folder / "gitdir", f"{place.path / '.git'}\n")
             member.path.rename(place.path)
         except OSError as error:
-            log.warning("pool_member_lost", path=str(member.path), error=str(error))
+            log.warning("prepared_worktree_lost", path=str(member.path), error=str(error))
             return None
         finally:
             self._remove(member)
         return member.commit
 
     def fill(self, project: Project, commit: str, index: Path) -> None:
-        """Has the pool prepare worktrees of `commit`, if the project is large; `index` is one of its worktrees'."""
+        """Starts preparing worktrees of `commit` if the project is large; `index` is the index of one of its worktrees."""
         if self._size and _entries(index) >= FEWEST_FILES:
             with self._changed:
                 self._wanted[project.top] = commit
-            with suppress(RuntimeError):  # closed meanwhile
+            with suppress(RuntimeError):  # the pool was closed meanwhile
                 self._filler.submit(self._fill, project.top)
 
     def empty(self) -> bool:
-        """Removes all that is prepared, as the disk is needed for work; returns whether there was any."""
+        """Removes all prepared worktrees, because work needs the disk; returns whether there were any."""
         with self._changed:
             members = list(self._members.values())
             self._members.clear()
@@ -175,7 +175,7 @@ class Pool:
         return bool(members)
 
     def close(self) -> None:
-        """Prepares nothing more; what is prepared stays."""
+        """Stops preparing worktrees; the prepared ones stay."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -189,7 +189,7 @@ class Pool:
             log.warning("pool_not_filled", project=str(top), error=str(error))
 
     def _lacks(self, top: Path) -> bool:
-        """Waits until no epic's worktree is being made; returns whether another is to be prepared."""
+        """Waits until no epic's worktree is being made; returns whether another one should be prepared."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._makers)
             count = sum(member.top == top for member in self._members.values())
@@ -209,7 +209,7 @@ class Pool:
             self._remove(member)
             raise
         ready = replace(member, ready=True)
-        # Both at once: whoever takes it writes the same file.
+        # Under one lock: taking a worktree writes the same file.
         with self._changed:
             ready.save()
             self._members[ready.path] = ready
@@ -225,8 +225,8 @@ class Pool:
         return checkouts.find_at(project, member.path) is not None
 
     def _remove(self, member: Member) -> None:
-        """Removes what is left of a member; its state last, as that says where it was."""
-        with suppress(HeddleError):  # the project is gone, and with it what git knew
+        """Removes what is left of a prepared worktree; its state last, because that says where it is."""
+        with suppress(HeddleError):  # the project is gone, and with it the registration
             project = repository.find(self._folders, str(member.top))
             with self._repositories.hold(project.common):
                 checkouts.forget_at(project, member.path)
@@ -249,7 +249,7 @@ def _load(path: Path) -> Member | None:
 
 
 def _entries(index: Path) -> int:
-    """Returns how many files an index lists: its header says so."""
+    """Returns the number of files in an index, from its header."""
     try:
         with index.open("rb") as file:
             header = file.read(12)

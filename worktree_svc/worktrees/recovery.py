@@ -1,4 +1,4 @@
-"""What a service does before it serves: nobody's git is running now, so every lock of ours is a dead one's."""
+"""Recovery before the service serves: no git process of it is running, so all of its locks are stale."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def break_locks(states: States, folders: PrivateFolders) -> None:
-    """Removes the locks on refs of this data folder's runs: they outlive a machine that stops."""
+    """Removes the locks on refs of this data folder's runs: they remain when the machine stops."""
     runs = {(state.project, state.epic.run) for _, state in states.all()}
     for top, run in sorted(runs):
         try:
@@ -38,5 +38,5 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
 
 def _break(folder: Path) -> None:
     for lock in folder.rglob("*.lock"):
-        log.warning("dead_lock_removed", path=str(lock))
+        log.warning("stale_lock_removed", path=str(lock))
         lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Worktrees that give way: another user's files are in them, as a container run by root leaves them."""
+"""Moves worktrees away that contain another user's files, for example from a container that ran as root."""
 
 import itertools
 from pathlib import Path
@@ -21,7 +21,7 @@ def try_remove(path: Path) -> bool:
 
 
 def set_aside(states: States, place: Place) -> None:
-    """Moves a worktree away whose files can be neither kept in git nor removed, with all that is in it."""
+    """Moves a worktree whose files can be neither kept in git nor removed to HEDDLE_HOME/aside."""
     aside = states.folder.with_name("aside")
     aside.mkdir(exist_ok=True)
     if place.path.is_dir():

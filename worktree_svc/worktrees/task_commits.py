@@ -37,7 +37,7 @@ class Committed(NamedTuple):
 
     git: Git
     commit: str
-    # What it merged in, from which the epic's own work is told; empty: nothing.
+    # The commit that it merged, so that the epic's own work can be told apart; empty: none.
     merged: str
 
 
@@ -62,7 +62,7 @@ class Commits:
     ) -> Committed:
         """Commits what the attempt left as one commit on the epic's branch. Idempotent.
 
-        `spans` are the times in which agents worked on its task.
+        `spans` are the periods in which agents worked on its task.
         """
         self.still_leads(epoch)
         project = repository.find(self.folders, path)
@@ -87,8 +87,8 @@ class Commits:
         merged_branches.check_finished(project, place)
         _check_descent(project, place, head)
         own = accepted_history.own_messages(project.git, head, checkouts.head_commit(project, place) or head)
-        told = commit_messages.with_own_words(body, own)
-        message = commit_messages.compose(subject, told, commit_messages.attempt_trailers(attempt))
+        full_body = commit_messages.with_own_words(body, own)
+        message = commit_messages.compose(subject, full_body, commit_messages.attempt_trailers(attempt))
         with project.asking_author() as author, snapshots.writing(project, place) as git:
             tree = snapshots.take(git, project, place, head, own_files_only=True)
             parents = [head, *_merged(project, git, place, tree, replace(state, head=head))]
@@ -113,30 +113,30 @@ class Commits:
         return _committed(project.git, commit, state)
 
     def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
-        """Returns the files that git ignores and that were written within `spans`; none where that cannot be told."""
+        """Returns the ignored files that were written within `spans`; none if that cannot be determined."""
         place = self.states.place(attempt.parent.parent)
         try:
             return ignored_files.written(repository.find(self.folders, path), place, spans)
         except (errors.HeddleError, OSError) as error:
-            # The commit is made: what it may lack is only told.
+            # The commit is made already: the list is only information.
             log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
             return Ignored()
 
     def _finish(self, project: Project, place: Place, commit: str) -> None:
-        """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
+        """Puts the worktree on the new commit. After a crash, the repeated call comes here."""
         state = self.states.load(place)
         if state is None or state.head == commit:
             return
         checkouts.settle(place, checkouts.mend(project, place))
         failpoint("commit_task.before_state")
-        # What is left of it is still the attempt's.
+        # Files of nested worktrees were not committed, and still belong to the attempt.
         settled = not checkouts.has_inner(project, place)
         self.states.save(place, replace(state, head=commit, merging="", settled=settled))
         failpoint("commit_task.after_state")
 
 
 def _committed(git: Git, commit: str, state: State | None) -> Committed:
-    """Returns the commit with what it merged in that holds the epic's start: no older branch that was taken in as well."""
+    """Returns the commit, with the merged parent that contains the epic's start; other merged branches do not count."""
     head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
     _, *others = (
         line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
@@ -146,7 +146,7 @@ def _committed(git: Git, commit: str, state: State | None) -> Committed:
 
 
 def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:
-    """Returns what the commit of `tree` merges into the epic's head; raises where something of that was left open."""
+    """Returns the commits that the commit of `tree` merges into the epic's head; raises if a merge is unresolved."""
     head, merging = state.head, state.merging
     if merging:
         conflict_layout.check(repository, place, tree, head, merging)
@@ -158,9 +158,9 @@ def _merged(project: Project, repository: Git, place: Place, tree: str, state: S
 
 
 def _check_descent(project: Project, place: Place, head: str) -> None:
-    """Raises WORKTREE_DAMAGED if the agent left the worktree on something that lacks the accepted work.
+    """Raises WORKTREE_DAMAGED if the agent left the worktree on a commit without the accepted work.
 
-    On the epic's own branch an agent may commit, amend and rebase; elsewhere, its
+    On the epic's own branch an agent may commit, amend and rebase; on another branch, its
     files only make sense on top of `head`.
     """
     if checkouts.stands_on_branch(project, place):
@@ -169,8 +169,8 @@ def _check_descent(project: Project, place: Place, head: str) -> None:
     if commit is None or not refs.is_ancestor(project.git, head, commit):
         raise errors.HeddleError(
             pb.ERROR_REASON_WORKTREE_DAMAGED,
-            f"the agent left {place.path} on another line of work ({commit or 'a branch without a commit'}),"
-            " so its files would undo what was accepted before. Start another attempt; what lies there"
-            " is kept under refs/heddle/attempts/.",
+            f"the agent left {place.path} on an unrelated commit ({commit or 'a branch without a commit'}),"
+            " so its files would undo the work accepted before. Start another attempt; its files"
+            " are kept under refs/heddle/attempts/.",
             path=place.path,
         )

@@ -135,7 +135,7 @@ async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, proje
     second = (moment(worker.home / "probe"), moment(worker.home / "probe"))
 
     error = await refused(commit(worker, number=2, expect=pb.EXPECT_CHANGES, spans=[first, second]))
-    assert "git ignores what was written, as a.gen, lib/inner/u" in error.message
+    assert "git ignores what was written: a.gen, lib/inner/u" in error.message
     done = await commit(worker, number=2, spans=[first, second])
     assert done.no_changes
     assert (list(done.ignored_files.paths), done.ignored_files.count) == (["a.gen", "lib/inner/u"], 2)

@@ -71,12 +71,12 @@ async def test_a_conflict_changes_nothing_and_its_advice_resolves_it(worker: Wor
     assert worker.git("for-each-ref") == before
 
     script = done.conflict.advice.replace(
-        "# mend", "echo mended > README.md; echo mended > 'new file ✓.txt' # mend"
+        "# fix", "echo fixed > README.md; echo fixed > 'new file ✓.txt' # fix"
     )
     by_hand(script, tmp_path / "gitconfig")
     again = await worker.merge(two, MERGED, "main")
     assert again.merged.already
-    assert worker.git("show", f"{MERGED}:README.md") == "mended"
+    assert worker.git("show", f"{MERGED}:README.md") == "fixed"
     assert worker.git("worktree", "list").count("\n") == 2
 
 

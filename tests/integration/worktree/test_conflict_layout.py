@@ -126,7 +126,7 @@ async def test_a_made_up_name_is_never_kept(worker: Worker) -> None:
     (left,) = path.glob("folder~*")
     (path / ".heddle" / "keep").write_text(f"{left.name}\nfolder/file\n")
     error = await refused(worker.commit(attempt(task="resolve")))
-    assert error.message.startswith(f"nothing was decided about {left.name}:")
+    assert error.message.startswith(f"the conflict in {left.name} was not resolved:")
 
 
 @pytest.mark.parametrize("how", ["link", "folder link", "folder"])
@@ -150,4 +150,4 @@ async def test_a_list_that_is_no_file_lists_nothing(worker: Worker, tmp_path: Pa
             keep.parent.symlink_to(elsewhere)
     (path / "folder" / "file").write_text("both\n")
     error = await refused(worker.commit(attempt(task="resolve")))
-    assert error.message.startswith("nothing was decided about binary:")
+    assert error.message.startswith("the conflict in binary was not resolved:")

@@ -138,7 +138,7 @@ async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, pro
             await until(begun.exists)
             fleet.kill(SERVICE)
             fleet.spawn(SERVICE)
-            await until(lambda: "waiting_for_former_service" in fleet.log(SERVICE))
+            await until(lambda: "waiting_for_previous_service" in fleet.log(SERVICE))
             allowed.touch()
             path = Path((await call).worktree.path)
             assert git(path, "status", "--porcelain") == ""

@@ -70,7 +70,7 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
         request = pb.DiffRevisionsRequest(
             project=str(worker.project), from_revision=revision, to_revision=done.commit, from_merge_base=True
         )
-        with pytest.raises(grpc.RpcError, match="is no branch, tag or commit"):
+        with pytest.raises(grpc.RpcError, match="is not a branch, tag or commit"):
             assert [piece async for piece in worker.stub.DiffRevisions(request)]
     for name in ("--output=y", "-b", "--detach"):
         await refused(worker.merge(name, "heddle/r1/merged", "main"))

@@ -73,7 +73,7 @@ async def test_mistakes_are_told_with_their_lines(worker: Worker) -> None:
         "link[2].path",
     ]
     assert f".heddle.yaml:2:5: copy[0]: '.env' is not in {worker.project}" in error.message
-    assert ".heddle.yaml:3:5: copy[1]: 'outside' is no file of the checkout, or a link" in error.message
+    assert ".heddle.yaml:3:5: copy[1]: 'outside' is not a file of the checkout, or is a link" in error.message
     assert ".heddle.yaml:4:5: copy[2]: 'README.md' is tracked by git" in error.message
 
 

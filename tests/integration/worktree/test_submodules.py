@@ -176,7 +176,7 @@ async def test_files_in_an_unfilled_submodule_are_not_lost_silently(worker: Work
     (path / "lib" / "idea.py").write_text("idea\n")
     error = await refused(worker.commit(attempt()))
     assert error.reason == pb.ERROR_REASON_UNCOMMITTABLE_FILES
-    assert "lib: is a submodule that is not filled" in error.message
+    assert "lib: is a submodule without a repository" in error.message
     assert (await worker.discard(attempt())).kept_ref == KEPT
     assert worker.git("show", f"{KEPT}:lib/idea.py") == "idea"
     assert list((path / "lib").iterdir()) == []

@@ -69,7 +69,7 @@ def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
         for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
     ]
     assert said[:3] == ["", "", ""]
-    assert said[3].endswith("git ignores what was written, as lib/u and 2 more")
+    assert said[3].endswith("git ignores what was written: lib/u and 2 more")
     assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=Ignored)
     assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=Ignored)
 
