@@ -6,7 +6,7 @@ from heddle import pb
 from worktree_svc.git.command import readable
 from worktree_svc.merges.branch_merge import Conflict
 from worktree_svc.merges.conflict_forecast import Branch
-from worktree_svc.merges.tested_merge import Opened
+from worktree_svc.merges.open_merges import OpenedMerge
 
 MOST_CHANGED_PATHS: Final = 1000
 
@@ -22,7 +22,7 @@ def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
     )
 
 
-def opened(merge: Opened) -> pb.OpenMergeResponse:
+def opened(merge: OpenedMerge) -> pb.OpenMergeResponse:
     """Returns a merge that is checked out: what it contains, and what could not be merged into it."""
     return pb.OpenMergeResponse(
         target_commit=merge.target or "",

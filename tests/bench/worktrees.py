@@ -54,7 +54,7 @@ async def run() -> Table:
                 await _checkpoint(worker, top, names),
                 await _diff(worker),
                 *await _previews(worker, names),
-                *await _radar(worker, names),
+                *await _forecaster(worker, names),
             ]
     return Table(
         title="Worktrees beside git",
@@ -164,7 +164,7 @@ async def _previews(worker: Worker, names: list[str]) -> list[list[str]]:
     return rows
 
 
-async def _radar(worker: Worker, names: list[str]) -> list[list[str]]:
+async def _forecaster(worker: Worker, names: list[str]) -> list[list[str]]:
     """Fifty epics, of which neighbours change a common file; each round one of them commits."""
     branches = [f"heddle/r1/epics/e{number}" for number in range(EPICS)]
     for number, branch in enumerate(branches):

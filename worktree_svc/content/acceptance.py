@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from heddle import errors, pb
 from heddle.plan import globs
-from worktree_svc.content.ignored_files import Ignored
+from worktree_svc.content.ignored_files import IgnoredFiles
 from worktree_svc.git.command import Git, decode, readable
 
 # The largest new file in bytes, and the most new files of one task.
@@ -51,7 +51,7 @@ class NewFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
+class ChangeRules:
     """The plan's and the project's rules for a task's change."""
 
     expect: "pb.Expect.ValueType" = pb.EXPECT_UNSPECIFIED
@@ -59,7 +59,9 @@ class Rules:
     allowed: Sequence[str] = ()
 
 
-def check(git: Git, tree: str, parents: Sequence[str], rules: Rules, ignored: Callable[[], Ignored]) -> None:
+def check(
+    git: Git, tree: str, parents: Sequence[str], rules: ChangeRules, ignored: Callable[[], IgnoredFiles]
+) -> None:
     """Raises CHANGE_REFUSED unless a commit of `tree` on top of `parents` may be made.
 
     `git` can read the objects of `tree`. `ignored` finds ignored files that the agent
@@ -86,7 +88,11 @@ def check(git: Git, tree: str, parents: Sequence[str], rules: Rules, ignored: Ca
 
 
 def unexpected(
-    expect: "pb.Expect.ValueType", changed: Sequence[str], *, merges: bool, ignored: Callable[[], Ignored]
+    expect: "pb.Expect.ValueType",
+    changed: Sequence[str],
+    *,
+    merges: bool,
+    ignored: Callable[[], IgnoredFiles],
 ) -> str:
     """Returns why a change is not what the plan expects of the task; empty if it is."""
     if expect == pb.EXPECT_CHANGES and not changed and not merges:
@@ -160,7 +166,7 @@ def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
 
 def _is_tracked(git: Git, commit: str, folder: str) -> bool:
     # Not by a waiting process: the objects that this git reads are about to move.
-    return git.attempt("cat-file", "-e", f"{commit}:{folder}").code == 0
+    return git.run("cat-file", "-e", f"{commit}:{folder}").code == 0
 
 
 def _is_allowed(path: str, allowed: Sequence[str]) -> bool:

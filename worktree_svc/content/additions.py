@@ -58,7 +58,7 @@ def _add_part(git: Git, paths: Sequence[str], refused: list[Refused]) -> None:
 
 
 def _try(git: Git, paths: Sequence[str]) -> Output:
-    return git.attempt(*_ADDS, stdin=encode("".join(f"{path}\0" for path in paths)))
+    return git.run(*_ADDS, stdin=encode("".join(f"{path}\0" for path in paths)))
 
 
 def _reason(output: Output) -> str:

@@ -15,7 +15,7 @@ from worktree_svc.git import refs, worktree_registration, worktree_views
 from worktree_svc.git.command import Git
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 # Folders in a worktree with screenshots and other files of agents and their browsers that are not part of their work.
 ARTIFACTS: Final = (".heddle", ".playwright-mcp")
@@ -36,9 +36,9 @@ LEFTOVERS: Final = (
 )
 
 
-def find(project: Project, place: Place) -> Path | None:
+def find(project: Project, paths: WorktreePaths) -> Path | None:
     """Returns the git folder of an epic's worktree; None if git has no such worktree."""
-    return find_at(project, place.path)
+    return find_at(project, paths.worktree)
 
 
 def find_at(project: Project, path: Path) -> Path | None:
@@ -53,12 +53,12 @@ def find_at(project: Project, path: Path) -> Path | None:
     return None
 
 
-def has_inner(project: Project, place: Place) -> bool:
+def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the agent made other worktrees of the project inside this one: CommitTask excludes them."""
     for entry in project.common.glob("worktrees/*/gitdir"):
         with suppress(OSError):  # that worktree is being removed right now
             pointer = Path(entry.read_text(errors="surrogateescape").strip())
-            if place.path in pointer.parent.parents and pointer.is_file():
+            if paths.worktree in pointer.parent.parents and pointer.is_file():
                 return True
     return False
 
@@ -72,15 +72,15 @@ def belongs_to(folder: Path, common: Path) -> bool:
     return Path(folder, target).resolve().parent == common / "worktrees"
 
 
-def is_there(place: Place) -> bool:
+def exists(paths: WorktreePaths) -> bool:
     """Returns whether the worktree's folder exists, whatever is in it."""
-    return place.path.is_dir() and not place.path.is_symlink()
+    return paths.worktree.is_dir() and not paths.worktree.is_symlink()
 
 
-def is_whole(project: Project, place: Place) -> bool:
+def is_complete(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the worktree exists and is completely registered in git."""
-    folder = find(project, place)
-    if folder is None or not is_there(place):
+    folder = find(project, paths)
+    if folder is None or not exists(paths):
         return False
     lock = folder / "locked"
     # git's own lock reason for a worktree that it was still creating when it was killed.
@@ -88,13 +88,13 @@ def is_whole(project: Project, place: Place) -> bool:
     return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
 
 
-def create(project: Project, place: Place, commit: str) -> None:
+def create(project: Project, paths: WorktreePaths, commit: str) -> None:
     """Makes the worktree, still without files, in place of whatever is left there."""
-    forget(project, place)
-    files.remove(place.path)
-    files.remove(place.index)
-    place.path.parent.mkdir(parents=True, exist_ok=True)
-    add(project, place.path, commit)
+    unregister(project, paths)
+    files.remove(paths.worktree)
+    files.remove(paths.index)
+    paths.worktree.parent.mkdir(parents=True, exist_ok=True)
+    add(project, paths.worktree, commit)
 
 
 def add(project: Project, path: Path, commit: str) -> None:
@@ -104,12 +104,12 @@ def add(project: Project, path: Path, commit: str) -> None:
     failpoint("create.after_add")
 
 
-def forget(project: Project, place: Place) -> None:
+def unregister(project: Project, paths: WorktreePaths) -> None:
     """Removes the worktree's registration in git. Never prunes: other worktrees may be on a disk that is not mounted."""
-    forget_at(project, place.path)
+    unregister_at(project, paths.worktree)
 
 
-def forget_at(project: Project, path: Path) -> None:
+def unregister_at(project: Project, path: Path) -> None:
     """Does what `unregister` does, for any path."""
     folder = find_at(project, path)
     if folder:
@@ -118,24 +118,24 @@ def forget_at(project: Project, path: Path) -> None:
             folder.parent.rmdir()
 
 
-def mend(project: Project, place: Place) -> Path:
+def repair(project: Project, paths: WorktreePaths) -> Path:
     """Makes the worktree's .git file point to its git folder again; returns that folder. Raises WORKTREE_DAMAGED.
 
     A repository that an agent made in place of the .git file is moved next to the worktree.
     """
-    folder = find(project, place)
-    if folder is None or not is_whole(project, place):
-        raise damaged(place)
-    free_branch(project, place.epic)
-    shared = f"{worktree_views.make(place.path, project.common)}\n"
+    folder = find(project, paths)
+    if folder is None or not is_complete(project, paths):
+        raise damaged(paths)
+    free_branch(project, paths.epic)
+    shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
     commondir = folder / "commondir"
     if commondir.is_symlink() or commondir.read_text(errors="surrogateescape") != shared:
         files.write_atomically(commondir, shared)
-    pointer = place.path / ".git"
+    pointer = paths.worktree / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
-        place.replaced.mkdir(exist_ok=True)
-        pointer.rename(place.replaced / str(len(list(place.replaced.iterdir())) + 1))
+        paths.replaced.mkdir(exist_ok=True)
+        pointer.rename(paths.replaced / str(len(list(paths.replaced.iterdir())) + 1))
     if pointer.is_symlink() or not pointer.is_file() or pointer.read_text(errors="surrogateescape") != text:
         files.remove(pointer)
         pointer.write_text(text, errors="surrogateescape")
@@ -150,48 +150,48 @@ def free_branch(project: Project, epic: EpicName) -> None:
     (project.common / f"{refs.branch_ref(epic.branch)}.lock").unlink(missing_ok=True)
 
 
-def damaged(place: Place) -> errors.HeddleError:
+def damaged(paths: WorktreePaths) -> errors.HeddleError:
     """Returns the error for a worktree that no longer exists as it was."""
     return errors.HeddleError(
         pb.ERROR_REASON_WORKTREE_DAMAGED,
-        f"the worktree {place.path} was moved, replaced or removed. Start another attempt:"
+        f"the worktree {paths.worktree} was moved, replaced or removed. Start another attempt:"
         " it recreates the worktree from the last accepted commit.",
-        path=place.path,
+        path=paths.worktree,
     )
 
 
-def head_commit(project: Project, place: Place) -> str | None:
+def head_commit(project: Project, paths: WorktreePaths) -> str | None:
     """Returns the commit of the worktree's HEAD; None if it has none."""
-    folder = find(project, place)
+    folder = find(project, paths)
     if folder is None:
         return None
     return refs.head_of(project.git, folder)
 
 
-def stands_on_branch(project: Project, place: Place) -> bool:
+def is_on_epic_branch(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the worktree's HEAD is the epic's branch, as EnsureWorktree left it."""
-    folder = find(project, place)
+    folder = find(project, paths)
     if folder is None or not (folder / "HEAD").is_file():
         return False
     text = (folder / "HEAD").read_text(errors="replace").strip()
-    return text == f"ref: {refs.branch_ref(place.epic.branch)}"
+    return text == f"ref: {refs.branch_ref(paths.epic.branch)}"
 
 
-def settle(place: Place, folder: Path) -> None:
+def attach(paths: WorktreePaths, folder: Path) -> None:
     """Puts HEAD on the epic's branch, ends unfinished operations and replaces the agent's index."""
     for pattern in LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
-    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(place.epic.branch)}\n")
-    if place.index.exists():
-        files.copy_atomically(place.index, folder / "index")
+    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(paths.epic.branch)}\n")
+    if paths.index.exists():
+        files.copy_atomically(paths.index, folder / "index")
     else:
         files.remove(folder / "index")
 
 
 def reset(
     project: Project,
-    place: Place,
+    paths: WorktreePaths,
     head: str,
     *,
     new: bool = False,
@@ -204,29 +204,29 @@ def reset(
     of worktrees that are being made now, including this one.
     """
     # The stash belongs to the previous attempt, and was kept with its work.
-    worktree_views.clear(place.path)
-    folder = mend(project, place)
+    worktree_views.clear(paths.worktree)
+    folder = repair(project, paths)
     failpoint("reset.before_move")
-    refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
+    refs.update(project.git, [refs.RefUpdate(refs.branch_ref(paths.epic.branch), head, None)])
     failpoint("reset.after_move")
-    git = project.git.at(place.path, index=place.index).among(makers)
-    files.remove(place.index.with_name(f"{place.index.name}.lock"))
+    git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
+    files.remove(paths.index.with_name(f"{paths.index.name}.lock"))
     if not new:
         # Old screenshots, even if the project ignores them; tracked files in these folders are restored below.
         for name in ARTIFACTS:
-            files.remove(place.path / name)
+            files.remove(paths.worktree / name)
     if prepared != head:
-        insist(git, "read-tree", "--reset", "-u", head)
+        run_with_unlock(git, "read-tree", "--reset", "-u", head)
     failpoint("reset.before_clean")
     if not new:
         # --force twice: folders that are repositories are removed too.
-        insist(git, "clean", "--quiet", "-d", "--force", "--force")
+        run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")
-    settle(place, folder)
+    attach(paths, folder)
 
 
-def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
+def run_with_unlock(git: Git, *arguments: str, stdin: bytes = b"") -> None:
     """Runs git on a worktree's files; if it fails, runs it once more after restoring the permissions of all files."""
-    if git.attempt(*arguments, stdin=stdin).code:
+    if git.run(*arguments, stdin=stdin).code:
         files.unlock(git.folder)
         git.text(*arguments, stdin=stdin)

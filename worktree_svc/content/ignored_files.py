@@ -11,7 +11,7 @@ from heddle import pb
 from worktree_svc.content import checkouts
 from worktree_svc.git.command import readable
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 # The most paths that are named, files that are counted, and files that are examined.
 MOST_NAMED: Final = 20
@@ -62,25 +62,25 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ignored:
+class IgnoredFiles:
     """The first of the files, sorted, and their number, at most MOST_COUNTED."""
 
     paths: Sequence[str] = ()
     count: int = 0
 
 
-def written(project: Project, place: Place, spans: Sequence[Span]) -> Ignored:
+def written(project: Project, paths: WorktreePaths, spans: Sequence[Span]) -> IgnoredFiles:
     """Returns the ignored files in the worktree that were written within `spans`, without caches."""
-    if not spans or not checkouts.is_there(place) or not place.index.exists():
-        return Ignored()
-    git = project.git.at(place.path, index=place.index)
+    if not spans or not checkouts.exists(paths) or not paths.index.exists():
+        return IgnoredFiles()
+    git = project.git.at(paths.worktree, index=paths.index)
     options = ("--others", "--ignored", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
     found = []
     looked_at = 0
     for entry in git.items("ls-files", *options):
-        for path in _files(place.path, entry):
+        for path in _files(paths.worktree, entry):
             looked_at += 1
-            if _was_written(place.path / path, spans):
+            if _was_written(paths.worktree / path, spans):
                 found.append(path)
             if len(found) >= MOST_COUNTED or looked_at >= _MOST_LOOKED_AT:
                 return _summary(found)
@@ -92,8 +92,8 @@ def is_cache(name: str) -> bool:
     return name in _CACHES or name.endswith(_CACHE_SUFFIXES)
 
 
-def _summary(found: list[str]) -> Ignored:
-    return Ignored([readable(path) for path in sorted(found)[:MOST_NAMED]], len(found))
+def _summary(found: list[str]) -> IgnoredFiles:
+    return IgnoredFiles([readable(path) for path in sorted(found)[:MOST_NAMED]], len(found))
 
 
 def _files(top: Path, entry: str) -> Iterator[str]:

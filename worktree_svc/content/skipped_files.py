@@ -18,7 +18,7 @@ def entries(git: Git, index: Path, gone: Iterable[str]) -> dict[str, str]:
     wanted = set(gone)
     if not wanted or index.is_symlink() or not index.is_file():
         return {}
-    listed = git.at(git.folder, index=index).attempt("ls-files", "-t", "--stage", "-z")
+    listed = git.at(git.folder, index=index).run("ls-files", "-t", "--stage", "-z")
     found: dict[str, str] = {}
     for line in decode(listed.stdout).split("\0")[:-1]:
         entry, _, path = line.partition("\t")

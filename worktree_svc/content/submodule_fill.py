@@ -53,7 +53,7 @@ def _fill(project: Project, level: _Level) -> None:
     links = submodules.links(git)
     names = submodules.names(git) if links else {}
     filled = {path: name for path, name in names.items() if path in links and _is_safe(git, path, name)}
-    _forget_others(level.own / "modules", filled.values())
+    _remove_others(level.own / "modules", filled.values())
     for path, name in filled.items():
         try:
             _fill_one(project, level, path, name, links[path])
@@ -66,7 +66,7 @@ def _is_safe(git: Git, path: str, name: str) -> bool:
     return submodules.is_inside(git.folder, path) and submodules.is_inside(Path("/nowhere"), name)
 
 
-def _forget_others(modules: Path, names: Iterable[str]) -> None:
+def _remove_others(modules: Path, names: Iterable[str]) -> None:
     """Removes repositories of former submodules: git would use them for new submodules of the same name."""
     if modules.is_symlink():
         files.remove(modules)
@@ -114,7 +114,7 @@ def _source(project: Project, users: Path, commit: str) -> Path | None:
 
 def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | None:
     """Fetches a commit into the user's repository of a submodule; returns its object folder."""
-    urls = Git(users, git_dir=users).attempt("config", "--get", "remote.origin.url").stdout
+    urls = Git(users, git_dir=users).run("config", "--get", "remote.origin.url").stdout
     url = urls.decode(errors="surrogateescape").strip()
     ref = f"{submodules.KEPT}/{commit}"
     options = (
@@ -124,7 +124,7 @@ def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | Non
         "--no-recurse-submodules",
         "--no-auto-maintenance",
     )
-    output = git.attempt("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
+    output = git.run("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
     if output is None or output.code:
         log.warning("submodule_not_fetched", url=url, commit=commit, error=output.stderr if output else "")
         return None
@@ -159,9 +159,9 @@ def _reset(project: Project, at: Path, own: Path, commit: str) -> bool:
         git = plain.at(at, index=index)
         git.text("read-tree", commit)
         # Finds unchanged files, so that they are not written again.
-        git.attempt("update-index", "-q", "--refresh")
-        checkouts.insist(git, "read-tree", "--reset", "-u", commit)
-        checkouts.insist(git, "clean", "--quiet", "-d", "--force", "--force")
+        git.run("update-index", "-q", "--refresh")
+        checkouts.run_with_unlock(git, "read-tree", "--reset", "-u", commit)
+        checkouts.run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
         for pattern in checkouts.LEFTOVERS:
             for path in own.glob(pattern):
                 files.remove(path)

@@ -49,7 +49,7 @@ def names(git: Git, commit: str = "") -> dict[str, str]:
             return {}
         source = ("--file", _FILE)
     pattern = r"^submodule\..*\.path$"
-    output = git.attempt("config", *source, "--no-includes", "--null", "--get-regexp", pattern)
+    output = git.run("config", *source, "--no-includes", "--null", "--get-regexp", pattern)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0") if entry)
     return {
         path.removesuffix("/"): key.removeprefix("submodule.").removesuffix(".path") for key, _, path in pairs
@@ -117,7 +117,7 @@ def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
         git = found[0]
         _bring(git, commit, objects, scope=[] if len(found) > 1 else [KEPT])
         # Another epic may keep the same commit at the same time.
-        refs.move(git, [refs.Move(ref, commit, None)])
+        refs.update(git, [refs.RefUpdate(ref, commit, None)])
 
 
 def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
@@ -130,13 +130,13 @@ def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix=QUARANTINE, dir=own) as name:
         packs = Path(name, "pack")
         packs.mkdir()
-        replace(git, lender=objects).text(
+        replace(git, alternate_objects=objects).text(
             "pack-objects", "--quiet", "--revs", str(packs / "pack"), stdin=wanted
         )
         for pack in packs.glob("*.pack"):
             git.text("index-pack", str(pack))
-        quarantine.settle(Path(name), own)
+        quarantine.migrate(Path(name), own)
     arguments = ("rev-list", "--objects", "--quiet", "--stdin")
-    checked = git.attempt(*arguments, stdin=wanted)
+    checked = git.run(*arguments, stdin=wanted)
     if checked.code:
         raise failure(arguments, checked)

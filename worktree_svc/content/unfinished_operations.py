@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from heddle import errors, pb
 from worktree_svc.content import checkouts
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 
 class Operation(NamedTuple):
@@ -23,13 +23,13 @@ _BISECT: Final = Operation("git bisect", "git bisect reset")
 _MARKS: Final = ("rebase-apply/applying", "BISECT_LOG")
 
 
-def check(project: Project, place: Place) -> None:
+def check(project: Project, paths: WorktreePaths) -> None:
     """Raises UNFINISHED_OPERATION if the agent left such an operation in the worktree."""
-    folder = checkouts.find(project, place)
+    folder = checkouts.find(project, paths)
     if folder is None:
         return
     marks = {mark for mark in _MARKS if (folder / mark).exists()}
-    found = under_way(marks, on_branch=checkouts.stands_on_branch(project, place))
+    found = under_way(marks, on_branch=checkouts.is_on_epic_branch(project, paths))
     if found:
         raise errors.HeddleError(
             pb.ERROR_REASON_UNFINISHED_OPERATION,

@@ -118,8 +118,8 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
             inside = plain.at(at, index=Path(plain.folder, "index"))
             inside.text("read-tree", link)
             # Fails if something differs, which the next command reports.
-            inside.attempt("update-index", "-q", "--refresh")
-            changed = inside.attempt(*_LISTS_CHANGES)
+            inside.run("update-index", "-q", "--refresh")
+            changed = inside.run(*_LISTS_CHANGES)
             if changed.code or changed.stdout or untracked(inside, None):
                 return True
             if is_changed_inside(project, inside, roots):
@@ -159,7 +159,7 @@ def _listed(changed: Output) -> dict[str, str]:
 
 
 def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: list[str]) -> list[str]:
-    output = git.attempt(*_LISTS_OTHERS, *options)
+    output = git.run(*_LISTS_OTHERS, *options)
     if output.code:
         raise failure(_LISTS_OTHERS, output)
     said += _CLOSED.findall(output.stderr)
@@ -233,7 +233,7 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
     if inner is None:
         return None
     users = submodules.below(work.users, name)
-    with submodules.opened(work.project, inner) as plain, plain.trying() as git:
+    with submodules.opened(work.project, inner) as plain, plain.with_temporary_objects() as git:
         head = refs.head_of(plain, inner)
         if head is None:
             return None

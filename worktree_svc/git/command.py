@@ -20,13 +20,20 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains i
 import git.cmd
 
 from heddle import errors, pb, urls
-from worktree_svc.git import quarantine, spare_processes
+from worktree_svc.git import quarantine, waiting_processes
 from worktree_svc.git.environment import ENVIRONMENT
-from worktree_svc.git.processes import BrokenOffError, Comparer, Conversation, Process, Reader, communicate
-from worktree_svc.git.spare_processes import Child, Children, Key
+from worktree_svc.git.processes import (
+    CatFile,
+    Conversation,
+    ConversationEndedError,
+    DiffTree,
+    Process,
+    communicate,
+)
+from worktree_svc.git.waiting_processes import GitProcess, Key, WaitingProcesses
 
 Answer = TypeVar("Answer")
-Talk = TypeVar("Talk", bound=Conversation)
+AnyConversation = TypeVar("AnyConversation", bound=Conversation)
 
 # The first version with merge-tree --stdin.
 OLDEST_GIT: Final = (2, 39)
@@ -73,10 +80,10 @@ class Git:
     # The folder for new objects. None: the repository's own.
     objects: Path | None = None
     # A further folder of objects to read from.
-    lender: Path | None = None
+    alternate_objects: Path | None = None
     # Processes that write files to the worktree. None: one for each core.
     writers: int | None = None
-    children: Children = field(default=spare_processes.NONE, repr=False, compare=False)
+    waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
         """Returns the same git, over the files of `work_tree`."""
@@ -84,16 +91,16 @@ class Git:
             self, folder=work_tree, work_tree=work_tree, index=index, git_dir=git_dir or self.git_dir
         )
 
-    def by(self, author: tuple[str, str]) -> Self:
+    def with_author(self, author: tuple[str, str]) -> Self:
         """Returns the same git, whose commits name `author` (name, email)."""
         return replace(self, author=author)
 
-    def among(self, count: int) -> Self:
+    def sharing_cores(self, count: int) -> Self:
         """Returns the same git, as one of `count` that check out files at the same time: more processes than cores are slower."""
         return replace(self, writers=max(1, (os.cpu_count() or 1) // count))
 
     @contextmanager
-    def trying(self) -> Iterator[Self]:
+    def with_temporary_objects(self) -> Iterator[Self]:
         """Yields the same git, whose new objects are removed when the block is left."""
         if self.git_dir is None:
             raise RuntimeError("temporary objects need a known repository")
@@ -101,7 +108,7 @@ class Git:
             yield git
 
     @contextmanager
-    def together(self) -> Iterator[Self]:
+    def with_batched_objects(self) -> Iterator[Self]:
         """Yields the same git, whose new objects move into the repository when the block is left, durably and all at once.
 
         For several consecutive commands: each on its own would wait for the disk. After an error, no object is kept.
@@ -111,7 +118,7 @@ class Git:
         objects = self.git_dir / "objects"
         with self._scratch(Path(os.path.realpath(objects)), QUARANTINE) as git:
             yield git
-            quarantine.settle(git.objects or objects, objects)
+            quarantine.migrate(git.objects or objects, objects)
 
     @contextmanager
     def _scratch(self, parent: Path, prefix: str) -> Iterator[Self]:
@@ -132,12 +139,12 @@ class Git:
 
     def raw(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Returns what git prints; raises GIT_FAILED or DISK_FULL."""
-        output = self.attempt(*arguments, stdin=stdin)
+        output = self.run(*arguments, stdin=stdin)
         if output.code:
             raise failure(arguments, output)
         return output.stdout
 
-    def attempt(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
+    def run(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
         """Returns git's output and exit code, whatever that is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
         with self.running(*arguments, stdin=stdin, seconds=seconds) as output:
             return output()
@@ -147,25 +154,27 @@ class Git:
         self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
         """Starts git and yields a function that waits for its output, as `run` does; ends git when the block is left."""
-        child = Child(self.start(arguments, waits=bool(stdin)))
+        child = GitProcess(self.start(arguments, waits=bool(stdin)))
         try:
             yield lambda: _finish(child.process, arguments, stdin, seconds)
         finally:
             child.end()
 
-    def ahead(self, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
+    def run_spare(self, *arguments: str, stdin: bytes, temporary: bool = False) -> Output:
         """Returns what `run` would, from a git process that was started in advance, if one waits; starts the next one.
 
         Only for commands that read all of their input before they do anything, and
-        fail if it is truncated. `trying`: its new objects are removed afterwards.
+        fail if it is truncated. `temporary`: its new objects are removed afterwards.
         """
-        with self._spare(arguments, trying=trying) as process:
+        with self._spare(arguments, temporary=temporary) as process:
             return _finish(process, arguments, stdin)
 
     @contextmanager
-    def begun(self, *arguments: str, stdin: bytes, trying: bool = False) -> Iterator[Callable[[], Output]]:
+    def running_spare(
+        self, *arguments: str, stdin: bytes, temporary: bool = False
+    ) -> Iterator[Callable[[], Output]]:
         """Does what `run_spare` does while the block does something else; `stdin` is shorter than a page of memory."""
-        with self._spare(arguments, trying=trying) as process:
+        with self._spare(arguments, temporary=temporary) as process:
             if process.stdin is None:
                 raise RuntimeError("git has no pipes")
             with suppress(BrokenPipeError):  # it ended early; its exit code says why
@@ -175,18 +184,18 @@ class Git:
             yield lambda: _finish(process, arguments, b"")
 
     @contextmanager
-    def _spare(self, arguments: tuple[str, ...], *, trying: bool = False) -> Iterator[Process]:
-        def start() -> Child:
+    def _spare(self, arguments: tuple[str, ...], *, temporary: bool = False) -> Iterator[Process]:
+        def start() -> GitProcess:
             with ExitStack() as stack:
-                git = stack.enter_context(self.trying()) if trying else self
-                return Child(git.start(arguments, waits=True), stack.pop_all())
+                git = stack.enter_context(self.with_temporary_objects()) if temporary else self
+                return GitProcess(git.start(arguments, waits=True), stack.pop_all())
 
-        key = (self.git_dir, (self, trying, arguments))
-        child = self.children.take(key, start)
+        key = (self.git_dir, (self, temporary, arguments))
+        child = self.waiting.take(key, start)
         try:
             yield child.process
         finally:
-            self.children.replace(key, child, start)
+            self.waiting.replace(key, child, start)
 
     def object_id(self, name: str) -> str | None:
         """Returns the id of the object that `name` refers to, in any of git's notations; None if there is none."""
@@ -197,53 +206,53 @@ class Git:
         """Returns the content of an object; None if it does not exist."""
         return self._look_up(lambda reader: reader.content(name), name)
 
-    def _look_up(self, question: Callable[[Reader], Answer | None], name: str) -> Answer | None:
+    def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
         if any(
             letter < " " for letter in name
         ):  # not a valid name, and cat-file would take it for the end of one
             return None
         arguments = ("cat-file", "--batch-command")
-        child, _, answer = self._ask(arguments, Reader, question)
-        self.children.give(self._key(arguments), child)
+        child, _, answer = self._ask(arguments, CatFile, question)
+        self.waiting.give(self._key(arguments), child)
         return answer
 
     @contextmanager
-    def comparing(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
+    def diff_tree(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
         """Yields the output of `git diff-tree` about two trees in pieces, as it is printed; raises GIT_FAILED."""
         arguments = ("diff-tree", "--stdin", *options)
-        child, comparer, begun = self._ask(arguments, Comparer, lambda git: git.begin(older, newer))
+        child, conversation, begun = self._ask(arguments, DiffTree, lambda git: git.begin(older, newer))
         try:
             if not begun:
                 raise failure(arguments, Output(1, b"", f"it could not compare {older} and {newer}"))
-            yield comparer.pieces()
-        except BrokenOffError as error:
-            raise _broken_off(arguments, comparer) from error
+            yield conversation.pieces()
+        except ConversationEndedError as error:
+            raise _conversation_ended(arguments, conversation) from error
         finally:
-            if comparer.done:
-                self.children.give(self._key(arguments), child)
+            if conversation.done:
+                self.waiting.give(self._key(arguments), child)
             else:
                 child.end()
 
     def _ask(
         self,
         arguments: tuple[str, ...],
-        kind: Callable[[Process, float], Talk],
-        question: Callable[[Talk], Answer],
-    ) -> tuple[Child, Talk, Answer]:
+        kind: Callable[[Process, float], AnyConversation],
+        question: Callable[[AnyConversation], Answer],
+    ) -> tuple[GitProcess, AnyConversation, Answer]:
         """Returns a git process that can answer more questions, and its first answer; the caller returns or ends it."""
 
-        def start() -> Child:
-            return Child(self.start(arguments, waits=True))
+        def start() -> GitProcess:
+            return GitProcess(self.start(arguments, waits=True))
 
-        child = self.children.take(self._key(arguments), start)
+        child = self.waiting.take(self._key(arguments), start)
         for last in (False, True):
-            talk = kind(child.process, LONGEST_SECONDS)
+            conversation = kind(child.process, LONGEST_SECONDS)
             try:
-                return child, talk, question(talk)
-            except BrokenOffError as error:
+                return child, conversation, question(conversation)
+            except ConversationEndedError as error:
                 child.end()
                 if last:
-                    raise _broken_off(arguments, talk) from error
+                    raise _conversation_ended(arguments, conversation) from error
                 # One that waited may have been killed meanwhile, for example when the system ran out of memory.
                 child = start()
             except BaseException:
@@ -291,8 +300,8 @@ class Git:
             environment["GIT_INDEX_FILE"] = str(self.index)
         if self.objects:
             environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
-        if self.lender:
-            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.lender)
+        if self.alternate_objects:
+            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.alternate_objects)
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment
@@ -314,8 +323,8 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
     return output
 
 
-def _broken_off(arguments: Sequence[str], talk: Conversation) -> errors.HeddleError:
-    return failure(arguments, Output(1, b"", talk.complaint or "it ended early"))
+def _conversation_ended(arguments: Sequence[str], conversation: Conversation) -> errors.HeddleError:
+    return failure(arguments, Output(1, b"", conversation.complaint or "it ended early"))
 
 
 def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleError:

@@ -25,21 +25,21 @@ _COMMANDS: Final = (".clean", ".smudge", ".process")
 _USED: Final = re.compile(r"(?:^|\s)filter=(\S+)", re.MULTILINE)
 
 # By setting, for example filter.lfs.clean.
-Settings = Mapping[str, str]
+FilterSettings = Mapping[str, str]
 
 
-def defined(common: Path) -> Settings:
+def defined(common: Path) -> FilterSettings:
     """Returns the filter settings in the configuration of the repository at `common`, including files that it includes."""
     own = _read(common, common / "config.worktree", "--includes")
     return {**_read(common, common / "config", "--includes"), **own}
 
 
-def recorded(file: Path) -> Settings:
+def recorded(file: Path) -> FilterSettings:
     """Returns the filter settings in a configuration file of the service."""
     return _read(file.parent, file, "--no-includes")
 
 
-def allowed(first: Settings, now: Settings, named: Collection[str]) -> Settings:
+def allowed(first: FilterSettings, now: FilterSettings, named: Collection[str]) -> FilterSettings:
     """Returns the filters that may run: those recorded at first use, and those that the operator has named."""
     if NONE in named:
         return {}
@@ -53,7 +53,7 @@ def name_of(key: str) -> str:
     return found[1] if found else ""
 
 
-def check(git: Git, common: Path, commit: str, running: Settings, named: Collection[str]) -> None:
+def check(git: Git, common: Path, commit: str, running: FilterSettings, named: Collection[str]) -> None:
     """Raises FILTER_NOT_ALLOWED if files of `commit` use a filter that the user's git would run and the service may not.
 
     `running`: the filters that may run. One whose command is a file of the project would run code that an agent
@@ -102,13 +102,13 @@ def _is_of_project(git: Git, commit: str, key: str, command: str) -> bool:
 
 
 def _is_file(git: Git, name: str) -> bool:
-    return git.attempt("cat-file", "-t", name).stdout.strip() == b"blob"
+    return git.run("cat-file", "-t", name).stdout.strip() == b"blob"
 
 
 def _used(git: Git, common: Path, commit: str) -> set[str]:
     """Returns the filters that .gitattributes files of a commit and the repository's info/attributes use."""
     patterns = (":(glob)**/.gitattributes",)
-    found = git.attempt("grep", "-h", "--text", "-e", "filter=", commit, "--", *patterns)
+    found = git.run("grep", "-h", "--text", "-e", "filter=", commit, "--", *patterns)
     text = decode(found.stdout)
     own = common / "info" / "attributes"
     if own.is_file():
@@ -116,9 +116,9 @@ def _used(git: Git, common: Path, commit: str) -> set[str]:
     return set(_USED.findall(text))
 
 
-def _read(folder: Path, file: Path, *options: str) -> Settings:
+def _read(folder: Path, file: Path, *options: str) -> FilterSettings:
     arguments = ("config", "--file", str(file), *options, "--null", "--get-regexp", r"^filter\.")
-    output = Git(folder).attempt(*arguments) if file.is_file() else None
+    output = Git(folder).run(*arguments) if file.is_file() else None
     entries = decode(output.stdout).split("\0") if output else []
     pairs = [entry.partition("\n") for entry in entries]
     return {key: value if separator else "true" for key, separator, value in pairs if _KEY.fullmatch(key)}

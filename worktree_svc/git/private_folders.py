@@ -20,9 +20,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worktree_svc.git import filters, spare_processes
+from worktree_svc.git import filters, waiting_processes
 from worktree_svc.git.command import SCRATCH, Git, decode, encode
-from worktree_svc.git.spare_processes import Children
+from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.storage import files
 
 # What a private folder shares with the repository. If a branch has a reflog, moves by Heddle are logged there; no
@@ -61,9 +61,9 @@ class PrivateFolders:
     """The private git folders below one folder. Safe to use from threads."""
 
     def __init__(
-        self, folder: Path, waiting: Children = spare_processes.NONE, *, named: Collection[str] = ()
+        self, folder: Path, waiting: WaitingProcesses = waiting_processes.NONE, *, named: Collection[str] = ()
     ) -> None:
-        self.children = waiting
+        self.waiting = waiting
         # The filters of projects that the operator allows; see filters.py.
         self.named = named
         # Of projects that are URLs; see mirrors.py.
@@ -81,14 +81,14 @@ class PrivateFolders:
             if self._seen.get(common) != stamp or not private.is_dir():
                 make(private, common, more=self._filters(private, common))
                 self._seen[common] = stamp
-                self.children.drop(private)
+                self.waiting.drop(private)
         return private
 
-    def running_filters(self, common: Path) -> filters.Settings:
+    def running_filters(self, common: Path) -> filters.FilterSettings:
         """Returns the settings of those filters of the repository at `common` that may run."""
         return filters.recorded(self.of(common) / "config")
 
-    def _filters(self, private: Path, common: Path) -> filters.Settings:
+    def _filters(self, private: Path, common: Path) -> filters.FilterSettings:
         now, file = filters.defined(common), private / _FILTERS
         if not file.exists():
             private.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def make(
 def harmless(common: Path, *, remotes: bool = True) -> str:
     """Returns the text of a configuration with the harmless part of the project's."""
     arguments = ("config", "--file", str(common / "config"), "--no-includes", "--null", "--list")
-    output = Git(common).attempt(*arguments)
+    output = Git(common).run(*arguments)
     lines: list[str] = []
     for entry in decode(output.stdout).split("\0"):
         key, separator, value = entry.partition("\n")

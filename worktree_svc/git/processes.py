@@ -23,11 +23,11 @@ _READ_BYTES: Final = 64 << 10
 _DRAIN_MILLISECONDS: Final = 1_000
 
 
-class BrokenOffError(Exception):
+class ConversationEndedError(Exception):
     """The process ended or took too long before it had answered."""
 
 
-class Found(NamedTuple):
+class ObjectInfo(NamedTuple):
     """An object that exists."""
 
     id: str
@@ -122,13 +122,13 @@ class Conversation:
 
     def _send(self, text: bytes) -> None:
         if self._process.stdin is None:
-            raise BrokenOffError
+            raise ConversationEndedError
         try:
             self._process.stdin.write(text)
             self._process.stdin.flush()
         except OSError as error:
             self._drain_stderr()
-            raise BrokenOffError from error
+            raise ConversationEndedError from error
 
     def _line(self) -> bytes:
         """Returns the next line, without its line break."""
@@ -141,20 +141,20 @@ class Conversation:
         """Reads available output, also from stderr: git would block if that pipe were full."""
         stdout, stderr = self._process.stdout, self._process.stderr
         if stdout is None or stderr is None:
-            raise BrokenOffError
+            raise ConversationEndedError
         poll = select.poll()
         for pipe in (stdout, stderr):
             poll.register(pipe, select.POLLIN)
         ready = dict(self._limit.wait(lambda seconds: poll.poll(seconds * 1000)))
         if not ready:
-            raise BrokenOffError
+            raise ConversationEndedError
         if stderr.fileno() in ready:
             self._read_stderr(stderr)
         if stdout.fileno() in ready:
             chunk = os.read(stdout.fileno(), _READ_BYTES)
             if not chunk:
                 self._drain_stderr()
-                raise BrokenOffError
+                raise ConversationEndedError
             self._held += chunk
 
     def _drain_stderr(self) -> None:
@@ -173,10 +173,10 @@ class Conversation:
         return bool(chunk)
 
 
-class Reader(Conversation):
+class CatFile(Conversation):
     """A conversation with `git cat-file --batch-command`."""
 
-    def info(self, name: str) -> Found | None:
+    def info(self, name: str) -> ObjectInfo | None:
         """Returns the object that `name` refers to; None if there is none, or several."""
         return self._ask("info", name)
 
@@ -190,13 +190,13 @@ class Reader(Conversation):
         content, self._held = self._held[: found.bytes], self._held[found.bytes + 1 :]
         return content
 
-    def _ask(self, command: str, name: str) -> Found | None:
+    def _ask(self, command: str, name: str) -> ObjectInfo | None:
         self._send(f"{command} {name}\n".encode(errors="surrogateescape"))
         match = _FOUND.fullmatch(self._line())
-        return Found(match[1].decode(), int(match[3])) if match else None
+        return ObjectInfo(match[1].decode(), int(match[3])) if match else None
 
 
-class Comparer(Conversation):
+class DiffTree(Conversation):
     """A conversation with `git diff-tree --stdin`."""
 
     def __init__(self, process: Process, seconds: float) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 MOST_AT_ONCE: Final = 16
 
 
-def settle(folder: Path, objects: Path) -> None:
+def migrate(folder: Path, objects: Path) -> None:
     """Moves all objects of `folder` to `objects`; they are on the disk before any of them is visible."""
     found = [path for path in folder.glob("*/*") if path.parent.name != "info"]
     _sync(found)

@@ -30,7 +30,7 @@ _PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-
 _LONGEST_REF: Final = 100
 
 
-class Move(NamedTuple):
+class RefUpdate(NamedTuple):
     """A ref and its new commit; `old` is the commit that it must have, None if any will do."""
 
     ref: str
@@ -166,7 +166,7 @@ def _head(folder: Path) -> str:
     return head.read_text(errors="surrogateescape").strip()
 
 
-def stands_on(folder: Path, common: Path) -> str | None:
+def checked_out_branch(folder: Path, common: Path) -> str | None:
     """Returns the full name of the branch that the checkout of a git folder has checked out; None if HEAD is detached.
 
     Symbolic refs are followed.
@@ -191,29 +191,29 @@ def _points_to(file: Path) -> str | None:
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
 
-def move(git: Git, moves: Iterable[Move]) -> None:
+def update(git: Git, updates: Iterable[RefUpdate]) -> None:
     """Updates all refs or none; raises GIT_FAILED if one does not have its old value."""
-    output = try_move(git, moves)
+    output = try_update(git, updates)
     if output.code:
         raise failure(("update-ref", "--stdin"), output)
 
 
-def try_move(git: Git, moves: Iterable[Move]) -> Output:
+def try_update(git: Git, updates: Iterable[RefUpdate]) -> Output:
     """Updates all refs or none; the output's code is 0 if all had their old values."""
     lines = [
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
-        for ref, new, old in moves
+        for ref, new, old in updates
     ]
     # If the input is truncated, as when this service is killed, git updates nothing.
     text = "".join(["start\0", *lines, "commit\0"])
     # A ref that an agent made a symbolic ref to another is replaced, and the other is not moved.
-    return git.ahead("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
+    return git.run_spare("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
     """Returns whether `older` is an ancestor of `newer`, or the same commit."""
     arguments = ("merge-base", "--is-ancestor", older, newer)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     return output.code == 0
@@ -226,7 +226,7 @@ def on_users_branch(git: Git, commit: str) -> bool:
     return any(not ref.startswith(branch_ref("heddle/")) for ref in holding)
 
 
-def unmistakable(git: Git, branch: str) -> str:
+def unambiguous(git: Git, branch: str) -> str:
     """Returns an unambiguous name of the branch: the short one, unless a tag has the same name."""
     return branch_ref(branch) if read(git, f"refs/tags/{branch}")[0] else branch
 

@@ -11,7 +11,7 @@ _MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-
 _OPTIONS: Final = ("-r", "--no-ext-diff", "--no-textconv")
 
 
-class Merge(NamedTuple):
+class TreeMerge(NamedTuple):
     """Two commits merged into one tree; files that conflict contain conflict markers."""
 
     clean: bool
@@ -31,36 +31,38 @@ def of(git: Git, commit: str) -> str:
 @contextmanager
 def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
     """Yields the output of `git diff-tree` about two commits, in the format that `options` ask for; raises GIT_FAILED."""
-    with git.comparing(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
+    with git.diff_tree(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
         yield pieces
 
 
 @contextmanager
-def merging(git: Git, one: str, other: str, *, trying: bool) -> Iterator[Callable[[], tuple[Merge, str]]]:
+def merging(
+    git: Git, one: str, other: str, *, temporary: bool
+) -> Iterator[Callable[[], tuple[TreeMerge, str]]]:
     """Merges two commits while the block does something else; yields a function that returns the merge and the tree of `one`.
 
-    `trying`: see `merged`.
+    `temporary`: see `merged`.
     """
 
-    def finish() -> tuple[Merge, str]:
+    def finish() -> tuple[TreeMerge, str]:
         # Merging a commit into itself gives its own tree without another git process.
         merge, itself = _merges(output())
         return merge, itself.tree
 
-    with git.begun(*_MERGES, stdin=_lines([(one, other), (one, one)]), trying=trying) as output:
+    with git.running_spare(*_MERGES, stdin=_lines([(one, other), (one, one)]), temporary=temporary) as output:
         yield finish
 
 
-def merged(git: Git, pairs: Sequence[tuple[str, str]], *, trying: bool) -> list[Merge]:
-    """Returns the merges of pairs of commits, all by one git process; `trying`: their trees are not kept."""
-    return _merges(git.ahead(*_MERGES, stdin=_lines(pairs), trying=trying))
+def merged(git: Git, pairs: Sequence[tuple[str, str]], *, temporary: bool) -> list[TreeMerge]:
+    """Returns the merges of pairs of commits, all by one git process; `temporary`: their trees are not kept."""
+    return _merges(git.run_spare(*_MERGES, stdin=_lines(pairs), temporary=temporary))
 
 
 def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
     return "".join(f"{one} {other}\n" for one, other in pairs).encode()
 
 
-def _merges(output: Output) -> list[Merge]:
+def _merges(output: Output) -> list[TreeMerge]:
     if output.code:
         if "unrelated histories" in output.stderr:
             raise errors.HeddleError(
@@ -74,6 +76,8 @@ def _merges(output: Output) -> list[Merge]:
     fields = iter(decode(output.stdout).split("\0")[:-1])
     # For each merge: 1 if it is clean, the tree, the files, an empty field.
     return [
-        Merge(clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")}))
+        TreeMerge(
+            clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")})
+        )
         for clean in fields
     ]

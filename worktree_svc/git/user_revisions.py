@@ -39,14 +39,12 @@ def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str
             # A copy: git would take a link for a symbolic ref.
             if head.is_file() and not head.is_symlink() and head.stat().st_size <= _MOST_BYTES:
                 files.copy_atomically(head, own / head.name)
-        output = Git(own, git_dir=own).attempt(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", revision
-        )
+        output = Git(own, git_dir=own).run("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
     return decode(output.stdout).strip() if output.code == 0 else None
 
 
 def _branches(common: Path) -> str:
     """Returns the upstreams of branches, as a configuration."""
-    output = Git(common, git_dir=common).attempt("config", "--null", "--get-regexp", _SETTINGS)
+    output = Git(common, git_dir=common).run("config", "--null", "--get-regexp", _SETTINGS)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
     return "".join(setting(key, value) for key, _, value in pairs)

@@ -76,4 +76,4 @@ def _copy_settings(common: Path, folder: Path) -> None:
         settings = folder / "config.worktree"
         shutil.copyfile(own, settings)
         for name in _OWN_SETTINGS:
-            Git(common, git_dir=common).attempt("config", "--file", str(settings), "--unset-all", name)
+            Git(common, git_dir=common).run("config", "--file", str(settings), "--unset-all", name)

@@ -108,7 +108,7 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
 
 def _settings(file: Path) -> list[tuple[str, str]]:
     """Returns the settings of a configuration file without includes; none if it cannot be read."""
-    output = Git(file.parent).attempt("config", "--file", str(file), "--no-includes", "--null", "--list")
+    output = Git(file.parent).run("config", "--file", str(file), "--no-includes", "--null", "--list")
     if output.code:
         return []
     entries = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])

@@ -59,7 +59,7 @@ class Changes:
         )
 
 
-class Question(NamedTuple):
+class ForecastRequest(NamedTuple):
     """The branches to compare, and the revisions with which each is merged as well.
 
     `starts` has the commit at which each branch started; the base, if it has none. An
@@ -105,7 +105,7 @@ class _Side(NamedTuple):
     upstream: bool = False
 
 
-class Radar:
+class ConflictForecaster:
     """Predicts conflicts, and caches the results. Safe to use from threads."""
 
     def __init__(self, folders: PrivateFolders) -> None:
@@ -116,18 +116,18 @@ class Radar:
         # By the two commits: the files that conflict.
         self._merges: dict[tuple[str, str], list[str]] = {}
 
-    def predict(self, path: str, question: Question) -> Prediction:
+    def predict(self, path: str, request: ForecastRequest) -> Prediction:
         """Returns the branches that will conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
         project = repository.find(self._folders, path)
-        onto = _commit_of(project, question.base)
-        upstream = repository.resolve(project, question.upstream) if question.upstream else None
+        onto = _commit_of(project, request.base)
+        upstream = repository.resolve(project, request.upstream) if request.upstream else None
         git = project.git
-        unique = list(dict.fromkeys(question.names))
+        unique = list(dict.fromkeys(request.names))
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
         branches = []
         for name, commit in zip(unique, commits, strict=True):
             if commit:
-                start = question.starts.get(name) or onto
+                start = request.starts.get(name) or onto
                 branches.append(Branch(name, commit, self._changes_of(project, start, commit)))
         bases = [_Side("", onto), *([_Side("", upstream, upstream=True)] if upstream else [])]
         pairs = _pairs(branches, bases)
@@ -186,7 +186,7 @@ def _changes(git: Git, onto: str, commit: str) -> Changes:
 
 def _conflicts(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Returns for each pair of commits the files that conflict, in order."""
-    return [[] if one.clean else one.files for one in trees.merged(git, pairs, trying=True)]
+    return [[] if one.clean else one.files for one in trees.merged(git, pairs, temporary=True)]
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

@@ -28,8 +28,8 @@ class Hunk(NamedTuple):
 def hunks(git: Git, onto: str, source: str) -> list[Hunk]:
     """Returns the first conflict regions of the merge of `source` into `onto`."""
     arguments = ("merge-tree", "--write-tree", "--name-only", "--messages", "-z", onto, source)
-    with git.trying() as scratch:
-        output = scratch.attempt(*arguments)
+    with git.with_temporary_objects() as scratch:
+        output = scratch.run(*arguments)
         if output.code not in {0, 1}:
             raise failure(arguments, output)
         fields = iter(decode(output.stdout).split("\0")[:-1])
@@ -75,7 +75,7 @@ def _notes(fields: Iterator[str]) -> dict[str, str]:
 def _lines(git: Git, tree: str, file: str) -> list[str]:
     name = f"{tree}:{file}"
     # A path that does not exist, or a submodule, has no lines.
-    kind = git.attempt("cat-file", "-t", name)
+    kind = git.run("cat-file", "-t", name)
     if kind.code or kind.stdout.strip() != b"blob" or int(git.text("cat-file", "-s", name)) > _MOST_BYTES:
         return []
     data = git.raw("cat-file", "blob", name)

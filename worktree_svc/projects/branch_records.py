@@ -44,7 +44,7 @@ def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | N
         return now
     if now is None:
         if restore:
-            refs.try_move(git, [refs.Move(ref, last, refs.ABSENT)])
+            refs.try_update(git, [refs.RefUpdate(ref, last, refs.ABSENT)])
             log.warning("branch_restored", branch=branch, commit=last)
         return last
     if refs.is_ancestor(git, last, now):
@@ -52,13 +52,13 @@ def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | N
     raise _diverged(project, branch, now, last)
 
 
-def moves(git: Git, branch: str, commit: str) -> list[refs.Move]:
+def record_updates(git: Git, branch: str, commit: str) -> list[refs.RefUpdate]:
     """Returns the updates that must happen together with a move of a run's branch, so that its record stays correct."""
     record = record_of(branch)
     if record is None or branch.partition("/epics/")[1]:
         return []
     (last,) = refs.read(git, record)
-    return [] if last == commit else [refs.Move(record, commit, last or refs.ABSENT)]
+    return [] if last == commit else [refs.RefUpdate(record, commit, last or refs.ABSENT)]
 
 
 def _diverged(project: Project, branch: str, now: str, last: str) -> errors.HeddleError:

@@ -33,7 +33,7 @@ _SIGNS: Final = tuple(os.strerror(number) for number in sorted(_BROKEN))
 
 
 @contextmanager
-def told(folders: PrivateFolders, project: str) -> Iterator[None]:
+def as_project_unavailable(folders: PrivateFolders, project: str) -> Iterator[None]:
     """Turns errors of the block into PROJECT_UNAVAILABLE if the repository of `project` is the cause."""
     try:
         yield
@@ -42,12 +42,12 @@ def told(folders: PrivateFolders, project: str) -> Iterator[None]:
             raise
         if error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY:
             raise _unavailable(project, error.message) from error
-        found = trouble(_folder(folders, project)) or _sign(error.message)
+        found = fault_in(_folder(folders, project)) or _sign(error.message)
         if found:
             raise _unavailable(project, found) from error
         raise
     except OSError as error:
-        found = trouble(_folder(folders, project))
+        found = fault_in(_folder(folders, project))
         if error.errno in _BROKEN:
             found = found or f"{error.filename or project}: {error.strerror}"
         if not found:
@@ -55,7 +55,7 @@ def told(folders: PrivateFolders, project: str) -> Iterator[None]:
         raise _unavailable(project, found) from error
 
 
-def trouble(folder: Path) -> str:
+def fault_in(folder: Path) -> str:
     """Returns why the repository at `folder` cannot be used now, as text; empty if it seems usable."""
     if not folder.is_dir():
         return f"{folder} does not exist"

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 THREADS: Final = 8
 
 
-class Jobs:
+class KeyedExecutor:
     """Runs blocking work in threads. A job runs to its end even if its caller goes away."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Jobs:
 
     async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
         def checked() -> Result:
-            with disk.want_is_said():
+            with disk.os_errors_translated():
                 return job()
 
         loop = asyncio.get_running_loop()

@@ -114,7 +114,7 @@ class Mirrors:
         options = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
         specs = (f"{ref}:{ref}" for ref in wanted)
         forced = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _rewound_from(project, ref)))
-        output = project.git.attempt("push", *options, *forced, "origin", *specs, seconds=_PUSH_SECONDS)
+        output = project.git.run("push", *options, *forced, "origin", *specs, seconds=_PUSH_SECONDS)
         if output.code == 0:
             return {}
         refused = push_refusals.read(decode(output.stdout), urls.redacted(output.stderr), wanted)
@@ -167,8 +167,8 @@ def _fetch(project: Project, url: str) -> None:
             " it is cloned again.",
             project=urls.redacted(url),
         )
-    head = project.git.attempt("ls-remote", "--symref", "origin", "HEAD")
-    output = project.git.attempt(*_FETCH) if head.code == 0 else head
+    head = project.git.run("ls-remote", "--symref", "origin", "HEAD")
+    output = project.git.run(*_FETCH) if head.code == 0 else head
     if output.code:
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
@@ -195,7 +195,7 @@ def _follow(project: Project, branch: str) -> None:
     elif refs.is_ancestor(git, theirs, ours):
         return
     else:
-        ((clean, tree, names),) = trees.merged(git, [(ours, theirs)], trying=False)
+        ((clean, tree, names),) = trees.merged(git, [(ours, theirs)], temporary=False)
         if not clean:
             raise errors.HeddleError(
                 pb.ERROR_REASON_GIT_FAILED,
@@ -204,9 +204,9 @@ def _follow(project: Project, branch: str) -> None:
                 command="git merge-tree",
             )
         message = commit_messages.compose(f"Merge the remote's {branch}", "", {})
-        author = git.by(project.author())
+        author = git.with_author(project.author())
         new = author.text("commit-tree", "-p", ours, "-p", theirs, tree, stdin=message.encode())
-    refs.move(git, [refs.Move(ref, new, ours or refs.ABSENT)])
+    refs.update(git, [refs.RefUpdate(ref, new, ours or refs.ABSENT)])
 
 
 def _rewound_from(project: Project, ref: str) -> str | None:
@@ -230,7 +230,7 @@ def _maintain(project: Project) -> None:
     if stamp.exists() and time.time() - stamp.stat().st_mtime < _MAINTENANCE_SECONDS:
         return
     tasks = (f"--task={task}" for task in _MAINTENANCE)
-    output = project.git.attempt("maintenance", "run", "--quiet", *tasks)
+    output = project.git.run("maintenance", "run", "--quiet", *tasks)
     if output.code:
         log.warning("maintenance_failed", path=str(project.top), error=output.stderr.strip())
     stamp.touch()

@@ -21,7 +21,7 @@ from heddle.project.rules import is_glob
 from worktree_svc.git.command import readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 # The most copied files per worktree. More are an error: a folder of so many files is better linked.
 MOST_FILES: Final = 10_000
@@ -55,17 +55,17 @@ def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
     return found
 
 
-def provide(place: Place, provisions: Provisions) -> None:
+def provide(paths: WorktreePaths, provisions: Provisions) -> None:
     """Provides everything in the worktree, and replaces what exists at those paths. Idempotent."""
     # First: files that are never committed must be excluded before they exist.
-    paths = sorted([*provisions.copies, *provisions.links])
-    files.write_atomically(place.exclude, "".join(_exclusion(path) for path in paths))
+    excluded = sorted([*provisions.copies, *provisions.links])
+    files.write_atomically(paths.exclude, "".join(_exclusion(path) for path in excluded))
     for path, source in provisions.copies.items():
-        target = _cleared(place.path, path)
+        target = _cleared(paths.worktree, path)
         shutil.copyfile(source, target)
         shutil.copymode(source, target)
     for path, source in provisions.links.items():
-        _cleared(place.path, path).symlink_to(source)
+        _cleared(paths.worktree, path).symlink_to(source)
 
 
 def _plan_copy(project: Project, wanted: str, field: str, tracked: set[str], found: Provisions) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from worktree_svc.git import refs, spare_processes, user_revisions
+from worktree_svc.git import refs, user_revisions, waiting_processes
 from worktree_svc.git.command import Git, Output, decode, readable
 from worktree_svc.git.environment import EMAIL, NAME
 from worktree_svc.git.private_folders import Location, PrivateFolders
-from worktree_svc.git.spare_processes import Children
+from worktree_svc.git.waiting_processes import WaitingProcesses
 
 # Branch names that are valid for git without asking it.
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
@@ -36,7 +36,7 @@ class Project:
     git_dir: Path
     # The service's own git folder, over the same objects and refs.
     private: Path
-    children: Children = field(default=spare_processes.NONE, repr=False, compare=False)
+    waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     @property
     def bare(self) -> bool:
@@ -45,7 +45,7 @@ class Project:
     @property
     def git(self) -> Git:
         """Git for the repository without a worktree. Runs no program that the repository's configuration names."""
-        return Git(self.private, git_dir=self.private, children=self.children)
+        return Git(self.private, git_dir=self.private, waiting=self.waiting)
 
     @property
     def exposed_git(self) -> Git:
@@ -99,7 +99,7 @@ def find(folders: PrivateFolders, path: str) -> Project:
         # Only the repository's top folder: another repository may appear below it.
         if str(location.top) == path:
             folders.remember(location)
-    return Project(*location, folders.of(location.common), folders.children)
+    return Project(*location, folders.of(location.common), folders.waiting)
 
 
 def mirror_of(folders: PrivateFolders, url: str) -> Path:
@@ -109,7 +109,7 @@ def mirror_of(folders: PrivateFolders, url: str) -> Path:
 
 def _locate(path: str) -> Location:
     # The last option fails if there is no working tree, after the others have been printed.
-    output = Git(Path(path)).attempt(
+    output = Git(Path(path)).run(
         "rev-parse",
         "--path-format=absolute",
         "--git-common-dir",
@@ -145,7 +145,7 @@ def base_commit(project: Project, base_ref: str) -> str:
     """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
     # Some names, such as ORIG_HEAD, exist only in the checkout.
     commit = resolve(project, base_ref or "HEAD") or (
-        _in_users_words(project, base_ref) if base_ref else None
+        _resolve_as_user(project, base_ref) if base_ref else None
     )
     if commit:
         return commit
@@ -167,7 +167,7 @@ def base_commit(project: Project, base_ref: str) -> str:
     raise unknown_revision(project, base_ref or "HEAD")
 
 
-def _in_users_words(project: Project, revision: str) -> str | None:
+def _resolve_as_user(project: Project, revision: str) -> str | None:
     """Returns the commit that the user's own git would find by reflogs and upstreams."""
     where = {"git_dir": project.git_dir, "common": project.common, "private": project.private}
     found = user_revisions.look_up(revision, **where)
@@ -181,7 +181,7 @@ def resolve(project: Project, revision: str) -> str | None:
     of the same name, unlike in git: users and Heddle mean the branch.
     """
     if "@{" in revision or revision.startswith(":"):
-        return _in_users_words(project, revision)
+        return _resolve_as_user(project, revision)
     found = re.match(r"(HEAD|@)(?![\w./{-])", revision)
     if found:
         head = refs.head_of(project.git, project.git_dir)
@@ -216,7 +216,7 @@ def check_branch_name(project: Project, field: str, branch: str) -> None:
     if (
         not branch
         or branch.startswith("-")
-        or project.git.attempt("check-ref-format", refs.branch_ref(branch)).code
+        or project.git.run("check-ref-format", refs.branch_ref(branch)).code
     ):
         raise errors.invalid_field(field, f"{readable(branch)!r} is not a valid branch name")
 
@@ -245,11 +245,11 @@ def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
     `git worktree list` fails while another process adds a worktree, because a file of it is still empty.
     """
     common = project.common
-    if refs.stands_on(common, common) == ref and _has_files(project):
+    if refs.checked_out_branch(common, common) == ref and _has_files(project):
         yield str(common.parent if common.name == ".git" else common)
     for git_dir in sorted((common / "worktrees").glob("*")):
         with suppress(OSError):  # it is being added or removed right now
-            if refs.stands_on(git_dir, common) == ref:
+            if refs.checked_out_branch(git_dir, common) == ref:
                 pointer = (git_dir / "gitdir").read_text(errors="surrogateescape").strip()
                 # A newer git may write a path relative to this folder.
                 yield os.path.normpath(git_dir / pointer).removesuffix("/.git")
@@ -296,7 +296,7 @@ def remote_of(project: Project) -> str:
     """Returns the URL that this repository mirrors, without a password; empty for a user's own repository."""
     if project.top.parent.name != "mirrors" or not project.bare:
         return ""
-    return urls.redacted(project.git.attempt("config", "remote.origin.url").stdout.decode().strip())
+    return urls.redacted(project.git.run("config", "remote.origin.url").stdout.decode().strip())
 
 
 def _not_found_by_git(path: str, said: str) -> errors.HeddleError:

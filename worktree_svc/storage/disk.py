@@ -37,7 +37,7 @@ def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
 
 
 @contextmanager
-def want_is_said() -> Iterator[None]:
+def os_errors_translated() -> Iterator[None]:
     """Turns the system's errors about missing space or file descriptors into DISK_FULL and NO_DESCRIPTORS."""
     try:
         yield

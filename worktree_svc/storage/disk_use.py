@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from heddle.names import EpicName
-from worktree_svc.storage.worktree_states import Place, States
+from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -34,8 +34,8 @@ class Measured(NamedTuple):
 class DiskUse:
     """The newest figures of all worktrees. Safe to use from threads."""
 
-    def __init__(self, states: States) -> None:
-        self._states = states
+    def __init__(self, store: WorktreeStore) -> None:
+        self._store = store
         self._figures: dict[EpicName, Measured] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="disk-use", daemon=True)
@@ -48,29 +48,29 @@ class DiskUse:
         """Stops measuring. Idempotent."""
         self._ended.set()
 
-    def of(self, place: Place) -> Measured | None:
+    def of(self, paths: WorktreePaths) -> Measured | None:
         """Returns the newest figure, measured now if there is none; None if it cannot be measured."""
-        if place.epic not in self._figures:
-            self._measure(place)
-        return self._figures.get(place.epic)
+        if paths.epic not in self._figures:
+            self._measure(paths)
+        return self._figures.get(paths.epic)
 
     def _run(self) -> None:
         pause = 0.0
         while not self._ended.wait(pause):
             began = time.monotonic()
-            existing = [place for place, _ in self._states.all()]
-            for gone in self._figures.keys() - {place.epic for place in existing}:
+            existing = [paths for paths, _ in self._store.all()]
+            for gone in self._figures.keys() - {paths.epic for paths in existing}:
                 self._figures.pop(gone, None)
-            for place in existing:
+            for paths in existing:
                 if self._ended.is_set():
                     return
-                self._measure(place)
+                self._measure(paths)
             pause = max(_PAUSE, _REST * (time.monotonic() - began))
 
-    def _measure(self, place: Place) -> None:
-        size = measure(place.path)
+    def _measure(self, paths: WorktreePaths) -> None:
+        size = measure(paths.worktree)
         if size is not None:
-            self._figures[place.epic] = Measured(size, int(time.time()))
+            self._figures[paths.epic] = Measured(size, int(time.time()))
 
 
 def measure(folder: Path) -> int | None:

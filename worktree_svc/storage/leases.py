@@ -14,7 +14,7 @@ from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.storage import ports
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import Lease, States
+from worktree_svc.storage.worktree_store import Lease, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -27,14 +27,14 @@ class Leases:
     """
 
     def __init__(self, within: PortRange, begin: int) -> None:
-        self.within = within
+        self.port_range = within
         self._begin = within.first + begin % (within.last - within.first + 1)
         self._mutex = threading.Lock()
         self._held: dict[EpicName, Lease] = {}
 
-    def recover(self, states: States) -> None:
+    def recover(self, store: WorktreeStore) -> None:
         """Reads the leases of all worktrees. If two overlap, one is removed, and its epic gets a new one."""
-        for place, state in states.all():
+        for paths, state in store.all():
             if state.lease is None:
                 continue
             holder = self._holder_of(state.lease)
@@ -44,7 +44,7 @@ class Leases:
             log.warning(
                 "overlapping_lease_removed", epic=str(state.epic), slot=state.lease.slot, other=str(holder)
             )
-            states.save(place, replace(state, lease=None))
+            store.save(paths, replace(state, lease=None))
 
     def take(self, epic: EpicName, count: int) -> Lease:
         """Returns the epic's lease with `count` ports, a new one if it has none; raises NO_PORTS.
@@ -60,7 +60,7 @@ class Leases:
             self._held[epic] = Lease(slot, self._free_ports(count, others))
             return self._held[epic]
 
-    def give_back(self, epic: EpicName) -> None:
+    def release(self, epic: EpicName) -> None:
         """Releases the epic's slot and ports. Idempotent."""
         with self._mutex:
             self._held.pop(epic, None)
@@ -69,15 +69,15 @@ class Leases:
         if not count:
             return ()
         taken = {port for lease in others for port in lease.ports}
-        block = ports.find_block(count, self.within, taken, self._begin)
+        block = ports.find_block(count, self.port_range, taken, self._begin)
         if block is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_NO_PORTS,
-                f"there are no {count} consecutive free ports within {self.within}: {len(taken)} are leased by"
+                f"there are no {count} consecutive free ports within {self.port_range}: {len(taken)} are leased by"
                 " epics whose runs have not ended, others may be in use. End a run, or set a wider"
                 " HEDDLE_PORT_RANGE for worktree_svc. Nothing was changed.",
                 ports=count,
-                range=self.within,
+                range=self.port_range,
             )
         return tuple(block)
 

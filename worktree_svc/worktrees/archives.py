@@ -5,7 +5,7 @@ from heddle.names import EpicName
 from worktree_svc.git import refs
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 
 def base_of(project: Project, epic: EpicName, archived: str) -> str:
@@ -37,10 +37,10 @@ def missing(epic: EpicName) -> errors.HeddleError:
     )
 
 
-def in_the_way(place: Place) -> errors.HeddleError:
+def in_the_way(paths: WorktreePaths) -> errors.HeddleError:
     """Returns the error for an archive whose epic has a worktree already."""
     return errors.HeddleError(
         pb.ERROR_REASON_WRONG_STATE,
-        f"{place.epic} has a worktree already, at {place.path}; its archive is kept",
+        f"{paths.epic} has a worktree already, at {paths.worktree}; its archive is kept",
         state="WORKTREE_THERE",
     )

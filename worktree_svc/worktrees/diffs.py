@@ -34,7 +34,7 @@ def diff(
             raise repository.unknown_revision(project, revision)
         commits.append(commit)
     if from_merge_base:
-        base = project.git.attempt("merge-base", *commits)
+        base = project.git.run("merge-base", *commits)
         if base.code:
             raise errors.HeddleError(
                 pb.ERROR_REASON_UNKNOWN_REVISION,

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from worktree_svc.content.snapshots import Kept
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import State
+from worktree_svc.storage.worktree_store import WorktreeState
 
 
 class Ensured(NamedTuple):
     """A worktree that is ready for its attempt."""
 
-    state: State
+    state: WorktreeState
     path: Path
     created: bool
     # The targets of the links in it.
@@ -38,5 +38,5 @@ class Removed(NamedTuple):
 class Restored(NamedTuple):
     """A worktree that was restored from its archive."""
 
-    state: State
+    state: WorktreeState
     archived: str

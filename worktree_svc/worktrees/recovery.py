@@ -9,14 +9,14 @@ from worktree_svc.git.command import QUARANTINE
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import States
+from worktree_svc.storage.worktree_store import WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def break_locks(states: States, folders: PrivateFolders) -> None:
+def break_locks(store: WorktreeStore, folders: PrivateFolders) -> None:
     """Removes the locks on refs of this data folder's runs: they remain when the machine stops."""
-    runs = {(state.project, state.epic.run) for _, state in states.all()}
+    runs = {(state.project, state.epic.run) for _, state in store.all()}
     for top, run in sorted(runs):
         try:
             common = repository.find(folders, str(top)).common

@@ -35,12 +35,12 @@ def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> N
     epic = attempt.parent.parent
     checkouts.free_branch(project, epic)
     failpoint("rewind.before_move")
-    refs.move(
+    refs.update(
         project.git,
         [
-            refs.Move(refs.rewound_ref(attempt), head, refs.ABSENT),
-            refs.Move(refs.accepted_ref(epic), back_to, head),
-            refs.Move(refs.branch_ref(epic.branch), back_to, None),
+            refs.RefUpdate(refs.rewound_ref(attempt), head, refs.ABSENT),
+            refs.RefUpdate(refs.accepted_ref(epic), back_to, head),
+            refs.RefUpdate(refs.branch_ref(epic.branch), back_to, None),
         ],
     )
     failpoint("rewind.after_move")

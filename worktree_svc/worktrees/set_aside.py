@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place, States
+from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -20,15 +20,15 @@ def try_remove(path: Path) -> bool:
     return True
 
 
-def set_aside(states: States, place: Place) -> None:
+def set_aside(store: WorktreeStore, paths: WorktreePaths) -> None:
     """Moves a worktree whose files can be neither kept in git nor removed to HEDDLE_HOME/aside."""
-    aside = states.folder.with_name("aside")
+    aside = store.folder.with_name("aside")
     aside.mkdir(exist_ok=True)
-    if place.path.is_dir():
-        stem = f"{place.epic.run}-{place.epic.epic}"
+    if paths.worktree.is_dir():
+        stem = f"{paths.epic.run}-{paths.epic.epic}"
         target = next(
             path for number in itertools.count(1) if not (path := aside / f"{stem}-{number}").exists()
         )
-        place.path.rename(target)
-        log.warning("worktree_set_aside", epic=str(place.epic), path=str(target))
-    files.remove(place.closed)
+        paths.worktree.rename(target)
+        log.warning("worktree_set_aside", epic=str(paths.epic), path=str(target))
+    files.remove(paths.closed)

@@ -93,7 +93,7 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
     git(path, "commit", "-m", "The agent's own")
     error = await refused(commit(worker, number=2))
     assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
-    for name in (".env (by its name", "large.bin (50 MiB", "node_modules/ (1 files"):
+    for name in (".env (its name", "large.bin (50 MiB", "node_modules/ (1 files"):
         assert name in error.message
     (path / "large.bin").unlink()
     done = await commit(worker, number=2, allow=[".env*", "node_modules"])

@@ -114,7 +114,7 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
     """When somebody else moves the target between look and swap, their commit is kept and the merge repeated."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     worker.git("branch", "target", "main")
-    real, rivals = refs.try_move, iter(("first", "second"))
+    real, rivals = refs.try_update, iter(("first", "second"))
 
     def with_rival(*arguments: object) -> object:
         rival = next(rivals, None)
@@ -124,7 +124,7 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
             worker.git("update-ref", "refs/heads/target", commit)
         return real(*arguments)  # type: ignore[arg-type] # passed on as they came
 
-    monkeypatch.setattr(refs, "try_move", with_rival)
+    monkeypatch.setattr(refs, "try_update", with_rival)
     done = await worker.merge(source, "target")
     subjects = worker.git("log", "--first-parent", "--format=%s", "target").splitlines()
     assert subjects[1:] == ["second", "first", "Start"]

@@ -68,14 +68,14 @@ async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pyt
         await work(worker, f"e{number}", {"README.md": f"{number}\n"})
     names = [branch(f"e{number}") for number in range(5)]
     merged: list[int] = []
-    real = Git.ahead
+    real = Git.run_spare
 
-    def counting(git: Git, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
+    def counting(git: Git, *arguments: str, stdin: bytes, temporary: bool = False) -> Output:
         if arguments[0] == "merge-tree":
             merged.append(stdin.count(b"\n"))
-        return real(git, *arguments, stdin=stdin, trying=trying)
+        return real(git, *arguments, stdin=stdin, temporary=temporary)
 
-    monkeypatch.setattr(Git, "ahead", counting)
+    monkeypatch.setattr(Git, "run_spare", counting)
     first = await worker.predict(*names)
     assert len(first.pairs) == 10
     assert merged == [10 + 5]

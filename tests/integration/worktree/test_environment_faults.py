@@ -88,7 +88,7 @@ def test_what_systems_say(tmp_path: Path, raised: Exception, reason: "pb.ErrorRe
     repository = make_repository(tmp_path / "repository")
     with (
         pytest.raises(HeddleError) as caught,
-        environment_faults.told(PrivateFolders(tmp_path / "p"), str(repository)),
+        environment_faults.as_project_unavailable(PrivateFolders(tmp_path / "p"), str(repository)),
     ):
         raise raised
     assert caught.value.reason == reason
@@ -99,6 +99,6 @@ def test_other_errors_of_the_system_stay(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository")
     with (
         pytest.raises(PermissionError),
-        environment_faults.told(PrivateFolders(tmp_path / "p"), str(repository)),
+        environment_faults.as_project_unavailable(PrivateFolders(tmp_path / "p"), str(repository)),
     ):
         raise PermissionError(errno.EACCES, "Permission denied", "secret.txt")

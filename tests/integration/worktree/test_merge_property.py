@@ -16,13 +16,13 @@ from heddle import pb
 from heddle.names import EpicName, RunName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.merges.branch_merge import Conflict, Merges, Request
-from worktree_svc.merges.conflict_forecast import Question, Radar
-from worktree_svc.merges.tested_merge import Known, OpenMerges
+from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
+from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
+from worktree_svc.merges.open_merges import KnownResults, OpenMerges
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import States
+from worktree_svc.storage.worktree_store import WorktreeStore
 
 # HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
 EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "60"))
@@ -97,11 +97,11 @@ def content(project: Path, branch: str) -> Lines:
 def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
     """Merges each branch for itself; returns the conflicting ones with their files."""
     folders = PrivateFolders(project.parent / "repositories")
-    merges = Merges(folders, lambda _: None)
+    merges = BranchMerges(folders, lambda _: None)
     conflicts = {}
     for name in BRANCHES:
         before = git(project, "rev-parse", "target")
-        request = Request(name, "target", "", "", EpicName("r1", name), squash=squash)
+        request = MergeRequest(name, "target", "", "", EpicName("r1", name), squash=squash)
         result = merges.merge(str(project), 1, request)
         if isinstance(result, Conflict):
             conflicts[name] = result.files
@@ -114,7 +114,7 @@ def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
 def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
     """Lays all out and moves the target; then what was left out, until nothing else can be merged."""
     folders = PrivateFolders(project.parent / "repositories")
-    states = States(project.parent / "merges")
+    states = WorktreeStore(project.parent / "merges")
     leases = Leases(PortRange(20_000, 20_100), 0)
     open_merges = OpenMerges(
         states,
@@ -123,14 +123,16 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
         leases,
         min_free_bytes=0,
         free_bytes=lambda _: 1,
-        still_leads=lambda _: None,
+        check_epoch=lambda _: None,
     )
     waiting = list(BRANCHES)
     while True:
-        requests = [Request(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting]
+        requests = [
+            MergeRequest(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting
+        ]
         before = git(project, "rev-parse", "target")
         opened = open_merges.open(
-            str(project), 1, RunName("r1"), requests, Known([], []), file=pb.ProjectFile()
+            str(project), 1, RunName("r1"), requests, KnownResults([], []), file=pb.ProjectFile()
         )
         assert git(project, "rev-parse", "target") == before
         if opened.path:
@@ -156,8 +158,8 @@ def test_an_accepted_line_is_merged_or_conflicted(
     note(f"HEDDLE_SEED={SEED}")
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")
-    radar = Radar(PrivateFolders(project.parent / "repositories"))
-    pairs = radar.predict(str(project), Question(BRANCHES, "main", {})).pairs
+    radar = ConflictForecaster(PrivateFolders(project.parent / "repositories"))
+    pairs = radar.predict(str(project), ForecastRequest(BRANCHES, "main", {})).pairs
     foreseen = {frozenset((pair.name, pair.other)): set(pair.files) for pair in pairs}
     conflicts = (land_as_batches if batch else land_one_by_one)(project, squash)
     merged = [side for side in sides if side.name not in conflicts]

@@ -4,7 +4,7 @@ import pytest
 
 from heddle import pb
 from worktree_svc.content.acceptance import MAX_FILE_BYTES, NewFile, unexpected, unwanted
-from worktree_svc.content.ignored_files import Ignored, is_cache
+from worktree_svc.content.ignored_files import IgnoredFiles, is_cache
 from worktree_svc.content.unfinished_operations import under_way
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
@@ -65,20 +65,20 @@ def test_large_files_are_refused_with_their_size() -> None:
 def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
     """What git ignores is named, as it looked like a change to the agent; a merge is one by itself."""
     said = [
-        unexpected(expect, [], merges=False, ignored=lambda: Ignored(["lib/u"], 3))
+        unexpected(expect, [], merges=False, ignored=lambda: IgnoredFiles(["lib/u"], 3))
         for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
     ]
     assert said[:3] == ["", "", ""]
     assert said[3].endswith("git ignores what was written: lib/u and 2 more")
-    assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=Ignored)
-    assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=Ignored)
+    assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=IgnoredFiles)
+    assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=IgnoredFiles)
 
 
 def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
     """The message names what was changed."""
-    said = unexpected(pb.EXPECT_NOTHING, ["a.txt"], merges=False, ignored=Ignored)
+    said = unexpected(pb.EXPECT_NOTHING, ["a.txt"], merges=False, ignored=IgnoredFiles)
     assert said.endswith("it changed a.txt")
-    assert not unexpected(pb.EXPECT_CHANGES, ["a.txt"], merges=False, ignored=Ignored)
+    assert not unexpected(pb.EXPECT_CHANGES, ["a.txt"], merges=False, ignored=IgnoredFiles)
 
 
 @pytest.mark.parametrize(

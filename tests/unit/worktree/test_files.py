@@ -47,9 +47,7 @@ def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) ->
         os.chown(tmp_path / "foreign", 65534, 65534)
     (tmp_path / "blind" / "deep").chmod(0o000)
     (tmp_path / "blind").chmod(0o000)
-    code = (
-        "import sys, pathlib; from worktree_svc import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
-    )
+    code = "import sys, pathlib; from worktree_svc.storage import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
     # To root nothing is closed, as long as it has these.
     powers = "--bounding-set=-dac_override,-dac_read_search,-fowner"
     told = subprocess.run(
@@ -57,7 +55,7 @@ def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) ->
         capture_output=True,
         check=True,
         text=True,
-        cwd=Path(files.__file__).parents[1],
+        cwd=Path(files.__file__).parents[2],
     ).stdout
     assert told.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
     assert (tmp_path / "blind" / "deep" / "file").stat().st_mode & 0o400

@@ -12,7 +12,7 @@ from heddle.names import EpicName
 from worktree_svc.storage import ports
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import Lease, State, States
+from worktree_svc.storage.worktree_store import Lease, WorktreeState, WorktreeStore
 
 WITHIN = PortRange(20000, 29999)
 
@@ -59,7 +59,7 @@ def test_epics_share_nothing_until_it_is_given_back() -> None:
     first, second = leases.take(epic("a"), 3), leases.take(epic("b"), 3)
     assert first == leases.take(epic("a"), 3) == Lease(1, (20000, 20001, 20002))
     assert second == Lease(2, (20003, 20004, 20005))
-    leases.give_back(epic("a"))
+    leases.release(epic("a"))
     assert leases.take(epic("c"), 0) == Lease(1, ())
 
 
@@ -77,14 +77,14 @@ def test_too_few_ports() -> None:
 @pytest.mark.usefixtures("all_free")
 def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
     """Of two worktrees whose states name one port, one keeps its lease and the other gets a new one."""
-    states = States(tmp_path)
+    store = WorktreeStore(tmp_path)
     lease = Lease(1, (20000, 20001))
     for key, theirs in (("a", lease), ("b", Lease(2, (20001, 20002))), ("c", Lease(3, (20003,)))):
-        state = State(epic(key), Path("/project"), start="a" * 40, head="a" * 40, lease=theirs)
-        states.save(states.place(epic(key)), state)
+        state = WorktreeState(epic(key), Path("/project"), start="a" * 40, head="a" * 40, lease=theirs)
+        store.save(store.paths(epic(key)), state)
     leases = Leases(WITHIN, begin=0)
-    leases.recover(states)
-    assert {state.epic.epic: state.lease for _, state in states.all()} == {
+    leases.recover(store)
+    assert {state.epic.epic: state.lease for _, state in store.all()} == {
         "a": lease,
         "b": None,
         "c": Lease(3, (20003,)),
@@ -94,9 +94,9 @@ def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
 
 def test_a_state_without_a_lease_is_read(tmp_path: Path) -> None:
     """What a state says is what it said."""
-    states = States(tmp_path)
+    store = WorktreeStore(tmp_path)
     for lease in (None, Lease(7, ()), Lease(2, (20000,))):
-        state = State(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)
+        state = WorktreeState(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)
         saved = replace(state, lease=lease, incarnation="abc")
-        states.save(states.place(epic("a")), saved)
-        assert states.load(states.place(epic("a"))) == saved
+        store.save(store.paths(epic("a")), saved)
+        assert store.load(store.paths(epic("a"))) == saved

@@ -46,7 +46,7 @@ def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
     folders = PrivateFolders(tmp_path / "repositories")
     private = folders.of(project / ".git")
     kept = sorted(private.iterdir())
-    with Git(private, git_dir=private).trying():
+    with Git(private, git_dir=private).with_temporary_objects():
         assert sorted(private.iterdir()) != kept
         folders.clear()
         assert sorted(private.iterdir()) == kept

@@ -7,17 +7,17 @@ import pytest
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
-from worktree_svc.storage.worktree_states import State, States
+from worktree_svc.storage.worktree_store import WorktreeState, WorktreeStore
 
 EPIC = EpicName("r1", "api")
-STATE = State(EPIC, Path("/project"), start="a" * 40, head="b" * 40)
+STATE = WorktreeState(EPIC, Path("/project"), start="a" * 40, head="b" * 40)
 
 
 def attempt(task: str, number: int) -> AttemptName:
     return EPIC.task(task).attempt(number)
 
 
-def claimed(*attempts: AttemptName) -> State:
+def claimed(*attempts: AttemptName) -> WorktreeState:
     state = STATE
     for each in attempts:
         state = state.claimed_by(each)
@@ -48,20 +48,20 @@ def test_a_new_attempt_of_an_earlier_task_may_come() -> None:
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Every field survives the file; nothing else is left beside it."""
-    states = States(tmp_path)
-    place = states.place(EPIC)
+    store = WorktreeStore(tmp_path)
+    paths = store.paths(EPIC)
     state = claimed(attempt("one", 1))
-    assert states.load(place) is None
-    assert states.load(states.place(EPIC)) is None
-    states.save(place, state)
-    assert states.load(place) == state
-    assert [path.name for path in place.state.parent.iterdir()] == ["api.json"]
+    assert store.load(paths) is None
+    assert store.load(store.paths(EPIC)) is None
+    store.save(paths, state)
+    assert store.load(paths) == state
+    assert [path.name for path in paths.state.parent.iterdir()] == ["api.json"]
 
 
 def test_a_broken_state_file_does_not_hide_the_others(tmp_path: Path) -> None:
     """Listing goes on past a file that cannot be read."""
-    states = States(tmp_path)
-    states.save(states.place(EPIC), STATE)
-    broken = states.place(EpicName("r1", "aaa")).state
+    store = WorktreeStore(tmp_path)
+    store.save(store.paths(EPIC), STATE)
+    broken = store.paths(EpicName("r1", "aaa")).state
     broken.write_text("{")
-    assert [state for _, state in states.all()] == [STATE]
+    assert [state for _, state in store.all()] == [STATE]

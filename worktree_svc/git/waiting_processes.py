@@ -32,7 +32,7 @@ MOST_WAITING: Final = 24
 
 
 @dataclass
-class Child:
+class GitProcess:
     """A git process, and what is to be cleaned up once it has ended."""
 
     process: Process
@@ -46,13 +46,13 @@ class Child:
 
 
 # Starts a git process.
-Start = Callable[[], Child]
+Start = Callable[[], GitProcess]
 
 # The git folder of the repository, and the command that the process runs.
 Key = tuple[Path | None, object]
 
 
-class Children:
+class WaitingProcesses:
     """The waiting processes, by their command. Safe to use from threads."""
 
     def __init__(self, oldest_seconds: float = OLDEST_SECONDS, most: int = MOST_WAITING) -> None:
@@ -60,12 +60,12 @@ class Children:
         self._most = most
         self._mutex = threading.Lock()
         # The one that has waited longest comes first.
-        self._waiting: list[tuple[Key, Child]] = []
+        self._waiting: list[tuple[Key, GitProcess]] = []
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spare")
         self._timer: threading.Timer | None = None
         self._closing = threading.Event()
 
-    def take(self, key: Key, start: Start) -> Child:
+    def take(self, key: Key, start: Start) -> GitProcess:
         """Returns a process that waits under `key`, or starts one; the caller ends it or gives it back."""
         with self._mutex:
             indexes = [index for index, (waiting, _) in enumerate(self._waiting) if waiting == key]
@@ -77,7 +77,7 @@ class Children:
         found.end()
         return start()
 
-    def give(self, key: Key, child: Child) -> None:
+    def give(self, key: Key, child: GitProcess) -> None:
         """Lets a process wait for the next caller; ends it if it is too old."""
         with self._mutex:
             young = time.monotonic() - child.began < self._oldest_seconds
@@ -89,7 +89,7 @@ class Children:
         for one in surplus if kept else [child]:
             one.end()
 
-    def replace(self, key: Key, spent: Child, start: Start) -> None:
+    def replace(self, key: Key, spent: GitProcess, start: Start) -> None:
         """Ends a spare that did its job; cleans up and starts the next one in the background."""
         end(spent.process)
         try:
@@ -113,7 +113,7 @@ class Children:
         self._starter.shutdown()
         self._end(lambda _, __: True)
 
-    def _replace(self, key: Key, spent: Child, start: Start) -> None:
+    def _replace(self, key: Key, spent: GitProcess, start: Start) -> None:
         # The answer is sent first: while a process starts, all threads of this one are blocked.
         self._closing.wait(PAUSE_SECONDS)
         spent.belongings.close()
@@ -143,7 +143,7 @@ class Children:
             self._timer.daemon = True
             self._timer.start()
 
-    def _end(self, chosen: Callable[[Key, Child], bool]) -> None:
+    def _end(self, chosen: Callable[[Key, GitProcess], bool]) -> None:
         with self._mutex:
             ended = [(key, child) for key, child in self._waiting if chosen(key, child)]
             self._waiting = [entry for entry in self._waiting if entry not in ended]
@@ -152,4 +152,4 @@ class Children:
 
 
 # No process waits: each one is started when it is needed, and ended afterwards.
-NONE: Final = Children(most=0)
+NONE: Final = WaitingProcesses(most=0)

@@ -25,40 +25,40 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Place:
+class WorktreePaths:
     """The paths of an epic's worktree and of the files next to it."""
 
     epic: EpicName
-    path: Path
+    worktree: Path
 
     @property
     def state(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.json")
+        return self.worktree.with_name(f"{self.epic.epic}.json")
 
     @property
     def index(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.index")
+        return self.worktree.with_name(f"{self.epic.epic}.index")
 
     @property
     def next_index(self) -> Path:
         """The index while the content of the worktree is being written to the repository."""
-        return self.path.with_name(f"{self.epic.epic}.index.new")
+        return self.worktree.with_name(f"{self.epic.epic}.index.new")
 
     @property
     def exclude(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.exclude")
+        return self.worktree.with_name(f"{self.epic.epic}.exclude")
 
     @property
     def closed(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.closed")
+        return self.worktree.with_name(f"{self.epic.epic}.closed")
 
     @property
     def replaced(self) -> Path:
         """A folder for repositories that an agent put in place of the worktree's .git file."""
-        return self.path.with_name(f"{self.epic.epic}.replaced")
+        return self.worktree.with_name(f"{self.epic.epic}.replaced")
 
 
-class Found(NamedTuple):
+class ChangesFound(NamedTuple):
     """Changes in a worktree that no attempt made: the ref that keeps them, and the commit that they start from."""
 
     ref: str
@@ -75,7 +75,7 @@ class Lease(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
+class WorktreeState:
     """One worktree, and who may work in it.
 
     `newest` holds the highest attempt number of each task that asked for the
@@ -84,7 +84,7 @@ class State:
     attempt, once the previous owner's work has been kept and cleaned away, or was
     handed over (`continued`).
     `cleaning`: the work has been kept, and the worktree may hold only part of it.
-    `settled`: the owner's work was committed or kept, so any further change
+    `work_saved`: the owner's work was committed or kept, so any further change
     was made by something else.
     """
 
@@ -101,9 +101,9 @@ class State:
     cleaning: bool = False
     # True: there are changes to clean away.
     dirty: bool = False
-    settled: bool = False
+    work_saved: bool = False
     # Changes that the worktree held when the claiming attempt asked for it. None: there were none.
-    found: Found | None = None
+    found: ChangesFound | None = None
     # The commit that the owner merges into the epic. Empty: none.
     merging: str = ""
     continued: bool = False
@@ -152,24 +152,24 @@ class State:
         return self.epic.branch
 
 
-class States:
+class WorktreeStore:
     """The state files of every worktree below one folder."""
 
     def __init__(self, folder: Path) -> None:
         # git writes real paths into its own files; these must compare equal to them.
         self.folder = folder.resolve()
 
-    def place(self, epic: EpicName) -> Place:
+    def paths(self, epic: EpicName) -> WorktreePaths:
         """Returns the paths of the worktree of `epic`, whether it exists or not."""
-        return Place(epic, self.folder / epic.run / epic.epic)
+        return WorktreePaths(epic, self.folder / epic.run / epic.epic)
 
-    def load(self, place: Place) -> State | None:
+    def load(self, paths: WorktreePaths) -> WorktreeState | None:
         """Returns the state of an epic's worktree; None if it was never made, or was removed."""
         try:
-            fields = json.loads(place.state.read_text(encoding="utf-8"))
+            fields = json.loads(paths.state.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return State(
+        return WorktreeState(
             epic=EpicName.parse(fields["epic"]),
             project=Path(fields["project"]),
             start=fields["start"],
@@ -179,8 +179,8 @@ class States:
             newest=fields["newest"],
             cleaning=fields["cleaning"],
             dirty=fields.get("dirty", False),
-            settled=fields.get("settled", False),
-            found=Found(*fields["found"]) if fields.get("found") else None,
+            work_saved=fields.get("settled", False),
+            found=ChangesFound(*fields["found"]) if fields.get("found") else None,
             merging=fields.get("merging", ""),
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
@@ -190,9 +190,9 @@ class States:
             restored=fields.get("restored", ""),
         )
 
-    def save(self, place: Place, state: State) -> State:
+    def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
         """Writes the state durably; returns it."""
-        place.state.parent.mkdir(parents=True, exist_ok=True)
+        paths.state.parent.mkdir(parents=True, exist_ok=True)
         fields = {
             "epic": str(state.epic),
             "project": str(state.project),
@@ -203,7 +203,7 @@ class States:
             "newest": state.newest,
             "cleaning": state.cleaning,
             "dirty": state.dirty,
-            "settled": state.settled,
+            "settled": state.work_saved,
             "found": state.found,
             "merging": state.merging,
             "continued": state.continued,
@@ -213,20 +213,20 @@ class States:
             "made_at": state.made_at,
             "restored": state.restored,
         }
-        files.write_atomically(place.state, json.dumps(fields, indent=1))
+        files.write_atomically(paths.state, json.dumps(fields, indent=1))
         return state
 
-    def all(self) -> Iterator[tuple[Place, State]]:
+    def all(self) -> Iterator[tuple[WorktreePaths, WorktreeState]]:
         """Yields every worktree, in the order of their epics' names."""
         for path in sorted(self.folder.glob("*/*.json")):
-            place = self.place(EpicName(path.parent.name, path.stem))
+            paths = self.paths(EpicName(path.parent.name, path.stem))
             try:
-                state = self.load(place)
+                state = self.load(paths)
             except (ValueError, KeyError, errors.HeddleError) as error:
                 log.warning("state_unreadable", path=str(path), error=str(error))
                 continue
             if state:
-                yield place, state
+                yield paths, state
 
 
 def _lease(fields: dict[str, Any] | None) -> Lease | None:

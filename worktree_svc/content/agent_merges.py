@@ -16,7 +16,7 @@ from worktree_svc.content import checkouts
 from worktree_svc.git import refs
 from worktree_svc.git.command import Git, decode, failure, readable
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 # The most files in a message.
 MOST_FILES: Final = 20
@@ -60,30 +60,30 @@ class _Entry(NamedTuple):
     message: str
 
 
-class MergedIn(NamedTuple):
+class MergedBranches(NamedTuple):
     """The minimal set of commits of other branches that contains everything that an agent merged."""
 
     commits: list[str]
     # True: it brought in changes of others by some git command, so conflict markers may be left.
-    brought: bool
+    brought_in: bool
 
 
-def find(project: Project, repository: Git, place: Place, head: str, tree: str) -> MergedIn:
+def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tree: str) -> MergedBranches:
     """Returns what the agent merged on top of `head`. `tree` is the tree of its files; `repository` can read it.
 
     A branch to which the agent only reset counts if `tree` contains all of its changes.
     """
-    folder = checkouts.find(project, place)
-    tip = checkouts.head_commit(project, place)
+    folder = checkouts.find(project, paths)
+    tip = checkouts.head_commit(project, paths)
     if folder is None or tip is None:
-        return MergedIn([], brought=False)
+        return MergedBranches([], brought_in=False)
     git, log = project.git, list(_log(folder))
     under_way = any((folder / sign).exists() for sign, _ in _OPERATIONS)
-    brought = under_way or any(_BROUGHT.match(entry.message) for entry in log)
+    brought_in = under_way or any(_BROUGHT.match(entry.message) for entry in log)
     merging = _merge_heads(git, folder)
     if tip == head and not merging:
-        return MergedIn([], brought)
-    known = _known(project, place.epic, refs.head_branch(folder))
+        return MergedBranches([], brought_in)
+    known = _known(project, paths.epic, refs.head_branch(folder))
     known -= {entry.new for entry in log if _MADE.match(entry.message)}
     took_in = {entry.new for entry in log if _TOOK_IN.match(entry.message)}
     met = [
@@ -96,7 +96,7 @@ def find(project: Project, repository: Git, place: Place, head: str, tree: str) 
         if not refs.is_ancestor(git, commit, head)
         and (by_merge or commit in took_in or _holds(repository, tree, head, commit))
     ]
-    return MergedIn(refs.independent(git, commits) if commits else [], brought)
+    return MergedBranches(refs.independent(git, commits) if commits else [], brought_in)
 
 
 def _known(project: Project, epic: EpicName, own: str | None) -> set[str]:
@@ -137,11 +137,11 @@ def _lines(wanted: str, without: Iterable[str]) -> bytes:
 
 def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
     """Returns whether merging `other` into what the agent left would change nothing."""
-    base = repository.attempt("merge-base", head, other)
+    base = repository.run("merge-base", head, other)
     if base.code:
         return False
     left = repository.text("commit-tree", "-p", decode(base.stdout).strip(), tree, stdin=b"left\n")
-    output = repository.attempt("merge-tree", "--write-tree", "--no-messages", left, other)
+    output = repository.run("merge-tree", "--write-tree", "--no-messages", left, other)
     return output.code == 0 and decode(output.stdout).strip() == tree
 
 
@@ -167,25 +167,25 @@ def _log(folder: Path) -> Iterator[_Entry]:
             yield _Entry(new.partition(" ")[0], message)
 
 
-def check_finished(project: Project, place: Place) -> None:
+def check_finished(project: Project, paths: WorktreePaths) -> None:
     """Raises MERGE_UNFINISHED if the agent's git is in the middle of a rebase, or has unresolved conflicts."""
-    folder = checkouts.find(project, place)
+    folder = checkouts.find(project, paths)
     if folder is None:
         return
     what = next((name for sign, name in _OPERATIONS if (folder / sign).exists()), "")
     if any((folder / sign).exists() for sign in _SEQUENCES):
         raise _unfinished(what, [])
-    unmerged = _unmerged(project, place, folder)
-    paths = [path for path, stages in unmerged.items() if _is_undecided(place.path / path, stages)]
-    if paths:
-        raise _unfinished(what, paths)
+    unmerged = _unmerged(project, paths, folder)
+    undecided = [path for path, stages in unmerged.items() if _is_undecided(paths.worktree / path, stages)]
+    if undecided:
+        raise _unfinished(what, undecided)
 
 
 def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
     """Raises MARKERS_LEFT if a file of `tree` contains conflict markers that are in none of `parents`."""
     words = ("--extended-regexp", "--all-match", "-e", "^<{7} ", "-e", "^>{7} ")
     arguments = ("grep", "--files-with-matches", "-I", "-z", *words, tree)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     found = {name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]}
@@ -213,12 +213,12 @@ def listed(paths: list[str]) -> str:
     return ", ".join(map(readable, paths[:MOST_FILES])) + more
 
 
-def _unmerged(project: Project, place: Place, folder: Path) -> dict[str, set[str]]:
+def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str, set[str]]:
     """Returns the unmerged files of the agent's own index, with the stages of each file."""
     index = folder / "index"
     if index.is_symlink() or not index.is_file():
         return {}
-    output = project.git.at(place.path, index=index).attempt("ls-files", "--unmerged", "-z")
+    output = project.git.at(paths.worktree, index=index).run("ls-files", "--unmerged", "-z")
     # The agent may have written anything there. If git cannot read the index, the agent could not use it either.
     stages: dict[str, set[str]] = {}
     for line in decode(output.stdout if not output.code else b"").split("\0")[:-1]:
