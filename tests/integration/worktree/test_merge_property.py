@@ -1,6 +1,6 @@
-"""For random histories: a line that was accepted is in the target, or the merge was a conflict.
+"""For random histories: an accepted line is in the target, or the merge was a conflict.
 
-One after the other, as squashed commits, or as a batch that is laid out before the target moves.
+One after another, as squashed commits, or as a batch that is checked out before the target moves.
 """
 
 import os
@@ -35,7 +35,7 @@ BRANCHES = ("one", "two", "three")
 Lines = set[tuple[str, str]]
 Edit = tuple[str, int, int, int]
 
-# In one commit: in which file, how many lines go away from where, how many new ones come there.
+# One commit: the file, how many lines are removed where, and how many are added there.
 edits = st.tuples(st.sampled_from(FILES), st.integers(0, 7), st.integers(0, 3), st.integers(0, 2))
 histories = st.tuples(*[st.lists(edits, min_size=1, max_size=4) for _ in BRANCHES])
 
@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class History:
-    """One epic's commits, and what has become of each line."""
+    """One epic's commits, and the state of each line."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,7 +73,7 @@ def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
     for edit in edits_of_it:
         history.apply(edit)
         stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> now"]
-        # Else two epics that do the same share commits, as epics never do.
+        # Otherwise two epics with the same changes would share commits, which epics never do.
         stream += [f"data {len(name)}", name]
         for file, lines in history.content.items():
             text = "".join(f"{line}\n" for line in lines)
@@ -95,7 +95,7 @@ def content(project: Path, branch: str) -> Lines:
 
 
 def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
-    """Merges each branch for itself; returns the conflicting ones with their files."""
+    """Merges each branch separately; returns the conflicting ones with their files."""
     folders = PrivateFolders(project.parent / "repositories")
     merges = BranchMerges(folders, lambda _: None)
     conflicts = {}
@@ -112,7 +112,7 @@ def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
 
 
 def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
-    """Lays all out and moves the target; then what was left out, until nothing else can be merged."""
+    """Merges all as one batch and moves the target; repeats with the branches left out until nothing else can be merged."""
     folders = PrivateFolders(project.parent / "repositories")
     states = WorktreeStore(project.parent / "merges")
     leases = Leases(PortRange(20_000, 20_100), 0)
@@ -154,7 +154,7 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
 def test_an_accepted_line_is_merged_or_conflicted(
     project: Path, histories: tuple[list[Edit], ...], *, squash: bool, batch: bool
 ) -> None:
-    """What an epic added and nobody removed is in the target; else its conflict was foreseen, is named, and nothing moves."""
+    """Lines that an epic added and none removed are in the target; otherwise the conflict was predicted and named, and no ref moved."""
     note(f"HEDDLE_SEED={SEED}")
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")

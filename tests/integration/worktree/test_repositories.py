@@ -11,7 +11,7 @@ from tests.support.worktrees import Worker, attempt, refused
 
 
 async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) -> None:
-    """The reflog of merge_into says where it was before Heddle moved it; Heddle's own branches begin none."""
+    """The reflog of merge_into has its commit before Heddle moved it; Heddle's own branches get no reflog."""
     git(worker.project, "branch", "--create-reflog", "target", "main")
     before = git(worker.project, "rev-parse", "target")
     path = await worker.ready(attempt())
@@ -25,7 +25,7 @@ async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) 
 
 
 async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
-    """With core.sharedRepository=group, objects and refs that Heddle writes can be used by the group."""
+    """With core.sharedRepository=group, the group can use objects and refs that Heddle writes."""
     git(worker.project, "config", "core.sharedRepository", "group")
     mask = os.umask(0o077)
     try:
@@ -51,7 +51,7 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
     ],
 )
 async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, told: str) -> None:
-    """A broken configuration or an extension that git does not know is named; nobody is told to begin a repository."""
+    """A broken configuration or an unknown extension is named in the error, which does not advise to create a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()
     config.write_text(good + setting)
@@ -65,7 +65,7 @@ async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting
 
 
 async def test_a_path_with_unusual_characters(worker: Worker) -> None:
-    """A repository's folder may hold what looks like the end of a line; a real line break is refused in words."""
+    """A repository's folder may contain characters that look like line breaks; a real line break is refused with a clear error."""
     odd = worker.project.with_name("odd\x0b\u2028name")
     worker.project.rename(odd)
     assert (await worker.inspect(str(odd))).project == str(odd)

@@ -23,7 +23,7 @@ def refused(path: str, content: bytes = b"", size: int | None = None) -> bool:
     ],
 )
 def test_files_that_hold_secrets_by_their_name_are_refused(path: str) -> None:
-    """In any folder and any case; what is in them does not matter."""
+    """Their name decides, in any folder and any case; their content does not matter."""
     assert refused(path)
 
 
@@ -63,7 +63,7 @@ def test_large_files_are_refused_with_their_size() -> None:
 
 
 def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
-    """What git ignores is named, as it looked like a change to the agent; a merge is one by itself."""
+    """Ignored files are named, because they looked like changes to the agent; a merge counts as a change."""
     said = [
         unexpected(expect, [], merges=False, ignored=lambda: IgnoredFiles(["lib/u"], 3))
         for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
@@ -97,6 +97,6 @@ def test_what_git_is_in_the_middle_of(marks: set[str], on_branch: bool, name: st
 
 
 def test_caches_are_known_by_their_names() -> None:
-    """Folders of source code are none."""
+    """Folders of source code are not caches."""
     assert all(map(is_cache, ["node_modules", "__pycache__", "a.pyc", "npm-debug.log", ".heddle"]))
     assert not any(map(is_cache, ["lib", "dist", "build", "target", "data.json"]))

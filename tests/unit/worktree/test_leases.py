@@ -27,7 +27,7 @@ def all_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_block_follows_what_is_in_use() -> None:
-    """A port on which somebody listens, at whatever address, is in no block."""
+    """A port on which a server listens, at any address, is in no block."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -40,7 +40,7 @@ def test_a_block_follows_what_is_in_use() -> None:
 
 @pytest.mark.usefixtures("all_free")
 def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel gives to outgoing connections is leased only where nothing else is left."""
+    """Ports that the kernel uses for outgoing connections are leased only if no others are left."""
     said = tmp_path / "range"
     said.write_text("100\t200\n")
     monkeypatch.setattr(ports, "EPHEMERAL", said)
@@ -54,7 +54,7 @@ def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("all_free")
 def test_epics_share_nothing_until_it_is_given_back() -> None:
-    """Each epic has a slot and ports of its own; asked again it keeps them; the lowest free slot comes next."""
+    """Each epic has its own slot and ports and keeps them when asked again; the lowest free slot is leased next."""
     leases = Leases(WITHIN, begin=29999 - 20000 - 1)
     first, second = leases.take(epic("a"), 3), leases.take(epic("b"), 3)
     assert first == leases.take(epic("a"), 3) == Lease(1, (20000, 20001, 20002))
@@ -65,7 +65,7 @@ def test_epics_share_nothing_until_it_is_given_back() -> None:
 
 @pytest.mark.usefixtures("all_free")
 def test_too_few_ports() -> None:
-    """Where no block is left, the error says what to do, and nothing is leased."""
+    """If no block is left, the error says what to do, and nothing is leased."""
     leases = Leases(PortRange(20000, 20003), begin=0)
     leases.take(epic("a"), 3)
     with pytest.raises(HeddleError, match="HEDDLE_PORT_RANGE") as raised:
@@ -75,7 +75,7 @@ def test_too_few_ports() -> None:
 
 
 @pytest.mark.usefixtures("all_free")
-def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
+def test_a_start_resolves_overlapping_leases(tmp_path: Path) -> None:
     """Of two worktrees whose states name one port, one keeps its lease and the other gets a new one."""
     store = WorktreeStore(tmp_path)
     lease = Lease(1, (20000, 20001))
@@ -93,7 +93,7 @@ def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
 
 
 def test_a_state_without_a_lease_is_read(tmp_path: Path) -> None:
-    """What a state says is what it said."""
+    """A saved state is read as it was."""
     store = WorktreeStore(tmp_path)
     for lease in (None, Lease(7, ()), Lease(2, (20000,))):
         state = WorktreeState(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)

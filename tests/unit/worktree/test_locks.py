@@ -1,4 +1,4 @@
-"""Who waits for whom."""
+"""Locks and jobs."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ class Gate:
 
 
 async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
-    """When a caller is cancelled its job goes on, and the next one of the same key still waits for it."""
+    """If a caller is cancelled its job continues, and the next one with the same key still waits for it."""
     executor, first = KeyedExecutor(), Gate()
     caller = asyncio.ensure_future(executor.run(first, key="epic"))
     assert await first.has_begun()
@@ -47,7 +47,7 @@ async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
 
 
 async def test_draining_ends_what_began_and_takes_nothing_new() -> None:
-    """A drain waits for running jobs; new ones are told to come back."""
+    """A drain waits for running jobs; new ones are refused with DRAINING."""
     executor, job = KeyedExecutor(), Gate()
     running = asyncio.ensure_future(executor.run(job))
     assert await job.has_begun()
@@ -80,7 +80,7 @@ def test_a_repository_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with locks.hold(tmp_path):
             holders.append("one")
             most.append(len(holders))
-            threading.Event().wait(0.001)  # long enough that another would come in if it could
+            threading.Event().wait(0.001)  # long enough that another thread would get the lock if it could
             holders.pop()
 
     with ThreadPoolExecutor(4) as pool:

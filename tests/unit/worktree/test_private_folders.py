@@ -1,4 +1,4 @@
-"""The service's own git folders: which settings of a project they take over."""
+"""The service's own git folders: which settings of a project they copy."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worktree_svc.git.private_folders import PrivateFolders
 
 
 def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
-    """How files are written is taken over, whatever characters it holds; programs are not."""
+    """Settings of how files are written are copied, whatever characters they contain; programs are not."""
     project = make_repository(tmp_path / "project")
     odd = 'https://example.com/a "b" \\c;#d\ne'
     for key, value in (
@@ -30,7 +30,7 @@ def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
-    """The folder of a project stays the same, and follows what its user sets."""
+    """The folder of a project stays the same, and follows the user's changes of settings."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     first = folders.of(project / ".git")
@@ -41,7 +41,7 @@ def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
-    """Objects that were only tried lie in the service's own folder; the next service removes them."""
+    """Temporary objects are in the service's own folder; the next service removes them."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     private = folders.of(project / ".git")
@@ -53,7 +53,7 @@ def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_filters_are_those_of_the_first_time(tmp_path: Path) -> None:
-    """A project's filters stay as they were when it was met, but for those that the operator names."""
+    """A project's filters stay as they were at first use, except for those that the operator names."""
     project = make_repository(tmp_path / "project")
     included = tmp_path / "included"
     git(project, "config", "--file", str(included), "filter.crypt.required", "true")

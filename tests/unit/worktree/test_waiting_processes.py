@@ -1,4 +1,4 @@
-"""Gits that wait for their work: taken once, renewed, ended when they are old or nobody may use them any more."""
+"""Waiting git processes: each is taken once, replaced, and ended when it is too old or no longer usable."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ def waiting(project: Path, waiting: WaitingProcesses) -> Iterator[Git]:
 
 
 def running(project: Path) -> list[int]:
-    """Returns the gits that run over the repository."""
+    """Returns the git processes of the repository."""
     wanted = f"--git-dir={project / '.git'}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -48,7 +48,7 @@ def eventually(holds: Callable[[], object]) -> None:
 
 
 def test_one_reader_answers_many_questions(project: Path) -> None:
-    """Asked again, the same process answers; a killed one is replaced; what is not there is not found."""
+    """The same process answers again; a killed one is replaced; a missing object is not found."""
     with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         assert repository.object_id("main^{commit}") == head
@@ -59,7 +59,7 @@ def test_one_reader_answers_many_questions(project: Path) -> None:
         git(project, "commit", "--quiet", "--allow-empty", "--message=More")
         assert repository.object_id("main^") == head
         assert running(project) == [first]
-        (process,) = (child.process for _, child in repository.waiting._waiting)  # killed unseen
+        (process,) = (child.process for _, child in repository.waiting._waiting)  # killed without notice
         process.kill()
         process.stdout and process.stdout.read()
         assert repository.object_id("main^") == head
@@ -67,7 +67,7 @@ def test_one_reader_answers_many_questions(project: Path) -> None:
 
 
 def test_a_spare_does_one_job(project: Path) -> None:
-    """The next one is started in the background; a cut input moves nothing."""
+    """The next one is started in the background; truncated input moves no ref."""
     with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         arguments = ("update-ref", "--stdin")
@@ -82,7 +82,7 @@ def test_a_spare_does_one_job(project: Path) -> None:
 
 
 def test_the_old_are_ended(project: Path) -> None:
-    """A git that waited too long ends by itself, and one of a repository whose settings changed at once."""
+    """A process that waited too long is ended, and one of a repository whose settings changed is ended immediately."""
     with waiting(project, WaitingProcesses(oldest_seconds=0.2)) as repository:
         assert repository.object_id("main")
         eventually(lambda: not running(project))
@@ -94,7 +94,7 @@ def test_the_old_are_ended(project: Path) -> None:
 
 
 def test_one_comparer_compares_many(project: Path) -> None:
-    """It says all of each difference and waits for the next; who leaves before the end does not disturb who comes."""
+    """It returns each difference completely and waits for the next; a caller that stops early does not affect the next one."""
     git(project, "commit", "--quiet", "--allow-empty", "--message=More")
     (project / "end.txt").write_text("end-of-it\n" * 20_000)
     git(project, "add", "--all")
@@ -115,7 +115,7 @@ def test_one_comparer_compares_many(project: Path) -> None:
 
 
 def test_a_comparison_that_fails_is_said(project: Path) -> None:
-    """What git cannot compare is an error, not the end of a short text."""
+    """A comparison that git cannot make is an error, not an empty difference."""
     tree = git(project, "rev-parse", "main^{tree}")
     with waiting(project, WaitingProcesses()) as repository:
         with (
