@@ -141,16 +141,8 @@ class Worktrees:
         failpoint("ensure.before_provide")
         provisions.provide(paths, provided)
         failpoint("ensure.before_owner")
-        ready = replace(
-            state,
-            cleaning=False,
-            dirty=False,
-            work_saved=False,
-            continued=bool(kept),
-            merging=merging,
-            restored="",
-        )
-        state = self.store.save(paths, ready)
+        state = replace(state, cleaning=False, dirty=False, work_saved=False, restored="")
+        state = self.store.save(paths, replace(state, continued=bool(kept), merging=merging))
         failpoint("ensure.after_owner")
         return state
 
