@@ -43,21 +43,21 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tfuture = true\n", "future"),
         ("[core]\n\trepositoryformatversion = 9\n", "repo version"),
         ("[core\n", "bad config line"),
     ],
 )
-async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, told: str) -> None:
+async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, message: str) -> None:
     """A broken configuration or an unknown extension is named in the error, which does not advise to create a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()
     config.write_text(good + setting)
     error = await refused(worker.inspect(str(worker.project)))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
-    assert told in error.message
+    assert message in error.message
     assert "git init" not in error.message
     assert f"git -C {worker.project} status" in error.message
     config.write_text(good)

@@ -74,12 +74,12 @@ async def test_an_epic_goes_back_only_to_what_it_holds(worker: Worker) -> None:
     """A commit that is not the epic's, or an unknown one, is refused, and no ref moves."""
     await accept(worker, "one")
     before = refs(worker)
-    worker.git("commit", "--quiet", "--allow-empty", "--message=Beside")
+    worker.git("commit", "--quiet", "--allow-empty", "--message=Unrelated")
 
-    beside = await refused(worker.ensure(attempt(task="one", number=2), rewind_to="main"))
+    unrelated = await refused(worker.ensure(attempt(task="one", number=2), rewind_to="main"))
     missing = await refused(worker.ensure(attempt(task="one", number=3), rewind_to="nosuch"))
 
-    assert (beside.reason, missing.reason) == (
+    assert (unrelated.reason, missing.reason) == (
         pb.ERROR_REASON_INVALID_FIELD,
         pb.ERROR_REASON_UNKNOWN_REVISION,
     )

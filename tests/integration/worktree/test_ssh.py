@@ -44,15 +44,15 @@ async def test_a_project_behind_ssh(tmp_path: Path, remote: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lacking", "told"), [("known_hosts", "Host key verification failed"), ("key", "Permission denied")]
+    ("lacking", "message"), [("known_hosts", "Host key verification failed"), ("key", "Permission denied")]
 )
 async def test_a_server_that_is_not_known(
-    tmp_path: Path, remote: Path, settings: Path, lacking: str, told: str
+    tmp_path: Path, remote: Path, settings: Path, lacking: str, message: str
 ) -> None:
     """Without the host's key or a private key, the error says what to do; git never prompts for either."""
     settings.with_name(lacking).unlink()
     async with worktrees.worker(tmp_path / "home", remote) as worker:
         error = await refused(worker.inspect(f"ssh://{HOST}/app.git"))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
-    assert told in error.message
+    assert message in error.message
     assert "git ls-remote" in error.message

@@ -56,13 +56,13 @@ def test_other_merges_are_left_to_git(commits: Commits) -> None:
     """The target has diverged or is newer, is only a second-parent ancestor, or a commit does not exist."""
     start = commits.add(100)
     source = commits.add(200, start)
-    beside = commits.add(150, start)
+    diverged = commits.add(150, start)
     above = commits.add(300, source)
-    merge = commits.add(400, source, beside)
+    merge = commits.add(400, source, diverged)
     for newer, older in (
-        (source, beside),
+        (source, diverged),
         (source, above),
-        (merge, beside),
+        (merge, diverged),
         (source, "0" * 40),
         ("0" * 40, start),
     ):

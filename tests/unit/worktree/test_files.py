@@ -50,12 +50,12 @@ def test_closed_folders_are_opened_and_foreign_files_are_returned(tmp_path: Path
     code = "import sys, pathlib; from worktree_svc.storage import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
     # Nothing is inaccessible to root while it has these capabilities.
     powers = "--bounding-set=-dac_override,-dac_read_search,-fowner"
-    told = subprocess.run(
+    printed = subprocess.run(
         [*(["setpriv", powers] if root else []), sys.executable, "-c", code, str(tmp_path)],
         capture_output=True,
         check=True,
         text=True,
         cwd=Path(files.__file__).parents[2],
     ).stdout
-    assert told.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
+    assert printed.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
     assert (tmp_path / "blind" / "deep" / "file").stat().st_mode & 0o400
