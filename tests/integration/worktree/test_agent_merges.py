@@ -68,7 +68,7 @@ async def test_a_branch_that_the_agent_took_in_is_a_parent(worker: Worker, how: 
     assert worker.git("show", "main:README.md") == wanted
 
 
-async def test_a_branch_that_the_agent_only_reset_to_is_none(worker: Worker) -> None:
+async def test_a_branch_that_the_agent_only_reset_to_is_not_merged(worker: Worker) -> None:
     """A soft reset to main reverts the changes of main; the merge restores them instead of losing them."""
     path = await worker.ready(attempt())
     (path / "own.txt").write_text("own\n")
@@ -83,7 +83,7 @@ async def test_a_branch_that_the_agent_only_reset_to_is_none(worker: Worker) -> 
     assert worker.git("show", "main:own.txt") == "own"
 
 
-async def test_an_older_branch_that_was_taken_in_is_not_where_own_work_begins(worker: Worker) -> None:
+async def test_own_work_does_not_start_at_an_older_merged_branch(worker: Worker) -> None:
     """The answer names a merged branch, to tell the epic's own work apart, only if it contains the epic's start."""
     worker.git("branch", "old")
     move_main(worker)

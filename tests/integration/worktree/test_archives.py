@@ -184,7 +184,7 @@ async def test_an_old_leader_neither_restores_nor_releases(worker: Worker, accep
     assert (await refused(release)).reason == pb.ERROR_REASON_STALE_EPOCH
 
 
-async def test_a_released_lease_is_somebody_elses(worker: Worker) -> None:
+async def test_a_released_lease_goes_to_another_epic(worker: Worker) -> None:
     """Slot and ports go to another epic while the worktree stays; its next attempt gets new ones."""
     file = pb.ProjectFile(ports=2)
     first = (await worker.ensure(attempt(), file=file)).worktree

@@ -68,7 +68,7 @@ async def test_the_next_attempt_starts_clean_and_the_former_is_kept(worker: Work
     assert (path / "cache" / "big.bin").exists()
 
 
-async def test_what_an_agent_committed_itself_is_kept_with_its_history(worker: Worker) -> None:
+async def test_commits_of_an_agent_are_kept_with_their_history(worker: Worker) -> None:
     """An agent's own commits and later changes are reachable from the kept ref."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
@@ -107,7 +107,7 @@ async def test_discarding_an_attempt_that_never_began_leaves_the_owner_alone(wor
     assert (await worker.commit(attempt())).diff_stat.files == 1
 
 
-async def test_changes_after_a_failed_attempt_are_not_said_to_be_its_own(worker: Worker) -> None:
+async def test_changes_after_a_failed_attempt_are_not_attributed_to_it(worker: Worker) -> None:
     """Changes made after the end of an attempt are kept as found, and the answers say so until the next attempt."""
     path = await worker.ready(attempt())
     (path / "first.txt").write_text("1\n")

@@ -131,7 +131,7 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
     assert worker.git("rev-parse", "target") == done.merged.commit
 
 
-async def test_a_worktree_that_somebody_is_just_making_stops_no_merge(worker: Worker) -> None:
+async def test_a_worktree_that_is_being_made_does_not_prevent_a_merge(worker: Worker) -> None:
     """While another git process adds a worktree, some of its files are empty or missing, and git cannot list worktrees."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     half = worker.project / ".git" / "worktrees" / "half"
@@ -199,7 +199,7 @@ async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
         ("", "target", "main", pb.ERROR_REASON_INVALID_FIELD),
     ],
 )
-async def test_names_that_are_not_there(
+async def test_missing_names_are_errors(
     worker: Worker, source: str, target: str, create_at: str, reason: "pb.ErrorReason.ValueType"
 ) -> None:
     """A source, target or start that does not exist is an error that names it, and nothing is created."""

@@ -62,7 +62,7 @@ async def test_a_folder_that_moved_away_is_seen(worker: Worker) -> None:
     assert pairs(found) == [(branch("add"), branch("move"), ["lib/new.py"])]
 
 
-async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_new_commits_are_merged_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A repeated call merges nothing; after one commit, only that branch's pairs are merged again."""
     for number in range(5):
         await work(worker, f"e{number}", {"README.md": f"{number}\n"})
@@ -86,7 +86,7 @@ async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pyt
     assert merged == [15, 4 + 1]
 
 
-async def test_a_base_that_is_not_there(worker: Worker) -> None:
+async def test_a_missing_base_is_an_error(worker: Worker) -> None:
     """An unknown base is an error; an invalid branch name is treated as a missing branch."""
     assert (await refused(worker.predict("a", base="nowhere"))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
     assert (await refused(worker.predict("a", base=""))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
@@ -113,7 +113,7 @@ async def test_an_upstream_that_moved_is_a_side_of_its_own(worker: Worker) -> No
     assert (list(found.pairs), found.upstream_commit) == ([], "")
 
 
-async def test_what_an_epic_wrote_counts_from_its_own_start(worker: Worker) -> None:
+async def test_changes_of_an_epic_count_from_its_own_start(worker: Worker) -> None:
     """If its start is given, an epic's changed paths are still listed after it was merged into the base."""
     start = worker.git("rev-parse", "main")
     commit = await work(worker, "api", {"api.txt": "x\n"})

@@ -98,7 +98,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
-async def test_what_is_changed_or_listed_is_decided(worker: Worker) -> None:
+async def test_changed_or_listed_paths_are_resolved(worker: Worker) -> None:
     """Each conflict is resolved by a change of one of its files, or by a line in .heddle/keep, except for generated names."""
     path = await laid_out(worker)
     for name in ("gone", "moved", "new", "folder~"):
@@ -130,7 +130,7 @@ async def test_a_made_up_name_is_never_kept(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("how", ["link", "folder link", "folder"])
-async def test_a_list_that_is_no_file_lists_nothing(worker: Worker, tmp_path: Path, how: str) -> None:
+async def test_a_keep_list_that_is_not_a_file_lists_nothing(worker: Worker, tmp_path: Path, how: str) -> None:
     """The agent's .heddle/keep is read only if it is a plain file in a plain folder."""
     path = await laid_out(worker)
     for name, change in CHANGES.items():

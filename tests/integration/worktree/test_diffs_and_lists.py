@@ -21,7 +21,7 @@ async def diff(
     return [response async for response in worker.stub.DiffRevisions(request)]
 
 
-async def test_a_diff_is_what_git_writes(worker: Worker) -> None:
+async def test_a_diff_is_the_text_of_git(worker: Worker) -> None:
     """The text is git's own, whatever the user has configured for theirs."""
     worker.git("config", "diff.external", "false")
     worker.git("config", "diff.noprefix", "true")
@@ -79,7 +79,7 @@ async def test_no_difference_is_one_empty_message(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "", "--output=/tmp/x", "-p"])
-async def test_revisions_that_are_not_there(worker: Worker, revision: str) -> None:
+async def test_missing_revisions_are_errors(worker: Worker, revision: str) -> None:
     """An unknown revision, or text that looks like an option, is UNKNOWN_REVISION."""
     error = await refused(diff(worker, "main", revision))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION

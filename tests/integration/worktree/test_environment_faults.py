@@ -83,7 +83,9 @@ async def test_unrelated_histories(worker: Worker) -> None:
         (HeddleError(pb.ERROR_REASON_DISK_FULL, "full"), pb.ERROR_REASON_DISK_FULL),
     ],
 )
-def test_what_systems_say(tmp_path: Path, raised: Exception, reason: "pb.ErrorReason.ValueType") -> None:
+def test_system_errors_are_classified(
+    tmp_path: Path, raised: Exception, reason: "pb.ErrorReason.ValueType"
+) -> None:
     """A read-only or broken disk is a fault of the environment; an error of git or of the caller stays what it is."""
     repository = make_repository(tmp_path / "repository")
     with (

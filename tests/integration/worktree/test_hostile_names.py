@@ -85,7 +85,7 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("name", ["git~1", ".GIT", ".git ", ".git.", ".gitmodules", "README.md", "deep"])
-async def test_what_git_does_not_take_does_not_stop_the_work(worker: Worker, name: str) -> None:
+async def test_names_that_git_refuses_do_not_block_the_work(worker: Worker, name: str) -> None:
     """With names that git refuses, pipes instead of files and very deep folders, the rest is committed, and the next attempt is clean."""
     path = await worker.ready(attempt())
     target = path / name

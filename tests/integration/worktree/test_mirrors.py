@@ -63,7 +63,7 @@ async def test_a_run_on_a_url(worker: Worker, remote: Path, served: str) -> None
     await worker.remove("runs/r1/epics/api")
 
 
-async def test_each_run_starts_from_what_the_remote_has_now(worker: Worker, remote: Path) -> None:
+async def test_each_run_starts_from_the_current_state_of_the_remote(worker: Worker, remote: Path) -> None:
     """The remote is fetched before a run; two spellings of its URL are one mirror and one project."""
     first = await worker.inspect(worker.url)
     fast_import(remote, "trunk", {"README.md": "# Newer\n"}, "trunk")
@@ -110,7 +110,7 @@ async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -
     assert set(git(remote, "ls-tree", "--name-only", "trunk").split()) >= {"b.txt", "theirs.txt"}
 
 
-async def test_what_cannot_be_cloned_is_said(worker: Worker, remote: Path) -> None:
+async def test_a_clone_that_fails_is_an_error(worker: Worker, remote: Path) -> None:
     """The errors for a missing remote, an empty one and a wrong password say what to do, and never contain the password."""
     error = await refused(worker.inspect(f"file://{remote}-missing"))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
@@ -130,7 +130,7 @@ async def test_two_runs_begin_at_once(worker: Worker) -> None:
     assert len({each.base_commit for each in found}) == 1
 
 
-async def test_only_what_an_epic_set_aside_is_forced(worker: Worker, remote: Path) -> None:
+async def test_only_a_rewound_epic_is_force_pushed(worker: Worker, remote: Path) -> None:
     """A rewound epic is rewound at the remote too; a commit that someone else pushed onto its branch there stays."""
     start = (await worker.inspect(worker.url)).base_commit
     one = await _accept(worker, attempt(), base=start)
@@ -163,7 +163,7 @@ async def test_a_branch_called_heddle_at_the_remote(worker: Worker, remote: Path
     assert "another-name" in git(remote, "branch", "--format=%(refname:short)").split()
 
 
-async def test_what_the_remote_refuses_is_said_by_branch(worker: Worker, remote: Path) -> None:
+async def test_refusals_of_the_remote_are_reported_by_branch(worker: Worker, remote: Path) -> None:
     """If a hook refuses one of two branches, only that one is reported; once it is allowed, the next push succeeds."""
     base = (await worker.inspect(worker.url, into="trunk")).base_commit
     hook = remote / "hooks" / "update"

@@ -88,7 +88,7 @@ async def test_a_target_that_moved_stays_where_it_went(worker: Worker) -> None:
     assert not Path(opened.path).exists()
 
 
-async def test_what_is_known_is_not_laid_out(worker: Worker) -> None:
+async def test_known_results_are_not_checked_out(worker: Worker) -> None:
     """A tree that was tested before, by its id or as its branch's own tree, gets no worktree."""
     await work(worker, "one", one="1\n")
     opened = await worker.stub.OpenMerge(request(worker, "one", known="one"))

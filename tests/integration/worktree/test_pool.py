@@ -71,7 +71,7 @@ async def test_an_epic_gets_the_prepared_worktree(home: Path, project: Path) -> 
         assert listed == 1 + len(members(home))
 
 
-async def test_the_next_service_finds_what_is_prepared(home: Path, project: Path) -> None:
+async def test_the_next_service_finds_prepared_worktrees(home: Path, project: Path) -> None:
     """Complete prepared worktrees are reused; incomplete or half-taken ones are removed, also from git's list."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
@@ -105,7 +105,7 @@ async def test_a_member_that_was_damaged_is_not_used(home: Path, project: Path) 
         assert git(path, "status", "--porcelain", "--branch") == "## heddle/r1/epics/second"
 
 
-async def test_work_comes_before_what_is_only_prepared(home: Path, project: Path) -> None:
+async def test_work_has_priority_over_prepared_worktrees(home: Path, project: Path) -> None:
     """If the disk becomes full, prepared worktrees are removed first; then work is refused."""
     free = [PLENTY]
 

@@ -43,7 +43,7 @@ def test_long_input_and_output_pass_each_other(begin: Callable[[str], Process]) 
     assert process.returncode == 0
 
 
-def test_who_does_not_read_is_not_waited_for(begin: Callable[[str], Process]) -> None:
+def test_a_process_that_does_not_read_is_not_waited_for(begin: Callable[[str], Process]) -> None:
     """Unread input is not an error; the exit code decides."""
     process = begin("echo no >&2; exit 3")
     assert communicate(process, LONG, LIMIT) == (b"", b"no\n")
@@ -51,7 +51,9 @@ def test_who_does_not_read_is_not_waited_for(begin: Callable[[str], Process]) ->
 
 
 @pytest.mark.parametrize("command", ["exec sleep 600", "exec >&- 2>&-; exec sleep 600"])
-def test_who_does_not_end_in_time_is_left_alone(begin: Callable[[str], Process], command: str) -> None:
+def test_a_process_that_does_not_end_in_time_is_not_ended(
+    begin: Callable[[str], Process], command: str
+) -> None:
     """A timeout applies also to a process that has closed its outputs; it runs until the caller ends it."""
     process = begin(command)
     with pytest.raises(subprocess.TimeoutExpired):

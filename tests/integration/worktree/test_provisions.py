@@ -77,7 +77,7 @@ async def test_errors_are_reported_with_their_lines(worker: Worker) -> None:
     assert ".heddle.yaml:4:5: copy[2]: 'README.md' is tracked by git" in error.message
 
 
-async def test_a_link_is_no_project_file(worker: Worker, tmp_path: Path) -> None:
+async def test_a_link_is_not_a_project_file(worker: Worker, tmp_path: Path) -> None:
     """A symlink in the file's place is refused, wherever it leads."""
     (tmp_path / "elsewhere.yaml").write_text("ports: 1\n")
     (worker.project / ".heddle.yaml").symlink_to(tmp_path / "elsewhere.yaml")
@@ -86,7 +86,7 @@ async def test_a_link_is_no_project_file(worker: Worker, tmp_path: Path) -> None
     assert "plain file" in (await refused(worker.inspect())).message
 
 
-async def test_copies_and_links_are_there_and_never_committed(worker: Worker) -> None:
+async def test_copies_and_links_are_provided_and_never_committed(worker: Worker) -> None:
     """Copies keep their modes, links point to shared folders, and neither is in commits or kept work."""
     checkout = worker.project
     (checkout / ".env").write_text("SECRET=1\n")
@@ -138,7 +138,7 @@ async def test_copies_and_links_are_there_and_never_committed(worker: Worker) ->
     assert fingerprint(checkout) == before
 
 
-async def test_what_an_agent_put_in_the_way_is_not_followed(worker: Worker, tmp_path: Path) -> None:
+async def test_links_of_an_agent_are_not_followed(worker: Worker, tmp_path: Path) -> None:
     """A link that an agent left at the path of a copy is replaced; its target is not written."""
     (worker.project / "cache").mkdir()
     (worker.project / "cache" / "key").write_text("ours\n")
@@ -217,7 +217,7 @@ async def test_epics_of_all_runs_have_ports_of_their_own(worker: Worker) -> None
     assert again.slot == leases[0].slot
 
 
-async def test_what_is_in_use_is_not_leased(
+async def test_ports_in_use_are_not_leased(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ports in use are skipped; if none are left, the call fails with a clear error and creates nothing."""

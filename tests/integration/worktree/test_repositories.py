@@ -50,7 +50,9 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
         ("[core\n", "bad config line"),
     ],
 )
-async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, message: str) -> None:
+async def test_a_repository_that_git_cannot_read_is_reported_with_its_message(
+    worker: Worker, setting: str, message: str
+) -> None:
     """A broken configuration or an unknown extension is named in the error, which does not advise to create a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()

@@ -25,7 +25,7 @@ def refs(worker: Worker) -> dict[str, str]:
     return dict(line.split(" ") for line in lines.splitlines())
 
 
-async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
+async def test_a_rewound_epic_continues_from_the_earlier_commit(worker: Worker) -> None:
     """Two commits are kept under one ref; work continues from the commit before them, however often the call is repeated."""
     one, two, three = [await accept(worker, task) for task in ("one", "two", "three")]
 
@@ -46,7 +46,7 @@ async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
     assert [name for name in refs(worker) if name.startswith(REWOUND)] == [f"{REWOUND}/two/2"]
 
 
-async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker) -> None:
+async def test_an_epic_without_a_worktree_is_rewound_to_its_start(worker: Worker) -> None:
     """A removed worktree is created again at the epic's start, also if a killed git process left a lock on its branch."""
     one = await accept(worker, "one")
     two = await accept(worker, "two")
@@ -60,7 +60,7 @@ async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker)
     assert worker.git("show", f"{REWOUND}/one/2:one.txt") == "1"
 
 
-async def test_what_was_set_aside_does_not_come_back(worker: Worker) -> None:
+async def test_rewound_commits_do_not_come_back(worker: Worker) -> None:
     """If the ref of the accepted commit is lost as well, the epic stays at the commit to which it was rewound."""
     one = await accept(worker, "one")
     await worker.remove("runs/r1/epics/api")
@@ -70,7 +70,7 @@ async def test_what_was_set_aside_does_not_come_back(worker: Worker) -> None:
     assert worker.git("rev-parse", f"{again}^") == worker.git("rev-parse", "main")
 
 
-async def test_an_epic_goes_back_only_to_what_it_holds(worker: Worker) -> None:
+async def test_an_epic_is_rewound_only_to_its_own_commits(worker: Worker) -> None:
     """A commit that is not the epic's, or an unknown one, is refused, and no ref moves."""
     await accept(worker, "one")
     before = refs(worker)

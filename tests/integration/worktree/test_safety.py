@@ -43,7 +43,7 @@ async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
     assert (await worker.commit(attempt())).diff_stat.files == 1
 
 
-async def test_a_branch_that_is_not_ours_is_not_taken(worker: Worker) -> None:
+async def test_a_branch_of_the_user_is_not_used(worker: Worker) -> None:
     """A user's branch with an epic's branch name makes EnsureWorktree fail, and is not moved."""
     worker.git("branch", "heddle/r1/epics/api")
     before = worker.git("for-each-ref")
@@ -54,7 +54,7 @@ async def test_a_branch_that_is_not_ours_is_not_taken(worker: Worker) -> None:
     assert not (worker.home / "worktrees" / "r1").exists()
 
 
-async def test_a_base_that_is_not_there(worker: Worker) -> None:
+async def test_a_missing_base_is_an_error(worker: Worker) -> None:
     """An unknown base is an error, and nothing is created."""
     error = await refused(worker.ensure(attempt(), base="nowhere"))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
@@ -150,7 +150,7 @@ async def test_words_of_a_commit_cannot_break_it(worker: Worker) -> None:
     assert await worker.commit(attempt()) == done
 
 
-async def test_a_caller_that_goes_away_does_not_halve_its_call(worker: Worker) -> None:
+async def test_a_call_completes_after_its_caller_went_away(worker: Worker) -> None:
     """A cancelled EnsureWorktree runs to its end, and the next call waits for it."""
     names = [attempt(number=number) for number in range(1, 6)]
     for name in names:

@@ -39,7 +39,7 @@ async def test_each_worktree_has_a_stash_of_its_own(worker: Worker, *, packed: b
     assert Path(worker.project, "README.md").read_text() == "private\n"
 
 
-async def test_what_an_attempt_put_away_is_kept_with_it(worker: Worker) -> None:
+async def test_a_stash_of_an_attempt_is_kept_with_its_work(worker: Worker) -> None:
     """A stash that an attempt leaves is kept with its other work, and the next attempt does not have it."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("put away\n")
@@ -102,7 +102,7 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     assert (await worker.inspect(path)).base_commit == done.commit
 
 
-async def test_a_clean_up_in_a_worktree_keeps_what_it_does_not_see(worker: Worker) -> None:
+async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
     """Objects that only the user's stash, notes, index or reflog refer to survive `git gc --prune=now` in a worktree."""
     stashes = [put_away(worker.project, text) for text in ("private", "private too")]
     worker.git("notes", "add", "--message=private")

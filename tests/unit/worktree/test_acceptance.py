@@ -50,7 +50,7 @@ def test_names_that_only_look_like_it_are_not(path: str) -> None:
         (".yarnrc.yml", b'npmAuthToken: "${TOKEN}"\n', False),
     ],
 )
-def test_some_files_are_refused_for_what_they_hold(path: str, content: bytes, is_secret: bool) -> None:
+def test_some_files_are_refused_for_their_content(path: str, content: bytes, is_secret: bool) -> None:
     """Keys and tokens count, certificates and references to variables do not."""
     assert refused(path, content) == is_secret
 
@@ -90,7 +90,7 @@ def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
         (set(), False, None),
     ],
 )
-def test_what_git_is_in_the_middle_of(marks: set[str], on_branch: bool, name: str | None) -> None:
+def test_unfinished_operations_are_recognised(marks: set[str], on_branch: bool, name: str | None) -> None:
     """An operation counts as unfinished where the files are not what the agent meant to leave."""
     found = under_way(marks, on_branch=on_branch)
     assert (found.name if found else None) == name

@@ -38,7 +38,7 @@ def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatc
         ("", pb.ERROR_REASON_GIT_FAILED),
     ],
 )
-def test_a_failure_says_what_git_said(said: str, reason: "pb.ErrorReason.ValueType") -> None:
+def test_a_failure_contains_the_message_of_git(said: str, reason: "pb.ErrorReason.ValueType") -> None:
     """A full disk has its own reason; every other error contains git's message and the command."""
     error = failure(("add", "--all"), Output(128, b"", said))
     assert error.reason == reason
@@ -46,7 +46,7 @@ def test_a_failure_says_what_git_said(said: str, reason: "pb.ErrorReason.ValueTy
     assert error.metadata["command"] == "git add --all"
 
 
-def test_a_missing_git_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_git_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without git on PATH the error asks for it."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GitVersionError, match="Install git"):

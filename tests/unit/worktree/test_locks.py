@@ -46,7 +46,7 @@ async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
     await executor.drain()
 
 
-async def test_draining_ends_what_began_and_takes_nothing_new() -> None:
+async def test_draining_completes_running_jobs_and_refuses_new_ones() -> None:
     """A drain waits for running jobs; new ones are refused with DRAINING."""
     executor, job = KeyedExecutor(), Gate()
     running = asyncio.ensure_future(executor.run(job))

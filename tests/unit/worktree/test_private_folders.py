@@ -40,7 +40,7 @@ def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
     assert Git(first, git_dir=first).text("rev-parse", "main") == git(project, "rev-parse", "HEAD")
 
 
-def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_service_are_removed(tmp_path: Path) -> None:
     """Temporary objects are in the service's own folder; the next service removes them."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")

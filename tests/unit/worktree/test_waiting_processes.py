@@ -114,7 +114,7 @@ def test_one_comparer_compares_many(project: Path) -> None:
         assert running(project) != [first]
 
 
-def test_a_comparison_that_fails_is_said(project: Path) -> None:
+def test_a_failed_comparison_is_an_error(project: Path) -> None:
     """A comparison that git cannot make is an error, not an empty difference."""
     tree = git(project, "rev-parse", "main^{tree}")
     with waiting(project, WaitingProcesses()) as repository:

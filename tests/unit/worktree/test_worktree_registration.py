@@ -14,7 +14,7 @@ def project(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "project")
 
 
-def test_what_is_written_is_what_git_writes(project: Path) -> None:
+def test_a_registration_has_the_files_that_git_writes(project: Path) -> None:
     """Every file except the reflogs has the content that git writes, including per-worktree settings."""
     git(project, "config", "core.logAllRefUpdates", "false")
     git(project, "config", "extensions.worktreeConfig", "true")
