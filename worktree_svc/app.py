@@ -3,6 +3,7 @@
 import asyncio
 import os
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -85,18 +86,22 @@ def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -
         disk_use=disk_use,
     )
 
-    def register(server: grpc.aio.Server) -> None:
-        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
-
-    async def start() -> None:
-        disk_use.start()
-
     async def drain() -> None:
         disk_use.close()
         await executor.drain()
         await asyncio.to_thread(pool.close)
         await asyncio.to_thread(waiting.close)
         lock.release()
+
+    return _service(servicer, disk_use, drain)
+
+
+def _service(servicer: WorktreeServicer, disk_use: DiskUse, drain: Callable[[], Awaitable[None]]) -> Service:
+    def register(server: grpc.aio.Server) -> None:
+        worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
+
+    async def start() -> None:
+        disk_use.start()
 
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
     return Service(names=[name], register=register, start=start, drain=drain)

@@ -182,13 +182,23 @@ async def _forecaster(worker: Worker, names: list[str]) -> list[list[str]]:
     share = statistics.median(cores) * COMMITS_A_MINUTE / 60
     return [
         [
-            f"radar, {EPICS} epics, first look ({len(found.pairs)} pairs conflict)",
+            f"conflict forecast, {EPICS} epics, first call ({len(found.pairs)} pairs conflict)",
             milliseconds(first),
             "",
             "",
         ],
-        [f"radar, {EPICS} epics, after one commit", milliseconds(statistics.median(took)), "", ""],
-        [f"radar, {COMMITS_A_MINUTE} commits a minute: share of one core", f"{share:.1%}", "", ""],
+        [
+            f"conflict forecast, {EPICS} epics, after one commit",
+            milliseconds(statistics.median(took)),
+            "",
+            "",
+        ],
+        [
+            f"conflict forecast, {COMMITS_A_MINUTE} commits a minute: share of one core",
+            f"{share:.1%}",
+            "",
+            "",
+        ],
     ]
 
 

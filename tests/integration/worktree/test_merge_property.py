@@ -158,8 +158,8 @@ def test_an_accepted_line_is_merged_or_conflicted(
     note(f"HEDDLE_SEED={SEED}")
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")
-    radar = ConflictForecaster(PrivateFolders(project.parent / "repositories"))
-    pairs = radar.predict(str(project), ForecastRequest(BRANCHES, "main", {})).pairs
+    forecaster = ConflictForecaster(PrivateFolders(project.parent / "repositories"))
+    pairs = forecaster.predict(str(project), ForecastRequest(BRANCHES, "main", {})).pairs
     foreseen = {frozenset((pair.name, pair.other)): set(pair.files) for pair in pairs}
     conflicts = (land_as_batches if batch else land_one_by_one)(project, squash)
     merged = [side for side in sides if side.name not in conflicts]
