@@ -26,7 +26,7 @@ def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str
         shared, own = Path(scratch, "common"), Path(scratch, "own")
         for folder in (shared, own):
             folder.mkdir()
-        for name in (*LINKS, "logs"):
+        for name in LINKS:
             (shared / name).symlink_to(common / name)
         (shared / "config").write_text(
             (private / "config").read_text(errors="surrogateescape") + _branches(common),
