@@ -3,6 +3,7 @@
 import asyncio
 import os
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -14,22 +15,22 @@ from heddle.serving import Service
 from heddle.v1 import worktree_service_pb2, worktree_service_pb2_grpc
 from worktree_svc.git import command
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.git.spare_processes import Children
-from worktree_svc.merges.branch_merge import Merges
-from worktree_svc.merges.conflict_forecast import Radar
-from worktree_svc.merges.tested_merge import OpenMerges
-from worktree_svc.projects.locks import HomeLock, Jobs, RepositoryLocks
+from worktree_svc.git.waiting_processes import WaitingProcesses
+from worktree_svc.merges.branch_merge import BranchMerges
+from worktree_svc.merges.conflict_forecast import ConflictForecaster
+from worktree_svc.merges.open_merges import OpenMerges
+from worktree_svc.projects.locks import HomeLock, KeyedExecutor, RepositoryLocks
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.servicer import WorktreeServicer
 from worktree_svc.storage import disk, epoch_fence
 from worktree_svc.storage.disk_use import DiskUse
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import States
+from worktree_svc.storage.worktree_store import WorktreeStore
 from worktree_svc.worktrees import recovery
 from worktree_svc.worktrees.lifecycle import Worktrees
-from worktree_svc.worktrees.pool import Pool
-from worktree_svc.worktrees.task_commits import Commits
+from worktree_svc.worktrees.pool import WorktreePool
+from worktree_svc.worktrees.task_commits import TaskCommits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -37,76 +38,96 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 def build(settings: Settings, *, free_bytes: disk.FreeBytes = disk.free_bytes) -> Service:
     """Returns the service over the worktrees below `settings.home`; raises GitVersionError, HomeInUseError."""
     log.info("git_found", version=command.check_version())
-    settings.home.mkdir(parents=True, exist_ok=True)
-    if repository := data_folder.keep_out(settings.home):
-        log.warning("home_in_repository", advice=data_folder.advice(settings.home, repository))
-    lock = HomeLock(settings.home / "worktree.lock")
-    jobs = Jobs()
-    states = States(settings.home / "worktrees")
-    waiting = Children()
+    lock = _lock_home(settings.home)
+    executor = KeyedExecutor()
+    store = WorktreeStore(settings.home / "worktrees")
+    waiting = WaitingProcesses()
     folders = PrivateFolders(settings.home / "repositories", waiting, named=settings.filters)
-    recovery.break_locks(states, folders)
+    recovery.break_locks(store, folders)
     folders.clear()
-    still_leads = epoch_fence.fence(settings.home / "worktree_epoch")
+    check_epoch = epoch_fence.fence(settings.home / "worktree_epoch")
     repositories = RepositoryLocks()
-
-    def has_room(folder: Path, reserve: int) -> bool:
-        return free_bytes(folder) >= settings.min_free_bytes + reserve
-
-    pool = Pool(settings.home / "pool", settings.pool, folders, repositories, has_room)
-    pool.recover()
+    pool = _pool(settings, folders, repositories, free_bytes)
     mirrors = Mirrors(folders, repositories)
     mirrors.recover()
     least = settings.min_free_bytes
-    # Two data folders on one machine look for ports in different places.
-    leases = Leases(PortRange(*settings.port_range), begin=zlib.crc32(os.fsencode(settings.home)))
-    leases.recover(states)
+    leases = _leases(settings, store)
     worktrees = Worktrees(
-        states,
+        store,
         folders,
         repositories,
         pool,
         leases,
         min_free_bytes=least,
         free_bytes=free_bytes,
-        still_leads=still_leads,
+        check_epoch=check_epoch,
     )
-    merge_states = States(settings.home / "merges")
+    merge_store = WorktreeStore(settings.home / "merges")
     open_merges = OpenMerges(
-        merge_states,
+        merge_store,
         folders,
         repositories,
         leases,
         min_free_bytes=least,
         free_bytes=free_bytes,
-        still_leads=still_leads,
+        check_epoch=check_epoch,
     )
     open_merges.clear()
-    commits, merges = Commits(states, folders, still_leads), Merges(folders, still_leads)
-    disk_use = DiskUse(states)
+    commits, merges = TaskCommits(store, folders, check_epoch), BranchMerges(folders, check_epoch)
+    disk_use = DiskUse(store)
     servicer = WorktreeServicer(
-        jobs,
+        executor,
         worktrees,
         commits,
         merges=merges,
         open_merges=open_merges,
-        radar=Radar(folders),
+        forecaster=ConflictForecaster(folders),
         mirrors=mirrors,
         disk_use=disk_use,
     )
 
+    async def drain() -> None:
+        disk_use.close()
+        await executor.drain()
+        await asyncio.to_thread(pool.close)
+        await asyncio.to_thread(waiting.close)
+        lock.release()
+
+    return _service(servicer, disk_use, drain)
+
+
+def _service(servicer: WorktreeServicer, disk_use: DiskUse, drain: Callable[[], Awaitable[None]]) -> Service:
     def register(server: grpc.aio.Server) -> None:
         worktree_service_pb2_grpc.add_WorktreeServiceServicer_to_server(servicer, server)
 
     async def start() -> None:
         disk_use.start()
 
-    async def drain() -> None:
-        disk_use.close()
-        await jobs.drain()
-        await asyncio.to_thread(pool.close)
-        await asyncio.to_thread(waiting.close)
-        lock.release()
-
     name = worktree_service_pb2.DESCRIPTOR.services_by_name["WorktreeService"].full_name
     return Service(names=[name], register=register, start=start, drain=drain)
+
+
+def _lock_home(home: Path) -> HomeLock:
+    """Creates the data folder if necessary and locks it; raises HomeInUseError."""
+    home.mkdir(parents=True, exist_ok=True)
+    if repository := data_folder.keep_out(home):
+        log.warning("home_in_repository", advice=data_folder.advice(home, repository))
+    return HomeLock(home / "worktree.lock")
+
+
+def _pool(
+    settings: Settings, folders: PrivateFolders, repositories: RepositoryLocks, free_bytes: disk.FreeBytes
+) -> WorktreePool:
+    def has_room(folder: Path, reserve: int) -> bool:
+        return free_bytes(folder) >= settings.min_free_bytes + reserve
+
+    pool = WorktreePool(settings.home / "pool", settings.pool, folders, repositories, has_room)
+    pool.recover()
+    return pool
+
+
+def _leases(settings: Settings, store: WorktreeStore) -> Leases:
+    # Two data folders on one machine start their search for ports at different offsets.
+    leases = Leases(PortRange(*settings.port_range), begin=zlib.crc32(os.fsencode(settings.home)))
+    leases.recover(store)
+    return leases

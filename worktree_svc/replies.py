@@ -1,4 +1,4 @@
-"""What the domain found, as messages of the contract. Pure."""
+"""Turns domain results into protobuf messages. Pure."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from heddle import pb
 from worktree_svc.git.command import readable
 from worktree_svc.merges.branch_merge import Conflict
 from worktree_svc.merges.conflict_forecast import Branch
-from worktree_svc.merges.tested_merge import Opened
+from worktree_svc.merges.open_merges import OpenedMerge
 
 MOST_CHANGED_PATHS: Final = 1000
 
@@ -22,8 +22,8 @@ def conflict(found: Conflict) -> pb.MergeBranchResponse.Conflict:
     )
 
 
-def opened(merge: Opened) -> pb.OpenMergeResponse:
-    """Returns a merge that is laid out: what it holds, and what could not be merged into it."""
+def opened(merge: OpenedMerge) -> pb.OpenMergeResponse:
+    """Returns a merge that is checked out: what it contains, and what could not be merged into it."""
     return pb.OpenMergeResponse(
         target_commit=merge.target or "",
         commit=merge.commit,
@@ -43,7 +43,7 @@ def opened(merge: Opened) -> pb.OpenMergeResponse:
 
 
 def changed_paths(branch: Branch) -> pb.ChangedPaths:
-    """Returns the first paths that a branch changes, by name, and how many there are."""
+    """Returns the first paths that a branch changes, sorted by name, and their total number."""
     paths = sorted(readable(path) for path in branch.changes.paths)
     return pb.ChangedPaths(
         branch=branch.name, commit=branch.commit, paths=paths[:MOST_CHANGED_PATHS], path_count=len(paths)

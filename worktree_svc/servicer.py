@@ -15,52 +15,52 @@ from heddle.project import environment
 from heddle.v1 import worktree_service_pb2_grpc
 from worktree_svc import replies
 from worktree_svc.content import accepted_history
-from worktree_svc.content.acceptance import Rules
+from worktree_svc.content.acceptance import ChangeRules
 from worktree_svc.content.ignored_files import Span
 from worktree_svc.git import refs
-from worktree_svc.merges.branch_merge import Conflict, Merges, Request
-from worktree_svc.merges.conflict_forecast import Question, Radar
-from worktree_svc.merges.tested_merge import Known, OpenMerges
+from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
+from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
+from worktree_svc.merges.open_merges import KnownResults, OpenMerges
 from worktree_svc.projects import environment_faults, inspection, project_file, repository
-from worktree_svc.projects.locks import Jobs
+from worktree_svc.projects.locks import KeyedExecutor
 from worktree_svc.projects.mirrors import Mirrors
 from worktree_svc.storage.disk_use import DiskUse
-from worktree_svc.storage.worktree_states import Found, Lease, State
+from worktree_svc.storage.worktree_store import ChangesFound, Lease, WorktreeState
 from worktree_svc.worktrees import diffs
 from worktree_svc.worktrees.diffs import Piece
 from worktree_svc.worktrees.lifecycle import Worktrees
-from worktree_svc.worktrees.task_commits import Commits
+from worktree_svc.worktrees.task_commits import TaskCommits
 
 T = TypeVar("T")
 
 DEFAULT_PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 
-# Of a diff, for each change to another thread; a short one needs only one.
+# Pieces of a diff that one visit to a worker thread reads; a short diff needs only one visit.
 PIECES_AT_ONCE: Final = 2
 
 
 class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
-    """Translates; calls about one epic, or one merge target, run one after the other."""
+    """Translates messages; calls about the same epic or the same merge target run one after the other."""
 
     def __init__(
         self,
-        jobs: Jobs,
+        executor: KeyedExecutor,
         worktrees: Worktrees,
-        commits: Commits,
+        commits: TaskCommits,
         *,
-        merges: Merges,
+        merges: BranchMerges,
         open_merges: OpenMerges,
-        radar: Radar,
+        forecaster: ConflictForecaster,
         mirrors: Mirrors,
         disk_use: DiskUse,
     ) -> None:
-        self._jobs = jobs
+        self._executor = executor
         self._worktrees = worktrees
         self._commits = commits
         self._merges = merges
         self._open_merges = open_merges
-        self._radar = radar
+        self._forecaster = forecaster
         self._mirrors = mirrors
         self._disk_use = disk_use
 
@@ -73,7 +73,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             found = inspection.inspect(
                 self._worktrees.folders, request.project, request.base_ref, request.merge_into
             )
-            file = project_file.read(found.project, found.base_commit, self._worktrees.leases.within)
+            file = project_file.read(found.project, found.base_commit, self._worktrees.leases.port_range)
             return pb.InspectProjectResponse(
                 project=name or str(found.project.top),
                 base_commit=found.base_commit,
@@ -83,7 +83,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 project_file=file,
             )
 
-        return await self._jobs.run(job)
+        return await self._executor.run(job)
 
     async def EnsureWorktree(
         self, request: pb.EnsureWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -129,7 +129,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 request.epoch,
                 request.subject,
                 request.body,
-                rules=Rules(request.expect, request.allow_files),
+                rules=ChangeRules(request.expect, request.allow_files),
                 spans=spans,
             )
             stat = accepted_history.diff_stat(git, f"{commit}^", commit)
@@ -163,7 +163,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
     async def MergeBranch(
         self, request: pb.MergeBranchRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.MergeBranchResponse:
-        asked = Request(
+        asked = MergeRequest(
             source=request.source_branch,
             target=request.target_branch,
             create_at=request.create_target_at,
@@ -196,7 +196,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         if not request.sources:
             raise errors.invalid_field("sources", "name at least one branch to merge")
         asked = [
-            Request(
+            MergeRequest(
                 source=source.branch,
                 target=request.target_branch,
                 create_at=request.create_target_at,
@@ -206,7 +206,9 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             for source in request.sources
         ]
-        known = Known(request.known_trees, [source.branch for source in request.sources if source.known])
+        known = KnownResults(
+            request.known_trees, [source.branch for source in request.sources if source.known]
+        )
 
         def job() -> pb.OpenMergeResponse:
             self._mirrors.follow(request.project, request.target_branch)
@@ -249,8 +251,8 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         self, request: pb.PredictConflictsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.PredictConflictsResponse:
         def job() -> pb.PredictConflictsResponse:
-            question = Question(request.branches, request.base, request.starts, request.upstream)
-            found = self._radar.predict(request.project, question)
+            asked = ForecastRequest(request.branches, request.base, request.starts, request.upstream)
+            found = self._forecaster.predict(request.project, asked)
             return pb.PredictConflictsResponse(
                 pairs=[
                     pb.ConflictingPair(branch=one, with_branch=other, files=files, with_upstream=upstream)
@@ -260,7 +262,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
                 upstream_commit=found.upstream_commit,
             )
 
-        return await self._jobs.run(job, key=f"{request.project}\0{request.base}\0radar")
+        return await self._executor.run(job, key=f"{request.project}\0{request.base}\0forecast")
 
     async def RemoveWorktree(
         self, request: pb.RemoveWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -268,10 +270,10 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         epic = EpicName.parse(request.epic)
 
         def job() -> pb.RemoveWorktreeResponse:
-            was_there, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
-            return pb.RemoveWorktreeResponse(removed=was_there, path=str(path), archive_commit=archived or "")
+            existed, path, archived = self._worktrees.remove(request.project, epic, request.epoch)
+            return pb.RemoveWorktreeResponse(removed=existed, path=str(path), archive_commit=archived or "")
 
-        return await self._jobs.run(job, key=str(epic))
+        return await self._executor.run(job, key=str(epic))
 
     async def RestoreWorktree(
         self, request: pb.RestoreWorktreeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -283,7 +285,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             state, archived = self._worktrees.restore(request.project, epic, request.epoch, file)
             return pb.RestoreWorktreeResponse(worktree=self._worktree(state), archive_commit=archived)
 
-        return await self._jobs.run(job, key=str(epic))
+        return await self._executor.run(job, key=str(epic))
 
     async def ReleaseLease(
         self, request: pb.ReleaseLeaseRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -294,7 +296,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             self._worktrees.release(epic, request.epoch)
             return pb.ReleaseLeaseResponse()
 
-        return await self._jobs.run(job, key=str(epic))
+        return await self._executor.run(job, key=str(epic))
 
     async def ListWorktrees(
         self, request: pb.ListWorktreesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -305,12 +307,12 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
         run = RunName.parse(request.run) if request.run else None
 
-        def job() -> list[State]:
-            found = (state for _, state in self._worktrees.states.all() if str(state.epic) > after)
+        def job() -> list[WorktreeState]:
+            found = (state for _, state in self._worktrees.store.all() if str(state.epic) > after)
             return [state for state in found if run in {None, state.epic.parent}]
 
-        states = await self._jobs.run(job)
-        looks = (self._jobs.run(partial(self._look, state, into=request.look)) for state in states[:size])
+        states = await self._executor.run(job)
+        looks = (self._executor.run(partial(self._look, state, into=request.look)) for state in states[:size])
         return pb.ListWorktreesResponse(
             worktrees=await asyncio.gather(*looks),
             next_page_token=str(states[size - 1].epic) if len(states) > size else "",
@@ -329,36 +331,36 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             )
             return found, list(islice(found, PIECES_AT_ONCE))
 
-        # Dropped before its end, when the caller goes away, the iterator ends its git.
-        pieces, some = await self._jobs.run(job)
+        # If the caller goes away early, the abandoned iterator ends its git process.
+        pieces, some = await self._executor.run(job)
         while some:
             for piece in some:
                 yield pb.DiffRevisionsResponse(text=piece.text, truncated=piece.truncated)
             ended = len(some) < PIECES_AT_ONCE
-            some = [] if ended else await self._jobs.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
+            some = [] if ended else await self._executor.run(lambda: list(islice(pieces, PIECES_AT_ONCE)))
 
-    def _found(self, path: str, found: Found) -> pb.ChangesFound:
+    def _found(self, path: str, found: ChangesFound) -> pb.ChangesFound:
         git = repository.find(self._worktrees.folders, path).git
-        told = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
+        message = pb.ChangesFound(kept_ref=found.ref, after_attempt=found.after)
         (commit,) = refs.read(git, found.ref)
         if commit:
-            told.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
-        return told
+            message.diff_stat.CopyFrom(accepted_history.diff_stat(git, found.head, commit))
+        return message
 
     async def _on(self, project: str, job: Callable[[], T], *, key: str | None) -> T:
-        """Runs a job on a project that was inspected before, so that it must be there."""
+        """Runs a job on a project that was inspected before: a missing repository is a fault of the environment."""
 
-        def told() -> T:
-            with environment_faults.told(self._worktrees.folders, project):
+        def checked() -> T:
+            with environment_faults.as_project_unavailable(self._worktrees.folders, project):
                 return job()
 
-        return await self._jobs.run(told, key=key)
+        return await self._executor.run(checked, key=key)
 
-    def _look(self, state: State, *, into: bool) -> pb.Worktree:
+    def _look(self, state: WorktreeState, *, into: bool) -> pb.Worktree:
         worktree = self._worktree(state)
         if state.made_at:
             worktree.create_time.FromSeconds(state.made_at)
-        if figure := self._disk_use.of(self._worktrees.states.place(state.epic)):
+        if figure := self._disk_use.of(self._worktrees.store.paths(state.epic)):
             worktree.disk_bytes = figure.size
             worktree.measure_time.FromSeconds(figure.at)
         dirty = self._worktrees.is_dirty(state) if into else None
@@ -366,10 +368,10 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
             worktree.dirty = dirty
         return worktree
 
-    def _worktree(self, state: State) -> pb.Worktree:
+    def _worktree(self, state: WorktreeState) -> pb.Worktree:
         return pb.Worktree(
             epic=str(state.epic),
-            path=str(self._worktrees.states.place(state.epic).path),
+            path=str(self._worktrees.store.paths(state.epic).worktree),
             branch=state.epic.branch,
             head_commit=state.head,
             project=str(state.project),
@@ -378,7 +380,7 @@ class WorktreeServicer(worktree_service_pb2_grpc.WorktreeServiceServicer):
         )
 
 
-def _lease(state: State) -> Lease:
+def _lease(state: WorktreeState) -> Lease:
     """Returns the lease of a worktree that is ready."""
     if state.lease is None:
         raise RuntimeError(f"{state.epic} has no lease")

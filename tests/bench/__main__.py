@@ -1,10 +1,10 @@
-"""`make bench`: measures Heddle beside the alternatives and prints a table for each subject.
+"""`make bench`: compares Heddle with the alternatives and prints a table for each subject.
 
 python -m tests.bench                      everything, in about five minutes
 python -m tests.bench scheduling           one subject; the others are below
 
-The tables are markdown; docs/performance.md holds those of a known machine.
-Figures depend on the machine; ratios were taken in the same run.
+The tables are markdown; docs/performance.md has those of a known machine.
+Figures depend on the machine; ratios compare measurements of the same run.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> int:
     )
     parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], metavar="|".join(SUBJECTS))
     arguments = parser.parse_args()
-    # The fake worker serves inside this process; its lines would stand between the tables.
+    # The fake worker serves inside this process; its log lines would appear between the tables.
     logs.configure(Settings.read({"HEDDLE_LOG_LEVEL": "warning"}), "bench")
     return asyncio.run(measure(arguments.subjects or list(SUBJECTS)))
 

@@ -1,7 +1,7 @@
 """The web app in a real browser on a busy run: the first card, the delay of an event, frames, modals, long logs.
 
-A real ui_svc process and a real Chromium; only the scheduler is made up, so that the
-load is as large as asked and the same each time (busy_scheduler.py).
+A real ui_svc process and a real Chromium; only the scheduler is fake, so that the
+load is as large as requested and the same each time (busy_scheduler.py).
 """
 
 import asyncio
@@ -34,10 +34,10 @@ VIEWERS: Final = 20
 PERIOD: Final = 10.0
 
 # Seconds for each of the measurements, of which there are four: the whole ends within eight
-# minutes. What takes longer is a row without a figure, so that the others are still told.
+# minutes. A measurement that takes longer is a row without a figure, so that the others are still shown.
 BOUND: Final = 110
 
-# ms, for one thing to be on the page.
+# ms until one element must be on the page.
 _TIMEOUT: Final = 90_000
 
 _SLOW: Final = "too slow"
@@ -63,7 +63,7 @@ _OBSERVE: Final = """() => {
   requestAnimationFrame(frame);
 }"""
 
-# Sessions that are opened one after the other, and seconds that the page rests in between.
+# Sessions that are opened one after another, and seconds between them.
 _OPENED: Final = 9
 _REST: Final = 0.5
 
@@ -80,7 +80,7 @@ _OPEN_MODAL: Final = """(selector) => new Promise((resolve) => {
 
 
 class Board(NamedTuple):
-    """What was measured on a board with so many cards; None of what could not be."""
+    """The measurements on a board with this many cards; None for those that failed."""
 
     first_card: float | None = None
     delays: list[float] | None = None
@@ -147,7 +147,7 @@ async def _web_app(scheduler: BusyScheduler) -> AsyncIterator[tuple[str, int]]:
 
 async def _board(browser: Browser, cards: int) -> Board:
     async with _web_app(BusyScheduler(cards, RATE)) as (url, _), _tab(browser) as page:
-        # The first visitor of a process also waits for what that reads once.
+        # The first visitor of a process also waits for what the process reads only once.
         await _first_card(page, url)
         async with _tab(browser) as cold:
             first_card = await _first_card(cold, url)
@@ -166,7 +166,7 @@ async def _board(browser: Browser, cards: int) -> Board:
 
 
 async def _open(page: Page, number: int) -> float:
-    """Opens a session and closes it; returns the ms from the click to what is painted of it."""
+    """Opens a session and closes it; returns the ms from the click to the first paint."""
     modal: float = await page.evaluate(_OPEN_MODAL, f'[data-attempt="{attempt_of(number)}"]')
     await page.keyboard.press("Escape")
     await page.wait_for_selector("dialog[open]", state="detached")
@@ -183,7 +183,7 @@ async def _first_card(page: Page, url: str) -> float:
 
 
 async def _long_log(browser: Browser) -> float:
-    """Returns the ms from the click on the tab to the newest lines, in a page that has nothing of them yet."""
+    """Returns the ms from the click on the tab to the newest lines, in a page that has loaded no lines yet."""
     async with _web_app(BusyScheduler(10, 20, LOG_LINES)) as (url, _), _tab(browser) as page:
         await _first_card(page, url)
         began = time.perf_counter()
@@ -194,7 +194,7 @@ async def _long_log(browser: Browser) -> float:
 
 
 async def _crowd(sessions: int) -> tuple[float, float]:
-    """Returns which share of a core the web app needs for VIEWERS of a board, and bytes a second to each.
+    """Returns the share of a core that the web app needs for VIEWERS of a board, and the bytes a second to each.
 
     Every session has the two summaries a second that the API allows. The viewers
     are sockets that take every frame, as a browser's does.
@@ -228,7 +228,7 @@ async def _crowd(sessions: int) -> tuple[float, float]:
 
 @asynccontextmanager
 async def _tab(browser: Browser) -> AsyncIterator[Page]:
-    """Opens a tab that has nothing in its cache."""
+    """Opens a tab with an empty cache."""
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(_TIMEOUT)
     try:

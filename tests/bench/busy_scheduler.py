@@ -1,6 +1,6 @@
-"""A scheduler whose one run is as busy as is asked: the web app cannot tell it from a real one.
+"""A scheduler whose one run is as busy as requested: the web app cannot distinguish it from a real one.
 
-It answers what a board and a modal ask, and sends summaries of its sessions at a
+It answers the calls of a board and a modal, and sends summaries of its sessions at a
 given rate. Each summary's last line ends in the time at which it was sent, so that
 a browser can tell how old it is once it is on the page.
 """
@@ -18,12 +18,12 @@ from tests.support.fake_scheduler import FakeScheduler
 
 RUN: Final = RunName("busy-1")
 
-# Seconds between two answers of a watch, as of the real one under load.
+# Seconds between two answers of a watch, as with the real scheduler under load.
 _TICK: Final = 0.05
 
 _AGENT: Final = "claude"
 
-# What a card draws of three minutes.
+# The points that a card draws for three minutes.
 _ACTIVITY: Final = [number * 7 % 40 for number in range(35)]
 
 # Lines of output in one event of the long log, as agents write them.

@@ -1,15 +1,15 @@
-"""DBOS doing empty tasks in the shape of our scheduling benchmark; a program of its own.
+"""DBOS running empty tasks in the shape of the scheduling benchmark; a separate program.
 
 python -m tests.bench.dbos_program DATABASE_URL SHAPE EPICS TASKS LIMIT
 
-An epic is a workflow that does its tasks one after the other. SHAPE says what a
+An epic is a workflow that runs its tasks one after another. SHAPE says what a
 task is:
 
 steps  a step of that workflow: a function in the same process, its result is
-       recorded. No limit applies and nothing is handed over: the least that an
+       recorded. No limit applies and no other process is involved: the minimum that an
        engine can do.
 queue  a workflow on a queue that lets LIMIT run at once; the epic waits for its
-       result. As in Heddle, a limit is kept and another process could do it.
+       result. As in Heddle, a limit is enforced and another process could run it.
 
 Prints one JSON object: `wall`, seconds from the first start to the last end, and
 `gaps`, the seconds from the end of a task to the end of the next in its epic.
@@ -25,7 +25,7 @@ from dbos import DBOS, DBOSConfig
 
 QUEUE: Final = "tasks"
 
-# It polls, by default once a second. Faster than this made it slower again, on either database.
+# It polls, by default once a second. A shorter interval than this was slower again, on both databases.
 POLL_SECONDS: Final = 0.02
 
 

@@ -1,7 +1,7 @@
 """Makespan of random plans over its lower bound: first in first out, and `policy.decide`.
 
-Every plan is played with the real `decide` on a board in memory; only time is
-made up. Tasks are log-normal, as the work of agents is. The bound is one that no
+Every plan is simulated with the real `decide` on a board in memory; only time is
+simulated. Task durations are log-normal, as the work of agents is. The bound is one that no
 order can beat: all work spread evenly over the slots, or the longest chain.
 
 python -m tests.bench.makespan
@@ -46,7 +46,7 @@ class Work(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of the table: the mean and the worst ratio of some plans."""
+    """One line of the table: the mean and the worst ratio of a group of plans."""
 
     plans: str
     order: str
@@ -71,7 +71,7 @@ def random_work(rng: random.Random, slots: int, *, chained: bool) -> Work:
 
 
 def first_in_first_out(work: Work, slots: int) -> float:
-    """Returns the makespan where tasks start in the order in which they became ready."""
+    """Returns the makespan if tasks start in the order in which they became ready."""
     dependents = graph.reversed_edges(work.depends_on)
     waiting_for = {key: len(keys) for key, keys in work.depends_on.items()}
     left = {key: deque(tasks) for key, tasks in work.minutes.items()}
@@ -94,7 +94,7 @@ def first_in_first_out(work: Work, slots: int) -> float:
 
 
 def decided(work: Work, slots: int, estimate: Estimate) -> float:
-    """Returns the makespan where `policy.decide` chooses, knowing what `estimate` tells of each task."""
+    """Returns the makespan if `policy.decide` chooses, with the durations that `estimate` returns for tasks."""
     board = Board(a_snapshot(a_run(*_epics(work, estimate), max_parallel=slots), slots=slots))
     running: list[tuple[float, TaskName]] = []
     now = 0.0
@@ -109,7 +109,7 @@ def decided(work: Work, slots: int, estimate: Estimate) -> float:
 
 
 def _act(board: Board) -> Iterator[TaskName]:
-    """Decides and acts until sessions are all that is left; merges end at once. Yields what started."""
+    """Decides and acts until only sessions are running; merges end immediately. Yields the tasks that started."""
     changed = True
     while changed:
         changed = False
@@ -135,7 +135,7 @@ def _epics(work: Work, estimate: Estimate) -> Iterator[EpicView]:
 
 
 def run(plans: int = PLANS_PER_SLOTS, slots: Sequence[int] = SLOTS) -> list[Row]:
-    """Measures so many plans for each number of slots; the same plans each time."""
+    """Measures this many plans for each number of slots; the same plans each time."""
     rows = []
     for chained in (False, True):
         for number in slots:

@@ -1,4 +1,4 @@
-"""The table of `makespan.py`: how long plans take in our order and in the order of the file."""
+"""The table of `makespan.py`: how long plans take in Heddle's order and in the order of the file."""
 
 import asyncio
 import multiprocessing
@@ -15,7 +15,7 @@ AIM: Final = 1.02
 
 
 async def run() -> Table:
-    """Plays all plans, on every core; takes a minute on two that are idle."""
+    """Simulates all plans on every core; takes a minute on two idle cores."""
     # Most slots first: they take longest.
     slots = sorted(makespan.SLOTS, reverse=True)
     played = [row for rows in reversed(await _on_every_core(_play, slots)) for row in rows]

@@ -1,9 +1,9 @@
-"""How soon a scheduler that was killed in the midst of many sessions decides again.
+"""How soon a scheduler that was killed during many sessions decides again.
 
-The scheduler is a process of its own; its worker is a fake behind the same gRPC services,
-whose sessions go on while it is dead. One of them ends meanwhile, so there is something to
-decide at once: the next task of its epic starts. The time is from the start of the new
-process, its own imports included, to that decision, as the scheduler's clock wrote it down.
+The scheduler is a separate process; its worker is a fake behind the same gRPC services,
+whose sessions continue while it is dead. One of them ends meanwhile, so there is something to
+decide immediately: the next task of its epic starts. The time is from the start of the new
+process, including its imports, to that decision, as recorded by the scheduler's clock.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ async def _kill(
     try:
         for _ in range(sessions):
             await started.get()
-        while len(fake.live) < sessions:  # noqa: ASYNC110 (the fake rings no bell)
+        while len(fake.live) < sessions:  # noqa: ASYNC110 (the fake has no event to wait for)
             await asyncio.sleep(0.01)
         taken = []
         for kill in range(KILLS):

@@ -1,4 +1,4 @@
-"""What the write boundary costs: the start and end of a command under its supervisor, in a sandbox and without."""
+"""The cost of the write boundary: the start and end of a command under its supervisor, with and without a sandbox."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ STARTS: Final = 60
 
 
 async def run() -> Table:
-    """Measures by turns; takes about ten seconds. Raises NoSandboxError where bubblewrap does not work."""
+    """Measures both alternately; takes about ten seconds. Raises NoSandboxError if bubblewrap does not work."""
     seconds: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -29,7 +29,7 @@ async def run() -> Table:
                 found.append(await _start(folder, sandbox if sandboxed else None, lock))
         os.close(lock)
     held, free = seconds[True], seconds[False]
-    # The fastest say most on a machine that has other work as well.
+    # The fastest runs are the most meaningful on a machine with other load.
     rows = [_row("fastest", min(held), min(free))]
     rows += [
         _row(f"{percent}th percentile", percentile(held, percent), percentile(free, percent))

@@ -1,8 +1,8 @@
 """Empty tasks through the real scheduler and its database, and through DBOS, in the same shape.
 
-The scheduler is a process of its own. Its worker is a fake behind the same gRPC
+The scheduler is a separate process. Its worker is a fake behind the same gRPC
 services, so for each task it makes the worktree, starts and watches the session,
-commits, and tells the client: nothing is left out but agents and git.
+commits, and notifies the client: only agents and git are left out.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Figures(NamedTuple):
 
 
 async def run() -> Table:
-    """Measures SQLite and PostgreSQL, one after the other; takes about a minute."""
+    """Measures SQLite and PostgreSQL, one after another; takes about a minute."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(running_postgres(folder / "postgres"))

@@ -22,10 +22,10 @@ EVENTS: Final = 50_000
 SAMPLES: Final = 60
 SEED: Final = 7
 
-# Seconds that agent_svc joins pieces of text for; docs/events.md says so.
+# Seconds for which agent_svc joins pieces of text; see docs/events.md.
 JOIN_WINDOW: Final = 0.1
 
-# Prints the time, again and again; each line is one event's content.
+# Prints the time repeatedly; each line is one event's content.
 CLOCK = """
 import random, sys, time
 rng = random.Random({seed})
@@ -81,7 +81,7 @@ class _Bench:
         return await self._live_rate(name), await self._spool_rate(name)
 
     async def _live_rate(self, name: AttemptName) -> float:
-        """Counts what comes after the first answer, so that the agent's start does not count."""
+        """Counts the events after the first answer, so that the agent's start does not count."""
         began, first, count = 0.0, 0, 0
         async for events in self._watch(name):
             if not count:

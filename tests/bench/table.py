@@ -1,4 +1,4 @@
-"""How a benchmark shows its figures."""
+"""The table of a benchmark's figures."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """One subject: what was done, under which conditions, and the figures."""
+    """One subject: what was measured, under which conditions, and the figures."""
 
     title: str
-    # Shape and seed: what somebody needs to do the same.
+    # Shape and seed: everything needed to repeat the measurement.
     conditions: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]

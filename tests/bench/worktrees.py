@@ -1,7 +1,7 @@
-"""The worktree service beside the git commands that do the same, on a generated repository.
+"""The worktree service compared with the git commands that do the same, on a generated repository.
 
-Each of ours is a call over gRPC on a service in this process. git has its own
-settings, so unlike ours its commit does not wait for the disk.
+Each measured call goes over gRPC to a service in this process. git has its own
+settings, so unlike the service's its commit does not wait for the disk.
 HEDDLE_BENCH_FILES sets the size of the repository: 5,000 files if absent.
 """
 
@@ -29,10 +29,10 @@ EPICS: Final = 50
 CHANGED: Final = 10
 LINES: Final = 40
 
-# Before each call that is measured.
+# The pause before each measured call.
 CALM_SECONDS: Final = 0.05
 
-# What a busy operator's fifty epics do together in a minute.
+# What fifty epics of a busy operator do together in a minute.
 COMMITS_A_MINUTE: Final = 50
 
 
@@ -54,7 +54,7 @@ async def run() -> Table:
                 await _checkpoint(worker, top, names),
                 await _diff(worker),
                 *await _previews(worker, names),
-                *await _radar(worker, names),
+                *await _forecaster(worker, names),
             ]
     return Table(
         title="Worktrees beside git",
@@ -97,7 +97,7 @@ async def _several(worker: Worker, top: Path) -> list[str]:
 
 
 async def _prepared(worker: Worker, top: Path) -> list[str]:
-    """A service of its own, whose pool has one ready before each round."""
+    """Measures a separate service, whose pool has one worktree ready before each round."""
     async with worktrees.worker(top / "pooled", worker.project, pool=1) as pooled:
         await pooled.ready(attempt("first", run="r2"))
 
@@ -108,7 +108,7 @@ async def _prepared(worker: Worker, top: Path) -> list[str]:
             _add(worker, top, f"unpooled{number}")
 
         async def before(_: int) -> None:
-            while not any(  # noqa: ASYNC110 (a thread's doing: no event of ours could wake us)
+            while not any(  # noqa: ASYNC110 (a thread causes it: there is no event to wait for)
                 '"ready": true' in path.read_text() for path in (top / "pooled/pool").glob("*.json")
             ):
                 await asyncio.sleep(0.05)
@@ -147,7 +147,7 @@ async def _diff(worker: Worker) -> list[str]:
 
 
 async def _previews(worker: Worker, names: list[str]) -> list[list[str]]:
-    """Of what the epic did with a target that stands where it began, and with one where as much was done meanwhile."""
+    """Merges the epic's work into a target at the epic's start, and into one with as many new commits."""
     worker.git("branch", "still", "plain1")
     begin, end = FILES // 2, FILES // 2 + ROUNDS * CHANGED
     _commit(worker.project, "moved", "main", names[begin:end])
@@ -164,8 +164,8 @@ async def _previews(worker: Worker, names: list[str]) -> list[list[str]]:
     return rows
 
 
-async def _radar(worker: Worker, names: list[str]) -> list[list[str]]:
-    """Fifty epics, of which neighbours change a common file; each round one of them commits."""
+async def _forecaster(worker: Worker, names: list[str]) -> list[list[str]]:
+    """Fifty epics, of which neighbours change a common file; in each round one of them commits."""
     branches = [f"heddle/r1/epics/e{number}" for number in range(EPICS)]
     for number, branch in enumerate(branches):
         _commit(worker.project, branch, "main", names[number * CHANGED : (number + 1) * CHANGED + 1])
@@ -182,13 +182,23 @@ async def _radar(worker: Worker, names: list[str]) -> list[list[str]]:
     share = statistics.median(cores) * COMMITS_A_MINUTE / 60
     return [
         [
-            f"radar, {EPICS} epics, first look ({len(found.pairs)} pairs conflict)",
+            f"conflict forecast, {EPICS} epics, first call ({len(found.pairs)} pairs conflict)",
             milliseconds(first),
             "",
             "",
         ],
-        [f"radar, {EPICS} epics, after one commit", milliseconds(statistics.median(took)), "", ""],
-        [f"radar, {COMMITS_A_MINUTE} commits a minute: share of one core", f"{share:.1%}", "", ""],
+        [
+            f"conflict forecast, {EPICS} epics, after one commit",
+            milliseconds(statistics.median(took)),
+            "",
+            "",
+        ],
+        [
+            f"conflict forecast, {COMMITS_A_MINUTE} commits a minute: share of one core",
+            f"{share:.1%}",
+            "",
+            "",
+        ],
     ]
 
 
@@ -198,7 +208,7 @@ def _processor_seconds() -> float:
 
 
 def _commit(project: Path, branch: str, parent: str, names: list[str]) -> None:
-    """Commits to a branch without a checkout: fifty worktrees would take longer than what is measured."""
+    """Commits to a branch without a checkout: fifty worktrees would take longer than the measurement."""
     word = f"{branch}, {time.perf_counter()}"
     texts = {name: _text(name).replace("line 7\n", f"line 7, {word}\n") for name in names}
     fast_import(project, branch, texts, parent)
@@ -211,16 +221,16 @@ def _change(folder: Path, names: list[str], word: str) -> None:
 
 
 async def _nothing(_: int) -> None:
-    """Prepares nothing."""
+    """Does no preparation."""
 
 
 async def _calm() -> None:
-    """Lets what the call before has left for later be done: neither side is to pay for the other."""
+    """Waits for deferred work of the previous call, so that neither side pays for the other."""
     await asyncio.sleep(CALM_SECONDS)
 
 
 async def _written() -> None:
-    """Does that, and has the files of the call before on the disk."""
+    """Does that, and syncs the files of the previous call to the disk."""
     await asyncio.to_thread(os.sync)
     await _calm()
 
@@ -243,6 +253,6 @@ async def _compared(
             await call(number)
             seconds.append(time.perf_counter() - begun)
     one, other = map(statistics.median, figures)
-    # Of neighbours in time: what else the machine does then is the same for both.
+    # Of adjacent pairs: the other load of the machine is then the same for both.
     ratio = statistics.median(one / other for one, other in zip(*figures, strict=True))
     return [name, milliseconds(one), milliseconds(other), f"{ratio:.3f}"]

@@ -1,4 +1,4 @@
-"""What a run's log must keep to, looked at event by event."""
+"""The invariants of a run's log, checked event by event."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from heddle import pb
 class Audit:
     """Reads the log of one run and remembers every promise that it breaks.
 
-    `plan` holds for each epic its tasks in the order in which they are to run.
+    `plan` has the tasks of each epic in the order in which they must run.
     """
 
     def __init__(self, run: str, plan: Mapping[str, Sequence[str]]) -> None:
@@ -21,19 +21,19 @@ class Audit:
         self.ended = False
         self._run = run
         self._plan = plan
-        # Per epic: the task and attempt that hold it.
+        # Per epic: the task and attempt that occupy it.
         self._live: dict[str, tuple[str, int]] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._over: set[tuple[str, str]] = set()
         self._put_back: set[str] = set()
-        # How often each task was put back after it had been accepted.
+        # How often each task was reset after it had been accepted.
         self.reopened: Counter[tuple[str, str]] = Counter()
-        # Epics whose branches still hold what was set aside.
+        # Epics whose branches still contain commits that were set aside.
         self.rewinding: set[str] = set()
         self._paused = False
 
-    def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912 (one for each kind)
-        """Looks at the next event."""
+    def take(self, event: pb.Event) -> None:  # noqa: C901, PLR0912 (one branch for each kind of event)
+        """Checks the next event."""
         if event.sequence != self.last + 1:
             self._broken(f"event {event.sequence} follows event {self.last}")
         self.last = event.sequence
@@ -96,7 +96,7 @@ class Audit:
         self.commits[epic].append(event.task_accepted.commit)
         self._over.add((epic, task))
         places = [self._plan[epic].index(each) for each in self.accepted[epic]]
-        # What an operator puts back is accepted after tasks that were planned behind it.
+        # A task that an operator resets is accepted after tasks that follow it in the plan.
         if places != sorted(places) and epic not in self._put_back:
             self._broken(f"tasks of {epic} were accepted in the order {self.accepted[epic]}")
 

@@ -1,4 +1,4 @@
-"""The scheduler's real policy and real store, over agents, git and time that only memory knows."""
+"""The scheduler's real policy and real store, with agents, git and time simulated in memory."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -28,10 +28,10 @@ Write = Callable[[sa.Connection], object]
 
 
 class Core:
-    """A leader whose sessions and merges stay under way until they are told how they end.
+    """A leader whose sessions and merges keep running until a caller decides how they end.
 
     Every write goes through the functions that the services call, below a check
-    of the epoch; after it the store is looked at.
+    of the epoch; afterwards the store is checked.
     """
 
     def __init__(self, url: str, now: int = 1_000_000) -> None:
@@ -42,7 +42,7 @@ class Core:
         self.epoch = 0
         # The process table: which worker runs what.
         self.processes: dict[AttemptName, str] = {}
-        # Live attempts of which no process is left.
+        # Live attempts whose processes are gone.
         self.lost: set[AttemptName] = set()
         self.stopping: set[AttemptName] = set()
         self.merges: dict[EpicName | RunName, None] = {}
@@ -60,7 +60,7 @@ class Core:
         self.engine.dispose()
 
     def lead(self) -> None:
-        """Begins a new term; everything but the processes is read from the database."""
+        """Begins a new term; everything except the processes is read from the database."""
         with self.engine.connect() as connection:
             connection.execution_options(**{WRITES: True})
             with connection.begin():
@@ -79,7 +79,7 @@ class Core:
         self.merges = dict.fromkeys([*(EpicName(*row) for row in merges), *ends])
 
     def write(self, *works: Write, epoch: int | None = None) -> None:
-        """Does all of it in one transaction, as the leader of `epoch`; absent: as the one that leads."""
+        """Runs all writes in one transaction, as the leader of `epoch`; absent: as the current leader."""
         with self.engine.connect() as connection:
             connection.execution_options(**{WRITES: True})
             with connection.begin():
@@ -103,7 +103,7 @@ class Core:
         ]
 
     def check_branches(self) -> None:
-        """Compares each branch with what the log says was accepted."""
+        """Compares each branch with the accepted commits in the log."""
         for epic, commits in self.branches.items():
             accepted = self.watch.accepted(epic)
             held = commits[: len(accepted)] if self.watch.rewinds(epic) else commits
@@ -117,7 +117,7 @@ class Core:
         self.write(lambda connection: _write(connection, name, request, ground, self.now))
 
     def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
-        """Observes, decides and acts once; returns the actions that held."""
+        """Observes, decides and acts once; returns the actions that took effect."""
         workers = tuple(workers)
         with self.engine.connect() as connection, connection.begin():
             snapshot = observe(connection, workers, now=self.now)
@@ -157,13 +157,13 @@ class Core:
             del commits[commits.index(first) :]
 
     def kill(self, attempt: AttemptName) -> None:
-        """Ends a process without a word."""
+        """Ends a process without any message."""
         del self.processes[attempt]
         self.stopping.discard(attempt)
         self.lost.add(attempt)
 
     def end(self, attempt: AttemptName, outcome: "pb.Outcome.ValueType") -> Write:
-        """Ends a session; returns the write that the scheduler does when it hears of it."""
+        """Ends a session; returns the write that the scheduler makes when it receives that."""
         self.processes.pop(attempt, None)
         self.lost.discard(attempt)
         self.stopping.discard(attempt)
@@ -199,7 +199,7 @@ class Core:
         attempt_outcomes.ingest(connection, attempt, said, self.now)
 
     def end_merge(self, name: EpicName | RunName, *, merged: bool) -> Write:
-        """Ends a merge; returns the write that the scheduler does when it hears of it."""
+        """Ends a merge; returns the write that the scheduler makes when it receives that."""
         self.merges.pop(name)
         target = name.parent.branch if isinstance(name, EpicName) else "main"
         if merged:

@@ -1,4 +1,4 @@
-"""Judges a fleet that has come to rest: git, files, processes and the database, each by itself."""
+"""Checks an idle fleet: git, files, processes and the database, each separately."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ _ALL = 1 << 30
 
 
 def processes_below(home: Path) -> list[str]:
-    """Returns what still runs that was started from, or in, `home`."""
+    """Returns the processes that were started from, or in, `home` and still run."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -37,7 +37,7 @@ def processes_below(home: Path) -> list[str]:
 
 def files_left(home: Path, repository: Path, scratch: Path) -> list[str]:
     """Returns the worktrees, locks and temporary files that should be gone."""
-    # Right in their home lie the services' own: those files stay, and the locks die with their processes.
+    # Directly in the home folder are the services' own lock files: they stay, and the locks end with their processes.
     locks = [*_locks_below(repository), *(lock for lock in _locks_below(home) if lock.parent != home)]
     wrong = [f"lock {path} is left" for path in locks]
     wrong += [f"temporary {path} is left" for path in scratch.iterdir()]
@@ -70,7 +70,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def journal_says(journal: Path) -> list[str]:
-    """Returns what agents complained of: others beside them."""
+    """Returns the agents' reports of other agents that ran at the same time."""
     if not (journal / "journal").exists():
         return []
     lines = (journal / "journal").read_text().splitlines()
@@ -78,7 +78,7 @@ def journal_says(journal: Path) -> list[str]:
 
 
 class Records:
-    """What the database says of all runs."""
+    """The state of all runs in the database."""
 
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url)
@@ -95,7 +95,7 @@ class Records:
         return [*self.watch.violations, *self._unexplained(), *self._compare_git(repository)]
 
     def watched(self, run: str, events: list[pb.Event]) -> list[str]:
-        """Compares what a watcher saw with what the log holds."""
+        """Compares what a watcher received with the log."""
         with self._engine.connect() as connection, connection.begin():
             written = read_events(connection, RunName.parse(run).run, 0, _ALL, _ALL)
         self._engine.dispose()
@@ -106,11 +106,11 @@ class Records:
         return []
 
     def not_in_spool(self, spool: Path) -> Iterator[str]:
-        """Yields the sessions of which more was told than their worker has."""
+        """Yields the sessions of which the scheduler has more events than their worker."""
         for row in self._attempts:
             folder = spool / row.run / row.epic / row.task / str(row.number)
             if (folder / "said.pb").exists():
-                # It was released once all of it was stored.
+                # Its log was released once all of it was stored.
                 continue
             log = EventLog.view(folder / "events.log")
             if row.session_sequence > log.last_sequence:
@@ -138,7 +138,7 @@ class Records:
             name = RunName(epic.run).epic(epic.epic)
             made = _tasks_on(repository, name)
             if epic.rewind_to:
-                # Its next attempt takes off what was set aside.
+                # Its next attempt removes the commits that were set aside.
                 made = made[: len(commits)]
             if made != commits:
                 yield f"{name} has the commits {made}, accepted were {commits}"
@@ -163,7 +163,7 @@ def _tasks_on(repository: Path, epic: EpicName) -> list[str]:
 
 
 def repository_is_sound(repository: Path) -> list[str]:
-    """Returns what git itself finds wrong."""
+    """Returns the problems that git fsck finds."""
     done = subprocess.run(
         ["git", "fsck", "--connectivity-only"], cwd=repository, capture_output=True, text=True, check=False
     )

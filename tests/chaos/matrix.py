@@ -1,8 +1,8 @@
-"""Kills a service at each failpoint in turn, while real agents work, and then looks for broken promises.
+"""Kills a service at each failpoint in turn while real agents work, and then checks the invariants.
 
-A few fleets work beside each other; each has one service that dies at its points, one after the
-other. For each point there is a run that leads there. The next life of the service, armed with the
-next point, takes up what the one before left: so many a restart is itself cut short.
+A few fleets run in parallel; each has one service that dies at its points, one after
+another. For each point there is a run that reaches it. The restarted service, armed with the
+next point, recovers what the previous one left, so many restarts are interrupted too.
 
 python -m tests.chaos.matrix [POINT …]
 """
@@ -25,22 +25,22 @@ from tests.support.fleet import GRPC_SERVICES, Fleet
 from tests.support.repositories import make_repository
 from tests.support.warm import Started
 
-# Seconds until all must be at rest.
+# Seconds until everything must be idle.
 REST: Final = 240
 
 SLOTS: Final = 16
 
-# Fleets at a time. More would be no faster on two cores, and a burden to the tests beside them.
+# Fleets at a time. More would not be faster on two cores, and would slow down other tests.
 AT_ONCE: Final = 3
 
-# What removes logs, after which nothing is left to judge by; those of the matrix are too small to be released.
+# Points of the removal of logs, after which nothing is left to check; the matrix's logs are too small to be released.
 _UNJUDGED: Final = frozenset({"DeleteSessions", "prune_logs", "said"})
 
-# What only follows from a repository that goes away, which all runs of a fleet share, or from a remote, of
+# Points that need a missing repository, which all runs of a fleet share, or a remote, of
 # which there is none: tests/integration/scheduler/test_environment_faults.py replaces a leader that waits.
 _UNREACHED: Final = frozenset({"record_fault", "record_recovery", "clear_fault", "PushBranches"})
 
-# Epics have places of their own, so that leases, setups and teardowns are cut short as well.
+# Epics have ports, setup and teardown, so that these are interrupted as well.
 _PLACE: Final = "setup: echo $HEDDLE_PORT\nports: 2\nteardown: echo $HEDDLE_PORT\n"
 
 
@@ -53,7 +53,7 @@ class Crossing:
 
 
 def crossings(points: Iterable[str]) -> list[Crossing]:
-    """Returns the fleets to run: none of them much longer than another."""
+    """Returns the fleets to run, all of about the same length."""
     chosen = sorted(point for point in points if point.partition(".")[0] not in _UNJUDGED | _UNREACHED)
     kinds = {
         "scheduler_svc": [each for each in chosen if each.endswith(("_commit", "_call"))],
@@ -65,7 +65,7 @@ def crossings(points: Iterable[str]) -> list[Crossing]:
         ],
     }
     lanes = {"scheduler_svc": 3, "agent_svc": 2, "worktree_svc": 2}
-    # A fence is only written where a leader is new: at the beginning.
+    # A fence is only written for a new leader: at the beginning.
     order = {
         service: sorted(each, key=lambda point: not point.startswith("fence."))
         for service, each in kinds.items()
@@ -94,9 +94,9 @@ class Lane:
             "HEDDLE_STOP_GRACE": "1",
             "HEDDLE_SLOTS": str(SLOTS),
             "HEDDLE_PARK_AFTER": "0",
-            # Nine seconds, so that some worktrees outlive their run.
+            # Nine seconds, so that some worktrees still exist after their run.
             "HEDDLE_KEEP_WORKTREES": "0.0001",
-            # The journal, and the picture.
+            # The journal and the screenshot.
             "HEDDLE_SANDBOX_WRITABLE": str(folder),
         }
         self._fleet = Fleet(self._home, settings)
@@ -121,12 +121,12 @@ class Lane:
         return self._runs.wrong
 
     async def _cross(self, client: HeddleClient, point: str) -> list[asyncio.Task[None]]:
-        """Returns once the service has died at `point`, with the runs that were made for that and go on."""
+        """Returns once the service has died at `point`, with the runs that were made for it and still continue."""
         process = self._spawn(point)
         scenario = self._runs.scenario(point)
         usual = scenario == self._runs.usual
         if usual:
-            # What runs already may lead there.
+            # A run that is active already may reach it.
             await until(lambda: process.poll() is not None or not self._under_way())
         working: list[asyncio.Task[None]] = []
         if process.poll() is None:
@@ -134,7 +134,7 @@ class Lane:
             if usual:
                 self._usual_runs += working
         if point.startswith("GetSession."):
-            # It is asked of sessions that are there when a leader is new.
+            # It is called for sessions that exist when a new leader starts.
             await until(lambda: process.poll() is not None or self._runs.has_seen(point, "session_started"))
             if process.poll() is None:
                 self._fleet.kill(self._service)
@@ -144,7 +144,7 @@ class Lane:
             self._runs.wrong.append(f"{point} was never reached")
             self._fleet.kill(self._service)
         if self._service == "agent_svc":
-            # A task is not to lose so many sessions that it is given up.
+            # A task must not lose so many sessions that it is given up.
             await self._fleet.start(self._service)
             await asyncio.gather(*working)
             self._fleet.kill(self._service)
@@ -157,12 +157,12 @@ class Lane:
         return any(not run.done() for run in self._usual_runs)
 
     async def _settle(self, client: HeddleClient) -> None:
-        """Lets a new leader remove what could not be removed before."""
+        """Makes a new leader remove what could not be removed before."""
         self._fleet.kill("scheduler_svc")
         await self._fleet.start("scheduler_svc")
         async with asyncio.timeout(REST):
             await self._runs.collect(client)
-            while evidence.files_left(self._home, self._repository, self._folder / "scratch"):  # noqa: ASYNC110 (git rings no bell)
+            while evidence.files_left(self._home, self._repository, self._folder / "scratch"):  # noqa: ASYNC110 (git has no event to wait for)
                 await asyncio.sleep(0.5)
 
     def _judge(self) -> None:
@@ -177,7 +177,7 @@ class Lane:
 
 
 async def cross(points: Iterable[str]) -> list[str]:
-    """Dies at each of `points`; returns what was broken. Then the folder, with every log, is kept and named."""
+    """Kills the service at each of `points`; returns the violations. If there are any, the folder with every log is kept and named."""
     # The names of sockets below it must be short.
     folder = Path(tempfile.mkdtemp(prefix="heddle-matrix-"))
     free = asyncio.Semaphore(AT_ONCE)
@@ -185,7 +185,7 @@ async def cross(points: Iterable[str]) -> list[str]:
     async def crossed(place: Path, crossing: Crossing) -> list[str]:
         async with free:
             place.mkdir()
-            # Not before: the ports that it finds free must be so when its services start.
+            # Not earlier: the ports that it finds must still be free when its services start.
             return await Lane(place, crossing).run()
 
     async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""Runs that lead to a failpoint, and what they are asked to come to."""
+"""Runs that reach a failpoint, and their expected outcome."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from tests.support.repositories import git
 # Seconds until a service must have died at its point.
 DEADLINE: Final = 180
 
-# Makes a run that leads to a point, and returns at its end.
+# Makes a run that reaches a point, and returns at its end.
 Scenario: TypeAlias = Callable[[HeddleClient, str], Coroutine[Any, Any, None]]
 
 _AGENT: Final = Path(__file__).with_name("soak_agent.py")
@@ -35,15 +35,15 @@ _AFTER_A_RUN: Final = re.compile(
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Waits for what has no event that could be waited for; goes on after the deadline."""
+    """Waits for a condition without an event to wait for; returns after the deadline in any case."""
     with suppress(TimeoutError):
         async with asyncio.timeout(DEADLINE):
-            while not true():  # noqa: ASYNC110 (processes and logs ring no bell)
+            while not true():  # noqa: ASYNC110 (processes and logs have no event to wait for)
                 await asyncio.sleep(0.02)
 
 
 class MatrixRuns:
-    """The runs of one fleet, below its folder: what their watchers saw, and what was wrong."""
+    """The runs of one fleet, below its folder: what their watchers received, and what was wrong."""
 
     def __init__(self, folder: Path, repository: Path, fleet: Fleet) -> None:
         self.watched: dict[str, list[pb.Event]] = {}
@@ -55,7 +55,7 @@ class MatrixRuns:
     async def usual(self, client: HeddleClient, point: str) -> None:
         await self._play(client, point, self._plan({"a": ["flaky"], "b": ["one"]}))
 
-    def scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911, PLR0912 (one for each kind)
+    def scenario(self, point: str) -> Scenario:  # noqa: C901, PLR0911, PLR0912 (one branch for each kind of run)
         match point.partition(".")[0]:
             case "append":
                 return self._lose_worker
@@ -82,11 +82,11 @@ class MatrixRuns:
             case "park" | "ParkSession":
                 return self._park
             case "suspend":
-                # Its files stay, so the session that resumes goes the other way.
+                # Its files stay, so the resumed session takes the other branch.
                 later = "test -e tried || { touch tried; echo 'heddle-retry-after: 1'; exit 75; }; echo x > x"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, f"command:{later}"))
             case "agent":
-                # One that never could go on with a session would have none remembered.
+                # An agent that can never continue a session would have none stored.
                 command = f"acp:{sys.executable} {acp_agent.__file__} --load"
                 return partial(self._play, plan=self._plan({"a": ["one"]}, command))
             case "rewind":
@@ -151,7 +151,7 @@ class MatrixRuns:
             git(self._repository, "worktree", "remove", "--force", str(self._folder / "taken"))
 
     async def _lose_worker(self, client: HeddleClient, point: str) -> None:
-        """Kills the agents' service in the midst of a run, which is written down."""
+        """Kills the agents' service in the middle of a run, and records that."""
         plan = self._plan({"a": ["one"]}, "command:sleep 3; echo x > x.txt")
         # The one that is to die; what else is written down may have ended it before.
         scheduler = self._fleet._processes["scheduler_svc"]
@@ -169,7 +169,7 @@ class MatrixRuns:
         await playing
 
     async def _block(self, client: HeddleClient, point: str, *, cancels: bool) -> None:
-        """Has a merge wait for a branch that is checked out; ends the wait by cancelling the run or freeing the branch."""
+        """Makes a merge wait for a branch that is checked out; ends the wait by cancelling the run or freeing the branch."""
         plan = self._blocked_merge()
         playing = asyncio.create_task(self._play(client, point, plan, succeeds=not cancels))
         run = await self._seen(point, "merge_held")
@@ -180,7 +180,7 @@ class MatrixRuns:
         await playing
 
     async def _answer(self, client: HeddleClient, point: str) -> None:
-        """Says something to an agent that asks, and then answers it."""
+        """Sends a message to an agent that asks, and then answers its question."""
         plan = self._plan({"a": ["one"]}, "scripted")
         plan.epics[0].tasks[0].script.add().ask.question = "May I?"
         playing = asyncio.create_task(self._play(client, point, plan))
@@ -191,13 +191,13 @@ class MatrixRuns:
         try:
             await client.resolve_approval(attempt, asked.approval_requested.approval_id, approved=True)
         except HeddleError as refused:
-            # The call that died had told the agent, which has ended meanwhile.
+            # The killed call had reached the agent, which has ended meanwhile.
             if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                 raise
         await playing
 
     async def _keep_house(self, client: HeddleClient, point: str) -> None:
-        """Leaves work in the worktree of a failed epic, has it archived, restored and archived again."""
+        """Leaves work in the worktree of a failed epic, which is archived, restored and archived again."""
         await self._play(client, point, self._plan({"a": ["one"]}, "command:exit 3"), succeeds=False)
         run = self._events(point)[0].run
         [epic] = await client.list_epics(run)
@@ -210,13 +210,13 @@ class MatrixRuns:
         git(self._repository, "cat-file", "-e", f"refs/heddle/archive/{run.split('/')[1]}/a:left.txt")
 
     async def collect(self, client: HeddleClient, parent: str = "runs/-") -> None:
-        """Asks for the removal of worktrees until none is left."""
+        """Requests the removal of worktrees until none is left."""
         while any(each.path for each in await client.list_epic_worktrees(parent)):
             await client.collect_garbage()
             await asyncio.sleep(0.2)  # until they have been kept for long enough
 
     async def _park(self, client: HeddleClient, point: str) -> None:
-        """Answers an agent whose slot another epic has taken meanwhile."""
+        """Answers an agent whose slot another epic uses meanwhile."""
         plan = self._plan({"a": ["one"], "b": ["one"]}, "scripted")
         plan.epics[0].tasks[0].script.add().ask.question = "May I?"
         playing = asyncio.create_task(self._play(client, point, plan, at_once=1))
@@ -227,7 +227,7 @@ class MatrixRuns:
         await playing
 
     async def _go_back(self, client: HeddleClient, point: str) -> None:
-        """Has both tasks of an epic done anew once it waits to be merged, and then merges it."""
+        """Redoes both tasks of an epic once it waits to be merged, and then merges it."""
         plan = self._plan({"a": ["one", "two"]})
         plan.defaults.merge = pb.MERGE_POLICY_MANUAL
         playing = asyncio.create_task(self._play(client, point, plan))

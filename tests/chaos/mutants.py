@@ -1,4 +1,4 @@
-"""Starts a service with a defect in it: what the checkers of a soak must find.
+"""Starts a service with a defect that the checkers of a soak must find.
 
 python -m tests.chaos.mutants DEFECT[,DEFECT] SERVICE
 """
@@ -13,18 +13,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-# What agent_svc has put on disk, as lines of size and path: what a machine without power keeps.
+# What agent_svc has synced, as lines of size and path: what survives a power failure.
 SYNCED: Final = "synced"
 
 
 def no_epoch_check() -> None:
-    """The leader's transactions no longer ask whether another one leads."""
+    """The leader's transactions no longer check whether another scheduler leads."""
     leading: Any = import_module("scheduler_svc.leader.term")
     leading.check_epoch = lambda _connection, epoch: epoch
 
 
 def power_seam() -> None:
-    """No defect: every sync is written down, so that `lose_power` can take away what was not synced."""
+    """No defect: every sync is recorded, so that `lose_power` can remove what was not synced."""
     real = os.fsync
 
     def noted(file: int) -> None:
@@ -36,7 +36,7 @@ def power_seam() -> None:
 
 
 def slow_disk() -> None:
-    """No defect: now and then a sync takes long."""
+    """No defect: some syncs take long."""
     real = os.fsync
 
     def slowly(file: int) -> None:
@@ -48,7 +48,7 @@ def slow_disk() -> None:
 
 
 def no_spool_sync() -> None:
-    """Events are told without having been synced."""
+    """Events are sent without having been synced."""
 
     class Lazy:
         def __getattr__(self, name: str) -> Any:
@@ -59,7 +59,7 @@ def no_spool_sync() -> None:
 
 
 def kill_only_the_agent() -> None:
-    """A supervisor ends its command and forgets what that started."""
+    """A supervisor ends its command, but not the processes that it started."""
     supervisor: Any = import_module("agent_svc.processes.supervisor")
     text = Path(supervisor.__file__).read_text()
     every, alone = "descendants(os.getpid())", "[self._main] * (self._status is None)"

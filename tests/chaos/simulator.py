@@ -1,8 +1,8 @@
-"""A day of many agents in seconds: the real policy and the real store, everything else made up.
+"""A day of many agents in seconds: the real policy and the real store, everything else simulated.
 
-Workers join late, die with their sessions or go away while those go on; attempts
-fail, are lost or meet rate limits; operators pause, stop, retry and cancel; leaders
-change. The same seed makes the same day, event by event.
+Workers join late, die with their sessions or become unreachable while those continue; attempts
+fail, are lost or hit rate limits; operators pause, stop, retry and cancel; leaders
+change. The same seed gives the same day, event by event.
 
 python -m tests.chaos.simulator [--seed SEED] [--agents AGENTS]
 """
@@ -35,7 +35,7 @@ from tests.chaos.core import Core, Write
 
 MINUTE: Final = 60_000_000
 TICK: Final = 5 * MINUTE
-# Runs that are not over by then never will be.
+# Runs that have not ended by then never will.
 LAST_TICK: Final = 5 * 24 * 12
 
 SLOTS: Final = 25
@@ -58,7 +58,7 @@ _OUTCOMES: Final = {
 
 
 class Figures(NamedTuple):
-    """What a day came to."""
+    """The result of a day."""
 
     runs: int
     tasks: int
@@ -80,7 +80,7 @@ class Figures(NamedTuple):
 class _Worker:
     name: str
     joins: int
-    # Ticks until which it is away.
+    # The tick until which the worker is unreachable.
     away: int = 0
 
 
@@ -91,7 +91,7 @@ class Day:
         self._random = random.Random(seed)
         self._core = Core(url)
         count = max(agents // SLOTS, 1)
-        # A quarter of them joins during the first hours.
+        # A quarter of the workers joins during the first hours.
         joins = [self._random.randrange(40) if place % 4 == 3 else 0 for place in range(count)]
         self._workers = {f"w{place}": _Worker(f"w{place}", join) for place, join in enumerate(joins)}
         total = max(agents // EPICS, 1)
@@ -106,7 +106,7 @@ class Day:
         self._peak = self._attempts = self._lost = self._deaths = self._leaders = 0
 
     def play(self) -> Figures:
-        """Plays until every run has ended; stops early where a promise is broken."""
+        """Simulates until every run has ended; stops early if an invariant is violated."""
         core = self._core
         for self._tick in range(LAST_TICK):
             core.now += TICK
@@ -174,7 +174,7 @@ class Day:
             self._core.lead()
 
     def _operate(self) -> None:
-        """Lets operators do what they do; what they are refused changes nothing."""
+        """Simulates operators' commands; refused ones change nothing."""
         chance, now = self._random, self._core.now
         works: list[Write] = []
         for run, until in list(self._paused.items()):
@@ -216,7 +216,7 @@ class Day:
             return [TaskName(*row) for row in connection.execute(chosen.order_by(*chosen.selected_columns))]
 
     def _deliver(self) -> None:
-        """Lets what is due end; a worker that is away tells it when it is back."""
+        """Ends the sessions that are due; an unreachable worker reports them when it is back."""
         core, connected = self._core, {worker.name for worker in self._views()}
         ended: list[Write] = []
         while self._ends and self._ends[0][0] <= self._tick:
@@ -285,7 +285,7 @@ class Day:
 
 
 def simulate(folder: Path, seed: int, agents: int) -> Figures:
-    """Plays a day on a new SQLite database in `folder`."""
+    """Simulates a day on a new SQLite database in `folder`."""
     url = f"sqlite:///{folder / f'day-{seed}-{time.monotonic_ns()}.db'}"
     engine = open_engine(url)
     migrate(engine)

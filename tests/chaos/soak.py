@@ -1,10 +1,10 @@
-"""Kills and freezes real services at random while real agents work, then looks for broken promises.
+"""Kills and freezes real services at random while real agents work, then checks the invariants.
 
-It stops by itself, and touches no process that it did not start. The seed decides
-what is killed, and how long after the one before; the moment itself is the machine's.
+It stops by itself, and affects no process that it did not start. The seed decides
+what is killed, and how long after the previous kill; the exact moment depends on the machine.
 
-The agents' service has a slow disk. With --postgres the database is a server of its own, which ends in
-immediate mode now and then.
+The agents' service has a slow disk. With --postgres the database is a separate server, which is stopped in
+immediate mode from time to time.
 
 python -m tests.chaos.soak [--seed SEED] [--minutes MINUTES] [--postgres]
 """
@@ -32,14 +32,14 @@ from tests.support.postgres import Postgres, running_postgres
 from tests.support.proxy import Proxy
 from tests.support.repositories import make_repository
 
-# Runs at once.
+# Runs at the same time.
 RUNS: Final = 3
 MAX_PARALLEL: Final = 2
 
-# Seconds that everything may take to come to rest once nothing is killed any more.
+# Seconds until everything must be idle after the last kill.
 REST: Final = 180
 
-# Seconds that a client waits for a service to come back.
+# Seconds for which a client waits for a service to come back.
 PATIENCE: Final = 90.0
 
 _AGENT: Final = Path(__file__).with_name("soak_agent.py")
@@ -47,7 +47,7 @@ _AGENT: Final = Path(__file__).with_name("soak_agent.py")
 
 @dataclass
 class Figures:
-    """What a soak came to."""
+    """The result of a soak."""
 
     runs: int = 0
     cancelled: int = 0
@@ -63,7 +63,7 @@ class Figures:
 
 
 class Soak:
-    """One fleet, its runs and who kills it, below one folder."""
+    """One fleet, its runs and what kills it, below one folder."""
 
     def __init__(self, folder: Path, seed: int, seconds: float, server: Postgres | None = None) -> None:
         self._server = server
@@ -98,7 +98,7 @@ class Soak:
         self._figures = Figures()
 
     async def run(self) -> Figures:
-        """Returns when everything is at rest and was looked at."""
+        """Returns when everything is idle and was checked."""
         async with AsyncExitStack() as stack:
             ends = (self._fleet.worktree, self._fleet.agent)
             self._ways = [await stack.enter_async_context(Proxy.to(end)) for end in ends]
@@ -132,11 +132,11 @@ class Soak:
             self._fleet.stop()
 
     async def _disturb(self) -> None:
-        """Kills and freezes services, one at a time, until the time is over."""
+        """Kills and freezes services, one at a time, until the time is up."""
         while time.monotonic() < self._end:
             await asyncio.sleep(self._random.uniform(0.1, 1))
             service = self._random.choice(GRPC_SERVICES)
-            # Others may die while one starts, but not so many that nothing ever works.
+            # Others may die while one starts, but not so often that nothing ever works.
             if len(under_way := [each for each in self._starting.values() if not each.done()]) > 1:
                 await asyncio.wait(under_way)
             if starting := self._starting.pop(service, None):
@@ -166,23 +166,23 @@ class Soak:
         await asyncio.gather(*self._starting.values())
 
     async def _start(self, service: str) -> None:
-        """Starts a service as `heddle up` does: once more where it cannot start yet."""
+        """Starts a service as `heddle up` does: tries again if it cannot start yet."""
         for _ in range(10):
             try:
                 await self._fleet.start(service)
             except AssertionError as error:
                 problem = error
-                # It may only be slow: beside it, the next one would be one too many.
+                # It may only be slow; a second process at the same time would be wrong.
                 self._fleet.kill(service)
                 await asyncio.sleep(
                     1
-                )  # what keeps it from starting, the work of the one before, ends by itself
+                )  # the previous process's work, which prevents the start, ends by itself
             else:
                 return
         raise problem
 
     async def _restart(self) -> None:
-        """Starts the scheduler anew: the next leader removes what could not be removed before."""
+        """Restarts the scheduler: the next leader removes what could not be removed before."""
         self._fleet.kill("scheduler_svc")
         await self._start("scheduler_svc")
         deadline = time.monotonic() + REST
@@ -193,7 +193,7 @@ class Soak:
             await asyncio.sleep(0.5)  # git has no event to wait for
 
     async def _work(self, client: HeddleClient, place: int) -> None:
-        """Makes runs, one after the other, and watches each to its end."""
+        """Makes runs, one after another, and watches each to its end."""
         chance = random.Random(f"{self._seed} {place}")
         while time.monotonic() < self._end:
             plan = self._plan(chance)
@@ -203,7 +203,7 @@ class Soak:
             watching = asyncio.create_task(self._watch(client, run, events))
             try:
                 if chance.random() < 0.3:
-                    await asyncio.sleep(chance.uniform(0, 3))  # the moment is to be any
+                    await asyncio.sleep(chance.uniform(0, 3))  # a random moment
                     await self._cancel(client, run)
                 await watching
             finally:
@@ -219,7 +219,7 @@ class Soak:
         try:
             await client.cancel_run(run)
         except HeddleError as refused:
-            # It had ended by itself.
+            # The process had ended by itself.
             if refused.reason != pb.ERROR_REASON_WRONG_STATE:
                 raise
             return
@@ -280,7 +280,7 @@ def main() -> None:
     print(f"make chaos SEED={options.seed} MINUTES={options.minutes:g}{database}", flush=True)
     figures = asyncio.run(soak(options.seed, options.minutes * 60, postgres=options.postgres))
     told = asdict(figures) | {"violations": len(figures.violations)}
-    # As docs/reliability.md has it.
+    # The sentence of docs/reliability.md.
     for cells in (told, dict.fromkeys(told, "---"), {name: f"{value:,}" for name, value in told.items()}):
         print(f"| {' | '.join(cells if cells is told else map(str, cells.values()))} |")
     print("\n".join(figures.violations))

@@ -1,8 +1,8 @@
-"""An agent that tells when it is not alone, as the file system's locks know it.
+"""An agent that reports when it is not alone, by locks of the file system.
 
 python soak_agent.py FOLDER LIMIT SEED [FAILURES]: the journal and the locks are in FOLDER; LIMIT
-sessions may run at once in its run. It leaves a child behind in a session of its own, which holds
-its locks as well: whoever is to end it must end both. FAILURES is the share of attempts that fail,
+sessions may run at the same time in its run. It leaves a child process in a separate session, which holds
+its locks as well: both processes must be ended. FAILURES is the share of attempts that fail,
 0.1 if absent; the first attempt of a task called flaky always does.
 """
 

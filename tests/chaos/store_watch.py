@@ -1,4 +1,4 @@
-"""Looks at the store after every step: its rows, and what its logs say since the last look."""
+"""Checks the store after every step: its rows, and the new events of its logs."""
 
 from typing import Final
 
@@ -54,7 +54,7 @@ _WRONG_ROWS: Final = {
 
 
 class StoreWatch:
-    """Remembers what every run's log said, and every promise that was broken."""
+    """Records the logs of all runs, and every violated invariant."""
 
     def __init__(self) -> None:
         self.audits: dict[str, Audit] = {}
@@ -66,7 +66,7 @@ class StoreWatch:
         return self._wrong + [each for audit in self.audits.values() for each in audit.violations]
 
     def look(self, connection: sa.Connection) -> None:
-        """Checks the rows, and the events that are new."""
+        """Checks the rows and the new events."""
         for what, query in _WRONG_ROWS.items():
             self._wrong += ["/".join(row) + f" {what}" for row in connection.execute(query)]
         for run, sequence in connection.execute(sa.select(runs.c.run, runs.c.sequence)):
@@ -83,11 +83,11 @@ class StoreWatch:
                 self._wrong.append(f"{run}/{epic}/{task} was accepted twice")
 
     def accepted(self, epic: EpicName) -> list[str]:
-        """Returns the commits of an epic's accepted tasks as its log tells them."""
+        """Returns the commits of an epic's accepted tasks from its log."""
         return self.audits[epic.run].commits[epic.epic]
 
     def rewinds(self, epic: EpicName) -> bool:
-        """Says whether an epic's branch may still hold what was set aside."""
+        """Returns whether an epic's branch may still contain commits that were set aside."""
         return epic.epic in self.audits[epic.run].rewinding
 
     def _audit(self, connection: sa.Connection, run: str) -> Audit:

@@ -1,4 +1,4 @@
-"""The judges of a soak see what is wrong."""
+"""The checkers of a soak find violations."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ RUN = RunName("r")
 def start_agent(folder: Path, epic: str, limit: int) -> subprocess.Popen[bytes]:
     parts = {"RUN": RUN.run, "EPIC": epic, "TASK": "t", "ATTEMPT": "1"}
     environment = os.environ | {f"HEDDLE_{key}": value for key, value in parts.items()}
-    # With this seed it leaves no child behind: nobody here would end it.
+    # With this seed it leaves no child process, which nothing here would end.
     command = [sys.executable, str(_AGENT), str(folder), str(limit), "4"]
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
 
@@ -34,7 +34,7 @@ def held_by_another(folder: Path, *keys: str) -> subprocess.Popen[bytes]:
 
 
 def test_agents_that_are_not_alone_say_so(tmp_path: Path) -> None:
-    """A second agent of an epic, and one above the limit, are found; so is the process that is left."""
+    """A second agent of an epic, one above the limit, and a process that is left are found."""
     with held_by_another(tmp_path, "e", "slot0") as holder:
         try:
             assert evidence.agents_of(tmp_path, RUN)
@@ -59,7 +59,7 @@ def test_leftovers_are_found(tmp_path: Path) -> None:
 
 
 def test_a_gap_in_a_log_is_found() -> None:
-    """Events that do not follow each other are named."""
+    """Gaps in the sequence of events are named."""
     audit = Audit("runs/r", {})
     audit.take(pb.Event(sequence=1))
     audit.take(pb.Event(sequence=3))

@@ -1,4 +1,4 @@
-"""Services that die at each of the places where something becomes true."""
+"""Services that die at each point where a change takes effect."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.chaos.matrix import cross
 
 @pytest.mark.timeout(2400)
 async def test_death_at_any_failpoint_breaks_no_promise() -> None:
-    """SIGKILL before and after each commit, call, git update and sync: every run comes to the end that it was to have."""
+    """After SIGKILL before and after each commit, call, git update and sync, every run ends as expected."""
     assert await cross(failpoints.NAMES) == []

@@ -1,4 +1,4 @@
-"""Defects that were planted in the real services are found, and nothing is found without them."""
+"""Defects in the real services are found, and nothing is found without them."""
 
 import sys
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 def plant(fleet: Fleet, service: str, defects: str) -> None:
-    """Has a fleet start `service` with `defects`."""
+    """Makes a fleet start `service` with `defects`."""
     fleet._extra |= {"PYTHONPATH": str(ROOT)}
     if defects:
         fleet.commands[service] = [sys.executable, "-m", "tests.chaos.mutants", defects, service]
@@ -54,7 +54,7 @@ async def begun(client: HeddleClient, run: str) -> None:
 async def test_writes_without_a_look_at_the_epoch_are_found(
     own_postgres: Postgres, tmp_path: Path, defect: str
 ) -> None:
-    """A leader that was frozen in the midst of a session writes in the term of another: two write in one term."""
+    """A leader that was frozen during a session writes in the term of another: two schedulers write in one term."""
     repository = make_repository(tmp_path / "repository")
     replicas = Replicas(tmp_path, own_postgres.new_database("mutants"))
     worker = replicas.fleets["one"]
@@ -74,7 +74,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
         request = pb.CreateRunRequest(plan=plan_of(chatty, "a"), project=str(repository))
         run = (await client.create_run(request)).name
         await begun(client, run)
-        # Whoever follows cannot hear the session, so that the frozen one has something to write that is new.
+        # The next leader cannot reach the session, so that the frozen one has new events to write.
         for way in (way for name in replicas.fleets if name != leader for way in ways[name]):
             way.cut()
         await replicas.fails_over(replicas.freeze)
@@ -89,7 +89,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
 
 @pytest.mark.parametrize("defect", ["", "no_spool_sync"])
 async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: Path, defect: str) -> None:
-    """The worker's machine loses its power: what the scheduler was told is in the spool that is left, or is named."""
+    """The worker's machine loses power: events that the scheduler received are in the remaining spool, or are named."""
     repository = make_repository(tmp_path / "repository")
     fleet = Fleet(tmp_path / "home")
     plant(fleet, "agent_svc", f"power_seam,{defect}" if defect else "power_seam")
@@ -116,10 +116,10 @@ async def test_events_that_were_told_before_they_were_safe_are_found(tmp_path: P
 
 @pytest.mark.parametrize("defect", ["", "kill_only_the_agent"])
 async def test_descendants_that_outlive_their_agent_are_found(tmp_path: Path, defect: str) -> None:
-    """A child in a session of its own that an agent leaves behind is gone with it, or is named."""
+    """A child process in a separate session ends with its agent, or is named."""
     repository = make_repository(tmp_path / "repository")
     (journal := tmp_path / "journal").mkdir()
-    # In a sandbox they die with it, whatever their supervisor forgets.
+    # In a sandbox all processes end with it, whatever their supervisor does.
     fleet = Fleet(tmp_path / "home", {"HEDDLE_SANDBOX": "off"})
     plant(fleet, "agent_svc", defect)
     agent = f"command:{sys.executable} {_AGENT} {journal} 4 7 0"

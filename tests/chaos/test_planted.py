@@ -1,4 +1,4 @@
-"""The checks find what they are there to find: each planted bug is named."""
+"""The checks work: each planted bug is named."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +18,8 @@ from scheduler_svc.store.rows import attempt_outcomes
 from tests.chaos import core
 from tests.chaos.test_stateful import SchedulerCore
 
-# To reduce the first example that fails, or to look for others, would only take time. Few examples a
-# seed, as the first of many would be small ones.
+# Shrinking the first failing example, or searching for others, would only take time. Few examples a
+# seed, because the first of many would be small ones.
 SETTINGS = settings(
     SchedulerCore.TestCase.settings,
     phases=[Phase.generate],
@@ -95,9 +95,9 @@ def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
 def test_planted_bug_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], named: str, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The property test fails over a scheduler that breaks one promise, and says which.
+    """The property test fails for a scheduler that violates one invariant, and says which.
 
-    `first` is the seed that finds it soonest; any other will do, only later.
+    `first` is the seed that finds it soonest; any other finds it later.
     """
     plant(monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception), match=named):

@@ -10,7 +10,7 @@ from tests.chaos.simulator import simulate
 
 @pytest.mark.timeout(900)
 def test_a_day_of_a_thousand_agents(tmp_path: Path) -> None:
-    """5,000 tasks on workers that come, go and die: every run ends, and no promise is broken."""
+    """5,000 tasks on workers that join, leave and die: every run ends, and no invariant is violated."""
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"python -m tests.chaos.simulator --seed {seed}")
     figures = simulate(tmp_path, seed, agents=1000)
@@ -20,7 +20,7 @@ def test_a_day_of_a_thousand_agents(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_makes_the_same_day(tmp_path: Path) -> None:
-    """Every event of a day is told by its seed, and another seed makes another day."""
+    """Every event of a day is determined by its seed, and another seed gives another day."""
     first, again, other = (simulate(tmp_path, seed, agents=20).digest for seed in (3, 3, 4))
     assert first == again
     assert first != other

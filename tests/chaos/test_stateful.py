@@ -1,4 +1,4 @@
-"""Whatever is asked of the scheduler's core, in whatever order, nothing that it promises is broken."""
+"""The scheduler's core keeps its invariants for any commands in any order."""
 
 import shutil
 import tempfile
@@ -22,7 +22,7 @@ from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import runs, tasks
 from tests.chaos.core import Core, Write
 
-# Hypothesis shrinks what it finds, and a busy machine is slow.
+# Hypothesis shrinks failing examples, and a busy machine is slow.
 pytestmark = pytest.mark.timeout(900)
 
 WORKERS = (WorkerView("one", 2), WorkerView("two", 1))
@@ -30,13 +30,13 @@ WORKERS = (WorkerView("one", 2), WorkerView("two", 1))
 # Microseconds between two steps.
 PACE = 1_000_000
 
-# Longer than any provider wants to be left alone.
+# Longer than any provider's retry delay.
 PAUSE = 3_600_000_000
 
 
 @cache
 def empty_database() -> bytes:
-    """Returns the file of a database whose schema is the newest; migrating each would be slow."""
+    """Returns the file of a database with the newest schema; migrating each database would be slow."""
     with tempfile.TemporaryDirectory(prefix="heddle-core-") as folder:
         engine = open_engine(f"sqlite:///{folder}/empty.db")
         migrate(engine)
@@ -60,7 +60,7 @@ def plans(draw: st.DrawFn) -> pb.Plan:
 
 
 class SchedulerCore(RuleBasedStateMachine):
-    """One leader after the other, on one database; sessions end when a rule says so."""
+    """Successive leaders on one database; sessions end when a rule says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class SchedulerCore(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, outcome: "pb.Outcome.ValueType") -> None:
         attempt = data.draw(st.sampled_from(sorted(self.core.processes)))
         heard = self.core.end(attempt, outcome)
-        # Whoever leads next may hear of it once more.
+        # The next leader may receive it once more.
         self.core.write(heard, heard)
 
     @precondition(lambda self: self.core.processes)
@@ -147,7 +147,7 @@ class SchedulerCore(RuleBasedStateMachine):
 
     @rule()
     def change_leader(self) -> None:
-        """What the leader before still wants to write is refused."""
+        """Writes of the previous leader are refused."""
         before = self.core.epoch
         self.core.lead()
         with pytest.raises(HeddleError) as refused:
@@ -162,7 +162,7 @@ class SchedulerCore(RuleBasedStateMachine):
         assert not self.core.violations
 
     def teardown(self) -> None:
-        """Left alone, every run ends."""
+        """Without further commands, every run ends."""
         try:
             self._settle()
             self.nothing_is_broken()
@@ -175,7 +175,7 @@ class SchedulerCore(RuleBasedStateMachine):
     def _settle(self) -> None:
         for run in self.names:
             self._resume(run)
-        # A run of nine tasks with a few attempts each needs fewer.
+        # A run of nine tasks with a few attempts each needs fewer steps.
         for _ in range(200):
             self.core.now += PAUSE
             changed = bool(self.core.tick(WORKERS))
@@ -188,7 +188,7 @@ class SchedulerCore(RuleBasedStateMachine):
                 return
 
     def _clear_up(self) -> bool:
-        """Ends the attempts that were told to stop, and those whose process is gone."""
+        """Ends the attempts that were asked to stop, and those whose process is gone."""
         ended = [self.core.end(each, pb.OUTCOME_STOPPED) for each in sorted(self.core.stopping)]
         ended += [self.core.end(each, pb.OUTCOME_LOST) for each in sorted(self.core.lost)]
         if ended:
@@ -196,7 +196,7 @@ class SchedulerCore(RuleBasedStateMachine):
         return bool(ended)
 
     def _ask(self, work: Write) -> None:
-        """Does what an operator asks; it may be refused for its state."""
+        """Runs an operator's command, which may be refused because of the state."""
         try:
             self.core.write(work)
         except HeddleError as refused:

@@ -81,5 +81,7 @@ async def test_what_is_not_plainly_good_is_never_silently_accepted(tmp_path: Pat
             pb.ATTEMPT_STATE_ACCEPTED,
             found.changes_found.kept_ref,
         )
-        assert "nothing that git keeps was changed" in git(project, "show", f"{attempt.commit}:told.txt")
+        assert "no file outside of git's ignore rules was changed" in git(
+            project, "show", f"{attempt.commit}:told.txt"
+        )
         assert "by-hand.txt" not in git(project, "ls-tree", "--name-only", attempt.commit)

@@ -15,9 +15,9 @@ AGENT = "acp:claude-agent-acp"
 
 
 def adapter_environment() -> dict[str, str]:
-    """Returns where the adapter is, and the Claude Code that claude-agent-sdk brings for it to use.
+    """Returns the paths of the adapter and of the Claude Code of claude-agent-sdk, which it uses.
 
-    Skips the test where one of them is not installed.
+    Skips the test if one of them is not installed.
     """
     need_program("claude-agent-acp")
     need_package("claude_agent_sdk")
@@ -40,7 +40,7 @@ async def adapter(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator
 
 
 class AcpSubject:
-    """The adapter, as a subject of the driver suite: it does what Claude Code does."""
+    """The adapter, as a subject of the driver suite: it behaves like Claude Code."""
 
     unsupported: Mapping[Scenario, str] = {}
 

@@ -1,8 +1,8 @@
-"""A small agent that speaks the Agent Client Protocol: `python acp_agent.py`, told what to do by its prompt.
+"""A small agent that speaks the Agent Client Protocol: `python acp_agent.py`, controlled by its prompt.
 
-A prompt is a list of steps, one a line: a word of ACTS and what it is given. It does
+A prompt is a list of steps, one a line: a word of ACTS and its argument. It does
 what a real agent can hardly be made to do on demand. A prompt of another form is
-answered by its own text. `--auth` makes it want a login, `--load` lets it load
+answered by its own text. `--auth` makes it require a login, `--load` lets it load
 sessions, `--forgetful` lets it load none of them.
 
 It writes the protocol's messages itself (https://agentclientprotocol.com, version 1): JSON-RPC, one
@@ -22,7 +22,7 @@ from typing import Any
 SESSION = "session-1"
 MODELS = ("small", "large")
 
-# JSON-RPC's codes, and those that the protocol adds.
+# The error codes of JSON-RPC, and those that the protocol adds.
 AUTH_REQUIRED = -32000
 NOT_FOUND = -32002
 NO_SUCH_METHOD = -32601
@@ -31,7 +31,7 @@ INTERNAL_ERROR = -32603
 
 
 class Refused(Exception):  # noqa: N818 (an answer of the protocol, not a failure of ours)
-    """An error as the protocol tells it."""
+    """An error of the protocol."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Refused(Exception):  # noqa: N818 (an answer of the protocol, not a failur
 
 
 class Agent:
-    """Plays the steps of its prompts, one message after the other; another thread reads."""
+    """Runs the steps of its prompts, one message after another; another thread reads."""
 
     def __init__(self) -> None:
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -73,7 +73,7 @@ class Agent:
             else:
                 self._requests.put(message)
         if self._hears:
-            # Whatever it was about to do, there is nobody to tell.
+            # The client is gone, so the answer cannot be sent.
             os._exit(0)
 
     def _handle(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Agent:
         self._update("usage_update", used=1, size=2, cost={"amount": self._cost, "currency": "USD"})
 
     def ask(self, command: str) -> None:
-        """Asks whether it may run `command`, and says what it was answered."""
+        """Asks whether it may run `command`, and prints the answer."""
         call = {
             "toolCallId": self._call(),
             "title": command,
@@ -172,7 +172,7 @@ class Agent:
         self._request("terminal/create", command=command)
 
     def dawdle(self, seconds: str) -> None:
-        """Ends its turn with a call open, and ends that later."""
+        """Ends its turn while a call is open, and ends the call later."""
         call = self._call()
         self._update("tool_call", toolCallId=call, title="Think long", status="in_progress")
 
@@ -182,7 +182,7 @@ class Agent:
         threading.Timer(float(seconds), end).start()
 
     def die(self, _: str) -> None:
-        """Is killed, the first time that it is asked to."""
+        """Kills itself, at the first request only."""
         if not (died := Path("died")).exists():
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -206,7 +206,7 @@ class Agent:
         return "cancelled"
 
     def wedge(self, _: str) -> None:
-        """Hears no cancel and no end of its input."""
+        """Ignores a cancel and the end of its input."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._hears = False
         self.say("wedged\n")
@@ -222,7 +222,7 @@ class Agent:
         os._exit(int(code))
 
     def mutter(self, text: str) -> None:
-        """Writes what is no message to its standard output, some of it no text at all."""
+        """Writes lines that are not messages, and bytes that are not text, to its standard output."""
         sys.stdout.buffer.write(text.encode() + b" \xff\xfe\n[1, 2]\n")
         sys.stdout.buffer.flush()
 
@@ -230,7 +230,7 @@ class Agent:
         self.say("x" * int(size))
 
     def invent(self, _: str) -> None:
-        """Sends an update that is not of this protocol."""
+        """Sends an update that is not part of the protocol."""
         self._update("news")
 
     def environment(self, name: str) -> None:
@@ -245,7 +245,7 @@ class Agent:
         send({"jsonrpc": "2.0", "method": "session/update", "params": params})
 
     def _request(self, method: str, /, **params: Any) -> dict[str, Any]:
-        """Asks the client; returns its result, or raises its refusal."""
+        """Sends the client a request; returns its result, or raises its error."""
         self._asked += 1
         send(
             {

@@ -1,4 +1,4 @@
-"""agent_svc in a test: in this process, or as a process of its own that can be killed."""
+"""agent_svc in a test: in this process, or as a separate process that can be killed."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ class Agents:
         setup: pb.Setup | None = None,
         background_wait: float | None = None,
     ) -> str:
-        """Starts a session with no pauses in its speech; returns the attempt's name."""
+        """Starts a session without pauses between pieces of output; returns the attempt's name."""
         request = pb.StartSessionRequest(
             attempt=attempt_name(task, number),
             epoch=epoch,
@@ -95,7 +95,7 @@ class Agents:
                     yield event
 
     async def events(self, attempt: str, after: int = 0) -> list[pb.Event]:
-        """Returns all events behind `after`, once the session has finished."""
+        """Returns all events after `after`, once the session has finished."""
         return [event async for event in self.watch(attempt, after)]
 
     async def run(
@@ -167,7 +167,7 @@ class Agents:
         )
 
     async def tell(self, attempt: str, text: str) -> None:
-        """Says something to the agent as its operator does."""
+        """Sends a message to the agent, as its operator does."""
         await self.stub.SendMessage(pb.AgentServiceSendMessageRequest(attempt=attempt, epoch=1, text=text))
 
     async def fetch(self, attempt: str, artifact: str) -> bytes:
@@ -176,7 +176,7 @@ class Agents:
 
 
 def settings(home: Path, **environ: str) -> Settings:
-    """Settings of a worker whose agents get half a second to end politely."""
+    """Settings of a worker whose agents get half a second to end by themselves."""
     return Settings.read(
         {"HEDDLE_HOME": str(home), "HEDDLE_STOP_GRACE": "0.5", "HEDDLE_MIN_FREE_BYTES": "0", **environ}
     )
@@ -192,7 +192,7 @@ async def agents(folder: Path, **environ: str) -> AsyncIterator[Agents]:
 
 
 class AgentProcess:
-    """agent_svc as a child of the test, which can be killed and started again."""
+    """agent_svc as a child process of the test, which can be killed and started again."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.worktree = folder / "worktree"
@@ -267,5 +267,5 @@ def living(marker: str) -> list[psutil.Process]:
 async def all_gone(marker: str) -> None:
     """Returns once no process has `marker` in its command line; fails after the deadline."""
     async with asyncio.timeout(DEADLINE):
-        while living(marker):  # noqa: ASYNC110 (other people's processes ring no bell)
+        while living(marker):  # noqa: ASYNC110 (processes of others have no event to wait for)
             await asyncio.sleep(0.02)

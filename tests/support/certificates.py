@@ -8,7 +8,7 @@ from heddle.config import Tls
 
 
 def make(folder: Path) -> Tls:
-    """Writes a certificate, its key and its authority into `folder`, which is made; returns their files."""
+    """Writes a certificate, its key and its authority into the new folder `folder`; returns their files."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", "localhost")

@@ -1,4 +1,4 @@
-"""The real Claude Code in a test: a scratch home, and a scripted model in place of its own."""
+"""The real Claude Code in a test: a temporary home folder, and a scripted model instead of its own."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from tests.support.programs import need_package
 
 
 def environment(folder: Path, url: str) -> dict[str, str]:
-    """Returns what Claude needs to be told: another home, another model, a fast end of tries."""
+    """Returns Claude's environment: another home folder, another model, few retries."""
     home = folder / "claude-home"
     home.mkdir(exist_ok=True)
     return {
@@ -39,7 +39,7 @@ class Claude:
 
 @asynccontextmanager
 async def claude(folder: Path, answers: Sequence[Answer] = ()) -> AsyncIterator[Claude]:
-    """Serves a worker and a model; skips the test where Claude is not installed."""
+    """Serves a worker and a model; skips the test if Claude is not installed."""
     need_package("claude_agent_sdk")
     async with anthropic_model(answers) as model, agents(folder) as worker:
         yield Claude(worker, model, folder)
@@ -49,7 +49,7 @@ def _run(command: str) -> Turn:
     return Turn(calls=[Call("Bash", {"command": command})])
 
 
-# What the model answers, so that Claude does what each scenario says.
+# The model's answers that make Claude do what each scenario says.
 _ENDLESS = [Turn(driver_suite.WORKING, calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])]
 _TOUCHING = [_run(driver_suite.APPROVED_COMMAND), Turn("Done.")]
 _ANSWERS: Mapping[Scenario, Sequence[Answer]] = {
@@ -73,7 +73,7 @@ _ANSWERS: Mapping[Scenario, Sequence[Answer]] = {
     Scenario.RESUME_UNKNOWN: [Turn(driver_suite.TEXT), Turn(driver_suite.TEXT)],
 }
 
-# What Claude asks for where the scenario does not say otherwise: nothing.
+# Claude asks for no permission unless the scenario says otherwise.
 _PERMISSIONS: Mapping[Scenario, pb.Permissions] = {
     Scenario.APPROVAL_GRANTED: pb.Permissions(),
     Scenario.APPROVAL_DENIED: pb.Permissions(),

@@ -1,4 +1,4 @@
-"""The real codex in a test: a scratch CODEX_HOME, and a scripted model in place of OpenAI's."""
+"""The real codex in a test: a temporary CODEX_HOME, and a scripted model instead of OpenAI's."""
 
 import json
 import os
@@ -37,7 +37,7 @@ stream_max_retries = 1
 
 
 class Codex:
-    """A worker with a worktree, a model that plays `model`, and a scratch home for codex."""
+    """A worker with a worktree, a model that plays `model`, and a temporary home folder for codex."""
 
     def __init__(self, worker: Agents, model: ResponsesModel, folder: Path) -> None:
         self.worker = worker
@@ -66,7 +66,7 @@ class Codex:
 
 @asynccontextmanager
 async def codex(folder: Path, answers: Sequence[Answer] = (), **environ: str) -> AsyncIterator[Codex]:
-    """Serves a worker and a model; skips the test where codex is not installed."""
+    """Serves a worker and a model; skips the test if codex is not installed."""
     need_program("codex")
     async with responses_model(answers) as model, agents(folder, **environ) as worker:
         yield Codex(worker, model, folder)
@@ -80,7 +80,7 @@ def _run(command: str) -> Turn:
     return Turn(calls=[Call("Bash", {"command": command})])
 
 
-# What the model answers, so that codex does what each scenario says.
+# The model's answers that make codex do what each scenario says.
 _ANSWERS: Mapping[Scenario, Sequence[Answer]] = {
     Scenario.TEXT: [Turn(driver_suite.TEXT)],
     Scenario.TOOLS: [Turn(calls=[_WRITE]), _run(driver_suite.COMMAND)],

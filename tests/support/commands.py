@@ -1,4 +1,4 @@
-"""The real `heddle` command as a process, with its output as it comes."""
+"""The real `heddle` command as a process, with its output as it is printed."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from tests.support.warm import Started
 
 HEDDLE = Path(sys.executable).parent / "heddle"
 
-# Seconds until a test gives up on something that never comes; two cores may be busy with other tests.
+# Seconds until a test gives up waiting; two cores may be busy with other tests.
 DEADLINE = 60.0
 
 # These start other programs, so they are started as users do.
@@ -102,9 +102,9 @@ def _cold(*arguments: str, **how: Any) -> Started:
 async def running(
     *arguments: str, env: Mapping[str, str], cwd: Path | None = None, cold: bool = False
 ) -> AsyncIterator[Command]:
-    """Starts `heddle ARGUMENTS`; at the end, ends it and all below it that are still there.
+    """Starts `heddle ARGUMENTS`; at the end, ends it and all of its child processes.
 
-    `cold`: as users start it, so that it loads what it imports.
+    `cold`: as users start it, so that it imports its modules itself.
     """
     command = await Command.start(*arguments, env=env, cwd=cwd, cold=cold)
     try:
@@ -127,7 +127,7 @@ async def run(*arguments: str, env: Mapping[str, str], cwd: Path | None = None) 
 
 
 async def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Returns those of `processes` that are still there after the deadline; waits no longer than needed."""
+    """Returns those of `processes` that still run after the deadline; waits no longer than needed."""
     assert processes
     _, alive = await asyncio.to_thread(psutil.wait_procs, processes, DEADLINE)
     return [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

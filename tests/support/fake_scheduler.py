@@ -1,4 +1,4 @@
-"""A scheduler that plays a fixed run, breaks its streams on request, and remembers what it was asked."""
+"""A scheduler that plays a fixed run, breaks its streams on request, and records the requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ ATTEMPT = f"{RUN}/epics/api/tasks/model/attempts/1"
 
 @dataclass
 class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
-    """Its run has `length` events and so has its one session."""
+    """Its run and its one session have `length` events each."""
 
     length: int = 20
     run_state: "pb.RunState.ValueType" = pb.RUN_STATE_SUCCEEDED

@@ -1,4 +1,4 @@
-"""Stand-ins for the four services that do nothing but serve: what `heddle up` is about."""
+"""Stand-ins for the four services that do nothing but serve, for tests of `heddle up`."""
 
 from pathlib import Path
 

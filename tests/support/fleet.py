@@ -25,7 +25,7 @@ GRPC_SERVICES = ("worktree_svc", "agent_svc", "scheduler_svc")
 
 
 class Fleet:
-    """Services below one HEDDLE_HOME on loopback ports of their own."""
+    """Services below one HEDDLE_HOME, each on its own loopback port."""
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
@@ -39,13 +39,13 @@ class Fleet:
             "ui_svc": self.ui,
         }
         self._extra = dict(environment or {})
-        # How a service is started, where not as usual.
+        # How a service is started, if not in the usual way.
         self.commands: dict[str, list[str]] = {}
         self._processes: dict[str, Started] = {}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What clients and services of this fleet have in their environment."""
+        """The environment of clients and services of this fleet."""
         # Its presence makes NiceGUI believe that it runs inside a test.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         return {
@@ -97,7 +97,7 @@ class Fleet:
         return self._processes[service].pid
 
     def kill(self, service: str) -> None:
-        """Ends a service at once (SIGKILL)."""
+        """Ends a service immediately (SIGKILL)."""
         process = self._processes.pop(service)
         process.kill()
         process.wait()
@@ -115,7 +115,7 @@ class Fleet:
         self._processes.clear()
 
     def log(self, service: str) -> str:
-        """Returns what a service wrote."""
+        """Returns the log of a service."""
         return (self.home / f"{service}.log").read_text(errors="replace")
 
     async def _serving(self, service: str) -> None:

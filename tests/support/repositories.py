@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-# Commits of tests must not depend on who runs them, nor on that user's git configuration.
+# Commits of tests must not depend on the user who runs them, or on that user's git configuration.
 GIT_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_SYSTEM": "/dev/null",
@@ -30,7 +30,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def git_fails(folder: Path, *arguments: str) -> None:
-    """Runs git for what it leaves when it fails; raises AssertionError if it succeeds."""
+    """Runs a git command that must fail, for the state that it leaves; raises AssertionError if it succeeds."""
     try:
         said = git(folder, *arguments)
     except subprocess.CalledProcessError:

@@ -16,7 +16,7 @@ from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 from scheduler_svc.app import App, build
 
 if TYPE_CHECKING:
-    # Only the stub file knows it.
+    # Exists only in the stub file.
     from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceAsyncStub
 
 
@@ -34,7 +34,7 @@ class Scheduler:
         return (await self.api.CreateRun(request)).run.name
 
     async def until(self, run: str, done: Callable[[pb.Event], bool], after: int = 0) -> list[pb.Event]:
-        """Returns the events behind `after` up to the first that is `done`, or to the run's end."""
+        """Returns the events after `after` up to the first that is `done`, or to the run's end."""
         events: list[pb.Event] = []
         watch = self.api.WatchRun(pb.WatchRunRequest(name=run, after_sequence=after))
         async for answer in watch:
@@ -46,7 +46,7 @@ class Scheduler:
         return events
 
     async def finished(self, run: str, after: int = 0) -> list[pb.Event]:
-        """Returns the events behind `after` until the run has ended."""
+        """Returns the events after `after` until the run has ended."""
         return await self.until(run, lambda event: event.HasField("run_finished"), after)
 
     async def run(self, name: str) -> pb.Run:
@@ -67,7 +67,7 @@ class Scheduler:
 
 
 async def eventually(check: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Waits until `check` says True, for what has no event to wait for; fails after 60 seconds."""
+    """Waits until `check` returns True, if there is no event to wait for; fails after 60 seconds."""
     async with asyncio.timeout(60):
         while True:
             said = check()

@@ -1,4 +1,4 @@
-"""Runs, epics and tasks as decisions see them."""
+"""Runs, epics and tasks in the form that decisions use."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A server of git repositories over https, as the hosts of this world are: git's own http-backend behind Python's server."""
+"""A server of git repositories over https, like public git hosts: git's own http-backend behind Python's server."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ PASSWORD: Final = "s3cret"
 
 @contextmanager
 def serving(root: Path, tls: Tls) -> Iterator[str]:
-    """Serves the repositories below `root` to USER alone; yields the URL of the folder."""
+    """Serves the repositories below `root` to USER only; yields the URL of the folder."""
     authorization = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,13 +61,13 @@ def serving(root: Path, tls: Tls) -> Iterator[str]:
                 "QUERY_STRING": query,
                 "CONTENT_TYPE": self.headers["Content-Type"] or "",
                 "CONTENT_LENGTH": self.headers["Content-Length"] or "",
-                # Whoever has a name may push.
+                # Every authenticated user may push.
                 "REMOTE_USER": USER,
                 "REMOTE_ADDR": self.client_address[0],
             }
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,7 +1,7 @@
-"""Programs of ours as processes that start at once: each is forked from one process that has imported them.
+"""Heddle's programs as processes that start immediately: each is forked from one process that has imported them.
 
-What they import takes a second of processor, and tests start hundreds. Apart from that the process is
-as `python -m SERVICE` or `heddle` makes it: with an environment, a folder, a session and files of its own.
+Their imports take a second of processor time, and tests start hundreds. Apart from that the process is
+like one of `python -m SERVICE` or `heddle`: with its own environment, folder, session and files.
 """
 
 import atexit
@@ -31,17 +31,17 @@ _IMPORTED: Final = (
     "agent_svc.app",
     "ui_svc.app",
     "heddle.cli.app",
-    # What commands import late.
+    # Modules that commands import late.
     "heddle.plan.reading",
     "heddle.plan.conversion",
     "typer._adapters",
 )
-# Of one request: more than any environment takes.
+# The most bytes of one request: more than any environment takes.
 _MOST_BYTES: Final = 1 << 20
 
 
 class Process:
-    """A started program; has what tests use of `subprocess.Popen`."""
+    """A started program; has the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, forker: "_Forker", pid: int) -> None:
         self.pid = pid
@@ -58,7 +58,7 @@ class Process:
         return self._ended_within(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns the exit code once it has ended; raises TimeoutExpired after so many seconds."""
+        """Returns the exit code once it has ended; raises TimeoutExpired after that many seconds."""
         code = self._ended_within(timeout)
         if code is None:
             raise subprocess.TimeoutExpired("a warm process", timeout or 0)
@@ -82,7 +82,7 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-# However a program was started: warm, or as users start it.
+# A program that was started either way: warm, or as users start it.
 Started: TypeAlias = "subprocess.Popen[bytes] | Process"
 
 
@@ -114,7 +114,7 @@ def _forker() -> "_Forker":
 
 
 class _Forker:
-    """The process that forks. It ends with this one, and takes along what it started."""
+    """The process that forks. It ends with this one, together with the processes that it started."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -139,7 +139,7 @@ class _Forker:
 
 
 def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Answers until the tests are over. In a new process, returns what is to become of it."""
+    """Answers until the tests end. In a new process, returns the program to run there."""
     running: set[int] = set()
     while True:
         words, files, _, _ = socket.recv_fds(requests, _MOST_BYTES, 3)
@@ -170,7 +170,7 @@ def _become(
     environment: Mapping[str, str],
     folder: str,
 ) -> None:
-    """Turns this process into that of a program; returns at its end."""
+    """Turns this process into the process of a program; returns at its end."""
     os.setsid()
     for place, file in enumerate(files):
         os.dup2(file, place)
@@ -184,7 +184,7 @@ def _become(
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         if threading.active_count() == 1 and isinstance(ended.code, int):
-            # To take apart what it shares with the other processes would only copy it.
+            # Freeing memory that is shared with the other processes would only copy it.
             sys.stdout.flush()
             os._exit(ended.code)
         raise
@@ -193,7 +193,7 @@ def _become(
 if __name__ == "__main__":
     for _each in _IMPORTED:
         import_module(_each)
-    # What is here will not be garbage; a process that looked at it would have to copy it.
+    # These objects are never garbage; a process whose collector examined them would have to copy them.
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as _requests:
         _wanted = _serve(_requests)

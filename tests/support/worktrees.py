@@ -34,7 +34,7 @@ class Worker:
     project: Path
     home: Path
     epoch: int = 1
-    # In place of the path of `project`, in calls.
+    # Used in calls instead of the path of `project`.
     url: str = ""
 
     @property
@@ -130,7 +130,7 @@ async def worker(
     port_range: tuple[int, int] | None = None,
     filters: str = "",
 ) -> AsyncIterator[Worker]:
-    """Serves worktrees below `home`, `pool` of them prepared; the calls of the yielded worker are about `project`."""
+    """Serves worktrees below `home`, with a pool of size `pool`; the calls of the yielded worker are about `project`."""
     environment = {"HEDDLE_HOME": str(home), "HEDDLE_FILTERS": filters}
     settings = replace(Settings.read(environment), min_free_bytes=1 << 20, pool=pool)
     if port_range:
@@ -173,7 +173,7 @@ async def refused(call: Awaitable[object]) -> HeddleError:
 
 
 async def merge_a_task(worker: Worker, remote: Path, base: str) -> Path:
-    """Accepts a task of a project by URL and merges its epic into trunk, both of which must be pushed; returns its worktree."""
+    """Accepts a task of a project by URL and merges its epic into trunk; both must be pushed. Returns its worktree."""
     branch = "heddle/r1/epics/api"
     path = await worker.ready(attempt(), base=base)
     (path / "b.txt").write_text("b\n")

@@ -1,4 +1,4 @@
-"""Which change of a task is accepted: as its plan expects it, and without new files that should not be committed."""
+"""Decides whether a task's change is accepted: it is what the plan expects, without new files that should not be committed."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import Final, NamedTuple
 
 from heddle import errors, pb
 from heddle.plan import globs
-from worktree_svc.content.ignored_files import Ignored
+from worktree_svc.content.ignored_files import IgnoredFiles
 from worktree_svc.git.command import Git, decode, readable
 
-# Bytes of one file, and new files of one task.
+# The largest new file in bytes, and the most new files of one task.
 MAX_FILE_BYTES: Final = 50 << 20
 MAX_NEW_FILES: Final = 5_000
 
-# Of paths that a message names.
+# The most paths in a message.
 _MOST_NAMED: Final = 10
 
 # Folders that package managers fill.
@@ -26,10 +26,10 @@ _SECRET_NAMES: Final = frozenset(
     {".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", "_netrc", ".git-credentials", ".pypirc"}
 )
 _SECRET_SUFFIXES: Final = frozenset({".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk"})
-# After .env: files that show which variables there are.
+# Suffixes after .env of files that only show which variables exist.
 _EXAMPLES: Final = frozenset({"example", "sample", "template", "dist", "defaults", "schema"})
 
-# By the file's name, what in it makes it secret.
+# By file name, content that makes the file secret.
 _SECRET_CONTENTS: Final = (
     (re.compile(r".+\.(pem|key)"), re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")),
     (re.compile(r"\.npmrc"), re.compile(rb"(?m)^[^#;\n]*_(authToken|auth|password)[ \t]*=[ \t]*(?!\$\{)\S")),
@@ -43,7 +43,7 @@ _NO_FILE: Final = "160000"
 
 
 class NewFile(NamedTuple):
-    """A file that no parent of the commit has."""
+    """A file that is in no parent of the commit."""
 
     path: str
     object_id: str
@@ -51,19 +51,21 @@ class NewFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What the plan and the project say of a task's change."""
+class ChangeRules:
+    """The plan's and the project's rules for a task's change."""
 
     expect: "pb.Expect.ValueType" = pb.EXPECT_UNSPECIFIED
-    # Globs of new files that are accepted whatever they look like.
+    # Globs of new files that are always accepted.
     allowed: Sequence[str] = ()
 
 
-def check(git: Git, tree: str, parents: Sequence[str], rules: Rules, ignored: Callable[[], Ignored]) -> None:
+def check(
+    git: Git, tree: str, parents: Sequence[str], rules: ChangeRules, ignored: Callable[[], IgnoredFiles]
+) -> None:
     """Raises CHANGE_REFUSED unless a commit of `tree` on top of `parents` may be made.
 
-    `git` sees the objects of `tree`. `ignored` finds the files that git ignores and
-    the agent wrote, for a message.
+    `git` can read the objects of `tree`. `ignored` finds ignored files that the agent
+    wrote, for a message.
     """
     changed = [name for name, _, _ in _changes(git, parents[0], tree)]
     problem = unexpected(rules.expect, changed, merges=len(parents) > 1, ignored=ignored)
@@ -79,39 +81,41 @@ def check(git: Git, tree: str, parents: Sequence[str], rules: Rules, ignored: Ca
     if held:
         raise _refused(_advice(held), held)
     if len(new) > MAX_NEW_FILES:
-        told = f"it adds {len(new):,} files, more than {MAX_NEW_FILES:,}, as {readable(new[0].path)}"
-        raise _refused(_advice({told: ""}), [])
+        count = (
+            f"it adds {len(new):,} files, more than {MAX_NEW_FILES:,}, for example {readable(new[0].path)}"
+        )
+        raise _refused(_advice({count: ""}), [])
 
 
 def unexpected(
-    expect: "pb.Expect.ValueType", changed: Sequence[str], *, merges: bool, ignored: Callable[[], Ignored]
+    expect: "pb.Expect.ValueType",
+    changed: Sequence[str],
+    *,
+    merges: bool,
+    ignored: Callable[[], IgnoredFiles],
 ) -> str:
-    """Returns why a change is not what the task expects; empty where it is."""
+    """Returns why a change is not what the plan expects of the task; empty if it is."""
     if expect == pb.EXPECT_CHANGES and not changed and not merges:
-        why = "the task is to change files (expect: changes), and nothing that git keeps was changed"
+        why = "the task must change files (expect: changes), but no file outside of git's ignore rules was changed"
         found = ignored()
         return (
-            f"{why}: git ignores what was written, as {_named(found.paths, found.count)}"
-            if found.count
-            else why
+            f"{why}: git ignores what was written: {_named(found.paths, found.count)}" if found.count else why
         )
     if expect == pb.EXPECT_NOTHING and changed:
-        return (
-            f"the task is to change nothing (expect: nothing), and it changed {_named(changed, len(changed))}"
-        )
+        return f"the task must not change files (expect: nothing), but it changed {_named(changed, len(changed))}"
     return ""
 
 
 def unwanted(new: Iterable[NewFile], content: Callable[[NewFile], bytes]) -> Iterator[tuple[str, str]]:
-    """Yields the files that are too large or hold secrets, each with the reason."""
+    """Yields the files that are too large or contain secrets, each with the reason."""
     for file in new:
         name = PurePosixPath(file.path).name.lower()
         if file.size > MAX_FILE_BYTES:
             yield file.path, f"{file.size / (1 << 20):,.0f} MiB, more than {MAX_FILE_BYTES >> 20}"
         elif _is_secret_name(name):
-            yield file.path, "by its name it holds secrets"
+            yield file.path, "its name is typical of files with secrets"
         elif any(names.fullmatch(name) and marks.search(content(file)) for names, marks in _SECRET_CONTENTS):
-            yield file.path, "it holds a key or a token"
+            yield file.path, "it contains a key or a token"
 
 
 def _is_secret_name(name: str) -> bool:
@@ -121,11 +125,11 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _installed(new: Iterable[NewFile], is_tracked: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-    """Yields the folders of package managers that are new, each with how many files they bring."""
+    """Yields the new folders of package managers, each with its number of files."""
     counts: dict[str, int] = {}
     for file in new:
         parts = PurePosixPath(file.path).parts
-        depth = next((place for place, part in enumerate(parts[:-1], 1) if part in INSTALLED), None)
+        depth = next((level for level, part in enumerate(parts[:-1], 1) if part in INSTALLED), None)
         if depth:
             folder = "/".join(parts[:depth])
             counts[folder] = counts.get(folder, 0) + 1
@@ -147,7 +151,7 @@ def new_files(git: Git, tree: str, parents: Sequence[str]) -> list[NewFile]:
 
 
 def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
-    """Returns path, new object and kind (A, M, D, T or R) of each file that differs, but for submodules that are new."""
+    """Returns path, new object and kind (A, M, D, T or R) of each file that differs; new submodules count as M."""
     options = ("-r", "--raw", "--no-abbrev", "-z", "-M100%", "--no-ext-diff", "--no-textconv")
     fields = iter(decode(git.raw("diff-tree", *options, parent, tree)).split("\0")[:-1])
     changes = []
@@ -161,8 +165,8 @@ def _changes(git: Git, parent: str, tree: str) -> list[tuple[str, str, str]]:
 
 
 def _is_tracked(git: Git, commit: str, folder: str) -> bool:
-    # Not by a git that continues to wait: the objects that this one sees are about to move.
-    return git.attempt("cat-file", "-e", f"{commit}:{folder}").code == 0
+    # Not by a waiting process: the objects that this git reads are about to move.
+    return git.run("cat-file", "-e", f"{commit}:{folder}").code == 0
 
 
 def _is_allowed(path: str, allowed: Sequence[str]) -> bool:
@@ -170,12 +174,12 @@ def _is_allowed(path: str, allowed: Sequence[str]) -> bool:
 
 
 def _advice(held: dict[str, str]) -> str:
-    told = [f"{readable(path)} ({why})" if why else path for path, why in held.items()]
-    more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+    named = [f"{readable(path)} ({why})" if why else path for path, why in held.items()]
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return (
-        f"new files that should not be committed: {', '.join(told[:_MOST_NAMED])}{more}. Remove them, or have git"
-        " ignore them (.gitignore). Where they belong in the repository, allow_files of the plan or of .heddle.yaml"
-        " lists them"
+        f"new files that should not be committed: {', '.join(named[:_MOST_NAMED])}{more}. Remove them, or have git"
+        " ignore them (.gitignore). If they belong in the repository, list them in allow_files of the plan or of"
+        " .heddle.yaml"
     )
 
 

@@ -1,17 +1,17 @@
-"""What has been accepted in an epic: a ref that only CommitTask moves, and the commits' trailers."""
+"""The accepted commits of an epic: a ref that only CommitTask moves, and the commits' trailers."""
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName
 from worktree_svc.git import commit_messages, refs, trees
 from worktree_svc.git.command import Git, Output, decode, failure
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import State
+from worktree_svc.storage.worktree_store import WorktreeState
 
 
-def accepted(project: Project, state: State) -> str:
-    """Returns the epic's last accepted commit, or its start; makes the refs of a new epic.
+def accepted(project: Project, state: WorktreeState) -> str:
+    """Returns the epic's last accepted commit, or its start; creates the refs of a new epic.
 
-    Where the ref was deleted, the branch tells: its newest first-parent commit
+    If the ref was deleted, the branch is searched for its newest first-parent commit
     with trailers of this epic.
     """
     git = project.git
@@ -20,10 +20,10 @@ def accepted(project: Project, state: State) -> str:
     if found:
         return found
     head = _derived(git, state, tip) if tip else state.head
-    moves = [refs.Move(ref, head, refs.ABSENT)]
+    updates = [refs.RefUpdate(ref, head, refs.ABSENT)]
     if tip is None:
-        moves.append(refs.Move(branch, head, refs.ABSENT))
-    refs.move(git, moves)
+        updates.append(refs.RefUpdate(branch, head, refs.ABSENT))
+    refs.update(git, updates)
     return head
 
 
@@ -32,8 +32,8 @@ def is_of_attempt(git: Git, commit: str, attempt: AttemptName) -> bool:
     return commit_messages.trailers_of(_message(git, commit)) == commit_messages.attempt_trailers(attempt)
 
 
-def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
-    """Returns the accepted commit of an attempt, however many came after it; None if it has none."""
+def commit_of(git: Git, state: WorktreeState, attempt: AttemptName) -> str | None:
+    """Returns the accepted commit of an attempt, even if others were accepted later; None if it has none."""
     words = [f"--grep={key}: {value}" for key, value in commit_messages.attempt_trailers(attempt).items()]
     options = ("--first-parent", "--fixed-strings", "--all-match", *words)
     for commit in git.text("rev-list", *options, f"{state.start}..{state.head}").splitlines():
@@ -43,11 +43,11 @@ def commit_of(git: Git, state: State, attempt: AttemptName) -> str | None:
 
 
 def own_messages(git: Git, older: str, newer: str) -> list[str]:
-    """Returns what an agent said in the commits that it made on top of `older`, oldest first, at most the newest 100."""
+    """Returns the messages of the commits that an agent made on top of `older`, oldest first, at most the newest 100."""
     options = ("--no-merges", "--first-parent", "--max-count=100", "--format=%B%x00")
-    # They decorate a commit; one that cannot be read is no reason to have none.
-    told = git.attempt("log", *options, f"{older}..{newer}")
-    return [] if told.code else decode(told.stdout).split("\0")[-2::-1]
+    # The messages are optional: if they cannot be read, the commit is made without them.
+    listed = git.run("log", *options, f"{older}..{newer}")
+    return [] if listed.code else decode(listed.stdout).split("\0")[-2::-1]
 
 
 def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
@@ -63,7 +63,7 @@ def diff_stat(git: Git, older: str, newer: str) -> pb.DiffStat:
     return stat
 
 
-def _derived(git: Git, state: State, tip: str) -> str:
+def _derived(git: Git, state: WorktreeState, tip: str) -> str:
     """Returns the newest commit below `tip` that CommitTask made for the epic, or its start."""
     for commit in git.text("rev-list", "--first-parent", f"{state.start}..{tip}").splitlines():
         trailers = commit_messages.trailers_of(_message(git, commit))

@@ -1,4 +1,4 @@
-"""Brings files of a worktree into an index, one by one where git refuses some of them."""
+"""Adds files of a worktree to an index, one by one if git refuses some of them."""
 
 import os
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ _ADDS_ENTRIES: Final = ("update-index", "--add", "--replace", "-z", "--index-inf
 
 REASON: Final = pb.ERROR_REASON_UNCOMMITTABLE_FILES
 
-# Of files that are asked about one by one; the rest of their group counts as refused with them.
+# The most refused files that are found one by one; then the rest of their group counts as refused.
 _MOST_ASKED: Final = 20
 
-# Of files that a message names.
+# The most files in a message.
 _MOST_NAMED: Final = 5
 
-# What git begins its lines with; the rest of such a line says why.
+# The prefixes of git's error lines; the rest of the line is the reason.
 _SAYS: Final = ("fatal: ", "error: ")
 
 
 class Refused(NamedTuple):
-    """A file that git does not take, and why."""
+    """A file that git refuses to add, and why."""
 
     path: str
     why: str
 
 
 def add(git: Git, paths: Sequence[str]) -> list[Refused]:
-    """Brings the index up to date with files; returns those that git refuses, which it leaves as they were.
+    """Updates the index entries of files; returns the files that git refuses, whose entries are unchanged.
 
-    Not by `git add`: for a submodule, that starts a git under the submodule's own
+    Not with `git add`: for a submodule, that starts a git process with the submodule's own
     configuration, which may name a program.
     """
     refused: list[Refused] = []
@@ -45,7 +45,7 @@ def add(git: Git, paths: Sequence[str]) -> list[Refused]:
 
 
 def _add_part(git: Git, paths: Sequence[str], refused: list[Refused]) -> None:
-    """Adds what can be added of `paths`, by halves."""
+    """Adds those of `paths` that git accepts, by bisection."""
     output = _try(git, paths)
     if not output.code:
         return
@@ -58,7 +58,7 @@ def _add_part(git: Git, paths: Sequence[str], refused: list[Refused]) -> None:
 
 
 def _try(git: Git, paths: Sequence[str]) -> Output:
-    return git.attempt(*_ADDS, stdin=encode("".join(f"{path}\0" for path in paths)))
+    return git.run(*_ADDS, stdin=encode("".join(f"{path}\0" for path in paths)))
 
 
 def _reason(output: Output) -> str:
@@ -68,7 +68,7 @@ def _reason(output: Output) -> str:
 
 
 def add_raw(git: Git, paths: Sequence[str]) -> list[str]:
-    """Brings files into the index byte by byte, as no attribute or filter is asked; returns those that cannot be read."""
+    """Adds the exact bytes of files to the index, without attributes or filters; returns the files that cannot be read."""
     closed: list[str] = []
     entries: list[str] = []
     for path in paths:
@@ -86,7 +86,7 @@ def add_raw(git: Git, paths: Sequence[str]) -> list[str]:
 
 
 def add_entries(git: Git, entries: Sequence[str]) -> None:
-    """Brings entries into the index, each as MODE OBJECT<TAB>PATH."""
+    """Adds entries to the index, each as MODE OBJECT<TAB>PATH."""
     if entries:
         git.text(*_ADDS_ENTRIES, stdin=encode("".join(f"{entry}\0" for entry in entries)))
 
@@ -99,23 +99,23 @@ def remove(git: Git, paths: Sequence[str]) -> None:
 
 
 def uncommittable(refused: Sequence[Refused]) -> errors.HeddleError:
-    """Returns the error for files that cannot be committed: it names them, and says what to do."""
+    """Returns the error for files that cannot be committed: it names them, the reasons and what to do."""
     named = "; ".join(f"{readable(path)}: {why}" for path, why in refused[:_MOST_NAMED])
     more = f"; and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
     return errors.HeddleError(
         REASON,
-        f"files cannot be committed: {named}{more}. Change or remove them, or what .gitattributes and git's"
-        " configuration ask of them (text, working-tree-encoding, filter, core.safecrlf). Nothing was committed.",
+        f"files cannot be committed: {named}{more}. Change or remove them, or change the attributes and settings that"
+        " apply to them (text, working-tree-encoding, filter, core.safecrlf). Nothing was committed.",
         files=", ".join(readable(path) for path, _ in refused[:_MOST_NAMED]),
     )
 
 
 def unreadable(paths: Sequence[Path]) -> errors.HeddleError:
-    """Returns the error for what another user has closed."""
+    """Returns the error for files that another user's permissions make unreadable."""
     named = ", ".join(readable(str(path)) for path in paths[:_MOST_NAMED])
     return errors.HeddleError(
         REASON,
-        f"files belong to another user and cannot be read: {named}. Give them back (sudo chown -R), or remove"
+        f"files belong to another user and cannot be read: {named}. Change their owner (sudo chown -R), or remove"
         " them. Nothing was committed.",
         files=named,
     )

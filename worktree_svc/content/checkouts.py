@@ -1,7 +1,7 @@
-"""The small folder in which git keeps one worktree's HEAD, index and half-done operations.
+"""The git folder of one worktree, with its HEAD, index and unfinished operations.
 
-It lies in the repository (worktrees/NAME), and a file .git in the worktree points
-to it. An agent may have done anything to both.
+It is in the repository (worktrees/NAME), and a file .git in the worktree points
+to it. An agent may have changed both in any way.
 """
 
 from contextlib import suppress
@@ -15,12 +15,12 @@ from worktree_svc.git import refs, worktree_registration, worktree_views
 from worktree_svc.git.command import Git
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
-# In a worktree: screenshots and the like that agents and their browsers leave beside their work.
+# Folders in a worktree with screenshots and other files of agents and their browsers that are not part of their work.
 ARTIFACTS: Final = (".heddle", ".playwright-mcp")
 
-# What a merge, rebase or the like leaves behind that was under way, and locks of a git that was killed.
+# Files of an unfinished merge, rebase or similar, and locks of a git process that was killed.
 LEFTOVERS: Final = (
     "*.lock",
     "*_HEAD",
@@ -28,7 +28,7 @@ LEFTOVERS: Final = (
     "BISECT_*",
     "MERGE_*",
     "SQUASH_MSG",
-    # Without its patterns, a sparse checkout that an agent asked for has ended.
+    # Without its patterns, a sparse checkout that an agent enabled is off.
     "info/sparse-checkout",
     "rebase-apply",
     "rebase-merge",
@@ -36,13 +36,13 @@ LEFTOVERS: Final = (
 )
 
 
-def find(project: Project, place: Place) -> Path | None:
-    """Returns the folder of the worktree at `place`; None if git knows no such worktree."""
-    return find_at(project, place.path)
+def find(project: Project, paths: WorktreePaths) -> Path | None:
+    """Returns the git folder of an epic's worktree; None if git has no such worktree."""
+    return find_at(project, paths.worktree)
 
 
 def find_at(project: Project, path: Path) -> Path | None:
-    """Returns what `find` does, for a worktree that is no epic's."""
+    """Returns what `find` does, for any path."""
     pointer = str(path / ".git")
     for entry in project.common.glob("worktrees/*/gitdir"):
         if entry.parent.is_symlink() or not entry.is_file():
@@ -53,12 +53,12 @@ def find_at(project: Project, path: Path) -> Path | None:
     return None
 
 
-def has_inner(project: Project, place: Place) -> bool:
-    """Returns whether the agent made other worktrees of the project inside this one: CommitTask leaves them out."""
+def has_nested_worktrees(project: Project, paths: WorktreePaths) -> bool:
+    """Returns whether the agent made other worktrees of the project inside this one: CommitTask excludes them."""
     for entry in project.common.glob("worktrees/*/gitdir"):
         with suppress(OSError):  # that worktree is being removed right now
             pointer = Path(entry.read_text(errors="surrogateescape").strip())
-            if place.path in pointer.parent.parents and pointer.is_file():
+            if paths.worktree in pointer.parent.parents and pointer.is_file():
                 return True
     return False
 
@@ -72,70 +72,70 @@ def belongs_to(folder: Path, common: Path) -> bool:
     return Path(folder, target).resolve().parent == common / "worktrees"
 
 
-def is_there(place: Place) -> bool:
-    """Returns whether a folder lies at `place`, whatever is in it."""
-    return place.path.is_dir() and not place.path.is_symlink()
+def exists(paths: WorktreePaths) -> bool:
+    """Returns whether the worktree's folder exists, whatever is in it."""
+    return paths.worktree.is_dir() and not paths.worktree.is_symlink()
 
 
-def is_whole(project: Project, place: Place) -> bool:
-    """Returns whether the worktree is there and git knows it."""
-    folder = find(project, place)
-    if folder is None or not is_there(place):
+def is_complete(project: Project, paths: WorktreePaths) -> bool:
+    """Returns whether the worktree exists and is completely registered in git."""
+    folder = find(project, paths)
+    if folder is None or not exists(paths):
         return False
     lock = folder / "locked"
-    # git's own words for a worktree that it was still making when it was killed.
+    # git's own lock reason for a worktree that it was still creating when it was killed.
     half_made = lock.is_file() and lock.read_text(errors="replace").startswith("initializing")
     return not half_made and all((folder / name).is_file() for name in ("HEAD", "commondir"))
 
 
-def create(project: Project, place: Place, commit: str) -> None:
-    """Makes the worktree, still without files, in place of whatever is half there."""
-    forget(project, place)
-    files.remove(place.path)
-    files.remove(place.index)
-    place.path.parent.mkdir(parents=True, exist_ok=True)
-    add(project, place.path, commit)
+def create(project: Project, paths: WorktreePaths, commit: str) -> None:
+    """Makes the worktree, still without files, in place of whatever is left there."""
+    unregister(project, paths)
+    files.remove(paths.worktree)
+    files.remove(paths.index)
+    paths.worktree.parent.mkdir(parents=True, exist_ok=True)
+    add(project, paths.worktree, commit)
 
 
 def add(project: Project, path: Path, commit: str) -> None:
-    """Makes a worktree, still without files, where nothing is. HEAD is on a branch only when it is settled."""
+    """Makes a worktree, still without files, at a path where nothing exists. `attach` puts HEAD on a branch later."""
     failpoint("create.before_add")
     worktree_registration.add(project.common, path, commit)
     failpoint("create.after_add")
 
 
-def forget(project: Project, place: Place) -> None:
-    """Removes what git knows of the worktree. Never prunes: other worktrees may be on an absent disk."""
-    forget_at(project, place.path)
+def unregister(project: Project, paths: WorktreePaths) -> None:
+    """Removes the worktree's registration in git. Never prunes: other worktrees may be on a disk that is not mounted."""
+    unregister_at(project, paths.worktree)
 
 
-def forget_at(project: Project, path: Path) -> None:
-    """Does what `forget` does, for a worktree that is no epic's."""
+def unregister_at(project: Project, path: Path) -> None:
+    """Does what `unregister` does, for any path."""
     folder = find_at(project, path)
     if folder:
         files.remove(folder)
-        with suppress(OSError):  # other worktrees are still there
+        with suppress(OSError):  # the repository has other worktrees
             folder.parent.rmdir()
 
 
-def mend(project: Project, place: Place) -> Path:
-    """Makes the worktree's .git file point where it must; returns the folder. Raises WORKTREE_DAMAGED.
+def repair(project: Project, paths: WorktreePaths) -> Path:
+    """Makes the worktree's .git file point to its git folder again; returns that folder. Raises WORKTREE_DAMAGED.
 
-    A repository that an agent made in its place is moved beside the worktree.
+    A repository that an agent made in place of the .git file is moved next to the worktree.
     """
-    folder = find(project, place)
-    if folder is None or not is_whole(project, place):
-        raise damaged(place)
-    free_branch(project, place.epic)
-    shared = f"{worktree_views.make(place.path, project.common)}\n"
+    folder = find(project, paths)
+    if folder is None or not is_complete(project, paths):
+        raise damaged(paths)
+    free_branch(project, paths.epic)
+    shared = f"{worktree_views.make(paths.worktree, project.common)}\n"
     commondir = folder / "commondir"
     if commondir.is_symlink() or commondir.read_text(errors="surrogateescape") != shared:
         files.write_atomically(commondir, shared)
-    pointer = place.path / ".git"
+    pointer = paths.worktree / ".git"
     text = f"gitdir: {folder}\n"
     if pointer.is_dir() and not pointer.is_symlink():
-        place.replaced.mkdir(exist_ok=True)
-        pointer.rename(place.replaced / str(len(list(place.replaced.iterdir())) + 1))
+        paths.replaced.mkdir(exist_ok=True)
+        pointer.rename(paths.replaced / str(len(list(paths.replaced.iterdir())) + 1))
     if pointer.is_symlink() or not pointer.is_file() or pointer.read_text(errors="surrogateescape") != text:
         files.remove(pointer)
         pointer.write_text(text, errors="surrogateescape")
@@ -143,55 +143,55 @@ def mend(project: Project, place: Place) -> Path:
 
 
 def free_branch(project: Project, epic: EpicName) -> None:
-    """Removes the lock of a git that was killed as it moved the epic's branch.
+    """Removes the lock of a git process that was killed while it moved the epic's branch.
 
-    Nobody else moves it now: the agent has ended, and calls about its epic wait for each other.
+    Nothing else moves the branch now: the agent has ended, and calls about one epic never overlap.
     """
     (project.common / f"{refs.branch_ref(epic.branch)}.lock").unlink(missing_ok=True)
 
 
-def damaged(place: Place) -> errors.HeddleError:
-    """Returns the error for a worktree that is not there any more."""
+def damaged(paths: WorktreePaths) -> errors.HeddleError:
+    """Returns the error for a worktree that no longer exists as it was."""
     return errors.HeddleError(
         pb.ERROR_REASON_WORKTREE_DAMAGED,
-        f"the worktree {place.path} was moved, replaced or removed. Start another attempt:"
-        " it makes the worktree anew from the last accepted commit.",
-        path=place.path,
+        f"the worktree {paths.worktree} was moved, replaced or removed. Start another attempt:"
+        " it recreates the worktree from the last accepted commit.",
+        path=paths.worktree,
     )
 
 
-def head_commit(project: Project, place: Place) -> str | None:
-    """Returns the commit on which the worktree stands; None if it stands on none."""
-    folder = find(project, place)
+def head_commit(project: Project, paths: WorktreePaths) -> str | None:
+    """Returns the commit of the worktree's HEAD; None if it has none."""
+    folder = find(project, paths)
     if folder is None:
         return None
     return refs.head_of(project.git, folder)
 
 
-def stands_on_branch(project: Project, place: Place) -> bool:
+def is_on_epic_branch(project: Project, paths: WorktreePaths) -> bool:
     """Returns whether the worktree's HEAD is the epic's branch, as EnsureWorktree left it."""
-    folder = find(project, place)
+    folder = find(project, paths)
     if folder is None or not (folder / "HEAD").is_file():
         return False
     text = (folder / "HEAD").read_text(errors="replace").strip()
-    return text == f"ref: {refs.branch_ref(place.epic.branch)}"
+    return text == f"ref: {refs.branch_ref(paths.epic.branch)}"
 
 
-def settle(place: Place, folder: Path) -> None:
-    """Puts HEAD on the epic's branch, and forgets what was under way and the agent's index."""
+def attach(paths: WorktreePaths, folder: Path) -> None:
+    """Puts HEAD on the epic's branch, ends unfinished operations and replaces the agent's index."""
     for pattern in LEFTOVERS:
         for path in folder.glob(pattern):
             files.remove(path)
-    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(place.epic.branch)}\n")
-    if place.index.exists():
-        files.copy_atomically(place.index, folder / "index")
+    files.write_atomically(folder / "HEAD", f"ref: {refs.branch_ref(paths.epic.branch)}\n")
+    if paths.index.exists():
+        files.copy_atomically(paths.index, folder / "index")
     else:
         files.remove(folder / "index")
 
 
 def reset(
     project: Project,
-    place: Place,
+    paths: WorktreePaths,
     head: str,
     *,
     new: bool = False,
@@ -200,33 +200,33 @@ def reset(
 ) -> None:
     """Makes the worktree exactly `head`, on the epic's branch; files that git ignores stay.
 
-    `new`: nobody has worked there yet. `prepared`: it holds the files of that commit. `makers`: worktrees that are
-    being made now, this one included.
+    `new`: no attempt has worked there yet. `prepared`: the worktree has the files of that commit. `makers`: the number
+    of worktrees that are being made now, including this one.
     """
-    # What was put away there belongs to the attempt before, which keeps it.
-    worktree_views.clear(place.path)
-    folder = mend(project, place)
+    # The stash belongs to the previous attempt, and was kept with its work.
+    worktree_views.clear(paths.worktree)
+    folder = repair(project, paths)
     failpoint("reset.before_move")
-    refs.move(project.git, [refs.Move(refs.branch_ref(place.epic.branch), head, None)])
+    refs.update(project.git, [refs.RefUpdate(refs.branch_ref(paths.epic.branch), head, None)])
     failpoint("reset.after_move")
-    git = project.git.at(place.path, index=place.index).among(makers)
-    files.remove(place.index.with_name(f"{place.index.name}.lock"))
+    git = project.git.at(paths.worktree, index=paths.index).sharing_cores(makers)
+    files.remove(paths.index.with_name(f"{paths.index.name}.lock"))
     if not new:
-        # Former screenshots, also where the project ignores them; what it tracks there comes back.
+        # Old screenshots, even if the project ignores them; tracked files in these folders are restored below.
         for name in ARTIFACTS:
-            files.remove(place.path / name)
+            files.remove(paths.worktree / name)
     if prepared != head:
-        insist(git, "read-tree", "--reset", "-u", head)
+        run_with_unlock(git, "read-tree", "--reset", "-u", head)
     failpoint("reset.before_clean")
     if not new:
-        # Twice forced: a folder that is a repository of its own goes too.
-        insist(git, "clean", "--quiet", "-d", "--force", "--force")
+        # --force twice: folders that are repositories are removed too.
+        run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
     failpoint("reset.after_clean")
-    settle(place, folder)
+    attach(paths, folder)
 
 
-def insist(git: Git, *arguments: str, stdin: bytes = b"") -> None:
-    """Runs git on a worktree's files; where it fails, once more with permission for all of them."""
-    if git.attempt(*arguments, stdin=stdin).code:
+def run_with_unlock(git: Git, *arguments: str, stdin: bytes = b"") -> None:
+    """Runs git on a worktree's files; if it fails, runs it once more after restoring the permissions of all files."""
+    if git.run(*arguments, stdin=stdin).code:
         files.unlock(git.folder)
         git.text(*arguments, stdin=stdin)

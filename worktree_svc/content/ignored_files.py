@@ -1,4 +1,4 @@
-"""Files that git ignores and agents wrote: a check may pass with them, and the commit lacks them."""
+"""Ignored files that agents wrote: a check may pass because of them, but the commit does not contain them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from heddle import pb
 from worktree_svc.content import checkouts
 from worktree_svc.git.command import readable
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
-# Of paths that are named, of files that are counted, and of files that are looked at.
+# The most paths that are named, files that are counted, and files that are examined.
 MOST_NAMED: Final = 20
 MOST_COUNTED: Final = 10_000
 _MOST_LOOKED_AT: Final = 50_000
 
-# Names of files and folders that only save time: what is in them can always be made again.
+# Names of files and folders that only save time: programs can always recreate their content.
 _CACHES: Final = frozenset(
     {
         *checkouts.ARTIFACTS,
@@ -50,50 +50,50 @@ _CACHE_SUFFIXES: Final = (".pyc", ".log", ".swp", ".egg-info", ".tsbuildinfo")
 
 
 class Span(NamedTuple):
-    """A stretch of time, in nanoseconds since 1970."""
+    """A period of time, in nanoseconds since 1970."""
 
     start: int
     end: int
 
     @classmethod
     def of(cls, message: pb.TimeSpan) -> Self:
-        """Returns the same span."""
+        """Returns the span of a message."""
         return cls(message.start.ToNanoseconds(), message.end.ToNanoseconds())
 
 
 @dataclass(frozen=True)
-class Ignored:
-    """The first of the files, sorted, and how many there are, at most MOST_COUNTED."""
+class IgnoredFiles:
+    """The first of the files, sorted, and their number, at most MOST_COUNTED."""
 
     paths: Sequence[str] = ()
     count: int = 0
 
 
-def written(project: Project, place: Place, spans: Sequence[Span]) -> Ignored:
-    """Returns the files in the worktree that git ignores and that were written within `spans`, without caches."""
-    if not spans or not checkouts.is_there(place) or not place.index.exists():
-        return Ignored()
-    git = project.git.at(place.path, index=place.index)
+def written(project: Project, paths: WorktreePaths, spans: Sequence[Span]) -> IgnoredFiles:
+    """Returns the ignored files in the worktree that were written within `spans`, without caches."""
+    if not spans or not checkouts.exists(paths) or not paths.index.exists():
+        return IgnoredFiles()
+    git = project.git.at(paths.worktree, index=paths.index)
     options = ("--others", "--ignored", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
     found = []
     looked_at = 0
     for entry in git.items("ls-files", *options):
-        for path in _files(place.path, entry):
+        for path in _files(paths.worktree, entry):
             looked_at += 1
-            if _was_written(place.path / path, spans):
+            if _was_written(paths.worktree / path, spans):
                 found.append(path)
             if len(found) >= MOST_COUNTED or looked_at >= _MOST_LOOKED_AT:
-                return _told(found)
-    return _told(found)
+                return _summary(found)
+    return _summary(found)
 
 
 def is_cache(name: str) -> bool:
-    """Says whether a file or folder of this name is one that programs keep only to save time."""
+    """Returns whether a file or folder of this name is a cache, which programs can recreate."""
     return name in _CACHES or name.endswith(_CACHE_SUFFIXES)
 
 
-def _told(found: list[str]) -> Ignored:
-    return Ignored([readable(path) for path in sorted(found)[:MOST_NAMED]], len(found))
+def _summary(found: list[str]) -> IgnoredFiles:
+    return IgnoredFiles([readable(path) for path in sorted(found)[:MOST_NAMED]], len(found))
 
 
 def _files(top: Path, entry: str) -> Iterator[str]:
@@ -110,8 +110,8 @@ def _files(top: Path, entry: str) -> Iterator[str]:
 
 
 def _was_written(path: Path, spans: Sequence[Span]) -> bool:
-    with suppress(OSError):  # gone meanwhile
-        # Unlike the time of its content, no program can set this one.
+    with suppress(OSError):  # removed meanwhile
+        # Unlike the modification time, no program can set this one.
         moment = path.lstat().st_ctime_ns
         return any(span.start <= moment <= span.end for span in spans)
     return False

@@ -1,7 +1,7 @@
-"""What lies in a worktree, as a git tree, and its keeping under refs/heddle/attempts/ and refs/heddle/archive/.
+"""Snapshots: the content of a worktree as a git tree, kept under refs/heddle/attempts/ and refs/heddle/archive/.
 
-Nothing here uses what an agent can break: not the worktree's .git file, not its
-index, not its HEAD. The index is the service's own, as of the last clean moment.
+Nothing here depends on what an agent can break: not the worktree's .git file, its
+index or its HEAD. The index is the service's own, from when the worktree was last clean.
 """
 
 import tempfile
@@ -20,14 +20,14 @@ from worktree_svc.git import commit_messages, refs, trees, worktree_views
 from worktree_svc.git.command import SCRATCH, Git, failure
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Unlike diff-files it looks into a file whose times alone have changed.
+# Unlike diff-files, this compares the content of a file of which only the times have changed.
 _COMPARES: Final = ("diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
-# Of paths that a log line names.
+# The most paths in a log line.
 _MOST_LOGGED: Final = 20
 
 
@@ -39,95 +39,95 @@ class Kept(NamedTuple):
 
 
 @contextmanager
-def writing(project: Project, place: Place) -> Iterator[Git]:
-    """Yields the project's git; what it writes is kept when the block is left: objects first, then the index.
+def writing(project: Project, paths: WorktreePaths) -> Iterator[Git]:
+    """Yields the project's git; what it writes is saved when the block is left: objects first, then the index.
 
-    The index must never know a file whose object is not there: git would believe it.
+    The index must never list a file whose object is missing: git would trust it.
     """
-    new = place.next_index
-    # Left by a service that was killed; nobody else uses these.
-    for left in (new, *(index.with_name(f"{index.name}.lock") for index in (new, place.index))):
+    new = paths.next_index
+    # Left by a service that was killed; nothing else uses these.
+    for left in (new, *(index.with_name(f"{index.name}.lock") for index in (new, paths.index))):
         files.remove(left)
     with suppress(FileNotFoundError):
-        # git never writes into an index, it puts another in its place.
-        new.hardlink_to(place.index)
-    with project.git.together() as git:
+        # A link is enough: git never writes to an existing index, it replaces the file.
+        new.hardlink_to(paths.index)
+    with project.git.with_batched_objects() as git:
         yield git
     failpoint("write.before_index")
     if new.exists():
-        new.replace(place.index)
+        new.replace(paths.index)
         files.remove(new)
 
 
-def take(repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool) -> str:
-    """Returns the tree of what lies in the worktree, committed by the agent or not; raises UNCOMMITTABLE_FILES.
+def take(repository: Git, project: Project, paths: WorktreePaths, head: str, *, own_files_only: bool) -> str:
+    """Returns the tree of the files in the worktree, committed by the agent or not; raises UNCOMMITTABLE_FILES.
 
-    Without what git ignores and what was brought from the user's checkout.
-    `repository` is what `writing` yields. `head` is where the worktree came from. Other
-    worktrees of the project that lie inside are left out if `own_files_only`.
+    Ignored files and files provided from the user's checkout are excluded.
+    `repository` is what `writing` yields, `head` the commit that the worktree started from.
+    With `own_files_only`, other worktrees of the project inside this one are excluded too.
     """
     return worktree_content.tree(
-        _work(repository, project, place, head, own_files_only=own_files_only, strict=True)
+        _work(repository, project, paths, head, own_files_only=own_files_only, strict=True)
     )
 
 
 def _work(
-    repository: Git, project: Project, place: Place, head: str, *, own_files_only: bool, strict: bool
+    repository: Git, project: Project, paths: WorktreePaths, head: str, *, own_files_only: bool, strict: bool
 ) -> Work:
-    git = repository.at(place.path, index=place.next_index)
-    if not place.next_index.exists():
+    git = repository.at(paths.worktree, index=paths.next_index)
+    if not paths.next_index.exists():
         git.text("read-tree", head)
     return Work(
         project,
         git,
         head,
-        agent_index=(checkouts.find(project, place) or place.path) / "index",
-        roots=_roots(project, place),
+        agent_index=(checkouts.find(project, paths) or paths.worktree) / "index",
+        roots=_roots(project, paths),
         users=project.common,
         skipped=project.common if own_files_only else None,
-        options=tuple(_left_out(place)),
+        options=tuple(_left_out(paths)),
         strict=strict,
     )
 
 
-def _roots(project: Project, place: Place) -> tuple[Path, ...]:
-    """Returns the folders below which repositories of the worktree's submodules may lie."""
-    folder = checkouts.find(project, place)
-    return (place.path, project.common / "modules", *([folder] if folder else []))
+def _roots(project: Project, paths: WorktreePaths) -> tuple[Path, ...]:
+    """Returns the folders below which repositories of the worktree's submodules may be."""
+    folder = checkouts.find(project, paths)
+    return (paths.worktree, project.common / "modules", *([folder] if folder else []))
 
 
-def keep(project: Project, place: Place, head: str, attempt: AttemptName) -> Kept | None:
-    """Keeps what lies in the worktree, if it is there, and the agent's own commits, under the attempt's ref.
+def keep(project: Project, paths: WorktreePaths, head: str, attempt: AttemptName) -> Kept | None:
+    """Keeps the content of the worktree, if it exists, and the agent's own commits under the attempt's ref.
 
-    Returns None if there is nothing beyond `head` and never was. Idempotent:
-    what is kept already is not kept again, and never replaced.
+    Returns None if there never was anything beyond `head`. Idempotent: what is kept
+    already is not kept again, and is never replaced.
     """
     subject = f"What attempt {attempt.number} of {attempt.task} left"
     message = commit_messages.compose(subject, "", commit_messages.attempt_trailers(attempt))
-    return _keep_under(refs.kept_ref(attempt), message, project, place, head)
+    return _keep_under(refs.kept_ref(attempt), message, project, paths, head)
 
 
 def keep_found(
-    project: Project, place: Place, head: str, attempt: AttemptName, after: AttemptName | None
+    project: Project, paths: WorktreePaths, head: str, attempt: AttemptName, after: AttemptName | None
 ) -> Kept | None:
-    """Does what `keep` does for what no attempt made, before `attempt` begins.
+    """Does what `keep` does for changes that no attempt made, before `attempt` begins.
 
-    `after` is the attempt after whose end it was made, where that is known.
+    `after` is the attempt after whose end they were made, if that is known.
     """
-    body = f"It was there before attempt {attempt.number} of {attempt.task} began; who made it is not known."
+    body = f"It existed before attempt {attempt.number} of {attempt.task} began; who made it is unknown."
     if after:
         body = (
             f"It was changed after attempt {after.number} of {after.task} had ended, so no attempt made it."
         )
-    trailers = commit_messages.merge_trailers(place.epic)
-    message = commit_messages.compose(f"What was found in the worktree of {place.epic.epic}", body, trailers)
-    return _keep_under(refs.found_ref(attempt), message, project, place, head)
+    trailers = commit_messages.merge_trailers(paths.epic)
+    message = commit_messages.compose(f"What was found in the worktree of {paths.epic.epic}", body, trailers)
+    return _keep_under(refs.found_ref(attempt), message, project, paths, head)
 
 
-def _keep_under(ref: str, message: str, project: Project, place: Place, head: str) -> Kept | None:
+def _keep_under(ref: str, message: str, project: Project, paths: WorktreePaths, head: str) -> Kept | None:
     git = project.git
     (kept,) = refs.read(git, ref)
-    with _taken(project, place, head) as (repository, tips, tree):
+    with _taken(project, paths, head) as (repository, tips, tree):
         if tips == [head] and tree == trees.of(git, head):
             return Kept(ref, kept) if kept else None
         parents = refs.independent(git, [kept, *tips]) if kept else tips
@@ -136,22 +136,22 @@ def _keep_under(ref: str, message: str, project: Project, place: Place, head: st
         commit = _commit(repository, project, parents, tree, message)
     own(project, head, commit)
     failpoint("keep.before_move")
-    refs.move(git, [refs.Move(ref, commit, kept or refs.ABSENT)])
+    refs.update(git, [refs.RefUpdate(ref, commit, kept or refs.ABSENT)])
     failpoint("keep.after_move")
     return Kept(ref, commit)
 
 
-def archive(project: Project, place: Place, head: str) -> None:
-    """Keeps what lies in the worktree beyond `head`, if anything does, under the epic's archive ref.
+def archive(project: Project, paths: WorktreePaths, head: str) -> None:
+    """Keeps the changes in the worktree beyond `head`, if there are any, under the epic's archive ref.
 
-    The commit's first parent is where the worktree stood, so what the commit changes
-    is what was not committed there. The archive before it is its last parent, so that
-    none is lost. Idempotent.
+    The commit's first parent is the worktree's HEAD, so the commit's changes are those
+    that were not committed there. The previous archive is its last parent, so that none
+    is lost. Idempotent.
     """
     git = project.git
-    ref = refs.archive_ref(place.epic)
+    ref = refs.archive_ref(paths.epic)
     (earlier,) = refs.read(git, ref)
-    with _taken(project, place, head) as (repository, tips, tree):
+    with _taken(project, paths, head) as (repository, tips, tree):
         if tips == [head] and tree == trees.of(git, head):
             return
         if (
@@ -160,46 +160,48 @@ def archive(project: Project, place: Place, head: str) -> None:
             and refs.independent(git, [earlier, *tips]) == [earlier]
         ):
             return
-        trailers = commit_messages.merge_trailers(place.epic)
-        message = commit_messages.compose(f"What lay in the worktree of {place.epic.epic}", "", trailers)
+        trailers = commit_messages.merge_trailers(paths.epic)
+        message = commit_messages.compose(f"Archive of the worktree of {paths.epic.epic}", "", trailers)
         parents = [*tips, earlier] if earlier else tips
         commit = _commit(repository, project, parents, tree, message)
     own(project, head, commit)
     failpoint("archive.before_move")
-    refs.move(git, [refs.Move(ref, commit, earlier or refs.ABSENT)])
+    refs.update(git, [refs.RefUpdate(ref, commit, earlier or refs.ABSENT)])
     failpoint("archive.after_move")
 
 
-def lay_out(project: Project, place: Place, archived: str) -> None:
-    """Makes the files of a clean worktree those of `archived`; to git there, that is uncommitted."""
-    index = place.next_index
+def check_out_changes(project: Project, paths: WorktreePaths, archived: str) -> None:
+    """Checks out the files of `archived` in a clean worktree, as uncommitted changes."""
+    index = paths.next_index
     for left in (index, index.with_name(f"{index.name}.lock")):
         files.remove(left)
-    index.hardlink_to(place.index)
-    checkouts.insist(project.git.at(place.path, index=index), "read-tree", "--reset", "-u", archived)
-    if folder := checkouts.find(project, place):
-        submodule_fill.fill(project, place.path, index, folder)
+    index.hardlink_to(paths.index)
+    checkouts.run_with_unlock(
+        project.git.at(paths.worktree, index=index), "read-tree", "--reset", "-u", archived
+    )
+    if folder := checkouts.find(project, paths):
+        submodule_fill.fill(project, paths.worktree, index, folder)
     files.remove(index)
 
 
-def is_dirty(project: Project, place: Place, head: str) -> bool:
-    """Returns whether `archive` would keep anything. Changes nothing, so it may be asked while others work there."""
+def is_dirty(project: Project, paths: WorktreePaths, head: str) -> bool:
+    """Returns whether `archive` would keep anything. Changes nothing, so it is safe while an agent works there."""
     git = project.git
-    (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
-    own_head = checkouts.head_commit(project, place)
-    if any(commit not in {None, head} for commit in (branch, own_head)) or _put_away(git, place):
+    (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
+    own_head = checkouts.head_commit(project, paths)
+    if any(commit not in {None, head} for commit in (branch, own_head)) or _stash(git, paths):
         return True
-    if not checkouts.is_there(place):
+    if not checkouts.exists(paths):
         return False
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=git.git_dir) as scratch:
         index = Path(scratch, "index")
-        # git never writes into an index, it puts another in its place.
-        index.hardlink_to(place.index)
-        looking = git.at(place.path, index=index)
-        if worktree_content.untracked(looking, None, *_left_out(place)):
+        # A link is enough: git never writes to an existing index, it replaces the file.
+        index.hardlink_to(paths.index)
+        looking = git.at(paths.worktree, index=index)
+        if worktree_content.untracked(looking, None, *_left_out(paths)):
             return True
-        changed = looking.attempt(*_COMPARES)
-        if not changed.code and worktree_content.is_changed_inside(project, looking, _roots(project, place)):
+        changed = looking.run(*_COMPARES)
+        if not changed.code and worktree_content.is_changed_inside(project, looking, _roots(project, paths)):
             return True
     if changed.code not in {0, 1}:
         raise failure(_COMPARES, changed)
@@ -207,45 +209,45 @@ def is_dirty(project: Project, place: Place, head: str) -> bool:
 
 
 @contextmanager
-def _taken(project: Project, place: Place, head: str) -> Iterator[tuple[Git, list[str], str]]:
-    """Yields a git as `writing` does, the fewest commits that hold all of the worktree's, and the tree of its files."""
+def _taken(project: Project, paths: WorktreePaths, head: str) -> Iterator[tuple[Git, list[str], str]]:
+    """Yields a git as `writing` does, the minimal set of commits that contains all of the worktree's, and its tree."""
     git = project.git
-    (branch,) = refs.read(git, refs.branch_ref(place.epic.branch))
-    own_head = checkouts.head_commit(project, place)
+    (branch,) = refs.read(git, refs.branch_ref(paths.epic.branch))
+    own_head = checkouts.head_commit(project, paths)
     tips = refs.independent(git, [commit for commit in (own_head, branch, head) if commit])
-    # The last, though it often holds the others: the first one is where the worktree stood.
-    tips += _put_away(git, place)
-    there = checkouts.is_there(place)
-    with writing(project, place) as repository:
-        if there:
-            work = _work(repository, project, place, head, own_files_only=False, strict=False)
+    # Last, although it often contains the others: the first parent must be the worktree's HEAD.
+    tips += _stash(git, paths)
+    exists = checkouts.exists(paths)
+    with writing(project, paths) as repository:
+        if exists:
+            work = _work(repository, project, paths, head, own_files_only=False, strict=False)
             tree = worktree_content.tree(work)
             if work.closed:
-                log.warning("files_not_readable", epic=str(place.epic), paths=work.closed[:_MOST_LOGGED])
-                files.write_atomically(place.closed, "\n".join(work.closed))
+                log.warning("files_not_readable", epic=str(paths.epic), paths=work.closed[:_MOST_LOGGED])
+                files.write_atomically(paths.closed, "\n".join(work.closed))
         else:
             tree = trees.of(git, tips[0])
         yield repository, tips, tree
 
 
-def _put_away(git: Git, place: Place) -> list[str]:
-    """Returns what is in the worktree's stash: its newest entry, if it has one."""
-    stash = worktree_views.stash_of(place.path)
+def _stash(git: Git, paths: WorktreePaths) -> list[str]:
+    """Returns the newest entry of the worktree's stash, if it has one."""
+    stash = worktree_views.stash_of(paths.worktree)
     commit = refs.resolve(git, stash) if stash else None
     return [commit] if commit else []
 
 
 def _commit(repository: Git, project: Project, parents: Sequence[str], tree: str, message: str) -> str:
     named = [argument for parent in parents for argument in ("-p", parent)]
-    author = repository.by(project.author())
+    author = repository.with_author(project.author())
     return author.text("commit-tree", *named, tree, stdin=message.encode())
 
 
 def own(project: Project, older: str, newer: str) -> None:
-    """Makes sure that the project itself holds what `newer` has beyond `older`.
+    """Ensures that the project itself has the objects that `newer` has beyond `older`.
 
-    git writes no object that it finds in another repository, to which an agent
-    may have pointed it; there, the object is gone some day.
+    git does not write an object that it finds in an alternate repository, which an agent
+    may have added; the object could be removed there later.
     """
     if (project.common / "objects" / "info" / "alternates").exists():
         pack = str(project.common / "objects" / "pack" / "pack")
@@ -253,9 +255,9 @@ def own(project: Project, older: str, newer: str) -> None:
         project.git.text("pack-objects", "--quiet", "--revs", pack, stdin=wanted.encode())
 
 
-def _left_out(place: Place) -> list[str]:
-    """Returns the options that leave out what is never kept: screenshots, and what was brought from the checkout."""
+def _left_out(paths: WorktreePaths) -> list[str]:
+    """Returns the options that exclude what is never kept: screenshots, and files provided from the checkout."""
     options = [f"--exclude=/{name}/" for name in checkouts.ARTIFACTS]
-    if place.exclude.exists():
-        options.append(f"--exclude-from={place.exclude}")
+    if paths.exclude.exists():
+        options.append(f"--exclude-from={paths.exclude}")
     return options

@@ -1,8 +1,8 @@
-"""Fills the submodules of a worktree from what the project's user has of them, and resets them between attempts.
+"""Fills the submodules of a worktree from the user's repositories of them, and resets them between attempts.
 
-Each gets a repository of its own below the worktree's git folder, where also `git submodule
-update` puts it, which borrows its objects from where they are. A submodule of which the
-user has nothing, and no attempt has committed anything, stays as it is: setup can fill it.
+Each gets its own repository below the worktree's git folder, where `git submodule update`
+puts it too; its objects are borrowed from where they are. A submodule that the user has not
+fetched, and in which no attempt has committed anything, stays as it is: setup can fill it.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from worktree_svc.storage import files
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds for a commit of a submodule that only its remote has.
+# Seconds for fetching a commit of a submodule that only its remote has.
 _PATIENCE: Final = 120
 
 _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
@@ -29,21 +29,21 @@ _CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
 
 @dataclass(frozen=True)
 class _Level:
-    """A repository whose submodules are filled: the worktree's, or that of a submodule in it."""
+    """A repository whose submodules are filled: the worktree's, or a submodule's."""
 
-    # Over its files and its index.
+    # For its files and its index.
     git: Git
-    # Its git folder in the worktree, and the user's repository of it.
+    # Its own git folder, and the user's repository of it.
     own: Path
     users: Path
-    # Below which repositories of submodules may lie.
+    # The folders below which repositories of submodules may be.
     roots: tuple[Path, ...]
 
 
 def fill(project: Project, path: Path, index: Path, own: Path) -> None:
-    """Makes the submodules of the worktree at `path` what its index says, as far as they can be had. Idempotent.
+    """Checks out the submodules of the worktree at `path` as in its index, as far as they are available. Idempotent.
 
-    `own` is the worktree's git folder. The content of submodules is lost, but for what they ignore.
+    `own` is the worktree's git folder. The content of submodules is lost, except for files that they ignore.
     """
     _fill(project, _Level(project.git.at(path, index=index), own, project.common, (path, own)))
 
@@ -53,12 +53,12 @@ def _fill(project: Project, level: _Level) -> None:
     links = submodules.links(git)
     names = submodules.names(git) if links else {}
     filled = {path: name for path, name in names.items() if path in links and _is_safe(git, path, name)}
-    _forget_others(level.own / "modules", filled.values())
+    _remove_others(level.own / "modules", filled.values())
     for path, name in filled.items():
         try:
             _fill_one(project, level, path, name, links[path])
         except (HeddleError, OSError) as error:
-            # As git leaves it too: an empty folder, which setup may fill.
+            # As with git, the folder stays empty, and setup may fill it.
             log.warning("submodule_not_filled", path=str(git.folder / path), error=str(error))
 
 
@@ -66,8 +66,8 @@ def _is_safe(git: Git, path: str, name: str) -> bool:
     return submodules.is_inside(git.folder, path) and submodules.is_inside(Path("/nowhere"), name)
 
 
-def _forget_others(modules: Path, names: Iterable[str]) -> None:
-    """Removes repositories of submodules that are none any more: git takes them for ones that it knows."""
+def _remove_others(modules: Path, names: Iterable[str]) -> None:
+    """Removes repositories of former submodules: git would use them for new submodules of the same name."""
     if modules.is_symlink():
         files.remove(modules)
     kept = {PurePosixPath(name).parts[0] for name in names}
@@ -89,7 +89,7 @@ def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str
             if found is not None or (at / ".git").is_symlink():
                 files.remove(at)
                 at.mkdir()
-            log.info("submodule_not_there", path=str(at), commit=commit)
+            log.info("submodule_not_available", path=str(at), commit=commit)
             return
         if found is not None:
             files.remove(at)
@@ -102,7 +102,7 @@ def _fill_one(project: Project, level: _Level, path: str, name: str, commit: str
 
 
 def _source(project: Project, users: Path, commit: str) -> Path | None:
-    """Returns the folder of objects in which a commit of a submodule is; None if it cannot be had."""
+    """Returns the object folder that contains a commit of a submodule; None if it is not available."""
     with submodules.keepers(project, users) as found:
         for git in found:
             if git.object_id(f"{commit}^{{commit}}"):
@@ -113,8 +113,8 @@ def _source(project: Project, users: Path, commit: str) -> Path | None:
 
 
 def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | None:
-    """Fetches a commit into the user's repository of a submodule; returns the folder of its objects."""
-    urls = Git(users, git_dir=users).attempt("config", "--get", "remote.origin.url").stdout
+    """Fetches a commit into the user's repository of a submodule; returns its object folder."""
+    urls = Git(users, git_dir=users).run("config", "--get", "remote.origin.url").stdout
     url = urls.decode(errors="surrogateescape").strip()
     ref = f"{submodules.KEPT}/{commit}"
     options = (
@@ -124,7 +124,7 @@ def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | Non
         "--no-recurse-submodules",
         "--no-auto-maintenance",
     )
-    output = git.attempt("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
+    output = git.run("fetch", *options, "--", url, f"{commit}:{ref}", seconds=_PATIENCE) if url else None
     if output is None or output.code:
         log.warning("submodule_not_fetched", url=url, commit=commit, error=output.stderr if output else "")
         return None
@@ -133,7 +133,7 @@ def _fetched(project: Project, users: Path, git: Git, commit: str) -> Path | Non
 
 
 def _make(at: Path, own: Path, users: Path, objects: Path) -> None:
-    """Makes the repository of a submodule, without files and on nothing, which borrows `objects`."""
+    """Makes the repository of a submodule, without files and commits, which borrows `objects`."""
     files.remove(own)
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (own / name).mkdir(parents=True)
@@ -151,17 +151,17 @@ def _make(at: Path, own: Path, users: Path, objects: Path) -> None:
 
 
 def _reset(project: Project, at: Path, own: Path, commit: str) -> bool:
-    """Makes a submodule exactly `commit`, but for files that it ignores; returns False if that cannot be."""
+    """Makes a submodule exactly `commit`, except for files that it ignores; returns False if that is impossible."""
     with submodules.opened(project, own) as plain:
         if not plain.object_id(f"{commit}^{{commit}}"):
             return False
         index = Path(plain.folder, "index")
         git = plain.at(at, index=index)
         git.text("read-tree", commit)
-        # Finds what is as it was, so that it is not written out again.
-        git.attempt("update-index", "-q", "--refresh")
-        checkouts.insist(git, "read-tree", "--reset", "-u", commit)
-        checkouts.insist(git, "clean", "--quiet", "-d", "--force", "--force")
+        # Finds unchanged files, so that they are not written again.
+        git.run("update-index", "-q", "--refresh")
+        checkouts.run_with_unlock(git, "read-tree", "--reset", "-u", commit)
+        checkouts.run_with_unlock(git, "clean", "--quiet", "-d", "--force", "--force")
         for pattern in checkouts.LEFTOVERS:
             for path in own.glob(pattern):
                 files.remove(path)

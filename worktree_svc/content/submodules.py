@@ -1,9 +1,9 @@
-"""Submodules: where their repositories lie, and where commits that were made inside are kept.
+"""Submodules: where their repositories are, and where commits that were made inside are kept.
 
-A worktree's submodule has a repository of its own below the worktree's git folder, which
-goes with the worktree. What was committed in it is therefore brought into the repository
-that the project's user has of the submodule (.git/modules/NAME), or where they have none into
-the project's own, and kept there under refs/heddle/submodules/COMMIT.
+A worktree's submodule has its own repository below the worktree's git folder, which is
+removed with the worktree. Commits in it are therefore copied into the user's repository
+of the submodule (.git/modules/NAME), or if there is none into the project's repository,
+and kept there under refs/heddle/submodules/COMMIT.
 """
 
 import os
@@ -22,7 +22,7 @@ KEPT: Final = "refs/heddle/submodules"
 
 _FILE: Final = ".gitmodules"
 
-# The mode of a submodule as an index writes it, in 4 bytes.
+# The mode of a submodule in an index file, in 4 bytes.
 _MARK: Final = b"\x00\x00\xe0\x00"
 
 
@@ -32,15 +32,15 @@ def links(git: Git) -> dict[str, str]:
         return {}
     found = {}
     for line in git.items("ls-files", "--stage", "-z"):
-        told, _, path = line.partition("\t")
-        mode, commit, _ = told.split(" ")
+        entry, _, path = line.partition("\t")
+        mode, commit, _ = entry.split(" ")
         if mode == "160000":
             found[path] = commit
     return found
 
 
 def names(git: Git, commit: str = "") -> dict[str, str]:
-    """Returns the name of each submodule by the path that .gitmodules gives it: the file on the disk, or in `commit`."""
+    """Returns the name of each submodule by its path, as .gitmodules says: the file on the disk, or in `commit`."""
     if commit:
         source = ("--blob", f"{commit}:{_FILE}")
     else:
@@ -49,7 +49,7 @@ def names(git: Git, commit: str = "") -> dict[str, str]:
             return {}
         source = ("--file", _FILE)
     pattern = r"^submodule\..*\.path$"
-    output = git.attempt("config", *source, "--no-includes", "--null", "--get-regexp", pattern)
+    output = git.run("config", *source, "--no-includes", "--null", "--get-regexp", pattern)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0") if entry)
     return {
         path.removesuffix("/"): key.removeprefix("submodule.").removesuffix(".path") for key, _, path in pairs
@@ -57,7 +57,7 @@ def names(git: Git, commit: str = "") -> dict[str, str]:
 
 
 def is_inside(folder: Path, path: str) -> bool:
-    """Returns whether `path` stays in `folder`, with no link on the way."""
+    """Returns whether `path` stays in `folder` and contains no link."""
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or ".git" in parts or path.startswith("/"):
         return False
@@ -66,7 +66,7 @@ def is_inside(folder: Path, path: str) -> bool:
 
 
 def find(at: Path, roots: Sequence[Path]) -> Path | None:
-    """Returns the repository of the submodule at `at`; None where there is none, or it is outside of `roots`."""
+    """Returns the repository of the submodule at `at`; None if there is none, or if it is outside of `roots`."""
     pointer = at / ".git"
     if pointer.is_symlink():
         return None
@@ -80,14 +80,14 @@ def find(at: Path, roots: Sequence[Path]) -> Path | None:
 
 
 def below(repository: Path, name: str) -> Path:
-    """Returns where a repository has that of its submodule `name`; the name of one is nowhere if it leads elsewhere."""
+    """Returns the path of the repository of submodule `name`; a path that does not exist if `name` leads elsewhere."""
     parent = repository / "modules"
     return parent / name if name and is_inside(parent, name) else parent / ".none"
 
 
 @contextmanager
 def opened(project: Project, repository: Path) -> Iterator[Git]:
-    """Yields git over a submodule's repository, under a configuration of the service's own."""
+    """Yields git for a submodule's repository, with the service's own configuration."""
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as name:
         folder = Path(name)
         private_folders.make(folder, repository, remotes=False)
@@ -96,7 +96,7 @@ def opened(project: Project, repository: Path) -> Iterator[Git]:
 
 @contextmanager
 def keepers(project: Project, users: Path) -> Iterator[list[Git]]:
-    """Yields where commits of a submodule may be kept: the user's own repository of it if there is one, and the project's."""
+    """Yields the repositories that may keep commits of a submodule: the user's own of it if there is one, and the project's."""
     if (users / "HEAD").is_file() and (users / "objects").is_dir():
         with opened(project, users) as git:
             yield [git, project.git]
@@ -105,9 +105,10 @@ def keepers(project: Project, users: Path) -> Iterator[list[Git]]:
 
 
 def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
-    """Keeps a commit of a submodule, and all that it needs, under a ref; raises GIT_FAILED. Idempotent.
+    """Keeps a commit of a submodule and everything that it needs under a ref; raises GIT_FAILED. Idempotent.
 
-    `users` is where the user's repository of the submodule would be, `objects` the folder in which the commit is.
+    `users` is the path of the user's repository of the submodule, which may not exist; `objects` is the object folder
+    that contains the commit.
     """
     ref = f"{KEPT}/{commit}"
     with keepers(project, users) as found:
@@ -115,27 +116,27 @@ def keep(project: Project, users: Path, commit: str, objects: Path) -> None:
             return
         git = found[0]
         _bring(git, commit, objects, scope=[] if len(found) > 1 else [KEPT])
-        # Another epic may keep the same one at the same time.
-        refs.move(git, [refs.Move(ref, commit, None)])
+        # Another epic may keep the same commit at the same time.
+        refs.update(git, [refs.RefUpdate(ref, commit, None)])
 
 
 def _bring(git: Git, commit: str, objects: Path, scope: list[str]) -> None:
-    """Copies a commit and all that it needs into a repository; each object gets the name that its content has."""
+    """Copies a commit and everything that it needs into a repository; object ids are computed again from the content."""
     if git.git_dir is None:
-        raise RuntimeError("only a known repository has objects")
+        raise RuntimeError("copying objects needs a known repository")
     tips = sorted(set(git.text("for-each-ref", "--format=%(objectname)", *scope).split()))
     wanted = "".join(f"{line}\n" for line in (commit, *(f"^{tip}" for tip in tips))).encode()
     own = Path(os.path.realpath(git.git_dir / "objects"))
     with tempfile.TemporaryDirectory(prefix=QUARANTINE, dir=own) as name:
         packs = Path(name, "pack")
         packs.mkdir()
-        replace(git, lender=objects).text(
+        replace(git, alternate_objects=objects).text(
             "pack-objects", "--quiet", "--revs", str(packs / "pack"), stdin=wanted
         )
         for pack in packs.glob("*.pack"):
             git.text("index-pack", str(pack))
-        quarantine.settle(Path(name), own)
+        quarantine.migrate(Path(name), own)
     arguments = ("rev-list", "--objects", "--quiet", "--stdin")
-    checked = git.attempt(*arguments, stdin=wanted)
+    checked = git.run(*arguments, stdin=wanted)
     if checked.code:
         raise failure(arguments, checked)

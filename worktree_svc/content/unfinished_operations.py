@@ -1,4 +1,4 @@
-"""What git was in the middle of when an agent ended, where its files are not what the agent meant to leave."""
+"""Unfinished git operations whose files are not the ones that the agent meant to leave."""
 
 from collections.abc import Container
 from typing import Final, NamedTuple
@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from heddle import errors, pb
 from worktree_svc.content import checkouts
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 
 class Operation(NamedTuple):
-    """What is under way, as people call it, and how it is ended."""
+    """An unfinished operation, and how to end it."""
 
     name: str
     advice: str
@@ -19,17 +19,17 @@ class Operation(NamedTuple):
 _AM: Final = Operation("git am", "git am --continue or git am --abort")
 _BISECT: Final = Operation("git bisect", "git bisect reset")
 
-# What git keeps of them in the worktree's own folder.
+# Their files in the worktree's git folder.
 _MARKS: Final = ("rebase-apply/applying", "BISECT_LOG")
 
 
-def check(project: Project, place: Place) -> None:
-    """Raises UNFINISHED_OPERATION if the agent left one in the worktree."""
-    folder = checkouts.find(project, place)
+def check(project: Project, paths: WorktreePaths) -> None:
+    """Raises UNFINISHED_OPERATION if the agent left such an operation in the worktree."""
+    folder = checkouts.find(project, paths)
     if folder is None:
         return
     marks = {mark for mark in _MARKS if (folder / mark).exists()}
-    found = under_way(marks, on_branch=checkouts.stands_on_branch(project, place))
+    found = under_way(marks, on_branch=checkouts.is_on_epic_branch(project, paths))
     if found:
         raise errors.HeddleError(
             pb.ERROR_REASON_UNFINISHED_OPERATION,
@@ -40,7 +40,7 @@ def check(project: Project, place: Place) -> None:
 
 
 def under_way(marks: Container[str], *, on_branch: bool) -> Operation | None:
-    """Returns what git is in the middle of, by its marks; None for a bisect that never left the epic's branch."""
+    """Returns the unfinished operation, by its files; None also for a bisect that never left the epic's branch."""
     if "rebase-apply/applying" in marks:
         return _AM
     if "BISECT_LOG" in marks and not on_branch:

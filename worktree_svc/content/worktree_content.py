@@ -1,4 +1,4 @@
-"""The content of a worktree as a git tree, and that of its submodules as commits of theirs."""
+"""Writes the content of a worktree as a git tree, and that of its submodules as commits in them."""
 
 import re
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from worktree_svc.storage import files
 _LISTS_CHANGES: Final = ("diff-files", "--name-status", "-z", "--ignore-submodules=dirty")
 _LISTS_OTHERS: Final = ("ls-files", "--others", "--exclude-standard", "-z")
 
-# No such file: to git, an index in which nothing is known.
+# A file that does not exist: for git, an empty index.
 NO_INDEX: Final = "heddle-no-index"
 
-# How git says that it could not look into a folder, which it then takes for an empty one.
+# git's warning for a folder that it could not read, and then treats as empty.
 _CLOSED: Final = re.compile(r"^.*: Permission denied$", re.MULTILINE)
 
 _INSIDE: Final = "Work in a submodule\n\nWhat was left uncommitted there, committed by Heddle.\n"
@@ -29,37 +29,37 @@ _INSIDE: Final = "Work in a submodule\n\nWhat was left uncommitted there, commit
 
 @dataclass(frozen=True)
 class Work:
-    """Files that are to become a tree: those of a worktree, or of a submodule in it."""
+    """Files to write as a tree: those of a worktree, or of a submodule in it."""
 
     project: Project
-    # Over the files, with an index of the service's own and a place for new objects.
+    # For the files, with an index and an object folder of the service.
     git: Git
-    # The commit from which the files came.
+    # The commit that the files started from.
     head: str
     # The index of the agent's own git.
     agent_index: Path
-    # Below which a submodule's repository may lie.
+    # The folders below which a submodule's repository may be.
     roots: tuple[Path, ...]
-    # The repository of the user's in which theirs of its submodules lie, below modules/.
+    # The user's repository, which has the user's repositories of its submodules below modules/.
     users: Path
-    # The repository whose worktrees are left out where they are inside. None: no worktree is.
+    # The repository whose nested worktrees are excluded. None: they are included.
     skipped: Path | None = None
-    # What git is told to leave out of new files.
+    # Options of git that exclude new files.
     options: tuple[str, ...] = ()
-    # False: what git refuses is taken as it is. True: it is an error, and nothing is taken.
+    # False: files that git refuses are added byte by byte. True: they are an error.
     strict: bool = False
-    # Whether the commits that `head` has of submodules are kept already: an agent's own are not.
+    # Whether the submodule commits in `head` are kept already: those of an agent's own commit are not.
     accepted: bool = True
-    # Files of another user that cannot be read, where that is no error.
+    # Collects files of another user that cannot be read, if that is not an error.
     closed: list[str] = field(default_factory=list)
 
 
 def tree(work: Work) -> str:
     """Returns the tree of the files; raises UNCOMMITTABLE_FILES if the work is `strict`.
 
-    The files of a repository that an agent made inside are files like others; a submodule
-    is a submodule: what was committed inside is kept (see submodules.keep), and what was
-    not is committed first.
+    A repository that an agent made inside is added as plain files. A submodule stays a
+    submodule: uncommitted changes inside are committed first, and its commit is kept
+    (see submodules.keep).
     """
     git = work.git
     modules = _take_submodules(work)
@@ -81,28 +81,28 @@ def tree(work: Work) -> str:
 
 
 def _add(work: Work, paths: list[str]) -> list[Refused]:
-    """Brings files into the index; returns those that git refuses, all of them if it does not end."""
+    """Adds files to the index; returns those that git refuses, or all of them if git does not end."""
     try:
         return additions.add(work.git, paths)
     except HeddleError as error:
         if work.strict or error.reason == pb.ERROR_REASON_DISK_FULL:
             raise
         if work.git.index:
-            # Of the git that was ended.
+            # Left by the git process that was ended.
             files.remove(work.git.index.with_name(f"{work.git.index.name}.lock"))
         return [Refused(path, error.message) for path in paths]
 
 
 def untracked(git: Git, skipped: Path | None, *options: str) -> list[str]:
-    """Returns the files that git does not know, those of repositories inside included.
+    """Returns the untracked files, including those of repositories inside.
 
-    Worktrees of the repository at `skipped` are not.
+    Worktrees of the repository at `skipped` are excluded.
     """
     return _untracked(git, skipped, options, [])
 
 
 def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bool:
-    """Returns whether there is something in submodules that `tree` would take. Changes nothing."""
+    """Returns whether submodules contain changes that `tree` would include. Changes nothing."""
     for path, link in submodules.links(git).items():
         at = git.folder / path
         if not submodules.is_inside(git.folder, path) or not at.is_dir():
@@ -117,9 +117,9 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
                 return True
             inside = plain.at(at, index=Path(plain.folder, "index"))
             inside.text("read-tree", link)
-            # Fails where something differs, which the next one tells.
-            inside.attempt("update-index", "-q", "--refresh")
-            changed = inside.attempt(*_LISTS_CHANGES)
+            # Fails if something differs, which the next command reports.
+            inside.run("update-index", "-q", "--refresh")
+            changed = inside.run(*_LISTS_CHANGES)
             if changed.code or changed.stdout or untracked(inside, None):
                 return True
             if is_changed_inside(project, inside, roots):
@@ -128,9 +128,9 @@ def is_changed_inside(project: Project, git: Git, roots: tuple[Path, ...]) -> bo
 
 
 def _list(work: Work) -> tuple[dict[str, str], list[str]]:
-    """Returns how each tracked file has changed, as one letter, and the new files.
+    """Returns the status letter of each changed tracked file, and the new files.
 
-    A folder that an agent closed is opened; one that cannot be is an error, or noted in `closed`.
+    The permissions of unreadable folders are restored; if that fails it is an error, or noted in `closed`.
     """
     changed, new, complaints = _look(work)
     if complaints:
@@ -159,7 +159,7 @@ def _listed(changed: Output) -> dict[str, str]:
 
 
 def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: list[str]) -> list[str]:
-    output = git.attempt(*_LISTS_OTHERS, *options)
+    output = git.run(*_LISTS_OTHERS, *options)
     if output.code:
         raise failure(_LISTS_OTHERS, output)
     said += _CLOSED.findall(output.stderr)
@@ -169,19 +169,19 @@ def _untracked(git: Git, skipped: Path | None, options: Sequence[str], said: lis
         if not path.endswith("/"):
             found.append(path)
         elif skipped is None or not checkouts.belongs_to(folder, skipped):
-            # A repository. git would commit it as a pointer to a commit that no one else has.
+            # A repository. git would commit it as a link to a commit that exists nowhere else.
             inner = git.at(folder, index=folder / NO_INDEX)
             found += [path + name for name in _untracked(inner, skipped, (), said)]
     return found
 
 
 def _is_special(path: Path) -> bool:
-    """Returns whether `path` is something of which git keeps nothing: a pipe, a socket, a device."""
+    """Returns whether git cannot store `path`: it is a pipe, a socket or a device."""
     return path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
 
 
 def _take_submodules(work: Work) -> set[str]:
-    """Brings the index up to date with the submodules; returns the paths of those that are still some."""
+    """Updates the index entries of submodules; returns the paths that are still submodules."""
     git = work.git
     links, names = submodules.links(git), submodules.names(git)
     if not links and not names:
@@ -207,33 +207,33 @@ def _take_submodules(work: Work) -> set[str]:
 
 
 def _is_vendored(work: Work, path: str, names: dict[str, str]) -> bool:
-    """Returns whether the files in a submodule's folder are the project's own by now; raises UNCOMMITTABLE_FILES.
+    """Returns whether the files in a submodule's folder now belong to the project; raises UNCOMMITTABLE_FILES.
 
-    The folder is not a repository. Files of a submodule that is still one have no place in a commit.
+    The folder is not a repository. Files in a folder that is still a submodule cannot be committed.
     """
     at = work.git.folder / path
     if not untracked(work.git.at(at, index=at / NO_INDEX), work.skipped):
         return path not in names and path in submodules.names(work.git, work.head)
     if path in names and work.strict:
         why = (
-            "is a submodule that is not filled, with files in it; fill it and commit inside, or take it out of"
-            " .gitmodules if its files are to be the project's own"
+            "is a submodule without a repository, but with files in it; fetch it and commit inside, or remove it from"
+            " .gitmodules if its files belong to the project"
         )
         raise additions.uncommittable([Refused(path, why)])
     return True
 
 
 def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | None:
-    """Returns the commit of a submodule, made if need be, and kept; None if there is no repository.
+    """Returns the kept commit of a submodule, committing its changes first; None if there is no repository.
 
-    One that cannot be kept is an error, or no repository if the work is not `strict`.
+    If it cannot be kept, that is an error, or counts as no repository if the work is not `strict`.
     """
     at = work.git.folder / path
     inner = submodules.find(at, work.roots)
     if inner is None:
         return None
     users = submodules.below(work.users, name)
-    with submodules.opened(work.project, inner) as plain, plain.trying() as git:
+    with submodules.opened(work.project, inner) as plain, plain.with_temporary_objects() as git:
         head = refs.head_of(plain, inner)
         if head is None:
             return None
@@ -263,7 +263,7 @@ def _commit_inside(work: Work, path: str, name: str, link: str | None) -> str | 
 
 
 def _commit(inside: Work, found: str) -> str:
-    """Returns the commit of a submodule's tree: its HEAD, or a new one on top, the same for the same tree."""
+    """Returns the commit of a submodule's tree: its HEAD, or a new one on top, which is the same for the same tree."""
     git, head = inside.git, inside.head
     if found == trees.of(git, head):
         return head

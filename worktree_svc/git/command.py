@@ -1,8 +1,8 @@
 """The one place that runs git, and the one importer of GitPython.
 
 Only GitPython's command runner is used: no Repo object, which would outlive its
-call. Every command runs with the same settings on every machine, runs no hook,
-asks nothing and, once the repository is known, gets it by path: it never finds
+call. Every command runs with the same settings on every machine, runs no hook and
+never prompts. Once the repository is known, git gets its path: it never finds
 another one by walking upwards from a folder that an agent has changed.
 """
 
@@ -15,30 +15,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version says it better than an ImportError
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # check_version explains it better than an ImportError
 
 import git.cmd
 
 from heddle import errors, pb, urls
-from worktree_svc.git import quarantine, spare_processes
+from worktree_svc.git import quarantine, waiting_processes
 from worktree_svc.git.environment import ENVIRONMENT
-from worktree_svc.git.processes import BrokenOffError, Comparer, Conversation, Process, Reader, communicate
-from worktree_svc.git.spare_processes import Child, Children, Key
+from worktree_svc.git.processes import (
+    CatFile,
+    Conversation,
+    ConversationEndedError,
+    DiffTree,
+    Process,
+    communicate,
+)
+from worktree_svc.git.waiting_processes import GitProcess, Key, WaitingProcesses
 
 Answer = TypeVar("Answer")
-Talk = TypeVar("Talk", bound=Conversation)
+AnyConversation = TypeVar("AnyConversation", bound=Conversation)
 
-# merge-tree --stdin appeared here.
+# The first version with merge-tree --stdin.
 OLDEST_GIT: Final = (2, 39)
 
-# After so many seconds a git is ended: a filter or a pipe of an agent's may never end by itself.
+# Seconds after which a git process is ended: an agent's filter or pipe may never end by itself.
 LONGEST_SECONDS = 600.0
 
-# What begins the names of temporary folders. They lie in git folders of the service's own, so that the
-# next service finds those of one that was killed.
+# The prefix of temporary folders. They are in the service's own git folders, so that the next service
+# finds those of one that was killed.
 SCRATCH: Final = "scratch-"
 
-# The same for folders beside a project's objects. git gc knows the first half of the name and removes old ones.
+# The prefix of folders next to a project's objects. git gc knows "tmp_objdir-" and removes old ones.
 QUARANTINE: Final = "tmp_objdir-heddle-"
 
 # Open files that every git of this process inherits; see locks.HomeLock.
@@ -52,7 +59,7 @@ class GitVersionError(Exception):
 
 
 class Output(NamedTuple):
-    """What a command left."""
+    """The result of a command."""
 
     code: int
     stdout: bytes
@@ -61,22 +68,22 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Git:
-    """git in one repository. A value: it holds no process and no file, but knows where some may wait."""
+    """git in one repository. A value: it holds no process and no file, only the pool of waiting processes."""
 
     folder: Path
-    # None: git looks for a repository from `folder` upwards.
+    # None: git searches for a repository from `folder` upwards.
     git_dir: Path | None = None
     work_tree: Path | None = None
     # None: the repository's own.
     index: Path | None = None
     author: tuple[str, str] | None = None
-    # Where new objects go. None: into the repository.
+    # The folder for new objects. None: the repository's own.
     objects: Path | None = None
-    # Another folder of objects to read from.
-    lender: Path | None = None
-    # Processes that write files out. None: one for each core.
+    # A further folder of objects to read from.
+    alternate_objects: Path | None = None
+    # Processes that write files to the worktree. None: one for each core.
     writers: int | None = None
-    children: Children = field(default=spare_processes.NONE, repr=False, compare=False)
+    waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     def at(self, work_tree: Path, *, index: Path | None = None, git_dir: Path | None = None) -> Self:
         """Returns the same git, over the files of `work_tree`."""
@@ -84,34 +91,34 @@ class Git:
             self, folder=work_tree, work_tree=work_tree, index=index, git_dir=git_dir or self.git_dir
         )
 
-    def by(self, author: tuple[str, str]) -> Self:
+    def with_author(self, author: tuple[str, str]) -> Self:
         """Returns the same git, whose commits name `author` (name, email)."""
         return replace(self, author=author)
 
-    def among(self, count: int) -> Self:
-        """Returns the same git, for one of `count` that write files out at the same time: more processes than cores only cost."""
+    def sharing_cores(self, count: int) -> Self:
+        """Returns the same git, as one of `count` that check out files at the same time: more processes than cores are slower."""
         return replace(self, writers=max(1, (os.cpu_count() or 1) // count))
 
     @contextmanager
-    def trying(self) -> Iterator[Self]:
-        """Yields the same git, whose new objects are gone when the block is left."""
+    def with_temporary_objects(self) -> Iterator[Self]:
+        """Yields the same git, whose new objects are removed when the block is left."""
         if self.git_dir is None:
-            raise RuntimeError("only a known repository has objects to try on")
+            raise RuntimeError("temporary objects need a known repository")
         with self._scratch(self.git_dir, SCRATCH) as git:
             yield git
 
     @contextmanager
-    def together(self) -> Iterator[Self]:
-        """Yields the same git, whose new objects come into the repository when the block is left, durably, or not at all.
+    def with_batched_objects(self) -> Iterator[Self]:
+        """Yields the same git, whose new objects move into the repository when the block is left, durably and all at once.
 
-        For several commands after each other: each by itself would wait for the disk.
+        For several consecutive commands: each on its own would wait for the disk. After an error, no object is kept.
         """
         if self.git_dir is None:
-            raise RuntimeError("only a known repository has a folder of objects")
+            raise RuntimeError("batched objects need a known repository")
         objects = self.git_dir / "objects"
         with self._scratch(Path(os.path.realpath(objects)), QUARANTINE) as git:
             yield git
-            quarantine.settle(git.objects or objects, objects)
+            quarantine.migrate(git.objects or objects, objects)
 
     @contextmanager
     def _scratch(self, parent: Path, prefix: str) -> Iterator[Self]:
@@ -127,18 +134,18 @@ class Git:
         return decode(self.raw(*arguments, stdin=stdin)).removesuffix("\n")
 
     def items(self, *arguments: str, stdin: bytes = b"") -> list[str]:
-        """Returns what git prints with -z: bytes that are no UTF-8 become surrogates."""
+        """Returns the items that git prints with -z; bytes that are not UTF-8 become surrogates."""
         return decode(self.raw(*arguments, stdin=stdin)).split("\0")[:-1]
 
     def raw(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Returns what git prints; raises GIT_FAILED or DISK_FULL."""
-        output = self.attempt(*arguments, stdin=stdin)
+        output = self.run(*arguments, stdin=stdin)
         if output.code:
             raise failure(arguments, output)
         return output.stdout
 
-    def attempt(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
-        """Returns what git prints and its exit code, whatever it is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
+    def run(self, *arguments: str, stdin: bytes = b"", seconds: float | None = None) -> Output:
+        """Returns git's output and exit code, whatever that is; raises DISK_FULL, or GIT_FAILED if it takes too long."""
         with self.running(*arguments, stdin=stdin, seconds=seconds) as output:
             return output()
 
@@ -146,103 +153,107 @@ class Git:
     def running(
         self, *arguments: str, stdin: bytes = b"", seconds: float | None = None
     ) -> Iterator[Callable[[], Output]]:
-        """Starts git and yields what waits for its end, as `attempt` does; ends it when the block is left."""
-        child = Child(self.start(arguments, waits=bool(stdin)))
+        """Starts git and yields a function that waits for its output, as `run` does; ends git when the block is left."""
+        child = GitProcess(self.start(arguments, waits=bool(stdin)))
         try:
             yield lambda: _finish(child.process, arguments, stdin, seconds)
         finally:
             child.end()
 
-    def ahead(self, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
-        """Returns what `attempt` would, of a git that was started before, if one waits; starts the next one.
+    def run_spare(self, *arguments: str, stdin: bytes, temporary: bool = False) -> Output:
+        """Returns what `run` would, from a git process that was started in advance, if one waits; starts the next one.
 
-        Only for what reads all of its input before it does anything, and takes a
-        cut one for a failure. `trying`: its new objects are gone afterwards.
+        Only for commands that read all of their input before they do anything, and
+        fail if it is truncated. `temporary`: its new objects are removed afterwards.
         """
-        with self._spare(arguments, trying=trying) as process:
+        with self._spare(arguments, temporary=temporary) as process:
             return _finish(process, arguments, stdin)
 
     @contextmanager
-    def begun(self, *arguments: str, stdin: bytes, trying: bool = False) -> Iterator[Callable[[], Output]]:
-        """Does what `ahead` does while the block does something else; `stdin` is shorter than a page of memory."""
-        with self._spare(arguments, trying=trying) as process:
+    def running_spare(
+        self, *arguments: str, stdin: bytes, temporary: bool = False
+    ) -> Iterator[Callable[[], Output]]:
+        """Does what `run_spare` does while the block does something else; `stdin` is shorter than a page of memory."""
+        with self._spare(arguments, temporary=temporary) as process:
             if process.stdin is None:
                 raise RuntimeError("git has no pipes")
-            with suppress(BrokenPipeError):  # it ended early; its exit code tells
+            with suppress(BrokenPipeError):  # it ended early; its exit code says why
                 process.stdin.write(stdin)
                 process.stdin.close()
-            process.stdin = None  # else whoever waits for the end would write to it
+            process.stdin = None  # otherwise the code that waits for the end would write to it
             yield lambda: _finish(process, arguments, b"")
 
     @contextmanager
-    def _spare(self, arguments: tuple[str, ...], *, trying: bool = False) -> Iterator[Process]:
-        def start() -> Child:
+    def _spare(self, arguments: tuple[str, ...], *, temporary: bool = False) -> Iterator[Process]:
+        def start() -> GitProcess:
             with ExitStack() as stack:
-                git = stack.enter_context(self.trying()) if trying else self
-                return Child(git.start(arguments, waits=True), stack.pop_all())
+                git = stack.enter_context(self.with_temporary_objects()) if temporary else self
+                return GitProcess(git.start(arguments, waits=True), stack.pop_all())
 
-        key = (self.git_dir, (self, trying, arguments))
-        child = self.children.take(key, start)
+        key = (self.git_dir, (self, temporary, arguments))
+        child = self.waiting.take(key, start)
         try:
             yield child.process
         finally:
-            self.children.replace(key, child, start)
+            self.waiting.replace(key, child, start)
 
     def object_id(self, name: str) -> str | None:
-        """Returns the id of the object that `name` means, in any of git's notations; None if there is none."""
+        """Returns the id of the object that `name` refers to, in any of git's notations; None if there is none."""
         found = self._look_up(lambda reader: reader.info(name), name)
         return found.id if found else None
 
     def content(self, name: str) -> bytes | None:
-        """Returns what an object holds; None if it is not there."""
+        """Returns the content of an object; None if it does not exist."""
         return self._look_up(lambda reader: reader.content(name), name)
 
-    def _look_up(self, question: Callable[[Reader], Answer | None], name: str) -> Answer | None:
-        if any(letter < " " for letter in name):  # no name of an object, and to the reader the end of one
+    def _look_up(self, question: Callable[[CatFile], Answer | None], name: str) -> Answer | None:
+        if any(
+            letter < " " for letter in name
+        ):  # not a valid name, and cat-file would take it for the end of one
             return None
         arguments = ("cat-file", "--batch-command")
-        child, _, answer = self._ask(arguments, Reader, question)
-        self.children.give(self._key(arguments), child)
+        child, _, answer = self._ask(arguments, CatFile, question)
+        self.waiting.give(self._key(arguments), child)
         return answer
 
     @contextmanager
-    def comparing(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
-        """Yields what `git diff-tree` prints about two trees, in pieces, while it prints it; raises GIT_FAILED."""
+    def diff_tree(self, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
+        """Yields the output of `git diff-tree` about two trees in pieces, as it is printed; raises GIT_FAILED."""
         arguments = ("diff-tree", "--stdin", *options)
-        child, comparer, begun = self._ask(arguments, Comparer, lambda git: git.begin(older, newer))
+        child, conversation, begun = self._ask(arguments, DiffTree, lambda git: git.begin(older, newer))
         try:
             if not begun:
                 raise failure(arguments, Output(1, b"", f"it could not compare {older} and {newer}"))
-            yield comparer.pieces()
-        except BrokenOffError as error:
-            raise _broken_off(arguments, comparer) from error
+            yield conversation.pieces()
+        except ConversationEndedError as error:
+            raise _conversation_ended(arguments, conversation) from error
         finally:
-            if comparer.done:
-                self.children.give(self._key(arguments), child)
+            if conversation.done:
+                self.waiting.give(self._key(arguments), child)
             else:
                 child.end()
 
     def _ask(
         self,
         arguments: tuple[str, ...],
-        kind: Callable[[Process, float], Talk],
-        question: Callable[[Talk], Answer],
-    ) -> tuple[Child, Talk, Answer]:
-        """Returns a git that goes on answering, for the caller to give back or end, and its first answer."""
+        kind: Callable[[Process, float], AnyConversation],
+        question: Callable[[AnyConversation], Answer],
+    ) -> tuple[GitProcess, AnyConversation, Answer]:
+        """Returns a git process that can answer more questions, and its first answer; the caller returns or ends it."""
 
-        def start() -> Child:
-            return Child(self.start(arguments, waits=True))
+        def start() -> GitProcess:
+            return GitProcess(self.start(arguments, waits=True))
 
-        child = self.children.take(self._key(arguments), start)
+        child = self.waiting.take(self._key(arguments), start)
         for last in (False, True):
-            talk = kind(child.process, LONGEST_SECONDS)
+            conversation = kind(child.process, LONGEST_SECONDS)
             try:
-                return child, talk, question(talk)
-            except BrokenOffError as error:
+                return child, conversation, question(conversation)
+            except ConversationEndedError as error:
                 child.end()
                 if last:
-                    raise _broken_off(arguments, talk) from error
-                # One that waited may have been killed meanwhile, by a system without memory perhaps.
+                    raise _conversation_ended(arguments, conversation) from error
+                # One that waited may have been killed meanwhile, for example when the system ran out of memory.
                 child = start()
             except BaseException:
                 child.end()
@@ -253,7 +264,7 @@ class Git:
         return self.git_dir, (self, arguments)
 
     def start(self, arguments: Sequence[str], *, waits: bool = False) -> Process:
-        """Starts git; it `waits` for what is written to it, or has no input."""
+        """Starts git; `waits`: its input is a pipe. Otherwise it has no input."""
         pipe: Any = subprocess.PIPE if waits else None
         started: Any = git.cmd.Git(self.folder).execute(
             self._command(arguments),
@@ -261,17 +272,17 @@ class Git:
             env=self._environment(),
             as_process=True,
             pass_fds=tuple(_shared_descriptors),
-            # A group of its own, so that what it starts can be ended with it.
+            # A process group of its own, so that its child processes can be ended with it.
             start_new_session=True,
         )
         process: Process = started.proc
-        # Else the process would be ended together with the runner's own object.
+        # Otherwise the process would be ended together with the runner's own object.
         started.proc = None
         return process
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        # -C, though the runner changes folder too: where the folder is gone, the runner would
-        # run git in the service's own.
+        # -C, although the runner changes the folder too: if the folder is gone, the runner would
+        # run git in the service's own folder.
         command = ["git", "-C", str(self.folder)]
         if self.git_dir:
             command.append(f"--git-dir={self.git_dir}")
@@ -289,15 +300,15 @@ class Git:
             environment["GIT_INDEX_FILE"] = str(self.index)
         if self.objects:
             environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
-        if self.lender:
-            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.lender)
+        if self.alternate_objects:
+            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.alternate_objects)
         if self.author:
             environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"] = self.author
         return environment
 
 
 def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: float | None = None) -> Output:
-    """Gives git its input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long.
+    """Writes git's input and waits for its end; raises DISK_FULL, or GIT_FAILED if it takes too long.
 
     `seconds` absent: LONGEST_SECONDS.
     """
@@ -312,32 +323,32 @@ def _finish(process: Process, arguments: Sequence[str], stdin: bytes, seconds: f
     return output
 
 
-def _broken_off(arguments: Sequence[str], talk: Conversation) -> errors.HeddleError:
-    return failure(arguments, Output(1, b"", talk.complaint or "it ended early"))
+def _conversation_ended(arguments: Sequence[str], conversation: Conversation) -> errors.HeddleError:
+    return failure(arguments, Output(1, b"", conversation.complaint or "it ended early"))
 
 
 def _took_too_long(arguments: Sequence[str], seconds: float) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_GIT_FAILED,
-        f"git {arguments[0]} took longer than {seconds:g} s and was ended. Perhaps a filter of your"
-        " git configuration waits for something (git config --list --show-origin shows them), or the disk is"
-        " very slow. Then try again; nothing was lost.",
+        f"git {arguments[0]} took longer than {seconds:g} s and was ended. A filter of your git"
+        " configuration may be waiting for something (git config --list --show-origin shows them), or the disk is"
+        " very slow. Fix that, then try again; nothing was lost.",
         command=readable(" ".join(["git", *arguments])),
     )
 
 
 def share(descriptor: int) -> None:
-    """Lets every git from now on hold an open file, and so its lock, as long as it runs."""
+    """Makes every git process from now on hold an open file, and so its lock, as long as it runs."""
     _shared_descriptors.add(descriptor)
 
 
 def unshare(descriptor: int) -> None:
-    """Ends what `share` began."""
+    """Undoes `share`."""
     _shared_descriptors.discard(descriptor)
 
 
 def decode(output: bytes) -> str:
-    """Returns text that encodes back to the same bytes: file names need not be UTF-8."""
+    """Returns text that encodes back to the same bytes: file names may not be UTF-8."""
     return output.decode(errors="surrogateescape")
 
 
@@ -347,12 +358,12 @@ def encode(text: str) -> bytes:
 
 
 def readable(text: str) -> str:
-    """Returns `text` as a message may hold it: valid UTF-8."""
+    """Returns `text` as valid UTF-8, for a message."""
     return encode(text).decode(errors="replace")
 
 
 def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
-    """Returns the error for a command that failed: DISK_FULL if that is why, else GIT_FAILED."""
+    """Returns the error for a command that failed: DISK_FULL if that is the cause, otherwise GIT_FAILED."""
     said = urls.redacted(readable(output.stderr.strip())) or f"exit code {output.code}"
     command = readable(" ".join(["git", *arguments]))
     if any(sign in said for sign in _NO_SPACE):
@@ -367,7 +378,7 @@ def failure(arguments: Sequence[str], output: Output) -> errors.HeddleError:
 
 
 def check_version() -> str:
-    """Returns git's version; raises GitVersionError if there is none, or an old one."""
+    """Returns git's version; raises GitVersionError if git is missing or too old."""
     needed = ".".join(map(str, OLDEST_GIT))
     runner = git.cmd.Git()
     try:

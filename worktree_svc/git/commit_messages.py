@@ -1,4 +1,4 @@
-"""The words of Heddle's commits: subject, body, and trailers that say whose work it is."""
+"""Heddle's commit messages: subject, body, and trailers that name run, epic, task and attempt."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,15 @@ RUN = "Heddle-Run"
 EPIC = "Heddle-Epic"
 TASK = "Heddle-Task"
 ATTEMPT = "Heddle-Attempt"
-# In a squashed merge: the source's commit, which history does not tell.
+# In a squashed merge: the source's commit, which is not in its history.
 MERGED = "Heddle-Merged"
 
-# git refuses NUL; the others would garble a terminal.
+# git refuses NUL; the others could corrupt a terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def attempt_trailers(attempt: AttemptName) -> dict[str, str]:
-    """Returns what names an attempt in its commit."""
+    """Returns the trailers that name an attempt in its commit."""
     return {
         RUN: str(RunName(attempt.run)),
         EPIC: attempt.epic,
@@ -27,21 +27,21 @@ def attempt_trailers(attempt: AttemptName) -> dict[str, str]:
 
 
 def merge_trailers(resource: RunName | EpicName) -> dict[str, str]:
-    """Returns what names a run, and an epic if it is one's, in a merge commit."""
+    """Returns the trailers that name a run, and its epic if the merge is an epic's, in a merge commit."""
     trailers = {RUN: str(RunName(resource.run))}
     if isinstance(resource, EpicName):
         trailers[EPIC] = resource.epic
     return trailers
 
 
-# Of all that an agent wrote in commits of its own.
+# Bytes of the messages of an agent's own commits that are kept.
 MAX_WORDS = 16 << 10
 
 
 def with_own_words(body: str, own: Iterable[str]) -> str:
     """Returns `body` followed by the messages of an agent's own commits, oldest first.
 
-    Each message comes once, without trailers of ours; over 16 KiB the rest is left out and counted.
+    Each message appears once, without Heddle's trailers; beyond 16 KiB the rest is omitted and counted.
     """
     texts = list(dict.fromkeys(text for each in own if (text := _own(each))))
     kept: list[str] = []
@@ -60,7 +60,7 @@ def _own(message: str) -> str:
 
 
 def compose(subject: str, body: str, trailers: Mapping[str, str]) -> str:
-    """Returns a commit message; an empty subject gets a plain one."""
+    """Returns a commit message; an empty subject is replaced by a generic one."""
     first = " ".join(_CONTROLS.sub(" ", subject).split())
     rest = _CONTROLS.sub("", body).strip()
     block = "\n".join(f"{key}: {value}" for key, value in trailers.items())

@@ -1,15 +1,15 @@
-"""The settings under which every git of the service runs, the same on every machine."""
+"""The settings of every git process of the service, the same on every machine."""
 
 import os
 from collections.abc import MutableMapping
 from typing import Final
 
-# Who commits where the repository's user has not said who they are.
+# The author if the repository's user has not configured a name and an email.
 NAME: Final = "Heddle"
 EMAIL: Final = "heddle@localhost"
 
-# What these would change (another repository, another index, an author, a program that
-# runs) must come from a call, never from the shell in which the service was started.
+# All other GIT_ variables are removed: another repository, index, author or program to run
+# must come from a call, never from the shell in which the service was started.
 _KEPT_VARIABLES: Final = (
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
@@ -40,7 +40,7 @@ _CONFIG: Final = {
     "protocol.file.allow": "user",
     "protocol.ext.allow": "never",
     "submodule.recurse": "false",
-    # Files are written out by as many processes as there are cores.
+    # Files are checked out by as many processes as there are cores.
     "checkout.workers": "0",
     "worktree.useRelativePaths": "false",
     "color.ui": "false",
@@ -52,7 +52,7 @@ ENVIRONMENT: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     # Looking at a user's checkout must not rewrite its index.
     "GIT_OPTIONAL_LOCKS": "0",
-    # refs/replace/ would show another commit in a commit's place.
+    # refs/replace/ would show another commit in place of the real one.
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_PAGER": "cat",
     "GIT_EDITOR": "false",
@@ -63,13 +63,13 @@ ENVIRONMENT: Final = {
     "GIT_COMMITTER_NAME": NAME,
     "GIT_COMMITTER_EMAIL": EMAIL,
     "GIT_CONFIG_COUNT": str(len(_CONFIG)),
-    **{f"GIT_CONFIG_KEY_{place}": key for place, key in enumerate(_CONFIG)},
-    **{f"GIT_CONFIG_VALUE_{place}": value for place, value in enumerate(_CONFIG.values())},
+    **{f"GIT_CONFIG_KEY_{number}": key for number, key in enumerate(_CONFIG)},
+    **{f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(_CONFIG.values())},
 }
 
 
 def forget_inherited(environ: MutableMapping[str, str]) -> None:
-    """Removes what git would obey from the environment, as GIT_DIR inside a hook."""
+    """Removes the variables that would redirect git from the environment, for example GIT_DIR inside a hook."""
     for name in list(environ):
         if name.startswith("GIT_") and not name.startswith(_KEPT_VARIABLES):
             del environ[name]

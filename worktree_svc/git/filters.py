@@ -1,9 +1,9 @@
 """Filters that a project's own .git/config defines, as git-crypt and a local git-lfs do: which of them may run.
 
-A filter is a program, and agents may be able to write .git/config. So the filters that run are
-those that were there when this data folder first met the project, before any agent of it did, as they were then;
-and those that the operator names in HEDDLE_FILTERS, as they are now. What the user's or the
-system's configuration defines always runs: agents of a project do not write it.
+A filter is a program, and agents may be able to write .git/config. So two kinds of filters run:
+those that were defined when this data folder first used the project, before any agent worked there, as recorded
+at that time; and those that the operator names in HEDDLE_FILTERS, as defined now. Filters of the user's or the
+system's configuration always run: agents of a project do not write it.
 """
 
 import re
@@ -24,23 +24,23 @@ _COMMANDS: Final = (".clean", ".smudge", ".process")
 # In a line of .gitattributes.
 _USED: Final = re.compile(r"(?:^|\s)filter=(\S+)", re.MULTILINE)
 
-# By setting, as filter.lfs.clean.
-Settings = Mapping[str, str]
+# By setting, for example filter.lfs.clean.
+FilterSettings = Mapping[str, str]
 
 
-def defined(common: Path) -> Settings:
-    """Returns the settings of filters in the configuration of the repository at `common`, files that it includes too."""
+def defined(common: Path) -> FilterSettings:
+    """Returns the filter settings in the configuration of the repository at `common`, including files that it includes."""
     own = _read(common, common / "config.worktree", "--includes")
     return {**_read(common, common / "config", "--includes"), **own}
 
 
-def recorded(file: Path) -> Settings:
-    """Returns the settings of filters in a file of the service's own."""
+def recorded(file: Path) -> FilterSettings:
+    """Returns the filter settings in a configuration file of the service."""
     return _read(file.parent, file, "--no-includes")
 
 
-def allowed(first: Settings, now: Settings, named: Collection[str]) -> Settings:
-    """Returns the filters that may run: of those that were there first, and of those that the operator has named."""
+def allowed(first: FilterSettings, now: FilterSettings, named: Collection[str]) -> FilterSettings:
+    """Returns the filters that may run: those recorded at first use, and those that the operator has named."""
     if NONE in named:
         return {}
     kept = {key: value for key, value in first.items() if name_of(key) not in named}
@@ -53,11 +53,11 @@ def name_of(key: str) -> str:
     return found[1] if found else ""
 
 
-def check(git: Git, common: Path, commit: str, running: Settings, named: Collection[str]) -> None:
-    """Raises FILTER_NOT_ALLOWED if files of `commit` have a filter that the user's git would run and ours may not.
+def check(git: Git, common: Path, commit: str, running: FilterSettings, named: Collection[str]) -> None:
+    """Raises FILTER_NOT_ALLOWED if files of `commit` use a filter that the user's git would run and the service may not.
 
-    `running`: those that may run. One whose command is a file of the project would run what an agent wrote
-    there, so it must be named.
+    `running`: the filters that may run. One whose command is a file of the project would run code that an agent
+    may have written, so the operator must name it.
     """
     now = defined(common)
     changed = {name_of(key) for key in {*now, *running} if now.get(key) != running.get(key) and key in now}
@@ -71,7 +71,8 @@ def check(git: Git, common: Path, commit: str, running: Settings, named: Collect
     raise errors.HeddleError(
         pb.ERROR_REASON_FILTER_NOT_ALLOWED,
         f"files of the project have the filter {', '.join(used)} (.gitattributes), which .git/config defines."
-        " Without it, what it should encrypt or store elsewhere would be committed as it is, so nothing is begun."
+        " Without it, content that it should encrypt or store elsewhere would be committed as it is, so nothing was"
+        " started."
         f" {_why(set(used) & inside, named)} If the commands there are yours, start the worker with"
         f" HEDDLE_FILTERS={','.join(sorted({*named, *used} - {NONE}))}; or define the filter in ~/.gitconfig.",
         filters=",".join(used),
@@ -80,10 +81,12 @@ def check(git: Git, common: Path, commit: str, running: Settings, named: Collect
 
 def _why(inside: Collection[str], named: Collection[str]) -> str:
     if NONE in named:
-        return "HEDDLE_FILTERS lets none run."
+        return "HEDDLE_FILTERS allows none to run."
     if inside:
         return "Its command is a file of the project, which an agent could change."
-    return "It came or changed after Heddle first worked on the project, so an agent may have written it."
+    return (
+        "It was added or changed after Heddle first worked on the project, so an agent may have written it."
+    )
 
 
 def _is_of_project(git: Git, commit: str, key: str, command: str) -> bool:
@@ -99,13 +102,13 @@ def _is_of_project(git: Git, commit: str, key: str, command: str) -> bool:
 
 
 def _is_file(git: Git, name: str) -> bool:
-    return git.attempt("cat-file", "-t", name).stdout.strip() == b"blob"
+    return git.run("cat-file", "-t", name).stdout.strip() == b"blob"
 
 
 def _used(git: Git, common: Path, commit: str) -> set[str]:
-    """Returns the filters that the attributes of a commit's files and of the repository name."""
+    """Returns the filters that .gitattributes files of a commit and the repository's info/attributes use."""
     patterns = (":(glob)**/.gitattributes",)
-    found = git.attempt("grep", "-h", "--text", "-e", "filter=", commit, "--", *patterns)
+    found = git.run("grep", "-h", "--text", "-e", "filter=", commit, "--", *patterns)
     text = decode(found.stdout)
     own = common / "info" / "attributes"
     if own.is_file():
@@ -113,9 +116,9 @@ def _used(git: Git, common: Path, commit: str) -> set[str]:
     return set(_USED.findall(text))
 
 
-def _read(folder: Path, file: Path, *options: str) -> Settings:
+def _read(folder: Path, file: Path, *options: str) -> FilterSettings:
     arguments = ("config", "--file", str(file), *options, "--null", "--get-regexp", r"^filter\.")
-    output = Git(folder).attempt(*arguments) if file.is_file() else None
+    output = Git(folder).run(*arguments) if file.is_file() else None
     entries = decode(output.stdout).split("\0") if output else []
     pairs = [entry.partition("\n") for entry in entries]
     return {key: value if separator else "true" for key, separator, value in pairs if _KEY.fullmatch(key)}

@@ -1,14 +1,14 @@
-"""Git folders of the service's own: a project's objects and refs, under a configuration that agents cannot write.
+"""The service's own git folders: a project's objects and refs, under a configuration that agents cannot write.
 
-A repository's configuration names programs that git then runs: filters, merge
-drivers, monitors, whatever an agent that can write .git/config likes. So the
-service's git never reads it as it is now. For each project it keeps a folder
+A repository's configuration names programs that git runs: filters, merge drivers,
+file system monitors, anything that an agent with access to .git/config chooses. So the
+service's git never reads the current configuration. For each project it keeps a folder
 
 HEDDLE_HOME/repositories/HASH/
 
-which to git is a repository: objects, refs and ignored names are links into the
-project's, the configuration is ours. What the user's own ~/.gitconfig defines,
-as git-lfs does, still runs; of the project's own filters those that filters.py allows.
+which is a repository to git: objects, refs and ignore rules are links into the
+project's repository, the configuration is the service's. Programs of the user's own
+~/.gitconfig, such as git-lfs, still run; of the project's own filters those that filters.py allows.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worktree_svc.git import filters, spare_processes
+from worktree_svc.git import filters, waiting_processes
 from worktree_svc.git.command import SCRATCH, Git, decode, encode
-from worktree_svc.git.spare_processes import Children
+from worktree_svc.git.waiting_processes import WaitingProcesses
 from worktree_svc.storage import files
 
-# What a private folder shares with the repository. Branches that have a log get a line where Heddle moves them; no log is begun. The last is where
-# git-crypt looks for its keys.
+# What a private folder shares with the repository. If a branch has a reflog, moves by Heddle are logged there; no
+# reflog is created. "git-crypt" is where git-crypt looks for its keys.
 LINKS: Final = ("objects", "refs", "packed-refs", "info", "shallow", "logs", "git-crypt")
 
-# In a private folder: the filters that the project had when it was first met.
+# In a private folder: the filters that the project had when it was first used.
 _FILTERS: Final = "filters"
 
-# What says how files and objects are written, and where a partial clone finds
-# the objects that it lacks. None of it names a program.
+# Settings of how files and objects are written, and of where a partial clone finds
+# its missing objects. None of them names a program.
 _HARMLESS: Final = re.compile(
     r"core\.(repositoryformatversion|autocrlf|eol|safecrlf|filemode|ignorecase|symlinks|precomposeunicode"
     r"|bigfilethreshold|attributesfile|excludesfile|checkroundtripencoding|sharedrepository)"
@@ -42,15 +42,15 @@ _HARMLESS: Final = re.compile(
     re.IGNORECASE,
 )
 
-# Of those, what names other repositories.
+# The ones of these that name other repositories.
 _FETCHES: Final = re.compile(r"extensions\.partialclone|remote\..*", re.IGNORECASE)
 
-# What tells whether a file or folder is still the one that it was.
+# Identifies a version of a file or folder: equal as long as it was not written or replaced.
 Stamp = tuple[int, ...]
 
 
 class Location(NamedTuple):
-    """Where a repository is: what its user calls it, the folder that all its worktrees share, its own git folder."""
+    """Where a repository is: the path that its user names, the folder that all its worktrees share, its own git folder."""
 
     top: Path
     common: Path
@@ -61,9 +61,9 @@ class PrivateFolders:
     """The private git folders below one folder. Safe to use from threads."""
 
     def __init__(
-        self, folder: Path, waiting: Children = spare_processes.NONE, *, named: Collection[str] = ()
+        self, folder: Path, waiting: WaitingProcesses = waiting_processes.NONE, *, named: Collection[str] = ()
     ) -> None:
-        self.children = waiting
+        self.waiting = waiting
         # The filters of projects that the operator allows; see filters.py.
         self.named = named
         # Of projects that are URLs; see mirrors.py.
@@ -74,21 +74,21 @@ class PrivateFolders:
         self._locations: dict[Path, tuple[list[Stamp], Location]] = {}
 
     def of(self, common: Path) -> Path:
-        """Returns the private folder of the repository at `common`; made, or brought up to date, if need be."""
+        """Returns the private folder of the repository at `common`; creates or updates it if necessary."""
         private = self._folder / hashlib.sha256(encode(str(common))).hexdigest()[:16]
         stamp = stamp_of(common / "config")
         with self._mutex:
             if self._seen.get(common) != stamp or not private.is_dir():
                 make(private, common, more=self._filters(private, common))
                 self._seen[common] = stamp
-                self.children.drop(private)
+                self.waiting.drop(private)
         return private
 
-    def running_filters(self, common: Path) -> filters.Settings:
-        """Returns the settings of the filters of the repository at `common` that may run."""
+    def running_filters(self, common: Path) -> filters.FilterSettings:
+        """Returns the settings of those filters of the repository at `common` that may run."""
         return filters.recorded(self.of(common) / "config")
 
-    def _filters(self, private: Path, common: Path) -> filters.Settings:
+    def _filters(self, private: Path, common: Path) -> filters.FilterSettings:
         now, file = filters.defined(common), private / _FILTERS
         if not file.exists():
             private.mkdir(parents=True, exist_ok=True)
@@ -96,12 +96,12 @@ class PrivateFolders:
         return filters.allowed(filters.recorded(file), now, self.named)
 
     def remember(self, location: Location) -> None:
-        """Remembers where git found the repository of a path, as long as what it looked at does not change."""
+        """Caches where git found the repository of a path, as long as the files that it read do not change."""
         with self._mutex:
             self._locations[location.top] = (_stamps(location), location)
 
     def remembered(self, top: Path) -> Location | None:
-        """Returns what git would find again; None if it has to be asked."""
+        """Returns the cached location that git would find again; None if git has to be asked."""
         with self._mutex:
             stamps, location = self._locations.get(top, ([], None))
         return location if location and _stamps(location) == stamps else None
@@ -113,7 +113,7 @@ class PrivateFolders:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Returns what differs once a file has been written, or a folder replaced; empty if there is nothing."""
+    """Returns a value that changes when a file is written or a folder replaced; empty if nothing exists there."""
     try:
         status = path.stat()
     except OSError:
@@ -123,7 +123,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def _stamps(location: Location) -> list[Stamp]:
-    """Returns the stamps of all that git looks at when it looks for a repository."""
+    """Returns the stamps of all files that git reads when it searches for a repository."""
     return [stamp_of(path) for path in _looked_at(location)]
 
 
@@ -138,9 +138,9 @@ def _looked_at(location: Location) -> Iterable[Path]:
 def make(
     private: Path, common: Path, *, remotes: bool = True, more: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Makes a private folder of the repository at `common`, under what is harmless in its settings and `more`.
+    """Creates a private folder of the repository at `common`, with the harmless part of its settings and `more`.
 
-    Without `remotes`, missing objects are fetched from nowhere.
+    Without `remotes`, missing objects are not fetched.
     """
     private.mkdir(parents=True, exist_ok=True)
     for name in LINKS:
@@ -148,20 +148,20 @@ def make(
         if not link.is_symlink():
             link.symlink_to(common / name)
     files.write_atomically(private / "config", harmless(common, remotes=remotes) + _text(more))
-    # On nothing, so that no command moves a branch by accident. The last: it makes the folder a repository.
+    # An unborn branch, so that no command moves a branch by accident. Written last: it makes the folder a repository.
     files.write_atomically(private / "HEAD", "ref: refs/heddle/none\n")
 
 
 def harmless(common: Path, *, remotes: bool = True) -> str:
-    """Returns the text of a configuration with what is harmless in the project's."""
+    """Returns the text of a configuration with the harmless part of the project's."""
     arguments = ("config", "--file", str(common / "config"), "--no-includes", "--null", "--list")
-    output = Git(common).attempt(*arguments)
+    output = Git(common).run(*arguments)
     lines: list[str] = []
     for entry in decode(output.stdout).split("\0"):
         key, separator, value = entry.partition("\n")
         if _HARMLESS.fullmatch(key) and (remotes or not _FETCHES.fullmatch(key)):
             lines += _setting(key, value if separator else "true")
-    # Where git-lfs keeps its objects; the name is only known to it.
+    # Where git-lfs keeps its objects; only git-lfs reads this key.
     lines += _setting("lfs.storage", str(common / "lfs"))
     lines += _setting("core.logallrefupdates", "false")
     lines += _setting("core.bare", "false")
@@ -173,7 +173,7 @@ def _text(settings: Mapping[str, str]) -> str:
 
 
 def setting(key: str, value: str) -> str:
-    """Returns the text of a configuration that sets one key."""
+    """Returns the text of a configuration with one key."""
     return _text({key: value})
 
 

@@ -1,4 +1,4 @@
-"""Processes of git: their end, and conversations with one that answers one question after the other."""
+"""Git processes: how they end, and conversations with those that answer several questions."""
 
 import os
 import re
@@ -20,39 +20,39 @@ _FOUND: Final = re.compile(rb"([0-9a-f]{40,64}) (commit|tree|blob|tag) (\d+)")
 
 _READ_BYTES: Final = 64 << 10
 
-_LAST_WORDS_MILLISECONDS: Final = 1_000
+_DRAIN_MILLISECONDS: Final = 1_000
 
 
-class BrokenOffError(Exception):
-    """The process ended, or took too long, before it had answered."""
+class ConversationEndedError(Exception):
+    """The process ended or took too long before it had answered."""
 
 
-class Found(NamedTuple):
-    """An object that is there."""
+class ObjectInfo(NamedTuple):
+    """An object that exists."""
 
     id: str
     bytes: int
 
 
 def end(process: Process) -> None:
-    """Ends a process and all that it started."""
+    """Ends a process and its process group."""
     with suppress(ProcessLookupError):  # it ended by itself
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe:
-            with suppress(BrokenPipeError):  # what nobody reads any more
+            with suppress(BrokenPipeError):  # buffered input that the process will not read
                 pipe.close()
 
 
-def communicate(process: Process, words: bytes, seconds: float) -> tuple[bytes, bytes]:
-    """Gives a process its input; returns what it has printed once it has ended. Raises TimeoutExpired, and leaves it alone then.
+def communicate(process: Process, stdin: bytes, seconds: float) -> tuple[bytes, bytes]:
+    """Writes a process's input; returns its outputs once it has ended. Raises TimeoutExpired and does not end it then.
 
-    As subprocess does, which however looks for the end only after pauses of a millisecond and more.
+    Like subprocess.communicate, which however polls for the end with pauses of a millisecond and more.
     """
     limit = Limit(seconds)
-    said: dict[IO[bytes] | None, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
-    left = memoryview(words)
+    outputs: dict[IO[bytes] | None, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    left = memoryview(stdin)
     with selectors.DefaultSelector() as selector:
         for pipe in (process.stdout, process.stderr):
             if pipe:
@@ -66,32 +66,32 @@ def communicate(process: Process, words: bytes, seconds: float) -> tuple[bytes, 
             for key, _ in ready:
                 if key.data is process.stdin:
                     left = left[_write(key.fd, left) :]
-                    goes_on = bool(left)
+                    is_open = bool(left)
                 else:
                     chunk = os.read(key.fd, _READ_BYTES)
-                    said[key.data] += chunk
-                    goes_on = bool(chunk)
-                if not goes_on:
+                    outputs[key.data] += chunk
+                    is_open = bool(chunk)
+                if not is_open:
                     selector.unregister(key.data)
                     key.data.close()
     if not _has_ended(process, limit):
         raise subprocess.TimeoutExpired(process.args, seconds)
-    return bytes(said[process.stdout]), bytes(said[process.stderr])
+    return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])
 
 
-def _write(pipe: int, words: memoryview) -> int:
-    """Writes what surely fits; returns how much, all of it where nobody reads any more."""
+def _write(pipe: int, data: memoryview) -> int:
+    """Writes as much as fits without blocking; returns how much, or everything if the pipe is closed."""
     try:
-        return os.write(pipe, words[: select.PIPE_BUF])
-    except BrokenPipeError:  # it ended early; its exit code tells
-        return len(words)
+        return os.write(pipe, data[: select.PIPE_BUF])
+    except BrokenPipeError:  # it ended early; its exit code says why
+        return len(data)
 
 
 def _has_ended(process: Process, limit: Limit) -> bool:
-    """Waits for the end of a process, until `limit`; returns whether it came."""
+    """Waits until `limit` for the end of a process; returns whether it has ended."""
     if process.poll() is not None:
         return True
-    if not hasattr(os, "pidfd_open"):  # only Linux has it
+    if not hasattr(os, "pidfd_open"):  # exists only on Linux
         return limit.wait(partial(_ends_within, process))
     ended = os.pidfd_open(process.pid)
     try:
@@ -111,115 +111,115 @@ def _ends_within(process: Process, seconds: float) -> bool:
 
 
 class Conversation:
-    """What is written to a git and read from it. Raises BrokenOffError when it can say no more."""
+    """The input and output of a git process that answers questions. Raises BrokenOffError if it cannot answer."""
 
     def __init__(self, process: Process, seconds: float) -> None:
         self._process = process
         self._limit = Limit(seconds)
         self._held = b""
-        # The last that it said beside its answers.
+        # The last that it printed on stderr.
         self.complaint = ""
 
-    def _say(self, text: bytes) -> None:
+    def _send(self, text: bytes) -> None:
         if self._process.stdin is None:
-            raise BrokenOffError
+            raise ConversationEndedError
         try:
             self._process.stdin.write(text)
             self._process.stdin.flush()
         except OSError as error:
-            self._hear_out()
-            raise BrokenOffError from error
+            self._drain_stderr()
+            raise ConversationEndedError from error
 
     def _line(self) -> bytes:
-        """Returns the next line, without its end."""
+        """Returns the next line, without its line break."""
         while b"\n" not in self._held:
-            self._more()
+            self._receive()
         line, _, self._held = self._held.partition(b"\n")
         return line
 
-    def _more(self) -> None:
-        """Reads what has come, also what git says beside it, lest it waits for somebody who reads that."""
+    def _receive(self) -> None:
+        """Reads available output, also from stderr: git would block if that pipe were full."""
         stdout, stderr = self._process.stdout, self._process.stderr
         if stdout is None or stderr is None:
-            raise BrokenOffError
+            raise ConversationEndedError
         poll = select.poll()
         for pipe in (stdout, stderr):
             poll.register(pipe, select.POLLIN)
         ready = dict(self._limit.wait(lambda seconds: poll.poll(seconds * 1000)))
         if not ready:
-            raise BrokenOffError
+            raise ConversationEndedError
         if stderr.fileno() in ready:
-            self._hear(stderr)
+            self._read_stderr(stderr)
         if stdout.fileno() in ready:
             chunk = os.read(stdout.fileno(), _READ_BYTES)
             if not chunk:
-                self._hear_out()
-                raise BrokenOffError
+                self._drain_stderr()
+                raise ConversationEndedError
             self._held += chunk
 
-    def _hear_out(self) -> None:
-        """Reads what a git that has ended said last; something that it started may hold the pipe, and say nothing."""
+    def _drain_stderr(self) -> None:
+        """Reads the rest of stderr of a git process that has ended; a child process may keep the pipe open without output."""
         stderr = self._process.stderr
         if stderr:
             poll = select.poll()
             poll.register(stderr, select.POLLIN)
-            while poll.poll(_LAST_WORDS_MILLISECONDS) and self._hear(stderr):
+            while poll.poll(_DRAIN_MILLISECONDS) and self._read_stderr(stderr):
                 pass
 
-    def _hear(self, stderr: IO[bytes]) -> bool:
-        said = os.read(stderr.fileno(), _READ_BYTES)
-        if said:
-            self.complaint = said.decode(errors="replace")
-        return bool(said)
+    def _read_stderr(self, stderr: IO[bytes]) -> bool:
+        chunk = os.read(stderr.fileno(), _READ_BYTES)
+        if chunk:
+            self.complaint = chunk.decode(errors="replace")
+        return bool(chunk)
 
 
-class Reader(Conversation):
-    """The other side of a `git cat-file --batch-command`."""
+class CatFile(Conversation):
+    """A conversation with `git cat-file --batch-command`."""
 
-    def info(self, name: str) -> Found | None:
-        """Returns the object that `name` means; None if there is none, or several."""
+    def info(self, name: str) -> ObjectInfo | None:
+        """Returns the object that `name` refers to; None if there is none, or several."""
         return self._ask("info", name)
 
     def content(self, name: str) -> bytes | None:
-        """Returns what the object holds; None if there is none."""
+        """Returns the content of an object; None if it does not exist."""
         found = self._ask("contents", name)
         if found is None:
             return None
         while len(self._held) <= found.bytes:
-            self._more()
+            self._receive()
         content, self._held = self._held[: found.bytes], self._held[found.bytes + 1 :]
         return content
 
-    def _ask(self, command: str, name: str) -> Found | None:
-        self._say(f"{command} {name}\n".encode(errors="surrogateescape"))
+    def _ask(self, command: str, name: str) -> ObjectInfo | None:
+        self._send(f"{command} {name}\n".encode(errors="surrogateescape"))
         match = _FOUND.fullmatch(self._line())
-        return Found(match[1].decode(), int(match[3])) if match else None
+        return ObjectInfo(match[1].decode(), int(match[3])) if match else None
 
 
-class Comparer(Conversation):
-    """The other side of a `git diff-tree --stdin`."""
+class DiffTree(Conversation):
+    """A conversation with `git diff-tree --stdin`."""
 
     def __init__(self, process: Process, seconds: float) -> None:
         super().__init__(process, seconds)
-        # git repeats a line that names no object; nobody who writes files can know this one.
+        # git echoes a line that names no object; whoever writes files cannot guess this one.
         self._mark = f"end-{secrets.token_hex(16)}\n".encode()
-        # Whether all that it had to say has been read.
+        # Whether its whole answer has been read.
         self.done = False
 
     def begin(self, older: str, newer: str) -> bool:
         """Asks how two trees differ; returns False if git cannot compare them."""
         line = f"{older} {newer}\n".encode()
-        self._say(line + self._mark)
-        # It names the trees before it says how they differ: without that, silence would mean "not at all".
+        self._send(line + self._mark)
+        # git prints the trees before their differences: without that check, no output would mean "no difference".
         return self._line() == line.removesuffix(b"\n")
 
     def pieces(self) -> Iterator[bytes]:
-        """Yields what git says about them, as it comes; `done` is true after the last piece."""
+        """Yields git's answer as it arrives; `done` is true after the last piece."""
         while not self._held.endswith(self._mark):
-            # What is kept back may be the beginning of the mark.
+            # The part that is held back may be the beginning of the mark.
             piece, self._held = self._held[: -len(self._mark)], self._held[-len(self._mark) :]
             if piece:
                 yield piece
-            self._more()
+            self._receive()
         self.done = True
         yield self._held.removesuffix(self._mark)

@@ -1,9 +1,9 @@
-"""Reads from what `git push --porcelain` prints why a remote took some branches and others not. Pure."""
+"""Parses the output of `git push --porcelain`: why a remote refused some branches. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-# Of what git and the remote's hooks say about a push.
+# Characters of the messages of git and the remote's hooks that are kept.
 _MOST_CHARACTERS: Final = 1_000
 
 _BEHIND: Final = ("fetch first", "non-fast-forward", "stale info")
@@ -11,12 +11,12 @@ _BEHIND: Final = ("fetch first", "non-fast-forward", "stale info")
 _ADVICE: Final = (
     (
         ("'refs/heads/heddle' exists", "refs/heads/heddle'; cannot create", "directory file conflict"),
-        "A branch called heddle at the remote is in the way of heddle/…: rename it there",
+        "A branch called heddle at the remote blocks the branches heddle/…: rename it there",
     ),
-    (_BEHIND, "Somebody else moved the branch at the remote; it is merged with the next push"),
+    (_BEHIND, "Someone else moved the branch at the remote; the next push merges it"),
     (
         ("protected branch", "hook declined"),
-        "A rule of the remote refuses it: let the worker's account push this branch, or name another in merge_into",
+        "A rule of the remote refuses it: allow the worker's account to push this branch, or name another in merge_into",
     ),
     (
         ("Permission", "permission", "denied", "403", "could not read Username", "Authentication failed"),
@@ -28,18 +28,18 @@ _ADVICE: Final = (
 def read(printed: str, said: str, wanted: Sequence[str]) -> dict[str, str]:
     """Returns why refs were refused, by ref, from both outputs of a push that failed.
 
-    Where git names no ref it did not get as far, and all of `wanted` count.
+    If git names no ref, it failed before that, and all of `wanted` count as refused.
     """
     found = dict(_refused(printed))
     words = " ".join(said.split())[:_MOST_CHARACTERS]
     if not found:
-        found = dict.fromkeys(wanted, words or "git push failed without a word")
+        found = dict.fromkeys(wanted, words or "git push failed without a message")
         return {ref: _advised(why) for ref, why in found.items()}
     return {ref: _advised(f"{why} ({words})" if words else why) for ref, why in found.items()}
 
 
 def is_behind(said: str) -> bool:
-    """Says whether the remote has gone on from what is known of it."""
+    """Returns whether the remote has commits that are not known here."""
     return any(word in said for word in _BEHIND)
 
 

@@ -1,7 +1,7 @@
-"""New objects on their way into a repository, all of them at once.
+"""Moves new objects into a repository, all of them at once.
 
-git writes them into a folder of their own; here they become durable and move to
-their places. What a crash leaves in the folder, nobody refers to.
+git writes them into a separate folder; here they are synced and moved to their
+final paths. No ref points to objects that a crash leaves in that folder.
 """
 
 import os
@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-# A disk writes many files out together, if it is asked to at the same time.
+# A disk syncs many files together if it is asked to at the same time.
 MOST_AT_ONCE: Final = 16
 
 
-def settle(folder: Path, objects: Path) -> None:
-    """Moves all objects of `folder` to `objects`; they are on the disk before anything of them can be seen."""
+def migrate(folder: Path, objects: Path) -> None:
+    """Moves all objects of `folder` to `objects`; they are on the disk before any of them is visible."""
     found = [path for path in folder.glob("*/*") if path.parent.name != "info"]
     _sync(found)
-    # A pack may be used from the moment at which its index is there.
+    # git may use a pack as soon as its index exists.
     for path in sorted(found, key=lambda path: path.suffix == ".idx"):
         target = objects / path.relative_to(folder)
         _make_like(path.parent, target.parent)
@@ -27,7 +27,7 @@ def settle(folder: Path, objects: Path) -> None:
 
 
 def _make_like(folder: Path, target: Path) -> None:
-    """Makes a folder with the mode that git gave its like: in a shared repository others may write there."""
+    """Makes a folder with the mode that git gave `folder`: in a shared repository others may write there."""
     try:
         target.mkdir()
     except FileExistsError:

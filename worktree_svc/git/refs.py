@@ -11,27 +11,27 @@ from typing import Final, NamedTuple
 from heddle.names import AttemptName, EpicName, RunName
 from worktree_svc.git.command import Git, Output, failure
 
-# The old value of a ref that must not be there yet.
+# The old value of a ref that must not exist yet.
 ABSENT: Final = ""
 
-# In the log of a branch of the user's.
+# The message in the reflog of a user's branch.
 _REASON: Final = "heddle: merge or commit"
 
-# Before the name of the ref that HEAD stands on.
+# The prefix of the name of the ref in a symbolic ref such as HEAD.
 _POINTER: Final = "ref: "
 
-# Refs that may name one another; git follows no more.
+# The longest chain of symbolic refs; git follows no more.
 _MOST_ALIASES: Final = 5
 
 
-# What a ref's file holds, and names that need no other rule than these.
+# The content of a ref's file, and names that are valid by these rules alone.
 _ID: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
 _PLAIN_REF: Final = re.compile(r"refs(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)+")
 _LONGEST_REF: Final = 100
 
 
-class Move(NamedTuple):
-    """A ref that goes from one commit to another; `old` is None where any will do."""
+class RefUpdate(NamedTuple):
+    """A ref and its new commit; `old` is the commit that it must have, None if any will do."""
 
     ref: str
     new: str
@@ -44,42 +44,42 @@ def branch_ref(branch: str) -> str:
 
 
 def accepted_ref(epic: EpicName) -> str:
-    """Returns the ref of an epic's last accepted commit; agents move its branch, only CommitTask this."""
+    """Returns the ref of an epic's last accepted commit; agents may move its branch, only CommitTask moves this ref."""
     return f"refs/heddle/accepted/{epic.run}/{epic.epic}"
 
 
 def merged_ref(run: RunName) -> str:
-    """Returns the ref of what was last merged into a run's branch; users may move the branch, only merges this."""
+    """Returns the ref of the last commit merged into a run's branch; users may move the branch, only merges move this ref."""
     return f"refs/heddle/merged/{run.run}"
 
 
 def kept_ref(attempt: AttemptName) -> str:
-    """Returns the ref under which what an attempt left is kept."""
+    """Returns the ref that keeps what an attempt left."""
     return f"refs/heddle/attempts/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
 def rewound_ref(attempt: AttemptName) -> str:
-    """Returns the ref under which what was accepted and set aside for an attempt is kept."""
+    """Returns the ref that keeps the accepted commits that were rewound for an attempt."""
     return f"{rewound_refs(attempt.parent.parent)}/{attempt.task}/{attempt.number}"
 
 
 def rewound_refs(epic: EpicName) -> str:
-    """Returns where all such refs of an epic are."""
+    """Returns the prefix of all such refs of an epic."""
     return f"refs/heddle/rewound/{epic.run}/{epic.epic}"
 
 
 def found_ref(attempt: AttemptName) -> str:
-    """Returns the ref under which what lay in a worktree before an attempt, and no attempt made, is kept."""
+    """Returns the ref that keeps changes that were in a worktree before an attempt, and that no attempt made."""
     return f"refs/heddle/found/{attempt.run}/{attempt.epic}/{attempt.task}/{attempt.number}"
 
 
 def archive_ref(epic: EpicName) -> str:
-    """Returns the ref under which what lay in an epic's worktree when that was removed is kept."""
+    """Returns the ref that keeps the content of an epic's worktree when that was removed."""
     return f"refs/heddle/archive/{epic.run}/{epic.epic}"
 
 
 def read(git: Git, *refs: str) -> list[str | None]:
-    """Returns the commit of each ref; None for one that is not there."""
+    """Returns the commit of each ref; None for one that does not exist."""
     found: dict[str, str | None] = {}
     if git.git_dir:
         for ref in refs:
@@ -93,14 +93,14 @@ def read(git: Git, *refs: str) -> list[str | None]:
 
 
 class _AskGitError(Exception):
-    """What lies there is for git to judge."""
+    """Only git can decide what this ref is."""
 
 
 def _read_file(git_dir: Path, ref: str) -> str | None:
-    """Returns what a ref's own file, or the file of packed refs, says; raises _AskGitError unless that is plain.
+    """Returns the commit in a ref's own file or in packed-refs; raises _AskGitError unless that is unambiguous.
 
-    A git would take longer to start than that; and it has no command that only
-    takes a name to the letter and goes on answering.
+    Starting git would take longer; and git has no command that takes ref names
+    literally and answers several questions.
     """
     if not _PLAIN_REF.fullmatch(ref) or ".lock" in ref:
         raise _AskGitError
@@ -138,14 +138,14 @@ def _packed(git_dir: Path, ref: str) -> str | None:
 
 
 def resolve(git: Git, revision: str) -> str | None:
-    """Returns the commit that `revision` names, in any of git's notations; None if there is none."""
+    """Returns the commit that `revision` refers to, in any of git's notations; None if there is none."""
     return git.object_id(f"{revision}^{{commit}}")
 
 
 def head_of(git: Git, folder: Path) -> str | None:
-    """Returns the commit that the file HEAD in a git folder names; None if it names none.
+    """Returns the commit that the file HEAD in a git folder refers to; None if there is none.
 
-    Asked itself, git would read a configuration there, perhaps of an agent.
+    git itself would read the configuration in that folder, which an agent may have written.
     """
     text = _head(folder)
     if text.startswith(_POINTER):
@@ -154,7 +154,7 @@ def head_of(git: Git, folder: Path) -> str | None:
 
 
 def head_branch(folder: Path) -> str | None:
-    """Returns the full name of the ref on which HEAD in a git folder stands; None if it is detached."""
+    """Returns the full name of the ref that HEAD in a git folder names; None if it is detached."""
     text = _head(folder)
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
@@ -166,8 +166,11 @@ def _head(folder: Path) -> str:
     return head.read_text(errors="surrogateescape").strip()
 
 
-def stands_on(folder: Path, common: Path) -> str | None:
-    """Returns the full name of the branch on which the checkout of a git folder stands, also by an alias; None if it is detached."""
+def checked_out_branch(folder: Path, common: Path) -> str | None:
+    """Returns the full name of the branch that the checkout of a git folder has checked out; None if HEAD is detached.
+
+    Symbolic refs are followed.
+    """
     name = _points_to(folder / "HEAD")
     for _ in range(_MOST_ALIASES):
         further = _points_to(common / name) if name else None
@@ -178,7 +181,7 @@ def stands_on(folder: Path, common: Path) -> str | None:
 
 
 def _points_to(file: Path) -> str | None:
-    """Returns the ref that a ref's file names, or an old git's link; None if it names none."""
+    """Returns the target of a symbolic ref, which an old git writes as a link; None if it is not symbolic."""
     if file.is_symlink():
         target = str(file.readlink())
         return target if target.startswith("refs/") else None
@@ -188,48 +191,48 @@ def _points_to(file: Path) -> str | None:
     return text.removeprefix(_POINTER) if text.startswith(_POINTER) else None
 
 
-def move(git: Git, moves: Iterable[Move]) -> None:
-    """Moves all refs or none; raises GIT_FAILED if one is not at its old value."""
-    output = try_move(git, moves)
+def update(git: Git, updates: Iterable[RefUpdate]) -> None:
+    """Updates all refs or none; raises GIT_FAILED if one does not have its old value."""
+    output = try_update(git, updates)
     if output.code:
         raise failure(("update-ref", "--stdin"), output)
 
 
-def try_move(git: Git, moves: Iterable[Move]) -> Output:
-    """Moves all refs or none; the output's code is 0 if all were at their old values."""
+def try_update(git: Git, updates: Iterable[RefUpdate]) -> Output:
+    """Updates all refs or none; the output's code is 0 if all had their old values."""
     lines = [
         f"create {ref}\0{new}\0" if old == ABSENT else f"update {ref}\0{new}\0{old or ''}\0"
-        for ref, new, old in moves
+        for ref, new, old in updates
     ]
-    # Without its end, as when this service is killed, git moves nothing.
+    # If the input is truncated, as when this service is killed, git updates nothing.
     text = "".join(["start\0", *lines, "commit\0"])
-    # A ref that an agent made an alias of another is replaced, and the other stays where it is.
-    return git.ahead("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
+    # A ref that an agent made a symbolic ref to another is replaced, and the other is not moved.
+    return git.run_spare("update-ref", "-m", _REASON, "--no-deref", "-z", "--stdin", stdin=text.encode())
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
-    """Returns whether `newer` holds `older`."""
+    """Returns whether `older` is an ancestor of `newer`, or the same commit."""
     arguments = ("merge-base", "--is-ancestor", older, newer)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     return output.code == 0
 
 
 def on_users_branch(git: Git, commit: str) -> bool:
-    """Returns whether a branch or tag that is not one of Heddle's holds `commit`."""
+    """Returns whether a branch or tag that is not Heddle's contains `commit`."""
     options = ("--format=%(refname)", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
     holding = git.text("for-each-ref", *options).splitlines()
     return any(not ref.startswith(branch_ref("heddle/")) for ref in holding)
 
 
-def unmistakable(git: Git, branch: str) -> str:
-    """Returns a name of the branch that git takes for nothing else: its short one, unless there is such a tag."""
+def unambiguous(git: Git, branch: str) -> str:
+    """Returns an unambiguous name of the branch: the short one, unless a tag has the same name."""
     return branch_ref(branch) if read(git, f"refs/tags/{branch}")[0] else branch
 
 
 def independent(git: Git, commits: Iterable[str]) -> list[str]:
-    """Returns the fewest of `commits` from which all others can be reached, in their order."""
+    """Returns the minimal subset of `commits` from which all others can be reached, in their order."""
     unique = list(dict.fromkeys(commits))
     if len(unique) == 1:
         return unique

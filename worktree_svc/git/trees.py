@@ -1,4 +1,4 @@
-"""Trees of commits: what differs between two, and what comes of merging them."""
+"""Trees of commits: their differences and their merges."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ _MERGES: Final = ("merge-tree", "--write-tree", "--stdin", "--name-only", "--no-
 _OPTIONS: Final = ("-r", "--no-ext-diff", "--no-textconv")
 
 
-class Merge(NamedTuple):
-    """What became of two commits in one tree; the files that conflict stay marked in it."""
+class TreeMerge(NamedTuple):
+    """Two commits merged into one tree; files that conflict contain conflict markers."""
 
     clean: bool
     tree: str
@@ -21,7 +21,7 @@ class Merge(NamedTuple):
 
 
 def of(git: Git, commit: str) -> str:
-    """Returns the id of a commit's tree; raises GIT_FAILED if the commit is not there."""
+    """Returns the id of a commit's tree; raises GIT_FAILED if the commit does not exist."""
     tree = git.object_id(f"{commit}^{{tree}}")
     if tree is None:
         raise failure(("rev-parse", commit), Output(1, b"", f"{commit} is not there"))
@@ -30,50 +30,54 @@ def of(git: Git, commit: str) -> str:
 
 @contextmanager
 def compared(git: Git, older: str, newer: str, *options: str) -> Iterator[Iterator[bytes]]:
-    """Yields what `git diff-tree` prints about two commits, in the form that `options` say; raises GIT_FAILED."""
-    with git.comparing(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
+    """Yields the output of `git diff-tree` about two commits, in the format that `options` ask for; raises GIT_FAILED."""
+    with git.diff_tree(of(git, older), of(git, newer), *_OPTIONS, *options) as pieces:
         yield pieces
 
 
 @contextmanager
-def merging(git: Git, one: str, other: str, *, trying: bool) -> Iterator[Callable[[], tuple[Merge, str]]]:
-    """Merges two commits while the block does something else; yields what returns the merge, and the tree of `one`.
+def merging(
+    git: Git, one: str, other: str, *, temporary: bool
+) -> Iterator[Callable[[], tuple[TreeMerge, str]]]:
+    """Merges two commits while the block does something else; yields a function that returns the merge and the tree of `one`.
 
-    `trying`: as of `merged`.
+    `temporary`: see `merged`.
     """
 
-    def finish() -> tuple[Merge, str]:
-        # A commit into itself is its own tree: another git need not be asked for that.
+    def finish() -> tuple[TreeMerge, str]:
+        # Merging a commit into itself gives its own tree without another git process.
         merge, itself = _merges(output())
         return merge, itself.tree
 
-    with git.begun(*_MERGES, stdin=_lines([(one, other), (one, one)]), trying=trying) as output:
+    with git.running_spare(*_MERGES, stdin=_lines([(one, other), (one, one)]), temporary=temporary) as output:
         yield finish
 
 
-def merged(git: Git, pairs: Sequence[tuple[str, str]], *, trying: bool) -> list[Merge]:
-    """Returns the merges of pairs of commits, all by one git; `trying`: their trees are not kept."""
-    return _merges(git.ahead(*_MERGES, stdin=_lines(pairs), trying=trying))
+def merged(git: Git, pairs: Sequence[tuple[str, str]], *, temporary: bool) -> list[TreeMerge]:
+    """Returns the merges of pairs of commits, all by one git process; `temporary`: their trees are not kept."""
+    return _merges(git.run_spare(*_MERGES, stdin=_lines(pairs), temporary=temporary))
 
 
 def _lines(pairs: Sequence[tuple[str, str]]) -> bytes:
     return "".join(f"{one} {other}\n" for one, other in pairs).encode()
 
 
-def _merges(output: Output) -> list[Merge]:
+def _merges(output: Output) -> list[TreeMerge]:
     if output.code:
         if "unrelated histories" in output.stderr:
             raise errors.HeddleError(
                 pb.ERROR_REASON_GIT_FAILED,
-                "the two branches have no commit in common (unrelated histories), as after a branch was made or"
-                " pushed from scratch, so nothing says what to merge. Join them once yourself, then try again:"
+                "the two branches have no commit in common (unrelated histories), for example because one was created"
+                " or pushed from scratch, so they cannot be merged. Join them once yourself, then try again:"
                 " git merge --allow-unrelated-histories BRANCH. Both are kept.",
                 command="git merge-tree",
             )
         raise failure(_MERGES, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
-    # Of each merge: 1 if it is clean, the tree, the files, an empty field.
+    # For each merge: 1 if it is clean, the tree, the files, an empty field.
     return [
-        Merge(clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")}))
+        TreeMerge(
+            clean == "1", next(fields), sorted({readable(path) for path in iter(lambda: next(fields), "")})
+        )
         for clean in fields
     ]

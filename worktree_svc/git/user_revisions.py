@@ -1,7 +1,7 @@
-"""What a user's own git would take a revision for: `HEAD@{1}`, `stash@{0}`, `:/text`, `main@{upstream}`.
+"""Resolves revisions as the user's own git would: `HEAD@{1}`, `stash@{0}`, `:/text`, `main@{upstream}`.
 
-For that, git needs the logs of refs, the HEAD of the user's checkout and the settings of branches. It gets them in
-a folder for the moment, without the rest of the repository's configuration, which may name programs.
+For that, git needs the reflogs, the HEAD of the user's checkout and the settings of branches. It gets them in a
+temporary folder, without the rest of the repository's configuration, which may name programs.
 """
 
 import tempfile
@@ -14,12 +14,12 @@ from worktree_svc.storage import files
 
 _SETTINGS: Final = r"^(branch\..*\.(remote|merge)|remote\..*\.fetch)$"
 
-# Larger than what git writes into a HEAD.
+# More than git ever writes into a HEAD.
 _MOST_BYTES: Final = 64 << 10
 
 
 def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str | None:
-    """Returns the object that `revision` names in the checkout of `git_dir`; None if there is none."""
+    """Returns the object that `revision` refers to in the checkout of `git_dir`; None if there is none."""
     if any(letter < " " for letter in revision):
         return None
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=private) as scratch:
@@ -36,17 +36,15 @@ def look_up(revision: str, *, git_dir: Path, common: Path, private: Path) -> str
         for name in ("logs", "refs"):
             (own / name).symlink_to(git_dir / name)
         for head in git_dir.glob("*HEAD"):
-            # A copy: git takes a link for the name of a ref.
+            # A copy: git would take a link for a symbolic ref.
             if head.is_file() and not head.is_symlink() and head.stat().st_size <= _MOST_BYTES:
                 files.copy_atomically(head, own / head.name)
-        output = Git(own, git_dir=own).attempt(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", revision
-        )
+        output = Git(own, git_dir=own).run("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
     return decode(output.stdout).strip() if output.code == 0 else None
 
 
 def _branches(common: Path) -> str:
-    """Returns which branches follow which, as a configuration."""
-    output = Git(common, git_dir=common).attempt("config", "--null", "--get-regexp", _SETTINGS)
+    """Returns the upstreams of branches, as a configuration."""
+    output = Git(common, git_dir=common).run("config", "--null", "--get-regexp", _SETTINGS)
     pairs = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
     return "".join(setting(key, value) for key, _, value in pairs)

@@ -1,9 +1,9 @@
-"""Makes a worktree known to a repository, so that no git ever sees half of it.
+"""Registers a worktree in a repository, so that no git process ever sees an incomplete one.
 
-`git worktree add` leaves a file empty for a moment, and every git that looks at
-the list of worktrees then dies of that: the user's own, and those of agents in
-other worktrees. Here what git knows of a worktree is written elsewhere and moved
-in whole. It is what gitrepository-layout(5) and git-worktree(1) say.
+`git worktree add` leaves a file empty for a moment, and every git process that lists
+the worktrees fails at that moment: the user's own, and those of agents in other
+worktrees. Here the files of a worktree's registration are written elsewhere and moved
+into place at once. Their format is that of gitrepository-layout(5) and git-worktree(1).
 """
 
 import errno
@@ -16,8 +16,8 @@ from typing import Final
 from worktree_svc.git.command import Git
 from worktree_svc.storage import files
 
-# What holds for a repository's own files alone. A worktree of an epic always has all files: the user's
-# sparse checkout would only make an agent's git take away what it need not touch.
+# Settings of the repository's own checkout only. A worktree of an epic always has all files: with the
+# user's sparse checkout, an agent's git would remove files that it does not need to touch.
 _OWN_SETTINGS: Final = (
     "core.bare",
     "core.worktree",
@@ -26,26 +26,26 @@ _OWN_SETTINGS: Final = (
     "index.sparse",
 )
 
-# Where it is written first, below the repository's folder.
+# The folder in which a registration is prepared, in the repository's git folder.
 _STAGED: Final = "heddle-worktree"
 
-# What a move says where another worktree has the name, or where git has just removed the empty folder above.
+# Errors of the move if another worktree has the name, or if git has just removed the empty parent folder.
 _TAKEN: Final = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
 
 
 def add(common: Path, path: Path, commit: str) -> None:
-    """Makes `path`, where nothing is, a worktree that stands on `commit`, still without files.
+    """Makes `path`, where nothing exists, a worktree with detached HEAD `commit`, still without files.
 
     The caller holds the repository's lock: see locks.RepositoryLocks.
     """
     staged = common / _STAGED
-    # Of a service that was killed.
+    # Left by a service that was killed.
     files.remove(staged)
     staged.mkdir()
     pointer = path / ".git"
     (staged / "gitdir").write_text(f"{pointer}\n", errors="surrogateescape")
     (staged / "HEAD").write_text(f"{commit}\n")
-    # Empty after a power cut, it would break every git that lists worktrees.
+    # If it were empty after a power cut, it would break every git process that lists worktrees.
     files.write_atomically(staged / "commondir", "../..\n")
     _copy_settings(common, staged)
     path.mkdir()
@@ -62,7 +62,7 @@ def add(common: Path, path: Path, commit: str) -> None:
 
 
 def _names(parent: Path, name: str) -> Iterator[Path]:
-    """Yields the folders that are free for a worktree of that name: with a number behind it where another one has it."""
+    """Yields free folders for a worktree of that name: with a number appended if another one has it."""
     for number in itertools.count():
         folder = parent / f"{name}{number or ''}"
         if not folder.exists():
@@ -70,10 +70,10 @@ def _names(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _copy_settings(common: Path, folder: Path) -> None:
-    """Gives the worktree the settings that the repository's own files have for themselves, as git does."""
+    """Copies the repository's per-worktree settings to the worktree, as git does."""
     own = common / "config.worktree"
     if own.is_file():
         settings = folder / "config.worktree"
         shutil.copyfile(own, settings)
         for name in _OWN_SETTINGS:
-            Git(common, git_dir=common).attempt("config", "--file", str(settings), "--unset-all", name)
+            Git(common, git_dir=common).run("config", "--file", str(settings), "--unset-all", name)

@@ -1,12 +1,12 @@
-"""What git in a worktree sees of its repository: all of it, but for a stash and notes of its own.
+"""The view that git in a worktree has of its repository: everything is shared, except the stash and notes.
 
-Worktrees share refs/stash: without this, `git stash pop` of an agent would apply what its user put away, and
-two agents would take each other's. Where the shared files are, git reads in the file commondir. For a worktree of
-ours that is a folder beside it:
+Worktrees share refs/stash: without this view, `git stash pop` of an agent would apply the user's stash, and two
+agents would apply each other's. The file commondir tells git where the shared files are. For an epic's worktree that
+is a folder next to it:
 
 HEDDLE_HOME/worktrees/RUN/EPIC.git/    links to the repository's files, folders and kinds of refs; its own refs/stash
 
-Settings that are made there are the worktree's own too.
+Settings that are made in the worktree are its own too.
 """
 
 import os
@@ -21,18 +21,18 @@ from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
 from worktree_svc.storage import files
 
-# Of refs: what is a worktree's own by this.
+# The kinds of refs that each worktree has for itself.
 _OWN_REFS: Final = frozenset({"stash", "notes"})
 
-# Which hold for this and any older format.
+# Extensions that apply to this and any older repository format.
 _EXTENSION: Final = re.compile(r"extensions\.(objectformat|partialclone|worktreeconfig)")
 
-# Refs that are linked also where the repository has none yet: commits move them.
+# Kinds of refs that are linked even if the repository has none yet: commits create them.
 _KINDS: Final = ("heads", "tags", "heddle")
 
-# Of the repository's folder: what is made here, and what is of a git that runs there just now.
+# Entries of the repository's folder that are not linked: the view has its own, or a running git process owns them.
 _NOT_SHARED: Final = re.compile(r"refs|logs|config|.*\.lock|.*\.pid|gc\.log|heddle-worktree")
-# Linked also while they are not there: git makes them where the links lead.
+# Linked even if they do not exist: git creates them where the links point.
 _ALWAYS: Final = ("packed-refs", "shallow")
 
 _ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -41,7 +41,7 @@ _PACKED_STASH: Final = re.compile(rb"^[0-9a-f]+ refs/stash\n(\^[0-9a-f]+\n)?", r
 
 
 def make(worktree: Path, common: Path) -> Path:
-    """Makes the view of a worktree, or brings it up to date; returns it."""
+    """Creates or updates the view of a worktree; returns it."""
     _unpack_stash(common)
     view = view_of(worktree)
     for kind in _KINDS:
@@ -61,16 +61,16 @@ def make(worktree: Path, common: Path) -> Path:
 
 
 def clear(worktree: Path) -> None:
-    """Removes the refs that a worktree has of its own; the next `make` begins without. Its settings stay."""
+    """Removes a worktree's own refs; the next `make` starts without them. Its settings stay."""
     for part in ("refs", "logs"):
         files.remove(view_of(worktree) / part)
 
 
 def stash_of(worktree: Path) -> str:
-    """Returns the commit that was put away last in a worktree; empty if there is none."""
+    """Returns the newest stash commit of a worktree; empty if there is none."""
     view = view_of(worktree)
     file, log = view / "refs" / "stash", view / "logs" / "refs" / "stash"
-    # Where git may not write packed-refs, as in a sandbox, the ref of an emptied stash stays.
+    # If git may not write packed-refs, as in a sandbox, the ref of an emptied stash stays.
     if any(each.is_symlink() or not each.is_file() for each in (file, log)) or not log.stat().st_size:
         return ""
     with file.open(errors="replace") as opened:
@@ -79,10 +79,10 @@ def stash_of(worktree: Path) -> str:
 
 
 def _configure(config: Path, shared: Path) -> None:
-    """Writes the configuration of a view: all of the repository's, under which git removes no object.
+    """Writes the configuration of a view: all of the repository's, with settings under which git removes no object.
 
-    Logs and stash of the user are out of sight, so git would remove what only they hold. For extensions, git reads no
-    file that another includes. What was set in the worktree stays set there.
+    The user's reflogs and stash are not visible there, so git would remove objects that only they refer to. git reads
+    extensions only from the file itself, not from included files. Settings made in the worktree stay.
     """
     if config.is_symlink() or not config.is_file():
         files.remove(config)
@@ -98,7 +98,7 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
         *((key, value) for key, value in _settings(shared) if _EXTENSION.fullmatch(key)),
         ("extensions.preciousobjects", "true"),
         ("include.path", str(shared)),
-        # Else a stash that is its own would be packed with the refs of all.
+        # Otherwise the worktree's own stash would be packed with the shared refs.
         ("gc.packrefs", "false"),
     ]
     keys = {key for key, _ in ours} - {"include.path"}
@@ -107,8 +107,8 @@ def _configuration(config: Path, _: Stamp, shared: Path, _shared: Stamp) -> str:
 
 
 def _settings(file: Path) -> list[tuple[str, str]]:
-    """Returns what a configuration says itself; nothing where it cannot be read."""
-    output = Git(file.parent).attempt("config", "--file", str(file), "--no-includes", "--null", "--list")
+    """Returns the settings of a configuration file without includes; none if it cannot be read."""
+    output = Git(file.parent).run("config", "--file", str(file), "--no-includes", "--null", "--list")
     if output.code:
         return []
     entries = (entry.partition("\n") for entry in decode(output.stdout).split("\0")[:-1])
@@ -125,10 +125,10 @@ def _link(folder: Path, common: Path, names: set[str]) -> None:
 
 
 def _unpack_stash(common: Path) -> None:
-    """Takes the user's stash out of the file of packed refs, which all worktrees read and write.
+    """Moves the user's stash out of packed-refs, which all worktrees read and write.
 
-    git packs it there with all other refs. A worktree that drops its own last stash would remove it. Without a log
-    there is no stash that could be told from others.
+    git packs it there with all other refs, and a worktree that drops its own last stash would remove it. Without a
+    reflog there is no stash.
     """
     log, loose, packed = common / "logs" / "refs" / "stash", common / "refs" / "stash", common / "packed-refs"
     try:
@@ -137,14 +137,14 @@ def _unpack_stash(common: Path) -> None:
     except (OSError, IndexError):
         return
     if not loose.exists():
-        # Of a stash whose ref is gone, the log still tells.
+        # If the ref of the stash is gone, its reflog still has the commit.
         _replace(loose, lambda: b"" if loose.exists() else last.split(b" ")[1] + b"\n")
     if _STASH in text and loose.exists():
         _replace(packed, lambda: _PACKED_STASH.sub(b"", packed.read_bytes()))
 
 
 def _replace(path: Path, content: Callable[[], bytes]) -> None:
-    """Writes a file of git's as git does, under its lock; where another git has that, the next call does it."""
+    """Writes one of git's files under its lock file, as git does; if another git process holds it, the next call writes."""
     lock = path.with_name(f"{path.name}.lock")
     try:
         with lock.open("xb") as file:

@@ -1,4 +1,4 @@
-"""Merges between branches, without a checkout."""
+"""MergeBranch: merges one branch into another in memory, without a checkout."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ import structlog
 from heddle import errors, pb
 from heddle.failpoints import failpoint
 from heddle.names import EpicName, RunName
-from worktree_svc.content import merged_branches
+from worktree_svc.content import agent_merges
 from worktree_svc.git import commit_messages, refs, trees
 from worktree_svc.git.command import Git, Output, decode, failure
 from worktree_svc.git.private_folders import PrivateFolders
@@ -20,16 +20,16 @@ from worktree_svc.merges import fast_forward
 from worktree_svc.merges.conflict_hunks import Hunk, hunks
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.epoch_fence import StillLeads
+from worktree_svc.storage.epoch_fence import EpochCheck
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# How often a target may move under a merge before the caller is told.
+# How often a merge is repeated because its target moved, before the caller gets an error.
 MOST_TRIES: Final = 10
 
 
 class Merged(NamedTuple):
-    """The target holds `tree`; `already` if it held the source before. Without a commit, it would hold it."""
+    """A merged target with its tree; `already` if it contained the source before. Without a commit, it was a preview."""
 
     commit: str
     already: bool
@@ -37,7 +37,7 @@ class Merged(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """Both sides changed these files; nothing was changed. `advice` is commands to run by hand."""
+    """Both sides changed these files; nothing was merged. `advice` is the commands to merge by hand."""
 
     files: list[str]
     advice: str
@@ -47,11 +47,11 @@ class Conflict(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Request:
-    """A merge that was asked for.
+class MergeRequest:
+    """A requested merge.
 
-    `create_at` is where a missing target begins; empty: it must be there.
-    `squash`: without the source's own commits. `preview`: nothing is to move.
+    `create_at` is the commit at which a missing target is created; empty: the target must exist.
+    `squash`: without the source's own commits. `preview`: no ref moves.
     """
 
     source: str
@@ -64,14 +64,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Merges:
-    """Merges branches. Calls about one target should not overlap; if they do, the loser tries again."""
+class BranchMerges:
+    """Merges branches. Calls about one target should not overlap; if they do, the loser is repeated."""
 
     folders: PrivateFolders
-    still_leads: StillLeads
+    check_epoch: EpochCheck
 
-    def merge(self, path: str, epoch: int, request: Request) -> Merged | Conflict:
-        """Merges the source into the target, or says why not. Idempotent."""
+    def merge(self, path: str, epoch: int, request: MergeRequest) -> Merged | Conflict:
+        """Merges the source into the target, or returns the conflict. Idempotent."""
         project = repository.find(self.folders, path)
         for field, branch in (("source_branch", request.source), ("target_branch", request.target)):
             repository.check_branch_name(project, field, branch)
@@ -79,7 +79,7 @@ class Merges:
             found = _look(project, request)
             return found if isinstance(found, Conflict) else Merged(found.commit, found.already, found.tree)
         for _ in range(MOST_TRIES):
-            self.still_leads(epoch)
+            self.check_epoch(epoch)
             repository.check_not_checked_out(project, request.target)
             result = _try_merge(project, request)
             if result:
@@ -87,13 +87,13 @@ class Merges:
         raise errors.HeddleError(
             pb.ERROR_REASON_GIT_FAILED,
             f"{request.target} moved {MOST_TRIES} times while {request.source} was being merged into it."
-            " Nothing was changed; try again when whoever moves it has finished.",
+            " Nothing was changed; try again when the target no longer moves.",
             command="git update-ref",
         )
 
 
-class Found(NamedTuple):
-    """A merge without a conflict: from `source` on top of `onto`, where the target is or would begin."""
+class CleanMerge(NamedTuple):
+    """A merge without a conflict: of `source` into `onto`, the target's commit or the one at which it would be created."""
 
     source: str
     target: str | None
@@ -106,7 +106,7 @@ class Found(NamedTuple):
         return self.onto if self.already else ""
 
 
-def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
+def _try_merge(project: Project, request: MergeRequest) -> Merged | Conflict | None:
     """Merges once; None if the target moved meanwhile."""
     found = _look(project, request)
     if isinstance(found, Conflict):
@@ -118,18 +118,18 @@ def _try_merge(project: Project, request: Request) -> Merged | Conflict | None:
     return Merged(commit, found.already, found.tree)
 
 
-def _look(project: Project, request: Request) -> Found | Conflict:
+def _look(project: Project, request: MergeRequest) -> CleanMerge | Conflict:
     target = branch_records.commit_of(project, request.target, restore=not request.preview)
-    return merge_onto(project, request, target or begin_at(project, request), target)
+    return merge_onto(project, request, target or target_start(project, request), target)
 
 
 def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
-    """Moves a branch from `old`, None where it is not there, to `commit`; returns False if it is elsewhere."""
-    ref, recorded = refs.branch_ref(branch), branch_records.moves(git, branch, commit)
+    """Moves a branch from `old`, None if it does not exist, to `commit`; returns False if it is at another commit."""
+    ref, recorded = refs.branch_ref(branch), branch_records.record_updates(git, branch, commit)
     if commit == old and not recorded:
         return True
     failpoint("merge.before_move")
-    moved = refs.try_move(git, [refs.Move(ref, commit, old or refs.ABSENT), *recorded])
+    moved = refs.try_update(git, [refs.RefUpdate(ref, commit, old or refs.ABSENT), *recorded])
     failpoint("merge.after_move")
     if not moved.code:
         return True
@@ -139,10 +139,12 @@ def move_target(git: Git, branch: str, commit: str, old: str | None) -> bool:
     return now == commit
 
 
-def merge_onto(project: Project, request: Request, onto: str, target: str | None) -> Found | Conflict:
+def merge_onto(
+    project: Project, request: MergeRequest, onto: str, target: str | None
+) -> CleanMerge | Conflict:
     """Merges the source into the commit `onto`, in memory; keeps the new objects unless it is a preview.
 
-    `target` is where the target's branch is.
+    `target` is the commit of the target's branch; None if it does not exist.
     """
     git = project.git
     source = branch_records.commit_of(project, request.source, restore=not request.preview)
@@ -150,46 +152,46 @@ def merge_onto(project: Project, request: Request, onto: str, target: str | None
         raise repository.unknown_revision(project, request.source)
     tree = fast_forward.tree_of(git, source, onto)
     if tree:
-        return Found(source, target, onto, tree, already=source == onto)
+        return CleanMerge(source, target, onto, tree, already=source == onto)
     with (
-        trees.merging(git, onto, source, trying=request.preview) as merge,
+        trees.merging(git, onto, source, temporary=request.preview) as merge,
         _asking_for_squashed(git, source, onto) as is_held,
     ):
         (clean, tree, files), tree_of_onto = merge()
         if is_held():
-            return Found(source, target, onto, tree_of_onto, already=True)
+            return CleanMerge(source, target, onto, tree_of_onto, already=True)
     if not clean:
         log.info("merge_conflicted", source=request.source, target=request.target, files=files)
         found = hunks(git, onto, source)
         by_hand = advice(project, request, target, unmarked=[each.file for each in found if not each.line])
         return Conflict(files, by_hand, found, source, onto)
-    # What holds the source stays as it is in such a merge; only then is the question worth a git.
+    # A target that contains the source does not change in a merge; only then is it worth asking git.
     already = tree == tree_of_onto and refs.is_ancestor(git, source, onto)
     if already:
         _check_by_hand(git, request, tree)
-    return Found(source, target, onto, tree, already)
+    return CleanMerge(source, target, onto, tree, already)
 
 
-def _check_by_hand(git: Git, request: Request, tree: str) -> None:
-    """Raises MARKERS_LEFT if whoever merged the source by hand has left what git put into the files for them."""
-    # As git was told to merge it: see `advice`.
+def _check_by_hand(git: Git, request: MergeRequest, tree: str) -> None:
+    """Raises MARKERS_LEFT if a merge of the source by hand left conflict markers or generated file names."""
+    # The names in git's markers: see `advice`.
     names = (request.source, refs.branch_ref(request.source))
     words = (word for name in names for word in ("-e", f">>>>>>> {name}"))
     arguments = ("grep", "--files-with-matches", "-I", "--fixed-strings", "-z", *words, tree)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     left = [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
-    # In place of a folder, for example.
+    # Generated file names, for example if a file conflicts with a folder.
     made_up = tuple(f"~{name.replace('/', '_')}" for name in names)
     listed = git.items("ls-tree", "-r", "-z", "--name-only", tree)
     left += [path for path in listed if any(word in path for word in made_up)]
     if left:
-        raise merged_branches.markers_left(left)
+        raise agent_merges.markers_left(left)
 
 
-def commit_merge(project: Project, request: Request, found: Found) -> str:
-    """Makes the commit of a merge; nothing points to it yet."""
+def commit_merge(project: Project, request: MergeRequest, found: CleanMerge) -> str:
+    """Makes the commit of a merge; no ref points to it yet."""
     trailers = commit_messages.merge_trailers(request.resource)
     parents = ["-p", found.onto]
     if request.squash:
@@ -199,13 +201,13 @@ def commit_merge(project: Project, request: Request, found: Found) -> str:
         parents += ["-p", found.source]
     subject = request.subject or f"Merge {request.source} into {request.target}"
     message = commit_messages.compose(subject, "", trailers).encode(errors="replace")
-    return project.git.by(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
+    return project.git.with_author(project.author()).text("commit-tree", *parents, found.tree, stdin=message)
 
 
-def _taken_in(git: Git, found: Found) -> list[str]:
-    """Returns the commits of the user's branches that the source has merged by itself and its target lacks.
+def _taken_in(git: Git, found: CleanMerge) -> list[str]:
+    """Returns the commits of the user's branches that the source has merged by itself and the target does not contain.
 
-    A squashed merge keeps these as parents: else the next merge with those branches would meet their changes again.
+    A squashed merge keeps these as parents: otherwise the next merge with those branches would conflict with itself.
     """
     options = ("--first-parent", "--merges", "--parents", "--stdin")
     listed = git.text("rev-list", *options, stdin=f"{found.source}\n^{found.onto}\n".encode())
@@ -220,7 +222,7 @@ def _taken_in(git: Git, found: Found) -> list[str]:
 
 @contextmanager
 def _asking_for_squashed(git: Git, source: str, onto: str) -> Iterator[Callable[[], bool]]:
-    """Yields what returns whether a commit below `onto` is the squashed `source`; git looks while the block goes on."""
+    """Yields a function that returns whether `onto` contains the squashed `source`; git searches during the block."""
     options = ("--stdin", "--first-parent", f"--grep=^{commit_messages.MERGED}: ")
 
     def is_held(listed: Output) -> bool:
@@ -229,12 +231,12 @@ def _asking_for_squashed(git: Git, source: str, onto: str) -> Iterator[Callable[
         contents = (git.content(commit) or b"" for commit in listed.stdout.decode().split())
         return any(f"{commit_messages.MERGED}: {source}".encode() in content for content in contents)
 
-    with git.begun("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode()) as output:
+    with git.running_spare("rev-list", *options, stdin=f"{onto}\n^{source}\n".encode()) as output:
         yield lambda: is_held(output())
 
 
-def begin_at(project: Project, request: Request) -> str:
-    """Returns where a target that is not there is to begin; raises UNKNOWN_REVISION."""
+def target_start(project: Project, request: MergeRequest) -> str:
+    """Returns the commit at which a missing target is created; raises UNKNOWN_REVISION."""
     if not request.create_at:
         raise repository.unknown_revision(project, request.target)
     commit = repository.resolve(project, request.create_at)
@@ -244,30 +246,35 @@ def begin_at(project: Project, request: Request) -> str:
 
 
 def advice(
-    project: Project, request: Request, at: str | None, *, clean: bool = False, unmarked: Sequence[str] = ()
+    project: Project,
+    request: MergeRequest,
+    at: str | None,
+    *,
+    clean: bool = False,
+    unmarked: Sequence[str] = (),
 ) -> str:
-    """Returns the commands that do a merge by hand, ready to paste. `at`: where the target is; None: nowhere.
+    """Returns the commands that merge by hand, ready to paste. `at`: the target's commit; None: it does not exist.
 
-    `clean`: without a conflict, so that the merge is there before something in it is mended. `unmarked`: files that
-    conflict without markers.
+    `clean`: git merges without a conflict, and then the files are fixed. `unmarked`: files that conflict without
+    markers.
     """
-    # To `git merge`, a tag would come before a branch of its name.
-    source = shlex.quote(refs.unmistakable(project.git, request.source))
+    # `git merge` would prefer a tag to a branch of the same name.
+    source = shlex.quote(refs.unambiguous(project.git, request.source))
     target = shlex.quote(request.target)
     # A line break in a name would end the comment.
     named = ", ".join(re.sub(r"[\x00-\x1f\x7f]", "?", name) for name in unmarked)
-    decide = f"# decide what no marker shows: change, move or remove {named}"
+    decide = f"# resolve what has no markers: change, move or remove {named}"
     folder = shlex.quote(f"{project.top}-merge")
-    markers = "# mend the files between <<<<<<< and >>>>>>>, then:"
+    markers = "# fix the files between <<<<<<< and >>>>>>>, then:"
     amend = clean and not request.squash
     lines = [
         f"cd {shlex.quote(str(project.top))}",
-        *([] if at else [f"git branch {target} {begin_at(project, request)}"]),
+        *([] if at else [f"git branch {target} {target_start(project, request)}"]),
         f"git worktree add {folder} {target}",
         f"cd {folder}",
         f"git merge {'--squash' if request.squash else '--no-ff'} {source}",
         *([decide] if unmarked else []),
-        "# mend what the checks find, then:" if clean else markers,
+        "# fix what the checks find, then:" if clean else markers,
         "git add --all",
         f"git commit --no-edit{' --amend' if amend else ''}",
         f"cd {shlex.quote(str(project.top))}",

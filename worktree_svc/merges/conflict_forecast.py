@@ -1,8 +1,8 @@
-"""Which branches will conflict: every two of them, and each with what moves beside them, merged in memory.
+"""PredictConflicts: merges all pairs of branches in memory, and each branch with its base and upstream.
 
-Most pairs need no merge, as they change different files; the others are merged
-by one git. What was found is kept by commit ids, so that after a commit only the
-pairs of that branch are looked at.
+Most pairs need no merge, because they change different files; the others are merged
+by one git process. Results are cached by commit ids, so that after a commit only the
+pairs of that branch are merged again.
 """
 
 import threading
@@ -21,18 +21,18 @@ from worktree_svc.projects.repository import Project
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# What is remembered: more than a worker's runs have at the same time.
+# The size of the cache: more than a worker's runs have at the same time.
 MOST_BRANCHES: Final = 2_000
 MOST_PAIRS: Final = 50_000
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The paths that a branch has changed, and the folders in which it took some away or put some in."""
+    """The paths that a branch has changed, and the folders from which it removed or to which it added files."""
 
     paths: frozenset[str]
-    left: frozenset[str] = frozenset()
-    entered: frozenset[str] = frozenset()
+    removed_from: frozenset[str] = frozenset()
+    added_to: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, statuses: Iterable[tuple[str, str]]) -> "Changes":
@@ -40,30 +40,30 @@ class Changes:
         pairs = list(statuses)
         return cls(
             paths=frozenset(path for _, path in pairs),
-            left=frozenset(_folders(path for letter, path in pairs if letter == "D")),
-            entered=frozenset(_folders(path for letter, path in pairs if letter == "A")),
+            removed_from=frozenset(_folders(path for letter, path in pairs if letter == "D")),
+            added_to=frozenset(_folders(path for letter, path in pairs if letter == "A")),
         )
 
     def may_conflict(self, other: "Changes") -> bool:
         """Returns False only if no merge of the two can conflict.
 
-        Beyond a common path, that is a file in the place of the other's folder,
-        and a folder that one side moved away while the other put files into it.
+        Besides a common path, conflicts come from a file with the name of the other's
+        folder, and from a folder that one side moved while the other added files to it.
         """
         return not (
             self.paths.isdisjoint(other.paths)
-            and self.paths.isdisjoint(other.entered)
-            and self.entered.isdisjoint(other.paths)
-            and self.left.isdisjoint(other.entered)
-            and self.entered.isdisjoint(other.left)
+            and self.paths.isdisjoint(other.added_to)
+            and self.added_to.isdisjoint(other.paths)
+            and self.removed_from.isdisjoint(other.added_to)
+            and self.added_to.isdisjoint(other.removed_from)
         )
 
 
-class Question(NamedTuple):
-    """Which branches to look at, and the revisions that each is merged with as well.
+class ForecastRequest(NamedTuple):
+    """The branches to compare, and the revisions with which each is merged as well.
 
-    `starts` has by branch where it comes from; the base, where it has none. An
-    upstream that is not there is left out.
+    `starts` has the commit at which each branch started; the base, if it has none. An
+    upstream that does not exist is ignored.
     """
 
     names: Sequence[str]
@@ -73,7 +73,7 @@ class Question(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """A branch that is there, and what it has changed since its start."""
+    """An existing branch, and what it has changed since its start."""
 
     name: str
     commit: str
@@ -90,7 +90,7 @@ class Pair(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the branches have changed, and which of them conflict."""
+    """The changes of the branches, and the pairs that conflict."""
 
     branches: list[Branch]
     pairs: list[Pair]
@@ -98,15 +98,15 @@ class Prediction(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """What a branch is merged with; `name` is empty unless it is another branch."""
+    """The other side of a merge; `name` is empty unless it is another branch."""
 
     name: str
     commit: str
     upstream: bool = False
 
 
-class Radar:
-    """Predicts conflicts, and remembers what it found."""
+class ConflictForecaster:
+    """Predicts conflicts, and caches the results. Safe to use from threads."""
 
     def __init__(self, folders: PrivateFolders) -> None:
         self._folders = folders
@@ -116,18 +116,18 @@ class Radar:
         # By the two commits: the files that conflict.
         self._merges: dict[tuple[str, str], list[str]] = {}
 
-    def predict(self, path: str, question: Question) -> Prediction:
-        """Returns what will conflict; raises UNKNOWN_REVISION if the base or a start is not there."""
+    def predict(self, path: str, request: ForecastRequest) -> Prediction:
+        """Returns the branches that will conflict; raises UNKNOWN_REVISION if the base or a start does not exist."""
         project = repository.find(self._folders, path)
-        onto = _commit_of(project, question.base)
-        upstream = repository.resolve(project, question.upstream) if question.upstream else None
+        onto = _commit_of(project, request.base)
+        upstream = repository.resolve(project, request.upstream) if request.upstream else None
         git = project.git
-        unique = list(dict.fromkeys(question.names))
+        unique = list(dict.fromkeys(request.names))
         commits = refs.read(git, *(refs.branch_ref(name) for name in unique)) if unique else []
         branches = []
         for name, commit in zip(unique, commits, strict=True):
             if commit:
-                start = question.starts.get(name) or onto
+                start = request.starts.get(name) or onto
                 branches.append(Branch(name, commit, self._changes_of(project, start, commit)))
         bases = [_Side("", onto), *([_Side("", upstream, upstream=True)] if upstream else [])]
         pairs = _pairs(branches, bases)
@@ -155,7 +155,7 @@ class Radar:
         return found
 
     def _remember(self, memory: dict[Key, Value], new: dict[Key, Value], most: int) -> None:
-        """Adds to what is remembered; forgets the oldest beyond `most`."""
+        """Adds entries to a cache; removes the oldest beyond `most`."""
         with self._mutex:
             memory.update(new)
             while len(memory) > most:
@@ -170,7 +170,7 @@ def _commit_of(project: Project, revision: str) -> str:
 
 
 def _pairs(branches: Sequence[Branch], bases: Sequence[_Side]) -> list[tuple[Branch, _Side]]:
-    """Returns what has to be merged."""
+    """Returns the pairs that have to be merged."""
     pairs = [
         (one, _Side(other.name, other.commit))
         for one, other in combinations(branches, 2)
@@ -186,7 +186,7 @@ def _changes(git: Git, onto: str, commit: str) -> Changes:
 
 def _conflicts(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Returns for each pair of commits the files that conflict, in order."""
-    return [[] if one.clean else one.files for one in trees.merged(git, pairs, trying=True)]
+    return [[] if one.clean else one.files for one in trees.merged(git, pairs, temporary=True)]
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

@@ -1,16 +1,16 @@
-"""The regions in which two commits conflict, as a reader is shown them."""
+"""The regions in which two commits conflict, for display."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from worktree_svc.git.command import Git, decode, failure, readable
 
-# What a reader is shown of a conflict.
+# The most regions and characters of a conflict that are returned.
 MOST_HUNKS: Final = 20
 MOST_CHARACTERS: Final = 16 << 10
 _HUNK_CHARACTERS: Final = 4 << 10
 
-# A larger file is named, without its regions.
+# A larger file is listed without its regions.
 _MOST_BYTES: Final = 4 << 20
 
 BEGIN: Final = "<<<<<<< "
@@ -18,7 +18,7 @@ END: Final = ">>>>>>> "
 
 
 class Hunk(NamedTuple):
-    """A region in which both sides differ; `line` is 0 where the file has none and the text says why."""
+    """A region in which both sides differ; `line` is 0 if the file has no regions, and the text says why."""
 
     file: str
     line: int
@@ -26,10 +26,10 @@ class Hunk(NamedTuple):
 
 
 def hunks(git: Git, onto: str, source: str) -> list[Hunk]:
-    """Returns the regions of the merge of `source` into `onto`, as many as a reader is shown."""
+    """Returns the first conflict regions of the merge of `source` into `onto`."""
     arguments = ("merge-tree", "--write-tree", "--name-only", "--messages", "-z", onto, source)
-    with git.trying() as scratch:
-        output = scratch.attempt(*arguments)
+    with git.with_temporary_objects() as scratch:
+        output = scratch.run(*arguments)
         if output.code not in {0, 1}:
             raise failure(arguments, output)
         fields = iter(decode(output.stdout).split("\0")[:-1])
@@ -61,7 +61,7 @@ def _hunks(git: Git, tree: str, names: Iterable[str], notes: dict[str, str]) -> 
 
 
 def _notes(fields: Iterator[str]) -> dict[str, str]:
-    """Returns git's messages by file: of each, a number of paths, these, a type, and the text."""
+    """Returns git's messages by file. Each message is a number of paths, the paths, a type, and the text."""
     notes: dict[str, list[str]] = {}
     for count in fields:
         paths = [next(fields) for _ in range(int(count))]
@@ -74,8 +74,8 @@ def _notes(fields: Iterator[str]) -> dict[str, str]:
 
 def _lines(git: Git, tree: str, file: str) -> list[str]:
     name = f"{tree}:{file}"
-    # Not there, or a submodule: no lines.
-    kind = git.attempt("cat-file", "-t", name)
+    # A path that does not exist, or a submodule, has no lines.
+    kind = git.run("cat-file", "-t", name)
     if kind.code or kind.stdout.strip() != b"blob" or int(git.text("cat-file", "-s", name)) > _MOST_BYTES:
         return []
     data = git.raw("cat-file", "blob", name)
@@ -83,7 +83,7 @@ def _lines(git: Git, tree: str, file: str) -> list[str]:
 
 
 def _regions(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yields the number of the first line, and the text, of what stands between markers."""
+    """Yields the first line number and the text of each region between conflict markers."""
     begun = 0
     region: list[str] = []
     for number, line in enumerate(lines, 1):

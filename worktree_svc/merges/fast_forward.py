@@ -1,4 +1,4 @@
-"""Merges that git need not be asked for: into a target that has nothing which the source does not build on."""
+"""Detects fast-forwards without a git process for the merge: the target is an ancestor of the source."""
 
 import re
 from collections.abc import Iterator
@@ -7,34 +7,34 @@ from typing import Final, NamedTuple
 
 from worktree_svc.git.command import Git
 
-# How a commit begins, as git writes it; what follows the committer is left.
+# The beginning of a commit object; the part after the committer is not needed.
 _HEAD: Final = re.compile(
     rb"tree (?P<tree>[0-9a-f]+)\n(?:parent (?P<parent>[0-9a-f]+)\n)?(?:parent [0-9a-f]+\n)*"
     rb"author [^\n]*\ncommitter [^\n]* (?P<seconds>-?\d+) [+-]\d+\n"
 )
 
-# More commits than an epic usually has; of more, git is asked.
+# More commits than an epic usually has; beyond that, git decides.
 MOST_STEPS: Final = 50
 
 
 class _Commit(NamedTuple):
     id: str
     tree: str
-    # The first one; empty: it has none.
+    # The first parent; empty: it has none.
     parent: str
-    # Since 1970.
+    # The committer's time, since 1970.
     seconds: int
 
 
 def tree_of(git: Git, source: str, onto: str) -> str | None:
-    """Returns what a merge of `source` into `onto` gives if that is a fast-forward: the tree of `source`.
+    """Returns the result of merging `source` into `onto` if that is a fast-forward: the tree of `source`.
 
-    None unless a few steps from first parent to first parent lead from `source` to `onto`.
+    None unless `onto` is among the first MOST_STEPS first-parent ancestors of `source`.
     """
     end = _read(git, onto)
     if end is None:
         return None
-    # What is older than `onto` does not build on it, unless a clock was wrong.
+    # A commit older than `onto` is not its descendant, unless a clock was wrong.
     steps = takewhile(lambda commit: commit.seconds >= end.seconds, _first_parents(git, source))
     tree = ""
     for commit in islice(steps, MOST_STEPS):
@@ -45,7 +45,7 @@ def tree_of(git: Git, source: str, onto: str) -> str | None:
 
 
 def _first_parents(git: Git, commit: str) -> Iterator[_Commit]:
-    """Yields the commit, its first parent, that one's, and so on, as far as they are in the repository."""
+    """Yields the commit and its first-parent ancestors, as far as they are in the repository."""
     step = _read(git, commit)
     while step:
         yield step

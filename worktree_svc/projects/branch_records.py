@@ -1,8 +1,8 @@
-"""Where Heddle's own branches are, judged by where Heddle left them.
+"""Compares Heddle's own branches with the records of where Heddle left them.
 
-Anybody may move a branch. What was accepted of an epic, and what was merged of a run, is kept under a ref of its
-own as well, so that a branch that was deleted comes back, one that went on is taken as it is, and one that lost
-something is noticed.
+Anyone may move a branch. An epic's accepted commit and a run's merged commit are therefore also recorded under a
+separate ref: a branch that was deleted is restored, one with further commits is accepted as it is, and one that lost
+commits is detected.
 """
 
 import re
@@ -23,7 +23,7 @@ _OURS: Final = re.compile(r"heddle/([^/]+)/(?:merged|epics/([^/]+))")
 
 
 def record_of(branch: str) -> str | None:
-    """Returns the ref that keeps what Heddle has put on a branch; None for a branch of the user."""
+    """Returns the ref that records the last commit that Heddle put on a branch; None for a user's branch."""
     match = _OURS.fullmatch(branch)
     if match is None:
         return None
@@ -32,9 +32,9 @@ def record_of(branch: str) -> str | None:
 
 
 def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | None:
-    """Returns the commit of a branch; None if it is not there.
+    """Returns the commit of a branch; None if it does not exist.
 
-    One of Heddle's that was deleted is put back, with `restore`. Raises BRANCH_DIVERGED if it lacks what was there.
+    With `restore`, a deleted branch of Heddle's is created again. Raises BRANCH_DIVERGED if it lost its recorded commit.
     """
     git, ref, record = project.git, refs.branch_ref(branch), record_of(branch)
     if record is None:
@@ -44,7 +44,7 @@ def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | N
         return now
     if now is None:
         if restore:
-            refs.try_move(git, [refs.Move(ref, last, refs.ABSENT)])
+            refs.try_update(git, [refs.RefUpdate(ref, last, refs.ABSENT)])
             log.warning("branch_restored", branch=branch, commit=last)
         return last
     if refs.is_ancestor(git, last, now):
@@ -52,21 +52,21 @@ def commit_of(project: Project, branch: str, *, restore: bool = True) -> str | N
     raise _diverged(project, branch, now, last)
 
 
-def moves(git: Git, branch: str, commit: str) -> list[refs.Move]:
-    """Returns what has to move with the branch of a run, so that its record stays true."""
+def record_updates(git: Git, branch: str, commit: str) -> list[refs.RefUpdate]:
+    """Returns the updates that must happen together with a move of a run's branch, so that its record stays correct."""
     record = record_of(branch)
     if record is None or branch.partition("/epics/")[1]:
         return []
     (last,) = refs.read(git, record)
-    return [] if last == commit else [refs.Move(record, commit, last or refs.ABSENT)]
+    return [] if last == commit else [refs.RefUpdate(record, commit, last or refs.ABSENT)]
 
 
 def _diverged(project: Project, branch: str, now: str, last: str) -> errors.HeddleError:
     where, name = shlex.quote(str(project.top)), shlex.quote(branch)
     return errors.HeddleError(
         pb.ERROR_REASON_BRANCH_DIVERGED,
-        f"{branch} was moved to {now[:12]}, which lacks what Heddle had put there ({last[:12]}). Put it back:"
-        f" git -C {where} branch --force {name} {last}; or merge that commit into it. Then it goes on by itself.",
+        f"{branch} was moved to {now[:12]}, which does not contain the last commit of Heddle ({last[:12]}). Move it back:"
+        f" git -C {where} branch --force {name} {last}; or merge that commit into it. Work then continues by itself.",
         branch=branch,
         commit=last,
     )

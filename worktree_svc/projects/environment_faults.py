@@ -1,8 +1,8 @@
-"""Tells what the environment lacks from what is wrong with a request.
+"""Distinguishes faults of the environment from errors of a request.
 
-The repository of a run was there when the run was created. Where a later call finds
-it away, read-only or unreadable, that is no fault of the attempt: the error becomes
-PROJECT_UNAVAILABLE, nothing was changed, and the same call works once it is back.
+The repository of a run existed when the run was created. If a later call finds it
+missing, read-only or unreadable, the attempt is not at fault: the error becomes
+PROJECT_UNAVAILABLE, nothing was changed, and the same call works once it is available again.
 """
 
 import errno
@@ -16,7 +16,7 @@ from heddle import errors, pb, urls
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects.repository import mirror_of
 
-# These say something about the caller, whatever the disk is like.
+# Errors with a cause of their own, whatever the state of the repository.
 _ITS_OWN: Final = frozenset(
     {
         pb.ERROR_REASON_STALE_EPOCH,
@@ -27,14 +27,14 @@ _ITS_OWN: Final = frozenset(
     }
 )
 
-# What systems and git say where a disk is read-only, broken or was taken away.
+# Errors of the system and of git if a disk is read-only, broken or removed.
 _BROKEN: Final = frozenset({errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENXIO, errno.ENODEV})
 _SIGNS: Final = tuple(os.strerror(number) for number in sorted(_BROKEN))
 
 
 @contextmanager
-def told(folders: PrivateFolders, project: str) -> Iterator[None]:
-    """Turns what goes wrong in the block, where the repository of `project` is to blame, into PROJECT_UNAVAILABLE."""
+def as_project_unavailable(folders: PrivateFolders, project: str) -> Iterator[None]:
+    """Turns errors of the block into PROJECT_UNAVAILABLE if the repository of `project` is the cause."""
     try:
         yield
     except errors.HeddleError as error:
@@ -42,12 +42,12 @@ def told(folders: PrivateFolders, project: str) -> Iterator[None]:
             raise
         if error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY:
             raise _unavailable(project, error.message) from error
-        found = trouble(_folder(folders, project)) or _sign(error.message)
+        found = fault_in(_folder(folders, project)) or _sign(error.message)
         if found:
             raise _unavailable(project, found) from error
         raise
     except OSError as error:
-        found = trouble(_folder(folders, project))
+        found = fault_in(_folder(folders, project))
         if error.errno in _BROKEN:
             found = found or f"{error.filename or project}: {error.strerror}"
         if not found:
@@ -55,16 +55,16 @@ def told(folders: PrivateFolders, project: str) -> Iterator[None]:
         raise _unavailable(project, found) from error
 
 
-def trouble(folder: Path) -> str:
-    """Returns why the repository at `folder` cannot be used now, in plain words; empty if it seems well."""
+def fault_in(folder: Path) -> str:
+    """Returns why the repository at `folder` cannot be used now, as text; empty if it seems usable."""
     if not folder.is_dir():
-        return f"{folder} is not there"
+        return f"{folder} does not exist"
     git_folder = folder / ".git"
     common = git_folder if git_folder.is_dir() else folder
-    # A linked worktree has a file there, and a bare repository nothing.
+    # A linked worktree has a .git file, and a bare repository has no .git.
     for part in (common / "objects", common / "refs") if not git_folder.is_file() else ():
         if not part.is_dir():
-            return f"{folder} holds no git repository any more: {part} is not there"
+            return f"{folder} is no longer a git repository: {part} does not exist"
         if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
             return f"{part} cannot be written (it is read-only, or belongs to another user)"
     return ""
@@ -81,7 +81,7 @@ def _sign(message: str) -> str:
 def _unavailable(project: str, found: str) -> errors.HeddleError:
     return errors.HeddleError(
         pb.ERROR_REASON_PROJECT_UNAVAILABLE,
-        f"the repository cannot be used now: {found.rstrip('.')}. Put it back (mount it, make it writable);"
-        " work continues by itself then. Nothing was changed.",
+        f"the repository cannot be used now: {found.rstrip('.')}. Make it available again (mount it, make it writable);"
+        " work then continues by itself. Nothing was changed.",
         project=urls.redacted(project),
     )

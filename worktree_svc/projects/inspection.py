@@ -1,4 +1,4 @@
-"""What a run on a project would start from, and what keeps it from starting."""
+"""Inspects a project before a run: where the run would start, and what prevents it from starting."""
 
 import shlex
 import tempfile
@@ -14,25 +14,25 @@ from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
 
-# Dirty files that a reader is shown.
+# The most dirty files in an answer.
 MOST_DIRTY_FILES: Final = 20
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a run would start from."""
+    """Where a run would start."""
 
     project: Project
     base_commit: str
-    # Empty: it starts from no branch.
+    # Empty: the base is not a branch.
     base_branch: str
     dirty_files: tuple[str, ...]
-    # How far the branch is behind the one that it follows. None: it follows none, or lacks nothing of it.
+    # How far the branch is behind its upstream. None: it has no upstream, or is up to date.
     behind: pb.BaseBehind | None = None
 
 
 def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) -> Inspection:
-    """Returns what a run on the project would start from; raises what would stop it. Changes nothing."""
+    """Returns where a run on the project would start; raises the error that would prevent it. Changes nothing."""
     project = repository.find(folders, path)
     remote = f"refs/remotes/origin/{base_ref}"
     if urls.is_url(path) and refs.read(project.git, remote)[0]:
@@ -48,7 +48,7 @@ def inspect(folders: PrivateFolders, path: str, base_ref: str, merge_into: str) 
 
 
 def _base_branch(project: Project, base_ref: str) -> str:
-    """Returns the local branch that `base_ref` names, or on which HEAD stands; empty if there is none."""
+    """Returns the local branch that `base_ref` names, or that is checked out; empty if there is none."""
     prefix = refs.branch_ref("")
     if base_ref in {"", "HEAD", "@"}:
         full = refs.head_branch(project.git_dir) or ""
@@ -59,7 +59,7 @@ def _base_branch(project: Project, base_ref: str) -> str:
 
 
 def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
-    """Returns what a branch lacks of the one that it follows, or of its namesake at origin, as last fetched."""
+    """Returns how far a branch is behind its upstream, or the branch of the same name at origin, as last fetched."""
     if not branch:
         return None
     asked = project.exposed_git
@@ -80,7 +80,7 @@ def _behind(project: Project, branch: str) -> pb.BaseBehind | None:
 def _check_name_is_free(project: Project) -> None:
     """Raises BRANCH_EXISTS if a branch called "heddle" blocks every branch heddle/…: git allows one or the other.
 
-    One of the remote would block every push there.
+    Such a branch at the remote would block every push there.
     """
     commit, there = refs.read(project.git, refs.branch_ref("heddle"), "refs/remotes/origin/heddle")
     remote = repository.remote_of(project)
@@ -88,14 +88,14 @@ def _check_name_is_free(project: Project) -> None:
         where = shlex.quote(remote)
         raise errors.HeddleError(
             pb.ERROR_REASON_BRANCH_EXISTS,
-            f"a branch called heddle of {remote} is in the way of heddle/RUN/…, so that nothing could be pushed."
+            f"a branch called heddle of {remote} blocks the branches heddle/RUN/…, so nothing could be pushed."
             f" Rename it there; in a clone of it: git push {where} origin/heddle:refs/heads/another-name :heddle",
             branch="heddle",
         )
     if commit:
         raise errors.HeddleError(
             pb.ERROR_REASON_BRANCH_EXISTS,
-            "a branch called heddle is in the way of heddle/RUN/…. Rename it:"
+            "a branch called heddle blocks the branches heddle/RUN/…. Rename it:"
             f" git -C {shlex.quote(str(project.top))} branch -m heddle another-name",
             branch="heddle",
         )
@@ -109,7 +109,7 @@ def _dirty_files(project: Project) -> list[str]:
         return []
     options = ("--name-only", "-z", "--ignore-submodules=dirty", "--no-renames", "--no-ext-diff")
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=project.private) as folder:
-        # A copy, as git refreshes the index that it compares with.
+        # A copy, because git refreshes the index that it compares with.
         index = Path(folder, "index")
         files.copy_atomically(project.git_dir / "index", index)
         paths = project.git.at(project.top, index=index).items("diff", *options, head, "--")

@@ -1,4 +1,4 @@
-"""Who waits for whom: jobs of one key run one after the other, others beside each other."""
+"""Locks: jobs with the same key run one after another, other jobs run in parallel; one service per data folder."""
 
 import asyncio
 import fcntl
@@ -22,12 +22,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-# Git calls at the same time; each is a process.
+# Jobs that run at the same time; each may start git processes.
 THREADS: Final = 8
 
 
-class Jobs:
-    """Runs blocking work in threads. A caller that goes away does not end its job half-way."""
+class KeyedExecutor:
+    """Runs blocking work in threads. A job runs to its end even if its caller goes away."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="git")
@@ -39,7 +39,7 @@ class Jobs:
         """Returns what `job` returns; jobs with the same key never overlap."""
         if self._draining:
             raise errors.HeddleError(
-                pb.ERROR_REASON_DRAINING, "the worktree service is ending; try again when it is back"
+                pb.ERROR_REASON_DRAINING, "the worktree service is shutting down; try again when it is back"
             )
         task = asyncio.create_task(self._run(job, key))
         self._running.add(task)
@@ -47,14 +47,14 @@ class Jobs:
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Takes no new job and waits for those that run: a commit that began is finished."""
+        """Rejects new jobs and waits for the running ones: a commit that has begun is completed."""
         self._draining = True
         await asyncio.gather(*self._running, return_exceptions=True)
         self._threads.shutdown()
 
     async def _run(self, job: Callable[[], Result], key: str | None) -> Result:
         def checked() -> Result:
-            with disk.want_is_said():
+            with disk.os_errors_translated():
                 return job()
 
         loop = asyncio.get_running_loop()
@@ -66,14 +66,14 @@ class Jobs:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may be gone; asyncio would complain that nobody asked
+            task.exception()  # its caller may be gone; asyncio would warn that the exception was never retrieved
 
 
 class RepositoryLocks:
-    """One change at a time to the list of a repository's worktrees: git itself races there.
+    """One change at a time to the list of a repository's worktrees: git itself has races there.
 
-    The lock is on the repository's own folder, so it also holds between services
-    with different data folders, leaves no file behind and ends with its process.
+    The lock is on the repository's own folder, so it also works between services
+    with different data folders, leaves no file and ends with its process.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class RepositoryLocks:
         with lock.mutex:
             descriptor = os.open(folder, os.O_RDONLY)
             try:
-                # Some network file systems have no such locks; our own threads still wait above.
+                # Some network file systems have no such locks; threads of this service still wait above.
                 with suppress(OSError):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -108,10 +108,10 @@ class HomeInUseError(Exception):
 
 
 class HomeLock:
-    """One worktree service per data folder, the git processes of a killed one included.
+    """One worktree service per data folder, including the git processes of a killed one.
 
-    Every git inherits the lock: one that outlives its service, half-way through a
-    reset, keeps the next service waiting instead of cleaning away under it.
+    Every git process inherits the lock: if one outlives its service in the middle of a
+    reset, the next service waits for it instead of cleaning up at the same time.
     """
 
     def __init__(self, path: Path, patience: float = 30) -> None:
@@ -125,25 +125,25 @@ class HomeLock:
         command.share(self._descriptor)
 
     def release(self) -> None:
-        """Lets another service have the data folder."""
+        """Releases the data folder for another service."""
         command.unshare(self._descriptor)
         os.close(self._descriptor)
 
     def _take(self, path: Path, patience: float) -> None:
         end = time.monotonic() + patience
-        told = False
+        is_logged = False
         while True:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > end:
                     raise HomeInUseError(
-                        f"another worktree service, or a git that one started, uses {path.parent}."
+                        f"another worktree service, or a git process that it started, uses {path.parent}."
                         f" Stop it (fuser {path} shows which), or set HEDDLE_HOME to another folder."
                     ) from None
-                if not told:
-                    log.info("waiting_for_former_service", path=str(path))
-                    told = True
+                if not is_logged:
+                    log.info("waiting_for_previous_service", path=str(path))
+                    is_logged = True
                 time.sleep(0.05)
             else:
                 return

@@ -1,11 +1,12 @@
-"""Projects by URL: cloned once into a bare mirror, brought up to date before each run, pushed to after each step.
+"""Projects by URL: cloned once into a bare mirror, updated before each run, pushed to after each step.
 
 HEDDLE_HOME/mirrors/HASH.git    shared by all runs on the repository
 
-The remote's branches are refs/remotes/origin/…; refs/heads holds Heddle's own
-and those into which runs merge. A push that does not go on from what the remote
-has is refused there, and what it would have brought stays here. Only what an
-epic has set aside itself is taken off its branch there as well. Credentials are those of the service's own git, and are not stored.
+The remote's branches are refs/remotes/origin/…; refs/heads contains Heddle's own
+branches and those into which runs merge. The remote refuses a push that is not a
+fast-forward, and the commits stay in the mirror. The only forced push is that of an
+epic's branch that was rewound. Credentials are those of the service's own git, and
+are not stored.
 """
 
 import time
@@ -28,7 +29,7 @@ from worktree_svc.storage import files
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# How the branches begin that only Heddle moves.
+# The prefix of the branches that only Heddle moves.
 _OWN: Final = "heddle/"
 
 _REMOTE: Final = "refs/remotes/origin"
@@ -39,9 +40,9 @@ _FETCH: Final = (
 _MAINTENANCE: Final = ("commit-graph", "loose-objects", "incremental-repack")
 _MAINTENANCE_SECONDS: Final = 24 * 3600
 
-# Seconds before a push is tried again.
+# Seconds before each retry of a push.
 PAUSES: Final = (0.5, 2.0)
-# After which a remote that does not answer is given up; the next push tries again.
+# Seconds after which a push to a remote that does not answer is given up; the next push tries again.
 _PUSH_SECONDS: Final = 60.0
 
 
@@ -53,15 +54,15 @@ class Mirrors:
         self._repositories = repositories
 
     def recover(self) -> None:
-        """Removes the locks that a killed service left: nobody else writes here."""
+        """Removes the locks that a killed service left: no other process writes here."""
         for lock in self._folders.mirrors.glob("*.git/**/*.lock"):
-            log.warning("dead_lock_removed", path=str(lock))
+            log.warning("stale_lock_removed", path=str(lock))
             files.remove(lock)
 
     def update(self, url: str, merge_into: str) -> str:
-        """Clones the repository, or fetches what is new; returns the URL by which it is known from now on.
+        """Clones the repository, or fetches new commits; returns the URL that identifies it from now on.
 
-        Raises NOT_A_REPOSITORY. `merge_into`: that branch is brought up to date as well.
+        Raises NOT_A_REPOSITORY. `merge_into`: that branch is updated as well.
         """
         folder = repository.mirror_of(self._folders, url)
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ class Mirrors:
         return _url(project)
 
     def follow(self, url: str, branch: str) -> None:
-        """Brings a branch up to date with the remote's, before something is merged into it; not one of a run's own."""
+        """Updates a branch to the remote's before something is merged into it, unless it is one of a run's own."""
         if urls.is_url(url) and not branch.startswith(_OWN):
             project = repository.find(self._folders, url)
             with self._fetching(project.top):
@@ -84,9 +85,9 @@ class Mirrors:
                 _follow(project, branch)
 
     def push(self, url: str, branches: Sequence[str]) -> dict[str, str]:
-        """Pushes branches to the project's remote; returns why it did not take some of them, by branch.
+        """Pushes branches to the project's remote; returns why it refused some of them, by branch.
 
-        What could not be pushed goes with the run's next push of that branch.
+        Commits that could not be pushed are part of the run's next push of that branch.
         """
         if not urls.is_url(url) or not branches:
             return {}
@@ -101,7 +102,7 @@ class Mirrors:
                 if not refused or pause is None:
                     break
                 time.sleep(pause)
-        except errors.HeddleError as error:  # it does not answer: once is long enough
+        except errors.HeddleError as error:  # the remote does not answer: one timeout is enough
             refused = dict.fromkeys(wanted, error.message)
         log.info(
             "push_failed" if refused else "pushed", project=url, branches=list(branches), refused=refused
@@ -109,11 +110,11 @@ class Mirrors:
         return {ref.removeprefix(refs.branch_ref("")): said for ref, said in refused.items()}
 
     def _push(self, project: Project, wanted: Sequence[str]) -> dict[str, str]:
-        """Returns why refs were not taken, by ref."""
+        """Returns why refs were refused, by ref."""
         options = ("--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags")
         specs = (f"{ref}:{ref}" for ref in wanted)
-        leases = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _set_aside(project, ref)))
-        output = project.git.attempt("push", *options, *leases, "origin", *specs, seconds=_PUSH_SECONDS)
+        forced = (f"--force-with-lease={ref}:{old}" for ref in wanted if (old := _rewound_from(project, ref)))
+        output = project.git.run("push", *options, *forced, "origin", *specs, seconds=_PUSH_SECONDS)
         if output.code == 0:
             return {}
         refused = push_refusals.read(decode(output.stdout), urls.redacted(output.stderr), wanted)
@@ -126,13 +127,13 @@ class Mirrors:
         return refused
 
     def _fetching(self, folder: Path) -> AbstractContextManager[None]:
-        """One at a time; not the lock of the repository itself, on which new worktrees wait."""
+        """One fetch at a time; not the lock of the repository itself, which new worktrees need."""
         (folder / "refs").mkdir(parents=True, exist_ok=True)
         return self._repositories.hold(folder / "refs")
 
 
 def _make(folder: Path, url: str) -> None:
-    """Makes the empty mirror; its configuration last, as that says that all is there."""
+    """Makes the empty mirror; the configuration is written last, because it marks the mirror as complete."""
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "info" / "exclude").touch()
@@ -162,17 +163,17 @@ def _fetch(project: Project, url: str) -> None:
     if urls.identity(_url(project)) != urls.identity(url):
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
-            f"the mirror {project.top} points to another repository; somebody changed it. Remove that folder:"
+            f"the mirror {project.top} points to another repository; someone changed it. Remove that folder:"
             " it is cloned again.",
             project=urls.redacted(url),
         )
-    head = project.git.attempt("ls-remote", "--symref", "origin", "HEAD")
-    output = project.git.attempt(*_FETCH) if head.code == 0 else head
+    head = project.git.run("ls-remote", "--symref", "origin", "HEAD")
+    output = project.git.run(*_FETCH) if head.code == 0 else head
     if output.code:
         raise errors.HeddleError(
             pb.ERROR_REASON_NOT_A_REPOSITORY,
             f"{urls.redacted(url)} cannot be fetched: {urls.redacted(output.stderr.strip())} The worker's own git"
-            " must be able to: try git ls-remote there, as the user of the service.",
+            " must be able to fetch it: try git ls-remote there, as the user of the service.",
             project=urls.redacted(url),
         )
     for line in head.stdout.decode(errors="replace").splitlines():
@@ -183,7 +184,7 @@ def _fetch(project: Project, url: str) -> None:
 
 
 def _follow(project: Project, branch: str) -> None:
-    """Brings a local branch up to date: to the remote's, or by a merge where both have gone on."""
+    """Updates a local branch: to the remote's commit, or by a merge if both have new commits."""
     repository.check_branch_name(project, "merge_into", branch)
     git, ref = project.git, refs.branch_ref(branch)
     ours, theirs = refs.read(git, ref, f"{_REMOTE}/{branch}")
@@ -194,22 +195,22 @@ def _follow(project: Project, branch: str) -> None:
     elif refs.is_ancestor(git, theirs, ours):
         return
     else:
-        ((clean, tree, names),) = trees.merged(git, [(ours, theirs)], trying=False)
+        ((clean, tree, names),) = trees.merged(git, [(ours, theirs)], temporary=False)
         if not clean:
             raise errors.HeddleError(
                 pb.ERROR_REASON_GIT_FAILED,
-                f"{branch} has gone on at the remote and conflicts in {', '.join(names)} with what was merged here"
+                f"{branch} has new commits at the remote that conflict in {', '.join(names)} with what was merged here"
                 f" and not pushed yet. Both are kept, in {project.top}: {ref} and {_REMOTE}/{branch}.",
                 command="git merge-tree",
             )
         message = commit_messages.compose(f"Merge the remote's {branch}", "", {})
-        author = git.by(project.author())
+        author = git.with_author(project.author())
         new = author.text("commit-tree", "-p", ours, "-p", theirs, tree, stdin=message.encode())
-    refs.move(git, [refs.Move(ref, new, ours or refs.ABSENT)])
+    refs.update(git, [refs.RefUpdate(ref, new, ours or refs.ABSENT)])
 
 
-def _set_aside(project: Project, ref: str) -> str | None:
-    """Returns the remote's commit of an epic's branch, as last seen, where the epic has set that aside since."""
+def _rewound_from(project: Project, ref: str) -> str | None:
+    """Returns the remote's commit of an epic's branch, as last seen, if the epic was rewound from it since."""
     branch = ref.removeprefix(refs.branch_ref(""))
     run, _, epic = branch.removeprefix(_OWN).partition("/epics/")
     if not (branch.startswith(_OWN) and epic):
@@ -224,12 +225,12 @@ def _set_aside(project: Project, ref: str) -> str | None:
 
 
 def _maintain(project: Project) -> None:
-    """Has git keep a large mirror fast, once a day. Never prunes: worktrees and runs hold on to what is here."""
+    """Runs git maintenance once a day, so that a large mirror stays fast. Never prunes: worktrees and runs need its objects."""
     stamp = project.private / "maintained"
     if stamp.exists() and time.time() - stamp.stat().st_mtime < _MAINTENANCE_SECONDS:
         return
     tasks = (f"--task={task}" for task in _MAINTENANCE)
-    output = project.git.attempt("maintenance", "run", "--quiet", *tasks)
+    output = project.git.run("maintenance", "run", "--quiet", *tasks)
     if output.code:
         log.warning("maintenance_failed", path=str(project.top), error=output.stderr.strip())
     stamp.touch()

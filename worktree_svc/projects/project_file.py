@@ -1,4 +1,4 @@
-"""Reads a project's .heddle.yaml as it was committed. What lies in a checkout or a worktree does not count."""
+"""Reads a project's .heddle.yaml from a commit. The file in a checkout or a worktree does not count."""
 
 from typing import Final
 
@@ -14,10 +14,10 @@ _PLAIN: Final = ("100644", "100755")
 
 
 def read(project: Project, commit: str, within: PortRange) -> pb.ProjectFile | None:
-    """Returns the file of `commit`, None if there is none; raises INVALID_PROJECT_FILE with all its mistakes.
+    """Returns the file of `commit`, None if there is none; raises INVALID_PROJECT_FILE with all its errors.
 
-    Also what it names in the user's checkout must be there, and its ports must fit
-    into the range of this worker.
+    The files that it names in the user's checkout must exist as well, and its ports must
+    fit into the range of this worker.
     """
     content = _content(project, commit)
     if content is None:
@@ -43,12 +43,10 @@ def _content(project: Project, commit: str) -> bytes | None:
         return None
     mode, blob = found.split(" ")
     if mode not in _PLAIN:
-        problem = Problem(0, 0, "", "is a link, a folder or a submodule; a project file is a plain file")
+        problem = Problem(0, 0, "", "is a link, a folder or a submodule; it must be a plain file")
         raise project_file.invalid((problem,))
     if int(project.git.text("cat-file", "-s", blob)) > rules.MAX_FILE_BYTES:
-        problem = Problem(
-            0, 0, "", f"is larger than {rules.MAX_FILE_BYTES >> 10} KiB, the most that it may take"
-        )
+        problem = Problem(0, 0, "", f"is larger than {rules.MAX_FILE_BYTES >> 10} KiB, the maximum size")
         raise project_file.invalid((problem,))
     return project.git.raw("cat-file", "blob", blob)
 

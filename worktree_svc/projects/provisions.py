@@ -1,8 +1,8 @@
-"""What a project wants to find in each worktree though git does not bring it: copies of files, links to folders.
+"""What each worktree of a project gets in addition to its commit: copies of files, links to folders.
 
 Sources are in the user's checkout or in a folder that Heddle keeps for the
-project, never outside of them, whatever a link says. What git tracks is left
-alone, and what is brought is never committed.
+project, never outside of them, even through links. Tracked files are not
+touched, and provided files are never committed.
 """
 
 import os
@@ -21,19 +21,19 @@ from heddle.project.rules import is_glob
 from worktree_svc.git.command import readable
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
-# Of one worktree. More are a mistake: a folder of so many is better linked.
+# The most copied files per worktree. More are an error: a folder of so many files is better linked.
 MOST_FILES: Final = 10_000
 
-# What exclude files read as more than a character, and how it is written there.
+# Characters with a special meaning in exclude files, and how they are escaped there.
 _SPECIAL: Final = re.compile(r"([\\*?\[\] ])")
 _ESCAPED: Final = r"\\\1"
 
 
 @dataclass
 class Provisions:
-    """What to bring, by path in the worktree, and what keeps some of it from being brought."""
+    """The files to provide, by path in the worktree, and the problems that prevent some of them."""
 
     copies: dict[str, Path] = field(default_factory=dict)
     links: dict[str, Path] = field(default_factory=dict)
@@ -41,9 +41,9 @@ class Provisions:
 
 
 def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
-    """Returns what a worktree at `commit` is to get. Changes nothing but the project's shared folders.
+    """Returns what a worktree at `commit` must get. Changes nothing but the project's shared folders.
 
-    A bare repository has no checkout, so nothing is copied from it nor linked to it.
+    A bare repository has no checkout, so nothing is copied from it or linked to it.
     """
     found = Provisions()
     tracked = set(project.git.items("ls-tree", "-r", "-z", "--name-only", commit))
@@ -55,45 +55,49 @@ def plan(project: Project, file: pb.ProjectFile, commit: str) -> Provisions:
     return found
 
 
-def provide(place: Place, provisions: Provisions) -> None:
-    """Brings it all into the worktree, in place of whatever lies there. Idempotent."""
-    # Before anything lies there: what is never to be committed must be known first.
-    paths = sorted([*provisions.copies, *provisions.links])
-    files.write_atomically(place.exclude, "".join(_exclusion(path) for path in paths))
+def provide(paths: WorktreePaths, provisions: Provisions) -> None:
+    """Provides everything in the worktree, and replaces what exists at those paths. Idempotent."""
+    # First: files that are never committed must be excluded before they exist.
+    excluded = sorted([*provisions.copies, *provisions.links])
+    files.write_atomically(paths.exclude, "".join(_exclusion(path) for path in excluded))
     for path, source in provisions.copies.items():
-        target = _cleared(place.path, path)
+        target = _cleared(paths.worktree, path)
         shutil.copyfile(source, target)
         shutil.copymode(source, target)
     for path, source in provisions.links.items():
-        _cleared(place.path, path).symlink_to(source)
+        _cleared(paths.worktree, path).symlink_to(source)
 
 
-def _plan_copy(project: Project, wanted: str, told_as: str, tracked: set[str], found: Provisions) -> None:
+def _plan_copy(project: Project, wanted: str, field: str, tracked: set[str], found: Provisions) -> None:
     top = project.top.resolve()
     names = list(_matches(top, wanted))
     if not names and not is_glob(wanted):
-        advice = f"make it, or write {wanted}* if it need not be there"
-        found.problems.append(_problem(told_as, f"{shown(wanted)} is not in {project.top}; {advice}"))
+        advice = f"create it, or write {wanted}* if it is optional"
+        found.problems.append(_problem(field, f"{shown(wanted)} is not in {project.top}; {advice}"))
     for name in names:
         source = (top / name).resolve()
         if name in tracked:
             if name == wanted:
-                told = f"{shown(name)} is tracked by git, so every worktree has it; take it off the list"
-                found.problems.append(_problem(told_as, told))
+                message = (
+                    f"{shown(name)} is tracked by git, so every worktree has it; remove it from the list"
+                )
+                found.problems.append(_problem(field, message))
         elif _inside(source, top) and source.is_file() and "\n" not in name:
             if not any(str(parent) in {*tracked, *found.links} for parent in PurePosixPath(name).parents):
                 found.copies[name] = source
         elif not source.is_dir():
-            told = f"{shown(readable(name))} is no file of the checkout, or a link that leads out of it"
-            found.problems.append(_problem(told_as, told))
+            message = (
+                f"{shown(readable(name))} is not a file of the checkout, or is a link that leads out of it"
+            )
+            found.problems.append(_problem(field, message))
         if len(found.copies) > MOST_FILES:
-            told = f"more than {MOST_FILES:,} files are to be copied; link their folder, or name fewer"
-            found.problems.append(_problem(told_as, told))
+            message = f"more than {MOST_FILES:,} files would be copied; link their folder, or name fewer"
+            found.problems.append(_problem(field, message))
             return
 
 
 def _plan_link(
-    project: Project, link: pb.LinkedFolder, told_as: str, tracked: set[str], found: Provisions
+    project: Project, link: pb.LinkedFolder, field: str, tracked: set[str], found: Provisions
 ) -> None:
     path = str(PurePosixPath(link.path))
     parents = {str(parent) for parent in PurePosixPath(path).parents}
@@ -102,7 +106,7 @@ def _plan_link(
         or tracked.intersection(parents)
         or any(each.startswith(f"{path}/") for each in tracked)
     ):
-        found.problems.append(_problem(told_as, f"{shown(path)} is tracked by git, so it cannot be a link"))
+        found.problems.append(_problem(field, f"{shown(path)} is tracked by git, so it cannot be a link"))
         return
     if link.source == pb.LINK_SOURCE_CACHE:
         root = project.cache
@@ -116,17 +120,17 @@ def _plan_link(
         root = project.top.resolve()
     source = (root / path).resolve()
     if not _inside(source, root) or not source.is_dir():
-        where = "make it, or let Heddle keep it with source: cache"
-        told = f"{shown(path)} is no folder in {root}, or a link that leads out of it; {where}"
-        found.problems.append(_problem(told_as, told))
+        advice = "create it, or let Heddle keep it with source: cache"
+        message = f"{shown(path)} is not a folder in {root}, or is a link that leads out of it; {advice}"
+        found.problems.append(_problem(field, message))
         return
     found.links[path] = source
 
 
 def _matches(top: Path, wanted: str) -> Iterator[str]:
-    """Yields the files that an entry of `copy` names, also through their folder, relative to `top`.
+    """Yields the files that an entry of `copy` names, directly or by their folder, relative to `top`.
 
-    Folders that are repositories of their own, and git's, are not looked into.
+    .git folders, and folders that are repositories themselves, are skipped.
     """
     pattern = globs.pattern(wanted)
     parts = [part for part in PurePosixPath(wanted).parts if part != "."]
@@ -151,7 +155,7 @@ def _matches(top: Path, wanted: str) -> Iterator[str]:
 
 
 def _may_hold(parts: list[str], folder: tuple[str, ...]) -> bool:
-    """Says whether a folder can hold what a glob of these parts names."""
+    """Returns whether a folder can contain a path that matches a glob of these parts."""
     for part, name in zip(parts, folder, strict=False):
         if part == globs.ANY_DEPTH:
             return True
@@ -170,7 +174,7 @@ def _exclusion(path: str) -> str:
 
 
 def _cleared(worktree: Path, path: str) -> Path:
-    """Returns where `path` is to be made: nothing lies there, and no folder above it is a link."""
+    """Returns where to create `path`: removes what exists there, and replaces parent folders that are links."""
     folder = worktree
     *above, name = PurePosixPath(path).parts
     for part in above:

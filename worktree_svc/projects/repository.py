@@ -1,4 +1,4 @@
-"""A project: a git repository on this disk, and what must hold before work on it begins."""
+"""A project: a git repository on this disk, and the conditions for working on it."""
 
 import difflib
 import hashlib
@@ -12,31 +12,31 @@ from pathlib import Path
 from typing import Final
 
 from heddle import errors, pb, urls
-from worktree_svc.git import refs, spare_processes, user_revisions
+from worktree_svc.git import refs, user_revisions, waiting_processes
 from worktree_svc.git.command import Git, Output, decode, readable
 from worktree_svc.git.environment import EMAIL, NAME
 from worktree_svc.git.private_folders import Location, PrivateFolders
-from worktree_svc.git.spare_processes import Children
+from worktree_svc.git.waiting_processes import WaitingProcesses
 
-# Names of branches that git takes for sure, without being asked.
+# Branch names that are valid for git without asking it.
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
-# How a revision begins that may name a branch.
+# The beginning of a revision that may be a branch name.
 _BRANCH_OF: Final = re.compile(r"(?:(?!@\{)[^\x00-\x20\x7f~^:?*\[\\])+")
 _COMMIT_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Project:
-    """A repository: `top` is what its user calls it, `common` the folder that all its worktrees share."""
+    """A repository: `top` is the path that its user names, `common` the git folder that all its worktrees share."""
 
     top: Path
     common: Path
-    # The git folder of the checkout at `top`; `common`, but in a linked worktree.
+    # The git folder of the checkout at `top`: `common`, except in a linked worktree.
     git_dir: Path
     # The service's own git folder, over the same objects and refs.
     private: Path
-    children: Children = field(default=spare_processes.NONE, repr=False, compare=False)
+    waiting: WaitingProcesses = field(default=waiting_processes.NONE, repr=False, compare=False)
 
     @property
     def bare(self) -> bool:
@@ -44,27 +44,27 @@ class Project:
 
     @property
     def git(self) -> Git:
-        """Git over the repository alone, without files. Runs no program that the repository names."""
-        return Git(self.private, git_dir=self.private, children=self.children)
+        """Git for the repository without a worktree. Runs no program that the repository's configuration names."""
+        return Git(self.private, git_dir=self.private, waiting=self.waiting)
 
     @property
     def exposed_git(self) -> Git:
-        """Git under the repository's own configuration: only for reading that."""
+        """Git with the repository's own configuration: only for reading that configuration."""
         return Git(self.common, git_dir=self.common)
 
     @property
     def cache(self) -> Path:
-        """Where the folders lie that all worktrees of the project on this disk may share."""
+        """The folder of the caches that all worktrees of the project on this disk may share."""
         return self.private.parent.with_name("caches") / self.private.name
 
     def author(self) -> tuple[str, str]:
-        """Returns the name and email that the repository or its user has set, or Heddle's own."""
+        """Returns the name and email that the repository or its user has configured, or Heddle's own."""
         with self.asking_author() as author:
             return author()
 
     @contextmanager
     def asking_author(self) -> Iterator[Callable[[], tuple[str, str]]]:
-        """Yields what returns the author; git looks for it while the block does something else."""
+        """Yields a function that returns the author; git looks it up while the block does something else."""
         with self.exposed_git.running("config", "--null", "--get-regexp", r"^user\.(name|email)$") as output:
             yield lambda: _author(output())
 
@@ -78,17 +78,17 @@ def _author(pairs: Output) -> tuple[str, str]:
 
 
 def find(folders: PrivateFolders, path: str) -> Project:
-    """Returns the repository that holds `path`, or the mirror of that URL; raises INVALID_FIELD or NOT_A_REPOSITORY."""
+    """Returns the repository that contains `path`, or the mirror of that URL; raises INVALID_FIELD or NOT_A_REPOSITORY."""
     if urls.is_url(path):
         path = str(mirror_of(folders, path))
     folder = Path(path)
     if not folder.is_absolute():
         raise errors.invalid_field(
-            "project", f"{path!r} is not an absolute path; write it from the root, as /home/me/app"
+            "project", f"{path!r} is not an absolute path; write it from the root, for example /home/me/app"
         )
     if "\n" in path:
         raise errors.invalid_field(
-            "project", f"{path!r} holds a line break; rename the folder, or use a link to it"
+            "project", f"{path!r} contains a line break; rename the folder, or use a link to it"
         )
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist on this worker's disk"
@@ -96,20 +96,20 @@ def find(folders: PrivateFolders, path: str) -> Project:
     location = folders.remembered(folder)
     if location is None:
         location = _locate(path)
-        # Only a repository's own folder: below it, another repository may appear.
+        # Only the repository's top folder: another repository may appear below it.
         if str(location.top) == path:
             folders.remember(location)
-    return Project(*location, folders.of(location.common), folders.children)
+    return Project(*location, folders.of(location.common), folders.waiting)
 
 
 def mirror_of(folders: PrivateFolders, url: str) -> Path:
-    """Returns where the mirror of a repository lies, whether it is there or not; raises INVALID_FIELD."""
+    """Returns the path of the mirror of a repository, whether it exists or not; raises INVALID_FIELD."""
     return folders.mirrors / f"{hashlib.sha256(urls.identity(url).encode()).hexdigest()[:16]}.git"
 
 
 def _locate(path: str) -> Location:
-    # The last one fails where there is no working tree, after the others have been printed.
-    output = Git(Path(path)).attempt(
+    # The last option fails if there is no working tree, after the others have been printed.
+    output = Git(Path(path)).run(
         "rev-parse",
         "--path-format=absolute",
         "--git-common-dir",
@@ -117,7 +117,7 @@ def _locate(path: str) -> Location:
         "--is-bare-repository",
         "--show-toplevel",
     )
-    # Not splitlines: a folder's name may hold what that takes for the end of a line.
+    # Not splitlines: a folder's name may contain characters that it takes for line breaks.
     common, git_dir, bare, top = (decode(output.stdout).removesuffix("\n").split("\n") + [""] * 4)[:4]
     if not bare:
         raise _not_found_by_git(path, output.stderr)
@@ -126,26 +126,26 @@ def _locate(path: str) -> Location:
     if Path(common, "reftable").is_dir():
         raise _not_a_repository(
             path,
-            f"{path} keeps its branches in git's reftable format, which Heddle does not read. Change it, then try"
+            f"{path} keeps its branches in git's reftable format, which Heddle does not read. Convert it, then try"
             f" again: git -C {shlex.quote(path)} refs migrate --ref-format=files",
         )
     own = Path(git_dir)
-    # A worktree of ours names a view of the repository's folder.
+    # An epic's worktree names its view of the repository (git/worktree_views.py) as the common folder.
     shared = own.parent.parent if own.parent.name == "worktrees" else Path(common)
     return Location(Path(top or git_dir), shared.resolve(), own)
 
 
 def check_same(folders: PrivateFolders, project: Project, top: Path) -> None:
-    """Raises INVALID_FIELD unless `top` lies in the same repository."""
+    """Raises INVALID_FIELD unless `top` is in the same repository."""
     if top != project.top and find(folders, str(top)).common != project.common:
         raise errors.invalid_field("project", f"the epic's worktree belongs to {top}, not to {project.top}")
 
 
 def base_commit(project: Project, base_ref: str) -> str:
     """Returns the commit of `base_ref`, or of HEAD; raises EMPTY_REPOSITORY or UNKNOWN_REVISION."""
-    # Some names, as ORIG_HEAD, are only those of the checkout.
+    # Some names, such as ORIG_HEAD, exist only in the checkout.
     commit = resolve(project, base_ref or "HEAD") or (
-        _in_users_words(project, base_ref) if base_ref else None
+        _resolve_as_user(project, base_ref) if base_ref else None
     )
     if commit:
         return commit
@@ -167,21 +167,21 @@ def base_commit(project: Project, base_ref: str) -> str:
     raise unknown_revision(project, base_ref or "HEAD")
 
 
-def _in_users_words(project: Project, revision: str) -> str | None:
-    """Returns the commit that the user's own git would find, by its logs and the settings of branches."""
+def _resolve_as_user(project: Project, revision: str) -> str | None:
+    """Returns the commit that the user's own git would find by reflogs and upstreams."""
     where = {"git_dir": project.git_dir, "common": project.common, "private": project.private}
     found = user_revisions.look_up(revision, **where)
     return refs.resolve(project.git, found) if found else None
 
 
 def resolve(project: Project, revision: str) -> str | None:
-    """Returns the commit that `revision` names, in any of git's notations; None if there is none.
+    """Returns the commit that `revision` refers to, in any of git's notations; None if there is none.
 
-    HEAD is that of the checkout that was named, which need not be the main one. A branch comes before a tag of its
-    name, unlike in git: users and Heddle mean the branch.
+    HEAD is that of the checkout that was named, which may be a linked worktree. A branch takes precedence over a tag
+    of the same name, unlike in git: users and Heddle mean the branch.
     """
     if "@{" in revision or revision.startswith(":"):
-        return _in_users_words(project, revision)
+        return _resolve_as_user(project, revision)
     found = re.match(r"(HEAD|@)(?![\w./{-])", revision)
     if found:
         head = refs.head_of(project.git, project.git_dir)
@@ -192,7 +192,7 @@ def resolve(project: Project, revision: str) -> str | None:
 
 
 def _branch_first(project: Project, revision: str) -> str:
-    """Returns the revision with the full name of the branch by which it begins, if it begins by one."""
+    """Returns the revision with the full name of the branch that it begins with, if it begins with one."""
     begin = _BRANCH_OF.match(revision)
     if begin is None or _COMMIT_ID.fullmatch(begin[0]):
         return revision
@@ -201,7 +201,7 @@ def _branch_first(project: Project, revision: str) -> str:
 
 
 def check_target(project: Project, branch: str) -> None:
-    """Raises UNKNOWN_REVISION if there is no such branch, BRANCH_CHECKED_OUT if a checkout stands on it."""
+    """Raises UNKNOWN_REVISION if there is no such branch, BRANCH_CHECKED_OUT if it is checked out."""
     check_branch_name(project, "merge_into", branch)
     (commit,) = refs.read(project.git, refs.branch_ref(branch))
     if commit is None:
@@ -210,19 +210,19 @@ def check_target(project: Project, branch: str) -> None:
 
 
 def check_branch_name(project: Project, field: str, branch: str) -> None:
-    """Raises INVALID_FIELD if git takes no such name for a branch."""
+    """Raises INVALID_FIELD if the name is not valid for a branch."""
     if _PLAIN_NAME.fullmatch(branch) and not branch.endswith("lock"):
         return
     if (
         not branch
         or branch.startswith("-")
-        or project.git.attempt("check-ref-format", refs.branch_ref(branch)).code
+        or project.git.run("check-ref-format", refs.branch_ref(branch)).code
     ):
-        raise errors.invalid_field(field, f"{readable(branch)!r} is no name for a branch")
+        raise errors.invalid_field(field, f"{readable(branch)!r} is not a valid branch name")
 
 
 def check_not_checked_out(project: Project, branch: str, *, but: Path | None = None) -> None:
-    """Raises BRANCH_CHECKED_OUT if any checkout of the repository stands on `branch`, other than the one at `but`."""
+    """Raises BRANCH_CHECKED_OUT if `branch` is checked out anywhere but in the worktree at `but`."""
     found = _checkouts_on(project, refs.branch_ref(branch))
     path = next((each for each in found if but is None or each != str(but)), None)
     if path is None:
@@ -231,40 +231,40 @@ def check_not_checked_out(project: Project, branch: str, *, but: Path | None = N
     first = f"git -C {where} config core.bare false && " if _only_says_bare(project, path) else ""
     raise errors.HeddleError(
         pb.ERROR_REASON_BRANCH_CHECKED_OUT,
-        f"{branch} is checked out in {readable(path)}; moving it would pull the ground from"
-        f" under that checkout. Switch it to another branch first ({first}git -C {where} switch --detach),"
-        f" or merge yourself when the run is over (git -C {where} merge BRANCH, standing on {name}).",
+        f"{branch} is checked out in {readable(path)}, whose files would no longer match the branch if it moved."
+        f" Switch that checkout to another branch first ({first}git -C {where} switch --detach),"
+        f" or merge yourself when the run is over (git -C {where} merge BRANCH, with {name} checked out).",
         branch=branch,
         path=readable(path),
     )
 
 
 def _checkouts_on(project: Project, ref: str) -> Iterator[str]:
-    """Yields where checkouts stand on `ref`.
+    """Yields the paths of the checkouts of `ref`.
 
-    `git worktree list` fails while somebody makes another one, of which a file is still empty then.
+    `git worktree list` fails while another process adds a worktree, because a file of it is still empty.
     """
     common = project.common
-    if refs.stands_on(common, common) == ref and _has_files(project):
+    if refs.checked_out_branch(common, common) == ref and _has_files(project):
         yield str(common.parent if common.name == ".git" else common)
     for git_dir in sorted((common / "worktrees").glob("*")):
-        with suppress(OSError):  # it is just being made, or removed
-            if refs.stands_on(git_dir, common) == ref:
+        with suppress(OSError):  # it is being added or removed right now
+            if refs.checked_out_branch(git_dir, common) == ref:
                 pointer = (git_dir / "gitdir").read_text(errors="surrogateescape").strip()
-                # A newer git may write it relative to where it stands.
+                # A newer git may write a path relative to this folder.
                 yield os.path.normpath(git_dir / pointer).removesuffix("/.git")
 
 
 def _only_says_bare(project: Project, path: str) -> bool:
-    """Says whether it is the repository's own checkout, though its configuration calls it bare."""
+    """Returns whether `path` is the repository's main worktree although its configuration says that it is bare."""
     asked = ("config", "--type=bool", "--default=false", "--get", "core.bare")
     return path == str(project.common.parent) and project.exposed_git.text(*asked) == "true"
 
 
 def _has_files(project: Project) -> bool:
-    """Says whether the repository has files of its own, whatever its HEAD names; worktrees it may have.
+    """Returns whether the repository has a main worktree, whatever its HEAD names.
 
-    An index says so too: some set core.bare for a moment, and keep the files.
+    An index counts too: some users set core.bare temporarily and keep the files.
     """
     if (project.common / "index").exists():
         return True
@@ -273,30 +273,30 @@ def _has_files(project: Project) -> bool:
 
 
 def unknown_revision(project: Project, revision: str) -> errors.HeddleError:
-    """Returns the error for a revision that is not there, with those that look like it."""
+    """Returns the error for a revision that does not exist, with similar names."""
     names = project.git.text(
         "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes"
     )
     shown = readable(revision)
     near = difflib.get_close_matches(shown, readable(names).splitlines(), n=3)
     if f"origin/{shown}" in names.splitlines():
-        advice = f"origin/{shown} is there: git branch {shlex.quote(shown)} {shlex.quote(f'origin/{shown}')}"
+        advice = f"origin/{shown} exists: git branch {shlex.quote(shown)} {shlex.quote(f'origin/{shown}')}"
     elif near:
         advice = f"did you mean {' or '.join(near)}?"
     else:
-        advice = f"git -C {shlex.quote(str(project.top))} branch --all lists those that are."
+        advice = f"git -C {shlex.quote(str(project.top))} branch --all lists the existing branches."
     return errors.HeddleError(
         pb.ERROR_REASON_UNKNOWN_REVISION,
-        f"{shown!r} is no branch, tag or commit of {project.top}; {advice}",
+        f"{shown!r} is not a branch, tag or commit of {project.top}; {advice}",
         revision=shown,
     )
 
 
 def remote_of(project: Project) -> str:
-    """Returns the URL whose mirror this is, without a password; empty for a user's own repository."""
+    """Returns the URL that this repository mirrors, without a password; empty for a user's own repository."""
     if project.top.parent.name != "mirrors" or not project.bare:
         return ""
-    return urls.redacted(project.git.attempt("config", "remote.origin.url").stdout.decode().strip())
+    return urls.redacted(project.git.run("config", "remote.origin.url").stdout.decode().strip())
 
 
 def _not_found_by_git(path: str, said: str) -> errors.HeddleError:
@@ -310,12 +310,12 @@ def _not_found_by_git(path: str, said: str) -> errors.HeddleError:
         words = " ".join(readable(said).split())
         return _not_a_repository(
             path,
-            f"git cannot use the repository at {path}: {words.rstrip('.')}. Repair its configuration, or upgrade git on"
-            f" the worker, until this works there: git -C {quoted} status",
+            f"git cannot use the repository at {path}: {words.rstrip('.')}. Fix its configuration, or upgrade git on"
+            f" the worker, until this command works there: git -C {quoted} status",
         )
     return _not_a_repository(
         path,
-        f"{path} is not in a git repository. Name one, or make it one:"
+        f"{path} is not in a git repository. Name one, or create one there:"
         f" git -C {quoted} init && git -C {quoted} add --all && git -C {quoted} commit -m Start",
     )
 

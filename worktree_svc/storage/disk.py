@@ -11,7 +11,7 @@ from heddle import errors, pb
 # Returns the free bytes of the disk that holds a folder.
 FreeBytes = Callable[[Path], int]
 
-# Returns whether the disk of a folder has so many bytes more than the low-water mark.
+# Returns whether the disk of a folder has this many bytes above the low-water mark.
 HasRoom = Callable[[Path, int], bool]
 
 
@@ -37,8 +37,8 @@ def check(folders: Iterable[Path], needed: int, free: FreeBytes) -> None:
 
 
 @contextmanager
-def want_is_said() -> Iterator[None]:
-    """Turns what the system says where space or file descriptors are gone into DISK_FULL and NO_DESCRIPTORS."""
+def os_errors_translated() -> Iterator[None]:
+    """Turns the system's errors about missing space or file descriptors into DISK_FULL and NO_DESCRIPTORS."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What worktrees take on the disk: measured in the background, seldom enough to cost next to nothing."""
+"""The disk use of worktrees, measured in the background, rarely enough to cost almost nothing."""
 
 import subprocess
 import threading
@@ -9,23 +9,23 @@ from typing import Final, NamedTuple
 import structlog
 
 from heddle.names import EpicName
-from worktree_svc.storage.worktree_states import Place, States
+from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds between rounds, and how many times as long as a round took: at most a fiftieth of one core.
+# Seconds between rounds, and the pause as a multiple of the last round's duration: at most 1/50 of one core.
 _PAUSE: Final = 60.0
 _REST: Final = 50
 
-# Seconds that one worktree may take.
+# Seconds after which measuring one worktree is given up.
 _LONGEST: Final = 120.0
 
-# By the system's own tool, at the lowest priority: in Python it would take ten times as long.
+# The system's own tool, at the lowest priority: in Python it would take ten times as long.
 _MEASURE: Final = ("nice", "-n", "19", "du", "-skx")
 
 
 class Measured(NamedTuple):
-    """What a worktree's files take, and when that was, in seconds since 1970."""
+    """The bytes that a worktree's files take, and when that was measured, in seconds since 1970."""
 
     size: int
     at: int
@@ -34,50 +34,50 @@ class Measured(NamedTuple):
 class DiskUse:
     """The newest figures of all worktrees. Safe to use from threads."""
 
-    def __init__(self, states: States) -> None:
-        self._states = states
+    def __init__(self, store: WorktreeStore) -> None:
+        self._store = store
         self._figures: dict[EpicName, Measured] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="disk-use", daemon=True)
 
     def start(self) -> None:
-        """Begins to measure."""
+        """Starts measuring."""
         self._thread.start()
 
     def close(self) -> None:
-        """Measures no more. Idempotent."""
+        """Stops measuring. Idempotent."""
         self._ended.set()
 
-    def of(self, place: Place) -> Measured | None:
-        """Returns the newest figure, measured now if there is none; None where it cannot be measured."""
-        if place.epic not in self._figures:
-            self._measure(place)
-        return self._figures.get(place.epic)
+    def of(self, paths: WorktreePaths) -> Measured | None:
+        """Returns the newest figure, measured now if there is none; None if it cannot be measured."""
+        if paths.epic not in self._figures:
+            self._measure(paths)
+        return self._figures.get(paths.epic)
 
     def _run(self) -> None:
         pause = 0.0
         while not self._ended.wait(pause):
             began = time.monotonic()
-            there = [place for place, _ in self._states.all()]
-            for gone in self._figures.keys() - {place.epic for place in there}:
+            existing = [paths for paths, _ in self._store.all()]
+            for gone in self._figures.keys() - {paths.epic for paths in existing}:
                 self._figures.pop(gone, None)
-            for place in there:
+            for paths in existing:
                 if self._ended.is_set():
                     return
-                self._measure(place)
+                self._measure(paths)
             pause = max(_PAUSE, _REST * (time.monotonic() - began))
 
-    def _measure(self, place: Place) -> None:
-        size = measure(place.path)
+    def _measure(self, paths: WorktreePaths) -> None:
+        size = measure(paths.worktree)
         if size is not None:
-            self._figures[place.epic] = Measured(size, int(time.time()))
+            self._figures[paths.epic] = Measured(size, int(time.time()))
 
 
 def measure(folder: Path) -> int | None:
-    """Returns the bytes that a folder takes on its disk; None where that cannot be told."""
+    """Returns the bytes that a folder takes on its disk; None if that cannot be determined."""
     try:
         done = subprocess.run([*_MEASURE, str(folder)], capture_output=True, timeout=_LONGEST, check=False)
-        # What it may not read, it leaves out, and says so by its exit code.
+        # du leaves out what it may not read, and reports that only in its exit code.
         return int(done.stdout.split(maxsplit=1)[0]) * 1024
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         log.info("disk_use_unknown", path=str(folder), error=str(error))

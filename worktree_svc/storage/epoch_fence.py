@@ -7,16 +7,16 @@ from pathlib import Path
 from heddle.fencing import EpochFence
 
 # Takes a caller's epoch; raises STALE_EPOCH if the caller has been deposed, even while it waited.
-StillLeads = Callable[[int], None]
+EpochCheck = Callable[[int], None]
 
 
-def fence(path: Path) -> StillLeads:
+def fence(path: Path) -> EpochCheck:
     """Returns the check against the highest epoch, which is kept in `path`."""
     highest = EpochFence(path)
     mutex = threading.Lock()
 
-    def still_leads(epoch: int) -> None:
+    def check_epoch(epoch: int) -> None:
         with mutex:
             highest.check(epoch)
 
-    return still_leads
+    return check_epoch

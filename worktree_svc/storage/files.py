@@ -1,4 +1,4 @@
-"""Files and folders, safely: writes that a crash cannot halve, removals that an agent cannot block."""
+"""Safe file operations: writes that a crash cannot leave half done, removals that an agent cannot block."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from heddle.durable import sync_folder
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `path` so that it holds the old text or the new, whenever power fails."""
+    """Writes `path` so that it holds the old text or the new one, whenever the power fails."""
     scratch = _scratch(path)
     with scratch.open("x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
@@ -20,7 +20,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def copy_atomically(source: Path, target: Path) -> None:
-    """Copies a file so that `target` is never half, and nothing behind a link is written."""
+    """Copies a file so that `target` is never incomplete; never writes through a link."""
     scratch = _scratch(target)
     shutil.copyfile(source, scratch)
     scratch.replace(target)
@@ -36,14 +36,14 @@ def remove(path: Path) -> None:
 
 
 def unlock(folder: Path) -> list[Path]:
-    """Gives us back the permission for what lies in `folder`: agents and module caches take it away.
+    """Restores the service's permissions on everything in `folder`: agents and module caches remove them.
 
-    Returns what stays closed, as it belongs to another user.
+    Returns the paths that stay inaccessible because they belong to another user.
     """
     closed: list[Path] = []
     _open_folder(folder, closed)
     for parent, folders, names in os.walk(folder):
-        # Before the walk looks into them.
+        # Before os.walk descends into them.
         for path in (Path(parent, name) for name in folders):
             if not path.is_symlink():
                 _open_folder(path, closed)
@@ -66,7 +66,7 @@ def _allow(path: Path, mode: int, closed: list[Path]) -> None:
 
 
 def _scratch(path: Path) -> Path:
-    """Returns the name under which `path` is written; whatever lies there, a link perhaps, is gone."""
+    """Returns the temporary path to which `path` is written; removes whatever is there, for example a link."""
     scratch = path.with_name(f"{path.name}.new")
     remove(scratch)
     return scratch

@@ -1,7 +1,7 @@
-"""Slots and ports that epics have for themselves.
+"""Slots and ports, each reserved for one epic.
 
-A lease is part of the state of its epic's worktree, so it lives exactly as long:
-what is in memory here is only an index of the state files, made anew at each start.
+A lease is part of the state of its epic's worktree, so it exists exactly as long.
+The table in memory is only an index of the state files, rebuilt at each start.
 """
 
 import threading
@@ -14,7 +14,7 @@ from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.storage import ports
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import Lease, States
+from worktree_svc.storage.worktree_store import Lease, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -22,32 +22,34 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Leases:
     """The leases below one data folder. Safe to use from threads.
 
-    `begin` is the port from which free ones are looked for: different for each
-    data folder, so that two of them on one machine seldom meet.
+    `begin` is the port at which the search for free ones starts: different for each
+    data folder, so that two of them on one machine rarely collide.
     """
 
     def __init__(self, within: PortRange, begin: int) -> None:
-        self.within = within
+        self.port_range = within
         self._begin = within.first + begin % (within.last - within.first + 1)
         self._mutex = threading.Lock()
         self._held: dict[EpicName, Lease] = {}
 
-    def recover(self, states: States) -> None:
-        """Reads the leases of all worktrees. Of two that meet, one is taken away; its epic gets another."""
-        for place, state in states.all():
+    def recover(self, store: WorktreeStore) -> None:
+        """Reads the leases of all worktrees. If two overlap, one is removed, and its epic gets a new one."""
+        for paths, state in store.all():
             if state.lease is None:
                 continue
-            met = self._who_has(state.lease)
-            if met is None:
+            holder = self._holder_of(state.lease)
+            if holder is None:
                 self._held[state.epic] = state.lease
                 continue
-            log.warning("lease_mended", epic=str(state.epic), slot=state.lease.slot, other=str(met))
-            states.save(place, replace(state, lease=None))
+            log.warning(
+                "overlapping_lease_removed", epic=str(state.epic), slot=state.lease.slot, other=str(holder)
+            )
+            store.save(paths, replace(state, lease=None))
 
     def take(self, epic: EpicName, count: int) -> Lease:
         """Returns the epic's lease with `count` ports, a new one if it has none; raises NO_PORTS.
 
-        Whoever takes it saves it, or gives it back.
+        The caller saves the lease or releases it.
         """
         with self._mutex:
             held = self._held.get(epic)
@@ -58,8 +60,8 @@ class Leases:
             self._held[epic] = Lease(slot, self._free_ports(count, others))
             return self._held[epic]
 
-    def give_back(self, epic: EpicName) -> None:
-        """Lets others have what the epic had. Idempotent."""
+    def release(self, epic: EpicName) -> None:
+        """Releases the epic's slot and ports. Idempotent."""
         with self._mutex:
             self._held.pop(epic, None)
 
@@ -67,19 +69,19 @@ class Leases:
         if not count:
             return ()
         taken = {port for lease in others for port in lease.ports}
-        block = ports.find_block(count, self.within, taken, self._begin)
+        block = ports.find_block(count, self.port_range, taken, self._begin)
         if block is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_NO_PORTS,
-                f"there are no {count} free ports in a row within {self.within}: {len(taken)} are leased by"
+                f"there are no {count} consecutive free ports within {self.port_range}: {len(taken)} are leased by"
                 " epics whose runs have not ended, others may be in use. End a run, or set a wider"
                 " HEDDLE_PORT_RANGE for worktree_svc. Nothing was changed.",
                 ports=count,
-                range=self.within,
+                range=self.port_range,
             )
         return tuple(block)
 
-    def _who_has(self, lease: Lease) -> EpicName | None:
+    def _holder_of(self, lease: Lease) -> EpicName | None:
         wanted = set(lease.ports)
         for epic, held in self._held.items():
             if held.slot == lease.slot or wanted.intersection(held.ports):

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-# Where Linux says from which ports it takes those of outgoing connections.
+# Where Linux publishes the range of ports for outgoing connections.
 EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
-_ADDRESSES: Final = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 (bound for a moment, to look)
+_ADDRESSES: Final = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 (bound only for a moment, to test the port)
 
 # The machine has no IPv6.
 _NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
@@ -41,9 +41,9 @@ def is_free(port: int) -> bool:
 
 
 def find_block(count: int, within: PortRange, taken: Collection[int], begin: int = 0) -> range | None:
-    """Returns the first `count` free ports in a row from `begin` on, round to it again; None if there are none.
+    """Returns the first `count` consecutive free ports from `begin` on, wrapping around; None if there are none.
 
-    Ports that the kernel may give to an outgoing connection are only used where
+    Ports that the kernel may give to an outgoing connection are used only if
     there are no others.
     """
     for part in _parts(within, begin):
@@ -56,7 +56,7 @@ def find_block(count: int, within: PortRange, taken: Collection[int], begin: int
 
 
 def _parts(within: PortRange, begin: int) -> Iterator[PortRange]:
-    """Yields the parts of a range in the order in which to look; the last is all of it."""
+    """Yields the parts of a range in search order; the last one is the whole range."""
     ephemeral = _ephemeral()
     below = PortRange(within.first, min(within.last, ephemeral.first - 1))
     above = PortRange(max(within.first, ephemeral.last + 1), within.last)
@@ -70,5 +70,5 @@ def _ephemeral() -> PortRange:
     with suppress(OSError, ValueError):
         first, last = EPHEMERAL.read_text().split()
         return PortRange(int(first), int(last))
-    # What IANA keeps for it.
+    # The range that IANA reserves for this.
     return PortRange(49152, 65535)

@@ -1,15 +1,15 @@
-"""What stands in the way of an archived worktree, and from where it is made anew."""
+"""Archived worktrees: the commit from which one is restored, and what prevents that."""
 
 from heddle import errors, pb
 from heddle.names import EpicName
 from worktree_svc.git import refs
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 
 def base_of(project: Project, epic: EpicName, archived: str) -> str:
-    """Returns the commit on which the worktree stood; raises if the epic's branch cannot be put there again."""
+    """Returns the HEAD of the archived worktree; raises if the epic's branch cannot be moved there again."""
     git = project.git
     base = refs.resolve(git, f"{archived}^1")
     if base is None:
@@ -20,7 +20,7 @@ def base_of(project: Project, epic: EpicName, archived: str) -> str:
     if branch and not refs.is_ancestor(git, branch, base):
         raise errors.HeddleError(
             pb.ERROR_REASON_WRONG_STATE,
-            f"{epic.branch} went on since the worktree was archived, so its changes no longer fit there."
+            f"{epic.branch} has moved since the worktree was archived, so its changes no longer apply there."
             f" They are in the commit {archived}: git -C {project.top} diff {archived}^ {archived}",
             state="BRANCH_MOVED",
         )
@@ -29,18 +29,18 @@ def base_of(project: Project, epic: EpicName, archived: str) -> str:
 
 
 def missing(epic: EpicName) -> errors.HeddleError:
-    """Returns the error for an epic of which nothing is archived."""
+    """Returns the error for an epic without an archive."""
     return errors.HeddleError(
         pb.ERROR_REASON_NOT_FOUND,
-        f"nothing is archived of {epic}: its worktree is still there, or was removed clean",
+        f"{epic} has no archive: its worktree still exists, or had no changes when it was removed",
         resource=str(epic),
     )
 
 
-def in_the_way(place: Place) -> errors.HeddleError:
-    """Returns the error for an archive whose place is taken."""
+def in_the_way(paths: WorktreePaths) -> errors.HeddleError:
+    """Returns the error for an archive whose epic has a worktree already."""
     return errors.HeddleError(
         pb.ERROR_REASON_WRONG_STATE,
-        f"{place.epic} has a worktree already, at {place.path}; what is archived stays archived",
+        f"{paths.epic} has a worktree already, at {paths.worktree}; its archive is kept",
         state="WORKTREE_THERE",
     )

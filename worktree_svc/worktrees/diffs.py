@@ -10,12 +10,12 @@ from worktree_svc.projects.repository import Project
 
 DEFAULT_MAX_BYTES: Final = 1 << 20
 
-# Below 256 KiB, so that the whole message is.
+# Small enough that the whole message stays below 256 KiB.
 PIECE_BYTES: Final = 250 << 10
 
 
 class Piece(NamedTuple):
-    """Some lines of a diff; `truncated` is true on the last one if more was there."""
+    """Some lines of a diff; `truncated` is true on the last piece if the diff is longer."""
 
     text: str
     truncated: bool
@@ -34,7 +34,7 @@ def diff(
             raise repository.unknown_revision(project, revision)
         commits.append(commit)
     if from_merge_base:
-        base = project.git.attempt("merge-base", *commits)
+        base = project.git.run("merge-base", *commits)
         if base.code:
             raise errors.HeddleError(
                 pb.ERROR_REASON_UNKNOWN_REVISION,
@@ -48,10 +48,10 @@ def diff(
 
 
 def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
-    """Yields `chunks` as text of whole lines; what is no UTF-8 is replaced.
+    """Yields `chunks` as text of whole lines; bytes that are not UTF-8 are replaced.
 
-    Only a line that alone is too long for a piece is cut. The text ends before
-    the line that would pass `max_bytes`.
+    Only a line that is too long for a piece is split. The text ends before the
+    line that would exceed `max_bytes`.
     """
     room, held, held_bytes = max_bytes, "", 0
     for line in _lines(chunks):
@@ -70,8 +70,8 @@ def pieces(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Piece]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields lines with their ends; one longer than a piece comes in parts."""
-    # Each byte that is no UTF-8 becomes a character of three.
+    """Yields lines with their line breaks; one longer than a piece is split."""
+    # Each byte that is not UTF-8 becomes a character of three bytes.
     longest = PIECE_BYTES // 3
     rest = b""
     for chunk in chunks:
@@ -85,7 +85,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parts(line: bytes, longest: int) -> Iterator[bytes]:
-    """Yields `line` in parts of at most `longest` bytes, at least one, none of which cuts a character."""
+    """Yields `line` in parts of at most `longest` bytes, at least one part, without splitting a character."""
     while len(line) > longest:
         end = longest
         while end > longest - 3 and line[end] & 0xC0 == 0x80:

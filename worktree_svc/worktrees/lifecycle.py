@@ -1,4 +1,4 @@
-"""Worktrees of epics: made, cleaned for each attempt, kept, removed."""
+"""The lifecycle of epics' worktrees: created, cleaned for each attempt, archived, removed, restored."""
 
 import secrets
 import time
@@ -15,7 +15,7 @@ from heddle.project import file as project_file
 from worktree_svc.content import (
     accepted_history,
     checkouts,
-    conflict_layout,
+    conflict_resolution,
     snapshots,
     submodule_fill,
     submodules,
@@ -28,12 +28,12 @@ from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.provisions import Provisions
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import disk, files
-from worktree_svc.storage.epoch_fence import StillLeads
+from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
-from worktree_svc.storage.worktree_states import Found, Place, State, States
+from worktree_svc.storage.worktree_store import ChangesFound, WorktreePaths, WorktreeState, WorktreeStore
 from worktree_svc.worktrees import archives, rewind, set_aside
 from worktree_svc.worktrees.outcomes import Discarded, Ensured, Removed, Restored
-from worktree_svc.worktrees.pool import Pool
+from worktree_svc.worktrees.pool import WorktreePool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -42,14 +42,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Worktrees:
     """The worktrees below one data folder. Calls about one epic must not overlap."""
 
-    states: States
+    store: WorktreeStore
     folders: PrivateFolders
     repositories: RepositoryLocks
-    pool: Pool
+    pool: WorktreePool
     leases: Leases
     min_free_bytes: int
     free_bytes: disk.FreeBytes
-    still_leads: StillLeads
+    check_epoch: EpochCheck
 
     def ensure(
         self,
@@ -63,91 +63,104 @@ class Worktrees:
         merge: str = "",
         rewind_to: str = "",
     ) -> Ensured:
-        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and furnishes it.
+        """Makes or finds the worktree of the attempt's epic, cleans it for the attempt and provides its files.
 
-        Asked again for the attempt that owns it, it leaves the work in progress
-        alone; and once, where that attempt is `earlier`, with which this one goes on. What
-        `earlier` left and was kept since is brought back, unless something was accepted
-        after it.
-        With `merge` it then holds the merge of that revision, conflict markers and all.
-        With `rewind_to` the epic first goes back to that revision.
+        A repeated call for the owner leaves the work in progress as it is. So does the first
+        call of an attempt that continues `earlier`, if that is the owner. What `earlier` left
+        and was kept since is restored, unless something was accepted after it.
+        With `merge`, the worktree then contains the merge of that revision, with conflict markers.
+        With `rewind_to`, the epic is first rewound to that revision.
         """
-        self.still_leads(epoch)
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         epic = attempt.parent.parent
-        place = self.states.place(epic)
-        known = self.states.load(place)
-        state = (known or self._begin(project, epic, base_commit)).claimed_by(attempt)
-        if known and known.claim != attempt and not known.cleaning:
-            # Of an attempt that was told; one whose worktree never became ready was not.
-            state = replace(state, found=None)
-        repository.check_same(self.folders, project, state.project)
+        paths = self.store.paths(epic)
+        known = self.store.load(paths)
+        state = self._claimed(project, known or self._begin(project, epic, base_commit), attempt)
         back_to = rewind.target(project, rewind_to) if rewind_to else None
-        brought = self._brought(project, file, state, back_to)
+        provided = self._plan_provisions(project, file, state, back_to)
         kept = self._kept(project, attempt, earlier)
-        goes_on = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
-        goes_on = goes_on and not kept
-        ready = (goes_on or state.owner == attempt) and not state.cleaning
-        if ready and checkouts.is_whole(project, place):
-            checkouts.mend(project, place)
-            if goes_on:
+        continues = earlier is not None and earlier.parent == attempt.parent and state.owner == earlier
+        continues = continues and not kept
+        ready = (continues or state.owner == attempt) and not state.cleaning
+        if ready and checkouts.is_complete(project, paths):
+            checkouts.repair(project, paths)
+            if continues:
                 state = replace(state, owner=attempt, continued=True)
             with self._leased(state, file.ports) as leased:
-                state = leased if leased == known else self.states.save(place, leased)
-            return Ensured(state, place.path, created=False, shared=tuple(brought.links.values()))
-        if brought.problems:
-            raise project_file.invalid(tuple(brought.problems))
+                state = leased if leased == known else self.store.save(paths, leased)
+            return Ensured(state, paths.worktree, created=False, shared=tuple(provided.links.values()))
+        if provided.problems:
+            raise project_file.invalid(tuple(provided.problems))
         self._check_disk(project)
         with self._leased(state, file.ports) as leased:
-            state = self.states.save(place, leased)
+            state = self.store.save(paths, leased)
         failpoint("ensure.after_claim")
         head = accepted_history.accepted(project, state)
-        state = self._keep(project, place, state, head, attempt)
+        state = self._keep(project, paths, state, head, attempt)
         if back_to:
             rewind.rewind(project, attempt, head, back_to)
             state, head = replace(state, start=back_to), back_to
-        state, created = self._make_ready(project, place, state, head)
-        continued = bool(kept) and not back_to and refs.is_ancestor(project.git, head, kept)
-        if continued:
-            snapshots.lay_out(project, place, kept)
-        merging = conflict_layout.begin(project, place, head, merge) if merge else ""
-        self._fill(project, place)
-        failpoint("ensure.before_provide")
-        provisions.provide(place, brought)
-        failpoint("ensure.before_owner")
-        ready_state = replace(
-            state,
-            owner=attempt,
-            head=head,
-            cleaning=False,
-            dirty=False,
-            settled=False,
-            continued=continued,
-            merging=merging,
-            restored="",
-        )
-        state = self.states.save(place, ready_state)
-        failpoint("ensure.after_owner")
+        state, created = self._make_ready(project, paths, state, head)
+        if kept and (back_to or not refs.is_ancestor(project.git, head, kept)):
+            kept = ""
+        state = replace(state, owner=attempt, head=head)
+        state = self._hand_over(project, paths, state, provided, kept=kept, merge=merge)
         if created:
-            self.pool.fill(project, head, place.index)
-        log.info("worktree_ready", attempt=str(attempt), path=str(place.path), created=created)
-        return Ensured(state, place.path, created, tuple(brought.links.values()))
+            self.pool.fill(project, head, paths.index)
+        log.info("worktree_ready", attempt=str(attempt), path=str(paths.worktree), created=created)
+        return Ensured(state, paths.worktree, created, tuple(provided.links.values()))
+
+    def _claimed(self, project: Project, state: WorktreeState, attempt: AttemptName) -> WorktreeState:
+        """Returns the state claimed by the attempt; raises STALE_ATTEMPT or INVALID_FIELD."""
+        claimed = state.claimed_by(attempt)
+        repository.check_same(self.folders, project, state.project)
+        if state.claim != attempt and not state.cleaning:
+            # The previous attempt got this in its answer; one whose worktree never became ready did not.
+            return replace(claimed, found=None)
+        return claimed
+
+    def _hand_over(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        state: WorktreeState,
+        provided: Provisions,
+        *,
+        kept: str,
+        merge: str,
+    ) -> WorktreeState:
+        """Adds to the clean worktree what its owner starts with, and saves it as ready.
+
+        `kept`: the commit whose changes are restored as uncommitted ones. `merge`: the revision to merge. Empty: none.
+        """
+        if kept:
+            snapshots.check_out_changes(project, paths, kept)
+        merging = conflict_resolution.check_out_merge(project, paths, state.head, merge) if merge else ""
+        self._fill(project, paths)
+        failpoint("ensure.before_provide")
+        provisions.provide(paths, provided)
+        failpoint("ensure.before_owner")
+        state = replace(state, cleaning=False, dirty=False, work_saved=False, restored="")
+        state = self.store.save(paths, replace(state, continued=bool(kept), merging=merging))
+        failpoint("ensure.after_owner")
+        return state
 
     def discard(self, path: str, attempt: AttemptName, epoch: int) -> Discarded | None:
         """Keeps what the attempt left and resets the worktree; None if the attempt never had it."""
-        self.still_leads(epoch)
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        place = self.states.place(attempt.parent.parent)
-        state = self.states.load(place)
+        paths = self.store.paths(attempt.parent.parent)
+        state = self.store.load(paths)
         if state is None or state.never_had(attempt):
             return None
         repository.check_same(self.folders, project, state.project)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
-        state = self._keep(project, place, state, head, attempt)
-        state, remade = self._make_ready(project, place, state, head)
-        self._fill(project, place)
-        self.states.save(place, replace(state, head=head, cleaning=False, dirty=False, settled=True))
+        state = self._keep(project, paths, state, head, attempt)
+        state, remade = self._make_ready(project, paths, state, head)
+        self._fill(project, paths)
+        self.store.save(paths, replace(state, head=head, cleaning=False, dirty=False, work_saved=True))
         failpoint("discard.after_state")
         ref = refs.kept_ref(attempt)
         (commit,) = refs.read(project.git, ref)
@@ -155,93 +168,93 @@ class Worktrees:
         return Discarded(project, head, Kept(ref, commit) if commit else None)
 
     def remove(self, path: str, epic: EpicName, epoch: int) -> Removed:
-        """Removes the worktree of an epic, after archiving what lay in it."""
-        self.still_leads(epoch)
+        """Removes the worktree of an epic after archiving its content."""
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        place = self.states.place(epic)
-        state = self.states.load(place)
-        there = state is not None or place.path.exists() or checkouts.find(project, place) is not None
+        paths = self.store.paths(epic)
+        state = self.store.load(paths)
+        existed = state is not None or paths.worktree.exists() or checkouts.find(project, paths) is not None
         if state:
             repository.check_same(self.folders, project, state.project)
             head = accepted_history.accepted(project, state)
-            self._archive(project, place, state, head)
+            self._archive(project, paths, state, head)
             failpoint("remove.before_move")
-            refs.move(project.git, [refs.Move(refs.branch_ref(epic.branch), head, None)])
+            refs.update(project.git, [refs.RefUpdate(refs.branch_ref(epic.branch), head, None)])
             failpoint("remove.after_move")
         with self.repositories.hold(project.common):
-            checkouts.forget(project, place)
+            checkouts.unregister(project, paths)
         failpoint("remove.after_forget")
-        if place.closed.exists() or not set_aside.try_remove(place.path):
-            set_aside.set_aside(self.states, place)
-        # Scratch files of a killed service included; the state last, as it says that there is work left.
-        beside = set(place.path.parent.glob(f"{epic.epic}.*")) - {place.state}
-        for left in beside:
+        if paths.closed.exists() or not set_aside.try_remove(paths.worktree):
+            set_aside.set_aside(self.store, paths)
+        # Including temporary files of a killed service. The state last: it shows that the removal is not complete.
+        remaining = set(paths.worktree.parent.glob(f"{epic.epic}.*")) - {paths.state}
+        for left in remaining:
             files.remove(left)
         failpoint("remove.before_state")
-        files.remove(place.state)
-        self.leases.give_back(epic)
-        with suppress(OSError):  # not there, or other epics of the run still have theirs
-            place.path.parent.rmdir()
+        files.remove(paths.state)
+        self.leases.release(epic)
+        with suppress(OSError):  # it does not exist, or other epics of the run still have worktrees
+            paths.worktree.parent.rmdir()
         (archived,) = refs.read(project.git, refs.archive_ref(epic))
-        log.info("worktree_removed", epic=str(epic), path=str(place.path), was_there=there)
-        return Removed(there, place.path, archived)
+        log.info("worktree_removed", epic=str(epic), path=str(paths.worktree), existed=existed)
+        return Removed(existed, paths.worktree, archived)
 
     def restore(self, path: str, epic: EpicName, epoch: int, file: pb.ProjectFile) -> Restored:
-        """Makes an archived worktree anew, with what was uncommitted in it uncommitted again. Idempotent."""
-        self.still_leads(epoch)
+        """Recreates an archived worktree, with its uncommitted changes uncommitted again. Idempotent."""
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
-        place = self.states.place(epic)
-        known = self.states.load(place)
+        paths = self.store.paths(epic)
+        known = self.store.load(paths)
         (archived,) = refs.read(project.git, refs.archive_ref(epic))
         if archived is None:
             raise archives.missing(epic)
         if known and known.restored == archived and not known.cleaning:
             return Restored(known, archived)
-        if known.restored != archived if known else place.path.exists():
-            raise archives.in_the_way(place)
+        if known.restored != archived if known else paths.worktree.exists():
+            raise archives.in_the_way(paths)
         base = archives.base_of(project, epic, archived)
         self._check_disk(project)
         state = replace(known or self._begin(project, epic, base), restored=archived, cleaning=True)
-        brought = self._brought(project, file, state, None)
-        self.states.save(place, state)
+        provided = self._plan_provisions(project, file, state, None)
+        self.store.save(paths, state)
         failpoint("restore.after_claim")
-        state, _ = self._make_ready(project, place, state, base)
+        state, _ = self._make_ready(project, paths, state, base)
         failpoint("restore.before_files")
-        snapshots.lay_out(project, place, archived)
-        provisions.provide(place, brought)
+        snapshots.check_out_changes(project, paths, archived)
+        provisions.provide(paths, provided)
         failpoint("restore.before_state")
-        state = self.states.save(
-            place, replace(state, head=accepted_history.accepted(project, state), cleaning=False)
+        state = self.store.save(
+            paths, replace(state, head=accepted_history.accepted(project, state), cleaning=False)
         )
         failpoint("restore.after_state")
-        log.info("worktree_restored", epic=str(epic), path=str(place.path), commit=archived)
+        log.info("worktree_restored", epic=str(epic), path=str(paths.worktree), commit=archived)
         return Restored(state, archived)
 
     def release(self, epic: EpicName, epoch: int) -> None:
-        """Lets others have what the epic had for itself; its worktree stays. Idempotent."""
-        self.still_leads(epoch)
-        place = self.states.place(epic)
-        state = self.states.load(place)
+        """Releases the epic's lease; its worktree stays. Idempotent."""
+        self.check_epoch(epoch)
+        paths = self.store.paths(epic)
+        state = self.store.load(paths)
         failpoint("release.before_state")
         if state and state.lease:
-            self.states.save(place, replace(state, lease=None))
-        self.leases.give_back(epic)
+            self.store.save(paths, replace(state, lease=None))
+        self.leases.release(epic)
 
-    def is_dirty(self, state: State) -> bool | None:
-        """Returns whether `remove` would archive anything; None where that cannot be told."""
+    def is_dirty(self, state: WorktreeState) -> bool | None:
+        """Returns whether `remove` would archive anything; None if that cannot be determined."""
         try:
             project = repository.find(self.folders, str(state.project))
             (accepted,) = refs.read(project.git, refs.accepted_ref(state.epic))
-            return snapshots.is_dirty(project, self.states.place(state.epic), accepted or state.head)
+            return snapshots.is_dirty(project, self.store.paths(state.epic), accepted or state.head)
         except (errors.HeddleError, OSError) as error:
-            # The project is away, or the worktree is being made or removed just now.
-            log.info("worktree_not_looked_at", epic=str(state.epic), error=str(error))
+            # The project is not available, or the worktree is being made or removed right now.
+            log.info("worktree_not_inspected", epic=str(state.epic), error=str(error))
             return None
 
-    def _brought(
-        self, project: Project, file: pb.ProjectFile, state: State, back_to: str | None
+    def _plan_provisions(
+        self, project: Project, file: pb.ProjectFile, state: WorktreeState, back_to: str | None
     ) -> Provisions:
-        """Returns what the project wants to find in the epic's worktree, which may be about to go back."""
+        """Returns what to provide in the epic's worktree, which may be about to be rewound to `back_to`."""
         if not (file.copy or file.link):
             return Provisions()
         # After a crash the state may not know yet what was accepted.
@@ -249,128 +262,132 @@ class Worktrees:
         return provisions.plan(project, file, back_to or accepted or state.head)
 
     def _kept(self, project: Project, attempt: AttemptName, earlier: AttemptName | None) -> str:
-        """Returns the commit that keeps what `earlier`, of the same task, left; empty where none does."""
+        """Returns the commit that keeps what `earlier`, of the same task, left; empty if there is none."""
         if earlier is None or earlier.parent != attempt.parent:
             return ""
         (kept,) = refs.read(project.git, refs.kept_ref(earlier))
         return kept or ""
 
-    def _begin(self, project: Project, epic: EpicName, base_commit: str) -> State:
-        """Returns the first state of an epic; raises if its branch belongs to somebody else."""
+    def _begin(self, project: Project, epic: EpicName, base_commit: str) -> WorktreeState:
+        """Returns the first state of an epic; raises BRANCH_EXISTS if its branch is not Heddle's."""
         start = repository.resolve(project, base_commit)
         branch, accepted = refs.read(project.git, refs.branch_ref(epic.branch), refs.accepted_ref(epic))
         if branch and not accepted:
             raise errors.HeddleError(
                 pb.ERROR_REASON_BRANCH_EXISTS,
-                f"the branch {epic.branch} is there already and is not Heddle's. Rename it:"
+                f"the branch {epic.branch} exists already and is not Heddle's. Rename it:"
                 f" git -C {project.top} branch -m {epic.branch} another-name",
                 branch=epic.branch,
             )
         start = accepted or start
         if start is None:
             raise repository.unknown_revision(project, base_commit)
-        return State(epic, project.top, start=start, head=start)
+        return WorktreeState(epic, project.top, start=start, head=start)
 
     @contextmanager
-    def _leased(self, state: State, ports: int) -> Iterator[State]:
-        """Yields the state with a lease, to be saved; a new lease that is not saved is given back."""
+    def _leased(self, state: WorktreeState, ports: int) -> Iterator[WorktreeState]:
+        """Yields the state with a lease, for the block to save; a new lease is released if the block fails."""
         lease = self.leases.take(state.epic, ports)
         try:
             yield replace(state, lease=lease)
         except BaseException:
             if lease != state.lease:
-                self.leases.give_back(state.epic)
+                self.leases.release(state.epic)
             raise
 
-    def _make_ready(self, project: Project, place: Place, state: State, head: str) -> tuple[State, bool]:
-        """Makes the worktree exactly `head`, once what lies in it is kept; says also whether it was made from scratch.
+    def _make_ready(
+        self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str
+    ) -> tuple[WorktreeState, bool]:
+        """Makes the worktree exactly `head`, once its content is kept; returns also whether it was newly created.
 
-        The returned state is not yet saved. Its incarnation is another one if setup has to run again.
+        The returned state is not saved yet. It has a new incarnation if setup has to run again.
         """
-        if place.closed.exists():
-            set_aside.set_aside(self.states, place)
-        if checkouts.is_whole(project, place):
+        if paths.closed.exists():
+            set_aside.set_aside(self.store, paths)
+        if checkouts.is_complete(project, paths):
             if _cleans_setup_away(project, state, head):
-                state = self.states.save(
-                    place, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
+                state = self.store.save(
+                    paths, replace(state, incarnation=secrets.token_hex(6), set_up_at=head)
                 )
-            if self._try_reset(project, place, head):
+            if self._try_reset(project, paths, head):
                 return state, False
-        # A user may look at the work of an epic whose worktree is gone.
-        repository.check_not_checked_out(project, state.branch, but=place.path)
+        # The user may have checked out the branch of an epic whose worktree is gone.
+        repository.check_not_checked_out(project, state.branch, but=paths.worktree)
         incarnation = secrets.token_hex(6)
         state = replace(state, incarnation=incarnation, made_at=int(time.time()), set_up_at=head)
-        # Before there is anything: a worktree without a setup must never be taken for the one before.
-        self.states.save(place, replace(state, cleaning=True))
+        # Saved first: a worktree without setup must never be mistaken for the previous one.
+        self.store.save(paths, replace(state, cleaning=True))
         with self.pool.making() as makers:
-            prepared = self.pool.take(project, place, head)
+            prepared = self.pool.take(project, paths, head)
             if prepared is None:
                 with self.repositories.hold(project.common):
-                    checkouts.create(project, place, head)
-            checkouts.reset(project, place, head, new=True, prepared=prepared, makers=makers)
+                    checkouts.create(project, paths, head)
+            checkouts.reset(project, paths, head, new=True, prepared=prepared, makers=makers)
         return state, True
 
-    def _fill(self, project: Project, place: Place) -> None:
-        """Fills the submodules of a worktree that is whole."""
-        submodule_fill.fill(project, place.path, place.index, checkouts.mend(project, place))
+    def _fill(self, project: Project, paths: WorktreePaths) -> None:
+        """Fills the submodules of a complete worktree."""
+        submodule_fill.fill(project, paths.worktree, paths.index, checkouts.repair(project, paths))
 
-    def _try_reset(self, project: Project, place: Place, head: str) -> bool:
-        """Makes the worktree exactly `head`; returns False if it had to give way, as another user's files are in it."""
-        git = project.git.at(place.path, index=place.index)
-        before = submodules.links(git) if place.index.exists() else {}
+    def _try_reset(self, project: Project, paths: WorktreePaths, head: str) -> bool:
+        """Makes the worktree exactly `head`; returns False if it was moved away because another user's files are in it."""
+        git = project.git.at(paths.worktree, index=paths.index)
+        before = submodules.links(git) if paths.index.exists() else {}
         try:
-            checkouts.reset(project, place, head)
-            # Where the project has a folder in place of a submodule of the attempt, git left its pointer there.
+            checkouts.reset(project, paths, head)
+            # If `head` has a folder in place of a submodule of the attempt, git leaves the submodule's .git file there.
             for path in before.keys() - submodules.links(git).keys():
-                if submodules.is_inside(place.path, path):
-                    files.remove(place.path / path / ".git")
+                if submodules.is_inside(paths.worktree, path):
+                    files.remove(paths.worktree / path / ".git")
         except (errors.HeddleError, OSError):
-            if not files.unlock(place.path):
+            if not files.unlock(paths.worktree):
                 raise
-            set_aside.set_aside(self.states, place)
+            set_aside.set_aside(self.store, paths)
             return False
         return True
 
-    def _keep(self, project: Project, place: Place, state: State, head: str, attempt: AttemptName) -> State:
-        """Keeps what lies there for `attempt`, once: from here on, it may be half cleaned, as the state says.
+    def _keep(
+        self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str, attempt: AttemptName
+    ) -> WorktreeState:
+        """Keeps the worktree's content once, before it is cleaned for `attempt`: afterwards the state says `cleaning`.
 
-        What its owner left is kept as the owner's, anything else as found.
+        What the owner left is kept as the owner's, other changes as found.
         """
-        if state.cleaning or not (state.owner or checkouts.is_there(place)):
+        if state.cleaning or not (state.owner or checkouts.exists(paths)):
             return state
         found = None
-        if state.owner and not state.settled:
-            kept = snapshots.keep(project, place, head, state.owner)
-        elif kept := snapshots.keep_found(project, place, head, attempt, state.owner):
-            found = Found(kept.ref, head, str(state.owner or ""))
+        if state.owner and not state.work_saved:
+            kept = snapshots.keep(project, paths, head, state.owner)
+        elif kept := snapshots.keep_found(project, paths, head, attempt, state.owner):
+            found = ChangesFound(kept.ref, head, str(state.owner or ""))
             log.warning("changes_found", attempt=str(attempt), kept=kept.ref)
-        state = self.states.save(place, replace(state, cleaning=True, dirty=kept is not None, found=found))
+        state = self.store.save(paths, replace(state, cleaning=True, dirty=kept is not None, found=found))
         failpoint("keep.after_state")
         return state
 
-    def _archive(self, project: Project, place: Place, state: State, head: str) -> None:
-        """Archives what lies in a worktree that goes, once: from here on, it may be half gone."""
+    def _archive(self, project: Project, paths: WorktreePaths, state: WorktreeState, head: str) -> None:
+        """Archives the content of a worktree once, before it is removed: afterwards the state says `cleaning`."""
         if not state.cleaning:
-            snapshots.archive(project, place, head)
-            self.states.save(place, replace(state, cleaning=True))
+            snapshots.archive(project, paths, head)
+            self.store.save(paths, replace(state, cleaning=True))
             failpoint("archive.after_state")
 
     def _check_disk(self, project: Project) -> None:
-        self.states.folder.mkdir(parents=True, exist_ok=True)
-        folders = (self.states.folder, project.common)
+        self.store.folder.mkdir(parents=True, exist_ok=True)
+        folders = (self.store.folder, project.common)
         try:
             disk.check(folders, self.min_free_bytes, self.free_bytes)
         except errors.HeddleError:
-            # What is only prepared makes room for work.
+            # Prepared worktrees are removed to make room for work.
             if not self.pool.empty():
                 raise
             disk.check(folders, self.min_free_bytes, self.free_bytes)
 
 
-def _cleans_setup_away(project: Project, state: State, head: str) -> bool:
-    """Says whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
+def _cleans_setup_away(project: Project, state: WorktreeState, head: str) -> bool:
+    """Returns whether resetting the worktree to `head` may remove what setup left in files that git does not ignore.
 
-    A commit after the one on which setup ran holds all of that. Before, any change may be setup's.
+    A later commit than the one on which setup ran contains all of that. Before, any change may be setup's.
     """
     if head != state.set_up_at and refs.is_ancestor(project.git, state.set_up_at, head):
         return False

@@ -1,25 +1,25 @@
-"""What calls about worktrees come to."""
+"""The results of calls about worktrees."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 from worktree_svc.content.snapshots import Kept
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import State
+from worktree_svc.storage.worktree_store import WorktreeState
 
 
 class Ensured(NamedTuple):
     """A worktree that is ready for its attempt."""
 
-    state: State
+    state: WorktreeState
     path: Path
     created: bool
-    # Where the links in it lead.
+    # The targets of the links in it.
     shared: tuple[Path, ...]
 
 
 class Discarded(NamedTuple):
-    """What became of a failed attempt's work; None if it left nothing."""
+    """A failed attempt's discarded work; `kept` is None if it left nothing."""
 
     project: Project
     head: str
@@ -27,16 +27,16 @@ class Discarded(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """What became of a worktree that was to be removed."""
+    """A removed worktree."""
 
-    was_there: bool
+    existed: bool
     path: Path
-    # What is archived of its epic, now or before. None: nothing is.
+    # The commit of the epic's archive, from now or before. None: there is none.
     archived: str | None
 
 
 class Restored(NamedTuple):
-    """A worktree that holds again what was archived."""
+    """A worktree that was restored from its archive."""
 
-    state: State
+    state: WorktreeState
     archived: str

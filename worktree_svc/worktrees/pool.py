@@ -1,11 +1,11 @@
-"""Worktrees that were prepared before an epic needs one: a large project takes seconds to write out.
+"""Worktrees that are prepared before an epic needs one: checking out a large project takes seconds.
 
-HEDDLE_HOME/pool/NAME/        a worktree that nobody works in, on no branch
-HEDDLE_HOME/pool/NAME.index   git's index of it
-HEDDLE_HOME/pool/NAME.json    whose it is; `ready` once it is whole, and until it is taken
+HEDDLE_HOME/pool/NAME/        an unused worktree with detached HEAD
+HEDDLE_HOME/pool/NAME.index   its git index
+HEDDLE_HOME/pool/NAME.json    its project and commit; `ready` once it is complete, and until it is taken
 
-An epic gets one by two renames, and what differs is checked out. One that was
-half made or half taken when the service was killed is removed by the next.
+An epic gets one by two renames, and only files that differ are checked out. One that was
+being made or taken when the service was killed is removed by the next service.
 """
 
 import hashlib
@@ -28,26 +28,26 @@ from worktree_svc.projects import repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import disk, files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Files from which on it takes long enough to write them out.
+# The number of files from which on a checkout takes long enough to prepare it.
 FEWEST_FILES: Final = 1_000
 
-# The pool stays away from the last so many bytes above the low-water mark.
+# The pool leaves this many bytes above the low-water mark free.
 RESERVE_BYTES: Final = 5 << 30
 
 
 @dataclass(frozen=True)
-class Member:
-    """A prepared worktree of the repository at `top`, which holds the files of `commit` as `settings` write them."""
+class PreparedWorktree:
+    """A prepared worktree of the repository at `top`, with the files of `commit` as `settings` check them out."""
 
     path: Path
     top: Path
     commit: str
     ready: bool
-    # Filters and line ends, as one word; other ones make other files.
+    # A hash of the settings for filters and line ends, which change the files.
     settings: str
 
     @property
@@ -68,11 +68,11 @@ class Member:
         files.write_atomically(self.state, json.dumps(fields))
 
 
-class Pool:
-    """The prepared worktrees below one folder, at most `size` of a project; none at all if that is 0.
+class WorktreePool:
+    """The prepared worktrees below one folder, at most `size` per project; no worktrees if that is 0.
 
-    Safe to use from threads. It fills itself in the background, and waits with
-    that while an epic's own worktree is being made.
+    Safe to use from threads. It prepares worktrees in the background, but not
+    while an epic's worktree is being made.
     """
 
     def __init__(
@@ -89,29 +89,31 @@ class Pool:
         self._repositories = repositories
         self._has_room = has_room
         self._changed = threading.Condition()
-        self._members: dict[Path, Member] = {}
+        self._prepared: dict[Path, PreparedWorktree] = {}
         self._wanted: dict[Path, str] = {}
         self._makers = 0
         self._closed = False
         self._filler = ThreadPoolExecutor(1, thread_name_prefix="pool")
 
     def recover(self) -> None:
-        """Finds what a former service left: keeps what is whole and wanted, removes the rest."""
+        """Finds what the previous service left: keeps complete and wanted worktrees, removes the rest."""
         for path in sorted(self._folder.glob("*.json")):
-            member = _load(path)
-            if member and member.ready and self._size and self._is_whole(member):
-                self._members[member.path] = member
-            elif member:
-                self._remove(member)
+            worktree = _load(path)
+            if worktree and worktree.ready and self._size and self._is_complete(worktree):
+                self._prepared[worktree.path] = worktree
+            elif worktree:
+                self._remove(worktree)
         kept = {
-            path for member in self._members.values() for path in (member.path, member.index, member.state)
+            path
+            for worktree in self._prepared.values()
+            for path in (worktree.path, worktree.index, worktree.state)
         }
         for path in set(self._folder.glob("*")) - kept:
             files.remove(path)
 
     @contextmanager
     def making(self) -> Iterator[int]:
-        """Keeps the pool from filling itself while an epic's worktree is made; yields how many are being made now."""
+        """Keeps the pool from preparing worktrees while an epic's is made; yields how many are being made now."""
         with self._changed:
             self._makers += 1
             makers = self._makers
@@ -122,60 +124,60 @@ class Pool:
                 self._makers -= 1
                 self._changed.notify_all()
 
-    def take(self, project: Project, place: Place, head: str) -> str | None:
-        """Makes a prepared worktree the one at `place`; returns the commit whose files it holds, None if there is none."""
+    def take(self, project: Project, paths: WorktreePaths, head: str) -> str | None:
+        """Makes a prepared worktree the epic's; returns the commit of its files, None if there is none."""
         settings = _settings(project)
         with self._changed:
-            mine = [member for member in self._members.values() if member.top == project.top]
-            stale = [member for member in mine if member.settings != settings]
-            fresh = [member for member in mine if member.settings == settings]
-            taken = min(fresh, key=lambda member: member.commit != head, default=None)
+            mine = [worktree for worktree in self._prepared.values() if worktree.top == project.top]
+            stale = [worktree for worktree in mine if worktree.settings != settings]
+            fresh = [worktree for worktree in mine if worktree.settings == settings]
+            taken = min(fresh, key=lambda worktree: worktree.commit != head, default=None)
             for each in (*stale, *([taken] if taken else [])):
-                del self._members[each.path]
+                del self._prepared[each.path]
         for each in stale:
             self._remove(each)
-        return self._give(project, place, taken) if taken else None
+        return self._give(project, paths, taken) if taken else None
 
-    def _give(self, project: Project, place: Place, member: Member) -> str | None:
-        """Moves a prepared worktree that is in no list any more to `place`; returns its commit, None if it is lost."""
-        replace(member, ready=False).save()
-        folder = checkouts.find_at(project, member.path)
+    def _give(self, project: Project, paths: WorktreePaths, worktree: PreparedWorktree) -> str | None:
+        """Moves a prepared worktree, already removed from the list, to the epic's path; returns its commit, None if it is lost."""
+        replace(worktree, ready=False).save()
+        folder = checkouts.find_at(project, worktree.path)
         try:
             if folder is None:
                 return None
             with self._repositories.hold(project.common):
-                checkouts.forget(project, place)
-            files.remove(place.path)
-            place.path.parent.mkdir(parents=True, exist_ok=True)
-            member.index.replace(place.index)
-            files.write_atomically(folder / "gitdir", f"{place.path / '.git'}\n")
-            member.path.rename(place.path)
+                checkouts.unregister(project, paths)
+            files.remove(paths.worktree)
+            paths.worktree.parent.mkdir(parents=True, exist_ok=True)
+            worktree.index.replace(paths.index)
+            files.write_atomically(folder / "gitdir", f"{paths.worktree / '.git'}\n")
+            worktree.path.rename(paths.worktree)
         except OSError as error:
-            log.warning("pool_member_lost", path=str(member.path), error=str(error))
+            log.warning("prepared_worktree_lost", path=str(worktree.path), error=str(error))
             return None
         finally:
-            self._remove(member)
-        return member.commit
+            self._remove(worktree)
+        return worktree.commit
 
     def fill(self, project: Project, commit: str, index: Path) -> None:
-        """Has the pool prepare worktrees of `commit`, if the project is large; `index` is one of its worktrees'."""
+        """Starts preparing worktrees of `commit` if the project is large; `index` is the index of one of its worktrees."""
         if self._size and _entries(index) >= FEWEST_FILES:
             with self._changed:
                 self._wanted[project.top] = commit
-            with suppress(RuntimeError):  # closed meanwhile
+            with suppress(RuntimeError):  # the pool was closed meanwhile
                 self._filler.submit(self._fill, project.top)
 
     def empty(self) -> bool:
-        """Removes all that is prepared, as the disk is needed for work; returns whether there was any."""
+        """Removes all prepared worktrees, because work needs the disk; returns whether there were any."""
         with self._changed:
-            members = list(self._members.values())
-            self._members.clear()
-        for member in members:
-            self._remove(member)
-        return bool(members)
+            worktrees = list(self._prepared.values())
+            self._prepared.clear()
+        for worktree in worktrees:
+            self._remove(worktree)
+        return bool(worktrees)
 
     def close(self) -> None:
-        """Prepares nothing more; what is prepared stays."""
+        """Stops preparing worktrees; the prepared ones stay."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -189,67 +191,69 @@ class Pool:
             log.warning("pool_not_filled", project=str(top), error=str(error))
 
     def _lacks(self, top: Path) -> bool:
-        """Waits until no epic's worktree is being made; returns whether another is to be prepared."""
+        """Waits until no epic's worktree is being made; returns whether another one should be prepared."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._makers)
-            count = sum(member.top == top for member in self._members.values())
+            count = sum(worktree.top == top for worktree in self._prepared.values())
         self._folder.mkdir(parents=True, exist_ok=True)
         return not self._closed and count < self._size and self._has_room(self._folder, RESERVE_BYTES)
 
     def _prepare(self, project: Project, commit: str) -> None:
         path = self._folder / f"pool-{secrets.token_hex(4)}"
-        member = Member(path, project.top, commit, ready=False, settings=_settings(project))
-        member.save()
+        worktree = PreparedWorktree(path, project.top, commit, ready=False, settings=_settings(project))
+        worktree.save()
         try:
             with self._repositories.hold(project.common):
-                checkouts.add(project, member.path, commit)
-            git = project.git.at(member.path, index=member.index)
+                checkouts.add(project, worktree.path, commit)
+            git = project.git.at(worktree.path, index=worktree.index)
             git.text("read-tree", "--reset", "-u", commit)
         except BaseException:
-            self._remove(member)
+            self._remove(worktree)
             raise
-        ready = replace(member, ready=True)
-        # Both at once: whoever takes it writes the same file.
+        ready = replace(worktree, ready=True)
+        # Under one lock: taking a worktree writes the same file.
         with self._changed:
             ready.save()
-            self._members[ready.path] = ready
-        log.info("worktree_prepared", project=str(project.top), path=str(member.path), commit=commit)
+            self._prepared[ready.path] = ready
+        log.info("worktree_prepared", project=str(project.top), path=str(worktree.path), commit=commit)
 
-    def _is_whole(self, member: Member) -> bool:
-        if not (member.path.is_dir() and member.index.is_file()):
+    def _is_complete(self, worktree: PreparedWorktree) -> bool:
+        if not (worktree.path.is_dir() and worktree.index.is_file()):
             return False
         try:
-            project = repository.find(self._folders, str(member.top))
+            project = repository.find(self._folders, str(worktree.top))
         except HeddleError:
             return False
-        return checkouts.find_at(project, member.path) is not None
+        return checkouts.find_at(project, worktree.path) is not None
 
-    def _remove(self, member: Member) -> None:
-        """Removes what is left of a member; its state last, as that says where it was."""
-        with suppress(HeddleError):  # the project is gone, and with it what git knew
-            project = repository.find(self._folders, str(member.top))
+    def _remove(self, worktree: PreparedWorktree) -> None:
+        """Removes what is left of a prepared worktree; its state last, because that says where it is."""
+        with suppress(HeddleError):  # the project is gone, and with it the registration
+            project = repository.find(self._folders, str(worktree.top))
             with self._repositories.hold(project.common):
-                checkouts.forget_at(project, member.path)
-        for path in (member.path, member.index, member.index.with_name(f"{member.index.name}.lock")):
+                checkouts.unregister_at(project, worktree.path)
+        for path in (worktree.path, worktree.index, worktree.index.with_name(f"{worktree.index.name}.lock")):
             files.remove(path)
-        files.remove(member.state)
+        files.remove(worktree.state)
 
 
 def _settings(project: Project) -> str:
     return hashlib.sha256((project.private / "config").read_bytes()).hexdigest()
 
 
-def _load(path: Path) -> Member | None:
+def _load(path: Path) -> PreparedWorktree | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         top, settings = Path(fields["top"]), fields.get("settings", "")
-        return Member(path.with_suffix(""), top, fields["commit"], ready=fields["ready"], settings=settings)
+        return PreparedWorktree(
+            path.with_suffix(""), top, fields["commit"], ready=fields["ready"], settings=settings
+        )
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _entries(index: Path) -> int:
-    """Returns how many files an index lists: its header says so."""
+    """Returns the number of files in an index, from its header."""
     try:
         with index.open("rb") as file:
             header = file.read(12)

@@ -1,4 +1,4 @@
-"""What a service does before it serves: nobody's git is running now, so every lock of ours is a dead one's."""
+"""Recovery before the service serves: no git process of it is running, so all of its locks are stale."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from worktree_svc.git.command import QUARANTINE
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import States
+from worktree_svc.storage.worktree_store import WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def break_locks(states: States, folders: PrivateFolders) -> None:
-    """Removes the locks on refs of this data folder's runs: they outlive a machine that stops."""
-    runs = {(state.project, state.epic.run) for _, state in states.all()}
+def break_locks(store: WorktreeStore, folders: PrivateFolders) -> None:
+    """Removes the locks on refs of this data folder's runs: they remain when the machine stops."""
+    runs = {(state.project, state.epic.run) for _, state in store.all()}
     for top, run in sorted(runs):
         try:
             common = repository.find(folders, str(top)).common
@@ -38,5 +38,5 @@ def break_locks(states: States, folders: PrivateFolders) -> None:
 
 def _break(folder: Path) -> None:
     for lock in folder.rglob("*.lock"):
-        log.warning("dead_lock_removed", path=str(lock))
+        log.warning("stale_lock_removed", path=str(lock))
         lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""An epic goes back to an earlier commit of its own; what it had accepted since stays under a ref."""
+"""Rewinds an epic to an earlier commit of its own; the commits accepted since are kept under a ref."""
 
 import structlog
 
@@ -14,7 +14,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def target(project: Project, revision: str) -> str:
-    """Returns the commit that `revision` names; raises UNKNOWN_REVISION."""
+    """Returns the commit that `revision` refers to; raises UNKNOWN_REVISION."""
     commit = repository.resolve(project, revision)
     if commit is None:
         raise repository.unknown_revision(project, revision)
@@ -24,23 +24,23 @@ def target(project: Project, revision: str) -> str:
 def rewind(project: Project, attempt: AttemptName, head: str, back_to: str) -> None:
     """Moves the epic's branch and its accepted commit from `head` to `back_to`, for `attempt`. Idempotent.
 
-    Raises INVALID_FIELD where `back_to` is not below `head`; nothing is moved then.
+    Raises INVALID_FIELD if `back_to` is not an ancestor of `head`; nothing is moved then.
     """
     if head == back_to:
         return
     if not refs.is_ancestor(project.git, back_to, head):
         raise errors.invalid_field(
-            "rewind_to", f"{back_to} is not below {head}, the epic's last accepted commit"
+            "rewind_to", f"{back_to} is not an ancestor of {head}, the epic's last accepted commit"
         )
     epic = attempt.parent.parent
     checkouts.free_branch(project, epic)
     failpoint("rewind.before_move")
-    refs.move(
+    refs.update(
         project.git,
         [
-            refs.Move(refs.rewound_ref(attempt), head, refs.ABSENT),
-            refs.Move(refs.accepted_ref(epic), back_to, head),
-            refs.Move(refs.branch_ref(epic.branch), back_to, None),
+            refs.RefUpdate(refs.rewound_ref(attempt), head, refs.ABSENT),
+            refs.RefUpdate(refs.accepted_ref(epic), back_to, head),
+            refs.RefUpdate(refs.branch_ref(epic.branch), back_to, None),
         ],
     )
     failpoint("rewind.after_move")

@@ -1,4 +1,4 @@
-"""Worktrees that give way: another user's files are in them, as a container run by root leaves them."""
+"""Moves worktrees away that contain another user's files, for example from a container that ran as root."""
 
 import itertools
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place, States
+from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -20,15 +20,15 @@ def try_remove(path: Path) -> bool:
     return True
 
 
-def set_aside(states: States, place: Place) -> None:
-    """Moves a worktree away whose files can be neither kept in git nor removed, with all that is in it."""
-    aside = states.folder.with_name("aside")
+def set_aside(store: WorktreeStore, paths: WorktreePaths) -> None:
+    """Moves a worktree whose files can be neither kept in git nor removed to HEDDLE_HOME/aside."""
+    aside = store.folder.with_name("aside")
     aside.mkdir(exist_ok=True)
-    if place.path.is_dir():
-        stem = f"{place.epic.run}-{place.epic.epic}"
+    if paths.worktree.is_dir():
+        stem = f"{paths.epic.run}-{paths.epic.epic}"
         target = next(
             path for number in itertools.count(1) if not (path := aside / f"{stem}-{number}").exists()
         )
-        place.path.rename(target)
-        log.warning("worktree_set_aside", epic=str(place.epic), path=str(target))
-    files.remove(place.closed)
+        paths.worktree.rename(target)
+        log.warning("worktree_set_aside", epic=str(paths.epic), path=str(target))
+    files.remove(paths.closed)

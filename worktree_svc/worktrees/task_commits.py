@@ -13,21 +13,21 @@ from heddle.names import AttemptName
 from worktree_svc.content import (
     acceptance,
     accepted_history,
+    agent_merges,
     checkouts,
-    conflict_layout,
+    conflict_resolution,
     ignored_files,
-    merged_branches,
     snapshots,
     unfinished_operations,
 )
-from worktree_svc.content.ignored_files import Ignored, Span
+from worktree_svc.content.ignored_files import IgnoredFiles, Span
 from worktree_svc.git import commit_messages, refs
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.projects import repository
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.epoch_fence import StillLeads
-from worktree_svc.storage.worktree_states import Place, State, States
+from worktree_svc.storage.epoch_fence import EpochCheck
+from worktree_svc.storage.worktree_store import WorktreePaths, WorktreeState, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -37,17 +37,17 @@ class Committed(NamedTuple):
 
     git: Git
     commit: str
-    # What it merged in, from which the epic's own work is told; empty: nothing.
+    # The commit that it merged, so that the epic's own work can be told apart; empty: none.
     merged: str
 
 
 @dataclass(frozen=True)
-class Commits:
+class TaskCommits:
     """Commits what attempts left in their worktrees. Calls about one epic must not overlap."""
 
-    states: States
+    store: WorktreeStore
     folders: PrivateFolders
-    still_leads: StillLeads
+    check_epoch: EpochCheck
 
     def commit_task(
         self,
@@ -57,24 +57,24 @@ class Commits:
         subject: str,
         body: str,
         *,
-        rules: acceptance.Rules,
+        rules: acceptance.ChangeRules,
         spans: Sequence[Span],
     ) -> Committed:
         """Commits what the attempt left as one commit on the epic's branch. Idempotent.
 
-        `spans` are the times in which agents worked on its task.
+        `spans` are the periods in which agents worked on its task.
         """
-        self.still_leads(epoch)
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         epic = attempt.parent.parent
-        place = self.states.place(epic)
-        state = self.states.load(place)
+        paths = self.store.paths(epic)
+        state = self.store.load(paths)
         (head,) = refs.read(project.git, refs.accepted_ref(epic))
         if head and accepted_history.is_of_attempt(project.git, head, attempt):
-            self._finish(project, place, head)
+            self._finish(project, paths, head)
             return _committed(project.git, head, state)
         if state is None:
-            raise checkouts.damaged(place)
+            raise checkouts.damaged(paths)
         repository.check_same(self.folders, project, state.project)
         if state.owner != attempt:
             earlier = accepted_history.commit_of(project.git, state, attempt)
@@ -82,61 +82,76 @@ class Commits:
                 return _committed(project.git, earlier, state)
         state.check_owner(attempt)
         head = accepted_history.accepted(project, state)
-        checkouts.mend(project, place)
-        unfinished_operations.check(project, place)
-        merged_branches.check_finished(project, place)
-        _check_descent(project, place, head)
-        own = accepted_history.own_messages(project.git, head, checkouts.head_commit(project, place) or head)
-        told = commit_messages.with_own_words(body, own)
-        message = commit_messages.compose(subject, told, commit_messages.attempt_trailers(attempt))
-        with project.asking_author() as author, snapshots.writing(project, place) as git:
-            tree = snapshots.take(git, project, place, head, own_files_only=True)
-            parents = [head, *_merged(project, git, place, tree, replace(state, head=head))]
-            acceptance.check(git, tree, parents, rules, partial(ignored_files.written, project, place, spans))
-            named = [argument for parent in parents for argument in ("-p", parent)]
-            commit = git.by(author()).text(
-                "commit-tree", *named, tree, stdin=message.encode(errors="replace")
-            )
+        checkouts.repair(project, paths)
+        unfinished_operations.check(project, paths)
+        agent_merges.check_finished(project, paths)
+        _check_descent(project, paths, head)
+        own = accepted_history.own_messages(project.git, head, checkouts.head_commit(project, paths) or head)
+        full_body = commit_messages.with_own_words(body, own)
+        message = commit_messages.compose(subject, full_body, commit_messages.attempt_trailers(attempt))
+        commit = self._write_commit(
+            project, paths, replace(state, head=head), message, rules=rules, spans=spans
+        )
         snapshots.own(project, head, commit)
-        self.still_leads(epoch)
+        self.check_epoch(epoch)
         failpoint("commit_task.before_move")
-        refs.move(
+        refs.update(
             project.git,
             [
-                refs.Move(refs.accepted_ref(epic), commit, head),
-                refs.Move(refs.branch_ref(epic.branch), commit, None),
+                refs.RefUpdate(refs.accepted_ref(epic), commit, head),
+                refs.RefUpdate(refs.branch_ref(epic.branch), commit, None),
             ],
         )
         failpoint("commit_task.after_move")
-        self._finish(project, place, commit)
+        self._finish(project, paths, commit)
         log.info("task_committed", attempt=str(attempt), commit=commit)
         return _committed(project.git, commit, state)
 
-    def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> Ignored:
-        """Returns the files that git ignores and that were written within `spans`; none where that cannot be told."""
-        place = self.states.place(attempt.parent.parent)
-        try:
-            return ignored_files.written(repository.find(self.folders, path), place, spans)
-        except (errors.HeddleError, OSError) as error:
-            # The commit is made: what it may lack is only told.
-            log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
-            return Ignored()
+    def _write_commit(
+        self,
+        project: Project,
+        paths: WorktreePaths,
+        state: WorktreeState,
+        message: str,
+        *,
+        rules: acceptance.ChangeRules,
+        spans: Sequence[Span],
+    ) -> str:
+        """Writes the commit of the worktree's files on top of the state's head; raises if it may not be accepted."""
+        with project.asking_author() as author, snapshots.writing(project, paths) as git:
+            tree = snapshots.take(git, project, paths, state.head, own_files_only=True)
+            parents = [state.head, *_merged(project, git, paths, tree, state)]
+            acceptance.check(git, tree, parents, rules, partial(ignored_files.written, project, paths, spans))
+            named = [argument for parent in parents for argument in ("-p", parent)]
+            return git.with_author(author()).text(
+                "commit-tree", *named, tree, stdin=message.encode(errors="replace")
+            )
 
-    def _finish(self, project: Project, place: Place, commit: str) -> None:
-        """Lets the worktree stand on the new commit. After a crash, the repeated call comes here."""
-        state = self.states.load(place)
+    def ignored_files(self, path: str, attempt: AttemptName, spans: Sequence[Span]) -> IgnoredFiles:
+        """Returns the ignored files that were written within `spans`; none if that cannot be determined."""
+        paths = self.store.paths(attempt.parent.parent)
+        try:
+            return ignored_files.written(repository.find(self.folders, path), paths, spans)
+        except (errors.HeddleError, OSError) as error:
+            # The commit is made already: the list is only information.
+            log.warning("ignored_files_not_listed", attempt=str(attempt), error=str(error))
+            return IgnoredFiles()
+
+    def _finish(self, project: Project, paths: WorktreePaths, commit: str) -> None:
+        """Puts the worktree on the new commit. After a crash, the repeated call comes here."""
+        state = self.store.load(paths)
         if state is None or state.head == commit:
             return
-        checkouts.settle(place, checkouts.mend(project, place))
+        checkouts.attach(paths, checkouts.repair(project, paths))
         failpoint("commit_task.before_state")
-        # What is left of it is still the attempt's.
-        settled = not checkouts.has_inner(project, place)
-        self.states.save(place, replace(state, head=commit, merging="", settled=settled))
+        # Files of nested worktrees were not committed, and still belong to the attempt.
+        work_saved = not checkouts.has_nested_worktrees(project, paths)
+        self.store.save(paths, replace(state, head=commit, merging="", work_saved=work_saved))
         failpoint("commit_task.after_state")
 
 
-def _committed(git: Git, commit: str, state: State | None) -> Committed:
-    """Returns the commit with what it merged in that holds the epic's start: no older branch that was taken in as well."""
+def _committed(git: Git, commit: str, state: WorktreeState | None) -> Committed:
+    """Returns the commit, with the merged parent that contains the epic's start; other merged branches do not count."""
     head, _, _ = (git.content(commit) or b"").partition(b"\n\n")
     _, *others = (
         line.removeprefix("parent ") for line in decode(head).split("\n") if line.startswith("parent ")
@@ -145,32 +160,34 @@ def _committed(git: Git, commit: str, state: State | None) -> Committed:
     return Committed(git, commit, next(merged, ""))
 
 
-def _merged(project: Project, repository: Git, place: Place, tree: str, state: State) -> list[str]:
-    """Returns what the commit of `tree` merges into the epic's head; raises where something of that was left open."""
+def _merged(
+    project: Project, repository: Git, paths: WorktreePaths, tree: str, state: WorktreeState
+) -> list[str]:
+    """Returns the commits that the commit of `tree` merges into the epic's head; raises if a merge is unresolved."""
     head, merging = state.head, state.merging
     if merging:
-        conflict_layout.check(repository, place, tree, head, merging)
-    found = merged_branches.find(project, repository, place, head, tree)
+        conflict_resolution.check(repository, paths, tree, head, merging)
+    found = agent_merges.find(project, repository, paths, head, tree)
     others = [commit for commit in (merging, *found.commits) if commit]
-    if found.brought:
-        merged_branches.check_markers(repository, tree, [head, *others])
+    if found.brought_in:
+        agent_merges.check_markers(repository, tree, [head, *others])
     return refs.independent(project.git, others) if others else []
 
 
-def _check_descent(project: Project, place: Place, head: str) -> None:
-    """Raises WORKTREE_DAMAGED if the agent left the worktree on something that lacks the accepted work.
+def _check_descent(project: Project, paths: WorktreePaths, head: str) -> None:
+    """Raises WORKTREE_DAMAGED if the agent left the worktree on a commit without the accepted work.
 
-    On the epic's own branch an agent may commit, amend and rebase; elsewhere, its
+    On the epic's own branch an agent may commit, amend and rebase; on another branch, its
     files only make sense on top of `head`.
     """
-    if checkouts.stands_on_branch(project, place):
+    if checkouts.is_on_epic_branch(project, paths):
         return
-    commit = checkouts.head_commit(project, place)
+    commit = checkouts.head_commit(project, paths)
     if commit is None or not refs.is_ancestor(project.git, head, commit):
         raise errors.HeddleError(
             pb.ERROR_REASON_WORKTREE_DAMAGED,
-            f"the agent left {place.path} on another line of work ({commit or 'a branch without a commit'}),"
-            " so its files would undo what was accepted before. Start another attempt; what lies there"
-            " is kept under refs/heddle/attempts/.",
-            path=place.path,
+            f"the agent left {paths.worktree} on an unrelated commit ({commit or 'a branch without a commit'}),"
+            " so its files would undo the work accepted before. Start another attempt; its files"
+            " are kept under refs/heddle/attempts/.",
+            path=paths.worktree,
         )

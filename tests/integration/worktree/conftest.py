@@ -1,4 +1,4 @@
-"""A worktree service with a repository of its own, for each test."""
+"""A worktree service and a repository for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def worker(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
-    # The git configuration of whoever runs the tests stays out of the service.
+    # The service must not see the git configuration of the user who runs the tests.
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     async with worktrees.worker(tmp_path / "home", project) as ready:
         yield ready

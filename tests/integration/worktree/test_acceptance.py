@@ -1,4 +1,4 @@
-"""What CommitTask refuses, marks and names, on real git."""
+"""What CommitTask refuses, marks and lists, on real git."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ async def commit(
 
 
 def moment(probe: Path) -> int:
-    """Returns a moment of the file system's clock, which ticks every few milliseconds, between all before and all after."""
+    """Returns a time of the file system's clock, which ticks every few milliseconds, later than all before and earlier than all after."""
 
     def later(than: int) -> int:
         probe.write_text("")
@@ -48,7 +48,7 @@ def moment(probe: Path) -> int:
 
 
 async def test_an_empty_change_is_marked_or_refused_as_the_task_expects(worker: Worker) -> None:
-    """`changes` refuses an empty change and `nothing` any other; an accepted empty one says so."""
+    """`changes` refuses an empty change and `nothing` any other; the answer for an accepted empty change says that it is empty."""
     path = await worker.ready(attempt())
     error = await refused(commit(worker, expect=pb.EXPECT_CHANGES))
     assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
@@ -64,7 +64,7 @@ async def test_an_empty_change_is_marked_or_refused_as_the_task_expects(worker: 
 
 
 async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker) -> None:
-    """The reason names each; what the plan allows, what git tracked before and what was renamed is committed."""
+    """The error names each file; allowed files, files that git tracked before and renamed files are committed."""
     path = await worker.ready(attempt(task="zero"))
     (path / "web").mkdir()
     (path / "web" / "id_rsa").write_text("tracked\n")
@@ -88,12 +88,12 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
         file.truncate((50 << 20) + 1)
     (path / "node_modules" / "left-pad").mkdir(parents=True)
     (path / "node_modules" / "left-pad" / "index.js").write_text("pad\n")
-    # Also where the agent commits it itself.
+    # Also if the agent commits the file itself.
     git(path, "add", ".env")
     git(path, "commit", "-m", "The agent's own")
     error = await refused(commit(worker, number=2))
     assert error.reason == pb.ERROR_REASON_CHANGE_REFUSED
-    for name in (".env (by its name", "large.bin (50 MiB", "node_modules/ (1 files"):
+    for name in (".env (its name", "large.bin (50 MiB", "node_modules/ (1 files"):
         assert name in error.message
     (path / "large.bin").unlink()
     done = await commit(worker, number=2, allow=[".env*", "node_modules"])
@@ -101,7 +101,7 @@ async def test_new_files_that_should_not_be_committed_are_refused(worker: Worker
 
 
 async def test_a_bisect_that_is_not_over_is_refused(worker: Worker) -> None:
-    """It shows the files of a commit in the middle, so the agent's later ones would be lost; once reset, all is there."""
+    """A bisect checks out an older commit, so later files would be lost; after git bisect reset everything is committed."""
     path = await worker.ready(attempt())
     for name in ("a", "b", "c"):
         (path / f"{name}.txt").write_text(name)
@@ -117,7 +117,7 @@ async def test_a_bisect_that_is_not_over_is_refused(worker: Worker) -> None:
 
 
 async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, project: Path) -> None:
-    """Those of its time alone, also of an earlier attempt; caches are left out, and an empty change says what git ignores."""
+    """Only files from the task's time spans are listed, also of an earlier attempt, without caches; an empty change names them."""
     (project / ".gitignore").write_text("cache/\nlib/\n*.gen\n*.pyc\n")
     git(project, "commit", "-qam", "Ignore more")
     path = await worker.ready(attempt())
@@ -135,7 +135,7 @@ async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, proje
     second = (moment(worker.home / "probe"), moment(worker.home / "probe"))
 
     error = await refused(commit(worker, number=2, expect=pb.EXPECT_CHANGES, spans=[first, second]))
-    assert "git ignores what was written, as a.gen, lib/inner/u" in error.message
+    assert "git ignores what was written: a.gen, lib/inner/u" in error.message
     done = await commit(worker, number=2, spans=[first, second])
     assert done.no_changes
     assert (list(done.ignored_files.paths), done.ignored_files.count) == (["a.gen", "lib/inner/u"], 2)
@@ -144,7 +144,7 @@ async def test_ignored_files_that_an_agent_wrote_are_named(worker: Worker, proje
 
 @pytest.mark.parametrize("settled", [True, False])
 async def test_a_change_that_was_refused_is_kept_like_any_other(worker: Worker, settled: bool) -> None:
-    """DiscardAttempt, or the next EnsureWorktree where that was never asked, keeps what CommitTask refused."""
+    """DiscardAttempt keeps what CommitTask refused; without it, the next EnsureWorktree does."""
     path = await worker.ready(attempt())
     (path / ".env").write_text("SECRET=1\n")
     await refused(commit(worker))

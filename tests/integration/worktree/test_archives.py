@@ -1,4 +1,4 @@
-"""Worktrees that are removed with work in them: archived, found again, restored."""
+"""Worktrees that are removed with uncommitted work: it is archived and can be restored."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ async def listed(worker: Worker, *, look: bool = True) -> list[pb.Worktree]:
 
 
 def spoil(path: Path) -> None:
-    """Leaves a worktree with work of every kind in it."""
+    """Leaves every kind of uncommitted work in a worktree."""
     (path / "README.md").write_text("# Changed\n")
     (path / "src" / "app.py").unlink()
     (path / "run.sh").write_text("#!/bin/sh\n")
@@ -52,7 +52,7 @@ def status(path: Path) -> list[str]:
 
 
 async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -> None:
-    """Changes, deletions, new files, modes and links are archived and uncommitted again; ignored files are gone."""
+    """Changes, deletions, new files, modes and links are archived and restored as uncommitted; ignored files are lost."""
     head = worker.git("rev-parse", "heddle/r1/epics/api")
     spoil(accepted)
     before = fingerprint(worker.project)
@@ -77,7 +77,7 @@ async def test_a_worktree_comes_back_as_it_was(worker: Worker, accepted: Path) -
 
 
 async def test_a_clean_worktree_is_not_archived(worker: Worker, accepted: Path) -> None:
-    """Where only ignored files, or times, differ from what was accepted, nothing is archived or to be restored."""
+    """If only ignored files or times differ from the accepted commit, nothing is archived and nothing can be restored."""
     (accepted / "cache").mkdir()
     (accepted / "cache" / "big").write_text("ignored\n")
     os.utime(accepted / "README.md", (1, 1))
@@ -91,7 +91,7 @@ async def test_a_clean_worktree_is_not_archived(worker: Worker, accepted: Path) 
 
 
 async def test_own_commits_are_archived_too(worker: Worker, accepted: Path) -> None:
-    """What somebody committed in the worktree comes back as commits, though the branch was put back meanwhile."""
+    """Commits that were made in the worktree are restored as commits, although the branch was moved back meanwhile."""
     head = worker.git("rev-parse", "HEAD:README.md"), worker.git("rev-parse", "heddle/r1/epics/api")
     (accepted / "own.txt").write_text("own\n")
     git(accepted, "add", "own.txt")
@@ -106,14 +106,14 @@ async def test_own_commits_are_archived_too(worker: Worker, accepted: Path) -> N
 
 
 async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
-    """A second RestoreWorktree leaves what was done there since; a worktree that an attempt has is in the way."""
+    """A second RestoreWorktree keeps later changes; it is refused once an attempt owns a worktree."""
     spoil(accepted)
     await worker.remove(EPIC)
     await worker.restore(EPIC)
     (accepted / "since.txt").write_text("since\n")
     await worker.restore(EPIC)
     assert (accepted / "since.txt").exists()
-    # The next attempt finds a clean worktree; what lay there is kept, and is said to be of no attempt.
+    # The next attempt gets a clean worktree; the restored changes are kept as changes that no attempt made.
     answer = await worker.ensure(attempt(task="two"))
     assert status(accepted) == []
     assert (answer.found.kept_ref, answer.found.after_attempt) == ("refs/heddle/found/r1/api/two/1", "")
@@ -124,7 +124,7 @@ async def test_asked_twice_done_once(worker: Worker, accepted: Path) -> None:
 
 
 async def test_no_archive_is_lost_to_the_next(worker: Worker, accepted: Path) -> None:
-    """An archive made after a restore holds the one before; one of the same content is not made again."""
+    """An archive made after a restore contains the previous one; an archive of the same content is not made twice."""
     (accepted / "a.txt").write_text("a\n")
     first = (await worker.remove(EPIC)).archive_commit
     await worker.restore(EPIC)
@@ -138,7 +138,7 @@ async def test_no_archive_is_lost_to_the_next(worker: Worker, accepted: Path) ->
 
 
 async def test_a_branch_that_went_on_is_not_pulled_back(worker: Worker, accepted: Path) -> None:
-    """Where the branch has commits that the archive lacks, nothing is changed and the message says how to see it."""
+    """If the branch has commits that the archive does not contain, nothing changes and the error says how to view the archive."""
     (accepted / "a.txt").write_text("a\n")
     await worker.remove(EPIC)
     worker.git("branch", "--force", "heddle/r1/epics/api", "main")
@@ -155,7 +155,7 @@ async def test_a_branch_that_went_on_is_not_pulled_back(worker: Worker, accepted
 
 
 async def test_hostile_worktrees_are_archived(worker: Worker, accepted: Path, tmp_path: Path) -> None:
-    """A broken .git, a repository inside and a filter of the repository's configuration: nothing runs, nothing is lost."""
+    """With a broken .git, a nested repository and a filter in the repository's configuration, no program runs and nothing is lost."""
     git(worker.project, "config", "filter.evil.clean", f"touch {tmp_path}/ran; cat")
     (accepted / ".gitattributes").write_text("*.txt filter=evil\n")
     (accepted / "a.txt").write_text("a\n")
@@ -184,8 +184,8 @@ async def test_an_old_leader_neither_restores_nor_releases(worker: Worker, accep
     assert (await refused(release)).reason == pb.ERROR_REASON_STALE_EPOCH
 
 
-async def test_a_released_lease_is_somebody_elses(worker: Worker) -> None:
-    """Slot and ports go to another epic while the worktree stays; its next attempt gets others."""
+async def test_a_released_lease_goes_to_another_epic(worker: Worker) -> None:
+    """Slot and ports go to another epic while the worktree stays; its next attempt gets new ones."""
     file = pb.ProjectFile(ports=2)
     first = (await worker.ensure(attempt(), file=file)).worktree
     for _ in range(2):
@@ -198,8 +198,8 @@ async def test_a_released_lease_is_somebody_elses(worker: Worker) -> None:
     assert again.incarnation == first.incarnation
 
 
-async def test_disk_use_is_told(worker: Worker, accepted: Path) -> None:
-    """A worktree's files are measured, and when; the repository's objects are not among them."""
+async def test_disk_use_is_listed(worker: Worker, accepted: Path) -> None:
+    """The list has the size of a worktree's files and when it was measured, without the repository's objects."""
     (accepted / "cache").mkdir()
     (accepted / "cache" / "big").write_bytes(os.urandom(3 << 20))
     (found,) = await listed(worker, look=False)
@@ -214,7 +214,7 @@ async def test_disk_use_is_told(worker: Worker, accepted: Path) -> None:
     ["archive.before_move", "archive.after_state", "restore.before_files", "restore.before_state"],
 )
 async def test_killed_in_between(tmp_path: Path, project: Path, point: str) -> None:
-    """Killed at each step and asked again, nothing of the work is lost and the worktree is whole."""
+    """If the service is killed at any step and the call is repeated, no work is lost and the worktree is complete."""
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
     service = "worktree_svc"
     try:
@@ -232,7 +232,7 @@ async def test_killed_in_between(tmp_path: Path, project: Path, point: str) -> N
                 try:
                     await call(EPIC)
                 except grpc.aio.AioRpcError:
-                    await asyncio.sleep(0.02)  # the service is being started, or has died as it was to
+                    await asyncio.sleep(0.02)  # the service is starting, or was killed as intended
             await fleet.start(service)
             await call(EPIC)
             await worker.restore(EPIC)

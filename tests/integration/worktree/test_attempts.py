@@ -1,4 +1,4 @@
-"""Attempts follow each other in one worktree: what each left is kept, and old ones are refused."""
+"""Successive attempts in one worktree: what each left is kept, and stale attempts are refused."""
 
 import asyncio
 from pathlib import Path
@@ -37,7 +37,7 @@ async def test_twenty_calls_for_one_attempt_make_one_worktree(worker: Worker) ->
 
 
 async def test_the_next_attempt_starts_clean_and_the_former_is_kept(worker: Worker) -> None:
-    """Changed, deleted, untracked, odd-named and executable files are all kept; ignored ones stay in place."""
+    """Changed, deleted, untracked, executable and strangely named files are all kept; ignored ones stay in place."""
     path = await worker.ready(attempt())
     (path / "src" / "app.py").write_text("broken\n")
     (path / "README.md").unlink()
@@ -68,8 +68,8 @@ async def test_the_next_attempt_starts_clean_and_the_former_is_kept(worker: Work
     assert (path / "cache" / "big.bin").exists()
 
 
-async def test_what_an_agent_committed_itself_is_kept_with_its_history(worker: Worker) -> None:
-    """An agent's own commits, and what it did after them, hang below the kept ref."""
+async def test_commits_of_an_agent_are_kept_with_their_history(worker: Worker) -> None:
+    """An agent's own commits and later changes are reachable from the kept ref."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     git(path, "add", "a.txt")
@@ -86,7 +86,7 @@ async def test_what_an_agent_committed_itself_is_kept_with_its_history(worker: W
 
 
 async def test_discarding_twice_answers_the_same(worker: Worker) -> None:
-    """DiscardAttempt repeated finds what it kept; one that left nothing keeps nothing."""
+    """A repeated DiscardAttempt returns what was kept; an attempt that left nothing has no kept ref."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     first = await worker.discard(attempt())
@@ -98,7 +98,7 @@ async def test_discarding_twice_answers_the_same(worker: Worker) -> None:
 
 
 async def test_discarding_an_attempt_that_never_began_leaves_the_owner_alone(worker: Worker) -> None:
-    """An attempt that never got the worktree has left nothing; its owner's work stays where it is."""
+    """Discarding an attempt that never got the worktree keeps nothing; the owner's work is unchanged."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     for name in (attempt(number=2), attempt(task="two")):
@@ -107,8 +107,8 @@ async def test_discarding_an_attempt_that_never_began_leaves_the_owner_alone(wor
     assert (await worker.commit(attempt())).diff_stat.files == 1
 
 
-async def test_changes_after_a_failed_attempt_are_not_said_to_be_its_own(worker: Worker) -> None:
-    """What somebody changes once an attempt is over is kept as found, and the answer says so until the next attempt."""
+async def test_changes_after_a_failed_attempt_are_not_attributed_to_it(worker: Worker) -> None:
+    """Changes made after the end of an attempt are kept as found, and the answers say so until the next attempt."""
     path = await worker.ready(attempt())
     (path / "first.txt").write_text("1\n")
     await worker.discard(attempt())
@@ -124,8 +124,8 @@ async def test_changes_after_a_failed_attempt_are_not_said_to_be_its_own(worker:
     assert not (await worker.ensure(attempt(number=3))).HasField("found")
 
 
-async def test_what_was_found_is_told_to_the_attempt_that_gets_the_worktree(worker: Worker) -> None:
-    """Where making it ready fails once what lay there is kept, the next answer says so."""
+async def test_found_changes_are_reported_to_the_attempt_that_gets_the_worktree(worker: Worker) -> None:
+    """If preparing the worktree fails after changes were kept as found, the next answer reports them."""
     path = await worker.ready(attempt())
     await worker.commit(attempt())
     (path / "by-hand.txt").write_text("mine\n")
@@ -140,7 +140,7 @@ async def test_what_was_found_is_told_to_the_attempt_that_gets_the_worktree(work
 
 
 async def test_an_old_attempt_is_refused_everywhere(worker: Worker) -> None:
-    """Once attempt 2 has the worktree, attempt 1 can neither get it, commit nor discard."""
+    """Once attempt 2 has the worktree, attempt 1 can no longer get it, commit or discard."""
     await worker.ready(attempt())
     path = await worker.ready(attempt(number=2))
     (path / "new.txt").write_text("of attempt 2\n")
@@ -153,7 +153,7 @@ async def test_an_old_attempt_is_refused_everywhere(worker: Worker) -> None:
 
 
 async def test_an_attempt_of_an_earlier_task_is_refused(worker: Worker) -> None:
-    """A task that lost the worktree to the next one cannot take it back with the same attempt."""
+    """A task that lost the worktree to the next task cannot get it back with the same attempt."""
     await worker.ready(attempt())
     await worker.commit(attempt())
     await worker.ready(attempt(task="two"))
@@ -174,7 +174,7 @@ async def test_committing_twice_is_one_commit(worker: Worker) -> None:
 
 
 async def test_an_earlier_commit_is_found_again(worker: Worker) -> None:
-    """CommitTask of an attempt that was accepted before others answers with its commit, and changes nothing."""
+    """CommitTask of an attempt that was accepted before later ones returns its commit and changes nothing."""
     commits = []
     for task in ("one", "two", "three"):
         await worker.ready(attempt(task=task))
@@ -186,7 +186,7 @@ async def test_an_earlier_commit_is_found_again(worker: Worker) -> None:
 
 
 async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:
-    """However often an agent commits, its task is one commit with everything in it, its words too."""
+    """However often an agent commits, its task becomes one commit with all changes and messages."""
     base = worker.git("rev-parse", "main")
     path = await worker.ready(attempt())
     for name in ("a", "b"):
@@ -204,8 +204,8 @@ async def test_an_agents_commits_are_folded_into_one(worker: Worker) -> None:
     assert git(path, "status", "--porcelain") == ""
 
 
-async def test_what_lies_about_after_a_commit_is_kept_too(worker: Worker) -> None:
-    """Files that appear between an accepted commit and the next attempt are kept as found, and cleaned away."""
+async def test_files_that_appear_after_a_commit_are_kept(worker: Worker) -> None:
+    """Files that appear between an accepted commit and the next attempt are kept as found and removed."""
     path = await worker.ready(attempt())
     await worker.commit(attempt())
     (path / "late.txt").write_text("late\n")
@@ -217,7 +217,7 @@ async def test_what_lies_about_after_a_commit_is_kept_too(worker: Worker) -> Non
 
 
 async def test_artifacts_are_never_committed(worker: Worker) -> None:
-    """Screenshots in .heddle stay out of commits without a line in any ignore file."""
+    """Screenshots in .heddle are never committed, without an entry in an ignore file."""
     path = await worker.ready(attempt())
     (path / ".heddle").mkdir()
     (path / ".heddle" / "shot.png").write_text("png")
@@ -229,7 +229,7 @@ async def test_artifacts_are_never_committed(worker: Worker) -> None:
 
 
 async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> None:
-    """What the earlier one left, committed by its agent or not, stays and is accepted with the later one's."""
+    """What the earlier attempt left, committed or not, stays and is accepted together with the later work."""
     path = await worker.ready(attempt())
     (path / "committed.txt").write_text("1\n")
     git(path, "add", ".")
@@ -250,7 +250,7 @@ async def test_an_attempt_may_go_on_with_the_work_of_another(worker: Worker) -> 
 
 @pytest.mark.parametrize("former", ["discarded", "followed"])
 async def test_work_that_was_kept_since_is_brought_back(worker: Worker, former: str) -> None:
-    """An attempt that was discarded, or that another task's followed, is gone on with as it was left, deletions included."""
+    """An attempt continues the earlier one exactly as it was left, including deletions, even after a discard or another task."""
     path = await worker.ready(attempt())
     (path / "half-done.txt").write_text("2\n")
     (path / "README.md").unlink()
@@ -273,7 +273,7 @@ async def test_work_that_was_kept_since_is_brought_back(worker: Worker, former: 
 
 
 async def test_work_that_is_gone_is_not_gone_on_with(worker: Worker) -> None:
-    """Where another task was accepted since, or the worktree was removed, it is clean and the answer says so."""
+    """If another task was accepted since, or the worktree was removed, it is clean and the answer says that nothing continues."""
     path = await worker.ready(attempt())
     (path / "half-done.txt").write_text("2\n")
     await worker.ready(attempt(task="two"))

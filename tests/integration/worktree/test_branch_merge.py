@@ -42,7 +42,7 @@ async def test_a_merge_has_both_parents_and_names_its_epic(worker: Worker) -> No
 
 
 async def test_merging_twice_is_merging_once(worker: Worker) -> None:
-    """A source that the target holds already is answered with the target's commit."""
+    """Merging a source that the target contains already returns the target's commit."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     first = await worker.merge(source, MERGED, "main")
     second = await worker.merge(source, MERGED, "main")
@@ -51,7 +51,7 @@ async def test_merging_twice_is_merging_once(worker: Worker) -> None:
 
 
 async def test_an_epic_without_commits_still_makes_the_target(worker: Worker) -> None:
-    """A target that is not there yet is created even if there is nothing to merge."""
+    """A missing target is created even if there is nothing to merge."""
     await worker.ready(attempt())
     done = await worker.merge("heddle/r1/epics/api", MERGED, "main")
     assert done.merged.already
@@ -59,7 +59,7 @@ async def test_an_epic_without_commits_still_makes_the_target(worker: Worker) ->
 
 
 async def test_a_conflict_changes_nothing_and_its_advice_resolves_it(worker: Worker, tmp_path: Path) -> None:
-    """A conflict names its files; the commands of its advice, run by hand, let the next call succeed."""
+    """A conflict names its files; after its advised commands are run by hand, the next call succeeds."""
     one = await finish_epic(
         worker, "one", {"README.md": "one\n", "new file ✓.txt": "one\n", "fine.txt": "1\n"}
     )
@@ -71,17 +71,17 @@ async def test_a_conflict_changes_nothing_and_its_advice_resolves_it(worker: Wor
     assert worker.git("for-each-ref") == before
 
     script = done.conflict.advice.replace(
-        "# mend", "echo mended > README.md; echo mended > 'new file ✓.txt' # mend"
+        "# fix", "echo fixed > README.md; echo fixed > 'new file ✓.txt' # fix"
     )
     by_hand(script, tmp_path / "gitconfig")
     again = await worker.merge(two, MERGED, "main")
     assert again.merged.already
-    assert worker.git("show", f"{MERGED}:README.md") == "mended"
+    assert worker.git("show", f"{MERGED}:README.md") == "fixed"
     assert worker.git("worktree", "list").count("\n") == 2
 
 
-async def test_a_merge_by_hand_that_leaves_markers_is_not_taken(worker: Worker, tmp_path: Path) -> None:
-    """Who follows the advice without resolving anything is told the files; once resolved, it counts as merged."""
+async def test_a_merge_by_hand_that_leaves_markers_is_refused(worker: Worker, tmp_path: Path) -> None:
+    """A merge by hand with conflict markers is refused with the files; once they are resolved, it counts as merged."""
     one = await finish_epic(worker, "one", {"README.md": "one\n", "gone\n; exit 7 #": "one\n"})
     two = await finish_epic(worker, "two", {"README.md": "two\n", "gone\n; exit 7 #": "two\n"})
     worker.git("tag", two, "main")
@@ -101,7 +101,7 @@ async def test_a_merge_by_hand_that_leaves_markers_is_not_taken(worker: Worker, 
 
 
 async def test_many_merges_into_one_target_at_once(worker: Worker) -> None:
-    """Eight epics merged at the same time all arrive; none overwrites another."""
+    """Eight epics that are merged at the same time are all in the target; none overwrites another."""
     sources = [await finish_epic(worker, f"e{number}", {f"{number}.txt": "x\n"}) for number in range(8)]
     await asyncio.gather(*(worker.merge(source, MERGED, "main") for source in sources))
     names = worker.git("ls-tree", "--name-only", MERGED).splitlines()
@@ -111,10 +111,10 @@ async def test_many_merges_into_one_target_at_once(worker: Worker) -> None:
 async def test_a_target_that_moves_meanwhile_is_merged_again(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When somebody else moves the target between look and swap, their commit is kept and the merge repeated."""
+    """If someone else moves the target between the merge and the ref update, their commit is kept and the merge is repeated."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     worker.git("branch", "target", "main")
-    real, rivals = refs.try_move, iter(("first", "second"))
+    real, rivals = refs.try_update, iter(("first", "second"))
 
     def with_rival(*arguments: object) -> object:
         rival = next(rivals, None)
@@ -122,17 +122,17 @@ async def test_a_target_that_moves_meanwhile_is_merged_again(
             tree = worker.git("rev-parse", "target^{tree}")
             commit = worker.git("commit-tree", "-p", "target", "-m", rival, tree)
             worker.git("update-ref", "refs/heads/target", commit)
-        return real(*arguments)  # type: ignore[arg-type] # passed on as they came
+        return real(*arguments)  # type: ignore[arg-type] # the arguments of the patched function, passed unchanged
 
-    monkeypatch.setattr(refs, "try_move", with_rival)
+    monkeypatch.setattr(refs, "try_update", with_rival)
     done = await worker.merge(source, "target")
     subjects = worker.git("log", "--first-parent", "--format=%s", "target").splitlines()
     assert subjects[1:] == ["second", "first", "Start"]
     assert worker.git("rev-parse", "target") == done.merged.commit
 
 
-async def test_a_worktree_that_somebody_is_just_making_stops_no_merge(worker: Worker) -> None:
-    """Of one that another git has begun, files are empty or missing for a moment; git cannot list any meanwhile."""
+async def test_a_worktree_that_is_being_made_does_not_prevent_a_merge(worker: Worker) -> None:
+    """While another git process adds a worktree, some of its files are empty or missing, and git cannot list worktrees."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     half = worker.project / ".git" / "worktrees" / "half"
     half.mkdir(parents=True)
@@ -144,7 +144,7 @@ async def test_a_worktree_that_somebody_is_just_making_stops_no_merge(worker: Wo
 
 
 async def test_a_target_checked_out_by_an_alias_is_refused(worker: Worker) -> None:
-    """A checkout also stands on a branch that another name leads to, and by the link that an old git made."""
+    """A branch also counts as checked out through a symbolic ref, or through a link that an old git made."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     worker.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     worker.git("symbolic-ref", "HEAD", "refs/heads/alias")
@@ -156,7 +156,7 @@ async def test_a_target_checked_out_by_an_alias_is_refused(worker: Worker) -> No
 
 
 async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None:
-    """The branch that its HEAD names may be moved."""
+    """The branch that the HEAD of a bare repository names may be moved."""
     project = tmp_path / "shop.git"
     git(make_repository(tmp_path / "shop", {"a.txt": "a\n"}), "clone", "--quiet", "--bare", ".", str(project))
     async with worktrees.worker(tmp_path / "home", project) as bare:
@@ -165,7 +165,7 @@ async def test_a_bare_repository_has_nothing_checked_out(tmp_path: Path) -> None
 
 
 async def test_a_checkout_that_calls_itself_bare_is_a_checkout(worker: Worker) -> None:
-    """Where there are files, a branch under them is not moved though core.bare is true; the error says how to go on."""
+    """A branch with a checkout is not moved although core.bare is true; the error says what to do."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     worker.git("config", "core.bare", "true")
     error = await refused(worker.merge(source, "main"))
@@ -176,7 +176,7 @@ async def test_a_checkout_that_calls_itself_bare_is_a_checkout(worker: Worker) -
 
 
 async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
-    """A branch under anybody's checkout is not moved: the error names branch and path, nothing changes."""
+    """A branch that is checked out anywhere is not moved: the error names branch and path, and nothing changes."""
     source = await finish_epic(worker, "api", {"a.txt": "a\n"})
     before = fingerprint(worker.project)
     error = await refused(worker.merge(source, "main"))
@@ -199,10 +199,10 @@ async def test_a_checked_out_target_is_refused(worker: Worker) -> None:
         ("", "target", "main", pb.ERROR_REASON_INVALID_FIELD),
     ],
 )
-async def test_names_that_are_not_there(
+async def test_missing_names_are_errors(
     worker: Worker, source: str, target: str, create_at: str, reason: "pb.ErrorReason.ValueType"
 ) -> None:
-    """A source, target or start that does not exist is said, and nothing is created."""
+    """A source, target or start that does not exist is an error that names it, and nothing is created."""
     worker.git("branch", "side", "main")
     before = worker.git("for-each-ref")
     assert (await refused(worker.merge(source, target, create_at))).reason == reason

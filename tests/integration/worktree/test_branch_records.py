@@ -1,4 +1,4 @@
-"""A branch of Heddle's that its user deletes, moves or looks at in the middle of a run loses nothing."""
+"""If a user deletes, moves or checks out one of Heddle's branches during a run, nothing is lost."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ Merge = Callable[[Worker, str], Awaitable[object]]
 
 
 async def accept(worker: Worker, epic: str) -> str:
-    """Has an epic accepted that writes a file of its name; returns its branch."""
+    """Accepts a task of an epic that writes a file named after it; returns the epic's branch."""
     path = await worker.ready(attempt(epic))
     (path / epic).write_text(f"{epic}\n")
     await worker.commit(attempt(epic))
@@ -54,7 +54,7 @@ async def merge_as_batch(worker: Worker, source: str) -> pb.CloseMergeResponse:
 
 @pytest.mark.parametrize("merge", [merge_one_by_one, merge_as_batch])
 async def test_a_deleted_branch_comes_back(worker: Worker, merge: Merge) -> None:
-    """A run's branch that was deleted, also with its log, goes on from what was merged; so does an epic's."""
+    """A run's branch that was deleted, also with its reflog, continues from the merged commit; so does an epic's."""
     await merge(worker, await accept(worker, "one"))
     second = await accept(worker, "two")
     worker.git("branch", "--delete", "--force", MERGED)
@@ -68,7 +68,7 @@ async def test_a_deleted_branch_comes_back(worker: Worker, merge: Merge) -> None
 
 
 async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_path: Path) -> None:
-    """Commits of the user on a run's branch stay in it, and belong to what must not be lost from then on."""
+    """Commits of the user on a run's branch stay in it, and must not be lost from then on."""
     await merge_one_by_one(worker, await accept(worker, "one"))
     folder = tmp_path / "look"
     worker.git("worktree", "add", "--quiet", str(folder), MERGED)
@@ -89,7 +89,7 @@ async def test_a_branch_that_its_user_moved_on_keeps_that(worker: Worker, tmp_pa
 
 @pytest.mark.parametrize("merge", [merge_one_by_one, merge_as_batch])
 async def test_a_branch_that_lost_something_is_noticed(worker: Worker, merge: Merge) -> None:
-    """Where a run's or an epic's branch lacks what was accepted, nothing is merged until it is put back as the error says."""
+    """If a run's or an epic's branch lost accepted commits, nothing is merged until it is moved back as the error says."""
     first, second = await accept(worker, "one"), await accept(worker, "two")
     await merge(worker, first)
     before = worker.git("rev-parse", MERGED)
@@ -106,7 +106,7 @@ async def test_a_branch_that_lost_something_is_noticed(worker: Worker, merge: Me
 
 
 async def test_an_epics_branch_under_a_checkout_stays(worker: Worker, tmp_path: Path) -> None:
-    """A branch that its user looks at after its worktree is gone is not taken back for another attempt before that ends."""
+    """A branch that the user checked out after its worktree was removed is not used for an attempt until that checkout ends."""
     branch = await accept(worker, "one")
     await worker.remove("runs/r1/epics/one")
     folder = tmp_path / "look"

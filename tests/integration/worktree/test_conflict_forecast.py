@@ -1,4 +1,4 @@
-"""Conflicts are foreseen: every two branches are merged in memory."""
+"""Conflicts are predicted: all pairs of branches are merged in memory."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def objects(project: Path) -> set[Path]:
 
 
 async def test_a_pair_that_will_conflict_is_named_with_its_files(worker: Worker) -> None:
-    """Two epics that change one line differently are found; a third that changes another file is not."""
+    """Two epics that change one line differently conflict; a third that changes another file does not."""
     await work(worker, "api", {"README.md": "api\n", "api.txt": "x\n"})
     await work(worker, "ui", {"README.md": "ui\n", "häkchen ✓.txt": "x\n"})
     commit = await work(worker, "docs", {"docs/a.txt": "docs\n", "src/app.py": "print('ho')\n"})
@@ -44,7 +44,7 @@ async def test_a_pair_that_will_conflict_is_named_with_its_files(worker: Worker)
 
 
 async def test_a_base_that_moved_is_a_side_too(worker: Worker) -> None:
-    """What the base got meanwhile conflicts with an epic: the pair has no second branch."""
+    """A new commit of the base conflicts with an epic: the pair has no second branch."""
     await work(worker, "api", {"README.md": "api\n"})
     assert pairs(await worker.predict(branch("api"))) == []
     (worker.project / "README.md").write_text("main\n")
@@ -53,7 +53,7 @@ async def test_a_base_that_moved_is_a_side_too(worker: Worker) -> None:
 
 
 async def test_a_folder_that_moved_away_is_seen(worker: Worker) -> None:
-    """A file put into a folder that the other epic renamed is a conflict, though no path is common."""
+    """A file added to a folder that the other epic renamed is a conflict, although they share no path."""
     path = await worker.ready(attempt("move"))
     (path / "src").rename(path / "lib")
     await worker.commit(attempt("move"))
@@ -62,20 +62,20 @@ async def test_a_folder_that_moved_away_is_seen(worker: Worker) -> None:
     assert pairs(found) == [(branch("add"), branch("move"), ["lib/new.py"])]
 
 
-async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked again, nothing is merged; after one commit, one merge asks for that branch's pairs alone."""
+async def test_only_new_commits_are_merged_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repeated call merges nothing; after one commit, only that branch's pairs are merged again."""
     for number in range(5):
         await work(worker, f"e{number}", {"README.md": f"{number}\n"})
     names = [branch(f"e{number}") for number in range(5)]
     merged: list[int] = []
-    real = Git.ahead
+    real = Git.run_spare
 
-    def counting(git: Git, *arguments: str, stdin: bytes, trying: bool = False) -> Output:
+    def counting(git: Git, *arguments: str, stdin: bytes, temporary: bool = False) -> Output:
         if arguments[0] == "merge-tree":
             merged.append(stdin.count(b"\n"))
-        return real(git, *arguments, stdin=stdin, trying=trying)
+        return real(git, *arguments, stdin=stdin, temporary=temporary)
 
-    monkeypatch.setattr(Git, "ahead", counting)
+    monkeypatch.setattr(Git, "run_spare", counting)
     first = await worker.predict(*names)
     assert len(first.pairs) == 10
     assert merged == [10 + 5]
@@ -86,8 +86,8 @@ async def test_only_what_is_new_is_merged_again(worker: Worker, monkeypatch: pyt
     assert merged == [15, 4 + 1]
 
 
-async def test_a_base_that_is_not_there(worker: Worker) -> None:
-    """An unknown base is said; a name that no branch can have is that of none."""
+async def test_a_missing_base_is_an_error(worker: Worker) -> None:
+    """An unknown base is an error; an invalid branch name is treated as a missing branch."""
     assert (await refused(worker.predict("a", base="nowhere"))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
     assert (await refused(worker.predict("a", base=""))).reason == pb.ERROR_REASON_UNKNOWN_REVISION
     for names in ((), ("--all", "", "a..b", "*")):
@@ -95,7 +95,7 @@ async def test_a_base_that_is_not_there(worker: Worker) -> None:
 
 
 async def test_an_upstream_that_moved_is_a_side_of_its_own(worker: Worker) -> None:
-    """What moved beside the run is told apart from what the run has merged; an upstream that is not there is none."""
+    """Conflicts with the upstream are distinguished from those with the run's base; a missing upstream is ignored."""
     start = worker.git("rev-parse", "main")
     await work(worker, "api", {"README.md": "api\n"})
     (worker.project / "README.md").write_text("main\n")
@@ -113,8 +113,8 @@ async def test_an_upstream_that_moved_is_a_side_of_its_own(worker: Worker) -> No
     assert (list(found.pairs), found.upstream_commit) == ([], "")
 
 
-async def test_what_an_epic_wrote_counts_from_its_own_start(worker: Worker) -> None:
-    """Once merged into the base an epic has still written what it wrote, when its start is named."""
+async def test_changes_of_an_epic_count_from_its_own_start(worker: Worker) -> None:
+    """If its start is given, an epic's changed paths are still listed after it was merged into the base."""
     start = worker.git("rev-parse", "main")
     commit = await work(worker, "api", {"api.txt": "x\n"})
     names = [branch("api")]

@@ -1,4 +1,4 @@
-"""What git does to files on their way into a commit and out of it: filters, encodings, line ends, sparse checkouts."""
+"""How git converts files on commit and checkout: filters, encodings, line endings, sparse checkouts."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def commit_all(folder: Path, message: str = "work") -> str:
 
 
 def encrypt(project: Path) -> None:
-    """Gives a project a filter of its own, as git-crypt does, and a file that it encrypts."""
+    """Configures a filter in a project, as git-crypt does, and a file that it encrypts."""
     for key in ("clean", "smudge"):
         git(project, "config", f"filter.crypt.{key}", ROT13)
     git(project, "config", "filter.crypt.required", "true")
@@ -31,7 +31,7 @@ def encrypt(project: Path) -> None:
 
 
 async def test_a_projects_own_filter_runs_as_it_was_at_first(worker: Worker, project: Path) -> None:
-    """Files are decrypted in worktrees and encrypted in commits and in what is kept; touched ones have not changed."""
+    """Files are decrypted in worktrees and encrypted in commits and kept work; touching a file does not change it."""
     encrypt(project)
     assert not (await worker.inspect()).dirty_files
     os.utime(project / "old.secret")
@@ -40,7 +40,7 @@ async def test_a_projects_own_filter_runs_as_it_was_at_first(worker: Worker, pro
     assert (path / "old.secret").read_text() == "secret\n"
     os.utime(path / "old.secret")
     (path / "new.secret").write_text("topsecret\n")
-    # An agent that changes it meanwhile gets nothing by that.
+    # If an agent changes the filter meanwhile, it has no effect.
     git(path, "config", "filter.crypt.clean", "cat")
     git(path, "config", "filter.crypt.required", "false")
     await worker.ready(attempt(number=2))
@@ -53,7 +53,7 @@ async def test_a_projects_own_filter_runs_as_it_was_at_first(worker: Worker, pro
 
 
 async def test_a_filter_that_came_later_is_refused_until_it_is_named(tmp_path: Path, project: Path) -> None:
-    """An agent may have written it, so no run begins; the operator names it, or the user takes it back."""
+    """An agent may have written a new filter, so no run starts until the operator names it or the user removes it."""
     home = tmp_path / "home"
     async with worktrees.worker(home, project) as worker:
         await worker.inspect()
@@ -70,7 +70,7 @@ async def test_a_filter_that_came_later_is_refused_until_it_is_named(tmp_path: P
 
 @pytest.mark.parametrize("named", ["crypt", "none"])
 async def test_the_operator_decides_about_filters(tmp_path: Path, project: Path, named: str) -> None:
-    """One that is named runs as it is now; with `none`, not even one that was there at first does."""
+    """A named filter runs as it is defined now; with `none`, not even one that was defined at first use runs."""
     encrypt(project)
     async with worktrees.worker(tmp_path / "home", project, filters=named) as worker:
         if named == "none":
@@ -86,7 +86,7 @@ async def test_the_operator_decides_about_filters(tmp_path: Path, project: Path,
 
 
 async def test_a_filter_that_is_a_file_of_the_project_is_refused(worker: Worker, project: Path) -> None:
-    """An agent could change the program that would run outside of its sandbox."""
+    """A filter whose command is a file of the project is refused: an agent could change that program."""
     encrypt(project)
     (project / "tool.sh").write_text("cat\n")
     commit_all(project)
@@ -99,7 +99,7 @@ async def test_a_filter_that_is_a_file_of_the_project_is_refused(worker: Worker,
 async def test_the_systems_filters_run(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system's configuration defines, as git-lfs does in Debian, runs as in the user's own git."""
+    """Filters of the system's configuration, such as git-lfs in Debian, run as in the user's own git."""
     system = tmp_path / "gitconfig"
     for key in ("clean", "smudge"):
         git(project, "config", "--file", str(system), f"filter.crypt.{key}", ROT13)
@@ -115,7 +115,7 @@ async def test_the_systems_filters_run(
 
 
 async def test_attributes_are_heeded(worker: Worker, project: Path) -> None:
-    """Line ends, idents and encodings are in commits and worktrees as the project's attributes say."""
+    """Line endings, idents and encodings in commits and worktrees follow the project's attributes."""
     (project / ".gitattributes").write_text(
         "*.txt text eol=crlf\n*.id ident\n*.rc text working-tree-encoding=UTF-16LE-BOM\n"
     )
@@ -146,7 +146,7 @@ BAD = {
 async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
     worker: Worker, project: Path, how: str
 ) -> None:
-    """The commit names it and says why; its bytes are kept, and the next attempt, task and removal work."""
+    """The error names the file and the reason; its bytes are kept, and the next attempt, task and removal work."""
     name, content, why = BAD[how]
     if how == "crlf":
         git(project, "config", "core.autocrlf", "input")
@@ -186,7 +186,7 @@ async def test_a_file_that_git_refuses_blocks_nothing_but_its_own_commit(
 async def test_a_filter_that_does_not_end_blocks_nothing(
     worker: Worker, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit fails once git has taken too long; what was left is kept without the filter, and the next attempt begins."""
+    """The commit fails once git took too long; the files are kept without the filter, and the next attempt can start."""
     git(project, "config", "filter.slow.clean", "sleep 600")
     path = await worker.ready(attempt())
     (path / ".gitattributes").write_text("*.slow filter=slow\n")
@@ -201,12 +201,12 @@ async def test_a_filter_that_does_not_end_blocks_nothing(
 
 
 async def test_files_of_another_user_do_not_block_an_epic(worker: Worker) -> None:
-    """A worktree with files of another user, which git could not keep, is moved aside whole and made again."""
+    """A worktree with files of another user that git could not keep is moved to aside/ with all files and created again."""
     path = await worker.ready(attempt())
     closed = path.with_name("api.closed")
     for number, made in ((2, "r1-api-1"), (3, "r1-api-2")):
         (path / "foreign").write_text("theirs\n")
-        # As the service notes it when it keeps the rest.
+        # The service writes this file when it keeps the rest.
         closed.write_text("foreign")
         again = await worker.ensure(attempt(number=number))
         assert again.created
@@ -224,7 +224,7 @@ async def test_files_of_another_user_do_not_block_an_epic(worker: Worker) -> Non
 async def test_files_outside_of_a_sparse_checkout_are_not_deleted(
     worker: Worker, project: Path, how: str
 ) -> None:
-    """Neither the user's sparse checkout, nor one that an agent asks for, deletes what git only took away."""
+    """Files that a sparse checkout of the user or of an agent removes from the worktree are not deleted in the commit."""
     for name in ("app/a", "docs/d", "lib/l"):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("1\n")
@@ -262,7 +262,7 @@ async def test_files_outside_of_a_sparse_checkout_are_not_deleted(
 
 
 async def test_a_sparse_checkout_of_the_user_is_not_dirty(worker: Worker, project: Path) -> None:
-    """What the user's own git does not check out is not missing."""
+    """Files that the user's sparse checkout excludes do not count as dirty."""
     (project / "docs").mkdir()
     (project / "docs" / "d").write_text("1\n")
     commit_all(project)

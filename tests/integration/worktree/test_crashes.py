@@ -1,4 +1,4 @@
-"""The service is killed while git works: repeating the calls brings everything to its end."""
+"""The service is killed while git works: repeated calls complete everything."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ async def persist(call: Callable[..., Awaitable[Answer]], *arguments: object) ->
         except grpc.aio.AioRpcError as error:
             if from_rpc(error):
                 raise
-            await asyncio.sleep(0.02)  # the service is being started
+            await asyncio.sleep(0.02)  # the service is starting
 
 
 async def run_epic(worker: Worker, epic: str) -> None:
@@ -50,13 +50,13 @@ async def run_epic(worker: Worker, epic: str) -> None:
 async def keep_killing(fleet: Fleet, times: int) -> None:
     chance = random.Random(11)
     for _ in range(times):
-        await asyncio.sleep(chance.uniform(0.0, 0.25))  # the moment is what varies here
+        await asyncio.sleep(chance.uniform(0.0, 0.25))  # the moment of the kill is what varies here
         fleet.kill(SERVICE)
         await fleet.start(SERVICE)
 
 
 async def test_killed_at_any_moment(tmp_path: Path, project: Path) -> None:
-    """Killed again and again, the service leaves each task one commit, each failure one kept ref, and no litter."""
+    """Killed repeatedly, the service still leaves one commit per task, one kept ref per failure and no temporary files."""
     before = fingerprint(project)
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
     try:
@@ -89,7 +89,7 @@ def check_history(worker: Worker) -> None:
 
 
 async def test_locks_of_a_machine_that_stopped_are_broken_at_the_start(tmp_path: Path, project: Path) -> None:
-    """Ref locks of Heddle's own branches, left when git and service died together, are gone after a start."""
+    """Locks of Heddle's own refs, left when git and the service died together, are removed at the start."""
     home = tmp_path / "home"
     async with worktrees.worker(home, project) as worker:
         await worker.ready(attempt())
@@ -115,7 +115,7 @@ async def test_locks_of_a_machine_that_stopped_are_broken_at_the_start(tmp_path:
 
 
 async def test_a_second_service_of_one_data_folder_is_refused(tmp_path: Path) -> None:
-    """While one service has a data folder, another says so and takes nothing."""
+    """While one service uses a data folder, another one refuses to start and changes nothing."""
     lock = locks.HomeLock(tmp_path / "worktree.lock")
     with pytest.raises(locks.HomeInUseError, match="HEDDLE_HOME"):
         locks.HomeLock(tmp_path / "worktree.lock", patience=0)
@@ -124,7 +124,7 @@ async def test_a_second_service_of_one_data_folder_is_refused(tmp_path: Path) ->
 
 
 async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, project: Path) -> None:
-    """A checkout that goes on after its service was killed ends before the next service serves."""
+    """A checkout that continues after its service was killed ends before the next service serves."""
     begun, allowed = tmp_path / "begun", tmp_path / "allowed"
     slow = f"touch {begun}; while ! test -e {allowed}; do sleep 0.02; done; cat"
     config = tmp_path / "gitconfig"
@@ -138,7 +138,7 @@ async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, pro
             await until(begun.exists)
             fleet.kill(SERVICE)
             fleet.spawn(SERVICE)
-            await until(lambda: "waiting_for_former_service" in fleet.log(SERVICE))
+            await until(lambda: "waiting_for_previous_service" in fleet.log(SERVICE))
             allowed.touch()
             path = Path((await call).worktree.path)
             assert git(path, "status", "--porcelain") == ""
@@ -149,5 +149,5 @@ async def test_a_git_that_outlives_its_service_is_waited_for(tmp_path: Path, pro
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 (another process's doing: no event of ours could wake us)
+        while not condition():  # noqa: ASYNC110 (another process causes it: there is no event to wait for)
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Agents and crashes do things to worktrees: nothing is lost, and the next attempt gets a sound one."""
+"""Agents and crashes damage worktrees: nothing is lost, and the next attempt gets an intact one."""
 
 import shutil
 from pathlib import Path
@@ -26,7 +26,7 @@ def is_sound(worker: Worker, path: Path) -> bool:
 
 
 async def test_detached_head_is_folded_in(worker: Worker) -> None:
-    """An agent that detached HEAD and committed there still gets its task committed on the epic's branch."""
+    """If an agent detached HEAD and committed there, its task is still committed on the epic's branch."""
     path = await worker.ready(attempt())
     git(path, "switch", "--detach")
     (path / "a.txt").write_text("a\n")
@@ -39,7 +39,7 @@ async def test_detached_head_is_folded_in(worker: Worker) -> None:
 
 
 async def test_a_branch_of_its_own_is_folded_in(worker: Worker) -> None:
-    """An agent that made a branch and committed there gets its task committed on the epic's branch."""
+    """If an agent made a branch and committed there, its task is committed on the epic's branch."""
     path = await worker.ready(attempt())
     git(path, "switch", "-c", "my-idea")
     (path / "a.txt").write_text("a\n")
@@ -52,7 +52,7 @@ async def test_a_branch_of_its_own_is_folded_in(worker: Worker) -> None:
 
 
 async def test_another_line_of_work_is_refused_and_kept(worker: Worker) -> None:
-    """A worktree that was switched to a branch without the accepted work is not committed, but kept."""
+    """If the worktree was switched to a branch without the accepted work, it is not committed, but kept."""
     path = await worker.ready(attempt(task="zero"))
     (path / "accepted.txt").write_text("accepted\n")
     accepted = (await worker.commit(attempt(task="zero"))).commit
@@ -71,8 +71,8 @@ async def test_another_line_of_work_is_refused_and_kept(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "elsewhere", "repository"])
-async def test_a_damaged_git_file_is_mended(worker: Worker, how: str) -> None:
-    """Whatever became of the worktree's .git file, the task is committed and the worktree sound again."""
+async def test_a_damaged_git_file_is_repaired(worker: Worker, how: str) -> None:
+    """Whatever happened to the worktree's .git file, the task is committed and the worktree is repaired."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     pointer = path / ".git"
@@ -93,8 +93,8 @@ async def test_a_damaged_git_file_is_mended(worker: Worker, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["folder", "registration", "both", "link", "half-made", "unlisted-head"])
-async def test_crash_leftovers_are_mended(worker: Worker, how: str, tmp_path: Path) -> None:
-    """A worktree of which only a part is there is made anew; committing in it is refused first."""
+async def test_an_incomplete_worktree_is_created_again(worker: Worker, how: str, tmp_path: Path) -> None:
+    """An incomplete worktree is created again; until then, committing in it is refused."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     registration = worker.project / ".git" / "worktrees" / "api"
@@ -121,7 +121,7 @@ async def test_crash_leftovers_are_mended(worker: Worker, how: str, tmp_path: Pa
 
 
 async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> None:
-    """Without the folder, what the agent committed on the epic's branch is still kept, and archived by a removal."""
+    """If the folder is gone, the agent's commits on the epic's branch are still kept, and archived by a removal."""
     for number in (1, 2):
         path = await worker.ready(attempt(number=number))
         (path / "a.txt").write_text(f"{number}\n")
@@ -136,7 +136,7 @@ async def test_commits_of_a_worktree_that_is_gone_are_kept(worker: Worker) -> No
 async def test_a_clean_up_that_was_cut_short_is_not_kept_as_work(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the service dies between keeping and cleaning, only what the attempt left is kept, not the ruins."""
+    """If the service dies between keeping and cleaning, only what the attempt left is kept, not the half-cleaned files."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     (path / "b.txt").write_text("b\n")
@@ -161,7 +161,7 @@ async def test_a_clean_up_that_was_cut_short_is_not_kept_as_work(
 
 
 async def test_locks_of_killed_processes_do_not_stay_in_the_way(worker: Worker) -> None:
-    """index.lock, HEAD.lock and a branch's lock, left by a git that was killed, stop neither commit nor reset."""
+    """index.lock, HEAD.lock and a branch's lock, left by a killed git process, prevent neither a commit nor a reset."""
     path = await worker.ready(attempt())
     folder = worker.project / ".git"
     locks = (
@@ -180,7 +180,7 @@ async def test_locks_of_killed_processes_do_not_stay_in_the_way(worker: Worker) 
 
 
 async def test_a_half_done_rebase_is_forgotten(worker: Worker) -> None:
-    """The next attempt does not find itself in the middle of the former's conflict."""
+    """The next attempt does not start in the middle of the previous one's conflict."""
     path = await worker.ready(attempt())
     for branch, text in (("mine", "mine\n"), ("yours", "yours\n")):
         git(path, "switch", "-c", branch, "main")
@@ -194,7 +194,7 @@ async def test_a_half_done_rebase_is_forgotten(worker: Worker) -> None:
 
 
 async def test_a_broken_index_of_the_agent_does_not_matter(worker: Worker) -> None:
-    """The agent's index may hold anything, or hide files: the commit is what lies in the worktree."""
+    """The agent's index may contain anything, or hide files: the commit contains the files of the worktree."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("hidden from git\n")
     git(path, "update-index", "--assume-unchanged", "README.md")
@@ -209,7 +209,7 @@ async def test_a_broken_index_of_the_agent_does_not_matter(worker: Worker) -> No
 
 @pytest.mark.parametrize("commits", [0, 1])
 async def test_repositories_inside_become_files(worker: Worker, commits: int) -> None:
-    """What an agent cloned or scaffolded as a repository is committed as files, and cleaned away when discarded."""
+    """A repository that an agent cloned or created inside is committed as plain files, and removed when discarded."""
     path = await worker.ready(attempt())
     inner = path / "vendor" / "lib"
     inner.mkdir(parents=True)
@@ -242,7 +242,7 @@ async def test_submodules_stay_submodules(worker: Worker, tmp_path: Path) -> Non
 
 
 async def test_other_worktrees_inside_are_not_committed_but_kept(worker: Worker) -> None:
-    """A worktree that an agent added inside its own is no part of its task; what lay in it is kept after."""
+    """A worktree that an agent added inside its own is not part of its task; its files are kept afterwards."""
     path = await worker.ready(attempt())
     git(path, "worktree", "add", "--quiet", "-b", "side", ".side")
     (path / ".side" / "idea.txt").write_text("idea\n")
@@ -254,7 +254,7 @@ async def test_other_worktrees_inside_are_not_committed_but_kept(worker: Worker)
 
 
 async def test_folders_without_permission_are_cleaned(worker: Worker) -> None:
-    """A read-only cache, as Go's, stops neither reset nor removal."""
+    """A read-only cache, such as Go's, prevents neither reset nor removal."""
     path = await worker.ready(attempt())
     for name in ("mod", "cache"):
         (path / name / "deep").mkdir(parents=True)
@@ -267,7 +267,7 @@ async def test_folders_without_permission_are_cleaned(worker: Worker) -> None:
 
 
 async def test_the_accepted_ref_can_be_derived(worker: Worker) -> None:
-    """Without Heddle's ref, the branch's trailers tell what was accepted; an agent's commits do not count."""
+    """Without Heddle's ref, the accepted commit is found by the trailers on the branch; an agent's commits do not count."""
     path = await worker.ready(attempt())
     accepted = (await worker.commit(attempt())).commit
     await worker.ready(attempt(task="two"))
@@ -279,7 +279,7 @@ async def test_the_accepted_ref_can_be_derived(worker: Worker) -> None:
 
 
 async def test_a_deleted_branch_comes_back(worker: Worker) -> None:
-    """A branch that somebody deleted is made again at the last accepted commit."""
+    """A branch that was deleted is created again at the last accepted commit."""
     path = await worker.ready(attempt())
     accepted = (await worker.commit(attempt())).commit
     worker.git("update-ref", "-d", "refs/heads/heddle/r1/epics/api")
@@ -288,7 +288,7 @@ async def test_a_deleted_branch_comes_back(worker: Worker) -> None:
     assert is_sound(worker, path)
 
 
-async def test_a_new_service_goes_on_where_the_old_one_ended(tmp_path: Path, project: Path) -> None:
+async def test_a_new_service_continues_where_the_old_one_ended(tmp_path: Path, project: Path) -> None:
     """State, fence and worktrees survive the end of the service."""
     async with worktrees.worker(tmp_path / "home", project) as first:
         first.epoch = 3

@@ -21,7 +21,7 @@ async def diff(
     return [response async for response in worker.stub.DiffRevisions(request)]
 
 
-async def test_a_diff_is_what_git_writes(worker: Worker) -> None:
+async def test_a_diff_is_the_text_of_git(worker: Worker) -> None:
     """The text is git's own, whatever the user has configured for theirs."""
     worker.git("config", "diff.external", "false")
     worker.git("config", "diff.noprefix", "true")
@@ -40,7 +40,7 @@ async def test_a_diff_is_what_git_writes(worker: Worker) -> None:
 
 
 async def test_a_large_diff_comes_in_pieces_and_is_cut(worker: Worker) -> None:
-    """Messages stay below 256 KiB, are whole lines, and only the last says that there was more."""
+    """Messages stay below 256 KiB, contain whole lines, and only the last says that the diff is longer."""
     path = await worker.ready(attempt())
     (path / "big.txt").write_text("".join(f"line {number} ✓\n" for number in range(100_000)))
     (path / "latin.txt").write_bytes(b"caf\xe9\n")
@@ -59,7 +59,7 @@ async def test_a_large_diff_comes_in_pieces_and_is_cut(worker: Worker) -> None:
 
 
 async def test_a_diff_from_the_merge_base_leaves_out_the_other_side(worker: Worker) -> None:
-    """`from_merge_base` shows only what the newer side did."""
+    """`from_merge_base` shows only the changes of the newer side."""
     path = await worker.ready(attempt())
     (path / "epic.txt").write_text("e\n")
     done = await worker.commit(attempt())
@@ -79,7 +79,7 @@ async def test_no_difference_is_one_empty_message(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "", "--output=/tmp/x", "-p"])
-async def test_revisions_that_are_not_there(worker: Worker, revision: str) -> None:
+async def test_missing_revisions_are_errors(worker: Worker, revision: str) -> None:
     """An unknown revision, or text that looks like an option, is UNKNOWN_REVISION."""
     error = await refused(diff(worker, "main", revision))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
@@ -115,7 +115,7 @@ async def test_malformed_pages(worker: Worker) -> None:
 
 
 async def test_removing_twice(worker: Worker) -> None:
-    """The second RemoveWorktree finds nothing; uncommitted work was archived by the first; the branch stays."""
+    """The second RemoveWorktree finds nothing; the first archived uncommitted work; the branch stays."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     first = await worker.remove("runs/r1/epics/api")

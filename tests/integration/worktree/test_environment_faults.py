@@ -1,4 +1,4 @@
-"""A repository that is away or damaged for a while is no fault of an attempt."""
+"""A repository that is temporarily missing or damaged is not the fault of an attempt."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from worktree_svc.projects import environment_faults
 
 
 async def test_a_repository_that_is_away(worker: Worker) -> None:
-    """Moved away, an empty mount point or only refs gone: each call says so and works once it is back, with all work."""
+    """If it is moved, an empty mount point or without refs, each call says so, and works with all work once it is back."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     away = worker.project.with_name("away")
@@ -51,14 +51,14 @@ async def test_a_repository_that_is_away(worker: Worker) -> None:
 
 
 async def test_a_path_that_never_was_a_repository_is_an_error_of_the_caller(worker: Worker) -> None:
-    """Only what was there before is waited for: a run on a wrong path is refused at once."""
+    """Only a repository that existed before is waited for: a run on a wrong path is refused immediately."""
     assert (
         await refused(worker.inspect(f"{worker.project}-wrong"))
     ).reason == pb.ERROR_REASON_NOT_A_REPOSITORY
 
 
 async def test_unrelated_histories(worker: Worker) -> None:
-    """A target without a common commit says so, with the command that joins them; nothing moves."""
+    """A target without a common commit is an error with the command that joins them; no ref moves."""
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
     await worker.commit(attempt())
@@ -83,22 +83,24 @@ async def test_unrelated_histories(worker: Worker) -> None:
         (HeddleError(pb.ERROR_REASON_DISK_FULL, "full"), pb.ERROR_REASON_DISK_FULL),
     ],
 )
-def test_what_systems_say(tmp_path: Path, raised: Exception, reason: "pb.ErrorReason.ValueType") -> None:
+def test_system_errors_are_classified(
+    tmp_path: Path, raised: Exception, reason: "pb.ErrorReason.ValueType"
+) -> None:
     """A read-only or broken disk is a fault of the environment; an error of git or of the caller stays what it is."""
     repository = make_repository(tmp_path / "repository")
     with (
         pytest.raises(HeddleError) as caught,
-        environment_faults.told(PrivateFolders(tmp_path / "p"), str(repository)),
+        environment_faults.as_project_unavailable(PrivateFolders(tmp_path / "p"), str(repository)),
     ):
         raise raised
     assert caught.value.reason == reason
 
 
 def test_other_errors_of_the_system_stay(tmp_path: Path) -> None:
-    """A file that an agent made unreadable does not pass for a repository that is away."""
+    """A file that an agent made unreadable is not mistaken for a missing repository."""
     repository = make_repository(tmp_path / "repository")
     with (
         pytest.raises(PermissionError),
-        environment_faults.told(PrivateFolders(tmp_path / "p"), str(repository)),
+        environment_faults.as_project_unavailable(PrivateFolders(tmp_path / "p"), str(repository)),
     ):
         raise PermissionError(errno.EACCES, "Permission denied", "secret.txt")

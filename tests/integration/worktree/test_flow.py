@@ -1,4 +1,4 @@
-"""The life of a run's worktrees, from the first attempt to the merged branch."""
+"""The lifecycle of a run's worktrees, from the first attempt to the merged branch."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ async def run_epic(worker: Worker, epic: str) -> None:
 
 
 async def test_a_run_of_three_epics_leaves_commits_in_order_and_the_checkout_alone(worker: Worker) -> None:
-    """Three epics of three tasks at once: each branch holds its tasks in order, the run's branch all of them."""
+    """Three epics of three tasks in parallel: each branch has its tasks in order, and the run's branch has all of them."""
     (worker.project / "README.md").write_text("# Half-done work of the user\n")
     (worker.project / "src" / "app.py").write_text("staged\n")
     worker.git("add", "src/app.py")
@@ -68,7 +68,7 @@ async def test_a_commit_names_its_attempt(worker: Worker) -> None:
 
 
 async def test_an_attempt_that_changed_nothing_is_still_one_commit(worker: Worker) -> None:
-    """Each accepted task is a commit, an empty one too."""
+    """Each accepted task is a commit, even if it is empty."""
     await worker.ready(attempt())
     done = await worker.commit(attempt())
     assert done.diff_stat.files == 0
@@ -77,7 +77,7 @@ async def test_an_attempt_that_changed_nothing_is_still_one_commit(worker: Worke
 
 @pytest.mark.parametrize("kind", ["bare", "linked-worktree", "sha256", "folder-inside"])
 async def test_other_kinds_of_projects(worker: Worker, tmp_path: Path, kind: str) -> None:
-    """Whatever kind of repository, and from wherever in it: worktree, commit, keep, merge and removal work."""
+    """For every kind of repository, from any folder in it, worktree, commit, keep, merge and removal work."""
     origin, path = worker.project, tmp_path / "with space ✓"
     if kind == "bare":
         git(origin, "clone", "--quiet", "--bare", ".", str(path))

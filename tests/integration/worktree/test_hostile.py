@@ -1,4 +1,4 @@
-"""Hostile repositories: what an agent writes never runs code in the service, nor leads it outside the worktree."""
+"""Hostile repositories: what an agent writes never runs code in the service, and never leads it outside the worktree."""
 
 import os
 from collections.abc import Callable
@@ -18,13 +18,13 @@ SECRET = "the content of a file that no agent may read"
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    """A file that is there once `canary` has run."""
+    """A file that exists once `canary` has run."""
     return tmp_path / "trace"
 
 
 @pytest.fixture
 def canary(tmp_path: Path, trace: Path) -> str:
-    """A program that must never run; as a filter or a driver it would even work."""
+    """A program that must never run; it would work as a filter or a driver."""
     program = tmp_path / "canary"
     program.write_text(f'#!/bin/sh\necho "$0 $*" >> {trace}\ncat\n')
     program.chmod(0o755)
@@ -32,7 +32,7 @@ def canary(tmp_path: Path, trace: Path) -> str:
 
 
 async def inspect(worker: Worker) -> None:
-    """Looks at the project as for a new run, which is refused where the attack has given its files a filter."""
+    """Inspects the project for a new run, which is refused if the attack configured a filter for its files."""
     try:
         await worker.inspect()
     except grpc.RpcError as raised:
@@ -42,7 +42,7 @@ async def inspect(worker: Worker) -> None:
 
 
 async def do_everything(worker: Worker, attack: Callable[[Path], object]) -> None:
-    """Makes every kind of call, the attack having been made in the first worktree."""
+    """Makes every kind of call after the attack in the first worktree."""
     path = await worker.ready(attempt("api", "one"))
     attack(path)
     (path / "README.md").write_text("first\n# Sample\n")
@@ -111,7 +111,7 @@ async def test_programs_of_the_repositorys_configuration_do_not_run(
 
 @pytest.mark.parametrize("how", ["folder", "hooksPath"])
 async def test_hooks_do_not_run(worker: Worker, how: str, canary: str, trace: Path) -> None:
-    """No hook runs, be it in .git/hooks or where core.hooksPath points."""
+    """No hook runs, neither in .git/hooks nor in core.hooksPath."""
     names = ("post-checkout", "pre-commit", "commit-msg", "post-commit", "reference-transaction")
     more = ("post-index-change", "pre-merge-commit", "post-merge", "fsmonitor-watchman", "pre-auto-gc")
 
@@ -130,7 +130,7 @@ async def test_hooks_do_not_run(worker: Worker, how: str, canary: str, trace: Pa
 async def test_the_file_monitor_of_a_repository_inside_does_not_run(
     worker: Worker, canary: str, trace: Path
 ) -> None:
-    """Git looks into submodules with a child that heeds their configuration: that child is never started."""
+    """Git inspects submodules with a child process that uses their configuration: that process is never started."""
 
     def attack(path: Path) -> None:
         inner = make_repository(path / "lib")
@@ -166,7 +166,7 @@ async def test_the_file_monitor_of_a_repository_inside_does_not_run(
 async def test_submodules_are_recorded_and_never_fetched(
     worker: Worker, url: str, canary: str, trace: Path
 ) -> None:
-    """A submodule's URL and its update command are words in a file: nothing is cloned, updated or run."""
+    """A submodule's URL and its update command in .gitmodules have no effect: nothing is cloned, updated or run."""
 
     def attack(path: Path) -> None:
         make_repository(path / "lib")
@@ -184,7 +184,7 @@ async def test_submodules_are_recorded_and_never_fetched(
 async def test_a_missing_object_is_not_fetched_by_a_program_of_the_agents(
     worker: Worker, canary: str, trace: Path
 ) -> None:
-    """A promised object that is not there is an error; remote.*.uploadpack would be the way to fetch it."""
+    """A missing promised object is an error; it is not fetched, which would run remote.*.uploadpack."""
     path = await worker.ready(attempt())
     for key, value in (
         ("extensions.partialClone", "origin"),
@@ -209,7 +209,7 @@ async def test_a_missing_object_is_not_fetched_by_a_program_of_the_agents(
 async def test_links_that_lead_outside_are_committed_as_links(
     worker: Worker, kind: str, tmp_path: Path
 ) -> None:
-    """What lies behind a link is neither read, committed, changed nor removed."""
+    """The target of a link is never read, committed, changed or removed."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text(SECRET)
@@ -242,7 +242,7 @@ async def test_links_that_lead_outside_are_committed_as_links(
 async def test_links_in_gits_own_folder_are_not_written_through(
     worker: Worker, name: str, tmp_path: Path
 ) -> None:
-    """A file of the worktree's git folder that is a link leaves what it points to alone."""
+    """If a file of the worktree's git folder is a link, its target is not changed."""
     outside = tmp_path / "precious"
     outside.write_text(SECRET)
     path = await worker.ready(attempt())
@@ -262,7 +262,7 @@ async def test_links_in_gits_own_folder_are_not_written_through(
 async def test_a_git_file_that_points_elsewhere_leads_nowhere(
     worker: Worker, how: str, canary: str, trace: Path, tmp_path: Path
 ) -> None:
-    """With .git naming another repository, the commit is still made in the project, and the other stays as it was."""
+    """If .git names another repository, the commit is still made in the project, and the other is unchanged."""
     other = make_repository(tmp_path / "other")
     git(other, "config", "core.fsmonitor", canary)
     git(other, "config", "filter.evil.clean", canary)

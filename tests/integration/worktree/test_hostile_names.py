@@ -1,4 +1,4 @@
-"""Hostile names, refs, objects and filters: what an agent writes stays its own work, and ends."""
+"""Hostile names, refs, objects and filters: what an agent writes affects only its own work, and processes end."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,8 +17,8 @@ from worktree_svc.git import command as service_git
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/heddle/r1/epics/api", "refs/heddle/accepted/r1/api"])
-async def test_a_ref_that_stands_for_another_does_not_move_that(worker: Worker, ref: str) -> None:
-    """An epic's branch that an agent made an alias of the user's main moves, and main does not."""
+async def test_a_symbolic_ref_does_not_move_its_target(worker: Worker, ref: str) -> None:
+    """If an agent made an epic's branch a symbolic ref to the user's main, the branch moves and main does not."""
     path = await worker.ready(attempt())
     before = fingerprint(worker.project)
     git(path, "symbolic-ref", ref, "refs/heads/main")
@@ -29,7 +29,7 @@ async def test_a_ref_that_stands_for_another_does_not_move_that(worker: Worker, 
 
 
 async def test_a_replaced_object_does_not_change_history(worker: Worker) -> None:
-    """refs/replace/ makes git show another commit in a commit's place: not to the service."""
+    """refs/replace/ makes git show another commit in place of the real one, but not to the service."""
     path = await worker.ready(attempt())
     main = worker.git("rev-parse", "main")
     empty = git(path, "hash-object", "-t", "tree", "-w", "/dev/null")
@@ -45,7 +45,7 @@ async def test_a_replaced_object_does_not_change_history(worker: Worker) -> None
 
 
 async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
-    """Files, branches and revisions that begin with a dash, or hold what a shell would run, stay words."""
+    """Names of files, branches and revisions that begin with a dash or contain shell syntax are only names."""
     odd = [
         "--upload-pack=x",
         "-rf",
@@ -70,7 +70,7 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
         request = pb.DiffRevisionsRequest(
             project=str(worker.project), from_revision=revision, to_revision=done.commit, from_merge_base=True
         )
-        with pytest.raises(grpc.RpcError, match="is no branch, tag or commit"):
+        with pytest.raises(grpc.RpcError, match="is not a branch, tag or commit"):
             assert [piece async for piece in worker.stub.DiffRevisions(request)]
     for name in ("--output=y", "-b", "--detach"):
         await refused(worker.merge(name, "heddle/r1/merged", "main"))
@@ -85,8 +85,8 @@ async def test_names_that_look_like_options_are_names(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("name", ["git~1", ".GIT", ".git ", ".git.", ".gitmodules", "README.md", "deep"])
-async def test_what_git_does_not_take_does_not_stop_the_work(worker: Worker, name: str) -> None:
-    """Names that git refuses, pipes in place of files and very deep folders: the rest is committed, and the next begins clean."""
+async def test_names_that_git_refuses_do_not_block_the_work(worker: Worker, name: str) -> None:
+    """With names that git refuses, pipes instead of files and very deep folders, the rest is committed, and the next attempt is clean."""
     path = await worker.ready(attempt())
     target = path / name
     if name == "deep":
@@ -111,7 +111,7 @@ async def test_what_git_does_not_take_does_not_stop_the_work(worker: Worker, nam
 
 
 async def test_a_huge_tree_of_odd_names(worker: Worker) -> None:
-    """Five thousand files, whose names are no UTF-8 or hold newlines, are committed and cleaned away."""
+    """Five thousand files, whose names are not UTF-8 or contain newlines, are committed and cleaned away."""
     path = await worker.ready(attempt())
     for number in range(5000):
         folder = os.fsencode(path) + b"/\xff%d" % (number % 50)
@@ -126,7 +126,7 @@ async def test_a_huge_tree_of_odd_names(worker: Worker) -> None:
 async def test_objects_of_another_repository_do_not_become_part_of_the_work(
     worker: Worker, tmp_path: Path
 ) -> None:
-    """With alternates that the agent set and then removed, what was accepted is still whole."""
+    """If the agent set alternates and then removed them, the accepted commits are still complete."""
     path = await worker.ready(attempt())
     elsewhere = make_repository(tmp_path / "elsewhere", {"a.txt": "shared with elsewhere\n"})
     alternates = worker.project / ".git" / "objects" / "info" / "alternates"
@@ -139,7 +139,7 @@ async def test_objects_of_another_repository_do_not_become_part_of_the_work(
 
 @pytest.fixture
 async def filtering(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
-    """A worker whose user has filters of their own: "upper" shouts, "stuck" never ends."""
+    """A worker whose user has configured filters: "upper" changes to upper case, "stuck" never ends."""
     config = tmp_path / "gitconfig"
     git(tmp_path, "config", "--file", str(config), "filter.upper.clean", "tr a-z A-Z")
     git(
@@ -156,7 +156,7 @@ async def filtering(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_filters_that_the_user_trusts_do_run(filtering: Worker) -> None:
-    """What the user's own git configuration defines, as git-lfs does, works in worktrees too."""
+    """Filters of the user's own git configuration, such as git-lfs, work in worktrees too."""
     path = await filtering.ready(attempt())
     (path / ".gitattributes").write_text("*.txt filter=upper\n")
     (path / "a.txt").write_text("loud\n")
@@ -167,7 +167,7 @@ async def test_filters_that_the_user_trusts_do_run(filtering: Worker) -> None:
 async def test_a_filter_that_never_ends_is_ended(
     filtering: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A git that takes too long is ended with all that it started; the message says so, and the epic goes on."""
+    """A git process that takes too long is ended with its child processes; the error says so, and the epic continues."""
     path = await filtering.ready(attempt())
     (path / ".gitattributes").write_text("*.txt filter=stuck\n")
     (path / "a.txt").write_text("a\n")

@@ -15,7 +15,7 @@ from worktree_svc.projects import mirrors
 
 @pytest.fixture
 def url(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The remote's URL; the service's user trusts the server and has a helper that knows the password."""
+    """The remote's URL; the service's user trusts the server and has a credential helper with the password."""
     tls = certificates.make(tmp_path / "server")
     with smart_http.serving(remote.parent, tls) as served:
         said = f"echo username={smart_http.USER}; echo password={smart_http.PASSWORD}"
@@ -24,14 +24,14 @@ def url(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
             f'[http]\n\tsslCAInfo = {tls.authority}\n[credential "{served}"]\n\thelper = "!f() {{ {said}; }}; f"\n'
         )
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-        # It would go before the settings.
+        # It would take precedence over the settings.
         monkeypatch.delenv("GIT_SSL_CAINFO", raising=False)
         monkeypatch.setattr(mirrors, "PAUSES", (0.0,))
         yield f"{served}/app.git"
 
 
 async def test_a_project_behind_https(tmp_path: Path, remote: Path, url: str) -> None:
-    """It is cloned without old blobs, fetched before each run and pushed to, with credentials that are stored nowhere."""
+    """It is cloned without old blobs, fetched before each run and pushed to; credentials are not stored."""
     async with worktrees.worker(tmp_path / "home", remote) as ready:
         worker: Worker = replace(ready, url=url)
         first = await worker.inspect(url, into="trunk")
@@ -52,7 +52,7 @@ async def test_a_project_behind_https(tmp_path: Path, remote: Path, url: str) ->
 async def test_a_server_that_is_not_trusted(
     tmp_path: Path, remote: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A foreign certificate or a missing password is an error that says what to do; nobody is asked for it."""
+    """An untrusted certificate or a missing password is an error that says what to do; git never prompts."""
     async with worktrees.worker(tmp_path / "home", remote) as worker:
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
         error = await refused(worker.inspect(url))

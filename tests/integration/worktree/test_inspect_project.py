@@ -1,4 +1,4 @@
-"""A project is looked at before a run is created; each obstacle has a message that says what to do."""
+"""A project is inspected before a run is created; each obstacle has an error that says what to do."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ async def test_a_sound_project(worker: Worker) -> None:
 
 
 async def test_dirty_files_are_listed_and_left_alone(worker: Worker) -> None:
-    """At most 20 changed tracked files are named, untracked ones not; the index is not even refreshed."""
+    """At most 20 changed tracked files are listed, and no untracked ones; the index is not even refreshed."""
     for number in range(25):
         (worker.project / f"{number:02} ✓.txt").write_text("x\n")
     worker.git("add", ".")
@@ -39,7 +39,7 @@ async def test_dirty_files_are_listed_and_left_alone(worker: Worker) -> None:
 
 
 async def test_a_renamed_file_is_dirty_under_both_names(worker: Worker) -> None:
-    """A rename that is staged shows as what it is: one file gone, one new."""
+    """A staged rename is listed as one removed and one new file."""
     worker.git("mv", "README.md", "new name.md")
     assert list((await worker.inspect()).dirty_files) == ["README.md", "new name.md"]
 
@@ -57,7 +57,7 @@ async def test_other_kinds_of_repositories(worker: Worker, tmp_path: Path) -> No
 
 
 async def test_a_format_that_is_not_read(worker: Worker) -> None:
-    """A repository whose refs are no files is refused with the command that changes it, not taken for an empty one."""
+    """A repository in the reftable format is refused with the command that converts it, not mistaken for an empty one."""
     (worker.project / ".git/reftable").mkdir()
     error = await refused(worker.inspect())
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
@@ -65,7 +65,7 @@ async def test_a_format_that_is_not_read(worker: Worker) -> None:
 
 
 async def test_no_repository(worker: Worker, tmp_path: Path) -> None:
-    """No repository, no folder, a file, or the inside of .git: each is said with what to do."""
+    """A path without a repository or folder, a file, and the inside of .git: each error says what to do."""
     (tmp_path / "plain").mkdir()
     for path, words in (
         (tmp_path / "plain", "git -C"),
@@ -100,7 +100,7 @@ async def test_an_empty_repository(worker: Worker, tmp_path: Path) -> None:
 
 
 async def test_unknown_bases(worker: Worker) -> None:
-    """A base that is not there is named, with what looks like it; options and blobs are no bases."""
+    """An unknown base is named with similar names; options and blobs are not bases."""
     worker.git("branch", "feature/login")
     error = await refused(worker.inspect(base="feature/logn"))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
@@ -121,7 +121,7 @@ async def test_unknown_bases(worker: Worker) -> None:
 
 
 async def test_merge_into(worker: Worker, tmp_path: Path) -> None:
-    """A target that is not there, only at origin, malformed, or checked out anywhere is refused."""
+    """A target that does not exist, exists only at origin, is malformed or checked out anywhere is refused."""
     error = await refused(worker.inspect(into="nowhere"))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
     worker.git("update-ref", "refs/remotes/origin/theirs", "main")
@@ -136,7 +136,7 @@ async def test_merge_into(worker: Worker, tmp_path: Path) -> None:
 
 
 async def test_a_branch_called_heddle_is_in_the_way(worker: Worker) -> None:
-    """Git cannot have both heddle and heddle/R/…: that is said before the run begins."""
+    """Git cannot have both heddle and heddle/R/…: the error comes before the run starts."""
     worker.git("branch", "heddle")
     error = await refused(worker.inspect())
     assert error.reason == pb.ERROR_REASON_BRANCH_EXISTS
@@ -154,7 +154,7 @@ async def test_an_unmerged_file_is_dirty(worker: Worker, tmp_path: Path) -> None
 
 
 async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
-    """What git rev-parse resolves to a commit in the checkout is a base: by logs, by upstreams, by words of a message."""
+    """A base is anything that git rev-parse resolves to a commit in the checkout: by reflog, upstream or text of a message."""
     project = worker.project
     for number in range(2):
         (project / "README.md").write_text(f"{number}\n")
@@ -167,7 +167,7 @@ async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
     worker.git("config", "branch.main.merge", "refs/heads/main")
     worker.git("config", "remote.origin.url", "/nowhere")
     worker.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
-    # Another program that the configuration names does not run.
+    # A program that the configuration names does not run.
     worker.git("config", "core.fsmonitor", "touch " + str(project / "ran"))
     for revision in (
         *(
@@ -197,7 +197,7 @@ async def test_any_revision_of_the_users_git_is_a_base(worker: Worker) -> None:
 
 
 async def test_a_branch_comes_before_a_tag_of_its_name(worker: Worker) -> None:
-    """A tag called as a branch hides it neither as a base, nor with a suffix, nor as a target or source of merges."""
+    """A tag with the name of a branch does not hide the branch as a base, with a suffix, or as target or source of merges."""
     old = worker.git("rev-parse", "main")
     worker.git("switch", "--quiet", "--create", "work")
     (worker.project / "README.md").write_text("new\n")
@@ -211,8 +211,8 @@ async def test_a_branch_comes_before_a_tag_of_its_name(worker: Worker) -> None:
     assert done.merged.commit == new
 
 
-async def test_a_base_behind_its_upstream_is_told(worker: Worker) -> None:
-    """How many commits the base's branch lacks of the one it follows, or of its namesake at origin, is answered."""
+async def test_a_base_behind_its_upstream_is_reported(worker: Worker) -> None:
+    """The answer has the number of commits by which the base branch is behind its upstream, or the same branch at origin."""
     assert not (await worker.inspect()).HasField("base_behind")
     for number in range(3):
         (worker.project / "README.md").write_text(f"{number}\n")

@@ -17,7 +17,7 @@ async def test_a_squashed_merge_is_one_commit_with_everything(worker: Worker) ->
 
 
 async def test_squashing_twice_is_squashing_once(worker: Worker) -> None:
-    """Though history does not tell, a repeated call finds the squashed commit, whatever came after it."""
+    """A repeated call finds the squashed commit by its trailer, whatever was committed after it."""
     api = await finish_epic(worker, "api", {"README.md": "api\n"})
     first = await worker.merge(api, MERGED, "main", squash=True)
     ui = await finish_epic(worker, "ui", {"b.txt": "b\n"})
@@ -29,7 +29,7 @@ async def test_squashing_twice_is_squashing_once(worker: Worker) -> None:
 
 
 async def test_a_preview_moves_nothing(worker: Worker) -> None:
-    """It says the tree or the files in conflict, even for a target that is checked out or not there yet."""
+    """A preview returns the tree or the files in conflict, even for a target that is checked out or does not exist."""
     one = await finish_epic(worker, "one", {"README.md": "one\n"})
     two = await finish_epic(worker, "two", {"README.md": "two\n"})
     before = fingerprint(worker.project), worker.git("for-each-ref")

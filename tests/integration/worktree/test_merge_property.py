@@ -1,6 +1,6 @@
-"""For random histories: a line that was accepted is in the target, or the merge was a conflict.
+"""For random histories: an accepted line is in the target, or the merge was a conflict.
 
-One after the other, as squashed commits, or as a batch that is laid out before the target moves.
+One after another, as squashed commits, or as a batch that is checked out before the target moves.
 """
 
 import os
@@ -16,13 +16,13 @@ from heddle import pb
 from heddle.names import EpicName, RunName
 from tests.support.repositories import GIT_ENVIRONMENT, git, make_repository
 from worktree_svc.git.private_folders import PrivateFolders
-from worktree_svc.merges.branch_merge import Conflict, Merges, Request
-from worktree_svc.merges.conflict_forecast import Question, Radar
-from worktree_svc.merges.tested_merge import Known, OpenMerges
+from worktree_svc.merges.branch_merge import BranchMerges, Conflict, MergeRequest
+from worktree_svc.merges.conflict_forecast import ConflictForecaster, ForecastRequest
+from worktree_svc.merges.open_merges import KnownResults, OpenMerges
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import States
+from worktree_svc.storage.worktree_store import WorktreeStore
 
 # HEDDLE_EXAMPLES=1000 for a long run; HEDDLE_SEED repeats one that failed.
 EXAMPLES = int(os.environ.get("HEDDLE_EXAMPLES", "60"))
@@ -35,7 +35,7 @@ BRANCHES = ("one", "two", "three")
 Lines = set[tuple[str, str]]
 Edit = tuple[str, int, int, int]
 
-# In one commit: in which file, how many lines go away from where, how many new ones come there.
+# One commit: the file, how many lines are removed where, and how many are added there.
 edits = st.tuples(st.sampled_from(FILES), st.integers(0, 7), st.integers(0, 3), st.integers(0, 2))
 histories = st.tuples(*[st.lists(edits, min_size=1, max_size=4) for _ in BRANCHES])
 
@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class History:
-    """One epic's commits, and what has become of each line."""
+    """One epic's commits, and the state of each line."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,7 +73,7 @@ def commit(project: Path, name: str, edits_of_it: list[Edit]) -> History:
     for edit in edits_of_it:
         history.apply(edit)
         stream += [f"commit refs/heads/{name}", "committer Ada <ada@example.com> now"]
-        # Else two epics that do the same share commits, as epics never do.
+        # Otherwise two epics with the same changes would share commits, which epics never do.
         stream += [f"data {len(name)}", name]
         for file, lines in history.content.items():
             text = "".join(f"{line}\n" for line in lines)
@@ -95,13 +95,13 @@ def content(project: Path, branch: str) -> Lines:
 
 
 def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
-    """Merges each branch for itself; returns the conflicting ones with their files."""
+    """Merges each branch separately; returns the conflicting ones with their files."""
     folders = PrivateFolders(project.parent / "repositories")
-    merges = Merges(folders, lambda _: None)
+    merges = BranchMerges(folders, lambda _: None)
     conflicts = {}
     for name in BRANCHES:
         before = git(project, "rev-parse", "target")
-        request = Request(name, "target", "", "", EpicName("r1", name), squash=squash)
+        request = MergeRequest(name, "target", "", "", EpicName("r1", name), squash=squash)
         result = merges.merge(str(project), 1, request)
         if isinstance(result, Conflict):
             conflicts[name] = result.files
@@ -112,9 +112,9 @@ def land_one_by_one(project: Path, squash: bool) -> dict[str, list[str]]:
 
 
 def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
-    """Lays all out and moves the target; then what was left out, until nothing else can be merged."""
+    """Merges all as one batch and moves the target; repeats with the branches left out until nothing else can be merged."""
     folders = PrivateFolders(project.parent / "repositories")
-    states = States(project.parent / "merges")
+    states = WorktreeStore(project.parent / "merges")
     leases = Leases(PortRange(20_000, 20_100), 0)
     open_merges = OpenMerges(
         states,
@@ -123,14 +123,16 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
         leases,
         min_free_bytes=0,
         free_bytes=lambda _: 1,
-        still_leads=lambda _: None,
+        check_epoch=lambda _: None,
     )
     waiting = list(BRANCHES)
     while True:
-        requests = [Request(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting]
+        requests = [
+            MergeRequest(name, "target", "", "", EpicName("r1", name), squash=squash) for name in waiting
+        ]
         before = git(project, "rev-parse", "target")
         opened = open_merges.open(
-            str(project), 1, RunName("r1"), requests, Known([], []), file=pb.ProjectFile()
+            str(project), 1, RunName("r1"), requests, KnownResults([], []), file=pb.ProjectFile()
         )
         assert git(project, "rev-parse", "target") == before
         if opened.path:
@@ -152,12 +154,12 @@ def land_as_batches(project: Path, squash: bool) -> dict[str, list[str]]:
 def test_an_accepted_line_is_merged_or_conflicted(
     project: Path, histories: tuple[list[Edit], ...], *, squash: bool, batch: bool
 ) -> None:
-    """What an epic added and nobody removed is in the target; else its conflict was foreseen, is named, and nothing moves."""
+    """Lines that an epic added and none removed are in the target; otherwise the conflict was predicted and named, and no ref moved."""
     note(f"HEDDLE_SEED={SEED}")
     sides = [commit(project, name, edits) for name, edits in zip(BRANCHES, histories, strict=True)]
     git(project, "update-ref", "refs/heads/target", "main")
-    radar = Radar(PrivateFolders(project.parent / "repositories"))
-    pairs = radar.predict(str(project), Question(BRANCHES, "main", {})).pairs
+    forecaster = ConflictForecaster(PrivateFolders(project.parent / "repositories"))
+    pairs = forecaster.predict(str(project), ForecastRequest(BRANCHES, "main", {})).pairs
     foreseen = {frozenset((pair.name, pair.other)): set(pair.files) for pair in pairs}
     conflicts = (land_as_batches if batch else land_one_by_one)(project, squash)
     merged = [side for side in sides if side.name not in conflicts]

@@ -30,7 +30,7 @@ async def worker(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def served(remote: Path) -> Iterator[str]:
-    """The URL of the remote behind a server of git's own, on loopback."""
+    """The URL of a remote that is served by git daemon on loopback."""
     (port,) = free_ports(1)
     command = ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", "--export-all", "--reuseaddr"]
     with subprocess.Popen([*command, "--enable=receive-pack", f"--base-path={remote.parent}"]) as daemon:
@@ -42,7 +42,7 @@ def served(remote: Path) -> Iterator[str]:
 
 
 async def test_a_run_on_a_url(worker: Worker, remote: Path, served: str) -> None:
-    """The mirror has no blob that nobody needed; accepted work and merges are pushed, and nothing else."""
+    """The mirror has only blobs that were needed; accepted work and merges are pushed, and nothing else."""
     worker = replace(worker, url=served)
     found = await worker.inspect(served, into="trunk")
     assert found.project == served
@@ -63,7 +63,7 @@ async def test_a_run_on_a_url(worker: Worker, remote: Path, served: str) -> None
     await worker.remove("runs/r1/epics/api")
 
 
-async def test_each_run_starts_from_what_the_remote_has_now(worker: Worker, remote: Path) -> None:
+async def test_each_run_starts_from_the_current_state_of_the_remote(worker: Worker, remote: Path) -> None:
     """The remote is fetched before a run; two spellings of its URL are one mirror and one project."""
     first = await worker.inspect(worker.url)
     fast_import(remote, "trunk", {"README.md": "# Newer\n"}, "trunk")
@@ -80,7 +80,7 @@ async def test_each_run_starts_from_what_the_remote_has_now(worker: Worker, remo
 
 
 async def test_a_push_that_fails_loses_nothing(worker: Worker, remote: Path) -> None:
-    """While the remote is away, tasks are accepted and say so; the next push brings all of it."""
+    """While the remote is unreachable, tasks are accepted with a push error; the next push includes all of them."""
     base = (await worker.inspect(worker.url)).base_commit
     path = await worker.ready(attempt(), base=base)
     (path / "b.txt").write_text("b\n")
@@ -97,7 +97,7 @@ async def test_a_push_that_fails_loses_nothing(worker: Worker, remote: Path) -> 
 
 
 async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -> None:
-    """What others pushed meanwhile stays: the merge goes on top of it, and nothing is forced."""
+    """Commits that others pushed meanwhile stay: the merge is made on top of them, and nothing is force-pushed."""
     base = (await worker.inspect(worker.url, into="trunk")).base_commit
     path = await worker.ready(attempt(), base=base)
     (path / "b.txt").write_text("b\n")
@@ -110,8 +110,8 @@ async def test_a_target_that_moved_at_the_remote(worker: Worker, remote: Path) -
     assert set(git(remote, "ls-tree", "--name-only", "trunk").split()) >= {"b.txt", "theirs.txt"}
 
 
-async def test_what_cannot_be_cloned_is_said(worker: Worker, remote: Path) -> None:
-    """A missing remote, an empty one, a password: each error says what to do, and repeats no password."""
+async def test_a_clone_that_fails_is_an_error(worker: Worker, remote: Path) -> None:
+    """The errors for a missing remote, an empty one and a wrong password say what to do, and never contain the password."""
     error = await refused(worker.inspect(f"file://{remote}-missing"))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
     assert "git ls-remote" in error.message
@@ -125,13 +125,13 @@ async def test_what_cannot_be_cloned_is_said(worker: Worker, remote: Path) -> No
 
 
 async def test_two_runs_begin_at_once(worker: Worker) -> None:
-    """The first clone is made once, whoever asks meanwhile."""
+    """The first clone is made only once, even if several calls need it at the same time."""
     found = await asyncio.gather(*(worker.inspect(worker.url) for _ in range(6)))
     assert len({each.base_commit for each in found}) == 1
 
 
-async def test_only_what_an_epic_set_aside_is_forced(worker: Worker, remote: Path) -> None:
-    """An epic that went back goes back at the remote too; a commit that somebody pushed onto its branch there stays."""
+async def test_only_a_rewound_epic_is_force_pushed(worker: Worker, remote: Path) -> None:
+    """A rewound epic is rewound at the remote too; a commit that someone else pushed onto its branch there stays."""
     start = (await worker.inspect(worker.url)).base_commit
     one = await _accept(worker, attempt(), base=start)
     two = await _accept(worker, attempt(number=2), base=start, rewind_to=f"{one.commit}^")
@@ -151,7 +151,7 @@ async def _accept(worker: Worker, name: AttemptName, base: str, rewind_to: str =
 
 
 async def test_a_branch_called_heddle_at_the_remote(worker: Worker, remote: Path) -> None:
-    """It would block every push, so the run is refused with a command that renames it there."""
+    """A remote branch heddle would block every push, so the run is refused with a command that renames it there."""
     git(remote, "branch", "heddle", "trunk")
     error = await refused(worker.inspect(worker.url))
     assert error.reason == pb.ERROR_REASON_BRANCH_EXISTS
@@ -163,8 +163,8 @@ async def test_a_branch_called_heddle_at_the_remote(worker: Worker, remote: Path
     assert "another-name" in git(remote, "branch", "--format=%(refname:short)").split()
 
 
-async def test_what_the_remote_refuses_is_said_by_branch(worker: Worker, remote: Path) -> None:
-    """Of two branches only the one that a hook refuses is told; pushed again once it is allowed, it is there."""
+async def test_refusals_of_the_remote_are_reported_by_branch(worker: Worker, remote: Path) -> None:
+    """If a hook refuses one of two branches, only that one is reported; once it is allowed, the next push succeeds."""
     base = (await worker.inspect(worker.url, into="trunk")).base_commit
     hook = remote / "hooks" / "update"
     hook.write_text(

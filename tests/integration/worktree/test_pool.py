@@ -30,12 +30,12 @@ def members(home: Path) -> list[Path]:
 
 async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110 (a thread's doing: no event of ours could wake us)
+        while not holds():  # noqa: ASYNC110 (a thread causes it: there is no event to wait for)
             await asyncio.sleep(0.01)
 
 
 async def prepared(worker: Worker) -> Path:
-    """Returns the worktree that the pool has ready once a first epic began."""
+    """Returns the worktree that the pool has prepared after the first epic started."""
     await worker.ready(attempt("first"))
     await until(lambda: members(worker.home))
     (member,) = members(worker.home)
@@ -43,7 +43,7 @@ async def prepared(worker: Worker) -> Path:
 
 
 async def test_an_epic_gets_the_prepared_worktree(home: Path, project: Path) -> None:
-    """It is moved to its place and brought to the epic's base; another is prepared; nothing stays behind."""
+    """A prepared worktree is moved to the epic and updated to its base; another is prepared; no files are left over."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
         identity = member.stat().st_ino
@@ -71,8 +71,8 @@ async def test_an_epic_gets_the_prepared_worktree(home: Path, project: Path) -> 
         assert listed == 1 + len(members(home))
 
 
-async def test_the_next_service_finds_what_is_prepared(home: Path, project: Path) -> None:
-    """What is whole is used again; what was half made or half taken is removed, also from git's list."""
+async def test_the_next_service_finds_prepared_worktrees(home: Path, project: Path) -> None:
+    """Complete prepared worktrees are reused; incomplete or half-taken ones are removed, also from git's list."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
         half = home / "pool" / "pool-half"
@@ -97,7 +97,7 @@ async def test_the_next_service_finds_what_is_prepared(home: Path, project: Path
 
 
 async def test_a_member_that_was_damaged_is_not_used(home: Path, project: Path) -> None:
-    """Where git has forgotten a prepared worktree, an epic gets a new one."""
+    """If a prepared worktree is no longer registered in git, an epic gets a new one."""
     async with worktrees.worker(home, project, pool=1) as worker:
         member = await prepared(worker)
         git(project, "worktree", "remove", "--force", str(member))
@@ -105,8 +105,8 @@ async def test_a_member_that_was_damaged_is_not_used(home: Path, project: Path) 
         assert git(path, "status", "--porcelain", "--branch") == "## heddle/r1/epics/second"
 
 
-async def test_work_comes_before_what_is_only_prepared(home: Path, project: Path) -> None:
-    """A disk that gets full loses its prepared worktrees first; then work is refused."""
+async def test_work_has_priority_over_prepared_worktrees(home: Path, project: Path) -> None:
+    """If the disk becomes full, prepared worktrees are removed first; then work is refused."""
     free = [PLENTY]
 
     def free_bytes(_: Path) -> int:
@@ -122,7 +122,7 @@ async def test_work_comes_before_what_is_only_prepared(home: Path, project: Path
 
 
 async def test_forty_worktrees_at_once(home: Path, project: Path) -> None:
-    """Forty epics ask at the same moment, while the user adds worktrees too: none fails on a lock."""
+    """Forty epics get worktrees at the same time while the user adds worktrees too: none fails on a lock."""
 
     async def own(number: int) -> None:
         path = str(home.parent / f"own{number}")

@@ -1,4 +1,4 @@
-"""How a process gets its input, and what it prints is heard until it ends."""
+"""How a process gets its input and its output is read until it ends."""
 
 import os
 import signal
@@ -10,16 +10,16 @@ import pytest
 
 from worktree_svc.git.processes import Process, communicate, end
 
-# More than a pipe holds, either way.
+# More than the buffer of a pipe.
 LONG = b"0123456789abcdef" * 100_000
 
-# Seconds; nothing here takes so long.
+# Seconds; nothing here takes that long.
 LIMIT = 60.0
 
 
 @pytest.fixture
 def begin() -> Iterator[Callable[[str], Process]]:
-    """Starts a shell's command, with pipes; ends it and all below it at the end."""
+    """Starts a shell command with pipes; ends it and its process group at the end."""
     with ExitStack() as started:
 
         def start(command: str) -> Process:
@@ -37,22 +37,24 @@ def begin() -> Iterator[Callable[[str], Process]]:
 
 
 def test_long_input_and_output_pass_each_other(begin: Callable[[str], Process]) -> None:
-    """A process that prints while it reads gets all and is heard wholly, on both outputs."""
+    """A process that writes while it reads gets its whole input, and both of its outputs are read completely."""
     process = begin("tee /dev/stderr")
     assert communicate(process, LONG, LIMIT) == (LONG, LONG)
     assert process.returncode == 0
 
 
-def test_who_does_not_read_is_not_waited_for(begin: Callable[[str], Process]) -> None:
-    """Input that nobody takes is no error; the exit code tells."""
+def test_a_process_that_does_not_read_is_not_waited_for(begin: Callable[[str], Process]) -> None:
+    """Unread input is not an error; the exit code decides."""
     process = begin("echo no >&2; exit 3")
     assert communicate(process, LONG, LIMIT) == (b"", b"no\n")
     assert process.returncode == 3
 
 
 @pytest.mark.parametrize("command", ["exec sleep 600", "exec >&- 2>&-; exec sleep 600"])
-def test_who_does_not_end_in_time_is_left_alone(begin: Callable[[str], Process], command: str) -> None:
-    """Also one that has closed its outputs; it goes on until somebody ends it."""
+def test_a_process_that_does_not_end_in_time_is_not_ended(
+    begin: Callable[[str], Process], command: str
+) -> None:
+    """A timeout applies also to a process that has closed its outputs; it runs until the caller ends it."""
     process = begin(command)
     with pytest.raises(subprocess.TimeoutExpired):
         communicate(process, b"", 0.2)
@@ -62,7 +64,7 @@ def test_who_does_not_end_in_time_is_left_alone(begin: Callable[[str], Process],
 def test_without_a_bell_the_end_is_looked_for(
     begin: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the system has no descriptors of processes, all is the same."""
+    """Without process descriptors of the system, the result is the same."""
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     process = begin("cat; kill -TERM $$")
     assert communicate(process, b"word", LIMIT) == (b"word", b"")

@@ -1,4 +1,4 @@
-"""What a project's file brings into worktrees: copies, links, ports. And what it never brings into commits."""
+"""What a project file provides in worktrees: copies, links, ports. None of it is ever committed."""
 
 import asyncio
 import json
@@ -30,14 +30,14 @@ def commit_file(project: Path, text: str) -> None:
 
 
 def bind_all(ports: list[int]) -> None:
-    """Listens on every port at once; fails where one cannot be had."""
+    """Listens on every port at once; fails if one is in use."""
     with ExitStack() as listening:
         for port in ports:
             listening.enter_context(socket.create_server(("127.0.0.1", port)))
 
 
 async def test_the_file_is_read_as_committed(worker: Worker) -> None:
-    """InspectProject returns the file of the base commit, whatever lies in the checkout; without one, none."""
+    """InspectProject returns the file of the base commit, whatever is in the checkout; none if there is none."""
     assert not (await worker.inspect()).HasField("project_file")
     commit_file(worker.project, "ports: 2\nsetup: make deps\n")
     (worker.project / ".heddle.yaml").write_text("setup: rm -rf /\n")
@@ -46,8 +46,8 @@ async def test_the_file_is_read_as_committed(worker: Worker) -> None:
     assert not (await worker.inspect(base="main~1")).HasField("project_file")
 
 
-async def test_mistakes_are_told_with_their_lines(worker: Worker) -> None:
-    """Malformed values, files that are not there, links that lead out, too many ports: all at once."""
+async def test_errors_are_reported_with_their_lines(worker: Worker) -> None:
+    """Malformed values, missing files, links that lead out and too many ports are all reported at once."""
     commit_file(worker.project, "ports: many\nsetpu: x\n")
     error = await refused(worker.inspect())
     assert error.reason == pb.ERROR_REASON_INVALID_PROJECT_FILE
@@ -73,11 +73,11 @@ async def test_mistakes_are_told_with_their_lines(worker: Worker) -> None:
         "link[2].path",
     ]
     assert f".heddle.yaml:2:5: copy[0]: '.env' is not in {worker.project}" in error.message
-    assert ".heddle.yaml:3:5: copy[1]: 'outside' is no file of the checkout, or a link" in error.message
+    assert ".heddle.yaml:3:5: copy[1]: 'outside' is not a file of the checkout, or is a link" in error.message
     assert ".heddle.yaml:4:5: copy[2]: 'README.md' is tracked by git" in error.message
 
 
-async def test_a_link_is_no_project_file(worker: Worker, tmp_path: Path) -> None:
+async def test_a_link_is_not_a_project_file(worker: Worker, tmp_path: Path) -> None:
     """A symlink in the file's place is refused, wherever it leads."""
     (tmp_path / "elsewhere.yaml").write_text("ports: 1\n")
     (worker.project / ".heddle.yaml").symlink_to(tmp_path / "elsewhere.yaml")
@@ -86,8 +86,8 @@ async def test_a_link_is_no_project_file(worker: Worker, tmp_path: Path) -> None
     assert "plain file" in (await refused(worker.inspect())).message
 
 
-async def test_copies_and_links_are_there_and_never_committed(worker: Worker) -> None:
-    """Copies keep their modes, links lead to shared folders, and neither is in commits or in what is kept."""
+async def test_copies_and_links_are_provided_and_never_committed(worker: Worker) -> None:
+    """Copies keep their modes, links point to shared folders, and neither is in commits or kept work."""
     checkout = worker.project
     (checkout / ".env").write_text("SECRET=1\n")
     (checkout / ".env").chmod(0o600)
@@ -138,8 +138,8 @@ async def test_copies_and_links_are_there_and_never_committed(worker: Worker) ->
     assert fingerprint(checkout) == before
 
 
-async def test_what_an_agent_put_in_the_way_is_not_followed(worker: Worker, tmp_path: Path) -> None:
-    """A link that an agent left where a copy is to go is replaced; what it leads to is not written."""
+async def test_links_of_an_agent_are_not_followed(worker: Worker, tmp_path: Path) -> None:
+    """A link that an agent left at the path of a copy is replaced; its target is not written."""
     (worker.project / "cache").mkdir()
     (worker.project / "cache" / "key").write_text("ours\n")
     outside = tmp_path / "outside"
@@ -158,9 +158,9 @@ async def test_what_an_agent_put_in_the_way_is_not_followed(worker: Worker, tmp_
 
 
 async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> None:
-    """The next attempt finds what setup made in ignored folders, and none of what an agent changed.
+    """The next attempt has what setup made in ignored folders, and none of the agent's changes.
 
-    Until something is accepted, a changed file may be setup's: it runs again where one was cleaned away.
+    Until something is accepted, a changed file may be setup's: setup runs again if one was cleaned away.
     """
     first = await worker.ensure(attempt())
     path = Path(first.worktree.path)
@@ -171,7 +171,7 @@ async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> 
     assert (path / "cache" / "built").exists()
     assert (path / "src" / "app.py").read_text() == "print('hi')\n"
     assert second.worktree.incarnation != first.worktree.incarnation != ""
-    # Nothing was cleaned away.
+    # Nothing was cleaned away, so setup does not run again.
     third = await worker.ensure(attempt(number=3))
     assert third.worktree.incarnation == second.worktree.incarnation
     # The accepted commit holds what setup left.
@@ -181,14 +181,14 @@ async def test_ignored_files_stay_and_tracked_ones_come_back(worker: Worker) -> 
     (path / "src" / "app.py").write_text("broken\n")
     fourth = await worker.ensure(attempt(task="two", number=2))
     assert fourth.worktree.incarnation == third.worktree.incarnation
-    # Back where setup began, it is gone.
+    # Rewound to where setup ran, its files are gone.
     fifth = await worker.ensure(attempt(number=4), rewind_to="main")
     assert fifth.worktree.incarnation != fourth.worktree.incarnation
     assert not (path / "by-setup.txt").exists()
 
 
-async def test_a_worktree_made_anew_says_so(worker: Worker) -> None:
-    """Where the folder is gone, the next one is another incarnation with the same slot and ports."""
+async def test_a_recreated_worktree_is_a_new_incarnation(worker: Worker) -> None:
+    """If the folder is gone, the next worktree is a new incarnation with the same slot and ports."""
     file = pb.ProjectFile(ports=2)
     first = (await worker.ensure(attempt(), file=file)).worktree
     Path(first.path).rename(f"{first.path}-moved")
@@ -198,7 +198,7 @@ async def test_a_worktree_made_anew_says_so(worker: Worker) -> None:
 
 
 async def test_epics_of_all_runs_have_ports_of_their_own(worker: Worker) -> None:
-    """Two runs with two epics each, at once: four slots, eight ports that can be bound at once."""
+    """Two runs with two epics each in parallel have four slots and eight ports that can be bound at the same time."""
     file = pb.ProjectFile(ports=2, env={"URL": "http://localhost:${HEDDLE_PORT}/"})
     names = [attempt(epic, run=run) for run in ("r1", "r2") for epic in ("api", "ui")]
     answers = await asyncio.gather(*(worker.ensure(name, file=file) for name in names))
@@ -217,10 +217,10 @@ async def test_epics_of_all_runs_have_ports_of_their_own(worker: Worker) -> None
     assert again.slot == leases[0].slot
 
 
-async def test_what_is_in_use_is_not_leased(
+async def test_ports_in_use_are_not_leased(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ports on which somebody listens are left out; where none are left, the call says so and makes nothing."""
+    """Ports in use are skipped; if none are left, the call fails with a clear error and creates nothing."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     async with worktrees.worker(tmp_path / "probe", project) as probe:
         lease = (await probe.ensure(attempt("probe"), file=pb.ProjectFile(ports=3))).worktree.lease
@@ -239,7 +239,7 @@ async def test_what_is_in_use_is_not_leased(
 
 
 async def test_killed_between_the_steps_no_lease_is_lost(tmp_path: Path, project: Path) -> None:
-    """Killed and started again while epics come and go, the service never leases a port twice nor keeps one."""
+    """Killed and restarted while epics start and end, the service never leases a port twice and never leaks one."""
     fleet = Fleet(tmp_path / "home", {"GIT_CONFIG_GLOBAL": "/dev/null"})
     file = pb.ProjectFile(ports=3)
     seen: dict[str, tuple[int, ...]] = {}
@@ -261,7 +261,7 @@ async def test_killed_between_the_steps_no_lease_is_lost(tmp_path: Path, project
         async with worktrees.connected(fleet, project) as worker:
             working = asyncio.gather(*(come_and_go(worker, key) for key in ("a", "b", "c")))
             while not working.done():
-                await asyncio.wait([working], timeout=0.3)  # the moment is what varies here
+                await asyncio.wait([working], timeout=0.3)  # the moment of the kill is what varies here
                 fleet.kill(SERVICE)
                 await fleet.start(SERVICE)
             await working

@@ -11,7 +11,7 @@ from tests.support.worktrees import Worker, attempt, refused
 
 
 async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) -> None:
-    """The reflog of merge_into says where it was before Heddle moved it; Heddle's own branches begin none."""
+    """The reflog of merge_into has its commit before Heddle moved it; Heddle's own branches get no reflog."""
     git(worker.project, "branch", "--create-reflog", "target", "main")
     before = git(worker.project, "rev-parse", "target")
     path = await worker.ready(attempt())
@@ -25,7 +25,7 @@ async def test_a_moved_branch_of_the_user_has_a_line_in_its_log(worker: Worker) 
 
 
 async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
-    """With core.sharedRepository=group, objects and refs that Heddle writes can be used by the group."""
+    """With core.sharedRepository=group, the group can use objects and refs that Heddle writes."""
     git(worker.project, "config", "core.sharedRepository", "group")
     mask = os.umask(0o077)
     try:
@@ -43,21 +43,23 @@ async def test_a_shared_repository_stays_shared(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tfuture = true\n", "future"),
         ("[core]\n\trepositoryformatversion = 9\n", "repo version"),
         ("[core\n", "bad config line"),
     ],
 )
-async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting: str, told: str) -> None:
-    """A broken configuration or an extension that git does not know is named; nobody is told to begin a repository."""
+async def test_a_repository_that_git_cannot_read_is_reported_with_its_message(
+    worker: Worker, setting: str, message: str
+) -> None:
+    """A broken configuration or an unknown extension is named in the error, which does not advise to create a repository."""
     config = worker.project / ".git" / "config"
     good = config.read_text()
     config.write_text(good + setting)
     error = await refused(worker.inspect(str(worker.project)))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
-    assert told in error.message
+    assert message in error.message
     assert "git init" not in error.message
     assert f"git -C {worker.project} status" in error.message
     config.write_text(good)
@@ -65,7 +67,7 @@ async def test_what_git_cannot_read_is_said_in_its_words(worker: Worker, setting
 
 
 async def test_a_path_with_unusual_characters(worker: Worker) -> None:
-    """A repository's folder may hold what looks like the end of a line; a real line break is refused in words."""
+    """A repository's folder may contain characters that look like line breaks; a real line break is refused with a clear error."""
     odd = worker.project.with_name("odd\x0b\u2028name")
     worker.project.rename(odd)
     assert (await worker.inspect(str(odd))).project == str(odd)

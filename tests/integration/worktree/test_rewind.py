@@ -1,4 +1,4 @@
-"""An epic goes back to an earlier commit of its own for an attempt."""
+"""An epic is rewound to an earlier commit of its own for an attempt."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ REWOUND = "refs/heddle/rewound/r1/api"
 
 
 async def accept(worker: Worker, task: str, number: int = 1, rewind_to: str = "") -> str:
-    """Accepts a file that is called as the task; returns the commit."""
+    """Accepts a file that is named after the task; returns the commit."""
     name = attempt(task=task, number=number)
     ensured = await worker.ensure(name, rewind_to=rewind_to)
     Path(ensured.worktree.path, f"{task}.txt").write_text(f"{number}\n")
@@ -25,8 +25,8 @@ def refs(worker: Worker) -> dict[str, str]:
     return dict(line.split(" ") for line in lines.splitlines())
 
 
-async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
-    """Two commits are set aside under one ref; work goes on from the one before them, however often it is asked for."""
+async def test_a_rewound_epic_continues_from_the_earlier_commit(worker: Worker) -> None:
+    """Two commits are kept under one ref; work continues from the commit before them, however often the call is repeated."""
     one, two, three = [await accept(worker, task) for task in ("one", "two", "three")]
 
     ensured = await worker.ensure(attempt(task="two", number=2), rewind_to=f"{two}^")
@@ -38,7 +38,7 @@ async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
     (path / "begun.txt").write_text("begun\n")
     await worker.ensure(attempt(task="two", number=2), rewind_to=f"{two}^")
     assert (path / "begun.txt").exists()
-    # That attempt fails; the next is told the same.
+    # That attempt fails; the next one gets the same request.
     await worker.discard(attempt(task="two", number=2))
     again = await accept(worker, "two", 3, rewind_to=f"{two}^")
     assert worker.git("rev-parse", f"{again}^") == one
@@ -46,8 +46,8 @@ async def test_an_epic_goes_back_and_on_from_there(worker: Worker) -> None:
     assert [name for name in refs(worker) if name.startswith(REWOUND)] == [f"{REWOUND}/two/2"]
 
 
-async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker) -> None:
-    """The worktree that was removed is made anew from where the epic began; its lock that a dead git left is no obstacle."""
+async def test_an_epic_without_a_worktree_is_rewound_to_its_start(worker: Worker) -> None:
+    """A removed worktree is created again at the epic's start, also if a killed git process left a lock on its branch."""
     one = await accept(worker, "one")
     two = await accept(worker, "two")
     await worker.remove("runs/r1/epics/api")
@@ -60,8 +60,8 @@ async def test_an_epic_without_a_worktree_goes_back_to_its_start(worker: Worker)
     assert worker.git("show", f"{REWOUND}/one/2:one.txt") == "1"
 
 
-async def test_what_was_set_aside_does_not_come_back(worker: Worker) -> None:
-    """Where the ref of what is accepted is lost as well, the epic is where it went back to."""
+async def test_rewound_commits_do_not_come_back(worker: Worker) -> None:
+    """If the ref of the accepted commit is lost as well, the epic stays at the commit to which it was rewound."""
     one = await accept(worker, "one")
     await worker.remove("runs/r1/epics/api")
     await worker.ensure(attempt(task="one", number=2), rewind_to=f"{one}^")
@@ -70,16 +70,16 @@ async def test_what_was_set_aside_does_not_come_back(worker: Worker) -> None:
     assert worker.git("rev-parse", f"{again}^") == worker.git("rev-parse", "main")
 
 
-async def test_an_epic_goes_back_only_to_what_it_holds(worker: Worker) -> None:
-    """A commit beside the epic's, or none at all, is refused, and nothing moves."""
+async def test_an_epic_is_rewound_only_to_its_own_commits(worker: Worker) -> None:
+    """A commit that is not the epic's, or an unknown one, is refused, and no ref moves."""
     await accept(worker, "one")
     before = refs(worker)
-    worker.git("commit", "--quiet", "--allow-empty", "--message=Beside")
+    worker.git("commit", "--quiet", "--allow-empty", "--message=Unrelated")
 
-    beside = await refused(worker.ensure(attempt(task="one", number=2), rewind_to="main"))
+    unrelated = await refused(worker.ensure(attempt(task="one", number=2), rewind_to="main"))
     missing = await refused(worker.ensure(attempt(task="one", number=3), rewind_to="nosuch"))
 
-    assert (beside.reason, missing.reason) == (
+    assert (unrelated.reason, missing.reason) == (
         pb.ERROR_REASON_INVALID_FIELD,
         pb.ERROR_REASON_UNKNOWN_REVISION,
     )

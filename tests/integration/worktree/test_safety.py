@@ -1,4 +1,4 @@
-"""What the service refuses, and what it does not let git do."""
+"""What the service refuses, and what it does not allow git to do."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ from worktree_svc.storage import files
 
 
 async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
-    """After a call of epoch 5, every mutating call of epoch 4 is refused, reads are not."""
+    """After a call of epoch 5, every mutating call of epoch 4 is refused, but reads are not."""
     worker.epoch = 5
     path = await worker.ready(attempt())
     (path / "a.txt").write_text("a\n")
@@ -43,8 +43,8 @@ async def test_a_deposed_leader_changes_nothing(worker: Worker) -> None:
     assert (await worker.commit(attempt())).diff_stat.files == 1
 
 
-async def test_a_branch_that_is_not_ours_is_not_taken(worker: Worker) -> None:
-    """A user's branch under an epic's name stops EnsureWorktree and stays where it is."""
+async def test_a_branch_of_the_user_is_not_used(worker: Worker) -> None:
+    """A user's branch with an epic's branch name makes EnsureWorktree fail, and is not moved."""
     worker.git("branch", "heddle/r1/epics/api")
     before = worker.git("for-each-ref")
     error = await refused(worker.ensure(attempt()))
@@ -54,8 +54,8 @@ async def test_a_branch_that_is_not_ours_is_not_taken(worker: Worker) -> None:
     assert not (worker.home / "worktrees" / "r1").exists()
 
 
-async def test_a_base_that_is_not_there(worker: Worker) -> None:
-    """An unknown base makes nothing."""
+async def test_a_missing_base_is_an_error(worker: Worker) -> None:
+    """An unknown base is an error, and nothing is created."""
     error = await refused(worker.ensure(attempt(), base="nowhere"))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION
     assert not (worker.home / "worktrees" / "r1").exists()
@@ -73,7 +73,7 @@ async def test_an_epic_stays_with_its_project(worker: Worker, tmp_path: Path) ->
 
 
 async def test_a_full_disk_takes_no_new_work(tmp_path: Path, project: Path) -> None:
-    """Below the low-water mark no worktree is made, and the error says how much is needed; commits go on."""
+    """Below the low-water mark no worktree is made, and the error says how much space is needed; commits still work."""
     free = {"bytes": 1 << 30}
     async with worktrees.worker(tmp_path / "home", project, lambda _: free["bytes"]) as worker:
         path = await worker.ready(attempt())
@@ -100,7 +100,7 @@ async def test_a_disk_that_fills_up_meanwhile(worker: Worker, monkeypatch: pytes
 
 
 async def test_the_projects_hooks_and_programs_do_not_run(worker: Worker, tmp_path: Path) -> None:
-    """Hooks, the file system monitor and signing, which an agent could set, are not used."""
+    """Hooks, the file system monitor and signing, which an agent could configure, are not used."""
     trace = tmp_path / "trace"
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\necho $0 >> {trace}\nexit 1\n")
@@ -129,7 +129,7 @@ async def test_the_projects_hooks_and_programs_do_not_run(worker: Worker, tmp_pa
 
 
 async def test_malformed_names(worker: Worker) -> None:
-    """Names that would leave the folder of worktrees are INVALID_FIELD."""
+    """Names that would lead outside the folder of worktrees are INVALID_FIELD."""
     for name in ("", "runs/../epics/x/tasks/t/attempts/1", "runs/r/epics/a/tasks/t/attempts/0", "x"):
         request = pb.EnsureWorktreeRequest(project=str(worker.project), attempt=name, epoch=1)
         error = await refused(worker.stub.EnsureWorktree(request))
@@ -150,8 +150,8 @@ async def test_words_of_a_commit_cannot_break_it(worker: Worker) -> None:
     assert await worker.commit(attempt()) == done
 
 
-async def test_a_caller_that_goes_away_does_not_halve_its_call(worker: Worker) -> None:
-    """A cancelled EnsureWorktree goes on to its end, and the next call waits for it."""
+async def test_a_call_completes_after_its_caller_went_away(worker: Worker) -> None:
+    """A cancelled EnsureWorktree runs to its end, and the next call waits for it."""
     names = [attempt(number=number) for number in range(1, 6)]
     for name in names:
         call = asyncio.ensure_future(worker.ensure(name))

@@ -29,7 +29,7 @@ async def settings(tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("settings")
 async def test_a_project_behind_ssh(tmp_path: Path, remote: Path) -> None:
-    """It is cloned without old blobs by either form of its URL, which have one mirror, and pushed to."""
+    """Both forms of its URL share one mirror, which is cloned without old blobs and pushed to."""
     url = f"{HOST}:app.git"
     async with worktrees.worker(tmp_path / "home", remote) as ready:
         worker: Worker = replace(ready, url=url)
@@ -44,15 +44,15 @@ async def test_a_project_behind_ssh(tmp_path: Path, remote: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lacking", "told"), [("known_hosts", "Host key verification failed"), ("key", "Permission denied")]
+    ("lacking", "message"), [("known_hosts", "Host key verification failed"), ("key", "Permission denied")]
 )
 async def test_a_server_that_is_not_known(
-    tmp_path: Path, remote: Path, settings: Path, lacking: str, told: str
+    tmp_path: Path, remote: Path, settings: Path, lacking: str, message: str
 ) -> None:
-    """Without its host key, or a key of one's own, the error says what to do; nobody is asked for either."""
+    """Without the host's key or a private key, the error says what to do; git never prompts for either."""
     settings.with_name(lacking).unlink()
     async with worktrees.worker(tmp_path / "home", remote) as worker:
         error = await refused(worker.inspect(f"ssh://{HOST}/app.git"))
     assert error.reason == pb.ERROR_REASON_NOT_A_REPOSITORY
-    assert told in error.message
+    assert message in error.message
     assert "git ls-remote" in error.message

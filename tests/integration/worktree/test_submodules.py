@@ -20,7 +20,7 @@ def commit_all(folder: Path, message: str = "work") -> str:
 
 
 def make_submodule(path: Path, library: Path) -> None:
-    """Puts a submodule in the place of a folder, as an agent that cannot write .git/config would."""
+    """Replaces a folder by a submodule, as an agent that cannot write .git/config would."""
     shutil.rmtree(path / "lib")
     git(path, *ALLOW, "clone", "--quiet", str(library), "lib")
     git(path, "config", "--file", ".gitmodules", "submodule.lib.path", "lib")
@@ -34,7 +34,7 @@ async def look(worker: Worker) -> pb.Worktree:
 
 @pytest.fixture
 def library(tmp_path: Path, project: Path) -> Path:
-    """The repository of a submodule that has a submodule itself; the project's user has filled both."""
+    """A project with a submodule that has a submodule itself; the project's user has fetched both."""
     inner = make_repository(tmp_path / "inner", {"deep.txt": "deep\n"})
     library = make_repository(tmp_path / "library", {"lib.py": "lib\n", ".gitignore": "built/\n"})
     git(library, *ALLOW, "submodule", "--quiet", "add", str(inner), "inner")
@@ -47,7 +47,7 @@ def library(tmp_path: Path, project: Path) -> Path:
 
 @pytest.fixture
 def unfilled(project: Path, library: Path) -> Path:
-    """The same, of which the project's user has nothing."""
+    """The same project, but its user has fetched no submodule."""
     git(project, "submodule", "--quiet", "deinit", "--all", "--force")
     shutil.rmtree(project / ".git" / "modules")
     return library
@@ -55,7 +55,7 @@ def unfilled(project: Path, library: Path) -> Path:
 
 @pytest.mark.usefixtures("library")
 async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
-    """What the user has of a submodule, and of those in it, is there for each attempt, without what the last one left."""
+    """Each attempt has the submodules that the user has fetched, including nested ones, without the last attempt's changes."""
     base = worker.git("rev-parse", "main:lib")
     path = await worker.ready(attempt())
     assert (path / "lib" / "lib.py").read_text() == "lib\n"
@@ -75,7 +75,7 @@ async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
     assert not (path / "lib" / "new.py").exists()
     assert git(path / "lib", "rev-parse", "HEAD") == base
     assert git(path, "status", "--porcelain") == ""
-    # What is as it was is not written again, and what the submodule ignores stays.
+    # Unchanged files are not written again, and files that the submodule ignores stay.
     assert (path / "lib" / ".gitignore").stat().st_mtime_ns == before
     assert (path / "lib" / "built" / "out").exists()
     kept = worker.git("rev-parse", f"{KEPT}:lib")
@@ -84,7 +84,7 @@ async def test_submodules_are_filled_and_reset(worker: Worker) -> None:
 
 @pytest.mark.usefixtures("library")
 async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) -> None:
-    """What was committed inside, and what was not, is in the accepted pointer; the user's own update finds it."""
+    """Committed and uncommitted changes inside are in the accepted submodule commit; the user's own update finds it."""
     path = await worker.ready(attempt())
     (path / "lib" / "inner" / "deep.txt").write_text("deep, committed\n")
     nested = commit_all(path / "lib" / "inner")
@@ -114,7 +114,7 @@ async def test_commits_and_edits_inside_are_accepted_and_kept(worker: Worker) ->
 
 
 async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker, unfilled: Path) -> None:
-    """What setup or an agent filled is kept in the project's own repository, and the next epic gets it from there."""
+    """A submodule that setup or an agent fetched is kept in the project's own repository, and the next epic gets it from there."""
     path = await worker.ready(attempt())
     assert list((path / "lib").iterdir()) == []
     name = ("-c", f"submodule.lib.url={unfilled}", "-c", "submodule.lib.active=true")
@@ -135,7 +135,7 @@ async def test_work_in_a_submodule_of_which_the_user_has_nothing(worker: Worker,
 
 
 async def test_a_submodule_becomes_files_and_back(worker: Worker, library: Path) -> None:
-    """A submodule that an agent takes out is gone, or files; files that it makes a submodule are a pointer."""
+    """A submodule that an agent removes is removed, or becomes files; files that it makes a submodule become a submodule entry."""
     path = await worker.ready(attempt())
     git(path, "rm", "--quiet", "--force", "lib")
     (path / "lib").mkdir(exist_ok=True)
@@ -171,12 +171,12 @@ async def test_a_submodule_becomes_files_and_back(worker: Worker, library: Path)
 
 @pytest.mark.usefixtures("unfilled")
 async def test_files_in_an_unfilled_submodule_are_not_lost_silently(worker: Worker) -> None:
-    """They have no place in the commit: the attempt fails, its message says why, and they are kept."""
+    """Files in an empty submodule cannot be committed: the attempt fails with the reason, and the files are kept."""
     path = await worker.ready(attempt())
     (path / "lib" / "idea.py").write_text("idea\n")
     error = await refused(worker.commit(attempt()))
     assert error.reason == pb.ERROR_REASON_UNCOMMITTABLE_FILES
-    assert "lib: is a submodule that is not filled" in error.message
+    assert "lib: is a submodule without a repository" in error.message
     assert (await worker.discard(attempt())).kept_ref == KEPT
     assert worker.git("show", f"{KEPT}:lib/idea.py") == "idea"
     assert list((path / "lib").iterdir()) == []
@@ -189,7 +189,7 @@ async def test_files_in_an_unfilled_submodule_are_not_lost_silently(worker: Work
 async def test_a_repository_that_cannot_be_kept_is_refused(
     worker: Worker, unfilled: Path, tmp_path: Path
 ) -> None:
-    """A shallow clone lacks what its commits need, and one elsewhere is none of the worktree's: neither is a pointer to nothing."""
+    """A shallow clone, or a clone outside of the worktree, is never committed as a link to a missing commit."""
     path = await worker.ready(attempt())
     (path / "lib").rmdir()
     (unfilled / "lib.py").write_text("newer\n")
@@ -209,7 +209,7 @@ async def test_a_repository_that_cannot_be_kept_is_refused(
 
 @pytest.mark.usefixtures("library")
 async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> None:
-    """What lay in a submodule when its worktree was removed is there again when that is restored."""
+    """Changes in a submodule when its worktree was removed are restored with the worktree."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("accepted\n")
     await worker.commit(attempt())
@@ -222,7 +222,7 @@ async def test_an_archived_worktree_gets_its_submodules_back(worker: Worker) -> 
 
 
 async def test_a_commit_that_only_the_remote_has_is_fetched(worker: Worker, library: Path) -> None:
-    """The project points to a newer commit than the user has of the submodule: it comes from where they cloned it."""
+    """If the project needs a newer commit than the user has of the submodule, it is fetched from the submodule's origin."""
     (library / "lib.py").write_text("newer\n")
     newer = commit_all(library)
     worker.git("update-index", "--cacheinfo", f"160000,{newer},lib")

@@ -1,4 +1,4 @@
-"""In a worktree of an epic the stash and notes are its own; all else is the repository's."""
+"""A worktree of an epic has its own stash and notes; everything else is shared with the repository."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.worktrees import Worker, attempt
 
 
 def put_away(project: Path, text: str = "private") -> str:
-    """Has the user put a change away; returns its commit."""
+    """Stashes a change of the user; returns its commit."""
     (project / "README.md").write_text(f"{text}\n")
     git(project, "stash")
     return git(project, "rev-parse", "stash")
@@ -18,7 +18,7 @@ def put_away(project: Path, text: str = "private") -> str:
 
 @pytest.mark.parametrize("packed", [False, True])
 async def test_each_worktree_has_a_stash_of_its_own(worker: Worker, *, packed: bool) -> None:
-    """Two epics and the user put changes away and take them back, and nobody gets another's; nor does one remove it."""
+    """Two epics and the user stash changes and pop them, and each gets only its own; none removes another's."""
     mine = put_away(worker.project)
     if packed:
         worker.git("pack-refs", "--all")
@@ -39,8 +39,8 @@ async def test_each_worktree_has_a_stash_of_its_own(worker: Worker, *, packed: b
     assert Path(worker.project, "README.md").read_text() == "private\n"
 
 
-async def test_what_an_attempt_put_away_is_kept_with_it(worker: Worker) -> None:
-    """A stash that an attempt leaves is kept with what else it left, and not there for the next."""
+async def test_a_stash_of_an_attempt_is_kept_with_its_work(worker: Worker) -> None:
+    """A stash that an attempt leaves is kept with its other work, and the next attempt does not have it."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("put away\n")
     git(path, "stash")
@@ -60,7 +60,7 @@ async def test_what_an_attempt_put_away_is_kept_with_it(worker: Worker) -> None:
 
 
 async def test_an_emptied_stash_is_nothing_to_keep(worker: Worker) -> None:
-    """A stash that was taken back leaves nothing, also where git could not remove its ref."""
+    """A popped stash leaves nothing, even if git could not remove its ref."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("own\n")
     git(path, "stash")
@@ -102,8 +102,8 @@ async def test_all_else_is_the_repositorys(worker: Worker) -> None:
     assert (await worker.inspect(path)).base_commit == done.commit
 
 
-async def test_a_clean_up_in_a_worktree_keeps_what_it_does_not_see(worker: Worker) -> None:
-    """What only the user's stash, notes, index or reflog hold survives `git gc --prune=now` in a worktree."""
+async def test_git_gc_in_a_worktree_keeps_objects_that_it_does_not_see(worker: Worker) -> None:
+    """Objects that only the user's stash, notes, index or reflog refer to survive `git gc --prune=now` in a worktree."""
     stashes = [put_away(worker.project, text) for text in ("private", "private too")]
     worker.git("notes", "add", "--message=private")
     (worker.project / "staged").write_text("staged\n")
@@ -123,7 +123,7 @@ async def test_a_clean_up_in_a_worktree_keeps_what_it_does_not_see(worker: Worke
 
 
 async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
-    """Where an agent breaks links, or the view is gone, the next attempt finds it whole."""
+    """If an agent breaks links or removes the view, the next attempt has a complete one."""
     path = await worker.ready(attempt())
     view = path.with_name("api.git")
     (view / "objects").unlink()
@@ -132,7 +132,7 @@ async def test_a_view_that_was_damaged_is_made_again(worker: Worker) -> None:
     (view / "logs").symlink_to("/nowhere")
     await worker.discard(attempt())
     path = await worker.ready(attempt(number=2))
-    # What was set there stays, and what must be there comes back.
+    # Settings made there stay, and required ones are restored.
     assert git(path, "config", "heddle.test") == "kept"
     assert git(path, "config", "core.bare") == "false"
     git_fails(path, "prune")

@@ -1,1 +1,1 @@
-"""Model endpoints on loopback that say what a test wrote down."""
+"""Model endpoints on loopback that give the answers of a test."""

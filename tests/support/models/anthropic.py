@@ -1,4 +1,4 @@
-"""A model that speaks Anthropic's Messages API on loopback and says what a test wrote down.
+"""A model with Anthropic's Messages API on loopback that gives the answers of a test.
 
 async with anthropic_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn("Done.")]) as model:
     … an agent with ANTHROPIC_BASE_URL=model.url …
@@ -31,7 +31,7 @@ class AnthropicModel(Endpoint):
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
-        # Agents ask such things on the side: for a title, for a summary.
+        # Agents send such requests in addition: for a title, for a summary.
         answer = self.next(request, body) if body.get("tools") else Turn(text="Noted.")
         if isinstance(answer, Failure):
             kind = ERROR_TYPES.get(answer.status, "api_error")
@@ -101,7 +101,7 @@ def _block(index: int, block: Json) -> Iterator[Json]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    # A short text comes in two, as a model's does.
+    # A short text is sent in two pieces, as by a real model.
     size = min(DELTA, max(1, (len(text) + 1) // 2))
     for begin in range(0, len(text), size):
         yield text[begin : begin + size]

@@ -1,4 +1,4 @@
-"""What the endpoints of all scripted models share: the plays, what they were asked, and answers as streams."""
+"""The common part of all scripted models: the plays, the recorded requests, and answers as streams."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 class Endpoint:
-    """One model. `requests` holds the bodies of what it was asked as part of a play, in order."""
+    """One model. `requests` has the bodies of the requests that are part of a play, in order."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
         self._plays = [Play(answers)]
@@ -27,21 +27,21 @@ class Endpoint:
         self.headers: list[dict[str, str]] = []
 
     def play(self, answers: Sequence[Answer], marker: str) -> None:
-        """Answers sessions whose prompt holds `marker` by these answers instead."""
+        """Gives these answers to sessions whose prompt contains `marker`."""
         self._plays.insert(0, Play(answers, marker))
 
     def close(self) -> None:
-        """Lets go of answers that are held open."""
+        """Releases answers that are held open."""
         self._closing.set()
 
     def next(self, request: web.Request, body: Json) -> Answer:
-        """Notes a request; returns its answer."""
+        """Records a request; returns its answer."""
         self.requests.append(body)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         return next(play for play in self._plays if play.concerns(body)).next()
 
     async def stream(self, request: web.Request, said: Iterable[Json | None]) -> web.StreamResponse:
-        """Answers by server-sent events; at None it says nothing more, with the answer left open."""
+        """Answers by server-sent events; after None it sends nothing more, and the answer stays open."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
@@ -53,7 +53,7 @@ class Endpoint:
                 await response.write(f"{name}data: {json.dumps(event)}\n\n".encode())
             await response.write_eof()
         except ConnectionError:
-            pass  # the agent was stopped; nobody listens any more
+            pass  # the agent was stopped and no longer reads
         return response
 
 

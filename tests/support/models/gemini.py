@@ -1,4 +1,4 @@
-"""A model that speaks Google's Gemini API on loopback and says what a test wrote down.
+"""A model with Google's Gemini API on loopback that gives the answers of a test.
 
 async with gemini_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn("Done.")]) as model:
     … an agent with GOOGLE_GEMINI_BASE_URL=model.url …
@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.support.models.endpoint import Endpoint, Json, serving
 from tests.support.models.turns import DONE, Answer, Call, Failure, Turn
 
-# What gemini-cli calls the tools that other models know by these names.
+# The names of these tools in gemini-cli.
 NAMES = {"Bash": "run_shell_command", "Write": "write_file", "Read": "read_file"}
 
 
@@ -21,7 +21,7 @@ class GeminiModel(Endpoint):
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         body: Json = await request.json()
-        # The agent also asks small questions of its own, as which model to take.
+        # The agent also sends small requests of its own, for example which model to use.
         answer = self.next(request, body) if body.get("tools") else DONE
         if isinstance(answer, Failure):
             error = {"code": answer.status, "message": answer.message, "status": "SCRIPTED"}

@@ -1,4 +1,4 @@
-"""A model that speaks OpenAI's Responses API on loopback and says what a test wrote down.
+"""A model with OpenAI's Responses API on loopback that gives the answers of a test.
 
 async with responses_model([Turn(calls=[Call("Bash", {"command": "ls"})]), Turn("Done.")]) as model:
     … an agent whose model provider has base_url=model.url …

@@ -1,4 +1,4 @@
-"""What a scripted model answers, whichever API it speaks."""
+"""The answers of a scripted model, for every API."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,38 +23,38 @@ class Turn:
     calls: Sequence[Call] = ()
     input_tokens: int = 1000
     output_tokens: int = 100
-    # Says the text and then nothing more, with the answer left open.
+    # Sends the text and then nothing more, with the answer left open.
     holds: bool = False
-    # It ends as an answer of a model that will not work on this.
+    # It ends like the answer of a model that refuses the request.
     refuses: bool = False
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An answer that is an error; as the last of a play it is the answer to everything that follows."""
+    """An answer that is an error; as the last one of a play it answers every later request."""
 
     status: int
     message: str = "scripted failure"
     headers: Mapping[str, str] = field(default_factory=dict)
-    # More fields of the error, or others in place of the usual ones.
+    # More fields of the error, or replacements of the usual ones.
     error: Mapping[str, Any] = field(default_factory=dict)
 
 
 Answer: TypeAlias = Turn | Failure
 
-# What the model says where nobody wrote anything down.
+# The answer if the test defines none.
 DONE = Turn(text="Done.")
 
 
 class Play:
-    """The answers to the requests of the sessions whose prompt holds a marker."""
+    """The answers to the requests of the sessions whose prompt contains a marker."""
 
     def __init__(self, answers: Sequence[Answer], marker: str = "") -> None:
         self._answers = list(answers)
         self._marker = marker
 
     def concerns(self, body: Mapping[str, Any]) -> bool:
-        """Says whether a request belongs to this play."""
+        """Returns whether a request belongs to this play."""
         return self._marker in json.dumps(body, ensure_ascii=False)
 
     def next(self) -> Answer:

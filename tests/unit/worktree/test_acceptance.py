@@ -4,7 +4,7 @@ import pytest
 
 from heddle import pb
 from worktree_svc.content.acceptance import MAX_FILE_BYTES, NewFile, unexpected, unwanted
-from worktree_svc.content.ignored_files import Ignored, is_cache
+from worktree_svc.content.ignored_files import IgnoredFiles, is_cache
 from worktree_svc.content.unfinished_operations import under_way
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
@@ -23,7 +23,7 @@ def refused(path: str, content: bytes = b"", size: int | None = None) -> bool:
     ],
 )
 def test_files_that_hold_secrets_by_their_name_are_refused(path: str) -> None:
-    """In any folder and any case; what is in them does not matter."""
+    """Their name decides, in any folder and any case; their content does not matter."""
     assert refused(path)
 
 
@@ -50,7 +50,7 @@ def test_names_that_only_look_like_it_are_not(path: str) -> None:
         (".yarnrc.yml", b'npmAuthToken: "${TOKEN}"\n', False),
     ],
 )
-def test_some_files_are_refused_for_what_they_hold(path: str, content: bytes, is_secret: bool) -> None:
+def test_some_files_are_refused_for_their_content(path: str, content: bytes, is_secret: bool) -> None:
     """Keys and tokens count, certificates and references to variables do not."""
     assert refused(path, content) == is_secret
 
@@ -63,22 +63,22 @@ def test_large_files_are_refused_with_their_size() -> None:
 
 
 def test_an_empty_change_is_refused_only_where_changes_are_expected() -> None:
-    """What git ignores is named, as it looked like a change to the agent; a merge is one by itself."""
+    """Ignored files are named, because they looked like changes to the agent; a merge counts as a change."""
     said = [
-        unexpected(expect, [], merges=False, ignored=lambda: Ignored(["lib/u"], 3))
+        unexpected(expect, [], merges=False, ignored=lambda: IgnoredFiles(["lib/u"], 3))
         for expect in (pb.EXPECT_UNSPECIFIED, pb.EXPECT_ANY, pb.EXPECT_NOTHING, pb.EXPECT_CHANGES)
     ]
     assert said[:3] == ["", "", ""]
-    assert said[3].endswith("git ignores what was written, as lib/u and 2 more")
-    assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=Ignored)
-    assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=Ignored)
+    assert said[3].endswith("git ignores what was written: lib/u and 2 more")
+    assert "expect: changes" in unexpected(pb.EXPECT_CHANGES, [], merges=False, ignored=IgnoredFiles)
+    assert not unexpected(pb.EXPECT_CHANGES, [], merges=True, ignored=IgnoredFiles)
 
 
 def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
     """The message names what was changed."""
-    said = unexpected(pb.EXPECT_NOTHING, ["a.txt"], merges=False, ignored=Ignored)
+    said = unexpected(pb.EXPECT_NOTHING, ["a.txt"], merges=False, ignored=IgnoredFiles)
     assert said.endswith("it changed a.txt")
-    assert not unexpected(pb.EXPECT_CHANGES, ["a.txt"], merges=False, ignored=Ignored)
+    assert not unexpected(pb.EXPECT_CHANGES, ["a.txt"], merges=False, ignored=IgnoredFiles)
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_a_change_is_refused_only_where_nothing_is_expected() -> None:
         (set(), False, None),
     ],
 )
-def test_what_git_is_in_the_middle_of(marks: set[str], on_branch: bool, name: str | None) -> None:
+def test_unfinished_operations_are_recognised(marks: set[str], on_branch: bool, name: str | None) -> None:
     """An operation counts as unfinished where the files are not what the agent meant to leave."""
     found = under_way(marks, on_branch=on_branch)
     assert (found.name if found else None) == name
 
 
 def test_caches_are_known_by_their_names() -> None:
-    """Folders of source code are none."""
+    """Folders of source code are not caches."""
     assert all(map(is_cache, ["node_modules", "__pycache__", "a.pyc", "npm-debug.log", ".heddle"]))
     assert not any(map(is_cache, ["lib", "dist", "build", "target", "data.json"]))

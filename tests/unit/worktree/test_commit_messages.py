@@ -1,4 +1,4 @@
-"""The words of commits."""
+"""Commit messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ ATTEMPT = AttemptName("r1", "api", "one", 3)
 
 @given(st.text(), st.text())
 def test_trailers_survive_any_words(subject: str, body: str) -> None:
-    """Whatever subject and body hold, exactly the trailers that were given come back."""
+    """Whatever subject and body contain, exactly the given trailers are parsed again."""
     message = commit_messages.compose(subject, body, commit_messages.attempt_trailers(ATTEMPT))
     assert commit_messages.trailers_of(message) == commit_messages.attempt_trailers(ATTEMPT)
     first, empty, *_ = message.split("\n")
@@ -21,7 +21,7 @@ def test_trailers_survive_any_words(subject: str, body: str) -> None:
 
 
 def test_a_merge_names_its_run_and_its_epic_if_it_has_one() -> None:
-    """The run's own merge carries no epic."""
+    """The run's own merge has no epic trailer."""
     assert commit_messages.merge_trailers(RunName("r1")) == {"Heddle-Run": "runs/r1"}
     assert commit_messages.merge_trailers(EpicName("r1", "api")) == {
         "Heddle-Run": "runs/r1",
@@ -30,6 +30,6 @@ def test_a_merge_names_its_run_and_its_epic_if_it_has_one() -> None:
 
 
 def test_an_ordinary_message_has_no_trailers() -> None:
-    """Words that only look like ours, above the last paragraph, do not count."""
+    """Text that only looks like Heddle's trailers, above the last paragraph, does not count."""
     assert commit_messages.trailers_of("Heddle-Run: runs/x\n\nThe end.\n") == {}
     assert commit_messages.trailers_of("") == {}

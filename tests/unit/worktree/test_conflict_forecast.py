@@ -1,4 +1,4 @@
-"""Which pairs of branches need a merge to be judged."""
+"""Which pairs of branches have to be merged to find conflicts."""
 
 import pytest
 
@@ -17,13 +17,13 @@ def changes(*words: str) -> Changes:
         (["Mdir/a"], ["Mdir/b"], False),
         (["Adir/a"], ["Adir/b"], False),
         (["Aname"], ["Aname/file"], True),
-        (["Ddir/a", "Anew/a"], ["Adir/b"], True),
-        (["Ddir/deep/a", "Anew/a"], ["Adir/b"], True),
-        (["Ddir/a", "Anew/a"], ["Mdir/b"], False),
+        (["Ddir/a", "Afresh/a"], ["Adir/b"], True),
+        (["Ddir/deep/a", "Afresh/a"], ["Adir/b"], True),
+        (["Ddir/a", "Afresh/a"], ["Mdir/b"], False),
         ([], ["Ma"], False),
     ],
 )
 def test_pairs_that_cannot_conflict_are_skipped(one: list[str], other: list[str], *, may: bool) -> None:
-    """A common path, a file where the other has a folder, or a folder that was moved away needs a look; both ways."""
+    """A common path, a file with the name of the other's folder, or a moved folder needs a merge, in both directions."""
     assert changes(*one).may_conflict(changes(*other)) is may
     assert changes(*other).may_conflict(changes(*one)) is may

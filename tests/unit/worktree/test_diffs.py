@@ -8,7 +8,7 @@ from worktree_svc.worktrees.diffs import PIECE_BYTES, pieces
 
 @given(st.lists(st.binary(max_size=50)))
 def test_nothing_is_lost_between_chunks(chunks: list[bytes]) -> None:
-    """However git's output is cut, the pieces are the same text, replaced where it is no UTF-8."""
+    """However git's output is split into chunks, the pieces are the same text; bytes that are not UTF-8 are replaced."""
     whole = b"".join(chunks)
     found = list(pieces(chunks, max_bytes=1 << 20))
     assert "".join(piece.text for piece in found) == "\n".join(
@@ -25,7 +25,7 @@ def test_pieces_are_whole_lines_below_the_limit() -> None:
 
 
 def test_a_line_that_is_too_long_is_cut_between_characters() -> None:
-    """One endless line of three-byte characters arrives whole, in pieces."""
+    """One very long line of three-byte characters arrives complete, in pieces."""
     line = "✓" * 300_000
     found = list(pieces([line.encode()[place : place + 1000] for place in range(0, 900_000, 1000)], 1 << 20))
     assert "".join(piece.text for piece in found) == line
@@ -33,14 +33,14 @@ def test_a_line_that_is_too_long_is_cut_between_characters() -> None:
 
 
 def test_bytes_that_are_no_text_do_not_outgrow_a_piece() -> None:
-    """Each replaced byte becomes three: the limit counts those."""
+    """Each replaced byte becomes three bytes, and the limit counts those."""
     found = list(pieces([b"\xff" * 500_000], 10 << 20))
     assert "".join(piece.text for piece in found) == "\ufffd" * 500_000
     assert max(len(piece.text.encode()) for piece in found) <= PIECE_BYTES
 
 
 def test_the_text_ends_before_the_line_that_passes_the_limit() -> None:
-    """Truncation is said on the last piece and never inside a line."""
+    """Truncation is marked on the last piece and never happens inside a line."""
     found = list(pieces([b"1234\n", b"5678\n", b"9\n"], max_bytes=9))
     assert found == [("1234\n", True)]
     assert list(pieces([b"1234\n"], max_bytes=5)) == [("1234\n", False)]

@@ -1,4 +1,4 @@
-"""A fast-forward is told by what the commits say, and gives the tree that git would merge."""
+"""A fast-forward is detected from the commit objects, and gives the tree that git would merge."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from worktree_svc.merges import fast_forward
 
 
 class Commits:
-    """Writes commits as their text says: with any parents, at any time."""
+    """Writes commit objects with any parents and times."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
@@ -41,7 +41,7 @@ def commits(tmp_path: Path) -> Commits:
 
 
 def test_a_target_below_the_source_gets_its_tree(commits: Commits) -> None:
-    """The commit itself, its parent, one further down, and below a merge by its first parent."""
+    """The target is the source itself, its parent, an older ancestor, or a first-parent ancestor of a merge."""
     onto = commits.add(100)
     signature = "\ngpgsig -----BEGIN\n parent 0000\n -----END"
     one = commits.add(100, onto, more=signature, message=f"Work\n\nparent {onto}\n")
@@ -52,17 +52,17 @@ def test_a_target_below_the_source_gets_its_tree(commits: Commits) -> None:
         assert commits.found(source, onto) == tree == commits.merged(source, onto)
 
 
-def test_what_is_no_plain_fast_forward_is_left_to_git(commits: Commits) -> None:
-    """A target beside the source or above it, one that only a merge brought in, or a commit that is not there."""
+def test_other_merges_are_left_to_git(commits: Commits) -> None:
+    """The target has diverged or is newer, is only a second-parent ancestor, or a commit does not exist."""
     start = commits.add(100)
     source = commits.add(200, start)
-    beside = commits.add(150, start)
+    diverged = commits.add(150, start)
     above = commits.add(300, source)
-    merge = commits.add(400, source, beside)
+    merge = commits.add(400, source, diverged)
     for newer, older in (
-        (source, beside),
+        (source, diverged),
         (source, above),
-        (merge, beside),
+        (merge, diverged),
         (source, "0" * 40),
         ("0" * 40, start),
     ):
@@ -72,7 +72,7 @@ def test_what_is_no_plain_fast_forward_is_left_to_git(commits: Commits) -> None:
 
 
 def test_a_wrong_clock_only_makes_git_be_asked(commits: Commits) -> None:
-    """What says that it is older than the commit below it is taken for one that cannot build on it."""
+    """A commit whose time is before its ancestor's is treated as unrelated, so git decides."""
     onto = commits.add(1_000)
     behind = commits.add(10, onto)
     assert commits.found(behind, onto) is None
@@ -80,7 +80,7 @@ def test_a_wrong_clock_only_makes_git_be_asked(commits: Commits) -> None:
 
 
 def test_a_long_way_is_not_walked(commits: Commits) -> None:
-    """As far as the steps go the answer is found; one commit further git is asked."""
+    """Up to the limit of steps the answer is found; one commit further, git decides."""
     onto = commits.add(1)
     sources = [onto]
     for seconds in range(2, fast_forward.MOST_STEPS + 2):

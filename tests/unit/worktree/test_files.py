@@ -1,4 +1,4 @@
-"""Files and folders, safely."""
+"""Safe file operations."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from worktree_svc.storage import files
 
 
 def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until everything is on disk, the file holds what it held."""
+    """Until everything is on disk, the file has its old content."""
     path = tmp_path / "state.json"
     files.write_atomically(path, "old")
 
@@ -25,7 +25,7 @@ def test_a_write_that_fails_leaves_the_old_text(tmp_path: Path, monkeypatch: pyt
 
 
 def test_removing_never_follows_a_link(tmp_path: Path) -> None:
-    """A link goes, what it points to stays; what is not there is fine."""
+    """A link is removed, its target stays; a missing path is not an error."""
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -37,8 +37,8 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "precious" / "file").exists()
 
 
-def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) -> None:
-    """Folders without any permission are opened, however deep; what belongs to another user is returned."""
+def test_closed_folders_are_opened_and_foreign_files_are_returned(tmp_path: Path) -> None:
+    """Folders without any permission become accessible, however deep; paths of another user are returned."""
     root = os.geteuid() == 0
     (tmp_path / "blind" / "deep").mkdir(parents=True)
     (tmp_path / "blind" / "deep" / "file").touch(mode=0o000)
@@ -47,17 +47,15 @@ def test_closed_folders_are_opened_and_foreign_files_are_told(tmp_path: Path) ->
         os.chown(tmp_path / "foreign", 65534, 65534)
     (tmp_path / "blind" / "deep").chmod(0o000)
     (tmp_path / "blind").chmod(0o000)
-    code = (
-        "import sys, pathlib; from worktree_svc.storage import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
-    )
-    # To root nothing is closed, as long as it has these.
+    code = "import sys, pathlib; from worktree_svc.storage import files; print(files.unlock(pathlib.Path(sys.argv[1])))"
+    # Nothing is inaccessible to root while it has these capabilities.
     powers = "--bounding-set=-dac_override,-dac_read_search,-fowner"
-    told = subprocess.run(
+    printed = subprocess.run(
         [*(["setpriv", powers] if root else []), sys.executable, "-c", code, str(tmp_path)],
         capture_output=True,
         check=True,
         text=True,
-        cwd=Path(files.__file__).parents[1],
+        cwd=Path(files.__file__).parents[2],
     ).stdout
-    assert told.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
+    assert printed.strip() == (f"[{tmp_path / 'foreign'!r}]" if root else "[]")
     assert (tmp_path / "blind" / "deep" / "file").stat().st_mode & 0o400

@@ -1,4 +1,4 @@
-"""What git may hear from the service's own environment."""
+"""Which variables git may inherit from the service's own environment."""
 
 import git.cmd
 import pytest
@@ -9,7 +9,7 @@ from worktree_svc.git.environment import forget_inherited
 
 
 def test_only_harmless_variables_of_git_are_inherited() -> None:
-    """GIT_DIR and its like, as set inside a hook, are dropped; how to reach a remote is kept."""
+    """GIT_DIR and similar variables, as set inside a hook, are dropped; variables for reaching a remote are kept."""
     environ = {
         "GIT_DIR": "/x",
         "GIT_INDEX_FILE": "/y",
@@ -38,16 +38,16 @@ def test_an_old_git_is_refused_with_both_versions(monkeypatch: pytest.MonkeyPatc
         ("", pb.ERROR_REASON_GIT_FAILED),
     ],
 )
-def test_a_failure_says_what_git_said(said: str, reason: "pb.ErrorReason.ValueType") -> None:
-    """A full disk has its own reason; everything else carries git's words and the command."""
+def test_a_failure_contains_the_message_of_git(said: str, reason: "pb.ErrorReason.ValueType") -> None:
+    """A full disk has its own reason; every other error contains git's message and the command."""
     error = failure(("add", "--all"), Output(128, b"", said))
     assert error.reason == reason
     assert (said or "exit code 128") in error.message
     assert error.metadata["command"] == "git add --all"
 
 
-def test_a_missing_git_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without git on PATH the message asks for it."""
+def test_a_missing_git_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without git on PATH the error asks for it."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GitVersionError, match="Install git"):
         check_version()

@@ -12,7 +12,7 @@ from heddle.names import EpicName
 from worktree_svc.storage import ports
 from worktree_svc.storage.leases import Leases
 from worktree_svc.storage.ports import PortRange
-from worktree_svc.storage.worktree_states import Lease, State, States
+from worktree_svc.storage.worktree_store import Lease, WorktreeState, WorktreeStore
 
 WITHIN = PortRange(20000, 29999)
 
@@ -27,7 +27,7 @@ def all_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_block_follows_what_is_in_use() -> None:
-    """A port on which somebody listens, at whatever address, is in no block."""
+    """A port on which a server listens, at any address, is in no block."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -40,7 +40,7 @@ def test_a_block_follows_what_is_in_use() -> None:
 
 @pytest.mark.usefixtures("all_free")
 def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel gives to outgoing connections is leased only where nothing else is left."""
+    """Ports that the kernel uses for outgoing connections are leased only if no others are left."""
     said = tmp_path / "range"
     said.write_text("100\t200\n")
     monkeypatch.setattr(ports, "EPHEMERAL", said)
@@ -54,18 +54,18 @@ def test_ephemeral_ports_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("all_free")
 def test_epics_share_nothing_until_it_is_given_back() -> None:
-    """Each epic has a slot and ports of its own; asked again it keeps them; the lowest free slot comes next."""
+    """Each epic has its own slot and ports and keeps them when asked again; the lowest free slot is leased next."""
     leases = Leases(WITHIN, begin=29999 - 20000 - 1)
     first, second = leases.take(epic("a"), 3), leases.take(epic("b"), 3)
     assert first == leases.take(epic("a"), 3) == Lease(1, (20000, 20001, 20002))
     assert second == Lease(2, (20003, 20004, 20005))
-    leases.give_back(epic("a"))
+    leases.release(epic("a"))
     assert leases.take(epic("c"), 0) == Lease(1, ())
 
 
 @pytest.mark.usefixtures("all_free")
 def test_too_few_ports() -> None:
-    """Where no block is left, the error says what to do, and nothing is leased."""
+    """If no block is left, the error says what to do, and nothing is leased."""
     leases = Leases(PortRange(20000, 20003), begin=0)
     leases.take(epic("a"), 3)
     with pytest.raises(HeddleError, match="HEDDLE_PORT_RANGE") as raised:
@@ -75,16 +75,16 @@ def test_too_few_ports() -> None:
 
 
 @pytest.mark.usefixtures("all_free")
-def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
+def test_a_start_resolves_overlapping_leases(tmp_path: Path) -> None:
     """Of two worktrees whose states name one port, one keeps its lease and the other gets a new one."""
-    states = States(tmp_path)
+    store = WorktreeStore(tmp_path)
     lease = Lease(1, (20000, 20001))
     for key, theirs in (("a", lease), ("b", Lease(2, (20001, 20002))), ("c", Lease(3, (20003,)))):
-        state = State(epic(key), Path("/project"), start="a" * 40, head="a" * 40, lease=theirs)
-        states.save(states.place(epic(key)), state)
+        state = WorktreeState(epic(key), Path("/project"), start="a" * 40, head="a" * 40, lease=theirs)
+        store.save(store.paths(epic(key)), state)
     leases = Leases(WITHIN, begin=0)
-    leases.recover(states)
-    assert {state.epic.epic: state.lease for _, state in states.all()} == {
+    leases.recover(store)
+    assert {state.epic.epic: state.lease for _, state in store.all()} == {
         "a": lease,
         "b": None,
         "c": Lease(3, (20003,)),
@@ -93,10 +93,10 @@ def test_a_start_mends_leases_that_meet(tmp_path: Path) -> None:
 
 
 def test_a_state_without_a_lease_is_read(tmp_path: Path) -> None:
-    """What a state says is what it said."""
-    states = States(tmp_path)
+    """A saved state is read as it was."""
+    store = WorktreeStore(tmp_path)
     for lease in (None, Lease(7, ()), Lease(2, (20000,))):
-        state = State(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)
+        state = WorktreeState(epic("a"), Path("/project"), start="a" * 40, head="a" * 40)
         saved = replace(state, lease=lease, incarnation="abc")
-        states.save(states.place(epic("a")), saved)
-        assert states.load(states.place(epic("a"))) == saved
+        store.save(store.paths(epic("a")), saved)
+        assert store.load(store.paths(epic("a"))) == saved

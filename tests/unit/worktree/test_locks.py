@@ -1,4 +1,4 @@
-"""Who waits for whom."""
+"""Locks and jobs."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from heddle import pb
 from heddle.errors import HeddleError
-from worktree_svc.projects.locks import Jobs, RepositoryLocks
+from worktree_svc.projects.locks import KeyedExecutor, RepositoryLocks
 
 DEADLINE = 10
 
@@ -31,30 +31,30 @@ class Gate:
 
 
 async def test_a_job_outlives_its_caller_and_keeps_its_key() -> None:
-    """When a caller is cancelled its job goes on, and the next one of the same key still waits for it."""
-    jobs, first = Jobs(), Gate()
-    caller = asyncio.ensure_future(jobs.run(first, key="epic"))
+    """If a caller is cancelled its job continues, and the next one with the same key still waits for it."""
+    executor, first = KeyedExecutor(), Gate()
+    caller = asyncio.ensure_future(executor.run(first, key="epic"))
     assert await first.has_begun()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    saw_the_first_end = asyncio.ensure_future(jobs.run(first.open.is_set, key="epic"))
+    saw_the_first_end = asyncio.ensure_future(executor.run(first.open.is_set, key="epic"))
     for _ in range(10):
-        assert await jobs.run(lambda: "done", key="another epic") == "done"
+        assert await executor.run(lambda: "done", key="another epic") == "done"
     first.open.set()
     assert await saw_the_first_end
-    await jobs.drain()
+    await executor.drain()
 
 
-async def test_draining_ends_what_began_and_takes_nothing_new() -> None:
-    """A drain waits for running jobs; new ones are told to come back."""
-    jobs, job = Jobs(), Gate()
-    running = asyncio.ensure_future(jobs.run(job))
+async def test_draining_completes_running_jobs_and_refuses_new_ones() -> None:
+    """A drain waits for running jobs; new ones are refused with DRAINING."""
+    executor, job = KeyedExecutor(), Gate()
+    running = asyncio.ensure_future(executor.run(job))
     assert await job.has_begun()
-    draining = asyncio.ensure_future(jobs.drain())
+    draining = asyncio.ensure_future(executor.drain())
     await asyncio.sleep(0)
     with pytest.raises(HeddleError) as raised:
-        await jobs.run(job)
+        await executor.run(job)
     assert raised.value.reason == pb.ERROR_REASON_DRAINING
     assert not draining.done()
     job.open.set()
@@ -80,7 +80,7 @@ def test_a_repository_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with locks.hold(tmp_path):
             holders.append("one")
             most.append(len(holders))
-            threading.Event().wait(0.001)  # long enough that another would come in if it could
+            threading.Event().wait(0.001)  # long enough that another thread would get the lock if it could
             holders.pop()
 
     with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""The service's own git folders: which settings of a project they take over."""
+"""The service's own git folders: which settings of a project they copy."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worktree_svc.git.private_folders import PrivateFolders
 
 
 def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
-    """How files are written is taken over, whatever characters it holds; programs are not."""
+    """Settings of how files are written are copied, whatever characters they contain; programs are not."""
     project = make_repository(tmp_path / "project")
     odd = 'https://example.com/a "b" \\c;#d\ne'
     for key, value in (
@@ -30,7 +30,7 @@ def test_settings_that_name_no_program_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
-    """The folder of a project stays the same, and follows what its user sets."""
+    """The folder of a project stays the same, and follows the user's changes of settings."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     first = folders.of(project / ".git")
@@ -40,20 +40,20 @@ def test_a_change_of_the_projects_settings_is_seen(tmp_path: Path) -> None:
     assert Git(first, git_dir=first).text("rev-parse", "main") == git(project, "rev-parse", "HEAD")
 
 
-def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
-    """Objects that were only tried lie in the service's own folder; the next service removes them."""
+def test_leftovers_of_a_killed_service_are_removed(tmp_path: Path) -> None:
+    """Temporary objects are in the service's own folder; the next service removes them."""
     project = make_repository(tmp_path / "project")
     folders = PrivateFolders(tmp_path / "repositories")
     private = folders.of(project / ".git")
     kept = sorted(private.iterdir())
-    with Git(private, git_dir=private).trying():
+    with Git(private, git_dir=private).with_temporary_objects():
         assert sorted(private.iterdir()) != kept
         folders.clear()
         assert sorted(private.iterdir()) == kept
 
 
 def test_filters_are_those_of_the_first_time(tmp_path: Path) -> None:
-    """A project's filters stay as they were when it was met, but for those that the operator names."""
+    """A project's filters stay as they were at first use, except for those that the operator names."""
     project = make_repository(tmp_path / "project")
     included = tmp_path / "included"
     git(project, "config", "--file", str(included), "filter.crypt.required", "true")

@@ -1,4 +1,4 @@
-"""Refs are read from their files where these are plain, and by git where they are not."""
+"""Refs are read from their files if these are plain, and by git otherwise."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from worktree_svc.git.command import Git
 
 
 def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:
-    """Loose, packed, packed and moved, deleted, an alias, a folder, and names that only look like one."""
+    """Loose, packed, packed and moved, deleted, a symbolic ref, a folder, and names that only look like a ref."""
     project = make_repository(tmp_path / "project")
     first = git(project, "rev-parse", "HEAD")
     for name in ("packed", "moved", "deleted", "folder/in", "odd.name", "fix-g" + first[:10]):
@@ -20,7 +20,7 @@ def test_every_kind_of_ref_is_read_as_git_reads_it(tmp_path: Path) -> None:
     git(project, "branch", "loose")
     git(project, "branch", "--delete", "deleted", f"fix-g{first[:10]}")
     git(project, "symbolic-ref", "refs/heads/alias", "refs/heads/packed")
-    # What git would take for a missing branch, if it were asked for any object of that name.
+    # git would resolve this instead of the missing branch if it were asked for any object of that name.
     git(project, "tag", "refs/heads/missing")
     (project / ".git/refs/heads/broken").write_text("nonsense\n")
     (project / ".git/refs/heads/linked").symlink_to("loose")

@@ -1,4 +1,4 @@
-"""A worktree is registered as `git worktree add` does it, but for other gits at once."""
+"""A worktree is registered as by `git worktree add`, but other git processes see it only when it is complete."""
 
 import threading
 from pathlib import Path
@@ -14,8 +14,8 @@ def project(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "project")
 
 
-def test_what_is_written_is_what_git_writes(project: Path) -> None:
-    """Every file but the logs has git's content, settings of the repository's own files included."""
+def test_a_registration_has_the_files_that_git_writes(project: Path) -> None:
+    """Every file except the reflogs has the content that git writes, including per-worktree settings."""
     git(project, "config", "core.logAllRefUpdates", "false")
     git(project, "config", "extensions.worktreeConfig", "true")
     git(project, "config", "--worktree", "user.email", "ada@worktree")
@@ -30,7 +30,7 @@ def test_what_is_written_is_what_git_writes(project: Path) -> None:
             str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()
         }
         found["pointer"] = (path / ".git").read_bytes()
-        # What a first look at its state leaves, and git's own note of where HEAD was.
+        # What a first git status leaves, and git's own ORIG_HEAD.
         return {name: content for name, content in found.items() if name not in {"index", "ORIG_HEAD"}}
 
     git(project, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(path), commit)
@@ -42,7 +42,7 @@ def test_what_is_written_is_what_git_writes(project: Path) -> None:
 
 
 def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
-    """The worktree of a repository with a sparse checkout has all files, whatever git does there later."""
+    """The worktree of a repository with a sparse checkout has all files, whichever git commands run there later."""
     project = make_repository(tmp_path / "sparse", {"README.md": "# Sample\n", "src/app.py": "app\n"})
     git(project, "sparse-checkout", "set", "--cone", "--sparse-index", "docs")
     commit = git(project, "rev-parse", "HEAD")
@@ -54,7 +54,7 @@ def test_a_sparse_checkout_stays_the_users_own(tmp_path: Path) -> None:
 
 
 def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
-    """Two worktrees of one name lie in two folders, and git lists both."""
+    """Two worktrees of one name are registered in two folders, and git lists both."""
     commit = git(project, "rev-parse", "HEAD")
     for parent in ("one", "two"):
         (project.parent / parent).mkdir()
@@ -63,8 +63,8 @@ def test_a_name_that_another_worktree_has_gets_a_number(project: Path) -> None:
     assert git(project, "worktree", "list", "--porcelain").count(commit) == 3
 
 
-def test_no_git_fails_beside_it(project: Path) -> None:
-    """While worktrees are registered, a git that lists or prunes them finds each one whole, or not at all."""
+def test_no_other_git_process_fails_meanwhile(project: Path) -> None:
+    """While worktrees are registered, a git process that lists or prunes them sees each one completely or not at all."""
     commit = git(project, "rev-parse", "HEAD")
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What an agent merges by itself stays merged; what it leaves half done is not accepted."""
+"""A merge that an agent makes by itself stays a merge; an unfinished one is not accepted."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ EPIC = "heddle/r1/epics/api"
 
 
 def move_main(worker: Worker, text: str = "# Theirs\n") -> str:
-    """Commits on main what its user does meanwhile; returns the commit."""
+    """Commits a change of the user on main; returns the commit."""
     Path(worker.project, "README.md").write_text(text)
     worker.git("commit", "--quiet", "--all", "--message", "Theirs")
     return worker.git("rev-parse", "main")
@@ -28,7 +28,7 @@ def commit_all(path: Path, message: str) -> None:
 
 
 async def take_in(worker: Worker, how: str) -> tuple[str, str, str]:
-    """Has an agent write a file and take main in, one way or another; returns its base, main, and what was accepted."""
+    """Lets an agent write a file and merge main in one of several ways; returns base, main and the accepted commit."""
     path = await worker.ready(attempt())
     base = git(path, "rev-parse", "HEAD")
     if how in {"merge", "rebase", "conflict"}:
@@ -56,7 +56,7 @@ async def take_in(worker: Worker, how: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize("how", ["fast-forward", "merge", "rebase", "reset", "conflict"])
 @pytest.mark.parametrize("squash", [False, True])
 async def test_a_branch_that_the_agent_took_in_is_a_parent(worker: Worker, how: str, *, squash: bool) -> None:
-    """However an agent takes main in, its commit has main as second parent, and merges into main without a conflict."""
+    """However an agent merges main, its commit has main as second parent, and merges into main without a conflict."""
     base, main, commit = await take_in(worker, how)
     assert parents(worker, commit) == [base, main]
     worker.git("switch", "--quiet", "--detach")
@@ -68,8 +68,8 @@ async def test_a_branch_that_the_agent_took_in_is_a_parent(worker: Worker, how: 
     assert worker.git("show", "main:README.md") == wanted
 
 
-async def test_a_branch_that_the_agent_only_reset_to_is_none(worker: Worker) -> None:
-    """A soft reset to main undoes what main has changed; the merge brings that back instead of losing it."""
+async def test_a_branch_that_the_agent_only_reset_to_is_not_merged(worker: Worker) -> None:
+    """A soft reset to main reverts the changes of main; the merge restores them instead of losing them."""
     path = await worker.ready(attempt())
     (path / "own.txt").write_text("own\n")
     base, _ = git(path, "rev-parse", "HEAD"), move_main(worker)
@@ -83,8 +83,8 @@ async def test_a_branch_that_the_agent_only_reset_to_is_none(worker: Worker) -> 
     assert worker.git("show", "main:own.txt") == "own"
 
 
-async def test_an_older_branch_that_was_taken_in_is_not_where_own_work_begins(worker: Worker) -> None:
-    """A merged branch is answered as what own work is told from only if the epic's start is in it."""
+async def test_own_work_does_not_start_at_an_older_merged_branch(worker: Worker) -> None:
+    """The answer names a merged branch, to tell the epic's own work apart, only if it contains the epic's start."""
     worker.git("branch", "old")
     move_main(worker)
     worker.git("switch", "--quiet", "old")
@@ -103,7 +103,7 @@ async def test_an_older_branch_that_was_taken_in_is_not_where_own_work_begins(wo
 
 
 async def test_own_branches_are_no_parents(worker: Worker) -> None:
-    """What an agent commits, also on branches of its own, is one commit with one parent."""
+    """What an agent commits, also on its own branches, becomes one commit with one parent."""
     path = await worker.ready(attempt())
     base = git(path, "rev-parse", "HEAD")
     git(path, "switch", "--quiet", "--create", "feature")
@@ -116,7 +116,7 @@ async def test_own_branches_are_no_parents(worker: Worker) -> None:
 
 @pytest.mark.parametrize("how", ["merge", "cherry-pick", "revert", "rebase", "stash", "binary"])
 async def test_a_half_done_merge_is_not_accepted(worker: Worker, how: str) -> None:
-    """Conflicts that an agent leaves to its own git fail the attempt, with the files; the next attempt begins clean."""
+    """Conflicts that an agent leaves unresolved fail the attempt, with the files; the next attempt starts clean."""
     path = await worker.ready(attempt())
     name = "image" if how == "binary" else "README.md"
     main = move_main(worker)
@@ -148,7 +148,7 @@ async def test_a_half_done_merge_is_not_accepted(worker: Worker, how: str) -> No
 
 
 async def test_markers_that_an_agent_commits_are_not_accepted(worker: Worker) -> None:
-    """Conflict markers in a merge that the agent has committed fail it; a text about markers does not."""
+    """Conflict markers in a merge that the agent committed fail the attempt; text about markers does not."""
     path = await worker.ready(attempt())
     (path / "README.md").write_text("own\n")
     (path / "about.md").write_text("<<<<<<< one\n=======\n>>>>>>> other\n")

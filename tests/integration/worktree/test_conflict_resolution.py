@@ -1,4 +1,4 @@
-"""A conflict without markers is decided by what the agent does to it or says about it, never by nothing."""
+"""A conflict without markers is resolved only if the agent changes one of its files or lists it in .heddle/keep."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ LINES = "".join(f"line {number}\n" for number in range(20))
 
 
 def lay_base(project: Path) -> None:
-    """Commits on main what both sides then change."""
+    """Commits files on main that both sides change."""
     for name in ("gone", "moved", "renamed", "old/one", "old/two"):
         path = project / name
         path.parent.mkdir(exist_ok=True)
@@ -29,7 +29,7 @@ def lay_base(project: Path) -> None:
 
 
 def theirs(path: Path) -> None:
-    """Does what the target holds by the time of the merge."""
+    """Makes the changes of the target."""
     (path / "gone").unlink()
     (path / "moved").rename(path / "moved-there")
     (path / "renamed").unlink()
@@ -42,7 +42,7 @@ def theirs(path: Path) -> None:
 
 
 def ours(path: Path) -> None:
-    """Does what does not fit to that."""
+    """Makes changes that conflict with the target's."""
     (path / "gone").write_text(f"changed\n{LINES}")
     (path / "moved").rename(path / "moved-here")
     (path / "renamed").rename(path / "renamed-here")
@@ -54,7 +54,7 @@ def ours(path: Path) -> None:
 
 
 async def laid_out(worker: Worker) -> Path:
-    """Accepts both sides, merges one, and lays the merge of the other out; returns the worktree."""
+    """Accepts both sides, merges one, and checks out the merge of the other; returns the worktree."""
     lay_base(worker.project)
     for epic, side in (("theirs", theirs), ("api", ours)):
         side(await worker.ready(attempt(epic)))
@@ -65,7 +65,7 @@ async def laid_out(worker: Worker) -> Path:
 
 
 async def test_nothing_done_is_nothing_decided(worker: Worker) -> None:
-    """An agent that does nothing resolves no conflict; each open path is named, and explained in the worktree."""
+    """If an agent does nothing, no conflict is resolved; each open path is named, and explained in the worktree."""
     path = await laid_out(worker)
     note = (path / ".heddle" / "conflicts.txt").read_text()
     error = await refused(worker.commit(attempt(task="resolve")))
@@ -86,7 +86,7 @@ async def test_nothing_done_is_nothing_decided(worker: Worker) -> None:
 
 Change = Callable[[Path], object]
 
-# What decides each conflict.
+# What resolves each conflict.
 CHANGES: dict[str, Change] = {
     "gone": lambda path: (path / "gone").unlink(),
     "moved": lambda path: (path / "moved-there").unlink(),
@@ -98,8 +98,8 @@ CHANGES: dict[str, Change] = {
 }
 
 
-async def test_what_is_changed_or_listed_is_decided(worker: Worker) -> None:
-    """Each conflict is decided by a change of one of its files, or by a line in .heddle/keep; but for made-up names."""
+async def test_changed_or_listed_paths_are_resolved(worker: Worker) -> None:
+    """Each conflict is resolved by a change of one of its files, or by a line in .heddle/keep, except for generated names."""
     path = await laid_out(worker)
     for name in ("gone", "moved", "new", "folder~"):
         CHANGES[name](path)
@@ -118,7 +118,7 @@ async def test_what_is_changed_or_listed_is_decided(worker: Worker) -> None:
 
 
 async def test_a_made_up_name_is_never_kept(worker: Worker) -> None:
-    """A file NAME~COMMIT is not accepted, even where the agent lists it."""
+    """A file NAME~COMMIT is not accepted, even if the agent lists it."""
     path = await laid_out(worker)
     for name, change in CHANGES.items():
         if name != "folder~":
@@ -126,12 +126,12 @@ async def test_a_made_up_name_is_never_kept(worker: Worker) -> None:
     (left,) = path.glob("folder~*")
     (path / ".heddle" / "keep").write_text(f"{left.name}\nfolder/file\n")
     error = await refused(worker.commit(attempt(task="resolve")))
-    assert error.message.startswith(f"nothing was decided about {left.name}:")
+    assert error.message.startswith(f"the conflict in {left.name} was not resolved:")
 
 
 @pytest.mark.parametrize("how", ["link", "folder link", "folder"])
-async def test_a_list_that_is_no_file_lists_nothing(worker: Worker, tmp_path: Path, how: str) -> None:
-    """What an agent makes of .heddle/keep is read only where it is a plain file in a plain folder."""
+async def test_a_keep_list_that_is_not_a_file_lists_nothing(worker: Worker, tmp_path: Path, how: str) -> None:
+    """The agent's .heddle/keep is read only if it is a plain file in a plain folder."""
     path = await laid_out(worker)
     for name, change in CHANGES.items():
         if name != "binary":
@@ -150,4 +150,4 @@ async def test_a_list_that_is_no_file_lists_nothing(worker: Worker, tmp_path: Pa
             keep.parent.symlink_to(elsewhere)
     (path / "folder" / "file").write_text("both\n")
     error = await refused(worker.commit(attempt(task="resolve")))
-    assert error.message.startswith("nothing was decided about binary:")
+    assert error.message.startswith("the conflict in binary was not resolved:")

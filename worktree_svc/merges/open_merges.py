@@ -1,4 +1,4 @@
-"""Merges whose result is looked at before the target moves: one after the other, on top of it, in memory.
+"""OpenMerge and CloseMerge: sources are merged one after another in memory, and checked before the target moves.
 
 HEDDLE_HOME/merges/RUN/merge/        the temporary worktree
 HEDDLE_HOME/merges/RUN/merge.json    its state, as of any worktree
@@ -20,24 +20,24 @@ from worktree_svc.content import checkouts, submodule_fill
 from worktree_svc.git import trees
 from worktree_svc.git.private_folders import PrivateFolders
 from worktree_svc.merges import branch_merge
-from worktree_svc.merges.branch_merge import Conflict, Request
+from worktree_svc.merges.branch_merge import Conflict, MergeRequest
 from worktree_svc.projects import branch_records, provisions, repository
 from worktree_svc.projects.locks import RepositoryLocks
 from worktree_svc.projects.provisions import Provisions
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import disk, files
-from worktree_svc.storage.epoch_fence import StillLeads
+from worktree_svc.storage.epoch_fence import EpochCheck
 from worktree_svc.storage.leases import Leases
-from worktree_svc.storage.worktree_states import Lease, State, States
+from worktree_svc.storage.worktree_store import Lease, WorktreeState, WorktreeStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# In place of an epic's key.
+# Used in place of an epic's key.
 _KEY: Final = "merge"
 
 
-class Part(NamedTuple):
-    """One source that is in the merge: the commit that brings it in, and commands to do it by hand."""
+class MergedSource(NamedTuple):
+    """A source that is in the merge: its merge commit, and the commands to merge it by hand."""
 
     branch: str
     commit: str
@@ -46,24 +46,24 @@ class Part(NamedTuple):
     advice: str
 
 
-class Opened(NamedTuple):
-    """What became of the sources. Nothing points to `commit` yet; it is empty if every source conflicts."""
+class OpenedMerge(NamedTuple):
+    """The result of merging the sources. No ref points to `commit` yet; it is empty if every source conflicts."""
 
     target: str | None
     commit: str
     tree: str
-    parts: list[Part]
+    parts: list[MergedSource]
     # By branch.
     conflicts: dict[str, Conflict]
-    # Empty: there is nothing to look at.
+    # The worktree with the result. Empty: the result is known, or nothing was merged.
     path: str
-    # Of what is laid out.
+    # The lease and the linked folders of that worktree.
     lease: Lease | None = None
     shared: tuple[Path, ...] = ()
 
 
-class Known(NamedTuple):
-    """What nobody needs to look at again: trees, and the trees of these branches."""
+class KnownResults(NamedTuple):
+    """Results that need no check: these trees, and the trees of these branches."""
 
     trees: Collection[str]
     branches: Collection[str]
@@ -73,27 +73,27 @@ class Known(NamedTuple):
 class OpenMerges:
     """The open merges below one data folder. Calls about one run must not overlap."""
 
-    states: States
+    store: WorktreeStore
     folders: PrivateFolders
     repositories: RepositoryLocks
     leases: Leases
     _: KW_ONLY
     min_free_bytes: int
     free_bytes: disk.FreeBytes
-    still_leads: StillLeads
+    check_epoch: EpochCheck
 
     def open(
         self,
         path: str,
         epoch: int,
         run: RunName,
-        requests: Sequence[Request],
-        known: Known,
+        requests: Sequence[MergeRequest],
+        known: KnownResults,
         *,
         file: pb.ProjectFile,
-    ) -> Opened:
-        """Merges the sources, all into one target, and lays the result out, furnished, unless it is known."""
-        self.still_leads(epoch)
+    ) -> OpenedMerge:
+        """Merges the sources, all into one target, and checks out the result in a worktree unless it is known."""
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         branch = requests[0].target
         repository.check_branch_name(project, "target_branch", branch)
@@ -101,8 +101,8 @@ class OpenMerges:
             repository.check_branch_name(project, "sources", request.source)
         repository.check_not_checked_out(project, branch)
         target = branch_records.commit_of(project, branch)
-        begin = onto = target or branch_merge.begin_at(project, requests[0])
-        parts: list[Part] = []
+        begin = onto = target or branch_merge.target_start(project, requests[0])
+        parts: list[MergedSource] = []
         conflicts: dict[str, Conflict] = {}
         for request in requests:
             found = branch_merge.merge_onto(project, request, onto, target)
@@ -112,27 +112,27 @@ class OpenMerges:
             if not found.already:
                 onto = branch_merge.commit_merge(project, request, found)
             by_hand = branch_merge.advice(project, request, target, clean=True)
-            parts.append(Part(request.source, onto, found.already, found.source, by_hand))
+            parts.append(MergedSource(request.source, onto, found.already, found.source, by_hand))
         self._remove(project, run)
         tree = trees.of(project.git, onto)
         own = [trees.of(project.git, part.source) for part in parts if part.branch in known.branches]
         seen = onto == begin or tree in {*known.trees, *own}
-        opened = Opened(target, onto if parts else "", tree, parts, conflicts, "")
-        return opened if seen else self._lay_out(project, run, opened, file)
+        opened = OpenedMerge(target, onto if parts else "", tree, parts, conflicts, "")
+        return opened if seen else self._check_out(project, run, opened, file)
 
     def close(self, path: str, epoch: int, run: RunName, move: tuple[str, str | None, str] | None) -> bool:
-        """Moves a branch from a commit, None where it is not there, to another, and removes the worktree.
+        """Moves a branch and removes the worktree; `move` is the branch, its old commit and the new one.
 
-        Returns whether the branch was moved; `move` is None where none is to be.
+        Returns whether the branch was moved. No `move`: no branch moves. No old commit: the branch does not exist.
         """
-        self.still_leads(epoch)
+        self.check_epoch(epoch)
         project = repository.find(self.folders, path)
         moved = False
         if move:
             branch, old, new = move
             repository.check_branch_name(project, "target_branch", branch)
             repository.check_not_checked_out(project, branch)
-            self.still_leads(epoch)
+            self.check_epoch(epoch)
             moved = branch_merge.move_target(project.git, branch, new, old)
             log.info("merge_closed", run=str(run), target=branch, commit=new, moved=moved)
             failpoint("close_merge.before_remove")
@@ -140,51 +140,55 @@ class OpenMerges:
         return moved
 
     def clear(self) -> None:
-        """Removes what a service that was killed had laid out."""
-        for place, state in list(self.states.all()):
+        """Removes the worktrees of a service that was killed."""
+        for paths, state in list(self.store.all()):
             try:
-                self._remove(repository.find(self.folders, str(state.project)), place.epic.parent)
+                self._remove(repository.find(self.folders, str(state.project)), paths.epic.parent)
             except HeddleError as error:
-                log.warning("merge_not_removed", path=str(place.path), error=error.message)
-        # Of one whose state was gone before the rest of it.
-        for left in self.states.folder.glob("*"):
+                log.warning("merge_not_removed", path=str(paths.worktree), error=error.message)
+        # A folder whose state was removed before the rest.
+        for left in self.store.folder.glob("*"):
             if not list(left.glob("*.json")):
                 files.remove(left)
 
-    def _lay_out(self, project: Project, run: RunName, opened: Opened, file: pb.ProjectFile) -> Opened:
-        self.states.folder.mkdir(parents=True, exist_ok=True)
-        disk.check((self.states.folder, project.common), self.min_free_bytes, self.free_bytes)
-        place, commit = self.states.place(run.epic(_KEY)), opened.commit
-        brought = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
-        if brought.problems:
-            raise project_file.invalid(tuple(brought.problems))
-        # First, so that whoever comes after a crash knows of it.
-        self.states.save(place, State(place.epic, project.top, start=commit, head=commit))
+    def _check_out(
+        self, project: Project, run: RunName, opened: OpenedMerge, file: pb.ProjectFile
+    ) -> OpenedMerge:
+        self.store.folder.mkdir(parents=True, exist_ok=True)
+        disk.check((self.store.folder, project.common), self.min_free_bytes, self.free_bytes)
+        paths, commit = self.store.paths(run.epic(_KEY)), opened.commit
+        provided = provisions.plan(project, file, commit) if file.copy or file.link else Provisions()
+        if provided.problems:
+            raise project_file.invalid(tuple(provided.problems))
+        # Saved first, so that the next service finds the worktree after a crash.
+        self.store.save(paths, WorktreeState(paths.epic, project.top, start=commit, head=commit))
         failpoint("open_merge.after_state")
         with self.repositories.hold(project.common):
-            checkouts.create(project, place, commit)
-        folder = checkouts.mend(project, place)
-        checkouts.insist(project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", commit)
+            checkouts.create(project, paths, commit)
+        folder = checkouts.repair(project, paths)
+        checkouts.run_with_unlock(
+            project.git.at(paths.worktree, index=paths.index), "read-tree", "--reset", "-u", commit
+        )
         files.write_atomically(folder / "HEAD", f"{commit}\n")
-        files.copy_atomically(place.index, folder / "index")
-        submodule_fill.fill(project, place.path, place.index, folder)
-        provisions.provide(place, brought)
-        lease = self.leases.take(_tenant(run), file.ports)
+        files.copy_atomically(paths.index, folder / "index")
+        submodule_fill.fill(project, paths.worktree, paths.index, folder)
+        provisions.provide(paths, provided)
+        lease = self.leases.take(_lease_holder(run), file.ports)
         failpoint("open_merge.after_layout")
-        return opened._replace(path=str(place.path), lease=lease, shared=tuple(brought.links.values()))
+        return opened._replace(path=str(paths.worktree), lease=lease, shared=tuple(provided.links.values()))
 
     def _remove(self, project: Project, run: RunName) -> None:
-        place = self.states.place(run.epic(_KEY))
+        paths = self.store.paths(run.epic(_KEY))
         with self.repositories.hold(project.common):
-            checkouts.forget(project, place)
-        if place.path.exists():
+            checkouts.unregister(project, paths)
+        if paths.worktree.exists():
             failpoint("close_merge.after_forget")
-        # The worktree first: the state beside it says that there is work left.
-        files.remove(place.path)
-        files.remove(place.path.parent)
-        self.leases.give_back(_tenant(run))
+        # The worktree first: the state next to it shows that the removal is not complete.
+        files.remove(paths.worktree)
+        files.remove(paths.worktree.parent)
+        self.leases.release(_lease_holder(run))
 
 
-def _tenant(run: RunName) -> EpicName:
-    """Returns whose lease it is: no epic of a plan can have such a key."""
+def _lease_holder(run: RunName) -> EpicName:
+    """Returns the epic name under which the lease is held: no epic of a plan can have such a key."""
     return EpicName(run.run, f"_{_KEY}")

@@ -1,10 +1,10 @@
-"""The merge that an attempt is to resolve: laid out in its worktree, and decided when it is committed.
+"""A merge with conflicts that an attempt must resolve: checked out in its worktree, and checked when it is committed.
 
-Where both sides changed the same lines, the file holds conflict markers, and none may be left. Other conflicts have
+If both sides changed the same lines, the file has conflict markers, and none may be left. Other conflicts have
 no markers: one side removed what the other changed, both changed a binary file, a link or a submodule, renamed a
-file, or put a file in the place of a folder. git then lays out one side. Such a conflict is decided once one of its
-paths is no longer as it was laid out, or is listed in .heddle/keep. A name that the merge made up
-(NAME~COMMIT) may not be left in any case.
+file, or replaced a folder by a file. git then checks out one side. Such a conflict is resolved once one of its
+paths has changed since, or is listed in .heddle/keep. A name that the merge generated
+(NAME~COMMIT) must never be left.
 """
 
 import os
@@ -14,42 +14,42 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from heddle import errors, pb
-from worktree_svc.content import checkouts, merged_branches
+from worktree_svc.content import agent_merges, checkouts
 from worktree_svc.git import refs
 from worktree_svc.git.command import Git, decode, failure, readable
 from worktree_svc.projects import branch_records, repository
 from worktree_svc.projects.repository import Project
 from worktree_svc.storage import files
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
-# In a worktree that holds a merge, in the folder that is never committed: what is to be decided, and what is to stay.
+# In a worktree with a merge, in the folder that is never committed: the open conflicts, and the paths to keep as they are.
 CONFLICTS: Final = Path(checkouts.ARTIFACTS[0], "conflicts.txt")
 KEEP: Final = Path(checkouts.ARTIFACTS[0], "keep")
 
 _MOST_KEEP_BYTES: Final = 1 << 20
 
-# Paths in one call of git.
+# The most paths in one call of git.
 _AT_ONCE: Final = 500
 
 
 class Unmarked(NamedTuple):
-    """A conflict without markers: its paths, and git's words about it."""
+    """A conflict without markers: its paths, and git's message about it."""
 
     paths: tuple[str, ...]
     text: str
 
 
-class LaidOut(NamedTuple):
-    """The merge as it is laid out: a tree, and the conflicts in it that no marker shows."""
+class CheckedOutMerge(NamedTuple):
+    """The result of a merge: its tree, and the conflicts in it that have no markers."""
 
     tree: str
     unmarked: list[Unmarked]
 
 
-def begin(project: Project, place: Place, head: str, revision: str) -> str:
-    """Lays the merge of `revision` into `head` out in the worktree, which holds `head`.
+def check_out_merge(project: Project, paths: WorktreePaths, head: str, revision: str) -> str:
+    """Checks out the merge of `revision` into `head` in the worktree, which is at `head`.
 
-    Returns the commit of the revision; nothing where `head` holds it already.
+    Returns the commit of the revision; empty if `head` contains it already.
     """
     ours = branch_records.record_of(revision)
     other = branch_records.commit_of(project, revision) if ours else repository.resolve(project, revision)
@@ -57,51 +57,51 @@ def begin(project: Project, place: Place, head: str, revision: str) -> str:
         raise repository.unknown_revision(project, revision)
     if refs.is_ancestor(project.git, other, head):
         return ""
-    laid_out = _merge(project.git, head, other)
-    # Only in the service's own index: to the agent, all of it is a change that it could have made.
-    checkouts.insist(
-        project.git.at(place.path, index=place.index), "read-tree", "--reset", "-u", laid_out.tree
+    checked_out = _merge(project.git, head, other)
+    # Only in the service's own index: to the agent's git, everything is an uncommitted change.
+    checkouts.run_with_unlock(
+        project.git.at(paths.worktree, index=paths.index), "read-tree", "--reset", "-u", checked_out.tree
     )
-    if laid_out.unmarked:
-        note = place.path / CONFLICTS
+    if checked_out.unmarked:
+        note = paths.worktree / CONFLICTS
         if note.parent.is_symlink() or note.parent.is_file():
             files.remove(note.parent)
         note.parent.mkdir(exist_ok=True)
-        files.write_atomically(note, "".join(_note(laid_out.unmarked, head, other)))
+        files.write_atomically(note, "".join(_note(checked_out.unmarked, head, other)))
     return other
 
 
-def check(git: Git, place: Place, tree: str, head: str, other: str) -> None:
-    """Raises MARKERS_LEFT or CONFLICT_UNDECIDED if `tree` leaves something open of the merge of `other` into `head`.
+def check(git: Git, paths: WorktreePaths, tree: str, head: str, other: str) -> None:
+    """Raises MARKERS_LEFT or CONFLICT_UNDECIDED if `tree` does not resolve the merge of `other` into `head` completely.
 
-    Markers name both commits, so that other files may speak of markers.
+    Markers name both commits, so other files may contain text about markers.
     """
     words = ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")
     marked = _grep(git, tree, words)
     if marked:
-        raise merged_branches.markers_left(marked)
-    laid_out = _merge(git, head, other)
+        raise agent_merges.markers_left(marked)
+    checked_out = _merge(git, head, other)
     made_up = [
         path
         for path in git.items("ls-tree", "-r", "-z", "--name-only", tree)
         if _is_made_up(path, head, other)
     ]
-    undecided = _undecided(git, laid_out, tree, _kept(place))
+    undecided = _undecided(git, checked_out, tree, _kept(paths))
     open_paths = list(dict.fromkeys([*made_up, *undecided]))
     if open_paths:
-        named = merged_branches.listed(open_paths)
+        named = agent_merges.listed(open_paths)
         raise errors.HeddleError(
             pb.ERROR_REASON_CONFLICT_UNDECIDED,
-            f"nothing was decided about {named}: change, move or remove it, or write its path as a line into {KEEP}"
-            f" to keep it as it was laid out; a file NAME~COMMIT needs another name, or goes. {CONFLICTS} says what"
+            f"the conflict in {named} was not resolved: change, move or remove it, or write its path as a line into {KEEP}"
+            f" to keep it as it was checked out; a file NAME~COMMIT must be renamed or removed. {CONFLICTS} says what"
             " both sides did",
             files=named,
         )
 
 
-def _merge(git: Git, head: str, other: str) -> LaidOut:
+def _merge(git: Git, head: str, other: str) -> CheckedOutMerge:
     arguments = ("merge-tree", "--write-tree", "--messages", "-z", head, other)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     fields = iter(decode(output.stdout).split("\0")[:-1])
@@ -115,26 +115,26 @@ def _merge(git: Git, head: str, other: str) -> LaidOut:
         if kind.startswith("CONFLICT"):
             found.setdefault(paths, []).append(text.strip().split("\n\n")[0])
     if not found:
-        return LaidOut(tree, [])
+        return CheckedOutMerge(tree, [])
     marked = set(_grep(git, tree, ("-e", f"<<<<<<< {head}", "-e", f">>>>>>> {other}")))
     unmarked = [
         Unmarked(paths, "\n".join(texts)) for paths, texts in found.items() if marked.isdisjoint(paths)
     ]
-    return LaidOut(tree, unmarked)
+    return CheckedOutMerge(tree, unmarked)
 
 
-def _undecided(git: Git, laid_out: LaidOut, tree: str, kept: set[str]) -> Iterator[str]:
-    """Yields the paths of conflicts of which nothing was changed or said."""
-    paths = sorted({path for conflict in laid_out.unmarked for path in conflict.paths})
-    before, after = _entries(git, laid_out.tree, paths), _entries(git, tree, paths)
-    for conflict in laid_out.unmarked:
+def _undecided(git: Git, checked_out: CheckedOutMerge, tree: str, kept: set[str]) -> Iterator[str]:
+    """Yields the paths of conflicts of which no path was changed or listed in .heddle/keep."""
+    paths = sorted({path for conflict in checked_out.unmarked for path in conflict.paths})
+    before, after = _entries(git, checked_out.tree, paths), _entries(git, tree, paths)
+    for conflict in checked_out.unmarked:
         same = all(before.get(path) == after.get(path) for path in conflict.paths)
         if same and kept.isdisjoint(conflict.paths):
             yield from (path for path in conflict.paths if path in before)
 
 
 def _entries(git: Git, tree: str, paths: Sequence[str]) -> dict[str, str]:
-    """Returns mode and object of those paths that are in a tree."""
+    """Returns mode and object of the paths that exist in a tree."""
     found: dict[str, str] = {}
     for some in _some_at_once(paths):
         for line in git.items("ls-tree", "-z", tree, "--", *some):
@@ -144,14 +144,14 @@ def _entries(git: Git, tree: str, paths: Sequence[str]) -> dict[str, str]:
 
 
 def _some_at_once(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin_at in range(0, len(paths), _AT_ONCE):
-        yield paths[begin_at : begin_at + _AT_ONCE]
+    for target_start in range(0, len(paths), _AT_ONCE):
+        yield paths[target_start : target_start + _AT_ONCE]
 
 
 def _grep(git: Git, tree: str, words: Iterable[str]) -> list[str]:
-    """Returns the files of a tree that hold one of the words."""
+    """Returns the files of a tree that contain one of the words."""
     arguments = ("grep", "--files-with-matches", "--text", "--fixed-strings", "-z", *words, tree)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     return [name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]]
@@ -161,9 +161,9 @@ def _is_made_up(path: str, *commits: str) -> bool:
     return any(f"~{commit}" in path for commit in commits)
 
 
-def _kept(place: Place) -> set[str]:
-    """Returns the paths that the agent has listed as they are; a file that is not plain lists none."""
-    file = place.path / KEEP
+def _kept(paths: WorktreePaths) -> set[str]:
+    """Returns the paths that the agent lists in .heddle/keep; none if that is not a plain file."""
+    file = paths.worktree / KEEP
     if file.parent.is_symlink():
         return set()
     try:
@@ -181,7 +181,7 @@ def _kept(place: Place) -> set[str]:
 def _note(unmarked: Iterable[Unmarked], head: str, other: str) -> Iterator[str]:
     yield "Conflicts without markers. Change, move or remove one of the files of each, or write its path as a line\n"
     yield f"into {KEEP} to keep it as it is here. No file NAME~COMMIT may be left.\n"
-    yield f"{head} is this branch, {other} what is merged into it.\n"
+    yield f"{head} is this branch, {other} is merged into it.\n"
     for paths, text in unmarked:
         yield f"\n{', '.join(map(readable, paths))}\n"
         yield from (f"    {line}\n" for line in readable(text).splitlines())

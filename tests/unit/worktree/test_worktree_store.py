@@ -1,4 +1,4 @@
-"""Who may work in a worktree, and how that is remembered."""
+"""Which attempt may work in a worktree, and how that is stored."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ import pytest
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
-from worktree_svc.storage.worktree_states import State, States
+from worktree_svc.storage.worktree_store import WorktreeState, WorktreeStore
 
 EPIC = EpicName("r1", "api")
-STATE = State(EPIC, Path("/project"), start="a" * 40, head="b" * 40)
+STATE = WorktreeState(EPIC, Path("/project"), start="a" * 40, head="b" * 40)
 
 
 def attempt(task: str, number: int) -> AttemptName:
     return EPIC.task(task).attempt(number)
 
 
-def claimed(*attempts: AttemptName) -> State:
+def claimed(*attempts: AttemptName) -> WorktreeState:
     state = STATE
     for each in attempts:
         state = state.claimed_by(each)
@@ -33,7 +33,7 @@ def test_the_same_attempt_may_ask_again() -> None:
     "late", [attempt("one", 1), attempt("one", 2), attempt("two", 1)], ids=["older", "same", "other-task"]
 )
 def test_whoever_lost_the_worktree_stays_out(late: AttemptName) -> None:
-    """Neither an older attempt nor the same one again gets a worktree that others claimed since."""
+    """Neither an older attempt nor the same one gets a worktree that others claimed since."""
     state = claimed(attempt("one", 2), attempt("two", 1), attempt("two", 2))
     with pytest.raises(HeddleError) as raised:
         state.claimed_by(late)
@@ -42,26 +42,26 @@ def test_whoever_lost_the_worktree_stays_out(late: AttemptName) -> None:
 
 
 def test_a_new_attempt_of_an_earlier_task_may_come() -> None:
-    """A task that is retried later gets the worktree back with a higher number."""
+    """A task that is retried later gets the worktree back with a higher attempt number."""
     assert claimed(attempt("one", 1), attempt("two", 1), attempt("one", 2)).claim == attempt("one", 2)
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Every field survives the file; nothing else is left beside it."""
-    states = States(tmp_path)
-    place = states.place(EPIC)
+    """Every field is saved and read again; no other file is left."""
+    store = WorktreeStore(tmp_path)
+    paths = store.paths(EPIC)
     state = claimed(attempt("one", 1))
-    assert states.load(place) is None
-    assert states.load(states.place(EPIC)) is None
-    states.save(place, state)
-    assert states.load(place) == state
-    assert [path.name for path in place.state.parent.iterdir()] == ["api.json"]
+    assert store.load(paths) is None
+    assert store.load(store.paths(EPIC)) is None
+    store.save(paths, state)
+    assert store.load(paths) == state
+    assert [path.name for path in paths.state.parent.iterdir()] == ["api.json"]
 
 
 def test_a_broken_state_file_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Listing goes on past a file that cannot be read."""
-    states = States(tmp_path)
-    states.save(states.place(EPIC), STATE)
-    broken = states.place(EpicName("r1", "aaa")).state
+    """Listing skips a file that cannot be read."""
+    store = WorktreeStore(tmp_path)
+    store.save(store.paths(EPIC), STATE)
+    broken = store.paths(EpicName("r1", "aaa")).state
     broken.write_text("{")
-    assert [state for _, state in states.all()] == [STATE]
+    assert [state for _, state in store.all()] == [STATE]

@@ -1,9 +1,9 @@
-"""Gits that wait for their work: starting one takes longer than much of what it is asked.
+"""Git processes that wait for work: starting one takes longer than many of the questions to it.
 
-Two kinds wait here. A *reader* answers one question after the other. A *spare*
-was started before anybody needed it and does one job: what it does begins when
-it gets its input. Both hold the write end of a pipe only in this process, so
-they end with it, however it ends.
+Two kinds wait here. A *conversation* answers one question after another. A *spare*
+was started in advance and does one job, which begins when it gets its input. Only
+this process holds the write end of their input pipes, so they end with it, however
+it ends.
 """
 
 import threading
@@ -21,55 +21,55 @@ from worktree_svc.git.processes import Process, end
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# A git that is older is ended: it has read the repository's settings once, and its list of other object folders.
+# An older process is ended: it has read the repository's settings and its list of other object folders only once.
 OLDEST_SECONDS: Final = 60.0
 
-# For so long a call's answer has the machine before the next spare is started.
+# How long a call's answer has the machine for itself before the next spare is started.
 PAUSE_SECONDS: Final = 0.005
 
-# All that wait, whatever they wait for; each holds a few MB.
+# The most waiting processes of all kinds; each takes a few MB.
 MOST_WAITING: Final = 24
 
 
 @dataclass
-class Child:
-    """A git that waits, and what is to be cleaned up once it has ended."""
+class GitProcess:
+    """A git process, and what is to be cleaned up once it has ended."""
 
     process: Process
     belongings: ExitStack = field(default_factory=ExitStack)
     began: float = field(default_factory=time.monotonic)
 
     def end(self) -> None:
-        """Ends the git and all that it started."""
+        """Ends the git process and its process group, and cleans up."""
         with self.belongings:
             end(self.process)
 
 
-# Starts a git.
-Start = Callable[[], Child]
+# Starts a git process.
+Start = Callable[[], GitProcess]
 
-# The git folder of the repository, and what the git was started for.
+# The git folder of the repository, and the command that the process runs.
 Key = tuple[Path | None, object]
 
 
-class Children:
-    """Those that wait, by what they were started for. Safe to use from threads."""
+class WaitingProcesses:
+    """The waiting processes, by their command. Safe to use from threads."""
 
     def __init__(self, oldest_seconds: float = OLDEST_SECONDS, most: int = MOST_WAITING) -> None:
         self._oldest_seconds = oldest_seconds
         self._most = most
         self._mutex = threading.Lock()
-        # The one that began to wait first comes first.
-        self._waiting: list[tuple[Key, Child]] = []
+        # The one that has waited longest comes first.
+        self._waiting: list[tuple[Key, GitProcess]] = []
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="spare")
         self._timer: threading.Timer | None = None
         self._closing = threading.Event()
 
-    def take(self, key: Key, start: Start) -> Child:
-        """Returns a git that waits under `key`, or one that is started now; its user ends it or gives it back."""
+    def take(self, key: Key, start: Start) -> GitProcess:
+        """Returns a process that waits under `key`, or starts one; the caller ends it or gives it back."""
         with self._mutex:
-            places = [place for place, (waiting, _) in enumerate(self._waiting) if waiting == key]
-            found = self._waiting.pop(places[-1])[1] if places else None
+            indexes = [index for index, (waiting, _) in enumerate(self._waiting) if waiting == key]
+            found = self._waiting.pop(indexes[-1])[1] if indexes else None
         if found is None:
             return start()
         if found.process.poll() is None:
@@ -77,8 +77,8 @@ class Children:
         found.end()
         return start()
 
-    def give(self, key: Key, child: Child) -> None:
-        """Lets a git wait for the next who asks."""
+    def give(self, key: Key, child: GitProcess) -> None:
+        """Lets a process wait for the next caller; ends it if it is too old."""
         with self._mutex:
             young = time.monotonic() - child.began < self._oldest_seconds
             kept = young and self._most > 0 and not self._closing.is_set()
@@ -89,23 +89,23 @@ class Children:
         for one in surplus if kept else [child]:
             one.end()
 
-    def replace(self, key: Key, spent: Child, start: Start) -> None:
-        """Ends a spare that did its job; cleans up after it and starts the next one in the background."""
+    def replace(self, key: Key, spent: GitProcess, start: Start) -> None:
+        """Ends a spare that did its job; cleans up and starts the next one in the background."""
         end(spent.process)
         try:
             if self._most > 0:
                 self._starter.submit(self._replace, key, spent, start)
                 return
-        except RuntimeError:  # closed meanwhile
+        except RuntimeError:  # the pool was closed meanwhile
             pass
         spent.belongings.close()
 
     def drop(self, folder: Path) -> None:
-        """Ends those of a repository whose settings have changed."""
+        """Ends the processes of a repository whose settings have changed."""
         self._end(lambda key, _: key[0] == folder)
 
     def close(self) -> None:
-        """Ends all; from now on nothing waits."""
+        """Ends all processes; from now on none waits."""
         with self._mutex:
             self._closing.set()
             if self._timer:
@@ -113,8 +113,8 @@ class Children:
         self._starter.shutdown()
         self._end(lambda _, __: True)
 
-    def _replace(self, key: Key, spent: Child, start: Start) -> None:
-        # The answer goes out first: while a process starts, all threads of this one stand still.
+    def _replace(self, key: Key, spent: GitProcess, start: Start) -> None:
+        # The answer is sent first: while a process starts, all threads of this one are blocked.
         self._closing.wait(PAUSE_SECONDS)
         spent.belongings.close()
         with self._mutex:
@@ -122,7 +122,7 @@ class Children:
                 return
         try:
             child = start()
-        except Exception as error:  # noqa: BLE001 (whoever needs this git starts it himself, and is told)
+        except Exception as error:  # noqa: BLE001 (the next caller starts the process itself and gets the error)
             log.info("spare_not_started", error=str(error))
         else:
             self.give(key, child)
@@ -135,7 +135,7 @@ class Children:
             self._watch()
 
     def _watch(self) -> None:
-        """Sets the clock for the next that gets too old; the mutex is held."""
+        """Starts the timer for the next process that becomes too old; the caller holds the mutex."""
         if self._waiting and self._timer is None and not self._closing.is_set():
             oldest = min(child.began for _, child in self._waiting)
             wait = oldest + self._oldest_seconds - time.monotonic()
@@ -143,7 +143,7 @@ class Children:
             self._timer.daemon = True
             self._timer.start()
 
-    def _end(self, chosen: Callable[[Key, Child], bool]) -> None:
+    def _end(self, chosen: Callable[[Key, GitProcess], bool]) -> None:
         with self._mutex:
             ended = [(key, child) for key, child in self._waiting if chosen(key, child)]
             self._waiting = [entry for entry in self._waiting if entry not in ended]
@@ -151,5 +151,5 @@ class Children:
             child.end()
 
 
-# Where nothing is to wait: each git is started when it is needed, and ended after.
-NONE: Final = Children(most=0)
+# No process waits: each one is started when it is needed, and ended afterwards.
+NONE: Final = WaitingProcesses(most=0)

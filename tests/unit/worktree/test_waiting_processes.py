@@ -1,4 +1,4 @@
-"""Gits that wait for their work: taken once, renewed, ended when they are old or nobody may use them any more."""
+"""Waiting git processes: each is taken once, replaced, and ended when it is too old or no longer usable."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ import pytest
 from heddle.errors import HeddleError
 from tests.support.repositories import git, make_repository
 from worktree_svc.git.command import Git
-from worktree_svc.git.spare_processes import Children
+from worktree_svc.git.waiting_processes import WaitingProcesses
 
 
 @pytest.fixture
@@ -20,15 +20,15 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def waiting(project: Path, children: Children) -> Iterator[Git]:
+def waiting(project: Path, waiting: WaitingProcesses) -> Iterator[Git]:
     try:
-        yield Git(project / ".git", git_dir=project / ".git", children=children)
+        yield Git(project / ".git", git_dir=project / ".git", waiting=waiting)
     finally:
-        children.close()
+        waiting.close()
 
 
 def running(project: Path) -> list[int]:
-    """Returns the gits that run over the repository."""
+    """Returns the git processes of the repository."""
     wanted = f"--git-dir={project / '.git'}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -48,8 +48,8 @@ def eventually(holds: Callable[[], object]) -> None:
 
 
 def test_one_reader_answers_many_questions(project: Path) -> None:
-    """Asked again, the same process answers; a killed one is replaced; what is not there is not found."""
-    with waiting(project, Children()) as repository:
+    """The same process answers again; a killed one is replaced; a missing object is not found."""
+    with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         assert repository.object_id("main^{commit}") == head
         (first,) = running(project)
@@ -59,7 +59,7 @@ def test_one_reader_answers_many_questions(project: Path) -> None:
         git(project, "commit", "--quiet", "--allow-empty", "--message=More")
         assert repository.object_id("main^") == head
         assert running(project) == [first]
-        (process,) = (child.process for _, child in repository.children._waiting)  # killed unseen
+        (process,) = (child.process for _, child in repository.waiting._waiting)  # killed without notice
         process.kill()
         process.stdout and process.stdout.read()
         assert repository.object_id("main^") == head
@@ -67,63 +67,63 @@ def test_one_reader_answers_many_questions(project: Path) -> None:
 
 
 def test_a_spare_does_one_job(project: Path) -> None:
-    """The next one is started in the background; a cut input moves nothing."""
-    with waiting(project, Children()) as repository:
+    """The next one is started in the background; truncated input moves no ref."""
+    with waiting(project, WaitingProcesses()) as repository:
         head = git(project, "rev-parse", "HEAD")
         arguments = ("update-ref", "--stdin")
         text = f"start\ncreate refs/heads/one {head}\n"
-        repository.ahead(*arguments, stdin=text.encode())
+        repository.run_spare(*arguments, stdin=text.encode())
         assert git(project, "for-each-ref", "refs/heads/one") == ""
         eventually(lambda: running(project))
         (spare,) = running(project)
-        assert repository.ahead(*arguments, stdin=f"{text}commit\n".encode()).code == 0
+        assert repository.run_spare(*arguments, stdin=f"{text}commit\n".encode()).code == 0
         assert git(project, "rev-parse", "one") == head
         eventually(lambda: running(project) not in ([], [spare]))
 
 
 def test_the_old_are_ended(project: Path) -> None:
-    """A git that waited too long ends by itself, and one of a repository whose settings changed at once."""
-    with waiting(project, Children(oldest_seconds=0.2)) as repository:
+    """A process that waited too long is ended, and one of a repository whose settings changed is ended immediately."""
+    with waiting(project, WaitingProcesses(oldest_seconds=0.2)) as repository:
         assert repository.object_id("main")
         eventually(lambda: not running(project))
-    with waiting(project, Children()) as repository:
+    with waiting(project, WaitingProcesses()) as repository:
         assert repository.object_id("main")
         assert running(project)
-        repository.children.drop(project / ".git")
+        repository.waiting.drop(project / ".git")
         assert not running(project)
 
 
 def test_one_comparer_compares_many(project: Path) -> None:
-    """It says all of each difference and waits for the next; who leaves before the end does not disturb who comes."""
+    """It returns each difference completely and waits for the next; a caller that stops early does not affect the next one."""
     git(project, "commit", "--quiet", "--allow-empty", "--message=More")
     (project / "end.txt").write_text("end-of-it\n" * 20_000)
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message=Much")
     older, newer = git(project, "rev-parse", "main^^{tree}", "main^{tree}").splitlines()
     text = git(project, "diff-tree", "--patch", older, newer).encode()
-    with waiting(project, Children()) as repository:
+    with waiting(project, WaitingProcesses()) as repository:
         for _ in range(2):
-            with repository.comparing(older, newer, "--patch") as pieces:
+            with repository.diff_tree(older, newer, "--patch") as pieces:
                 assert b"".join(pieces).rstrip(b"\n") == text
         (first,) = running(project)
-        with repository.comparing(older, newer, "--patch") as pieces:
+        with repository.diff_tree(older, newer, "--patch") as pieces:
             assert next(pieces)
         assert running(project) == []
-        with repository.comparing(older, older, "--patch") as pieces:
+        with repository.diff_tree(older, older, "--patch") as pieces:
             assert b"".join(pieces) == b""
         assert running(project) != [first]
 
 
-def test_a_comparison_that_fails_is_said(project: Path) -> None:
-    """What git cannot compare is an error, not the end of a short text."""
+def test_a_failed_comparison_is_an_error(project: Path) -> None:
+    """A comparison that git cannot make is an error, not an empty difference."""
     tree = git(project, "rev-parse", "main^{tree}")
-    with waiting(project, Children()) as repository:
+    with waiting(project, WaitingProcesses()) as repository:
         with (
             pytest.raises(HeddleError, match="usage: git diff-tree"),
-            repository.comparing(tree, tree, "--no-such-option"),
+            repository.diff_tree(tree, tree, "--no-such-option"),
         ):
             pass
-        with pytest.raises(HeddleError, match="could not compare"), repository.comparing(tree, "0" * 40):
+        with pytest.raises(HeddleError, match="could not compare"), repository.diff_tree(tree, "0" * 40):
             pass
         assert running(project) == []
         (blob,) = git(project, "ls-tree", "--object-only", tree).splitlines()
@@ -131,6 +131,6 @@ def test_a_comparison_that_fails_is_said(project: Path) -> None:
         empty = git(project, "hash-object", "-t", "tree", "-w", "/dev/null")
         with (
             pytest.raises(HeddleError, match=f"unable to read {blob}"),
-            repository.comparing(empty, tree, "--patch") as pieces,
+            repository.diff_tree(empty, tree, "--patch") as pieces,
         ):
             list(pieces)

@@ -1,4 +1,4 @@
-"""A merge of several branches is laid out to be looked at, and the target moves only afterwards."""
+"""A merge of several branches is checked out to be tested, and the target moves only afterwards."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ async def close(worker: Worker, opened: pb.OpenMergeResponse, *, apply: bool) ->
 
 
 async def test_a_batch_is_laid_out_then_moved(worker: Worker) -> None:
-    """Two branches are merged on each other, a third that conflicts with them is left out with its regions; then the target moves."""
+    """Two branches are merged one after another, a third that conflicts is left out with its regions; then the target moves."""
     await work(worker, "one", one="1\n", shared="one\n")
     await work(worker, "two", two="2\n")
     await work(worker, "three", shared="three\n")
@@ -72,14 +72,14 @@ async def test_a_batch_is_laid_out_then_moved(worker: Worker) -> None:
         part.commit for part in reversed(opened.merged)
     ]
     assert not path.exists()
-    assert await close(worker, opened, apply=True)  # asked twice, done once
+    assert await close(worker, opened, apply=True)  # called twice, done once
     again = await worker.stub.OpenMerge(request(worker, "one", "two"))
     assert (again.path, again.commit) == ("", opened.commit)
     assert all(part.already for part in again.merged)
 
 
 async def test_a_target_that_moved_stays_where_it_went(worker: Worker) -> None:
-    """Somebody else's commit on the target is not lost: nothing moves, and the worktree is gone."""
+    """Someone else's commit on the target is not lost: no ref moves, and the worktree is removed."""
     await work(worker, "one", one="1\n")
     opened = await worker.stub.OpenMerge(request(worker, "one"))
     worker.git("branch", TARGET, "main")
@@ -88,8 +88,8 @@ async def test_a_target_that_moved_stays_where_it_went(worker: Worker) -> None:
     assert not Path(opened.path).exists()
 
 
-async def test_what_is_known_is_not_laid_out(worker: Worker) -> None:
-    """A tree that was tested needs no worktree: by its id, or as its branch's own."""
+async def test_known_results_are_not_checked_out(worker: Worker) -> None:
+    """A tree that was tested before, by its id or as its branch's own tree, gets no worktree."""
     await work(worker, "one", one="1\n")
     opened = await worker.stub.OpenMerge(request(worker, "one", known="one"))
     assert (opened.path, len(opened.commit)) == ("", 40)
@@ -101,7 +101,7 @@ async def test_what_is_known_is_not_laid_out(worker: Worker) -> None:
 
 
 async def test_a_file_that_one_side_removed_says_so(worker: Worker) -> None:
-    """Where there are no regions, git's words stand in their place."""
+    """If a conflict has no regions, git's message is returned instead."""
     await work(worker, "base", gone="1\n")
     await worker.merge(branch("base"), "main-copy", "main")
     for epic, text in (("edit", "2\n"), ("remove", None)):
@@ -114,7 +114,7 @@ async def test_a_file_that_one_side_removed_says_so(worker: Worker) -> None:
 
 
 async def test_a_restart_leaves_no_open_merge(tmp_path: Path, project: Path) -> None:
-    """What a service that ended had laid out is gone from disk and from git when the next one serves."""
+    """The merge worktrees of a service that ended are removed from disk and from git when the next one serves."""
     async with worktrees.worker(tmp_path / "home", project) as first:
         await work(first, "one", one="1\n")
         path = Path((await first.stub.OpenMerge(request(first, "one"))).path)
@@ -129,7 +129,7 @@ async def test_a_restart_leaves_no_open_merge(tmp_path: Path, project: Path) -> 
 
 
 async def test_nothing_to_merge_is_refused(worker: Worker) -> None:
-    """A request without a source, or with one that is not there, changes nothing."""
+    """A request without a source, or with one that does not exist, changes nothing."""
     assert (await refused(worker.stub.OpenMerge(request(worker)))).reason == pb.ERROR_REASON_INVALID_FIELD
     error = await refused(worker.stub.OpenMerge(request(worker, "nowhere")))
     assert error.reason == pb.ERROR_REASON_UNKNOWN_REVISION

@@ -1,12 +1,12 @@
-"""What the service remembers of each worktree, in one small file beside it.
+"""The state of each worktree, in one small file next to it.
 
 HEDDLE_HOME/worktrees/RUN/EPIC/        the worktree
 HEDDLE_HOME/worktrees/RUN/EPIC.json    its state
-HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index as of its last clean moment; agents never see it
-HEDDLE_HOME/worktrees/RUN/EPIC.git/    what git there sees of the repository: views.py
+HEDDLE_HOME/worktrees/RUN/EPIC.index   git's index when the worktree was last clean; agents never see it
+HEDDLE_HOME/worktrees/RUN/EPIC.git/    the view of the repository that git gets there: git/worktree_views.py
 HEDDLE_HOME/worktrees/RUN/EPIC.exclude what was copied and linked into it: patterns of files that are never committed
-HEDDLE_HOME/worktrees/RUN/EPIC.closed  there if files in it belong to another user and could not be kept in git
-HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that had to give way
+HEDDLE_HOME/worktrees/RUN/EPIC.closed  exists if files in it belong to another user and could not be kept in git
+HEDDLE_HOME/aside/RUN-EPIC-N/          a worktree with such files that was moved out of the way
 """
 
 import json
@@ -25,70 +25,71 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an epic's worktree and the files beside it lie."""
+class WorktreePaths:
+    """The paths of an epic's worktree and of the files next to it."""
 
     epic: EpicName
-    path: Path
+    worktree: Path
 
     @property
     def state(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.json")
+        return self.worktree.with_name(f"{self.epic.epic}.json")
 
     @property
     def index(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.index")
+        return self.worktree.with_name(f"{self.epic.epic}.index")
 
     @property
     def next_index(self) -> Path:
-        """The index while what lies in the worktree is being written."""
-        return self.path.with_name(f"{self.epic.epic}.index.new")
+        """The index while the content of the worktree is being written to the repository."""
+        return self.worktree.with_name(f"{self.epic.epic}.index.new")
 
     @property
     def exclude(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.exclude")
+        return self.worktree.with_name(f"{self.epic.epic}.exclude")
 
     @property
     def closed(self) -> Path:
-        return self.path.with_name(f"{self.epic.epic}.closed")
+        return self.worktree.with_name(f"{self.epic.epic}.closed")
 
     @property
     def replaced(self) -> Path:
         """A folder for repositories that an agent put in place of the worktree's .git file."""
-        return self.path.with_name(f"{self.epic.epic}.replaced")
+        return self.worktree.with_name(f"{self.epic.epic}.replaced")
 
 
-class Found(NamedTuple):
-    """What lay in a worktree though no attempt made it: the ref that keeps it, and the commit that it changes."""
+class ChangesFound(NamedTuple):
+    """Changes in a worktree that no attempt made: the ref that keeps them, and the commit that they start from."""
 
     ref: str
     head: str
-    # The attempt after whose end it was made. Empty: not known.
+    # The attempt after whose end they were made. Empty: unknown.
     after: str
 
 
 class Lease(NamedTuple):
-    """What an epic has for itself: a number from 1, and ports in a row."""
+    """What is reserved for an epic: a slot, numbered from 1, and consecutive ports."""
 
     slot: int
     ports: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class State:
+class WorktreeState:
     """One worktree, and who may work in it.
 
     `newest` holds the highest attempt number of each task that asked for the
     worktree, `claim` the attempt that asked last: all others are stale from that
-    moment. `owner` is the attempt whose work lies there: the claim's, once the
-    former owner's has been kept and cleaned away, or handed over: `continued`.
-    `cleaning`: it has been kept, and what lies there now may be half of it.
-    `settled`: the owner's work was committed or kept, so whatever lies there beyond
-    it was made by somebody else.
+    moment. `owner` is the attempt whose work is in the worktree: the claiming
+    attempt, once the previous owner's work has been kept and cleaned away, or was
+    handed over (`continued`).
+    `cleaning`: the work has been kept, and the worktree may hold only part of it.
+    `work_saved`: the owner's work was committed or kept, so any further change
+    was made by something else.
     """
 
     epic: EpicName
-    # The top of the repository, as its user named it.
+    # The top folder of the repository, as its user named it.
     project: Path
     # Where the epic's branch began.
     start: str
@@ -98,25 +99,25 @@ class State:
     owner: AttemptName | None = None
     newest: dict[str, int] = field(default_factory=dict)
     cleaning: bool = False
-    # True: what is being cleaned away is more than nothing.
+    # True: there are changes to clean away.
     dirty: bool = False
-    settled: bool = False
-    # What lay there when the claim's attempt asked for it. None: nothing.
-    found: Found | None = None
+    work_saved: bool = False
+    # Changes that the worktree held when the claiming attempt asked for it. None: there were none.
+    found: ChangesFound | None = None
     # The commit that the owner merges into the epic. Empty: none.
     merging: str = ""
     continued: bool = False
-    # None: it has none yet, or lost it.
+    # None: it has none yet, or lost it in a conflict.
     lease: Lease | None = None
-    # Another one whenever setup has to run, as the worktree is made or what setup left is cleaned away; from
+    # Changes whenever setup has to run again: the worktree is made, or what setup left is cleaned away. Saved
     # before that begins.
     incarnation: str = ""
-    # The commit that the worktree held then. What setup left in files that git does not ignore is in no commit up to
-    # this one.
+    # The commit that the worktree held at that time. What setup left in files that git does not ignore is in no
+    # commit up to this one.
     set_up_at: str = ""
-    # When that began, in seconds since 1970. 0: not known.
+    # When the worktree was made, in seconds since 1970. 0: unknown.
     made_at: int = 0
-    # The archive that was laid out in it, which no attempt has had since. Empty: none.
+    # The archive whose files were restored in it, and that no attempt has used since. Empty: none.
     restored: str = ""
 
     def claimed_by(self, attempt: AttemptName) -> Self:
@@ -133,7 +134,7 @@ class State:
         )
 
     def check_owner(self, attempt: AttemptName) -> None:
-        """Raises STALE_ATTEMPT unless the worktree is `attempt`'s, and nobody else asked for it."""
+        """Raises STALE_ATTEMPT unless `attempt` owns the worktree and no other attempt asked for it."""
         if not self.claim == self.owner == attempt:
             raise self.stale(attempt)
 
@@ -151,24 +152,24 @@ class State:
         return self.epic.branch
 
 
-class States:
+class WorktreeStore:
     """The state files of every worktree below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        # git writes real paths into its own files; ours must compare equal to them.
+        # git writes real paths into its own files; these must compare equal to them.
         self.folder = folder.resolve()
 
-    def place(self, epic: EpicName) -> Place:
-        """Returns where the worktree of `epic` lies, whether it is there or not."""
-        return Place(epic, self.folder / epic.run / epic.epic)
+    def paths(self, epic: EpicName) -> WorktreePaths:
+        """Returns the paths of the worktree of `epic`, whether it exists or not."""
+        return WorktreePaths(epic, self.folder / epic.run / epic.epic)
 
-    def load(self, place: Place) -> State | None:
+    def load(self, paths: WorktreePaths) -> WorktreeState | None:
         """Returns the state of an epic's worktree; None if it was never made, or was removed."""
         try:
-            fields = json.loads(place.state.read_text(encoding="utf-8"))
+            fields = json.loads(paths.state.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return State(
+        return WorktreeState(
             epic=EpicName.parse(fields["epic"]),
             project=Path(fields["project"]),
             start=fields["start"],
@@ -178,8 +179,8 @@ class States:
             newest=fields["newest"],
             cleaning=fields["cleaning"],
             dirty=fields.get("dirty", False),
-            settled=fields.get("settled", False),
-            found=Found(*fields["found"]) if fields.get("found") else None,
+            work_saved=fields.get("settled", False),
+            found=ChangesFound(*fields["found"]) if fields.get("found") else None,
             merging=fields.get("merging", ""),
             continued=fields.get("continued", False),
             lease=_lease(fields.get("lease")),
@@ -189,9 +190,9 @@ class States:
             restored=fields.get("restored", ""),
         )
 
-    def save(self, place: Place, state: State) -> State:
+    def save(self, paths: WorktreePaths, state: WorktreeState) -> WorktreeState:
         """Writes the state durably; returns it."""
-        place.state.parent.mkdir(parents=True, exist_ok=True)
+        paths.state.parent.mkdir(parents=True, exist_ok=True)
         fields = {
             "epic": str(state.epic),
             "project": str(state.project),
@@ -202,7 +203,7 @@ class States:
             "newest": state.newest,
             "cleaning": state.cleaning,
             "dirty": state.dirty,
-            "settled": state.settled,
+            "settled": state.work_saved,
             "found": state.found,
             "merging": state.merging,
             "continued": state.continued,
@@ -212,20 +213,20 @@ class States:
             "made_at": state.made_at,
             "restored": state.restored,
         }
-        files.write_atomically(place.state, json.dumps(fields, indent=1))
+        files.write_atomically(paths.state, json.dumps(fields, indent=1))
         return state
 
-    def all(self) -> Iterator[tuple[Place, State]]:
+    def all(self) -> Iterator[tuple[WorktreePaths, WorktreeState]]:
         """Yields every worktree, in the order of their epics' names."""
         for path in sorted(self.folder.glob("*/*.json")):
-            place = self.place(EpicName(path.parent.name, path.stem))
+            paths = self.paths(EpicName(path.parent.name, path.stem))
             try:
-                state = self.load(place)
+                state = self.load(paths)
             except (ValueError, KeyError, errors.HeddleError) as error:
                 log.warning("state_unreadable", path=str(path), error=str(error))
                 continue
             if state:
-                yield place, state
+                yield paths, state
 
 
 def _lease(fields: dict[str, Any] | None) -> Lease | None:

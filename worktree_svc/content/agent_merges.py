@@ -1,8 +1,8 @@
-"""What an agent merged into its epic by itself, and merges that it left half done.
+"""Branches that an agent merged into its epic by itself, and merges that it left unfinished.
 
-An accepted task is one commit on the epic's last one. Where its agent took another
-branch of the project in, that branch is a further parent of the commit: without it,
-the next merge would bring the same changes again, and conflict with them.
+An accepted task is one commit on the epic's last one. If its agent merged another
+branch of the project, that branch is a further parent of the commit: without it,
+the next merge would bring the same changes again and conflict with them.
 """
 
 import re
@@ -16,27 +16,27 @@ from worktree_svc.content import checkouts
 from worktree_svc.git import refs
 from worktree_svc.git.command import Git, decode, failure, readable
 from worktree_svc.projects.repository import Project
-from worktree_svc.storage.worktree_states import Place
+from worktree_svc.storage.worktree_store import WorktreePaths
 
-# Of files that a message names.
+# The most files in a message.
 MOST_FILES: Final = 20
 
-# Where branches are that an agent may take in. Of an epic, what was accepted: its branch moves while its agent works.
+# The refs that an agent may have merged. Of epics, the accepted commits: an epic's branch moves while its agent works.
 _KNOWN: Final = ("refs/heads", "refs/remotes", "refs/tags", "refs/heddle/accepted")
 _OF_EPICS: Final = re.compile(r"refs/heads/heddle/[^/]+/epics/")
 
-# How the log of a worktree's HEAD tells that it took another branch in as a whole.
+# Reflog messages of HEAD after a whole branch was taken in without a merge commit.
 _TOOK_IN: Final = re.compile(r"(merge|pull)\b.*: Fast-forward|(rebase|pull)\b.*\(start\)")
-# And that the worktree's own git made a commit.
+# Reflog messages after the worktree's own git made a commit.
 _MADE: Final = re.compile(
     r"(commit|cherry-pick|revert|am)\b|rebase( -i)? \((?!start|finish|abort)|(merge|pull)\b(?!.*(: Fast-forward|\())"
 )
-# That it brought changes of others in, perhaps with conflicts.
+# Reflog messages of commands that bring in changes of others, perhaps with conflicts.
 _BROUGHT: Final = re.compile(r"commit \((merge|cherry-pick)\)|merge|pull|cherry-pick|revert|rebase|am\b")
-# Of that log, its end.
+# The part at the end of the reflog that is read.
 _MOST_LOG_BYTES: Final = 1 << 20
 
-# Which file of the worktree's git folder tells of what.
+# Files in the worktree's git folder, and the operation that each of them means.
 _OPERATIONS: Final = (
     ("rebase-merge", "rebase"),
     ("rebase-apply", "rebase"),
@@ -46,7 +46,7 @@ _OPERATIONS: Final = (
     ("REVERT_HEAD", "revert"),
 )
 
-# Amid these, commits are still to come.
+# The operations that would still make further commits.
 _SEQUENCES: Final = ("rebase-merge", "rebase-apply", "sequencer")
 
 _MARKED: Final = (re.compile(rb"^<{7} ", re.MULTILINE), re.compile(rb"^>{7} ", re.MULTILINE))
@@ -54,36 +54,36 @@ _BOTH_SIDES: Final = frozenset({"2", "3"})
 
 
 class _Entry(NamedTuple):
-    """One line of the log of HEAD."""
+    """One line of the reflog of HEAD."""
 
     new: str
     message: str
 
 
-class MergedIn(NamedTuple):
-    """The other branches' commits that an agent merged, the fewest that hold them all."""
+class MergedBranches(NamedTuple):
+    """The minimal set of commits of other branches that contains everything that an agent merged."""
 
     commits: list[str]
-    # True: it brought changes of others in by some command of git, so that conflict markers may be left.
-    brought: bool
+    # True: it brought in changes of others by some git command, so conflict markers may be left.
+    brought_in: bool
 
 
-def find(project: Project, repository: Git, place: Place, head: str, tree: str) -> MergedIn:
-    """Returns what the agent took in on top of `head`. `tree` is what it left, and `repository` has that.
+def find(project: Project, repository: Git, paths: WorktreePaths, head: str, tree: str) -> MergedBranches:
+    """Returns what the agent merged on top of `head`. `tree` is the tree of its files; `repository` can read it.
 
-    A branch that the agent only reset to counts if `tree` holds all of its changes.
+    A branch to which the agent only reset counts if `tree` contains all of its changes.
     """
-    folder = checkouts.find(project, place)
-    tip = checkouts.head_commit(project, place)
+    folder = checkouts.find(project, paths)
+    tip = checkouts.head_commit(project, paths)
     if folder is None or tip is None:
-        return MergedIn([], brought=False)
+        return MergedBranches([], brought_in=False)
     git, log = project.git, list(_log(folder))
     under_way = any((folder / sign).exists() for sign, _ in _OPERATIONS)
-    brought = under_way or any(_BROUGHT.match(entry.message) for entry in log)
+    brought_in = under_way or any(_BROUGHT.match(entry.message) for entry in log)
     merging = _merge_heads(git, folder)
     if tip == head and not merging:
-        return MergedIn([], brought)
-    known = _known(project, place.epic, refs.head_branch(folder))
+        return MergedBranches([], brought_in)
+    known = _known(project, paths.epic, refs.head_branch(folder))
     known -= {entry.new for entry in log if _MADE.match(entry.message)}
     took_in = {entry.new for entry in log if _TOOK_IN.match(entry.message)}
     met = [
@@ -96,11 +96,11 @@ def find(project: Project, repository: Git, place: Place, head: str, tree: str) 
         if not refs.is_ancestor(git, commit, head)
         and (by_merge or commit in took_in or _holds(repository, tree, head, commit))
     ]
-    return MergedIn(refs.independent(git, commits) if commits else [], brought)
+    return MergedBranches(refs.independent(git, commits) if commits else [], brought_in)
 
 
 def _known(project: Project, epic: EpicName, own: str | None) -> set[str]:
-    """Returns the commits on which branches of the project are, but for the epic's and the one it stands on."""
+    """Returns the commits of the project's branches, except the epic's and the one that is checked out."""
     options = "--format=%(refname) %(objectname) %(*objectname)"
     skipped = {refs.accepted_ref(epic), own}
     found = set()
@@ -117,7 +117,7 @@ def _is_known(git: Git, commit: str, known: set[str]) -> bool:
 
 
 def _met(git: Git, head: str, tip: str, known: set[str]) -> Iterator[tuple[str, bool]]:
-    """Yields where the agent's own commits meet other branches, and whether by a commit with several parents."""
+    """Yields where the agent's own commits join other branches, and whether that is by a merge commit."""
     if not known:
         return
     text = git.text("rev-list", "--parents", "--stdin", stdin=_lines(tip, {head, *known}))
@@ -127,7 +127,7 @@ def _met(git: Git, head: str, tip: str, known: set[str]) -> Iterator[tuple[str, 
     pairs = [
         (parent, len(parents) > 1) for parents in own.values() for parent in parents if parent not in own
     ]
-    # One that was both is known by its merge.
+    # A commit that was joined both ways counts as merged.
     yield from sorted(pairs, key=lambda pair: pair[1])
 
 
@@ -137,16 +137,16 @@ def _lines(wanted: str, without: Iterable[str]) -> bytes:
 
 def _holds(repository: Git, tree: str, head: str, other: str) -> bool:
     """Returns whether merging `other` into what the agent left would change nothing."""
-    base = repository.attempt("merge-base", head, other)
+    base = repository.run("merge-base", head, other)
     if base.code:
         return False
     left = repository.text("commit-tree", "-p", decode(base.stdout).strip(), tree, stdin=b"left\n")
-    output = repository.attempt("merge-tree", "--write-tree", "--no-messages", left, other)
+    output = repository.run("merge-tree", "--write-tree", "--no-messages", left, other)
     return output.code == 0 and decode(output.stdout).strip() == tree
 
 
 def _merge_heads(git: Git, folder: Path) -> list[str]:
-    """Returns the commits that a merge which is not committed yet takes in."""
+    """Returns the commits of MERGE_HEAD: of a merge that is not committed yet."""
     file = folder / "MERGE_HEAD"
     if file.is_symlink() or not file.is_file():
         return []
@@ -167,25 +167,25 @@ def _log(folder: Path) -> Iterator[_Entry]:
             yield _Entry(new.partition(" ")[0], message)
 
 
-def check_finished(project: Project, place: Place) -> None:
-    """Raises MERGE_UNFINISHED if the agent's own git is amid a rebase, or has conflicts there that it did not decide."""
-    folder = checkouts.find(project, place)
+def check_finished(project: Project, paths: WorktreePaths) -> None:
+    """Raises MERGE_UNFINISHED if the agent's git is in the middle of a rebase, or has unresolved conflicts."""
+    folder = checkouts.find(project, paths)
     if folder is None:
         return
     what = next((name for sign, name in _OPERATIONS if (folder / sign).exists()), "")
     if any((folder / sign).exists() for sign in _SEQUENCES):
         raise _unfinished(what, [])
-    unmerged = _unmerged(project, place, folder)
-    paths = [path for path, stages in unmerged.items() if _is_undecided(place.path / path, stages)]
-    if paths:
-        raise _unfinished(what, paths)
+    unmerged = _unmerged(project, paths, folder)
+    undecided = [path for path, stages in unmerged.items() if _is_undecided(paths.worktree / path, stages)]
+    if undecided:
+        raise _unfinished(what, undecided)
 
 
 def check_markers(git: Git, tree: str, parents: Iterable[str]) -> None:
-    """Raises MARKERS_LEFT if a file of `tree` holds conflict markers that no side of the merge has brought."""
+    """Raises MARKERS_LEFT if a file of `tree` contains conflict markers that are in none of `parents`."""
     words = ("--extended-regexp", "--all-match", "-e", "^<{7} ", "-e", "^>{7} ")
     arguments = ("grep", "--files-with-matches", "-I", "-z", *words, tree)
-    output = git.attempt(*arguments)
+    output = git.run(*arguments)
     if output.code not in {0, 1}:
         raise failure(arguments, output)
     found = {name.partition(":")[2] for name in decode(output.stdout).split("\0")[:-1]}
@@ -208,18 +208,18 @@ def markers_left(paths: list[str]) -> errors.HeddleError:
 
 
 def listed(paths: list[str]) -> str:
-    """Returns the first of some paths, for a message."""
+    """Returns the first paths, for a message."""
     more = f" and {len(paths) - MOST_FILES} more" if len(paths) > MOST_FILES else ""
     return ", ".join(map(readable, paths[:MOST_FILES])) + more
 
 
-def _unmerged(project: Project, place: Place, folder: Path) -> dict[str, set[str]]:
-    """Returns what the agent's own index lists as unmerged, with the stages of each file."""
+def _unmerged(project: Project, paths: WorktreePaths, folder: Path) -> dict[str, set[str]]:
+    """Returns the unmerged files of the agent's own index, with the stages of each file."""
     index = folder / "index"
     if index.is_symlink() or not index.is_file():
         return {}
-    output = project.git.at(place.path, index=index).attempt("ls-files", "--unmerged", "-z")
-    # It may have written anything there. Where git cannot read it, it is of no use to the agent either.
+    output = project.git.at(paths.worktree, index=index).run("ls-files", "--unmerged", "-z")
+    # The agent may have written anything there. If git cannot read the index, the agent could not use it either.
     stages: dict[str, set[str]] = {}
     for line in decode(output.stdout if not output.code else b"").split("\0")[:-1]:
         front, _, path = line.partition("\t")
@@ -228,7 +228,7 @@ def _unmerged(project: Project, place: Place, folder: Path) -> dict[str, set[str
 
 
 def _is_undecided(file: Path, stages: set[str]) -> bool:
-    """Says whether an unmerged file is as git left it: with markers, or of a kind that has none."""
+    """Returns whether an unmerged file is still as git left it: with markers, or of a kind without markers."""
     if not stages >= _BOTH_SIDES:
         return True
     if file.is_symlink() or not file.is_file():
@@ -243,7 +243,7 @@ def _is_marked(content: bytes) -> bool:
 
 def _unfinished(what: str, paths: list[str]) -> errors.HeddleError:
     where = f"conflicts in {listed(paths)}" if paths else f"a {what} unfinished"
-    ends = f" and finish (`git {what} --continue`), or go back (`git {what} --abort`)" if what else ""
+    ends = f" and finish (`git {what} --continue`), or cancel it (`git {what} --abort`)" if what else ""
     return errors.HeddleError(
         pb.ERROR_REASON_MERGE_UNFINISHED,
         f"the agent left {where}: resolve each file, `git add` it{ends}",
