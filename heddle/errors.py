@@ -136,10 +136,10 @@ def invalid_field(field: str, description: str) -> HeddleError:
 
 
 def invalid_plan(violations: Sequence[Violation]) -> HeddleError:
-    """Returns the error that carries every mistake of a plan at once."""
+    """Returns the error that carries every violation of a plan at once."""
     count = len(violations)
     lines = "".join(f"\n  {violation.field}: {violation.description}" for violation in violations)
-    message = f"the plan has {count} mistake{'s' if count > 1 else ''}:{lines}"
+    message = f"the plan has {count} error{'s' if count > 1 else ''}:{lines}"
     return HeddleError(pb.ERROR_REASON_INVALID_PLAN, message, violations=violations)
 
 
@@ -170,7 +170,7 @@ def _fitting(violations: Sequence[Violation]) -> Iterator[Violation]:
     for field, description in violations:
         size += len(field.encode()) + len(description.encode())
         if size > MAX_VIOLATIONS_BYTES:
-            yield Violation("", "there are more mistakes; mend these and ask again")
+            yield Violation("", "there are more errors; fix these and try again")
             return
         yield Violation(field, description)
 

@@ -39,6 +39,6 @@ async def test_very_many_mistakes_arrive_as_invalid_plan(word: str) -> None:
     error = errors.from_rpc(caught.value)
     assert error is not None
     assert error.reason == pb.ERROR_REASON_INVALID_PLAN
-    assert "1000 mistakes" in error.message
+    assert "1000 errors" in error.message
     assert error.violations[0] == Violation("epics[0].tasks[0].key", word)
-    assert "more mistakes" in error.violations[-1].description
+    assert "more errors" in error.violations[-1].description

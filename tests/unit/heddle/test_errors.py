@@ -22,7 +22,7 @@ def test_every_mistake_of_a_plan_travels_as_a_field_violation() -> None:
     bad_request = error_details_pb2.BadRequest()
     assert [detail for detail in status.details if detail.Unpack(bad_request)]
     assert [(each.field, each.description) for each in bad_request.field_violations] == mistakes
-    assert "2 mistakes" in status.message
+    assert "2 errors" in status.message
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "🚀"])

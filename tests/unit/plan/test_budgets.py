@@ -30,7 +30,7 @@ def test_a_budget_of_nothing_is_a_mistake(budget: str) -> None:
     mistakes = parse(plan_file(f"budget_usd: {budget}"), "plan.yaml").describe()
 
     assert "budget_usd" in mistakes
-    assert "must be more than 0" in mistakes
+    assert "must be greater than 0" in mistakes
 
 
 def test_a_message_is_held_to_the_same_rule() -> None:
@@ -78,4 +78,4 @@ def test_a_file_tells_the_line_of_such_a_command() -> None:
     )
     mistakes = parse(text, "plan.yaml").describe()
     assert "plan.yaml:7" in mistakes
-    assert "budget_usd of the plan could not stop" in mistakes
+    assert "budget_usd of the plan cannot stop" in mistakes

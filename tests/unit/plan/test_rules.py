@@ -73,8 +73,8 @@ def test_compares_keys_without_case() -> None:
     """Two epics of one key, or two tasks of one epic, would share a folder on some disks."""
     plan = a_plan(an_epic("a"), an_epic("A", a_task("x"), a_task("X")))
     assert found(plan) == {
-        "epics[1].key": "'A' is also the key of epics[0]; case does not count",
-        "epics[1].tasks[1].key": "'X' is also the key of epics[1].tasks[0]; case does not count",
+        "epics[1].key": "'A' is also the key of epics[0]; keys are case-insensitive",
+        "epics[1].tasks[1].key": "'X' is also the key of epics[1].tasks[0]; keys are case-insensitive",
     }
 
 
@@ -108,7 +108,7 @@ def test_shows_the_whole_path_of_a_cycle() -> None:
         an_epic("c", depends_on=["a"]),
         an_epic("d"),
     )
-    assert found(plan) == {"epics[1].depends_on": "these epics wait for each other: a → b → c → a"}
+    assert found(plan) == {"epics[1].depends_on": "these epics depend on each other: a → b → c → a"}
 
 
 def test_shows_cycles_that_have_nothing_in_common() -> None:

@@ -56,8 +56,8 @@ def test_words_mean_what_yaml_1_2_says(text: str, value: Scalar) -> None:
         ("retries: 1_0", "is '1_0'; it must be a whole number in plain decimal digits"),
         ("retries: 0x10", "is '0x10'; it must be a whole number in plain decimal digits"),
         ("retries: '1'", "is '1'; it must be a whole number in plain decimal digits"),
-        ("timeout: 1:30", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
-        ("timeout: .inf", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        ("timeout: 1:30", "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        ("timeout: .inf", "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds"),
     ],
 )
 def test_what_only_looks_like_a_number_is_refused(written: str, told: str) -> None:
@@ -155,10 +155,10 @@ def test_only_json_is_changed() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("name: a\nname: b\n", "the key is already on line 1; each may come once"),
+        ("name: a\nname: b\n", "duplicate key; it is already on line 1"),
         ("name: &x a\ntitle: *x\n", "anchors and aliases are not supported"),
         ("<<: {name: a}\n", "unknown key"),
-        ("name: a\n---\nname: b\n", "holds more than one document"),
+        ("name: a\n---\nname: b\n", "contains more than one document"),
         ("name: !!str a\n", "tags are not supported"),
     ],
 )
