@@ -1,8 +1,8 @@
-"""Where things lie beside each other on a worker's disk, for the services that share it."""
+"""Paths on a worker's disk that its services share."""
 
 from pathlib import Path
 
 
 def view_of(worktree: Path) -> Path:
-    """Returns the folder that git takes in a worktree for what it shares with its repository."""
+    """Returns the folder that git uses in a worktree as its common directory, which repositories share."""
     return worktree.with_name(f"{worktree.name}.git")

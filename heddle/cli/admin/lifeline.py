@@ -1,10 +1,10 @@
-"""Runs a module as `python -m` would, and ends it when whoever started it is gone.
+"""Runs a module as `python -m` would, and ends it when its parent process is gone.
 
     python -m heddle.cli.admin.lifeline SECONDS MODULE
 
 `heddle up` starts each service through this, with a pipe on its standard input
-that it never writes to. The system closes the pipe when `up` dies, however it
-dies; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
+that it never writes to. The system closes the pipe when `up` dies for any
+reason; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
 """
 
 import os
@@ -25,7 +25,7 @@ def hold(lifeline: int, drain: float) -> None:
 
 
 def main() -> None:
-    """Runs the module that the arguments name."""
+    """Runs the module named by the arguments."""
     drain, sys.argv = float(sys.argv[1]), sys.argv[2:]
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)

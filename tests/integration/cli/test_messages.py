@@ -99,7 +99,7 @@ async def test_denied_question_ends_the_session(server: Server) -> None:
     assert "Too risky" in out
     code, out, err = await server.heddle("approve", f"{name}/api/one")
     assert (code, out) == (1, "")
-    assert "asks nothing now" in err
+    assert "has no open questions" in err
     code, _, err = await server.heddle("approve", f"{name}/api/one", "approval-1")
     assert code == 1
     assert "has ended" in err
@@ -154,5 +154,5 @@ async def test_a_hold_is_listed_and_lifted(server: Server) -> None:
     assert (code, out) == (0, f"{hold.provider} may start again\n"), err
     # It finds the file that it left, so its session continued.
     assert (await server.heddle("watch", name))[0] == 0
-    assert "no provider is held" in (await server.heddle("holds"))[2]
+    assert "no provider is on hold" in (await server.heddle("holds"))[2]
     assert "no longer waits for command:" in (await server.heddle("events", name))[1]

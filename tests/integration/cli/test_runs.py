@@ -209,7 +209,7 @@ async def test_accepted_tasks_are_done_anew(server: Server) -> None:
     code, out, err = await server.heddle("retry", f"{name}/api/b", "--from-here")
     assert code == 0, err
     set_aside = (
-        f"set aside: b ({b[:10]}), c ({c[:10]}); once the next attempt begins, they are kept under {rewound}/"
+        f"undone: b ({b[:10]}), c ({c[:10]}); once the next attempt starts, they are kept under {rewound}/"
     )
     assert out.splitlines() == [f"{name}/epics/api/tasks/b pending", set_aside]
     async with running("watch", name, env=server.env) as watch:
@@ -255,7 +255,7 @@ async def test_interrupt_says_how_to_come_back(server: Server) -> None:
         command.interrupt()
         assert await command.exit_code() == 130
         name = command.err.split()[0]
-        assert f"the run goes on; `heddle watch {name}` shows it" in command.err
+        assert f"the run continues; follow it with `heddle watch {name}`" in command.err
     await server.heddle("cancel", name)
 
 
@@ -277,8 +277,8 @@ async def test_watch_outlives_the_scheduler(server: Server) -> None:
         await watch.says("api/one/1: session started")
         scheduler = next(each for each in server.up.descendants() if "scheduler_svc" in each.cmdline())
         scheduler.kill()
-        await watch.says("lost the server")
-        await watch.says("the server is back")
+        await watch.says("lost the connection to the server")
+        await watch.says("reconnected to the server")
         await server.heddle("cancel", name)
         assert await watch.exit_code() == 1
         numbers = [int(line.split()[0]) for line in watch.out.splitlines() if line[:5].strip().isdecimal()]
@@ -308,7 +308,7 @@ async def test_other_services_are_not_mistaken_for_the_server(server: Server) ->
     env = {**server.env, "HEDDLE_SCHEDULER": str(agent).removeprefix("agent at ")}
     code, _, err = await run("ls", env=env)
     assert code == 1
-    assert "is no Heddle server" in err
+    assert "is not a Heddle server" in err
 
 
 async def test_terminal_gets_a_bar_for_each_epic(server: Server) -> None:

@@ -108,6 +108,6 @@ def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:
         unpushed=[pb.UnpushedBranch(branch="heddle/shop-1/merged", error="no")],
     )
     *_, refused, result = result_lines(run, [])
-    assert refused == "  file:///o.git did not take heddle/shop-1/merged: no"
+    assert refused == "  file:///o.git rejected the push of heddle/shop-1/merged: no"
     assert "the worker's clone" in result
     assert "`heddle push shop-1`" in result

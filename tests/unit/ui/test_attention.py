@@ -187,7 +187,7 @@ def test_what_a_run_lacks_is_an_item() -> None:
     assert all(waiting.lacks_something(each, NOW) for each in (waits, refused))
     first, second = attention.oldest_first([attention.lack(refused), attention.lack(waits)])
     assert (first["kind"], first["reason"]) == ("environment", "/repo is not there")
-    told = "file:///o.git did not take heddle/r/a, main: no such names"
+    told = "file:///o.git rejected the push of heddle/r/a, main: no such names"
     assert (second["kind"], second["reason"]) == ("push", told)
     # History, and what its operator ended, waits for nobody.
     refused.end_time.seconds = NOW - waiting.RECENT_HOURS * 3600 - 1
