@@ -112,7 +112,7 @@ async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
     async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
         await logs.says("begun\n")
         code, out, err = await server.heddle("say", f"{name}/api/one", "Use the old table")
-        assert (code, out) == (0, f"{name}/epics/api/tasks/one/attempts/1 told\n"), err
+        assert (code, out) == (0, f"message sent to {name}/epics/api/tasks/one/attempts/1\n"), err
         await logs.says("[operator: Use the old table]\nThe operator says: Use the old table\n")
     await server.heddle("cancel", name)
     code, _, err = await server.heddle("say", f"{name}/api/one", "Too late")

@@ -345,7 +345,7 @@ async def test_doctor_sees_services_and_agents(server: Server) -> None:
     """With everything running, no line is a bad one; agents that nobody installed are not."""
     code, out, err = await server.heddle("doctor")
     assert code == 0, out + err
-    assert out.count(" serves\n") == 4
+    assert out.count(" is serving\n") == 4
     assert "agent scripted on workers/" in out
     assert "✗" not in out
     _, out, _ = await server.heddle("doctor", "--json")

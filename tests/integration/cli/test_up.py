@@ -122,7 +122,7 @@ async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: End
     async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
         await up.says("Heddle is up")
         by_name(up, "worktree").kill()
-        await up.says("worktree ended (signal SIGKILL); starting it again")
+        await up.says("worktree ended (signal SIGKILL); restarting it")
         while not await is_serving(endpoints.worktree.address):
             pass
         up.interrupt()
@@ -135,7 +135,7 @@ async def test_service_that_dies_while_starting_gets_another_chance(
     """One bad start is no reason to give up."""
     env = environment(tmp_path, scheduler=DIES_ONCE)
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
-        await up.says("scheduler ended (exit code 1); starting it again")
+        await up.says("scheduler ended (exit code 1); restarting it")
         await up.says("Heddle is up")
 
 
