@@ -24,7 +24,7 @@ def prompt_after(prompt: str, failed: pb.Attempt) -> str:
         "",
         "---",
         f"[Heddle] Attempt {number} of this task failed: {reason}.",
-        "You begin anew from the last accepted commit, without its changes.",
+        "You start again from the last accepted commit, without its changes.",
     ]
     if failed.kept_ref:
         lines.append(f"They are kept: `git diff HEAD...{failed.kept_ref}` shows them.")

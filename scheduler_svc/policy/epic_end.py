@@ -78,7 +78,7 @@ def _counts(epic: EpicView) -> Counter["pb.TaskState.ValueType"]:
 
 
 def _missing(epic: EpicView) -> int:
-    """Returns how many tasks did not run although nobody said that the epic is whole without them."""
+    """Returns how many tasks did not run and were not skipped by the operator."""
     over = {pb.TASK_STATE_PENDING, pb.TASK_STATE_SKIPPED}
     return sum(task.state in over and not task.waived for task in epic.tasks)
 

@@ -61,7 +61,7 @@ async def test_watch_run_survives_random_breaks(fake: FakeScheduler, client: Hed
 
 
 async def test_watch_tells_a_defect_of_the_server(fake: FakeScheduler, client: HeddleClient) -> None:
-    """What trying again cannot mend is raised, not retried for ever."""
+    """An error that a retry cannot fix is raised, not retried forever."""
 
     async def fail(_stream: int, sequence: int) -> None:
         raise KeyError(sequence)

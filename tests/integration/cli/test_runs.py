@@ -180,7 +180,7 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
     plan = FAILING.replace("script: [{fail: no luck}]", "prompt: do it, agent: 'command:exit 1'")
     name = await server.begin(plan)
     assert (await server.heddle("watch", name))[0] == 1
-    code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "nobody")
+    code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "nosuch")
     assert (code, out) == (2, "")
     assert "not a known agent" in err
     code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "scripted")
@@ -199,7 +199,7 @@ async def test_accepted_tasks_are_done_anew(server: Server) -> None:
     """From the second of three on, they run again upon the first's commit; what they had made stays under a ref."""
     repository = server.repository()
     tasks = "".join(f'{{key: {key}, script: [{{run: "date +%s%N > {key}.txt"}}]}}, ' for key in "abc")
-    plan = f"{{name: Anew, defaults: {{merge: manual}}, epics: [{{key: api, tasks: [{tasks}]}}]}}"
+    plan = f"{{name: Again, defaults: {{merge: manual}}, epics: [{{key: api, tasks: [{tasks}]}}]}}"
     code, out, err = await server.heddle("run", server.plan(plan), "--repo", str(repository))
     assert code == 0, err
     name = out.strip()
@@ -342,7 +342,7 @@ def _read_all(controller: int) -> str:
 
 
 async def test_doctor_sees_services_and_agents(server: Server) -> None:
-    """With everything running, no line is a bad one; agents that nobody installed are not."""
+    """With everything running, no line is a bad one; agents that are not installed are no error."""
     code, out, err = await server.heddle("doctor")
     assert code == 0, out + err
     assert out.count(" is serving\n") == 4
@@ -381,7 +381,7 @@ async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None
 
 
 async def test_costs_are_told_level_by_level(server: Server) -> None:
-    """Projects with their runs, and below a run what it was spent on; what nobody knows is not told as zero."""
+    """Projects with their runs, and below a run what it was spent on; an unknown cost is not shown as zero."""
     name = await server.begin(SPENDING)
     await server.heddle("watch", name)
 

@@ -73,7 +73,7 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
 
 
 async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
-    """With its own folder and ports, a second one disturbs nobody."""
+    """With its own folder and ports, a second one does not disturb the first."""
     other = Endpoints(ports.find_free(endpoints.base + 10))
     async with (
         running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,

@@ -109,7 +109,7 @@ def test_leaves_other_files_alone(tmp_path: Path) -> None:
 
 
 def test_says_that_git_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And how to mend it."""
+    """The error says how to fix it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(samples.SampleError, match="git is not installed"):
         samples.make_sample_repository(tmp_path / "bookshelf")

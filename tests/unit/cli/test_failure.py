@@ -61,5 +61,5 @@ def test_foreseeable_errors_become_words(error: Exception, exit_code: int, words
 
 
 def test_defects_stay_defects() -> None:
-    """What nobody foresaw is not dressed up as an error of the user."""
+    """An unexpected error is not presented as an error of the user."""
     assert explained(KeyError(Path())) is None

@@ -99,7 +99,7 @@ def test_off_stays_off() -> None:
     ],
 )
 def test_text_that_a_comment_would_cut_is_refused(fields: dict[str, str], field: str) -> None:
-    """A # that YAML takes for a comment, but nobody means as one, is a mistake at the text that it cuts."""
+    """A # that YAML reads as a comment but is not meant as one is an error at the text that it cuts off."""
     (problem,) = plan(**fields).problems
     assert problem.field == field
     assert "put the text in quotes" in problem.message

@@ -103,5 +103,5 @@ def test_refuses(text: str, problem: str) -> None:
 
 
 def test_the_shipped_schema_is_fresh() -> None:
-    """`python -m heddle.project.schema` writes it anew."""
+    """`python -m heddle.project.schema` rewrites it."""
     assert schema.FILE.read_text() == schema.text()
