@@ -8,9 +8,9 @@ from typing import Final, Self
 import grpc
 
 from heddle import pb, urls
-from heddle.calling import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.channels import open_channel
 from heddle.config import Tls
+from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.

@@ -41,7 +41,7 @@ def leftovers(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            is_service = "heddle.cli.admin.lifeline" in process.cmdline()
+            is_service = "heddle.cli.admin.parent_watch" in process.cmdline()
             if is_service and process.environ().get("HEDDLE_HOME") == str(home):
                 found.append(process)
     return found

@@ -106,7 +106,7 @@ class Supervisor:
             sys.executable,
             "-P",  # a folder named heddle in the working directory is not ours
             "-m",
-            "heddle.cli.admin.lifeline",
+            "heddle.cli.admin.parent_watch",
             str(drain_time(self._settings)),
             endpoint.module,
             stdin=asyncio.subprocess.PIPE,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import words
 from heddle.cli.console.safe_output import SafeText
 
@@ -120,7 +120,7 @@ def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
         elif epic.state in {pb.EPIC_STATE_FAILED, pb.EPIC_STATE_SKIPPED, pb.EPIC_STATE_CANCELLED}:
             yield f"  {epic.key}: {words.state(epic)}{f': {epic.reason}' if epic.reason else ''}"
     if run.unpushed:
-        yield f"  {waiting.lacks(run)}"
+        yield f"  {operator_queue.lacks(run)}"
     if tasks.accepted and any(each.branch == run.branch for each in run.unpushed):
         short = run.name.removeprefix("runs/")
         yield (

@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import words
 from heddle.cli.console.run_board import STYLES
 from heddle.cli.console.safe_output import SafeText
@@ -84,20 +84,20 @@ def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> T
     table = _table("NEEDS ANSWER", "SINCE", "COMMAND", "WHY")
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
-        commands = "merge, drop" if waiting.awaits_merge(epic) else "resolve, merge, drop"
+        commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
-            "" if waiting.is_held(epic) else commands,
-            SafeText(words.plain(waiting.merge_reason(epic))),
+            "" if operator_queue.is_held(epic) else commands,
+            SafeText(words.plain(operator_queue.merge_reason(epic))),
         )
     for run in runs:
         command, why = "resume", run.reason
-        if waiting.is_held(run):
+        if operator_queue.is_held(run):
             command, why = "", run.merge_hold
-        elif not waiting.is_halted(run):
+        elif not operator_queue.is_halted(run):
             # No command helps with a fault: the run continues once it is resolved.
-            command, why = "" if run.fault else "push", waiting.lacks(run)
+            command, why = "" if run.fault else "push", operator_queue.lacks(run)
         table.add_row(SafeText(run.name.removeprefix("runs/")), "", command, SafeText(words.plain(why)))
     return table
 

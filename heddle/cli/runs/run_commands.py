@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb, urls, waiting
+from heddle import operator_queue, pb, urls
 from heddle.cli.console import event_lines, output, resource_names, tables, words
 from heddle.cli.console.arguments import AttemptArgument, RunArgument
 from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
@@ -19,7 +19,7 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
-from heddle.kept import from_oldest
+from heddle.retained_log import from_oldest
 
 app = typer.Typer()
 
@@ -298,5 +298,5 @@ def _details(run: pb.Run) -> Iterator[str]:
         yield f"merge on hold: {words.plain(run.merge_hold)}"
     if run.reason:
         yield f"reason: {run.reason}"
-    if lacks := waiting.lacks(run):
+    if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

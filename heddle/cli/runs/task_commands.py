@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import output, resource_names, tables, words
 from heddle.cli.console.arguments import AttemptArgument, TaskArgument
 from heddle.cli.console.exit_codes import BAD_INPUT
@@ -53,22 +53,24 @@ def approvals(as_json: Json = False) -> None:
 async def _queue(client: HeddleClient) -> _Queue:
     questions = await client.list_approvals()
     runs: dict[str, pb.Run] = {}
-    async with aclosing(client.watch_runs(newest=waiting.RUNS_LOOKED_AT)) as responses:
+    async with aclosing(client.watch_runs(newest=operator_queue.RUNS_LOOKED_AT)) as responses:
         async for response in responses:
             runs |= {run.name: run for run in response.runs}
             if response.complete:
                 break
     now = utc_now().timestamp()
-    looked_at = [run for run in runs.values() if waiting.may_hold_merges(run, now)]
+    looked_at = [run for run in runs.values() if operator_queue.may_hold_merges(run, now)]
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
     return _Queue(
         questions,
         [
             run
             for run in runs.values()
-            if waiting.is_halted(run) or waiting.is_held(run) or waiting.lacks_something(run, now)
+            if operator_queue.is_halted(run)
+            or operator_queue.is_held(run)
+            or operator_queue.lacks_something(run, now)
         ],
-        list(filter(waiting.awaits_operator, epics)),
+        list(filter(operator_queue.awaits_operator, epics)),
     )
 
 

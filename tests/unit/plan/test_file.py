@@ -131,7 +131,11 @@ epics:
         (5, "epics[0].depends_on[1]", "there is no epic 'nope'"),
         (7, "epics[0].tasks[0].prompt", "is missing; a task needs a prompt or a script"),
         (7, "epics[0].tasks[0].promt", "unknown key, did you mean prompt?"),
-        (8, "epics[0].tasks[1].timeout", "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        (
+            8,
+            "epics[0].tasks[1].timeout",
+            "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds",
+        ),
         (8, "epics[0].tasks[1].retries", "is 'two'; it must be a whole number"),
         (10, "epics[1].tasks", "is 'none'; it must be a list"),
     ]
@@ -219,7 +223,9 @@ def test_refuses_what_is_no_plan(text: str | bytes, line: int, words: str) -> No
 
 def test_refuses_a_second_document() -> None:
     """A file holds one plan."""
-    assert (2, "", "contains more than one document; a plan must be a single one") in told("name: x\n---\nname: y\n")
+    assert (2, "", "contains more than one document; a plan must be a single one") in told(
+        "name: x\n---\nname: y\n"
+    )
 
 
 def test_refuses_too_many_values() -> None:

@@ -91,7 +91,10 @@ def test_all_mistakes_at_once() -> None:
         ),
         ("copy: [.env, .env]", "copy[1]: '.env' is a duplicate of copy[0]"),
         ("ports: -1", "ports: is '-1'; it must be at least 0"),
-        ("env: {P: '${HEDDLE_PORT}'}", "env.P: ${HEDDLE_PORT} is not a variable of an epic; increase `ports`"),
+        (
+            "env: {P: '${HEDDLE_PORT}'}",
+            "env.P: ${HEDDLE_PORT} is not a variable of an epic; increase `ports`",
+        ),
         ("checks: [{name: a}]", "checks[0].run: needs a shell command"),
         ("teardown: {run: x}", "teardown: must be a list"),
         ("- setup", "must be a mapping with keys such as setup, copy and ports"),
