@@ -18,7 +18,7 @@ checks: [npm test]
 
 
 async def test_plan_check_says_what_the_project_does(tmp_path: Path) -> None:
-    """With --repo it tells what the committed file will do, and that the checkout has another one."""
+    """With --repo, it shows the effects of the committed file, and that the file in the checkout differs."""
     project = make_repository(tmp_path / "project", {".heddle.yaml": FILE})
     arguments = ("plan", "check", str(samples.PLAN), "--repo", str(project))
     code, out, _ = await run(*arguments, env=NOWHERE)

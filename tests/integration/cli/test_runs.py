@@ -124,7 +124,7 @@ async def test_show_and_logs_are_for_people(server: Server) -> None:
 
 
 async def test_same_request_id_is_the_same_run(server: Server) -> None:
-    """Asked twice with one --request-id, one run exists; with another plan it is refused."""
+    """Two requests with one --request-id create one run; a different plan with the same id is rejected."""
     arguments = ["run", server.plan(QUICK), "--repo", str(server.repository()), "--request-id", "nightly-7"]
     first = await server.heddle(*arguments)
     second = await server.heddle(*arguments)
@@ -138,7 +138,7 @@ async def test_same_request_id_is_the_same_run(server: Server) -> None:
 
 
 async def test_a_new_budget(server: Server) -> None:
-    """A resume may give the run, or an epic or task of it, another budget; one of nothing is refused."""
+    """A resume may set a new budget of the run, an epic or a task; a budget of zero is rejected."""
     name = await server.begin(LONG)
     assert (await server.heddle("resume", name, "--budget-usd", "2.5"))[0] == 0
     _, out, _ = await server.heddle("show", name, "--json")
@@ -176,7 +176,7 @@ async def test_steering(server: Server) -> None:
 
 
 async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None:
-    """A failed task runs again by the agent that the operator names, or its epic goes on without it."""
+    """A failed task is retried with the chosen agent, or skipped, and its epic continues without it."""
     plan = FAILING.replace("script: [{fail: no luck}]", "prompt: do it, agent: 'command:exit 1'")
     name = await server.begin(plan)
     assert (await server.heddle("watch", name))[0] == 1
@@ -228,7 +228,7 @@ async def test_accepted_tasks_are_done_anew(server: Server) -> None:
 
 
 async def test_interrupt_detaches_from_a_run(server: Server) -> None:
-    """Ctrl-C leaves the run alone and says how to come back; one more says nothing worse (130 to a shell too)."""
+    """Ctrl-C leaves the run untouched and says how to follow it; a second one prints no error (exit code 130)."""
     arguments = ["run", server.plan(LONG), "--repo", str(server.repository()), "--wait"]
     async with running(*arguments, env=server.env) as command:
         await command.says("api/one/1: session started")
@@ -271,7 +271,7 @@ async def test_logs_follow_until_the_session_ends(server: Server) -> None:
 
 
 async def test_watch_outlives_the_scheduler(server: Server) -> None:
-    """A scheduler that is killed and comes back costs the watch no event."""
+    """A watch loses no event when the scheduler is killed and restarted."""
     name = await server.begin(LONG)
     async with running("watch", name, env=server.env) as watch:
         await watch.says("api/one/1: session started")
@@ -302,7 +302,7 @@ async def test_reader_that_goes_away_is_no_error(server: Server) -> None:
 
 
 async def test_other_services_are_not_mistaken_for_the_server(server: Server) -> None:
-    """HEDDLE_SCHEDULER with another service's address is told as such, not retried."""
+    """HEDDLE_SCHEDULER with the address of another service is reported, not retried."""
     _, out, _ = await server.heddle("doctor", "--json")
     agent = next(each["subject"] for each in parsed(out) if str(each["subject"]).startswith("agent at "))
     env = {**server.env, "HEDDLE_SCHEDULER": str(agent).removeprefix("agent at ")}
@@ -359,7 +359,7 @@ async def _agent_of(server: Server, name: str) -> int:
 
 
 async def test_killed_up_ends_its_agents(server: Server, tmp_path: Path) -> None:
-    """SIGKILL of `up` leaves no service, no agent and no check running; a new one goes on."""
+    """SIGKILL of `up` leaves no service, agent or check running; the next `up` continues."""
     endpoints = Endpoints(ports.find_free(random.SystemRandom().randrange(32_000, 32_500, 10)))
     env = {"HEDDLE_HOME": str(tmp_path / "home"), "HEDDLE_SCHEDULER": endpoints.scheduler.address}
     async with running("up", "--ports", str(endpoints.base), env=env) as up:

@@ -26,7 +26,7 @@ class Refusing(grpc_stubs.SchedulerServiceServicer):
 
 @pytest.mark.parametrize("word", ["is missing", "fehlt völlig → ä ö ü"])
 async def test_very_many_errors_arrive_as_invalid_plan(word: str) -> None:
-    """The first ones come with their fields, and a last one says that there are more."""
+    """The first errors come with their fields, and a last one says that there are more."""
     # Only one method of it is called.
     servicer = Refusing([Violation(f"epics[{index}].tasks[0].key", word) for index in range(1000)])  # type: ignore[abstract]  # see above
     service = Service(

@@ -63,7 +63,7 @@ def test_board_shows_the_task_that_runs() -> None:
 
 
 def test_board_keeps_the_order_of_the_plan() -> None:
-    """Epics stand as in the plan, however their news came in."""
+    """Epics are in the order of the plan, in whatever order updates arrive."""
     board = RunBoard()
     board.take(response())
     assert [epic.key for epic in board.epics] == ["api", "ui"]
@@ -71,7 +71,7 @@ def test_board_keeps_the_order_of_the_plan() -> None:
 
 
 def test_result_says_what_is_left_to_do() -> None:
-    """The last lines name the branch of the result, and each epic that did not make it."""
+    """The last lines name the branch of the result, and each epic that did not succeed."""
     run = pb.Run(
         name="runs/shop-1",
         state=pb.RUN_STATE_FAILED,

@@ -46,6 +46,6 @@ def test_a_duration_is_its_seconds(value: object, expected: float) -> None:
     ],
 )
 def test_what_is_no_duration_is_refused(value: object, message: str) -> None:
-    """Anything else is refused with what it may be, also what is no number though YAML calls it one."""
+    """Anything else is rejected with the valid forms, also what only YAML 1.1 calls a number."""
     with pytest.raises(ValueError, match=message):
         seconds(value)

@@ -1,4 +1,4 @@
-"""Plan files: a plan, or every mistake with its line."""
+"""Plan files: a plan, or every error with its line."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ epics:
 
 
 def told(text: str | bytes) -> list[tuple[int, str, str]]:
-    """Returns line, field and message of every mistake."""
+    """Returns line, field and message of every error."""
     return [(problem.line, problem.field, problem.message) for problem in parse(text, "p.yaml").problems]
 
 

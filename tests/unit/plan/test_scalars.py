@@ -75,7 +75,7 @@ def test_a_budget_is_a_plain_number() -> None:
 
 
 def test_a_plan_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dash in place of a file reads standard input, which its mistakes name."""
+    """A dash instead of a file reads standard input, which its errors name."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: P\nepics: 3\n")))
     loaded = load(Path("-"))
     assert loaded.describe().startswith("standard input:2:1: epics: ")
@@ -139,7 +139,7 @@ def test_json_is_taken_as_json_programs_write_it() -> None:
 
 
 def test_half_a_character_is_said() -> None:
-    """One half alone, and a pair in YAML that is no JSON, say what to write."""
+    """For a lone surrogate, or a pair in YAML that is not JSON, the error says what to write."""
     for text in ('{"name": "\\ud83d"}', 'name: "\\ud83d\\ude00"'):
         (problem,) = parse(text, "p").problems
         assert "write the character itself" in problem.message

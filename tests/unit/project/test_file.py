@@ -1,4 +1,4 @@
-"""What .heddle.yaml may say, and how its mistakes are told."""
+"""Valid content of .heddle.yaml, and how its errors are reported."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_a_file_may_say_nothing(text: str) -> None:
 
 
 def test_all_mistakes_at_once() -> None:
-    """Each mistake has its line, its column and its field."""
+    """Each error has its line, column and field."""
     assert told(
         "setup: [npm ci, '']\n"
         "copy: [.env, ../secrets, /etc/passwd, .git/config]\n"
@@ -101,7 +101,7 @@ def test_all_mistakes_at_once() -> None:
     ],
 )
 def test_refuses(text: str, problem: str) -> None:
-    """What cannot be meant is a mistake."""
+    """Values that cannot be intended are errors."""
     assert [line.split(": ", 1)[1] for line in told(text)] == [problem]
 
 
