@@ -1,4 +1,4 @@
-"""Client channels and the options that both ends of a connection share."""
+"""Client channels, and the options that client and server share."""
 
 from typing import Final
 
@@ -6,10 +6,10 @@ import grpc
 
 from heddle.config import Tls
 
-# Streams keep their messages near 256 KiB; this is the most that anything may take.
+# Streams keep their messages near 256 KiB; this is the limit of any message.
 MAX_MESSAGE_BYTES: Final = 4 << 20
 
-# Both ends agree, or the server answers pings with GOAWAY "too_many_pings".
+# Must be equal on both sides, or the server answers pings with GOAWAY "too_many_pings".
 KEEPALIVE: Final = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -20,13 +20,13 @@ KEEPALIVE: Final = (
 
 
 def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
-    """Opens a channel to `address` (host:port); it connects by itself, again after each break."""
+    """Opens a channel to `address` (host:port); it connects on the first call, and reconnects automatically."""
     options = (
         *KEEPALIVE,
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        # gRPC's own backoff goes to two minutes: too long for services that restart in one second.
+        # gRPC's default backoff grows to two minutes: too long for services that restart within a second.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        # Despite its name, how long one try may take: a busy machine needs more than the pause between tries.
+        # Despite its name, the timeout of one attempt: a busy machine needs more than the pause between attempts.
         ("grpc.min_reconnect_backoff_ms", 10_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Loopback and cluster traffic does not go through a user's proxy.

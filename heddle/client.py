@@ -1,4 +1,4 @@
-"""The Python client: every call of the scheduler, with retries, and watches that resume by themselves."""
+"""The Python client: every call of the scheduler, with retries, and watches that resume automatically."""
 
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -8,19 +8,19 @@ from typing import Final, Self
 import grpc
 
 from heddle import pb, urls
-from heddle.calling import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.channels import open_channel
 from heddle.config import Tls
+from heddle.rpc_caller import CALL_TIMEOUT, Caller, OnBreak, ServerUnreachable
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceStub
 
 # ServerUnreachable is what callers catch.
 __all__ = ["ENDED_ATTEMPT", "ENDED_RUN", "HeddleClient", "ServerUnreachable"]
 
-# Seconds that a call may take which waits for processes to end.
+# Timeouts in seconds: of calls that wait for processes to end, and of calls that clone.
 STOP_TIMEOUT: Final = 600.0
 CLONE_TIMEOUT: Final = 900.0
 
-# The same for a git in each of many worktrees.
+# Timeout in seconds of calls that run git in many worktrees.
 LOOK_TIMEOUT: Final = 120.0
 
 ENDED_RUN: Final = frozenset({pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_CANCELLED})
@@ -38,12 +38,12 @@ ENDED_ATTEMPT: Final = frozenset(
 class HeddleClient:
     """A connection to one scheduler; use it as an async context manager.
 
-    Unary calls are tried again while the server is unavailable, for at most
-    `patience` seconds. Mutations carry a request_id, so that a repeated one is
-    done once. `actor` stands in the events that a mutation causes, as "user:ada".
+    Unary calls are retried while the server is unavailable, for at most
+    `patience` seconds. Mutations carry a request_id, so that a repeated one takes
+    effect once. `actor`, such as "user:ada", is recorded in the events of a mutation.
 
-    Every call raises HeddleError where the server refused, ServerUnreachable
-    where none answered.
+    Every call raises HeddleError if the server rejected it, ServerUnreachable if
+    no server answered.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class HeddleClient:
         return await self._caller.call(self._stub.ListRuns, request)
 
     async def forecast_run(self, name: str) -> pb.Forecast:
-        """Returns a guess of what is left; without `remaining` where nothing can be said yet."""
+        """Returns an estimate of the remaining time; `remaining` is unset if there is none yet."""
         return (await self._caller.call(self._stub.ForecastRun, pb.ForecastRunRequest(name=name))).forecast
 
     async def update_run(self, name: str, *, max_parallel: int) -> pb.Run:
-        """Changes how many sessions the run may have at once; those that run go on."""
+        """Changes the maximum number of parallel sessions; running sessions continue."""
         request = pb.UpdateRunRequest(name=name, max_parallel=max_parallel)
         return (await self._caller.mutate(self._stub.UpdateRun, request)).run
 
@@ -94,12 +94,12 @@ class HeddleClient:
     async def resume_run(
         self, name: str, *, budget_usd_micros: int | None = None, budget_of: str = ""
     ) -> pb.Run:
-        """Lets a paused run go on; `budget_of` is the epic or task that gets the budget, else the run does."""
+        """Resumes a paused run; the budget applies to the run, or to the epic or task `budget_of`."""
         request = pb.ResumeRunRequest(name=name, budget_usd_micros=budget_usd_micros, budget_of=budget_of)
         return (await self._caller.mutate(self._stub.ResumeRun, request)).run
 
     async def cancel_run(self, name: str) -> pb.Run:
-        """Returns the ended run once every process of it is gone."""
+        """Returns the ended run once all of its processes have ended."""
         request = pb.CancelRunRequest(name=name)
         return (await self._caller.mutate(self._stub.CancelRun, request, timeout=STOP_TIMEOUT)).run
 
@@ -115,29 +115,29 @@ class HeddleClient:
             request.page_token = page.next_page_token
 
     async def retry_merge(self, name: str) -> pb.Epic:
-        """Merges an epic again whose merge conflicted or failed, once its cause is mended."""
+        """Retries a merge that conflicted or failed, or starts a manual one."""
         return (await self._caller.mutate(self._stub.RetryMerge, pb.RetryMergeRequest(name=name))).epic
 
     async def push_run(self, name: str) -> pb.Run:
-        """Pushes again what the remote did not take; what it still refuses is in the returned run."""
+        """Retries pushes that the remote rejected; those that still fail are in the returned run."""
         request = pb.PushRunRequest(name=name)
         return (await self._caller.mutate(self._stub.PushRun, request, timeout=STOP_TIMEOUT)).run
 
     async def resolve_conflict(self, name: str, *, agent: str = "") -> pb.Epic:
-        """Has an agent resolve what an epic conflicts over, its last task's if none is named; returns the epic."""
+        """Lets an agent, by default that of the last task, resolve the conflict of an epic; returns the epic."""
         request = pb.ResolveConflictRequest(name=name, agent=agent)
         return (await self._caller.mutate(self._stub.ResolveConflict, request)).epic
 
     async def drop_epic(self, name: str) -> pb.Epic:
-        """Leaves an epic unmerged; returns it."""
+        """Drops an epic, which stays unmerged; returns it."""
         return (await self._caller.mutate(self._stub.DropEpic, pb.DropEpicRequest(name=name))).epic
 
     async def get_conflicts(self, name: str) -> pb.GetConflictsResponse:
-        """Returns what a run's epics will conflict over, what each wrote, and the merge queue."""
+        """Returns predicted conflicts between a run's epics, the paths that each wrote, and the merge queue."""
         return await self._caller.call(self._stub.GetConflicts, pb.GetConflictsRequest(name=name))
 
     async def list_tasks(self, parent: str) -> list[pb.Task]:
-        """Returns all tasks of an epic, or of a run as runs/RUN/epics/-, in planned order."""
+        """Returns all tasks of an epic, or with runs/RUN/epics/- of a run, in planned order."""
         tasks: list[pb.Task] = []
         request = pb.ListTasksRequest(parent=parent)
         while True:
@@ -148,30 +148,30 @@ class HeddleClient:
             request.page_token = page.next_page_token
 
     async def add_task(self, parent: str, task: pb.PlanTask, *, request_id: str = "") -> pb.Task:
-        """Adds a task to an epic, which goes on where it had ended; the same request_id again adds it once."""
+        """Adds a task to an epic, which continues if it had ended; repeating a request_id adds nothing."""
         request = pb.AddTaskRequest(parent=parent, task=task, request_id=request_id)
         return (await self._caller.mutate(self._stub.AddTask, request)).task
 
     async def retry_task(
         self, name: str, *, agent: str = "", from_here: bool = False, resume: bool = False
     ) -> pb.Task:
-        """Gives a failed or skipped task a new attempt; `agent` does it in place of its own.
+        """Gives a failed or skipped task a new attempt; `agent` replaces the task's own.
 
-        With `from_here` also an accepted one: it and all that its epic did after it are done anew.
-        With `resume` the new attempt continues the session of the last one, with its files.
+        `from_here`: also for an accepted task; it and all later tasks of its epic are done again.
+        `resume`: the new attempt continues the session of the last one, with its files.
         """
         request = pb.RetryTaskRequest(name=name, agent=agent, from_here=from_here, resume=resume)
         return (await self._caller.mutate(self._stub.RetryTask, request)).task
 
     async def skip_task(self, name: str) -> pb.Task:
-        """Takes a pending or failed task out of its epic, which goes on without it."""
+        """Skips a pending or failed task; its epic continues without it."""
         return (await self._caller.mutate(self._stub.SkipTask, pb.SkipTaskRequest(name=name))).task
 
     async def get_attempt(self, name: str) -> pb.Attempt:
         return (await self._caller.call(self._stub.GetAttempt, pb.GetAttemptRequest(name=name))).attempt
 
     async def list_attempts(self, parent: str) -> list[pb.Attempt]:
-        """Returns all attempts of a task, oldest first; "-" stands for every epic or task."""
+        """Returns all attempts of a task, oldest first; "-" matches every epic or task."""
         attempts: list[pb.Attempt] = []
         request = pb.ListAttemptsRequest(parent=parent)
         while True:
@@ -182,28 +182,28 @@ class HeddleClient:
             request.page_token = page.next_page_token
 
     async def stop_attempt(self, name: str) -> pb.Attempt:
-        """Returns the ended attempt once its agent and all descendants are gone."""
+        """Returns the ended attempt once its agent and all of its descendants have ended."""
         request = pb.StopAttemptRequest(name=name)
         return (await self._caller.mutate(self._stub.StopAttempt, request, timeout=STOP_TIMEOUT)).attempt
 
     async def list_holds(self) -> list[pb.Hold]:
-        """Returns the providers of models that take no work now, by name."""
+        """Returns the model providers on hold, by name."""
         return list((await self._caller.call(self._stub.ListHolds, pb.ListHoldsRequest())).holds)
 
     async def lift_hold(self, provider: str) -> list[str]:
-        """Lets a provider's agents start at once; returns the names of the runs that this resumes."""
+        """Lifts the hold of a provider; returns the names of the runs that resume."""
         request = pb.LiftHoldRequest(provider=provider)
         return list((await self._caller.mutate(self._stub.LiftHold, request)).resumed_runs)
 
     async def list_costs(
         self, parent: str = "", *, page_size: int = 0, page_token: str = ""
     ) -> pb.ListCostsResponse:
-        """Returns one page of what is below `parent`, as ListCostsRequest says; absent: the projects."""
+        """Returns one page of what is below `parent`, as in ListCostsRequest; absent: the projects."""
         request = pb.ListCostsRequest(parent=parent, page_size=page_size, page_token=page_token)
         return await self._caller.call(self._stub.ListCosts, request)
 
     async def list_approvals(self) -> list[pb.Approval]:
-        """Returns what sessions of all runs ask the operator now, the oldest question first."""
+        """Returns the open questions of sessions of all runs, oldest first."""
         approvals: list[pb.Approval] = []
         request = pb.ListApprovalsRequest()
         while True:
@@ -222,14 +222,14 @@ class HeddleClient:
         await self._caller.mutate(self._stub.ResolveApproval, request)
 
     async def send_message(self, attempt: str, text: str, *, message_id: str = "") -> None:
-        """Tells the agent of a session something; one that works on reads it as soon as it can."""
+        """Sends a message to the agent of a session, which reads it as soon as it can."""
         request = pb.SendMessageRequest(
             attempt=attempt, text=text, message_id=message_id or uuid.uuid4().hex, actor=self._actor
         )
         await self._caller.call(self._stub.SendMessage, request)
 
     async def list_events(self, parent: str, *, after: int = 0) -> AsyncIterator[pb.Event]:
-        """Yields the run's events behind `after` up to the newest."""
+        """Yields the run's events after `after` up to the newest."""
         while True:
             request = pb.ListEventsRequest(parent=parent, after_sequence=after)
             page = await self._caller.call(self._stub.ListEvents, request)
@@ -242,7 +242,7 @@ class HeddleClient:
     async def list_session_events(
         self, parent: str, *, after: int = 0, before: int = 0, page_size: int = 0
     ) -> pb.ListSessionEventsResponse:
-        """Returns one page of a session's log: behind `after`, or the newest ones ahead of `before`."""
+        """Returns one page of a session's log: after `after`, or the newest ones before `before`."""
         request = pb.ListSessionEventsRequest(
             parent=parent, after_sequence=after, before_sequence=before, page_size=page_size
         )
@@ -254,7 +254,7 @@ class HeddleClient:
         return b"".join([part.data for part in await self._caller.collect(self._stub.ReadArtifact, request)])
 
     async def get_diff(self, name: str, *, max_bytes: int = 0) -> pb.GetDiffResponse:
-        """Returns the whole diff of an attempt, epic or run; `truncated` where it is longer than asked."""
+        """Returns the whole diff of an attempt, epic or run; `truncated` if it is longer than `max_bytes`."""
         request = pb.GetDiffRequest(name=name, max_bytes=max_bytes)
         parts = await self._caller.collect(self._stub.GetDiff, request)
         text = "".join(part.text for part in parts)
@@ -263,9 +263,9 @@ class HeddleClient:
     async def list_epic_worktrees(
         self, parent: str = "runs/-", *, sizes_only: bool = False
     ) -> list[pb.EpicWorktree]:
-        """Returns all worktrees of a run, or of all, and those that were archived.
+        """Returns all worktrees, present and archived, of a run or of all runs.
 
-        `sizes_only`: sooner, without whether they are dirty.
+        `sizes_only`: faster, but `dirty` is unset.
         """
         worktrees: list[pb.EpicWorktree] = []
         request = pb.ListEpicWorktreesRequest(parent=parent, sizes_only=sizes_only)
@@ -277,13 +277,13 @@ class HeddleClient:
             request.page_token = page.next_page_token
 
     async def restore_epic_worktree(self, name: str) -> pb.EpicWorktree:
-        """Brings an archived worktree back; `name` as runs/RUN/epics/EPIC/worktree."""
+        """Restores an archived worktree; `name` is runs/RUN/epics/EPIC/worktree."""
         request = pb.RestoreEpicWorktreeRequest(name=name)
         stub = self._stub.RestoreEpicWorktree
         return (await self._caller.mutate(stub, request, timeout=STOP_TIMEOUT)).worktree
 
     async def collect_garbage(self, *, dry_run: bool = False) -> pb.CollectGarbageResponse:
-        """Removes what is no longer kept and returns it; `dry_run`: only returns it."""
+        """Removes and returns everything past its retention time; `dry_run`: only returns it."""
         request = pb.CollectGarbageRequest(validate_only=dry_run)
         return await self._caller.mutate(self._stub.CollectGarbage, request, timeout=STOP_TIMEOUT)
 
@@ -300,11 +300,11 @@ class HeddleClient:
     def watch_run(
         self, name: str, *, after: int = 0, on_break: OnBreak | None = None
     ) -> AsyncGenerator[pb.WatchRunResponse, None]:
-        """Yields every answer of the run's watch, across breaks, until the run has ended.
+        """Yields every response of the run's watch, across interruptions, until the run has ended.
 
-        Nothing is lost or repeated. It waits for the server without end;
-        `on_break` hears why after each break, and the next answer means that the
-        watch is back. Raises HeddleError where the server refuses.
+        Nothing is lost or repeated. Waits for the server without a limit; `on_break`
+        receives the cause of each interruption, and the next response means that the watch
+        has resumed. Raises HeddleError if the server rejects the watch.
         """
 
         async def is_over(seen: int) -> bool:
@@ -319,7 +319,7 @@ class HeddleClient:
     def watch_session(
         self, attempt: str, *, after: int = 0, on_break: OnBreak | None = None
     ) -> AsyncGenerator[pb.WatchSessionResponse, None]:
-        """Yields every answer of the session's watch until the session has ended; as `watch_run`."""
+        """Yields every response of the session's watch until the session has ended; like `watch_run`."""
 
         async def is_over(seen: int) -> bool:
             now = await self.get_attempt(attempt)
@@ -333,9 +333,10 @@ class HeddleClient:
     def watch_runs(
         self, *, newest: int = 0, on_break: OnBreak | None = None
     ) -> AsyncGenerator[pb.WatchRunsResponse, None]:
-        """Yields all that go on and the `newest` others, then each run that changed, without end.
+        """Yields all active runs and the `newest` others, then each changed run, endlessly.
 
-        Behind a break it begins anew: overwrite what you hold. As `watch_run` otherwise.
+        After an interruption it starts from the beginning: overwrite earlier state. Otherwise like
+        `watch_run`.
         """
 
         async def is_over(_: int) -> bool:

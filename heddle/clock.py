@@ -1,4 +1,4 @@
-"""Time as an argument: services take a `Clock`, tests move one by hand."""
+"""Time as a dependency: services take a `Clock`, and tests control it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Returns the time now, aware, in UTC."""
+    """Returns the current time in UTC, timezone-aware."""
     return datetime.now(UTC)

@@ -1,11 +1,11 @@
-"""What has to survive a power cut."""
+"""Writes that survive a power failure."""
 
 import os
 from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts the names in `folder` on disk: a file that was just created or renamed there is not safe before."""
+    """Syncs the entries of `folder` to disk; until then, a file just created or renamed there may be lost."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

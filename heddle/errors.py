@@ -1,4 +1,4 @@
-"""The one catalogue of errors: what the domain raises and what goes over the wire.
+"""The catalogue of errors that services raise and that travel over gRPC.
 
 A service raises `HeddleError`; the interceptor in `heddle.serving` turns it into
 a gRPC status with a google.rpc.ErrorInfo. A client turns that back with
@@ -18,11 +18,11 @@ from heddle import pb
 
 DOMAIN: Final = "heddle"
 
-# gRPC clients refuse trailers above 8 KiB, which carry the message twice and escape what is not ASCII.
+# gRPC clients reject trailers above 8 KiB; these carry the message twice, with non-ASCII characters escaped.
 MAX_MESSAGE_BYTES: Final = 1_200
 MAX_VIOLATIONS_BYTES: Final = 1_500
 
-# Seconds that a caller should wait before it calls an unavailable service again.
+# Seconds that a caller should wait before it retries an unavailable service.
 RETRY_AFTER: Final = 1
 
 _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
@@ -65,7 +65,7 @@ _STATUS: Final[Mapping["pb.ErrorReason.ValueType", grpc.StatusCode]] = {
 }
 
 
-# What a machine lacks for a while. Whoever asked again once it is there gets what they asked for.
+# Temporary faults of the environment: a retry succeeds once the fault is resolved.
 ENVIRONMENT_FAULTS: Final = frozenset(
     {
         pb.ERROR_REASON_PROJECT_UNAVAILABLE,
@@ -77,7 +77,7 @@ ENVIRONMENT_FAULTS: Final = frozenset(
 
 
 class Violation(NamedTuple):
-    """One malformed field: its path, as `epics[1].tasks[0].key`, and what to do about it."""
+    """One invalid field: its path, such as `epics[1].tasks[0].key`, and what to change."""
 
     field: str
     description: str
@@ -106,7 +106,7 @@ class HeddleError(Exception):
 
     @property
     def code(self) -> grpc.StatusCode:
-        """The status code that this reason travels under."""
+        """The gRPC status code of this reason."""
         return _STATUS[self.reason]
 
 
@@ -116,35 +116,35 @@ def not_found(resource: object) -> HeddleError:
 
 
 def lacks_descriptors(error: OSError) -> bool:
-    """Says whether a process, or the machine, could open no more files."""
+    """Returns whether the process or the machine ran out of file descriptors."""
     return error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def no_descriptors(error: OSError) -> HeddleError:
-    """Returns the error for a service that may open no more files."""
+    """Returns the error for a worker without free file descriptors."""
     return HeddleError(
         pb.ERROR_REASON_NO_DESCRIPTORS,
-        f"the worker has no file descriptors left ({error.strerror}): raise their number (ulimit -n, LimitNOFILE="
-        " of a systemd unit), or set HEDDLE_SLOTS lower",
+        f"the worker has no file descriptors left ({error.strerror}): raise the limit (ulimit -n, LimitNOFILE="
+        " of a systemd unit), or lower HEDDLE_SLOTS",
     )
 
 
 def invalid_field(field: str, description: str) -> HeddleError:
-    """Returns the error for one malformed field of a request."""
+    """Returns the error for one invalid field of a request."""
     violation = Violation(field, description)
     return HeddleError(pb.ERROR_REASON_INVALID_FIELD, f"{field}: {description}", violations=[violation])
 
 
 def invalid_plan(violations: Sequence[Violation]) -> HeddleError:
-    """Returns the error that carries every mistake of a plan at once."""
+    """Returns the error that carries every violation of a plan at once."""
     count = len(violations)
     lines = "".join(f"\n  {violation.field}: {violation.description}" for violation in violations)
-    message = f"the plan has {count} mistake{'s' if count > 1 else ''}:{lines}"
+    message = f"the plan has {count} error{'s' if count > 1 else ''}:{lines}"
     return HeddleError(pb.ERROR_REASON_INVALID_PLAN, message, violations=violations)
 
 
 def to_status(error: HeddleError) -> status_pb2.Status:
-    """Returns the rich status of `error`: ErrorInfo, and BadRequest or RetryInfo where they apply."""
+    """Returns the rich status of `error`: ErrorInfo, with BadRequest or RetryInfo if they apply."""
     info = error_details_pb2.ErrorInfo(
         reason=pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
         domain=DOMAIN,
@@ -165,12 +165,12 @@ def to_status(error: HeddleError) -> status_pb2.Status:
 
 
 def _fitting(violations: Sequence[Violation]) -> Iterator[Violation]:
-    """Yields the first ones that a status has room for, and where some are left out says so."""
+    """Yields as many violations as fit in a status, then one that says that more were omitted."""
     size = 0
     for field, description in violations:
         size += len(field.encode()) + len(description.encode())
         if size > MAX_VIOLATIONS_BYTES:
-            yield Violation("", "there are more mistakes; mend these and ask again")
+            yield Violation("", "there are more errors; fix these and try again")
             return
         yield Violation(field, description)
 
@@ -183,18 +183,18 @@ def _cut(message: str) -> str:
 
 
 def from_rpc(error: grpc.RpcError) -> HeddleError | None:
-    """Returns the HeddleError that a service sent; None if this is not one, as when no server answers."""
+    """Returns the HeddleError that a service sent; None for other errors, such as an absent server."""
     try:
         # Stubs of grpc_status ask for grpc.Call, which aio.AioRpcError resembles without inheriting.
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # see above
     except ValueError:
-        # gRPC put its own status in place of the service's, as it does with oversized trailers.
+        # gRPC replaced the status of the service, for example because of oversized trailers.
         return None
     return from_status(status) if status is not None else None
 
 
 def from_status(status: status_pb2.Status) -> HeddleError | None:
-    """Returns the HeddleError that `to_status` was given; None if it was given none."""
+    """Returns the HeddleError that `to_status` encoded; None if the status has none."""
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     found = False
@@ -204,7 +204,7 @@ def from_status(status: status_pb2.Status) -> HeddleError | None:
     name = f"ERROR_REASON_{info.reason}"
     if not found:
         return None
-    # A newer server may send a reason that this client does not know.
+    # A newer server may send a reason that this client does not know yet.
     known = name in pb.ErrorReason.keys()  # noqa: SIM118 (an enum wrapper, not a dict)
     reason = pb.ErrorReason.Value(name) if known else pb.ERROR_REASON_INTERNAL
     violations = [Violation(each.field, each.description) for each in bad_request.field_violations]

@@ -1,7 +1,7 @@
-"""Places at which a test kills the process that passes them: nothing may be lost at any.
+"""Points at which a test can kill the process; no data may be lost at any of them.
 
-Inert unless HEDDLE_FAILPOINT names a place, as in "accept.before_commit" or, for the third
-time that it is passed, "ingest.after_commit:3". Then the process ends by SIGKILL right there.
+Inert unless HEDDLE_FAILPOINT names a point, such as "accept.before_commit" or, for the third
+time that it is reached, "ingest.after_commit:3". Then the process kills itself with SIGKILL there.
 """
 
 import os
@@ -16,7 +16,7 @@ def _around(event: str, names: Iterable[str]) -> list[str]:
     return [f"{name}.{when}_{event}" for name, when in product(names, ("before", "after"))]
 
 
-# The leader's transactions, by the function that does the work.
+# The leader's transactions, by function name.
 COMMITS: Final = (
     "act",
     "act_on",
@@ -44,7 +44,7 @@ COMMITS: Final = (
     "record_forecast",
 )
 
-# What the scheduler asks of a worker.
+# Calls of the scheduler to a worker.
 CALLS: Final = (
     "GetWorker",
     "InspectProject",
@@ -72,7 +72,7 @@ CALLS: Final = (
     "SendMessage",
 )
 
-# What worktree_svc changes in a repository, and in what it remembers of it.
+# Changes of worktree_svc to a repository and to its stored state.
 MOVES: Final = ("commit_task", "keep", "archive", "reset", "rewind", "merge", "remove")
 STEPS: Final = (
     "ensure.after_claim",
@@ -102,7 +102,7 @@ STEPS: Final = (
     "close_merge.after_forget",
 )
 
-# What agent_svc puts on disk; the fence is worktree_svc's as well.
+# Writes of agent_svc to disk; worktree_svc has the fence too.
 SYNCS: Final = ("events", "reserve", "spec", "artifact", "agent", "result", "said", "fence")
 
 NAMES: Final = frozenset(
@@ -121,19 +121,19 @@ _left = 1
 
 
 def arm(setting: str) -> None:
-    """Makes this process end at the place, and the time, that `setting` names; "" names none."""
+    """Makes this process end at the point, and the pass, that `setting` names; "" disarms."""
     global _armed, _left
     name, _, nth = setting.partition(":")
     if name and name not in NAMES:
-        raise SystemExit(f"HEDDLE_FAILPOINT names no place: {name}")
+        raise SystemExit(f"HEDDLE_FAILPOINT is not a known failpoint: {name}")
     _armed, _left = name, int(nth or 1)
 
 
 def failpoint(name: str) -> None:
-    """Ends this process if it is the place, and the time, that was armed."""
+    """Ends this process if this point, at this pass, is the armed one."""
     if name != _armed:
         return
-    global _left  # noqa: PLW0603 (one process, one place)
+    global _left  # noqa: PLW0603 (one armed failpoint per process)
     with _mutex:
         _left -= 1
         if _left == 0:

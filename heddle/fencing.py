@@ -1,4 +1,4 @@
-"""Keeps a deposed leader out: remembers the highest epoch that asked for a change."""
+"""Fences off deposed leaders: remembers the highest epoch that requested a change."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from heddle.failpoints import failpoint
 
 
 class EpochFence:
-    """The highest epoch that a service has seen, kept in one small file.
+    """The highest epoch that a service has seen, stored in a small file.
 
-    It survives a restart, so an old leader that was paused through it is still
-    refused.
+    It survives restarts, so that an old leader that was paused meanwhile is still
+    rejected.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class EpochFence:
         if epoch < self._highest:
             raise errors.HeddleError(
                 pb.ERROR_REASON_STALE_EPOCH,
-                f"epoch {epoch} has been replaced by {self._highest}: a newer leader is at work",
+                f"epoch {epoch} has been replaced by {self._highest}: a newer leader is active",
                 epoch=self._highest,
             )
         if epoch > self._highest:

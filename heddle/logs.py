@@ -11,7 +11,7 @@ from heddle.config import Settings
 def configure(settings: Settings, service: str) -> None:
     """Sets up logging to stderr for this process; every line names `service`.
 
-    Lines of libraries that use the standard logging join the same stream.
+    Libraries that use standard logging write to the same stream.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -25,7 +25,7 @@ def configure(settings: Settings, service: str) -> None:
         shared.append(structlog.processors.format_exc_info)
         render = structlog.processors.JSONRenderer()
     else:
-        # The default traceback shows local variables, and with them what must not be in a log.
+        # The default traceback shows local variables, which may contain secrets.
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )

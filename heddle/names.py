@@ -1,6 +1,6 @@
 """Resource names (AIP-122): the ids of runs, epics, tasks and attempts.
 
-A name is parsed once, at the edge; inside, its parts travel as these tuples.
+Names are parsed once, at the API boundary; internal code passes these tuples.
 `str()` of each is the resource name.
 """
 
@@ -9,10 +9,10 @@ from typing import NamedTuple, Self
 
 from heddle import errors
 
-# Also a path component, a git ref component and a label in URLs.
+# Must also be valid in paths, git refs and URLs.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-# In place of an id where a list call accepts every one.
+# The wildcard id that list calls accept.
 ANY = "-"
 
 
@@ -152,4 +152,4 @@ def _ids(name: str, *collections: str, wildcard: bool = False) -> list[str]:
 
 
 def _malformed(name: str, pattern: str) -> errors.HeddleError:
-    return errors.invalid_field("name", f"{name!r} is no name of the form {pattern}")
+    return errors.invalid_field("name", f"{name!r} is not a valid name; use the form {pattern}")

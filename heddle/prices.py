@@ -1,7 +1,7 @@
-"""What models cost, for agents that tell tokens and no money.
+"""Prices of models, for agents that report tokens but no cost.
 
-prices.yaml beside this file has the form and says where its figures come from;
-HEDDLE_HOME/prices.yaml, in the same form, is the user's own.
+prices.yaml next to this file shows the form and the sources of its figures;
+HEDDLE_HOME/prices.yaml, in the same form, has the user's own prices.
 """
 
 import math
@@ -17,7 +17,7 @@ from heddle.plan.source import Source
 FILE: Final = "prices.yaml"
 KINDS: Final = ("input", "output", "cache_read", "cache_write")
 
-# Providers add the day of a model's release to its name.
+# Providers append a release date to names of models.
 _DAY: Final = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
@@ -29,13 +29,13 @@ class Prices:
 
     @classmethod
     def read(cls, home: Path) -> Self:
-        """Returns the shipped table with the user's own laid over it; raises ConfigError."""
+        """Returns the shipped prices, overridden by the user's own; raises ConfigError."""
         return cls({**_table(Path(__file__).with_name(FILE)), **_table(home / FILE)})
 
     def cost(self, usage: pb.Usage) -> int | None:
-        """Returns what `usage` costs in micros; None where a price is unknown.
+        """Returns what `usage` costs in micros; None if a price is unknown.
 
-        A model's name may begin with its provider's ("openai/") and end with a date.
+        A model's name may start with its provider ("openai/") and end with a date.
         """
         name = usage.model.rpartition("/")[2]
         prices = (
@@ -44,9 +44,9 @@ class Prices:
         return None if prices is None else _cost(usage, prices)
 
     def highest(self, usage: pb.Usage) -> int:
-        """Returns in micros what `usage` costs with the model of the table for which it costs most.
+        """Returns the cost of `usage` in micros with the most expensive model of the table.
 
-        The shipped table has models with a price for each kind of token, so there is one.
+        The shipped table always has models with prices for all kinds of tokens.
         """
         costs = (_cost(usage, prices) for prices in self._models.values())
         return max((cost for cost in costs if cost is not None), default=0)
@@ -60,19 +60,19 @@ def _cost(usage: pb.Usage, prices: Mapping[str, float]) -> int | None:
                 return None
             # Dollars per million tokens are micros per token.
             cost += tokens * prices[kind]
-    # Never less than it is, so that a budget holds.
+    # Rounded up, so that a budget is never exceeded.
     return math.ceil(cost)
 
 
 def _table(path: Path) -> Mapping[str, Mapping[str, float]]:
-    """Returns what a file says; nothing where there is none."""
+    """Returns the table of a file; empty if the file does not exist."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    # As plans are read: no number is taken for another one, and no model comes twice.
+    # Read like plans: no ambiguous numbers, and no duplicate models.
     source = Source(text, "price list")
     if source.problems:
         raise ConfigError("\n".join(problem.describe(str(path)) for problem in source.problems))
@@ -80,7 +80,7 @@ def _table(path: Path) -> Mapping[str, Mapping[str, float]]:
     if said is None:
         return {}
     if not isinstance(said, dict):
-        raise ConfigError(f"{path} takes models with their prices, as `gpt-5: {{input: 1.25, output: 10}}`")
+        raise ConfigError(f"{path} must map models to prices, such as `gpt-5: {{input: 1.25, output: 10}}`")
     for model, prices in said.items():
         _check(path, model, prices)
     return said
@@ -90,8 +90,8 @@ def _check(path: Path, model: object, prices: object) -> None:
     good = isinstance(model, str) and isinstance(prices, dict) and prices.keys() <= set(KINDS)
     if not good or not all(_is_price(price) for price in prices.values()):  # type: ignore[attr-defined]  # a dict if good
         raise ConfigError(
-            f"{path}: {model!r} takes US dollars per million tokens by kind ({', '.join(KINDS)}),"
-            " as {input: 1.25, output: 10}"
+            f"{path}: {model!r} must have prices in US dollars per million tokens by kind ({', '.join(KINDS)}),"
+            " such as {input: 1.25, output: 10}"
         )
 
 

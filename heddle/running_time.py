@@ -1,8 +1,8 @@
-"""Deadlines that count only time in which this process could run.
+"""Deadlines that count only the time in which this process could run.
 
-A suspended machine, a paused container and SIGSTOP take time from a process and from
-all that it watches. Clocks count some of that, so a deadline by the clock alone would
-end, on waking, what had no chance to work.
+A suspended machine, a paused container or SIGSTOP stops a process and everything it
+watches. Clocks include some of that time, so after waking up, a deadline by the clock
+alone would end work that had no chance to run.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-# Seconds between two looks at the clock. A gap counts as at most twice that.
+# Seconds between two readings of the clock. A gap counts as at most twice that.
 TICK: Final = 1.0
 
 T = TypeVar("T")
 
 
 async def tick(seconds: float) -> float:
-    """Sleeps for `seconds`, at most one tick; returns how many of them this process could run."""
+    """Sleeps for `seconds`, at most one tick; returns the seconds in which this process could run."""
     loop = asyncio.get_running_loop()
     pause = min(max(seconds, 0.0), TICK)
     begun = loop.time()
@@ -26,19 +26,19 @@ async def tick(seconds: float) -> float:
 
 
 def counted(elapsed: float, pause: float) -> float:
-    """Returns what of `elapsed` counts, where a process meant to sleep for `pause`: an overrun is cut at a tick."""
+    """Returns how much of `elapsed` counts after a sleep of `pause`: an overrun counts as at most one tick."""
     return min(elapsed, pause + TICK)
 
 
 async def sleep(seconds: float) -> None:
-    """Returns once this process could run for `seconds`."""
+    """Returns after this process was able to run for `seconds`."""
     left = seconds
     while left > 0:
         left -= await tick(left)
 
 
 class Timer:
-    """Calls `callback` once this process could run for `seconds`, unless it was cancelled before."""
+    """Calls `callback` after this process was able to run for `seconds`, unless cancelled before."""
 
     def __init__(self, seconds: float, callback: Callable[[], object]) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(seconds, callback))
@@ -48,12 +48,12 @@ class Timer:
         callback()
 
     def cancel(self) -> None:
-        """Keeps the callback from being called. Idempotent."""
+        """Prevents the callback from being called. Idempotent."""
         self._task.cancel()
 
 
 async def wait_for(awaited: Awaitable[T], seconds: float) -> T:
-    """Returns what `awaited` does; raises TimeoutError, and cancels it, where that takes over `seconds`."""
+    """Returns the result of `awaited`; after `seconds`, cancels it and raises TimeoutError."""
     waiting = asyncio.ensure_future(awaited)
     sleeping = asyncio.create_task(sleep(seconds))
     try:
@@ -67,15 +67,15 @@ async def wait_for(awaited: Awaitable[T], seconds: float) -> T:
 
 
 class Limit:
-    """A moment for threads, `seconds` from now; a wait for it in which this process was frozen puts it off."""
+    """A deadline for threads, `seconds` from now; time in which this process was frozen extends it."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def wait(self, ready: Callable[[float], T]) -> T:
-        """Returns what `ready` does once that is something, or the moment is there.
+        """Calls `ready` until it returns something truthy or the deadline has passed; returns its result.
 
-        It is called with the seconds that it may take, again and again.
+        `ready` receives the seconds that it may take.
         """
         while True:
             begun = time.monotonic()

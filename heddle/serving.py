@@ -1,8 +1,8 @@
-"""The server around every service: health, reflection, TLS, errors, drain.
+"""The gRPC server of every service: health, reflection, TLS, errors, drain.
 
-A service is ready when grpc.health.v1 says SERVING. The first SIGTERM or SIGINT
-drains: health turns NOT_SERVING, `drain` is awaited, open calls get a moment to
-end. The second ends the process at once.
+A service is ready when grpc.health.v1 reports SERVING. The first SIGTERM or SIGINT
+drains: health changes to NOT_SERVING, `drain` is awaited, and open calls get a moment
+to end. The second ends the process at once.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from heddle.config import Tls
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds that open calls get after a drain.
+# Seconds that open calls get to end after a drain.
 CLOSE_GRACE: Final = 1.0
 
 # Exit code after a second signal.
@@ -32,11 +32,11 @@ FORCED: Final = 130
 
 
 class AddressInUseError(Exception):
-    """The address cannot be listened on; the message says what to do."""
+    """The server cannot listen on the address; the message says what to do."""
 
 
 async def _nothing() -> None:
-    """Is awaited where a service has nothing to do."""
+    """The default `start` and `drain` of a service."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Service:
     """What one process serves.
 
     `names` are full gRPC service names; `start` is awaited once the server
-    listens, `drain` once it must end.
+    listens, `drain` when it must end.
     """
 
     names: Sequence[str]
@@ -54,7 +54,7 @@ class Service:
 
 
 class Server:
-    """A listening gRPC server of one `Service`. `address` holds the real port, also where 0 was asked."""
+    """A listening gRPC server of one `Service`. `address` has the actual port, also if port 0 was requested."""
 
     def __init__(self, service: Service, address: str, tls: Tls | None = None) -> None:
         self._service = service
@@ -64,7 +64,7 @@ class Server:
             options=[
                 *KEEPALIVE,
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                # Two services on one port would share its calls in silence.
+                # With it, two services on one port would silently share its calls.
                 ("grpc.so_reuseport", 0),
             ],
         )
@@ -86,13 +86,13 @@ class Server:
                 port = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise AddressInUseError(
-                f"cannot listen on {address}: another program has that port, or the host is not"
-                " this machine's. Stop that program, or choose other ports (heddle up --ports BASE)."
+                f"cannot listen on {address}: another program uses that port, or the host is not"
+                " on this machine. Stop that program, or choose other ports (heddle up --ports BASE)."
             ) from error
         return f"{address.rpartition(':')[0]}:{port}"
 
     async def start(self) -> None:
-        """Begins to serve; health says SERVING when the service's own start is done."""
+        """Starts serving; health reports SERVING once the service's own start is done."""
         await self._server.start()
         await self._service.start()
         for name in ("", *self._service.names):
@@ -108,7 +108,7 @@ class Server:
 
 
 async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
-    """Serves until a signal asks to end; raises AddressInUseError if it cannot begin."""
+    """Serves until a signal; raises AddressInUseError if it cannot listen."""
     server = Server(service, address, tls)
     ending = asyncio.Event()
 
@@ -122,7 +122,7 @@ async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
         loop.add_signal_handler(number, on_signal)
     starting = asyncio.create_task(server.start())
     ended = asyncio.create_task(ending.wait())
-    # A start may wait for long, as for a database that is away; a signal ends that too.
+    # A start may wait for long, such as for a database; a signal ends that too.
     await asyncio.wait([starting, ended], return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         await starting
@@ -134,7 +134,7 @@ async def serve(service: Service, address: str, tls: Tls | None = None) -> None:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Turns what a servicer raises into a status: a HeddleError as it says, a defect as INTERNAL."""
+    """Converts exceptions of servicers to statuses: a HeddleError to its own, any other to INTERNAL."""
 
     async def intercept_service(
         self,
@@ -156,7 +156,7 @@ def _unary(call: Any, method: str) -> Any:
     async def translated(request: Any, context: Any) -> Any:
         try:
             return await call(request, context)
-        except Exception as error:  # noqa: BLE001 (the one place that turns them into statuses)
+        except Exception as error:  # noqa: BLE001 (the one place that converts exceptions to statuses)
             await _abort(context, error, method)
 
     return translated
@@ -167,7 +167,7 @@ def _streaming(call: Any, method: str) -> Any:
         try:
             async for response in call(request, context):
                 yield response
-        except Exception as error:  # noqa: BLE001 (the one place that turns them into statuses)
+        except Exception as error:  # noqa: BLE001 (the one place that converts exceptions to statuses)
             await _abort(context, error, method)
 
     return translated
@@ -181,6 +181,6 @@ async def _abort(context: Any, error: Exception, method: str) -> None:
     if not isinstance(error, errors.HeddleError):
         log.error("defect", method=method, exc_info=error)
         error = errors.HeddleError(
-            pb.ERROR_REASON_INTERNAL, f"{method} failed: {type(error).__name__}; the service's log says more"
+            pb.ERROR_REASON_INTERNAL, f"{method} failed: {type(error).__name__}; see the service's log"
         )
     await context.abort_with_status(rpc_status.to_status(errors.to_status(error)))

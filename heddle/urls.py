@@ -1,4 +1,4 @@
-"""URLs of git repositories: which texts are some, which of them name the same one, and what of them may be shown."""
+"""URLs of git repositories: how to recognize, compare and redact them."""
 
 import re
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 from heddle.errors import invalid_field
 
 _SCHEME: Final = re.compile(r"(https?|ssh|git|file)://(?:([^/@]*)@)?([^/@:]*)(?::(\d+))?(/.*)", re.IGNORECASE)
-# As in git@example.com:team/app.git
+# Such as git@example.com:team/app.git
 _SHORT: Final = re.compile(r"(?:([\w.-]+)@)?([A-Za-z0-9][\w.-]*):(?!/|\\)(.+)")
 _PASSWORD: Final = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
 _PORTS: Final = {"http": "80", "https": "443", "ssh": "22", "git": "9418"}
 
 
 def is_url(project: str) -> bool:
-    """Returns whether a project is given as a URL, not as a path."""
+    """Returns whether a project is given as a URL rather than a path."""
     return bool(_SCHEME.fullmatch(project) or _SHORT.fullmatch(project) or "://" in project)
 
 
@@ -23,17 +23,17 @@ def redacted(text: str) -> str:
 
 
 def identity(url: str) -> str:
-    """Returns what is the same for all spellings of a repository's URL; raises INVALID_FIELD.
+    """Returns the canonical form of a repository's URL; raises INVALID_FIELD.
 
-    Who logs in does not matter, nor the short form of ssh, the default port, a
-    last slash or `.git`. A repository behind two protocols counts as two: only
-    their server knows that they are one.
+    It is independent of the user, the short form of ssh, the default port, a trailing
+    slash and `.git`. A repository served over two protocols counts as two, since only
+    the server knows that they are the same.
     """
     if url != redacted(url):
         raise invalid_field(
             "project",
-            f"{redacted(url)} holds a password, which would get into logs and to agents. Leave it out, and have"
-            " the git of the worker know it: a credential helper, or ssh",
+            f"{redacted(url)} contains a password, which would be visible in logs and to agents. Remove it, and give"
+            " the worker's git access with a credential helper or ssh",
         )
     found = _SCHEME.fullmatch(url)
     if found:
@@ -43,7 +43,7 @@ def identity(url: str) -> str:
         if short is None or "://" in url:
             raise invalid_field(
                 "project",
-                f"{url!r} is no URL that Heddle clones; it takes https, ssh, git and file, or git@host:path",
+                f"{url!r} is not a URL that Heddle can clone; use https, ssh, git or file, or git@host:path",
             )
         scheme, host, port, path = "ssh", short[2], None, f"/{short[3]}"
     scheme = scheme.lower()

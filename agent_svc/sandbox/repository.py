@@ -8,8 +8,8 @@ hooks, packs, other branches, other worktrees.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from heddle.layout import view_of
 from heddle.names import EpicName
+from heddle.worktree_paths import view_of
 
 # Where git looks for what is shared, and for the worktree: who could write these, could name others.
 POINTERS: Final = ("commondir", "gitdir")

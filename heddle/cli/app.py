@@ -1,4 +1,4 @@
-"""The `heddle` command: its parts, and how it ends."""
+"""The `heddle` command: its subcommands and exit codes."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ from heddle.cli.runs import (
 
 app = typer.Typer(
     name="heddle",
-    help="Runs fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible.",
+    help="Run fleets of coding agents: epics in parallel worktrees, tasks in order, every agent visible.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,19 +45,19 @@ app.add_typer(plan_commands.app, name="plan")
 
 @app.command()
 def version(as_json: Json = False) -> None:
-    """Prints the version of this program."""
+    """Print the version of this program."""
     output.line(f'{{"version": "{heddle.__version__}"}}' if as_json else f"heddle {heddle.__version__}")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one command; returns its exit code. Foreseeable errors become words on standard error."""
+    """Runs one command; returns its exit code. Expected errors become messages on standard error."""
     safe_output.prepare(sys.stdout, sys.stderr)
     if arguments[:1] == ["--json"]:
         arguments = [*arguments[1:], "--json"]
     try:
         app(args=arguments, prog_name="heddle")
     except SystemExit as ended:
-        # typer's own end, after a command, a --help or a wrong option.
+        # Raised by typer after a command, a --help or a wrong option.
         return _flushed(ended.code if isinstance(ended.code, int) else 0)
     except BrokenPipeError:
         return _flushed(0)
@@ -65,16 +65,16 @@ def main(arguments: Sequence[str]) -> int:
         failure = explained(error)
         if failure is None:
             raise
-        output.say(f"heddle: {failure}")
+        output.print_message(f"heddle: {failure}")
         return failure.exit_code
     return 0
 
 
 def _flushed(code: int) -> int:
-    """Returns `code`, having written what is buffered; a reader that has gone, as `head`, is no error."""
+    """Flushes standard output and returns `code`; a reader that has closed, such as `head`, is not an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain there.
+        # Python flushes again at exit and would print the error there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

@@ -5,17 +5,17 @@ import sys
 
 def run() -> None:
     """Runs the command that the process was started with, and exits."""
-    # Whatever is imported takes a moment, in which Ctrl-C must be quiet too.
+    # Importing takes a moment, during which Ctrl-C must be quiet too.
     try:
-        from heddle.cli.app import main  # noqa: PLC0415
+        from heddle.cli.app import main  # noqa: PLC0415 (inside the try, see above)
 
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
-        from heddle.cli.console.exit_codes import INTERRUPTED  # noqa: PLC0415
+        from heddle.cli.console.exit_codes import INTERRUPTED  # noqa: PLC0415 (a KeyboardInterrupt may come before any import)
 
         code = INTERRUPTED
-    import signal  # noqa: PLC0415
+    import signal  # noqa: PLC0415 (no import outside the try)
 
-    # From here on nothing is left to save, so a Ctrl-C may end it without a word.
+    # Nothing is left to save, so Ctrl-C may end the process silently from here on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)

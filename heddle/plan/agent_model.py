@@ -1,4 +1,4 @@
-"""The part of a plan file that says what an agent gets beside its prompt, as pydantic models."""
+"""The part of a plan file that says what an agent gets besides its prompt, as pydantic models."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class Part(BaseModel):
-    """Any mapping of a plan file: unknown keys and loose types are mistakes."""
+    """Any mapping of a plan file: unknown keys and loose types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -19,17 +19,23 @@ class McpServer(Part):
     model_config = ConfigDict(json_schema_extra={"required": ["name"]})
 
     name: str = Field(default="", description="Unique within the list: letters, digits, - and _.")
-    command: str | None = Field(default=None, description="The program that is the server.")
+    command: str | None = Field(default=None, description="The program to start as the server.")
     args: list[str] | None = Field(default=None, description="Its arguments.")
-    env: dict[str, str] | None = Field(default=None, description="Added to its environment.")
-    url: str | None = Field(default=None, description="Instead of a command: served by HTTP.")
-    headers: dict[str, str] | None = Field(default=None, description="Of each request to the URL.")
+    env: dict[str, str] | None = Field(default=None, description="Added to the environment of the command.")
+    url: str | None = Field(default=None, description="Instead of a command: a server reached over HTTP.")
+    headers: dict[str, str] | None = Field(default=None, description="Sent with each request to the URL.")
 
 
 class AgentOptions(Part):
-    """What defaults and tasks say of the agent beside its model."""
+    """What defaults and tasks set for the agent besides its model."""
 
-    system_prompt: str | None = Field(default=None, description="Added to what the agent's makers tell it.")
+    system_prompt: str | None = Field(
+        default=None, description="Added to the agent's built-in system prompt."
+    )
     effort: Effort | None = Field(default=None, description="How hard the model thinks.")
-    tools: list[str] | None = Field(default=None, description="The agent's own that it may see. Absent: all.")
-    mcp_servers: list[McpServer] | None = Field(default=None, description="Their tools are the agent's, too.")
+    tools: list[str] | None = Field(
+        default=None, description="The agent's built-in tools that it may use. Absent: all."
+    )
+    mcp_servers: list[McpServer] | None = Field(
+        default=None, description="Servers whose tools the agent may use."
+    )

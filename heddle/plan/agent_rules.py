@@ -1,4 +1,4 @@
-"""What a plan may ask of each kind of agent beside its prompt, and what makes that good."""
+"""Which options of a plan each kind of agent supports, and which values of them are valid."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,7 +15,7 @@ MAX_TOOLS: Final = 200
 
 _ALL: Final = ("system_prompt", "effort", "tools", "mcp_servers")
 
-# By kind of agent, the longest name first: the keys that reach it.
+# By kind of agent, the longest name first: the keys that it supports.
 _TAKES: Final = {
     "claude": _ALL,
     "acp:claude-agent-acp": _ALL,
@@ -25,29 +25,29 @@ _TAKES: Final = {
 
 
 def takes(agent: str) -> tuple[str, ...]:
-    """Returns which of the keys the agent can heed."""
+    """Returns which of the keys the agent supports."""
     if agent in _TAKES:
         return _TAKES[agent]
     return _TAKES["acp:"] if agent.startswith("acp:") else ()
 
 
 def unheeded(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> Iterator[Violation]:
-    """Yields each key that the task or its defaults set and that its agent cannot heed."""
+    """Yields each key that the task or its defaults set and that its agent does not support."""
     for key in _ALL:
         if key in takes(agent):
             continue
         where = "" if getattr(task, key) else " (from defaults)" if getattr(defaults, key) else None
         if where is not None:
             able = ", ".join(kind for kind, keys in _TAKES.items() if key in keys)
-            message = f"the agent {shown(agent)} cannot heed it{where}; these can: {able}"
+            message = f"is not supported by the agent {shown(agent)}{where}; agents that support it: {able}"
             yield Violation(f"{path}.{key}", message)
 
 
 def violations(path: str, part: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violation]:
-    """Yields every mistake in the four keys of one level."""
+    """Yields every error in the four keys of one level."""
     size = len(part.system_prompt.encode())
     if size > MAX_SYSTEM_PROMPT_BYTES:
-        yield Violation(f"{path}.system_prompt", f"takes {size:,} bytes; {at_most(MAX_SYSTEM_PROMPT_BYTES)}")
+        yield Violation(f"{path}.system_prompt", f"is {size:,} bytes; {at_most(MAX_SYSTEM_PROMPT_BYTES)}")
     yield from text_rules.no_nul(f"{path}.system_prompt", part.system_prompt)
     if part.effort and part.effort not in EFFORTS:
         yield Violation(f"{path}.effort", f"{shown(part.effort)} is unknown; use {', '.join(EFFORTS)}")
@@ -75,6 +75,6 @@ def _server(path: str, server: pb.McpServer) -> Iterator[Violation]:
     if bool(server.command) == bool(server.url):
         yield Violation(path, "needs either a command or a url")
     if server.url and not server.url.startswith(("http://", "https://")):
-        yield Violation(f"{path}.url", f"{shown(server.url)} must begin with http:// or https://")
+        yield Violation(f"{path}.url", f"{shown(server.url)} must start with http:// or https://")
     for text in (server.command, server.url, *server.args, *server.env.values(), *server.headers.values()):
         yield from text_rules.no_nul(path, text)

@@ -1,4 +1,4 @@
-"""What a plan will do, told before it runs. Pure, and only for plans without mistakes."""
+"""What a plan will do, computed before it runs. Pure; takes only valid plans."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ DEFAULT_PRIORITY: Final = 999
 
 
 class Overlap(NamedTuple):
-    """Two epics, by key, that expect to write the same paths, and the globs that say so."""
+    """Two epics, by key, that expect to write the same paths, and the globs that overlap."""
 
     epic: str
     other: str
@@ -23,7 +23,7 @@ class Overlap(NamedTuple):
 
 
 class Span(NamedTuple):
-    """When a task runs, counted from the beginning of its run."""
+    """When a task runs, in seconds (or tasks) from the start of its run."""
 
     start: float
     end: float
@@ -36,13 +36,13 @@ class Analysis:
     in_seconds: bool
     # How many tasks may run at the same time.
     parallel: int
-    # Keys of epics; each wave can start once all before it are merged.
+    # Keys of epics; each wave can start once all earlier waves are merged.
     waves: tuple[tuple[str, ...], ...]
     # Keys of the epics along the longest chain of dependencies.
     critical_path: tuple[str, ...]
     critical_length: float
     total_work: float
-    # No order can be faster than that.
+    # No order can be faster than this.
     lower_bound: float
     # How long it takes in the scheduler's order, if every estimate is right.
     makespan: float
@@ -50,7 +50,7 @@ class Analysis:
 
 
 def analyse(plan: pb.Plan, parallel: int) -> Analysis:
-    """Returns everything at once; `parallel` is at least 1."""
+    """Returns the whole analysis; `parallel` is at least 1."""
     lengths = task_lengths(plan)
     epics = {key: sum(tasks) for key, tasks in lengths.items()}
     path = critical_path(plan, epics)
@@ -70,12 +70,12 @@ def analyse(plan: pb.Plan, parallel: int) -> Analysis:
 
 
 def dependencies(plan: pb.Plan) -> dict[str, tuple[str, ...]]:
-    """Returns for each epic the keys of those that it waits for."""
+    """Returns for each epic the keys of those that it depends on."""
     return {epic.key: tuple(epic.depends_on) for epic in plan.epics}
 
 
 def priority(item: pb.PlanEpic | pb.PlanTask) -> int:
-    """Returns the priority of an epic or task; lower goes first."""
+    """Returns the priority of an epic or task; lower runs first."""
     return item.priority if item.HasField("priority") else DEFAULT_PRIORITY
 
 
@@ -87,8 +87,8 @@ def planned_order(epic: pb.PlanEpic) -> list[pb.PlanTask]:
 def task_lengths(plan: pb.Plan) -> dict[str, list[float]]:
     """Returns for each epic the lengths of its tasks in planned order.
 
-    A task without an estimate counts as the mean of those given, or as 1 where
-    none is.
+    A task without an estimate counts as the mean of the given estimates, or as 1 if
+    there are none.
     """
     given = [_seconds(task) for epic in plan.epics for task in epic.tasks if task.HasField("estimate")]
     typical = sum(given) / len(given) if given else 1.0
@@ -99,7 +99,7 @@ def task_lengths(plan: pb.Plan) -> dict[str, list[float]]:
 
 
 def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
-    """Returns the keys along the longest chain of epics that wait for each other."""
+    """Returns the keys along the longest chain of dependencies."""
     depends_on = dependencies(plan)
     ahead = graph.lengths_ahead(depends_on, lengths)
     dependents = graph.reversed_edges(depends_on)
@@ -112,16 +112,16 @@ def critical_path(plan: pb.Plan, lengths: Mapping[str, float]) -> list[str]:
 
 
 def makespan(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> float:
-    """Returns when the last task ends, if `played`."""
+    """Returns when the last task of the schedule that `played` returns ends."""
     return max(
         (span.end for spans in played(plan, lengths, parallel).values() for span in spans), default=0.0
     )
 
 
 def played(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int) -> dict[str, list[Span]]:
-    """Plays the plan in the scheduler's order with tasks of these lengths; returns each epic's tasks in time.
+    """Simulates the plan in the scheduler's order with tasks of these lengths; returns when each epic's tasks run.
 
-    An epic without tasks, as of one that is over, takes no time.
+    An epic without tasks, such as one that has ended, takes no time.
     """
     depends_on = dependencies(plan)
     dependents = graph.reversed_edges(depends_on)
@@ -159,9 +159,9 @@ def played(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], parallel: int)
 
 
 def overlaps(plan: pb.Plan) -> list[Overlap]:
-    """Returns the pairs of epics whose `touches` overlap, each with the first globs that do.
+    """Returns the pairs of epics whose `touches` overlap, each with the first pair of globs that does.
 
-    Epics of which one waits for the other are left out: they never write at the
+    If one epic depends on the other, the pair is left out: they never write at the
     same time.
     """
     before = _all_dependencies(plan)

@@ -1,4 +1,4 @@
-"""Tasks that no budget could stop: their agents do not report what they use while they work. Pure."""
+"""Tasks that no budget can stop, because their agents do not report usage while they run. Pure."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ PROJECT_BUDGET: Final = "HEDDLE_PROJECT_BUDGET_USD"
 
 
 def budget_of(plan: pb.Plan, epic: pb.PlanEpic, task: pb.PlanTask) -> str:
-    """Returns where the nearest budget above a task is given; empty where no budget applies."""
+    """Returns where the nearest budget above a task is set; empty if no budget applies."""
     if task.HasField("budget_usd_micros"):
         return "its budget_usd"
     if epic.HasField("budget_usd_micros"):
@@ -19,10 +19,10 @@ def budget_of(plan: pb.Plan, epic: pb.PlanEpic, task: pb.PlanTask) -> str:
 
 
 def needs_limit(path: str, agent: str, budget: str, *, holds_max_turns: bool = False) -> Violation:
-    """Returns why the task at `path` cannot be without a limit of its own, and which ones it may have."""
+    """Returns the violation of the task at `path`, which needs a limit of its own; it names the possible limits."""
     limit = "`timeout` or `max_turns`" if holds_max_turns else "`timeout`"
     return Violation(
         f"{path}.timeout",
-        f"is needed: agent {shown(agent)} does not report what it uses while it works, so {budget} could not stop"
-        f" it. Give the task a {limit}, or use an agent that a budget can stop, as claude or codex",
+        f"is required: agent {shown(agent)} does not report its usage while it runs, so {budget} cannot stop"
+        f" it. Give the task a {limit}, or use an agent that a budget can stop, such as claude or codex",
     )

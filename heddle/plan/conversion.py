@@ -1,7 +1,7 @@
-"""From a file's values to the message, past the values that are no good.
+"""Converts the values of a file to a message, even if some values are invalid.
 
-Each bad value is reported and replaced by the nearest harmless one, so that the
-rest of the plan can still be judged.
+Each invalid value is reported and replaced by the nearest harmless one, so that the
+rest of the file can still be checked.
 """
 
 import re
@@ -16,11 +16,11 @@ from pydantic_core import ErrorDetails
 from heddle.plan.source import Node, Step
 from heddle.plan.text_rules import did_you_mean, shown
 
-# A replaced value can bring a part's own rules into play, whose mistakes show only then.
+# Replacing a value can trigger a part's own validators, whose errors show only then.
 _MAX_PASSES: Final = 4
 
-# Nobody reads more.
-_MAX_MISTAKES: Final = 1_000
+# More would not be read.
+_MAX_ERRORS: Final = 1_000
 
 Path: TypeAlias = tuple[Step, ...]
 
@@ -36,7 +36,7 @@ _MESSAGES: Final = {
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
     "literal_error": "must be {expected}",
-    "greater_than": "must be more than {gt:g}",
+    "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
 }
@@ -45,24 +45,24 @@ _MESSAGES: Final = {
 def convert(
     root: Node, parts: Mapping[str, type[BaseModel]], message: type[M]
 ) -> tuple[M | None, list[tuple[Path, str]]]:
-    """Returns the message of a mapping, None if too little of it is good, and what is wrong with its values.
+    """Returns the message of a mapping, None if too little of it is valid, and the errors in its values.
 
-    `parts` are the models by the key that holds them; that of "" is the whole file.
+    `parts` maps each key to the model of its value; "" is the whole file.
     """
     data = root.plain()
-    mistakes: dict[Path, str] = {}
+    errors: dict[Path, str] = {}
     for _ in range(_MAX_PASSES):
         try:
             model = parts[""].model_validate(data)
         except ValidationError as error:
-            for details in error.errors(include_url=False)[:_MAX_MISTAKES]:
+            for details in error.errors(include_url=False)[:_MAX_ERRORS]:
                 path = tuple(details["loc"])
-                mistakes.setdefault(path, _message(details, root, parts))
+                errors.setdefault(path, _message(details, root, parts))
                 _repair(data, path, root, parts)
         else:
             document = model.model_dump(exclude_none=True, by_alias=True)
-            return json_format.ParseDict(document, message()), list(mistakes.items())
-    return None, list(mistakes.items())
+            return json_format.ParseDict(document, message()), list(errors.items())
+    return None, list(errors.items())
 
 
 def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseModel]]) -> str:
@@ -71,7 +71,7 @@ def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseMod
         part = next((step for step in reversed(path[:-1]) if isinstance(step, str)), "")
         known = [field.alias or name for name, field in parts[part].model_fields.items()]
         hint = did_you_mean(str(path[-1]), known)
-        return f"unknown key{hint}" if hint else f"unknown key; known are {', '.join(known)}"
+        return f"unknown key{hint}" if hint else f"unknown key; valid keys are {', '.join(known)}"
     if kind == "value_error":
         return str(context["error"])
     message = _MESSAGES.get(kind, details["msg"]).format(**context)
@@ -90,13 +90,13 @@ def _message(details: ErrorDetails, root: Node, parts: Mapping[str, type[BaseMod
 
 
 def _repair(data: object, path: Path, root: Node, parts: Mapping[str, type[BaseModel]]) -> None:
-    """Replaces the bad value at `path`: by its text, by nothing, or within a list by an empty one."""
+    """Replaces the invalid value at `path` with its text or, in a list, an empty value; otherwise removes it."""
     *above, last = path
     for step in above:
         if not isinstance(data, dict | list):
             return
-        # mypy: a mapping takes text and a list a number, as this very data gave them.
-        data = data[step]  # type: ignore[index]
+        # The path comes from validating this very data, so each step fits its container.
+        data = data[step]  # type: ignore[index]  # each step fits its container
     node = root.find(path)
     if isinstance(data, dict):
         if last == "script":

@@ -1,4 +1,4 @@
-"""Reads plan files: a plan, or every mistake with its line."""
+"""Reads plan files: a plan, or every error with its line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +14,26 @@ FORM: Final = Form(
     models="heddle.plan.model",
     message=pb.Plan,
     violations=rules.violations,
-    empty="is empty; a plan has a name and epics",
+    empty="is empty; a plan needs a name and epics",
     shape="must be a mapping with the keys name and epics",
 )
 
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """What a file holds. The plan is whole only if there are no problems, which are sorted by line."""
+    """The content of a plan file. The plan is complete only if there are no problems, which are sorted by line."""
 
     source: str
     plan: pb.Plan
     problems: tuple[Problem, ...] = ()
 
     def describe(self) -> str:
-        """Returns the problems as a compiler would print them, one a line."""
+        """Returns the problems as a compiler would print them, one per line."""
         return "\n".join(problem.describe(self.source) for problem in self.problems)
 
 
 def load(path: Path) -> LoadedPlan:
-    """Reads a plan file, or standard input where `path` is -; one that cannot be read is a problem like any other."""
+    """Reads a plan file, or standard input if `path` is -; an unreadable file is reported as a problem."""
     source = "standard input" if str(path) == "-" else str(path)
     content, problems = reading.content_of(path, FORM.noun)
     if problems:
@@ -42,5 +42,5 @@ def load(path: Path) -> LoadedPlan:
 
 
 def parse(content: str | bytes, source: str) -> LoadedPlan:
-    """Reads a plan from what a file holds; `source` is what problems call it."""
+    """Reads a plan from the content of a file; problems refer to the file as `source`."""
     return LoadedPlan(source, *reading.read(content, FORM))

@@ -1,8 +1,8 @@
-"""Which paths a glob names, and whether two globs can name the same path.
+"""Which paths a glob matches, and whether two globs can match the same path.
 
-`*` and `?` stay within one part of a path, `**` as a whole part stands for any
-number of parts, and a glob that names a folder covers what lies in it. Other
-characters stand for themselves, `[` too.
+`*` and `?` match within one part of a path, `**` as a whole part matches any
+number of parts, and a glob that names a folder covers everything in it. All other
+characters, including `[`, match themselves.
 """
 
 import re
@@ -16,7 +16,7 @@ _WILD: Final = frozenset("*?")
 
 
 def overlap(one: str, other: str) -> bool:
-    """Says whether some path is matched by both globs."""
+    """Returns whether some path is matched by both globs."""
     parts, other_parts = _parts(one), _parts(other)
     # Most pairs differ in a folder near the top; a plan of a thousand epics has millions of pairs.
     for part, other_part in zip(parts, other_parts, strict=False):
@@ -29,14 +29,14 @@ def overlap(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=1_000)
 def pattern(glob: str) -> re.Pattern[str]:
-    """Returns what matches each path that `glob` names, from its first character to its last.
+    """Returns a regular expression for fullmatch() that matches the paths of `glob`.
 
-    It takes time in proportion to the path: what stands between two stars is taken
-    where it first fits, for good, as a later place could match no more.
+    Matching takes time linear in the length of the path: text between two stars is matched
+    at its first occurrence without backtracking, since a later one could not match more.
     """
     parts = [part for part in (glob.rstrip("/") or glob).removeprefix("./").split("/") if part != "."]
     while parts and parts[-1] == ANY_DEPTH:
-        # A folder covers what lies in it anyway.
+        # A folder covers everything in it anyway.
         parts.pop()
     if not parts:
         return re.compile(".*", re.DOTALL)
@@ -50,7 +50,7 @@ def pattern(glob: str) -> re.Pattern[str]:
 
 
 def _chunks(parts: Sequence[str]) -> list[str]:
-    """Returns the regular expressions of what stands between the `**`."""
+    """Returns the regular expressions of the parts between the `**`."""
     chunks: list[list[str]] = [[]]
     for part in parts:
         if part == ANY_DEPTH:
@@ -85,8 +85,8 @@ def _characters_meet(one: str, other: str) -> bool:
 
 
 def _meet(one: Sequence[str], other: Sequence[str], anything: str, alike: Callable[[str, str], bool]) -> bool:
-    """Says whether two patterns have a common match; `anything` stands for any number of items."""
-    # following[place]: what is left of `one` has a common match with other[place:].
+    """Returns whether two patterns have a common match; `anything` matches any number of items."""
+    # following[place]: whether the rest of `one` has a common match with other[place:].
     following = [_all(other[place:], anything) for place in range(len(other) + 1)]
     for left in range(len(one) - 1, -1, -1):
         row = [False] * len(other) + [_all(one[left:], anything)]

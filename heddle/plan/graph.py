@@ -1,12 +1,12 @@
-"""The graph of the epics that wait for each other."""
+"""The dependency graph of epics."""
 
 from collections.abc import Collection, Mapping
 
 
 def waves(dependencies: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """Returns the keys in waves: each depends only on earlier ones. Keys on or behind a cycle are in none.
+    """Returns the keys in waves: each depends only on earlier ones. Keys on a cycle, and those that depend on one, are left out.
 
-    Every key that `dependencies` names must be a key of it.
+    Every dependency must itself be a key of `dependencies`.
     """
     waiting_for = {key: len(set(depends_on)) for key, depends_on in dependencies.items()}
     dependents = reversed_edges(dependencies)
@@ -25,7 +25,7 @@ def waves(dependencies: Mapping[str, Collection[str]]) -> list[list[str]]:
 
 
 def reversed_edges(dependencies: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-    """Returns for each key those that depend on it."""
+    """Returns the dependents of each key."""
     dependents: dict[str, list[str]] = {key: [] for key in dependencies}
     for key, depends_on in dependencies.items():
         for each in set(depends_on):
@@ -46,7 +46,7 @@ def lengths_ahead(
 
 
 def cycles(dependencies: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """Returns cycles that share no epic, each as the keys along it; none means that all can run."""
+    """Returns cycles that share no epic, each as the keys along it; an empty list means that all can run."""
     left = dict(dependencies)
     found = []
     while left := _without(left, [key for wave in waves(left) for key in wave]):
@@ -66,7 +66,7 @@ def _without(left: Mapping[str, Collection[str]], gone: Collection[str]) -> dict
 
 
 def _walk(left: Mapping[str, Collection[str]]) -> list[str]:
-    """Follows first dependencies, which all have one here, until a key comes again."""
+    """Follows first dependencies, which every key has here, until a key repeats."""
     places: dict[str, int] = {}
     key = next(iter(left))
     while key not in places:

@@ -1,7 +1,7 @@
-"""The YAML form of a plan, as pydantic models: what a file may say.
+"""The YAML form of a plan, as pydantic models.
 
 A dumped model is the protobuf JSON of its message, so field names are those of
-plan.proto. What needs more than one field to judge is in `rules`.
+plan.proto. Checks across several fields are in `rules`.
 """
 
 from typing import Annotated, ClassVar, Final, Literal
@@ -10,59 +10,24 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
     WrapSerializer,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
-from heddle.names import KEY
-from heddle.plan import durations
 from heddle.plan.agent_model import AgentOptions, Part
+from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, ShortPart, Turns, Usd
+from heddle.plan.script_model import AgentPlan, EditFile, Fail, Flood, ReportUsage, Step, WriteFile
 
-_INT32: Final = 2**31 - 1
-_INT64: Final = 2**63 - 1
-_MAX_USD: Final = 1_000_000_000
-
-
-def _message(field: str) -> PlainSerializer:
-    """Dumps a plain value as the message that holds it in `field`."""
-    return PlainSerializer(lambda value: {field: value})
-
-
-Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{KEY.pattern}$"})]
-Priority = Annotated[int, Field(ge=-_INT32, le=_INT32)]
-Count = Annotated[int, Field(ge=0, le=_INT32)]
-Turns = Annotated[int, Field(ge=1, le=_INT32)]
-Tokens = Annotated[int, Field(ge=0, le=_INT64)]
-Duration = Annotated[
-    float,
-    BeforeValidator(durations.seconds),
-    PlainSerializer(lambda seconds: f"{seconds:.9f}s"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": durations.PATTERN},
-                {"type": "number", "exclusiveMinimum": 0},
-            ],
-            "description": f"A length of time: {durations.FORM}.",
-        }
-    ),
-]
-Usd = Annotated[
-    float, Field(le=_MAX_USD), PlainSerializer(lambda usd: round(usd * 1_000_000), return_type=int)
-]
 OnFailure = Annotated[
     Literal["continue", "stop_epic", "stop_run"], PlainSerializer(lambda value: f"ON_FAILURE_{value.upper()}")
 ]
 
 
 MergePolicy = Annotated[
-    # Older readers of YAML make false of a plain off, and JSON written by them has that.
+    # YAML 1.1 reads an unquoted off as false, and JSON made from such YAML has false.
     Literal["auto", "manual", "off"],
     BeforeValidator(lambda value: "off" if value is False else value),
     PlainSerializer(lambda value: f"MERGE_POLICY_{value.upper()}"),
@@ -80,7 +45,7 @@ MergeStyle = Annotated[
 
 
 def _checks(value: list["Check"] | None, dump: SerializerFunctionWrapHandler) -> object:
-    """Dumps a list as the message that holds it: an empty one is not an absent one."""
+    """Dumps a list as the message that holds it: an empty list differs from an absent one."""
     return None if value is None else {"checks": dump(value)}
 
 
@@ -91,43 +56,19 @@ PermissionDecision = Annotated[
 AGENTS: Final = "claude, codex, acp:NAME, command:SHELL COMMAND or scripted."
 
 
-# One glob, or a list of them.
-Globs = Annotated[
-    list[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-class ShortPart(Part):
-    """A mapping that may also be written as one plain value."""
-
-    # The plain value's JSON Schema.
-    short: ClassVar[JsonSchemaValue]
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        reference = handler(core_schema)
-        definition = handler.resolve_ref_schema(reference)
-        full = dict(definition)
-        definition.clear()
-        definition.update(anyOf=[cls.short, full])
-        return reference
-
-
 class Check(ShortPart):
     """A command that must pass in the worktree before a task counts as done."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["name", "run"]})
-    short: ClassVar = {"type": "string", "description": "The command, which is its own name."}
+    short: ClassVar = {"type": "string", "description": "The command, which is also the name."}
 
-    name: str = Field(default="", description="Shown to people; unique within the task.")
+    name: str = Field(default="", description="Display name; unique within the task.")
     run: str = Field(default="", description="Run by /bin/sh in the worktree; exit code 0 passes.")
-    junit: Globs | None = Field(default=None, description="JUnit XML that it writes. Absent: any .xml file.")
-    coverage: Globs | None = Field(default=None, description="Cobertura XML that it writes.")
-    sarif: Globs | None = Field(default=None, description="SARIF that it writes.")
+    junit: Globs | None = Field(
+        default=None, description="JUnit XML reports that it writes. Absent: any .xml file."
+    )
+    coverage: Globs | None = Field(default=None, description="Cobertura XML reports that it writes.")
+    sarif: Globs | None = Field(default=None, description="SARIF reports that it writes.")
 
     @model_validator(mode="before")
     @classmethod
@@ -135,111 +76,8 @@ class Check(ShortPart):
         return {"name": value, "run": value} if isinstance(value, str) else value
 
 
-class WriteFile(Part):
-    """Creates or overwrites a file."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["path", "text"]})
-
-    path: str = Field(default="", description="Relative to the worktree.")
-    text: str = ""
-
-
-class EditFile(Part):
-    """Replaces the first occurrence of a text in a file."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["path", "find", "replace"]})
-
-    path: str = Field(default="", description="Relative to the worktree.")
-    find: str = ""
-    replace: str = ""
-
-
-class ReportUsage(Part):
-    """Reports tokens and money as a model's provider would."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
-
-    model: str = ""
-    input_tokens: Tokens = 0
-    output_tokens: Tokens = 0
-    cache_read_tokens: Tokens = 0
-    cache_write_tokens: Tokens = 0
-    cost_usd: Usd | None = Field(
-        default=None, ge=0, serialization_alias="cost_usd_micros", description="Absent: unknown."
-    )
-
-
-class Fail(ShortPart):
-    """Ends the session as failed."""
-
-    short: ClassVar = {"type": "string", "description": "The message."}
-
-    message: str = ""
-    attempts: Count = Field(
-        default=0, description="Fails only in the first so many attempts. Absent: always."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_message(cls, value: object) -> object:
-        return {"message": value} if isinstance(value, str) else value
-
-
-class Flood(ShortPart):
-    """Writes lines of output as fast as it can."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["lines"]})
-    short: ClassVar = {"type": "integer", "minimum": 1, "description": "The number of lines."}
-
-    lines: Count = 0
-    width: Count = Field(default=0, description="Bytes a line. Absent: 80.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_lines(cls, value: object) -> object:
-        return {"lines": value} if isinstance(value, int) else value
-
-
-class AgentPlan(Part):
-    """Tells what the agent plans to do, and how far it is."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["steps"]})
-
-    steps: list[str] = Field(default=[], json_schema_extra={"minItems": 1})
-    done: Count = Field(default=0, description="So many steps are done; the next one is in progress.")
-
-
-class Step(Part):
-    """One step of the scripted agent: exactly one of these keys."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    say: Annotated[str, _message("text")] | None = None
-    think: Annotated[str, _message("text")] | None = None
-    write: WriteFile | None = None
-    edit: EditFile | None = None
-    run: Annotated[str, _message("command")] | None = None
-    screenshot: Annotated[str, _message("caption")] | None = None
-    usage: ReportUsage | None = None
-    ask: Annotated[str, _message("question")] | None = None
-    wait: Annotated[Duration, PlainSerializer(lambda value: {"duration": f"{value:.9f}s"})] | None = None
-    fail: Fail | None = None
-    flood: Flood | None = None
-    plan: AgentPlan | None = None
-    ignore_sigterm: Annotated[Literal[True], PlainSerializer(lambda _: {})] | None = None
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "Step":
-        named = sorted(self.model_fields_set)
-        if len(named) > 1:
-            raise ValueError(
-                f"is one step, but names {len(named)}: {', '.join(named)}; begin each with a dash"
-            )
-        return self
-
-
 def _budget(description: str) -> Usd | None:
-    """Returns the field for what all below may cost together."""
+    """Returns the field for the total cost limit of a part of the plan."""
     field: Usd | None = Field(
         default=None, gt=0, serialization_alias="budget_usd_micros", description=description
     )
@@ -247,50 +85,59 @@ def _budget(description: str) -> Usd | None:
 
 
 class Permissions(Part):
-    """What agents may do without asking: deny, allow, what is always allowed, default, in this order."""
+    """What agents may do without asking. Checked in order: deny, allow, what is always allowed, default."""
 
     default: PermissionDecision | None = Field(
-        default=None, description="For what no pattern names. Absent: ask."
+        default=None, description="For tool calls that no pattern matches. Absent: ask."
     )
     allow: list[str] | None = Field(
-        default=None, description="Patterns, as Write, Bash(git status:*) or Edit(src/**)."
+        default=None, description="Patterns such as Write, Bash(git status:*) or Edit(src/**)."
     )
-    deny: list[str] | None = Field(default=None, description="Patterns; they win over all others.")
+    deny: list[str] | None = Field(
+        default=None, description="Patterns; they take precedence over all others."
+    )
     wait: Duration | None = Field(
-        default=None, description="After which a question counts as denied. Absent: 30m."
+        default=None, description="How long a question waits for an answer before it is denied. Absent: 30m."
     )
 
 
 class Defaults(AgentOptions):
-    """What a task takes where it says nothing itself."""
+    """Values for tasks and epics that do not set their own."""
 
     agent: str | None = Field(default=None, description=f"{AGENTS} Absent: scripted.")
-    retries: Count | None = Field(default=None, description="More attempts after a failure. Absent: 0.")
-    timeout: Duration | None = Field(default=None, description="Of a session. Absent: no limit.")
+    retries: Count | None = Field(default=None, description="Additional attempts after a failure. Absent: 0.")
+    timeout: Duration | None = Field(default=None, description="Time limit of a session. Absent: no limit.")
     silence: Duration | None = Field(
         default=None,
-        description="An agent that says and does nothing for so long is stopped. Absent: no limit.",
+        description="An agent without any activity for this long is stopped. Absent: no limit.",
     )
     background_wait: Duration | None = Field(
         default=None,
-        description="How long a session waits for what its agent left in the background. Absent: 5m.",
+        description="How long a session waits for background tasks of its agent. Absent: 5m.",
     )
-    checks: list[Check] | None = Field(default=None, description="For tasks that list none of their own.")
+    checks: list[Check] | None = Field(
+        default=None, description="For tasks that have no checks of their own."
+    )
     on_failure: OnFailure | None = Field(
-        default=None, description="For epics that say nothing. Absent: continue."
+        default=None, description="For epics without their own. Absent: continue."
     )
-    merge: MergePolicy | None = Field(default=None, description="For epics that say nothing. Absent: auto.")
+    merge: MergePolicy | None = Field(default=None, description="For epics without their own. Absent: auto.")
     on_conflict: OnConflict | None = Field(
-        default=None, description="For epics that say nothing. Absent: wait."
+        default=None, description="For epics without their own. Absent: wait."
     )
     permissions: Permissions | None = Field(default=None, description="What agents may do without asking.")
-    model: str | None = Field(default=None, description="As the agent names it. Absent: the agent's choice.")
-    max_turns: Turns | None = Field(default=None, description="Of the agent in a session. Absent: no limit.")
+    model: str | None = Field(
+        default=None, description="The agent's name for the model. Absent: the agent's choice."
+    )
+    max_turns: Turns | None = Field(
+        default=None, description="Maximum turns of the agent per session. Absent: no limit."
+    )
     expect: Expect | None = Field(
-        default=None, description="For tasks that say nothing. Absent: any, and empty changes are reported."
+        default=None, description="For tasks without their own. Absent: any, and empty changes are reported."
     )
     allow_files: Globs | None = Field(
-        default=None, description="New files to commit that would be refused, as .env or large ones."
+        default=None,
+        description="New files to commit that would otherwise be rejected, such as .env or large files.",
     )
 
 
@@ -305,32 +152,36 @@ class Task(AgentOptions):
     )
 
     key: Key = Field(default="", description="Unique within the epic: letters, digits, - and _.")
-    title: str | None = Field(default=None, description="Shown to people. Absent: the key.")
-    prompt: str | None = Field(default=None, description="What the agent is told.")
+    title: str | None = Field(default=None, description="Display name. Absent: the key.")
+    prompt: str | None = Field(default=None, description="The instructions for the agent.")
     priority: Priority | None = Field(default=None, description="Lower runs earlier. Absent: 999.")
-    estimate: Duration | None = Field(default=None, description="How long you expect it to take.")
+    estimate: Duration | None = Field(default=None, description="The expected duration.")
     agent: str | None = Field(default=None, description=AGENTS)
     checks: list[Check] | None = Field(
         default=None, description="All must pass before the task counts as done."
     )
-    timeout: Duration | None = Field(default=None, description="Of a session, checks included.")
+    timeout: Duration | None = Field(default=None, description="Time limit of a session, checks included.")
     silence: Duration | None = Field(
-        default=None, description="Its agent is stopped after so long without a word."
+        default=None, description="The agent is stopped after this long without any activity."
     )
     background_wait: Duration | None = Field(
-        default=None, description="How long its session waits for what its agent left in the background."
+        default=None, description="How long the session waits for background tasks of the agent."
     )
-    retries: Count | None = Field(default=None, description="More attempts after a failure.")
-    permissions: Permissions | None = Field(default=None, description="Beside those of epic and defaults.")
-    model: str | None = Field(default=None, description="As the agent names it.")
-    max_turns: Turns | None = Field(default=None, description="Of the agent in a session.")
+    retries: Count | None = Field(default=None, description="Additional attempts after a failure.")
+    permissions: Permissions | None = Field(
+        default=None, description="In addition to those of the epic and the defaults."
+    )
+    model: str | None = Field(default=None, description="The agent's name for the model.")
+    max_turns: Turns | None = Field(default=None, description="Maximum turns of the agent per session.")
     expect: Expect | None = Field(
         default=None,
         description="changes: an empty change fails; nothing: a change fails; any: both are accepted.",
     )
-    allow_files: Globs | None = Field(default=None, description="Together with those of the defaults.")
-    budget_usd: Usd | None = _budget("Of all its attempts, in US dollars. Absent: no limit but the epic's.")
-    script: list[Step] | None = Field(default=None, description="What the scripted agent plays.")
+    allow_files: Globs | None = Field(default=None, description="In addition to those of the defaults.")
+    budget_usd: Usd | None = _budget(
+        "For all attempts together, in US dollars. Absent: only the epic's limit."
+    )
+    script: list[Step] | None = Field(default=None, description="The steps of the scripted agent.")
 
 
 class Epic(Part):
@@ -339,19 +190,24 @@ class Epic(Part):
     model_config = ConfigDict(json_schema_extra={"required": ["key", "tasks"]})
 
     key: Key = Field(default="", description="Unique within the plan: letters, digits, - and _.")
-    title: str | None = Field(default=None, description="Shown to people. Absent: the key.")
+    title: str | None = Field(default=None, description="Display name. Absent: the key.")
     priority: Priority | None = Field(default=None, description="Lower starts earlier. Absent: 999.")
-    depends_on: list[Key] | None = Field(default=None, description="Epics that must be merged before.")
-    touches: list[str] | None = Field(default=None, description="Globs of the paths that it will write.")
-    on_failure: OnFailure | None = Field(default=None, description="What a failed task means.")
+    depends_on: list[Key] | None = Field(
+        default=None, description="Epics that must be merged before this one starts."
+    )
+    touches: list[str] | None = Field(
+        default=None, description="Globs of the paths that the epic will write."
+    )
+    on_failure: OnFailure | None = Field(default=None, description="What happens after a task fails.")
     merge: MergePolicy | None = Field(
-        default=None, description="auto; manual: once you say so; off: its branch stays unmerged."
+        default=None,
+        description="auto: when it is done; manual: when you ask for it; off: its branch stays unmerged.",
     )
     on_conflict: OnConflict | None = Field(
-        default=None, description="wait for you; agent: its last task's agent resolves a conflict."
+        default=None, description="wait: you resolve a conflict; agent: the agent of the last task does."
     )
-    permissions: Permissions | None = Field(default=None, description="Beside those of the defaults.")
-    budget_usd: Usd | None = _budget("Of all its tasks, in US dollars. Absent: no limit but the run's.")
+    permissions: Permissions | None = Field(default=None, description="In addition to those of the defaults.")
+    budget_usd: Usd | None = _budget("For all tasks together, in US dollars. Absent: only the run's limit.")
     tasks: list[Task] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
@@ -366,22 +222,23 @@ class PlanFile(Part):
         },
     )
 
-    name: str = Field(default="", description="Shown to people, and the stem of the run's id.")
-    budget_usd: Usd | None = _budget("Of a run of it, in US dollars. Absent: no limit.")
+    name: str = Field(default="", description="Display name, and the stem of the run's id.")
+    budget_usd: Usd | None = _budget("For one run, in US dollars. Absent: no limit.")
     merge_into: str | None = Field(
-        default=None, description="Your branch to move once everything is merged. Absent: none."
+        default=None, description="Your branch to update once everything is merged. Absent: none."
     )
     merge_style: MergeStyle | None = Field(
-        default=None, description="squash: each merge is one commit without the branch's own. Absent: merge."
+        default=None,
+        description="squash: each merge is a single commit without the branch's history. Absent: merge.",
     )
     merge_checks: Annotated[list[Check] | None, WrapSerializer(_checks)] = Field(
-        default=None, description="All must pass on a merged tree. Absent: the checks of the defaults."
+        default=None, description="All must pass on the merged tree. Absent: the checks of the defaults."
     )
     defaults: Defaults | None = None
     epics: list[Epic] = Field(default=[], json_schema_extra={"minItems": 1})
 
 
-# By the key that holds them; PlanFile is the whole file.
+# By the key that contains them; "" is the whole file.
 PARTS: Final[dict[str, type[Part]]] = {
     "": PlanFile,
     "defaults": Defaults,

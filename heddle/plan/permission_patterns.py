@@ -1,17 +1,17 @@
-"""The patterns of `permissions:`, in the agents' usual form.
+"""The patterns of `permissions:`, in the form that agents commonly use.
 
 - `Write`: every call of that tool; `mcp__github__*` with wildcards in the name. `Edit`
-  stands for every tool that changes files, `Read` for every tool that reads them.
-- `Bash` stands for every tool that runs commands, as a monitor or a workflow.
-- `Bash(git status:*)`: commands that begin with these words; `Bash(npm run *)` with
-  wildcards; `Bash(make)` that command alone; `Bash(*)` all.
-- `Edit(src/**)`, `Read(*.md)`: paths relative to the worktree. `*` stays within one part of
-  a path, `**` stands for any number of parts, and a folder covers what lies in it.
-- `WebFetch(domain:example.com)`: that host and those below it.
+  covers every tool that changes files, `Read` every tool that reads them.
+- `Bash` covers every tool that runs commands, such as a monitor or a workflow.
+- `Bash(git status:*)`: commands that start with these words; `Bash(npm run *)`: with
+  wildcards; `Bash(make)`: only that command; `Bash(*)`: all.
+- `Edit(src/**)`, `Read(*.md)`: paths relative to the worktree. `*` matches within one part of
+  a path, `**` any number of parts, and a folder covers everything in it.
+- `WebFetch(domain:example.com)`: that host and its subdomains.
 
-A command of several parts (`a && b`, `a | b`) is allowed only where each part is, and
-denied where any part is. It is a fence against accidents, not against an agent that
-writes a script and runs that.
+A command of several parts (`a && b`, `a | b`) is allowed only if every part is, and
+denied if any part is. Patterns guard against accidents, not against an agent that
+writes a script and runs it.
 """
 
 import re
@@ -25,7 +25,7 @@ from heddle.plan import globs
 
 COMMAND_TOOLS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 
-# What one name stands for beside itself.
+# The other tools that a name covers.
 _FAMILIES: Final = {
     "Edit": frozenset({"Write", "MultiEdit", "NotebookEdit"}),
     "Read": frozenset({"Grep", "Glob", "LS", "NotebookRead"}),
@@ -40,25 +40,25 @@ _PREFIX: Final = ":*"
 
 @dataclass(frozen=True)
 class Pattern:
-    """One pattern. Without an argument it is about every call of the tool."""
+    """One pattern. Without an argument it covers every call of the tool."""
 
     tool: str
     argument: str
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
-        """Returns the pattern; raises ValueError that says which form it should have."""
+        """Returns the pattern; raises ValueError with the valid forms."""
         found = _PATTERN.fullmatch(text.strip())
         if not found:
             raise ValueError(
-                f"{text[:80]!r} is no pattern; write a tool, as Write, or a tool and what it may touch,"
-                " as Bash(git status:*) or Edit(src/**)"
+                f"{text[:80]!r} is not a valid pattern; use a tool, such as Write, or a tool with an argument,"
+                " such as Bash(git status:*) or Edit(src/**)"
             )
         argument = (found[2] or "").strip()
         return cls(found[1], "" if argument in {"*", _PREFIX} else argument)
 
     def allows(self, tool: str, target: str) -> bool:
-        """Says whether it is about every part of this call."""
+        """Returns whether the pattern covers every part of this call."""
         if not self._names(tool):
             return False
         if not self.argument:
@@ -68,7 +68,7 @@ class Pattern:
         return self._target(target)
 
     def denies(self, tool: str, target: str) -> bool:
-        """Says whether it is about any part of this call."""
+        """Returns whether the pattern covers any part of this call."""
         if not self._names(tool):
             return False
         if not self.argument:
@@ -96,7 +96,7 @@ class Pattern:
 
 
 def parts(command: str) -> list[str] | None:
-    """Returns the simple commands of a shell command; None where its parts cannot be told for sure."""
+    """Returns the simple commands of a shell command; None if its parts cannot be determined reliably."""
     if _SUBSTITUTIONS.search(command):
         return None
     found = [part.strip() for part in _SEPARATORS.split(command)]

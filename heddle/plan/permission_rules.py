@@ -1,4 +1,4 @@
-"""What makes `permissions` good ones, and what those of several levels come to."""
+"""Validates `permissions`, and combines those of several levels."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,12 +9,12 @@ from heddle.plan import text_rules
 from heddle.plan.permission_patterns import Pattern
 from heddle.plan.text_rules import at_most
 
-# Of a level; each call of a tool is held against all of them.
+# Per level; each call of a tool is compared with all of them.
 MAX_PATTERNS: Final = 200
 
 
 def violations(path: str, permissions: pb.Permissions) -> Iterator[Violation]:
-    """Yields every mistake of one level's permissions."""
+    """Yields every error in one level's permissions."""
     if permissions.default not in pb.PermissionDecision.values():
         yield Violation(f"{path}.default", "must be ask, allow or deny")
     for name, texts in (("allow", permissions.allow), ("deny", permissions.deny)):
@@ -30,7 +30,7 @@ def violations(path: str, permissions: pb.Permissions) -> Iterator[Violation]:
 
 
 def merged(*levels: pb.Permissions) -> pb.Permissions:
-    """Returns what `levels`, the nearest first, come to: the nearest default and wait, all patterns."""
+    """Combines `levels`, the nearest first: the nearest default and wait apply, and all patterns."""
     whole = pb.Permissions()
     for level in levels:
         whole.default = whole.default or level.default

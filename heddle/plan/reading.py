@@ -1,4 +1,4 @@
-"""Reads YAML files of any form: the message, or every mistake with its line."""
+"""Reads YAML files of any form: the message, or every error with its line."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from heddle.errors import Violation
 from heddle.plan.source import Place, Problem, Source, parse_path, path_text
 
-# Much more than a good file can take, and parsed in a second.
+# Far larger than any valid file, and still parsed within a second.
 MAX_FILE_BYTES: Final = 4 << 20
 
 M = TypeVar("M", bound=Message)
@@ -20,28 +20,28 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True)
 class Form(Generic[M]):
-    """What a kind of file may say: the models of its parts, and the message that they become."""
+    """A kind of file: the models of its parts, and the message that it becomes."""
 
-    # What people call such a file.
+    # How messages refer to such a file.
     noun: str
-    # The module that has its models as PARTS. It is imported once a file is read: that takes
-    # longer than most commands, which read none.
+    # The module with its models as PARTS. It is imported when a file is first read: the import
+    # takes longer than most commands, which read none.
     models: str
     message: type[M]
-    # Returns what is wrong with a message of good values.
+    # Returns the violations of a message whose values are valid one by one.
     violations: Callable[[M], Sequence[Violation]]
-    # Told of a file that says nothing. Empty: it may.
+    # The error for a file without content. Empty: such a file is valid.
     empty: str
-    # Told of a file that is no mapping.
+    # The error for a file that is not a mapping.
     shape: str
 
 
 def content_of(path: Path, noun: str) -> tuple[bytes, tuple[Problem, ...]]:
-    """Returns what a file holds, cut behind the most that is read; or why it cannot be read. - is standard input."""
+    """Returns the first MAX_FILE_BYTES + 1 bytes of a file, or why it cannot be read. - is standard input."""
     if str(path) == "-":
         return sys.stdin.buffer.read(MAX_FILE_BYTES + 1), ()
     try:
-        # Never more than that: it could be of any size, or a device.
+        # The file could be of any size, or a device.
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1), ()
     except IsADirectoryError:
@@ -53,7 +53,7 @@ def content_of(path: Path, noun: str) -> tuple[bytes, tuple[Problem, ...]]:
 
 
 def read(content: str | bytes, form: Form[M]) -> tuple[M, tuple[Problem, ...]]:
-    """Returns what `content` says, and its mistakes by line; the message is whole only if there are none."""
+    """Returns the message of `content`, and its errors by line; the message is complete only without errors."""
     text, problems = _decoded(content, form.noun)
     if text is None:
         return form.message(), problems
@@ -63,11 +63,11 @@ def read(content: str | bytes, form: Form[M]) -> tuple[M, tuple[Problem, ...]]:
 
 def _decoded(content: str | bytes, noun: str) -> tuple[str | None, tuple[Problem, ...]]:
     if len(content) > MAX_FILE_BYTES:
-        limit = f"is larger than {MAX_FILE_BYTES >> 20} MiB, the most that a {noun} may take"
+        limit = f"is larger than {MAX_FILE_BYTES >> 20} MiB, the maximum for a {noun}"
         return None, _unreadable(limit)
     encoded = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     if b"\0" in encoded:
-        return None, _unreadable(f"is binary or not UTF-8; a {noun} is a UTF-8 text")
+        return None, _unreadable(f"is binary or not UTF-8; a {noun} must be UTF-8 text")
     try:
         return encoded.decode("utf-8-sig"), ()
     except UnicodeDecodeError as error:
@@ -81,14 +81,14 @@ def _judged(text: Source, form: Form[M]) -> tuple[M, list[Problem]]:
         return form.message(), [*text.problems, *([Problem(1, 1, "", form.empty)] if says_nothing else [])]
     if not isinstance(text.root.value, dict):
         return form.message(), [*text.problems, Problem(*text.root.place, "", form.shape)]
-    from heddle.plan.conversion import convert  # noqa: PLC0415 (it needs the models' library)
+    from heddle.plan.conversion import convert  # noqa: PLC0415 (imports pydantic, which is slow)
 
-    message, mistakes = convert(text.root, import_module(form.models).PARTS, form.message)
-    problems = [Problem(*text.root.place_of(path), path_text(path), told) for path, told in mistakes]
+    message, errors = convert(text.root, import_module(form.models).PARTS, form.message)
+    problems = [Problem(*text.root.place_of(path), path_text(path), error) for path, error in errors]
     problems = [each for each in problems if not _covered(each.field, text.lost)]
-    # A value that is no value at all is one mistake, not two; so is a step whose one key is a bad one.
-    reported = text.lost | {path_text(path) for path, _ in mistakes}
-    reported |= {path_text(path[:-1]) for path, _ in mistakes if path[-3:-2] == ("script",)}
+    # An invalid value is one error, not two; so is a step whose only key is invalid.
+    reported = text.lost | {path_text(path) for path, _ in errors}
+    reported |= {path_text(path[:-1]) for path, _ in errors if path[-3:-2] == ("script",)}
     for violation in form.violations(message) if message else ():
         if not _covered(violation.field, reported):
             place = text.root.place_of(parse_path(violation.field))
@@ -97,12 +97,12 @@ def _judged(text: Source, form: Form[M]) -> tuple[M, list[Problem]]:
 
 
 def _covered(field: str, reported: set[str]) -> bool:
-    """Says whether `field` or a part that it lies in was reported."""
+    """Returns whether `field`, or a part that contains it, was reported."""
     return any(start in reported for start in _starts(field))
 
 
 def _starts(field: str) -> Iterator[str]:
-    """Yields each part that `field` lies in, and itself."""
+    """Yields each part that contains `field`, then `field` itself."""
     yield from (field[:place] for place, character in enumerate(field) if character in ".[")
     yield field
 

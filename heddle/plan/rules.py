@@ -1,4 +1,4 @@
-"""What makes a plan a good one, wherever it comes from: a YAML file or a client's own message."""
+"""Validates a plan, whether it comes from a YAML file or from a client's request."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,28 +17,28 @@ AGENTS: Final = (SCRIPTED, "claude", "codex")
 MAX_EPICS: Final = 1_000
 MAX_TASKS: Final = 10_000
 MAX_PROMPT_BYTES: Final = 200_000
-# Of one kind of report of a check, and of allow_files.
+# Per kind of report of a check, and for allow_files.
 MAX_GLOBS: Final = 20
 # A plan travels in one gRPC message, which takes 4 MiB.
 MAX_PLAN_BYTES: Final = 3_000_000
-# Nobody reads more, and a hostile plan could have millions.
+# More would not be read, and a hostile plan could have millions.
 MAX_VIOLATIONS: Final = 1_000
 
 
 def violations(plan: pb.Plan) -> list[Violation]:
-    """Returns every mistake of `plan` (the first thousand); none means that it can run."""
+    """Returns every violation in `plan` (the first thousand); an empty list means that it can run."""
     return list(islice(_plan(plan), MAX_VIOLATIONS))
 
 
 def task_violations(task: pb.PlanTask, defaults: pb.TaskDefaults) -> list[Violation]:
-    """Returns every mistake of a task that is added to a run; its key is not judged."""
+    """Returns every violation in a task that is added to a run; its key is not checked."""
     return list(islice(_task("task", task, defaults), MAX_VIOLATIONS))
 
 
 def agent_problem(agent: str) -> str | None:
-    """Returns what is wrong with the form of an agent's name; None if nothing is."""
+    """Returns why an agent's name is malformed; None if it is well-formed."""
     if "\0" in agent:
-        return "must not hold a NUL character"
+        return "must not contain a NUL character"
     if agent.startswith(COMMAND_PREFIX):
         has_command = agent.removeprefix(COMMAND_PREFIX).strip()
         return None if has_command else 'needs a shell command after "command:"'
@@ -49,7 +49,7 @@ def agent_problem(agent: str) -> str | None:
         return None
     others = "; use claude, codex, acp:NAME, command:SHELL COMMAND or scripted"
     hint = did_you_mean(agent, AGENTS) or others
-    return f"{shown(agent)} is no known agent{hint}"
+    return f"{shown(agent)} is not a known agent{hint}"
 
 
 def resolved_agent(task: pb.PlanTask, defaults: pb.TaskDefaults) -> str:
@@ -79,7 +79,7 @@ def _plan(plan: pb.Plan) -> Iterator[Violation]:
     yield from _keys("epics", [epic.key for epic in plan.epics])
     for index, epic in enumerate(plan.epics):
         yield from _epic(f"epics[{index}]", epic, plan.defaults)
-        yield from _unheld(f"epics[{index}]", epic, plan)
+        yield from _without_limit(f"epics[{index}]", epic, plan)
     if len(plan.epics) <= MAX_EPICS:
         yield from _dependencies(plan.epics)
         yield from _never_merged(plan)
@@ -94,7 +94,7 @@ def _size(plan: pb.Plan) -> Iterator[Violation]:
     if tasks > MAX_TASKS:
         yield Violation("epics", f"has {tasks:,} tasks; {at_most(MAX_TASKS)}")
     if plan.ByteSize() > MAX_PLAN_BYTES:
-        yield Violation("epics", f"the plan takes {plan.ByteSize():,} bytes; {at_most(MAX_PLAN_BYTES)}")
+        yield Violation("epics", f"the plan is {plan.ByteSize():,} bytes; {at_most(MAX_PLAN_BYTES)}")
 
 
 def _epic(path: str, epic: pb.PlanEpic, defaults: pb.TaskDefaults) -> Iterator[Violation]:
@@ -124,14 +124,15 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
     yield from agent_rules.unheeded(path, task, defaults, agent)
     if task.script and agent != SCRIPTED:
         yield Violation(
-            f"{path}.script", f"only the scripted agent plays a script; this task's is {shown(agent)}"
+            f"{path}.script",
+            f"only the scripted agent can play a script; this task's agent is {shown(agent)}",
         )
     for index, step in enumerate(task.script):
         yield from script_rules.step(f"{path}.script[{index}]", step)
 
 
-def _unheld(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Violation]:
-    """Yields the tasks that a budget limits and that are only a command: nothing says what that uses."""
+def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Violation]:
+    """Yields the tasks under a budget whose agent is a plain command, which reports no usage."""
     for index, task in enumerate(epic.tasks):
         agent = resolved_agent(task, plan.defaults)
         if (
@@ -149,7 +150,7 @@ def _prompt(path: str, task: pb.PlanTask) -> Iterator[Violation]:
     if not task.prompt.strip() and not task.script:
         yield Violation(path, "is missing; a task needs a prompt or a script")
     if size > MAX_PROMPT_BYTES:
-        yield Violation(path, f"takes {size:,} bytes; {at_most(MAX_PROMPT_BYTES)}")
+        yield Violation(path, f"is {size:,} bytes; {at_most(MAX_PROMPT_BYTES)}")
     yield from text_rules.no_nul(path, task.prompt)
 
 
@@ -180,11 +181,11 @@ def _limits(path: str, limits: pb.TaskDefaults | pb.PlanTask) -> Iterator[Violat
 
 def _budget(path: str, part: pb.Plan | pb.PlanEpic | pb.PlanTask) -> Iterator[Violation]:
     if part.HasField("budget_usd_micros") and part.budget_usd_micros < 1:
-        yield Violation(path, "must be more than 0")
+        yield Violation(path, "must be greater than 0")
 
 
 def checks(path: str, found: Sequence[pb.Check]) -> Iterator[Violation]:
-    """Yields what is wrong with the checks at `path`."""
+    """Yields the violations of the checks at `path`."""
     first: dict[str, int] = {}
     for index, check in enumerate(found):
         yield from text_rules.required_title(f"{path}[{index}].name", check.name)
@@ -198,7 +199,7 @@ def checks(path: str, found: Sequence[pb.Check]) -> Iterator[Violation]:
 
 
 def allowed_files(path: str, globs: Sequence[str]) -> Iterator[Violation]:
-    """Yields what is wrong with the globs of `allow_files` at `path`."""
+    """Yields the violations of the globs of `allow_files` at `path`."""
     if len(globs) > MAX_GLOBS:
         yield Violation(path, f"has {len(globs):,} globs; {at_most(MAX_GLOBS)}")
     for index, glob in enumerate(globs[:MAX_GLOBS]):
@@ -226,12 +227,12 @@ def _merge(path: str, part: pb.TaskDefaults | pb.PlanEpic) -> Iterator[Violation
 
 
 def _never_merged(plan: pb.Plan) -> Iterator[Violation]:
-    """Yields the dependencies on epics whose merge is off: they would be waited for without end."""
+    """Yields the dependencies on epics whose merge is off: waiting for them would never end."""
     off = {epic.key for epic in plan.epics if resolved_merge(epic, plan.defaults) == pb.MERGE_POLICY_OFF}
     for index, epic in enumerate(plan.epics):
         for place, key in enumerate(epic.depends_on):
             if key in off and key != epic.key:
-                message = f"{shown(key)} is never merged (merge: off), so nothing can be built upon it"
+                message = f"{shown(key)} is never merged (merge: off), so no epic can depend on it"
                 yield Violation(f"epics[{index}].depends_on[{place}]", message)
 
 
@@ -239,17 +240,17 @@ def _keys(path: str, keys: Sequence[str]) -> Iterator[Violation]:
     first: dict[str, int] = {}
     for index, key in enumerate(keys):
         yield from text_rules.key(f"{path}[{index}].key", key)
-        # Keys become folders and branches, and some file systems ignore case.
+        # Keys become names of folders and branches, and some file systems ignore case.
         place = first.setdefault(key.lower(), index)
         if place != index and key:
             yield Violation(
                 f"{path}[{index}].key",
-                f"{shown(key)} is also the key of {path}[{place}]; case does not count",
+                f"{shown(key)} is also the key of {path}[{place}]; keys are case-insensitive",
             )
 
 
 def _dependencies(epics: Sequence[pb.PlanEpic]) -> Iterator[Violation]:
-    # Of epics with the same key, the first is meant.
+    # Of several epics with the same key, the first counts.
     places = {epic.key: len(epics) - 1 - place for place, epic in enumerate(reversed(epics))}
     for index, epic in enumerate(epics):
         seen: set[str] = set()
@@ -272,4 +273,4 @@ def _cycles(epics: Sequence[pb.PlanEpic], places: dict[str, int]) -> Iterator[Vi
     }
     for cycle in graph.cycles(known):
         path = " → ".join([*cycle, cycle[0]])
-        yield Violation(f"epics[{places[cycle[0]]}].depends_on", f"these epics wait for each other: {path}")
+        yield Violation(f"epics[{places[cycle[0]]}].depends_on", f"these epics depend on each other: {path}")

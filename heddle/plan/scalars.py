@@ -1,7 +1,7 @@
-"""What the words of a YAML file mean: YAML 1.2's core schema, with decimal numbers only. Pure.
+"""The values of unquoted words in a YAML file: YAML 1.2's core schema, with decimal numbers only. Pure.
 
-Whatever else looks like a number (010, 0x1F, 1_000, 1:30, .inf) is text, and so are
-yes, no, on, off and dates. Where a number is wanted, text is refused with its line.
+Anything else that looks like a number (010, 0x1F, 1_000, 1:30, .inf) is text, and so are
+yes, no, on, off and dates. Where a number is required, text is rejected with its line.
 """
 
 import json
@@ -18,17 +18,17 @@ _WORDS: Final[dict[str, Scalar]] = {
 _INT: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT: Final = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
-# On the line of a word: blanks, then a comment. Behind it: a line that goes on deeper.
+# On the line of a word: blanks, then a comment. On the next line: a comment with its indentation.
 _COMMENT: Final = re.compile(r"[ \t]+(#[^\r\n]*)")
 _NEXT_LINE: Final = re.compile(r"[ \t]*(?:\r\n|\r|\n)([ ]*)(#[^\r\n]*)")
 _MEANT: Final = re.compile(r"#+(?:[\s!]|$)")
 
-# Both halves of a character beyond U+FFFF, as JSON writes it.
+# Both surrogates of a character beyond U+FFFF, as JSON escapes it.
 _PAIR: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 def value_of(text: str) -> Scalar:
-    """Returns what an unquoted word means."""
+    """Returns the value of an unquoted word."""
     if text in _WORDS:
         return _WORDS[text]
     try:
@@ -43,11 +43,11 @@ def value_of(text: str) -> Scalar:
 
 
 def cut_off(text: str, end: int, *, is_prose: bool, indent: int) -> str:
-    """Returns what was likely meant to belong to the unquoted word that ends at `end`; empty if nothing was.
+    """Returns the comment that was probably meant as part of the unquoted word that ends at `end`; empty if none.
 
-    A comment without a space after its #, as in "issue #12", is no comment that
-    anybody means. In prose none is on the same line, nor on the next one where that
-    is indented further than `indent`, the column of the word's key.
+    A comment without a space after its #, as in "issue #12", is probably not meant as a
+    comment. In prose, neither is any comment on the same line, nor one on the next line
+    if that is indented further than `indent`, the column of the word's key.
     """
     same_line = _COMMENT.match(text, end)
     if same_line:
@@ -61,9 +61,9 @@ def cut_off(text: str, end: int, *, is_prose: bool, indent: int) -> str:
 
 
 def with_whole_characters(text: str) -> str:
-    """Returns JSON as YAML takes it: characters that JSON escapes in two halves whole, lines without tabs before them.
+    """Returns JSON in a form that YAML accepts: surrogate pairs joined, and tabs of indentation as spaces.
 
-    Any other text stays as it is: there, the same letters may stand for themselves.
+    Any other text is returned unchanged: there, the same letters may be literal.
     """
     if not text.lstrip().startswith("{") or not (_PAIR.search(text) or "\t" in text):
         return text

@@ -1,4 +1,4 @@
-"""The JSON Schema of plan files, for editors. `python -m heddle.plan.schema` writes the shipped one anew."""
+"""The JSON Schema of plan files, for editors. Rewritten by `python -m heddle.plan.schema`."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ FILE: Final = Path(__file__).parent / "plan.schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """Returns the schema of the models as they are now."""
+    """Returns the schema of the current models."""
     return PlanFile.model_json_schema()
 
 
 def text_of(model: type[BaseModel]) -> str:
-    """Returns what the schema file of a model holds."""
+    """Returns the content of the schema file of a model."""
     return json.dumps(model.model_json_schema(), indent=2) + "\n"
 
 
 def text() -> str:
-    """Returns what the shipped file must hold."""
+    """Returns the expected content of the shipped file."""
     return text_of(PlanFile)
 
 

@@ -1,4 +1,4 @@
-"""What makes a step of a script a good one."""
+"""Validates the steps of a script."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -12,10 +12,10 @@ MAX_FLOOD_WIDTH: Final = 1 << 20
 
 
 def step(path: str, step: pb.ScriptStep) -> Iterator[Violation]:
-    """Yields the mistakes of one step."""
+    """Yields the violations of one step."""
     kind = step.WhichOneof("step")
     if kind is None:
-        yield Violation(path, "names no step")
+        yield Violation(path, "does not name a step")
     elif kind in _RULES:
         yield from _RULES[kind](f"{path}.{kind}", getattr(step, kind))
 
@@ -60,17 +60,17 @@ def _flood(path: str, flood: pb.ScriptStep.Flood) -> Iterator[Violation]:
     if not 1 <= flood.lines <= MAX_FLOOD_LINES:
         yield Violation(f"{path}.lines", f"must be from 1 to {MAX_FLOOD_LINES:,}")
     if not 0 <= flood.width <= MAX_FLOOD_WIDTH:
-        yield Violation(f"{path}.width", f"must be from 1 to {MAX_FLOOD_WIDTH:,}")
+        yield Violation(f"{path}.width", f"must be from 0 to {MAX_FLOOD_WIDTH:,}")
 
 
 def _plan(path: str, plan: pb.ScriptStep.Plan) -> Iterator[Violation]:
     if not plan.steps or not all(step.strip() for step in plan.steps):
-        yield Violation(f"{path}.steps", "takes at least one step, and none that is empty")
+        yield Violation(f"{path}.steps", "must have at least one step, and no empty ones")
     if not 0 <= plan.done <= len(plan.steps):
         yield Violation(f"{path}.done", "must be from 0 to the number of steps")
 
 
-# Any: each takes the message of its own step.
+# Any: each function takes the message of its own step.
 _RULES: Final[Mapping[str, Callable[[str, Any], Iterator[Violation]]]] = {
     "write": _write,
     "edit": _edit,

@@ -1,9 +1,9 @@
-"""YAML as plain values that know their places; built from the parser's events.
+"""YAML as plain values with their positions, built from the parser's events.
 
 PyYAML's own composer follows aliases, keeps the last of two equal keys and
-recurses as deep as the text asks it to. This one reports all three as mistakes.
-Nor does it read a plain word as YAML 1.1 does, where 010 is 8, 1_0 is 10, 1:30
-is 90 and off is false: see scalars.py.
+recurses as deep as the text does. This one reports all three as errors. It also does
+not read a plain word as YAML 1.1 does, where 010 is 8, 1_0 is 10, 1:30 is 90 and off
+is false: see scalars.py.
 """
 
 import re
@@ -29,14 +29,14 @@ Step: TypeAlias = str | int
 
 
 class Place(NamedTuple):
-    """Where something stands, both from 1; zeros mean the file as a whole."""
+    """A position in a file, both from 1; zeros mean the file as a whole."""
 
     line: int = 0
     column: int = 0
 
 
 class Problem(NamedTuple):
-    """One mistake in a file. The field is a path as `epics[1].tasks[0].key`, empty where none applies."""
+    """One error in a file. The field is a path such as `epics[1].tasks[0].key`, empty if none applies."""
 
     line: int
     column: int
@@ -44,23 +44,23 @@ class Problem(NamedTuple):
     message: str
 
     def describe(self, source: str) -> str:
-        """Returns it as compilers write theirs: `plan.yaml:3:5: epics[1].key: is missing`."""
+        """Returns the problem in the form that compilers use: `plan.yaml:3:5: epics[1].key: is missing`."""
         place = f"{source}:{self.line}:{self.column}" if self.line else source
         return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
 
 
 @dataclass
 class Node:
-    """A value and its place. `text` is what a scalar looks like in the file."""
+    """A value and its position. `text` is a scalar as written in the file."""
 
     place: Place
     value: "Scalar | list[Node] | dict[str, Node]" = None
     text: str = ""
-    # Where the keys of a mapping stand.
+    # The positions of the keys of a mapping.
     keys: dict[str, Place] = field(default_factory=dict)
 
     def plain(self) -> object:
-        """Returns the value without places."""
+        """Returns the value without positions."""
         if isinstance(self.value, dict):
             return {key: each.plain() for key, each in self.value.items()}
         if isinstance(self.value, list):
@@ -82,7 +82,7 @@ class Node:
         return None
 
     def place_of(self, path: tuple[Step, ...]) -> Place:
-        """Returns the place of `path`, or of the deepest part of it that exists; of keys where it has one."""
+        """Returns the position of the key or value at `path`, or of its deepest part that exists."""
         node, place = self, self.place
         for step in path:
             following = node.child(step)
@@ -94,14 +94,14 @@ class Node:
 
 
 class Source:
-    """What a text says, and what is wrong with how it says it. `root` is None if nothing can be read.
+    """A parsed text and its syntax problems. `root` is None if nothing can be read.
 
-    `lost` holds the paths of values that were reported and are not in `root`.
+    `lost` has the paths of values that were reported and are not in `root`.
     """
 
     def __init__(self, text: str, noun: str = "plan") -> None:
         self.root: Node | None = None
-        # What its reader calls such a file.
+        # How messages refer to such a file.
         self._noun = noun
         self.problems: list[Problem] = []
         self.lost: set[str] = set()
@@ -113,21 +113,21 @@ class Source:
             self.report(_place(error.problem_mark or error.context_mark), "", _syntax(error))
         except yaml.YAMLError as error:
             self.root = None
-            self.report(Place(), "", f"is not YAML: {str(error).splitlines()[0]}")
+            self.report(Place(), "", f"is not valid YAML: {str(error).splitlines()[0]}")
 
     def _read(self, text: str, events: Iterator[yaml.Event]) -> None:
         builder = _Builder(self, text)
         documents = 0
         for count, event in enumerate(events):
             if count > MAX_VALUES:
-                told = f"holds more than {MAX_VALUES:,} values; split the {self._noun}"
-                self.report(_place(event.start_mark), "", told)
+                message = f"contains more than {MAX_VALUES:,} values; split the {self._noun}"
+                self.report(_place(event.start_mark), "", message)
                 return
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             if documents > 1:
-                told = f"holds more than one document; a {self._noun} is one"
-                self.report(_place(event.start_mark), "", told)
+                message = f"contains more than one document; a {self._noun} must be a single one"
+                self.report(_place(event.start_mark), "", message)
                 break
             if not builder.take(event):
                 return
@@ -146,14 +146,14 @@ class _Builder:
         self.root: Node | None = None
         self._open: list[Node] = []
         self._paths: list[tuple[Step, ...]] = []
-        # The key of each open mapping that waits for its value.
+        # The key of each open mapping whose value comes next.
         self._keys: list[str | None] = []
 
     def _report(self, place: Place, message: str) -> None:
         self._source.report(place, path_text(self._path()), message)
 
     def take(self, event: yaml.Event) -> bool:
-        """Takes the next event; False: it is too much, take no more."""
+        """Processes the next event; returns False if the text is too deep and reading must stop."""
         if getattr(event, "anchor", None):
             self._report(
                 _place(event.start_mark),
@@ -202,23 +202,23 @@ class _Builder:
             self._keys[-1] = None
             return
         if isinstance(node.value, dict | list):
-            self._report(node.place, "a key must be a word")
+            self._report(node.place, "a key must be plain text")
         self._keys[-1] = node.text
         first = parent.keys.setdefault(node.text, node.place)
         if first is not node.place:
-            self._report(node.place, f"the key is already on line {first.line}; each may come once")
+            self._report(node.place, f"duplicate key; it is already on line {first.line}")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
         place = _place(event.start_mark)
         self._refuse_tag(event.tag, place)
         if any("\ud800" <= character <= "\udfff" for character in event.value):
-            self._report(place, "holds half a character (a lone surrogate)")
+            self._report(place, "contains half a character (a lone surrogate)")
             self._source.lost.add(path_text(self._path()))
             return Node(place)
         is_plain = event.implicit[0]
         if event.tag is not None or not is_plain:
             return Node(place, event.value, event.value)
-        # A key is what it looks like, and nothing behind it can be cut.
+        # A key is always text, and no text can be cut off after it.
         is_key = bool(self._open) and isinstance(self._open[-1].value, dict) and self._keys[-1] is None
         value = scalars.value_of(event.value)
         if isinstance(value, str) and not is_key:
@@ -226,7 +226,7 @@ class _Builder:
         return Node(place, value, event.value)
 
     def _refuse_cut(self, event: yaml.ScalarEvent, place: Place) -> None:
-        """Reports text that was meant to go on where YAML sees a comment."""
+        """Reports text that was probably meant to continue where YAML sees a comment."""
         path = self._path()
         key = next((step for step in reversed(path) if isinstance(step, str)), "")
         indent = self._open[-1].keys[key].column if self._open and key in self._open[-1].keys else 0
@@ -234,8 +234,8 @@ class _Builder:
         if cut := scalars.cut_off(self._text, mark.index, is_prose=key == "prompt", indent=indent):
             self._report(
                 place,
-                f"ends before {shown(cut)}, which is a comment to YAML; put the text in quotes, or below a |."
-                " A comment that is meant needs a space after its #"
+                f"ends before {shown(cut)}, which YAML reads as a comment; put the text in quotes, or in a block after |."
+                " An intended comment needs a space after its #"
                 + (" and a line of its own" if key == "prompt" else ""),
             )
 
@@ -254,7 +254,7 @@ class _Builder:
 
 
 def parse_path(field: str) -> tuple[Step, ...]:
-    """Returns the steps of a field path as `epics[1].tasks[0].key`."""
+    """Returns the steps of a field path such as `epics[1].tasks[0].key`."""
     return tuple(
         int(index) if index else name
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field)
@@ -268,15 +268,17 @@ def path_text(path: tuple[Step, ...]) -> str:
     return text.removeprefix(".")
 
 
-# Any: the two parsers have a class of marks each.
+# Any: each of the two parsers has its own class of marks.
 def _place(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark else Place()
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     if "cannot start any token" in (error.problem or ""):
-        return "is not YAML: a tab, @ or ` cannot begin a word; indent with spaces, put such a text in quotes"
+        return "is not valid YAML: a word cannot start with a tab, @ or `; indent with spaces, and put such text in quotes"
     if "invalid Unicode character escape" in (error.problem or ""):
-        return "holds half a character: write the character itself, or its whole number as in \\U0001F680"
+        return (
+            "contains half a character: write the character itself, or its full code point as in \\U0001F680"
+        )
     context = f"{error.context}: " if error.context else ""
-    return f"is not YAML: {context}{error.problem}"
+    return f"is not valid YAML: {context}{error.problem}"

@@ -1,4 +1,4 @@
-"""What makes a single value good: a title, a path, a command, a duration, a key."""
+"""Validates single values: a title, a path, a command, a duration, a key."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -11,10 +11,10 @@ from heddle.errors import Violation
 from heddle.names import KEY
 
 MAX_TITLE_LENGTH: Final = 200
-# Nobody waits longer for a task, and no timer overflows.
+# Longer than any task, and short enough that no timer overflows.
 MAX_SECONDS: Final = 365 * 24 * 3600
 
-# A longer word is no typing mistake, and comparing long ones is slow.
+# A longer word is not a typo, and comparing long words is slow.
 _LONGEST_WORD: Final = 63
 
 
@@ -33,21 +33,21 @@ def shown(text: str) -> str:
 
 
 def at_most(limit: int) -> str:
-    """Returns the end of a message about a limit."""
+    """Returns the last part of a message about a limit."""
     return f"at most {limit:,} are allowed"
 
 
 def key(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake unless `value` can be the key of an epic or task."""
+    """Yields a violation unless `value` can be the key of an epic or task."""
     if not value:
         yield Violation(path, "is missing")
     elif not KEY.fullmatch(value):
-        form = "use letters, digits, - and _, at most 63, the first a letter or digit"
-        yield Violation(path, f"{shown(value)} is no key: {form}")
+        form = "use at most 63 letters, digits, - and _, starting with a letter or digit"
+        yield Violation(path, f"{shown(value)} is not a valid key; {form}")
 
 
 def title(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake unless `value` fits on a line; empty is good."""
+    """Yields a violation unless `value` fits on a line; empty is valid."""
     if len(value) > MAX_TITLE_LENGTH:
         yield Violation(path, f"has {len(value):,} characters; {at_most(MAX_TITLE_LENGTH)}")
     elif any(character < " " for character in value):
@@ -55,7 +55,7 @@ def title(path: str, value: str) -> Iterator[Violation]:
 
 
 def required_title(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake unless `value` fits on a line and says something."""
+    """Yields a violation unless `value` fits on a line and is not blank."""
     if value.strip():
         yield from title(path, value)
     else:
@@ -63,34 +63,34 @@ def required_title(path: str, value: str) -> Iterator[Violation]:
 
 
 def inside_worktree(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake unless `value` is a relative path, or a glob of such, that stays in the worktree."""
+    """Yields a violation unless `value` is a relative path or glob that stays in the worktree."""
     parts = PurePosixPath(value).parts
     if not parts:
         yield Violation(path, "must name a file in the worktree")
     elif value.startswith("/") or ".." in parts:
-        yield Violation(path, f"{shown(value)} leads out of the worktree; use a path relative to it")
+        yield Violation(path, f"{shown(value)} points outside the worktree; use a path relative to it")
     elif any(part.lower() == ".git" for part in parts):
-        yield Violation(path, f"{shown(value)} leads into git's own files")
+        yield Violation(path, f"{shown(value)} points into git's own files")
     yield from no_nul(path, value)
 
 
 def command(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake unless `value` is a shell command."""
+    """Yields a violation unless `value` is a shell command."""
     if not value.strip():
         yield Violation(path, "needs a shell command")
     yield from no_nul(path, value)
 
 
 def no_nul(path: str, value: str) -> Iterator[Violation]:
-    """Yields a mistake if `value` has a NUL, which no program can be given."""
+    """Yields a violation if `value` has a NUL character, which cannot be passed to a program."""
     if "\0" in value:
-        yield Violation(path, "must not hold a NUL character")
+        yield Violation(path, "must not contain a NUL character")
 
 
 def positive(path: str, value: Duration) -> Iterator[Violation]:
-    """Yields a mistake unless `value` is more than nothing and less than forever."""
+    """Yields a violation unless `value` is greater than zero and at most MAX_SECONDS."""
     seconds = value.seconds + value.nanos / 1e9
     if seconds <= 0:
-        yield Violation(path, "must be more than zero seconds")
+        yield Violation(path, "must be greater than zero seconds")
     elif seconds > MAX_SECONDS:
         yield Violation(path, "must be at most 365 days")

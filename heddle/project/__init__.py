@@ -1,1 +1,1 @@
-"""The file .heddle.yaml of a project: what it may say about the place in which agents work."""
+"""The file .heddle.yaml of a project, which configures the environment that agents work in."""

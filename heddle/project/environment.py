@@ -1,17 +1,17 @@
-"""What an epic's setup, agents, checks and teardown find in their environment."""
+"""The environment variables of an epic's setup, agents, checks and teardown."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-# What begins the names that only Heddle sets.
+# The prefix of names that only Heddle sets.
 RESERVED: Final = "HEDDLE_"
 
 _REFERENCE: Final = re.compile(rf"\$\{{({RESERVED}\w*)\}}")
 
 
 def own(slot: int, ports: Sequence[int]) -> dict[str, str]:
-    """Returns the variables of an epic's slot and its ports; none for ports that it does not have."""
+    """Returns the variables of an epic's slot and its ports; without ports, only the slot."""
     found = {"HEDDLE_SLOT": str(slot)}
     if ports:
         found |= {"HEDDLE_PORT": str(ports[0]), "HEDDLE_PORTS": ",".join(map(str, ports))}
@@ -19,7 +19,7 @@ def own(slot: int, ports: Sequence[int]) -> dict[str, str]:
 
 
 def resolved(env: Mapping[str, str], slot: int, ports: Sequence[int]) -> dict[str, str]:
-    """Returns the project's variables with the epic's own in place of what refers to them, and those."""
+    """Returns the project's variables, with references to the epic's variables replaced, and the epic's variables."""
     known = own(slot, ports)
 
     def value_of(reference: re.Match[str]) -> str:
@@ -29,6 +29,6 @@ def resolved(env: Mapping[str, str], slot: int, ports: Sequence[int]) -> dict[st
 
 
 def unknown_references(value: str, ports: int) -> list[str]:
-    """Returns the HEDDLE_ variables to which `value` refers and that no epic with so many ports has."""
+    """Returns the HEDDLE_ variables in `value` that an epic with this number of ports does not have."""
     known = own(1, range(ports))
     return [name for name in _REFERENCE.findall(value) if name not in known]

@@ -1,4 +1,4 @@
-"""Reads .heddle.yaml: what it says, or every mistake with its line."""
+"""Reads .heddle.yaml: its message, or every error with its line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from heddle.plan.reading import Form
 from heddle.plan.source import Problem, Source, parse_path
 from heddle.project import rules
 
-# At the top of the project.
+# At the root of the project.
 NAME: Final = ".heddle.yaml"
 
 FORM: Final = Form(
@@ -19,31 +19,31 @@ FORM: Final = Form(
     models="heddle.project.model",
     message=pb.ProjectFile,
     violations=rules.violations,
-    # One with nothing but comments says as much as none.
+    # A file with only comments is equivalent to no file.
     empty="",
-    shape="must be a mapping with keys as setup, copy and ports",
+    shape="must be a mapping with keys such as setup, copy and ports",
 )
 
 
 @dataclass(frozen=True)
 class LoadedProject:
-    """What a project's file holds. It is whole only if there are no problems, which are sorted by line."""
+    """The content of a project file. It is complete only if there are no problems, which are sorted by line."""
 
     file: pb.ProjectFile
     problems: tuple[Problem, ...] = ()
 
     def describe(self) -> str:
-        """Returns the problems as a compiler would print them, one a line."""
+        """Returns the problems as a compiler would print them, one per line."""
         return "\n".join(problem.describe(NAME) for problem in self.problems)
 
 
 def parse(content: str | bytes) -> LoadedProject:
-    """Reads what the file holds."""
+    """Reads a project file from its content."""
     return LoadedProject(*reading.read(content, FORM))
 
 
 def located(problems: Iterable[Problem], content: str) -> tuple[Problem, ...]:
-    """Returns problems that are known by their fields with the places of those in the file."""
+    """Returns `problems`, known only by field, with the positions of those fields in the file."""
     root = Source(content).root
     if root is None:
         return tuple(problems)
@@ -52,12 +52,12 @@ def located(problems: Iterable[Problem], content: str) -> tuple[Problem, ...]:
 
 
 def invalid(problems: tuple[Problem, ...]) -> HeddleError:
-    """Returns the error that carries every mistake of a project's file at once."""
-    count = f"{len(problems)} mistake{'s' if len(problems) != 1 else ''}"
+    """Returns the error that carries every problem of a project file at once."""
+    count = f"{len(problems)} error{'s' if len(problems) != 1 else ''}"
     lines = "".join(f"\n  {problem.describe(NAME)}" for problem in problems)
     return HeddleError(
         pb.ERROR_REASON_INVALID_PROJECT_FILE,
-        f"{NAME} has {count}; mend and commit it:{lines}",
+        f"{NAME} has {count}; fix and commit it:{lines}",
         violations=[Violation(problem.field or NAME, problem.message) for problem in problems],
         path=NAME,
     )

@@ -1,7 +1,7 @@
-"""The YAML form of a project's file, as pydantic models.
+"""The YAML form of a project file, as pydantic models.
 
 A dumped model is the protobuf JSON of its message, so field names are those of
-project.proto. What needs more than one field to judge is in `rules`.
+project.proto. Checks across several fields are in `rules`.
 """
 
 from typing import Annotated, ClassVar, Final, Literal
@@ -17,13 +17,14 @@ from pydantic import (
 )
 
 from heddle.plan.agent_model import Part
-from heddle.plan.model import Check, Duration, ShortPart
+from heddle.plan.field_types import Duration, ShortPart
+from heddle.plan.model import Check
 
 Source = Annotated[
     Literal["checkout", "cache"], PlainSerializer(lambda value: f"LINK_SOURCE_{value.upper()}")
 ]
 
-# One text, or a list of them.
+# A string, or a list of strings.
 Texts = Annotated[
     list[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -32,15 +33,15 @@ Texts = Annotated[
 
 
 class Link(ShortPart):
-    """A folder in each worktree that is a link to one that all share."""
+    """A link in each worktree to a folder that all worktrees share."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["path"]})
-    short: ClassVar = {"type": "string", "description": "A folder of the checkout, relative to its top."}
+    short: ClassVar = {"type": "string", "description": "A folder of the checkout, relative to its root."}
 
-    path: str = Field(default="", description="Relative to the top of the project.")
+    path: str = Field(default="", description="Relative to the root of the project.")
     source: Source = Field(
         default="checkout",
-        description="checkout: your own folder. cache: one that Heddle keeps for the project.",
+        description="checkout: the folder of your checkout. cache: a folder that Heddle keeps for the project.",
     )
 
     @model_validator(mode="before")
@@ -50,7 +51,7 @@ class Link(ShortPart):
 
 
 class ProjectFile(Part):
-    """What .heddle.yaml at the top of a project says about the place in which agents work."""
+    """The environment that agents work in: .heddle.yaml at the root of a project."""
 
     model_config = ConfigDict(
         title="Heddle project",
@@ -59,30 +60,32 @@ class ProjectFile(Part):
 
     setup: Texts | None = Field(
         default=None,
-        description="Commands that make a new worktree ready, run by /bin/sh one after the other.",
+        description="Commands that prepare a new worktree, run by /bin/sh one after the other.",
     )
-    setup_timeout: Duration | None = Field(default=None, description="Of all of setup. Absent: 15m.")
+    setup_timeout: Duration | None = Field(
+        default=None, description="Time limit of all setup commands together. Absent: 15m."
+    )
     copy_: Texts | None = Field(
         default=None,
         alias="copy",
-        description="Untracked files of your checkout that each worktree gets a copy of: paths or globs.",
+        description="Untracked files of your checkout to copy into each worktree: paths or globs.",
     )
-    link: list[Link] | None = Field(default=None, description="Folders that all worktrees share.")
+    link: list[Link] | None = Field(default=None, description="Folders shared by all worktrees.")
     ports: int | None = Field(
-        default=None, ge=0, le=100, description="Free ports that each epic gets for itself. Absent: 0."
+        default=None, ge=0, le=100, description="Number of free ports reserved for each epic. Absent: 0."
     )
     env: dict[str, str] | None = Field(
-        default=None, description="Variables of setup, agents, checks and teardown."
+        default=None, description="Environment variables for setup, agents, checks and teardown."
     )
     checks: list[Check] | None = Field(
-        default=None, description="For tasks that list none, in plans whose defaults list none."
+        default=None, description="For tasks without checks, in plans whose defaults have none."
     )
     teardown: Texts | None = Field(default=None, description="Commands run before a worktree is removed.")
     allow_files: Texts | None = Field(
         default=None,
-        description="Globs of new files that tasks may commit though they would be refused, as .env.",
+        description="Globs of new files that tasks may commit although they would otherwise be rejected, such as .env.",
     )
 
 
-# By the key that holds them; that of "" is the whole file.
+# By the key that contains them; "" is the whole file.
 PARTS: Final[dict[str, type[BaseModel]]] = {"": ProjectFile, "link": Link, "checks": Check}

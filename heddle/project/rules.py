@@ -1,4 +1,4 @@
-"""What makes a project's file a good one, wherever it comes from."""
+"""Validates project files."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,23 +24,23 @@ MAX_FILE_BYTES: Final = 64 << 10
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WILD: Final = frozenset("*?")
 
-# The session's own, whatever a project says.
+# Set for each session, regardless of the project.
 _TAKEN: Final = frozenset({"TMPDIR"})
 
 
 def violations(file: pb.ProjectFile) -> list[Violation]:
-    """Returns every mistake of `file` (the first thousand); none means that it can be used."""
+    """Returns every violation in `file` (the first thousand); an empty list means that it is valid."""
     return list(islice(_file(file), MAX_VIOLATIONS))
 
 
 def is_glob(path: str) -> bool:
-    """Says whether an entry of `copy` may name no file at all, or many."""
+    """Returns whether an entry of `copy` may match any number of files."""
     return bool(_WILD.intersection(path))
 
 
 def _file(file: pb.ProjectFile) -> Iterator[Violation]:
     if file.ByteSize() > MAX_FILE_BYTES:
-        yield Violation("", f"takes {file.ByteSize():,} bytes; {at_most(MAX_FILE_BYTES)}")
+        yield Violation("", f"is {file.ByteSize():,} bytes; {at_most(MAX_FILE_BYTES)}")
     yield from _commands("setup", file.setup)
     if file.HasField("setup_timeout"):
         yield from text_rules.positive("setup_timeout", file.setup_timeout)
@@ -71,18 +71,20 @@ def _paths(path: str, field: str, found: Sequence[str]) -> Iterator[Violation]:
 
 
 def _links(file: pb.ProjectFile) -> Iterator[Violation]:
-    """Yields links that are globs, and what lies inside a link: in a folder that is not the worktree's own."""
+    """Yields links that are globs, and paths inside a link: those folders are shared, not per worktree."""
     links = [(f"link[{index}].path", PurePosixPath(link.path)) for index, link in enumerate(file.link)]
     for path, folder in links:
         if is_glob(str(folder)):
-            yield Violation(path, f"{shown(str(folder))} is a glob; name one folder")
+            yield Violation(path, f"{shown(str(folder))} is a glob; a link must name one folder")
     copies = [
         (f"copy[{index}]", PurePosixPath(each)) for index, each in enumerate(file.copy) if not is_glob(each)
     ]
     for path, place in [*links, *copies]:
         for other, folder in links:
             if folder.parts and folder in place.parents:
-                yield Violation(path, f"{shown(str(place))} lies inside {other}, a folder that all share")
+                yield Violation(
+                    path, f"{shown(str(place))} is inside {other}, a folder that all worktrees share"
+                )
 
 
 def _twice(path: str, field: str, found: Iterable[str]) -> Iterator[Violation]:
@@ -90,7 +92,7 @@ def _twice(path: str, field: str, found: Iterable[str]) -> Iterator[Violation]:
     for index, each in enumerate(found):
         place = first.setdefault(each.rstrip("/"), index)
         if place != index and each:
-            yield Violation(f"{path}[{index}]{field}", f"{shown(each)} is also {path}[{place}]")
+            yield Violation(f"{path}[{index}]{field}", f"{shown(each)} is a duplicate of {path}[{place}]")
 
 
 def _variables(file: pb.ProjectFile) -> Iterator[Violation]:
@@ -99,12 +101,14 @@ def _variables(file: pb.ProjectFile) -> Iterator[Violation]:
     for name, value in sorted(file.env.items()):
         path = f"env.{name}"
         if not _NAME.fullmatch(name):
-            yield Violation(path, f"{shown(name)} is no name for a variable; use letters, digits and _")
+            yield Violation(path, f"{shown(name)} is not a valid variable name; use letters, digits and _")
         elif name.startswith(environment.RESERVED) or name in _TAKEN:
-            yield Violation(path, "is set by Heddle itself; take another name")
+            yield Violation(path, "is set by Heddle itself; use another name")
         if len(value.encode()) > MAX_VALUE_BYTES:
-            yield Violation(path, f"takes {len(value.encode()):,} bytes; {at_most(MAX_VALUE_BYTES)}")
+            yield Violation(path, f"is {len(value.encode()):,} bytes; {at_most(MAX_VALUE_BYTES)}")
         yield from text_rules.no_nul(path, value)
         for missing in environment.unknown_references(value, file.ports):
-            advice = "raise ports" if missing.startswith("HEDDLE_PORT") else "HEDDLE_SLOT and HEDDLE_PORT are"
-            yield Violation(path, f"no epic has ${{{missing}}}; {advice}")
+            advice = (
+                "increase `ports`" if missing.startswith("HEDDLE_PORT") else "use HEDDLE_SLOT or HEDDLE_PORT"
+            )
+            yield Violation(path, f"${{{missing}}} is not a variable of an epic; {advice}")

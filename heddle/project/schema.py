@@ -1,4 +1,4 @@
-"""The JSON Schema of .heddle.yaml, for editors. `python -m heddle.project.schema` writes the shipped one anew."""
+"""The JSON Schema of .heddle.yaml, for editors. Rewritten by `python -m heddle.project.schema`."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ FILE: Final = Path(__file__).parent / "project.schema.json"
 
 
 def text() -> str:
-    """Returns what the shipped file must hold."""
+    """Returns the expected content of the shipped file."""
     return text_of(ProjectFile)
 
 

@@ -10,11 +10,11 @@ PLAN: Final = Path(__file__).parent / "sample.yaml"
 
 _FILES: Final = Path(__file__).parent / "repository"
 
-# A commit that does not depend on who makes it: the sample must work where git was never configured.
+# The sample must work, and give the same commit, even if git was never configured.
 _ENVIRONMENT: Final = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
-    # What worktree_svc reads, whatever a newer git does by itself.
+    # The format that worktree_svc reads, regardless of the default of newer versions of git.
     "GIT_DEFAULT_REF_FORMAT": "files",
     "GIT_AUTHOR_NAME": "Heddle",
     "GIT_AUTHOR_EMAIL": "heddle@localhost",
@@ -24,14 +24,14 @@ _ENVIRONMENT: Final = {
 
 
 class SampleError(Exception):
-    """The sample repository cannot be made; the message says what to do."""
+    """The sample repository cannot be created; the message says what to do."""
 
 
 def make_sample_repository(path: Path) -> None:
     """Creates the sample project as a git repository with one commit on branch main.
 
-    Idempotent: a repository that has a commit is left as it is, and one whose
-    making was cut short is finished. Raises SampleError if `path` holds other
+    Idempotent: a repository with a commit is left unchanged, and an interrupted
+    creation is completed. Raises SampleError if `path` holds other
     files, if it cannot be written, or if git is missing.
     """
     try:
@@ -48,11 +48,13 @@ def make_sample_repository(path: Path) -> None:
     except OSError as error:
         raise SampleError(f"cannot write the sample project to {path}: {error}") from error
     except subprocess.CalledProcessError as error:
-        raise SampleError(f"git cannot make the sample project in {path}: {error.stderr.strip()}") from error
+        raise SampleError(
+            f"git cannot create the sample project in {path}: {error.stderr.strip()}"
+        ) from error
 
 
 def _has_commit(path: Path) -> bool:
-    # Without its own .git, git would answer for a repository further up.
+    # Without its own .git, git would use a repository further up.
     return (path / ".git").exists() and _answers(path, "rev-parse", "--verify", "--quiet", "HEAD")
 
 
@@ -61,11 +63,11 @@ def _copy_files(path: Path) -> None:
         known = {each.name for each in _FILES.iterdir()} | {".gitignore"}
         foreign = sorted(each.name for each in path.iterdir() if each.name not in known)
         if foreign:
-            raise SampleError(f"{path} holds other files ({foreign[0]}); name a new or empty folder")
+            raise SampleError(f"{path} holds other files ({foreign[0]}); use a new or empty folder")
     shutil.copytree(
         _FILES, path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "gitignore")
     )
-    # Under its real name it would say what a package of Heddle leaves out.
+    # Under its real name it would exclude files from Heddle's own package.
     shutil.copyfile(_FILES / "gitignore", path / ".gitignore")
 
 
@@ -88,6 +90,6 @@ def _answers(path: Path, *arguments: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    # GIT_DIR and friends of a caller, such as a git hook, would lead to its repository.
+    # GIT_DIR and similar variables of a caller, such as a git hook, would point to its repository.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | _ENVIRONMENT

@@ -1,15 +1,15 @@
-"""How busy an agent was lately, as a card draws it. Pure."""
+"""The recent activity of an agent, as shown on its card. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
 
-# Seconds of one span, and how many of them are kept: three minutes.
+# Seconds per span, and the number of spans: three minutes in total.
 SPAN: Final = 5
 KEPT: Final = 36
 
 
 def counted(before: Sequence[int], before_time: int, times: Sequence[int]) -> list[int]:
-    """Returns the counts of the spans up to that of the newest of `times`.
+    """Returns the counts per span, up to the span of the newest of `times`.
 
     `before` ends with the span of `before_time`. All times are seconds since 1970,
     `times` those of new events, of which there is at least one. A clock that went

@@ -1,4 +1,4 @@
-"""Whether a worker can start an agent that somebody asks for. Pure."""
+"""Whether a worker can start a requested agent. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from heddle.plan import budget_rules, rules
 
 
 def check_form(agent: str, programs: Sequence[pb.AgentProgram]) -> None:
-    """Raises UNKNOWN_AGENT where no worker could ever start what is named so."""
+    """Raises UNKNOWN_AGENT if no worker could ever start an agent of this name."""
     if problem := rules.agent_problem(agent):
         raise _unknown(agent, problem, programs)
 
 
 def check_available(agent: str, needed_by: str, programs: Sequence[pb.AgentProgram]) -> None:
-    """Raises UNKNOWN_AGENT where a worker with these programs cannot start `agent`."""
+    """Raises UNKNOWN_AGENT if a worker with these programs cannot start `agent`."""
     program = _program(agent, programs)
     if not program.available:
         why = f" ({program.detail})" if program.detail else ""
@@ -25,7 +25,7 @@ def check_available(agent: str, needed_by: str, programs: Sequence[pb.AgentProgr
 def without_limit(
     path: str, task: pb.PlanTask, budget: str, programs: Sequence[pb.AgentProgram]
 ) -> list[Violation]:
-    """Returns the violation of a task at `path` whose agent cannot be stopped by a budget, and by nothing else.
+    """Returns the violation of a task at `path` that neither a budget nor another limit could stop.
 
     `task` has the plan's defaults; `budget` says which one applies. Empty: none does.
     """

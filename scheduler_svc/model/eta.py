@@ -1,4 +1,4 @@
-"""How long a run has still to go: a guess from its plan's estimates and from what its tasks took. Pure."""
+"""The remaining time of a run, estimated from its plan and the durations of its tasks. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Final
 from heddle import pb
 from heddle.plan.analysis import critical_path, makespan
 
-# A task that takes longer than was thought goes on for this share of the time that it has run.
+# A task that exceeds its estimate is assumed to need this share of its elapsed time again.
 _OVERDUE: Final = 0.1
 
-# However far off the tasks before it were, an estimate is stretched or shortened this many times at most.
+# The largest factor by which an estimate is corrected, however wrong earlier estimates were.
 _FURTHEST: Final = 4.0
 
 
@@ -19,18 +19,18 @@ _GOING_ON: Final = frozenset({pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING})
 
 @dataclass(frozen=True)
 class TaskStand:
-    """A task as a forecast sees it. Lengths are seconds."""
+    """A task as input of a forecast. Durations are in seconds."""
 
     epic: str
     state: "pb.TaskState.ValueType"
-    # What its author expects. None: did not say.
+    # The estimate of the plan. None: the plan has none.
     estimate: float | None = None
-    # How long its newest attempt took, or has run by now. None: it had none.
+    # How long its latest attempt took, or has run so far. None: there is none.
     took: float | None = None
 
 
 def forecast(plan: pb.Plan, tasks: Sequence[TaskStand], parallel: int) -> pb.Forecast:
-    """Returns what is left; `tasks` are in planned order, `parallel` is at least 1."""
+    """Returns the remaining time; `tasks` are in planned order, `parallel` is at least 1."""
     measured = [task for task in tasks if task.state == pb.TASK_STATE_ACCEPTED and task.took is not None]
     found = pb.Forecast(measured_tasks=len(measured))
     left: dict[str, list[float]] = {epic.key: [] for epic in plan.epics}
@@ -56,11 +56,11 @@ def _is_open(task: TaskStand) -> bool:
 
 
 def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[TaskStand]) -> float | None:
-    """Returns what the whole task will take: its estimate, corrected; without one, what others took."""
+    """Returns the total duration of a task: its corrected estimate, or else the average of others."""
     if task.estimate is not None:
         return task.estimate * _correction(task.estimate, measured)
     if measured:
-        # What goes on counts too: where it takes long, the average of what has ended is too short.
+        # Running tasks count too: if they take long, the average of ended ones is too short.
         going_on = [each for each in tasks if each.state in _GOING_ON]
         return sum(each.took or 0.0 for each in [*measured, *going_on]) / len(measured)
     given = [each.estimate for each in tasks if each.estimate is not None]
@@ -68,7 +68,7 @@ def _expected(task: TaskStand, tasks: Sequence[TaskStand], measured: Sequence[Ta
 
 
 def _correction(estimate: float, measured: Sequence[TaskStand]) -> float:
-    """Returns how many times its estimate a task will take, judged by those that had one.
+    """Returns the factor between actual and estimated durations of tasks that had an estimate.
 
     Their time weighs against the task's own: many minutes that took half as long say
     much about the next minute, a few quick seconds next to nothing about the next hour.

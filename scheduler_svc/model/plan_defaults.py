@@ -1,4 +1,4 @@
-"""Fills a plan's defaults in: what each task of a run will really use. Pure."""
+"""Applies a plan's defaults: the effective values of each task of a run. Pure."""
 
 from typing import Final
 
@@ -8,10 +8,10 @@ from heddle import pb
 from heddle.plan import permission_rules
 from heddle.plan.rules import SCRIPTED, resolved_merge
 
-# Of an epic or task that names none.
+# For an epic or task without a priority.
 DEFAULT_PRIORITY: Final = 999
 
-# Seconds that a session waits for what its agent left in the background, where its plan does not say.
+# Seconds that a session waits for background tasks of its agent, unless the plan sets it.
 BACKGROUND_WAIT: Final = 300
 
 
@@ -40,7 +40,7 @@ def resolved_tasks(epic: pb.PlanEpic, defaults: pb.TaskDefaults, agent: str) -> 
 
 
 def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
-    """Returns what must pass on a merged tree: what the plan says, else the checks of the defaults.
+    """Returns the checks of a merged tree: those of the plan, else those of the defaults.
 
     These are with the project's own. Not those of all tasks: what one task is checked by may be changed by the next,
     on purpose.
@@ -54,7 +54,7 @@ def merge_checks(plan: pb.Plan, defaults: pb.TaskDefaults) -> pb.MergeChecks:
 
 
 def with_checks(defaults: pb.TaskDefaults, file: pb.ProjectFile | None) -> pb.TaskDefaults:
-    """Returns a plan's defaults with the checks of its project's file where it lists none."""
+    """Returns a plan's defaults, with the checks of the project file if they have none."""
     resolved = pb.TaskDefaults()
     resolved.CopyFrom(defaults)
     if file and not resolved.checks:
@@ -97,5 +97,5 @@ def _resolved_task(
 
 
 def background_wait(spec: pb.PlanTask) -> Duration:
-    """Returns how long a session of the task waits for what its agent left in the background."""
+    """Returns how long a session of the task waits for background tasks of its agent."""
     return spec.background_wait if spec.HasField("background_wait") else Duration(seconds=BACKGROUND_WAIT)

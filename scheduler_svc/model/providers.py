@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# By the agent's name in plans; every other agent is taken for a provider of its own.
+# By the agent's name in plans; every other agent counts as its own provider.
 _PROVIDERS: Final = {
     "claude": "anthropic",
     "acp:claude-agent-acp": "anthropic",
@@ -12,5 +12,5 @@ _PROVIDERS: Final = {
 
 
 def provider_of(agent: str) -> str:
-    """Returns what agents have in common that one limit holds."""
+    """Returns the provider of an agent: agents of one provider share its limits."""
     return _PROVIDERS.get(agent, agent)

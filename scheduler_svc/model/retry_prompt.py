@@ -1,4 +1,4 @@
-"""Tells the next attempt why the one before failed. Pure."""
+"""The prompt of a retry, which explains why the previous attempt failed. Pure."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ def prompt_after(prompt: str, failed: pb.Attempt) -> str:
         "",
         "---",
         f"[Heddle] Attempt {number} of this task failed: {reason}.",
-        "You begin anew from the last accepted commit, without its changes.",
+        "You start again from the last accepted commit, without its changes.",
     ]
     if failed.kept_ref:
         lines.append(f"They are kept: `git diff HEAD...{failed.kept_ref}` shows them.")
@@ -35,7 +35,7 @@ def prompt_after(prompt: str, failed: pb.Attempt) -> str:
 
 
 def _checks(checks: list[pb.CheckFinished], room: int) -> str:
-    """Returns every failed check with as many of its last lines as there is room for."""
+    """Returns every failed check with as many of its last lines as fit."""
     text = f"{_FAILED_BY_A_CHECK}\n"
     room -= len(text.encode())
     for place, check in enumerate(checks):

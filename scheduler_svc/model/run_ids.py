@@ -1,4 +1,4 @@
-"""Ids of runs: readable, and different for each run of the same plan."""
+"""Ids of runs: readable, and unique for each run of the same plan."""
 
 import re
 import secrets

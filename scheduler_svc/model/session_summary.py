@@ -1,4 +1,4 @@
-"""What a card shows of a session, folded from the session's events. Pure."""
+"""The summary of a session on its card, computed from the session's events. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -12,12 +12,12 @@ from scheduler_svc.model.usage import add_report
 _LINES: Final = 5
 _LINE_CHARACTERS: Final = 200
 
-# A tool call's input is for the modal, not for a card.
+# The input of a tool call is shown in the dialog, not on the card.
 _INPUT_CHARACTERS: Final = 200
 
 
 def fold(attempt: pb.Attempt, events: Iterable[pb.Event]) -> pb.Attempt:
-    """Returns `attempt` with the events taken in.
+    """Returns `attempt` updated with the events.
 
     That is its state, summary, usage, checks, approvals, session_sequence, agent_session
     and background_stopped. In `summary.last_lines` an empty last one says that the line before it is
@@ -91,7 +91,7 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
 
 
 def _take_own(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
-    """Takes what an agent says of itself: its session, and what it has in the background."""
+    """Records what an agent reports about itself: its session and background tasks."""
     if kind == "background_work":
         attempt.summary.background[:] = event.background_work.running
         attempt.background_stopped.extend(event.background_work.stopped)
@@ -124,7 +124,7 @@ def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
 
 
 def show_question(summary: pb.SessionSummary, asked: Sequence[pb.Approval]) -> None:
-    """Has a card show the oldest of the open questions; of none, none."""
+    """Shows the oldest open question on the card, if there is one."""
     summary.ClearField("waiting_for")
     if asked:
         oldest = asked[0]

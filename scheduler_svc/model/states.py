@@ -1,4 +1,4 @@
-"""Which states count as live or ended, and what each end is called."""
+"""Which states count as live or ended, and the name of each outcome."""
 
 import enum
 from typing import Final
@@ -7,7 +7,7 @@ from heddle import pb
 
 
 class MergeState(enum.IntEnum):
-    """How far a branch has come on its way into its target."""
+    """The progress of merging a branch into its target."""
 
     NONE = 0
     MERGING = 1

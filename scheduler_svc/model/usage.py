@@ -1,4 +1,4 @@
-"""Adding up tokens and money."""
+"""Sums of tokens and costs."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from heddle import pb
 
 
 def add_report(totals: pb.UsageTotals, report: pb.Usage) -> None:
-    """Adds what an agent reported, to the totals and to its model's."""
+    """Adds a report of an agent to the totals and to those of its model."""
     of_model = _of_model(totals, report.model)
     _add_usage(totals, report)
     _add_usage(of_model, report)
@@ -26,7 +26,7 @@ def total(parts: Iterable[pb.UsageTotals]) -> pb.UsageTotals:
 
 
 def _of_model(totals: pb.UsageTotals, name: str) -> pb.UsageTotals:
-    """Returns the part of one model; makes it where the order by name has it."""
+    """Returns the totals of one model; inserts them in order of name if absent."""
     for model in totals.models:
         if model.model == name:
             return model.usage

@@ -1,4 +1,4 @@
-"""Which budgets are used up while there is still work below them, and what people are told. Pure.
+"""Which budgets are used up while there is still work below them, and the messages about that. Pure.
 
 What a session spends is known after each turn of its agent. So where k sessions
 share a budget, it is overrun by at most one turn of each of them: those that are
@@ -13,7 +13,7 @@ from scheduler_svc.policy.snapshot import PauseRun, RunView, SpentBudget, StopAt
 
 
 def used_up(run: RunView) -> list[SpentBudget]:
-    """Returns the budgets that keep `run` from going on, the widest first."""
+    """Returns the budgets that keep `run` from continuing, the widest first."""
     return [each for each in _budgets(run) if each.spent >= each.budget and _wants_more(run, each)]
 
 
@@ -31,7 +31,7 @@ def halted(run: RunView, spent: Iterable[SpentBudget]) -> Iterator[StopAttempt |
 
 
 def what(spent: SpentBudget) -> str:
-    """Returns in plain words which budget is used up."""
+    """Returns a message about the budget that is used up."""
     whose = {
         pb.BUDGET_LEVEL_TASK: f"task {_inside(spent.name)}",
         pb.BUDGET_LEVEL_EPIC: f"epic {_inside(spent.name)}",
@@ -42,7 +42,7 @@ def what(spent: SpentBudget) -> str:
 
 
 def dollars(micros: int) -> str:
-    """Returns $0.05, and more digits only where there are more."""
+    """Returns `$0.05`, with more digits only if needed."""
     whole, _, cents = f"{micros / 1_000_000:.6f}".rstrip("0").partition(".")
     return f"${whole}.{cents:0<2}"
 
@@ -57,12 +57,12 @@ def _way_on(spent: SpentBudget) -> str:
 
 
 def _inside(name: RunName | EpicName | TaskName) -> str:
-    """Returns EPIC or EPIC/TASK; nothing for a run."""
+    """Returns EPIC or EPIC/TASK; empty for a run."""
     return "/".join(name[1:])
 
 
 def _budgets(run: RunView) -> Iterator[SpentBudget]:
-    """Yields all budgets that the run has to keep to, with what is spent of each."""
+    """Yields all budgets that apply to the run, with the amount spent of each."""
     if run.project_budget is not None:
         yield SpentBudget(pb.BUDGET_LEVEL_PROJECT, run.name, run.project_budget, run.project_spent)
     if run.budget is not None:
@@ -78,7 +78,7 @@ def _budgets(run: RunView) -> Iterator[SpentBudget]:
 
 
 def _wants_more(run: RunView, budget: SpentBudget) -> bool:
-    """Says whether anything below a budget spends, or would if it could."""
+    """Returns whether anything below a budget spends, or would without the budget."""
     return any(_spends(task) or _waits(task) for task in _below(run, budget))
 
 

@@ -1,4 +1,4 @@
-"""What happens next. With slots.py, which fills the slots, the only place with an opinion about order.
+"""Decides what happens next. Together with slots.py, which fills the slots, the only module that decides on order.
 
 `decide` looks at everything and says what to do; it has no clock and no I/O, and
 answers the same for the same snapshot. Whoever acts on it changes what the next
@@ -41,15 +41,15 @@ from scheduler_svc.policy.snapshot import (
     StopAttempt,
 )
 
-# A task that its worker lost so often is likely what kills the worker.
+# A task whose session was lost this often probably kills its worker.
 MAX_LOSSES: Final = 5
 
-# Of epics that do not keep their run from succeeding.
+# States of epics that do not prevent their run from succeeding.
 _WELL: Final = frozenset({pb.EPIC_STATE_SUCCEEDED, pb.EPIC_STATE_DROPPED})
 
 
 def decide(snapshot: Snapshot) -> list[Action]:
-    """Returns what to do now, in the order in which to do it; nothing means to wait for news."""
+    """Returns the actions to take now, in order; an empty list means to wait for the next change."""
     workers = {worker.name for worker in snapshot.workers}
     actions: list[Action] = []
     queues: list[Queue] = []
@@ -74,7 +74,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
 
 
 def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int) -> bool:
-    """Says whether a task gets another attempt by itself after one that ended with `outcome`.
+    """Returns whether a task is retried automatically after an attempt that ended with `outcome`.
 
     `attempts` are all so far that count, `lost` those of them that were lost; both
     include the one that has just ended. Lost ones do not use up `retries`. An outage of
@@ -88,7 +88,7 @@ def should_retry(outcome: "pb.Outcome.ValueType", attempts: int, retries: int, l
 
 
 def _causes(run: RunView) -> dict[str, Cause]:
-    """Returns the causes by key; the epics without one may go on."""
+    """Returns the causes by key; the epics without one may continue."""
     keys = [epic.name.epic for epic in run.epics]
     if run.state == pb.RUN_STATE_CANCELLING:
         return dict.fromkeys(keys, Cause("the run was cancelled", cancelled=True, stops=True))
@@ -110,7 +110,7 @@ def _failed_task(epic: EpicView) -> str | None:
 
 
 def _lost_dependencies(run: RunView) -> dict[str, Cause]:
-    """Returns a cause for each epic behind one that ended without being merged, however far behind."""
+    """Returns a cause for each direct or indirect dependent of an epic that ended unmerged."""
     lost = {epic.name.epic for epic in run.epics if epic.state in ENDED_EPIC and not epic.merged}
     causes: dict[str, Cause] = {}
     if not lost:
@@ -136,7 +136,7 @@ def _readied(run: RunView, causes: Mapping[str, Cause]) -> Iterator[Action]:
 
 
 def _wound_up(run: RunView, causes: Mapping[str, Cause], connected: bool) -> Iterator[Action]:
-    """Yields what brings epics to their ends: stops and skips where there is a cause, merges, ends."""
+    """Yields the actions that end epics: stops and skips if there is a cause, merges, ends."""
     for epic in run.epics:
         cause = causes.get(epic.name.epic)
         if cause:
@@ -166,7 +166,7 @@ def _denied(run: RunView) -> Iterator[Action]:
 
 
 def _run_ended(run: RunView, connected: bool) -> Iterator[Action]:
-    """Yields the merge into the user's branch, or the end, once every epic has ended."""
+    """Yields the merge into the user's branch, or the end of the run, once every epic has ended."""
     if run.merging_into or any(_unfinished(epic) for epic in run.epics):
         return
     if run.state == pb.RUN_STATE_CANCELLING:
@@ -200,7 +200,7 @@ def _unfinished(epic: EpicView) -> bool:
 
 
 def _shortfall(run: RunView) -> str:
-    """Returns in plain words which epics did not succeed."""
+    """Returns a message about the epics that did not succeed."""
     words = {
         pb.EPIC_STATE_FAILED: "failed",
         pb.EPIC_STATE_CONFLICTED: "conflicted",

@@ -1,4 +1,4 @@
-"""What becomes of an epic whose tasks are over: it is merged, waits for its operator, or ends. Pure."""
+"""What happens to an epic whose tasks have ended: it is merged, waits for its operator, or ends. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from heddle import pb
 from scheduler_svc.policy.snapshot import Action, AwaitMerge, EpicView, FinishEpic, MergeEpic, ResolveConflict
 
-# What agents could not resolve in so many tasks is for their operator.
+# After this many resolve tasks without success, the conflict is left to the operator.
 MAX_RESOLUTIONS: Final = 2
 
 
@@ -16,12 +16,12 @@ class Cause(NamedTuple):
 
     reason: str
     cancelled: bool = False
-    # True: its live attempt is stopped as well.
+    # True: its live attempt is stopped too.
     stops: bool = False
 
 
 def closed(epic: EpicView, cause: Cause | None, *, connected: bool) -> Iterator[Action]:
-    """Yields the merge, what follows a conflict, the wait for the operator, or the end."""
+    """Yields the merge, the reaction to a conflict, the wait for the operator, or the end."""
     cancelled = cause is not None and cause.cancelled
     if epic.merged or cancelled or not _mergeable(epic) or epic.merge == pb.MERGE_POLICY_OFF:
         yield _finished(epic, cause)
@@ -39,7 +39,7 @@ def closed(epic: EpicView, cause: Cause | None, *, connected: bool) -> Iterator[
 
 
 def _mergeable(epic: EpicView) -> bool:
-    """Says whether the work of an epic whose tasks are over is wanted in the run's branch."""
+    """Returns whether the work of an epic whose tasks have ended is to be merged into the run's branch."""
     counts = _counts(epic)
     if not counts[pb.TASK_STATE_ACCEPTED] or _missing(epic) or epic.rewinds:
         return False
@@ -78,7 +78,7 @@ def _counts(epic: EpicView) -> Counter["pb.TaskState.ValueType"]:
 
 
 def _missing(epic: EpicView) -> int:
-    """Returns how many tasks did not run although nobody said that the epic is whole without them."""
+    """Returns how many tasks did not run and were not skipped by the operator."""
     over = {pb.TASK_STATE_PENDING, pb.TASK_STATE_SKIPPED}
     return sum(task.state in over and not task.waived for task in epic.tasks)
 

@@ -1,4 +1,4 @@
-"""What of each budget is promised to sessions that run, and what a new one may have. Pure.
+"""How much of each budget is reserved for running sessions, and how much a new one may have. Pure.
 
 A budget is a promise to its owner, so what several sessions may spend of it together
 is shared out before they start. What a turn costs is known once it is over: a session
@@ -15,15 +15,15 @@ from typing import Final, TypeAlias
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.policy.snapshot import EpicView, RunView, StopAttempt, TaskView
 
-# A budget by the name of what it is for; a project's by its path.
+# Budgets by resource name; that of a project by its path.
 _Key: TypeAlias = str | RunName | EpicName | TaskName
 
-# How many times what similar tasks have cost a task may have at least: some cost more than most.
+# The minimum share of a task, as a multiple of the cost of similar tasks: some cost more than most.
 _ROOM: Final = 2
 
 
 class Ledger:
-    """What is free of each budget: neither spent nor promised to a session that runs. In micros."""
+    """The free part of each budget, neither spent nor reserved for a running session. In micros."""
 
     def __init__(self, runs: Sequence[RunView]) -> None:
         self._free: dict[_Key, int] = {}
@@ -55,12 +55,12 @@ class Ledger:
             self._live[key].append(task)
 
     def _above(self, run: RunView, epic: EpicView, task: TaskView) -> list[_Key]:
-        """Returns the budgets that a task has to keep to."""
+        """Returns the budgets that apply to a task."""
         keys: tuple[_Key, ...] = (run.project, run.name, epic.name, task.name)
         return [key for key in keys if key in self._free]
 
     def share(self, run: RunView, epic: EpicView, task: TaskView, at_once: int) -> int | None:
-        """Returns what a session of the task may spend: 0 for none now; None: no budget limits it.
+        """Returns the amount that a session of the task may spend; 0: none now; None: no budget applies.
 
         `at_once` is how many sessions of its run could start now. Where nothing runs
         below a budget its whole rest may be had, so something always runs.
@@ -75,13 +75,13 @@ class Ledger:
         return max(0, min(shares)) if shares else None
 
     def reserve(self, run: RunView, epic: EpicView, task: TaskView, share: int) -> None:
-        """Takes a share from what is free, for a session that starts now."""
+        """Reserves a share of the free amounts for a session that starts now."""
         for key in self._above(run, epic, task):
             self._free[key] -= share
             self._live[key].append(task)
 
     def stops(self, run: RunView) -> Iterator[StopAttempt]:
-        """Yields the sessions of a run whose next turn could overrun a budget that others share."""
+        """Yields the sessions of a run whose next turn could exceed a shared budget."""
         for epic in run.epics if self._free else ():
             for task in epic.tasks:
                 if task.live_attempt is None or task.checking or task.stopping:

@@ -1,4 +1,4 @@
-"""Runs in memory: acts on what `policy.decide` says without a database, git or agents."""
+"""Runs in memory: applies the actions of `policy.decide` without a database, git or agents."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ from scheduler_svc.policy.snapshot import (
 
 
 class Board:
-    """A mutable copy of a snapshot that does what actions say, instantly.
+    """A mutable copy of a snapshot that applies actions instantly.
 
     Sessions and merges stay under way until `end_attempt`, `end_merge` and
     `end_run_merge` say how they ended.
@@ -47,7 +47,7 @@ class Board:
         return Snapshot(runs, self.workers, self.typical_seconds)
 
     def settle(self) -> list[Action]:
-        """Decides and acts until there is nothing to do; returns all actions."""
+        """Decides and acts until no action is left; returns all actions."""
         done: list[Action] = []
         while actions := decision.decide(self.snapshot):
             for action in actions:
@@ -55,8 +55,8 @@ class Board:
             done += actions
         return done
 
-    def act(self, action: Action) -> None:  # noqa: C901, PLR0912 (one for each kind)
-        """Does what the scheduler's loop would do with the database."""
+    def act(self, action: Action) -> None:  # noqa: C901, PLR0912 (one branch per kind of action)
+        """Applies an action as the scheduler's loop would in the database."""
         match action:
             case ReadyEpic(epic):
                 self.change_epic(epic, state=pb.EPIC_STATE_READY)

@@ -1,4 +1,4 @@
-"""Plays a plan in memory with the real policy: how long it takes if every task takes as long as is thought.
+"""Simulates a plan in memory with the real policy: its duration if all estimates are right.
 
     python -m scheduler_svc.policy.simulation MAX_PARALLEL … < PLAN
 
@@ -36,7 +36,7 @@ _WORKER: Final = "simulated"
 
 
 class Played(NamedTuple):
-    """What a plan comes to with so many sessions at once."""
+    """The result of a plan with a number of parallel sessions."""
 
     max_parallel: int
     makespan: float
@@ -44,7 +44,7 @@ class Played(NamedTuple):
 
 
 def play(plan: pb.Plan, max_parallel: int) -> Played:
-    """Plays one run in which every task succeeds at once, every merge included; whoever is asked to merge does."""
+    """Simulates one run in which every task and merge succeeds on the first attempt, manual merges included."""
     lengths = task_lengths(plan)
     board = Board(Snapshot((_run(plan, lengths, max_parallel),), (WorkerView(_WORKER, max_parallel),)))
     running: list[tuple[float, TaskName]] = []
@@ -61,7 +61,7 @@ def play(plan: pb.Plan, max_parallel: int) -> Played:
 
 
 def _started(board: Board) -> Iterator[TaskName]:
-    """Decides and acts until sessions are all that is left to wait for; yields what started."""
+    """Decides and acts until only sessions are left to wait for; yields the started ones."""
     changed = True
     while changed:
         changed = False
@@ -79,7 +79,7 @@ def _started(board: Board) -> Iterator[TaskName]:
 
 
 def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: int) -> RunView:
-    """Returns the run of a plan; a task's key is its place, so that it needs no look-up."""
+    """Returns the run of a plan; the key of a task is its index, which avoids look-ups."""
     epics = []
     for index, epic in enumerate(plan.epics):
         name = EpicName(_RUN.run, epic.key)
@@ -103,7 +103,7 @@ def _run(plan: pb.Plan, lengths: Mapping[str, Sequence[float]], max_parallel: in
 
 
 def main() -> int:
-    """Prints a line for each argument; returns the exit code."""
+    """Prints one line of JSON per argument; returns the exit code."""
     plan = pb.Plan.FromString(sys.stdin.buffer.read())
     for argument in sys.argv[1:]:
         sys.stdout.write(json.dumps(play(plan, int(argument))._asdict()) + "\n")

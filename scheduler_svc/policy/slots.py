@@ -1,4 +1,4 @@
-"""Which epics get the free slots, and which sessions give theirs up for them. Part of the policy; pure."""
+"""Which epics get the free slots, and which sessions are parked for them. Part of the policy; pure."""
 
 from collections.abc import Container, Iterable, Iterator
 from functools import cached_property
@@ -23,7 +23,7 @@ _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
 
 
 def is_ready(epic: EpicView, done: set[str], causes: Container[str]) -> bool:
-    """Says whether nothing but a free slot keeps an epic's pending tasks from running.
+    """Returns whether an epic's pending tasks lack only a free slot to run.
 
     `done` are the merged epics, `causes` those that are not to go on, by key.
     """
@@ -33,7 +33,7 @@ def is_ready(epic: EpicView, done: set[str], causes: Container[str]) -> bool:
 
 
 def merged(run: RunView) -> set[str]:
-    """Returns the keys of the epics that are in the run's branch."""
+    """Returns the keys of the epics that are merged into the run's branch."""
     return {epic.name.epic for epic in run.epics if epic.merged}
 
 
@@ -43,12 +43,12 @@ def dependencies(run: RunView) -> dict[str, tuple[str, ...]]:
 
 
 class Gate:
-    """Lets the tasks through whose agents' providers take work: of one in doubt a single task at a time."""
+    """Admits tasks whose providers are available; for an uncertain provider, one task at a time."""
 
     def __init__(self, providers: Iterable[ProviderView]) -> None:
         self._known = {each.name: each for each in providers}
         self._closed = {each.name for each in self._known.values() if each.held or each.tried}
-        # False: all pass.
+        # False: all are admitted.
         self.narrow = bool(self._known)
         self.refuses = any(each.refusal for each in self._known.values())
 
@@ -56,12 +56,12 @@ class Gate:
         return task.provider not in self._closed
 
     def enter(self, task: TaskView) -> None:
-        """Notes that a task starts."""
+        """Records that a task starts."""
         if task.provider in self._known:
             self._closed.add(task.provider)
 
     def refusal(self, task: TaskView) -> str:
-        """Returns what the operator has to act upon before the task can start; empty where that is nothing."""
+        """Returns why the operator must act before the task can start; empty if that is not needed."""
         known = self._known.get(task.provider)
         return known.refusal if known else ""
 
@@ -84,11 +84,11 @@ class Queue:
         self.place = place
         live = [task for epic in run.epics for task in epic.tasks if task.live]
         self.live = len(live)
-        # Attempts without a session that wait for what their environment lacks: others may have their slots.
+        # Attempts without a session that wait for their environment: others may use their slots.
         self.stalled = sum(task.starting for task in live) if run.faulty else 0
-        # Sessions whose slots are about to be free.
+        # Sessions whose slots will soon be free.
         self.leaving = sum(task.stopping for task in live)
-        # The one that waits longest comes first.
+        # Longest waiting first.
         self.parkable = sorted(
             (task for task in live if task.parkable and not task.stopping),
             key=lambda task: task.asked_at or 0,
@@ -103,11 +103,11 @@ class Queue:
         return self.live < self.run.max_parallel and self.could_start() > 0
 
     def could_start(self) -> int:
-        """Returns how many of its epics only lack a slot."""
+        """Returns how many of its epics lack only a slot."""
         return len(self._admitted()) if self._may_start else 0
 
     def refused(self) -> PauseRun | None:
-        """Returns the pause of a run whose next task needs a provider that its operator has to act upon.
+        """Returns the pause of a run whose next task needs a provider that requires action of the operator.
 
         Nothing of it starts from then on.
         """
@@ -118,12 +118,12 @@ class Queue:
             if task and (refusal := self._gate.refusal(task)):
                 again = f"then `heddle resume {self.run.name.run}`"
                 self._may_start = False
-                reason = f"{task.provider} takes no work: {refusal.rstrip('.')}; {again}"
+                reason = f"{task.provider} is on hold: {refusal.rstrip('.')}; {again}"
                 return PauseRun(self.run.name, reason, held_by=task.provider)
         return None
 
     def start_next(self) -> StartTask | None:
-        """Returns the start of the best of its epics; None where too little of a budget is free for it."""
+        """Returns the start of its best epic; None if too little of a budget is free for it."""
         admitted = self._admitted()
         at_once = min(len(admitted), self.run.max_parallel - self.live)
         epic = admitted[-1]
@@ -142,12 +142,12 @@ class Queue:
         return StartTask(task.name.attempt(task.attempts + 1), share)
 
     def _admitted(self) -> list[EpicView]:
-        """Returns those that could start, the best last."""
+        """Returns the epics that could start, the best last."""
         if not self._gate.narrow:
             return self._best_last
         return [epic for epic in self._best_last if (task := _next(epic)) and self._gate.admits(task)]
 
-    # Made when first asked for: sorting is dear, and most snapshots have no free slot.
+    # Computed on first use: sorting is expensive, and most snapshots have no free slot.
     @cached_property
     def _best_last(self) -> list[EpicView]:
         done = merged(self.run)
@@ -179,7 +179,7 @@ def starts(queues: list[Queue], free: dict[str, int]) -> Iterator[Action]:
 
 
 def _parks(queues: Iterable[Queue], free: dict[str, int]) -> Iterator[Action]:
-    """Yields the sessions to park for epics that found no slot: one for each, if there is one.
+    """Yields the sessions to park for epics without a slot: at most one for each.
 
     Slots of sessions that end anyway count as free. Asked again before a parked
     session has ended, it says the same again.
@@ -218,7 +218,7 @@ def _next(epic: EpicView) -> TaskView | None:
 
 
 def _work_ahead(run: RunView, typical_seconds: float | None) -> dict[str, float]:
-    """Returns for each epic its remaining work plus the longest chain of work that waits for it.
+    """Returns for each epic its remaining work plus the longest chain of dependent work.
 
     In seconds, or in tasks where nothing is known about their length. Without
     the chains, plans with dependencies took 1.1 to 1.3 times the lower bound in

@@ -1,4 +1,4 @@
-"""The workers as this replica sees them, and calls to them."""
+"""The state of the workers in this replica, and calls to them."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceStub
 from scheduler_svc.policy.snapshot import WorkerView
 
 if TYPE_CHECKING:
-    # Only the stub files know these two.
+    # These two exist only in the stub files.
     from heddle.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
     from heddle.v1.worktree_service_pb2_grpc import WorktreeServiceAsyncStub
 
@@ -27,11 +27,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
-# Seconds between heartbeats; sooner while a worker is away, so that it is used as soon as it is back.
+# Seconds between heartbeats; shorter while a worker is unreachable, so that it is used as soon as it is back.
 POLL_INTERVAL: Final = 3.0
 _POLL_LOST: Final = 0.5
 
-# Seconds that a heartbeat may take.
+# Timeout of a heartbeat in seconds.
 _HEARTBEAT_TIMEOUT: Final = 5.0
 
 _AWAY: Final = (
@@ -43,13 +43,13 @@ _AWAY: Final = (
 
 @dataclass
 class Worker:
-    """One worker: its stubs, and what its last heartbeat said."""
+    """One worker: its stubs, and the result of its last heartbeat."""
 
     name: str
     agent: "AgentServiceAsyncStub"
     worktree: "WorktreeServiceAsyncStub"
     state: pb.Worker = field(default_factory=pb.Worker)
-    # When a request that renews its lease was sent last, or may have been by a leader before.
+    # When a request that renews its lease was last sent, possibly by an earlier leader.
     renewed: float = field(default_factory=time.monotonic)
 
     @property
@@ -57,18 +57,18 @@ class Worker:
         return self.state.slots - self.state.running_sessions
 
     def renewing(self) -> Self:
-        """Returns it for a request that renews its lease; raises NO_WORKER while it is away.
+        """Returns the worker for a request that renews its lease; raises NO_WORKER while it is unreachable.
 
         What is sent then may arrive without our hearing of it, and would prolong a
         lease of which we believe that it runs out.
         """
         if not self.state.connected:
-            raise no_worker(f"worker {self.name} is away: {self.state.reason}")
+            raise no_worker(f"worker {self.name} is unreachable: {self.state.reason}")
         self.renewed = time.monotonic()
         return self
 
     def has_let_go(self) -> bool:
-        """Says whether its lease has run out while it was away, so that none of its sessions is left."""
+        """Returns whether its lease has expired while it was unreachable, so that no session of it is left."""
         if self.state.connected or not self.state.HasField("lease"):
             return False
         return time.monotonic() - self.renewed > self.state.lease.ToNanoseconds() / 1e9
@@ -83,7 +83,7 @@ class Worker:
 
 
 class Workers:
-    """All workers of the settings. `on_change` hears of each that was lost, is full, or takes work again."""
+    """All configured workers. `on_change` is called when one is lost, full, or available again."""
 
     def __init__(self, addresses: Iterable[WorkerAddress], tls: Tls | None = None) -> None:
         self._addresses = tuple(addresses)
@@ -91,7 +91,7 @@ class Workers:
         self._channels: list[grpc.aio.Channel] = []
         self._workers: dict[str, Worker] = {}
         self._polls: list[asyncio.Task[None]] = []
-        # Of the leader in this replica; 0 while it does not lead.
+        # The epoch of the leader in this replica; 0 while it is not leader.
         self._epoch = 0
         self.on_change: Callable[[pb.Worker], None] = lambda _: None
 
@@ -116,36 +116,34 @@ class Workers:
             await channel.close()
 
     def lead(self, epoch: int) -> None:
-        """Has heartbeats renew the workers' leases from now on; 0 ends that."""
+        """Makes heartbeats renew the leases of the workers from now on; 0 stops that."""
         self._epoch = epoch
         for worker in self._workers.values():
             worker.renewed = time.monotonic()
 
     def get(self, name: str) -> Worker:
-        """Returns the worker; raises NO_WORKER if the settings name none such."""
+        """Returns the worker; raises NO_WORKER if it is not configured."""
         worker = self._workers.get(name)
         if worker is None:
-            raise no_worker(
-                f"no worker is called {name!r} now; HEDDLE_WORKERS must name the one that holds it"
-            )
+            raise no_worker(f"worker {name!r} is not configured; add it to HEDDLE_WORKERS")
         return worker
 
     def slots(self, name: str) -> int:
-        """Returns how many sessions a worker takes at once; 0 if that is not known."""
+        """Returns the slots of a worker; 0 if unknown."""
         worker = self._workers.get(name)
         return worker.state.slots if worker else 0
 
     def has_let_go(self, name: str) -> bool:
-        """Says whether none of a worker's sessions is left, as it has been away for longer than its lease."""
+        """Returns whether a worker has been unreachable for longer than its lease, so that no session of it is left."""
         worker = self._workers.get(name)
         return worker is not None and worker.has_let_go()
 
     def most_free(self) -> Worker:
-        """Returns the connected worker with the most free slots, one with a full disk last; raises NO_WORKER if none is."""
+        """Returns the connected worker with the most free slots, those with a full disk last; raises NO_WORKER if none is connected."""
         connected = [worker for worker in self._workers.values() if worker.state.connected]
         if not connected:
             reasons = "; ".join(f"{each.name}: {each.state.reason}" for each in self._workers.values())
-            raise no_worker(f"no worker is connected ({reasons}); start one, or wait until it is back")
+            raise no_worker(f"no worker is connected ({reasons}); start one, or wait until one reconnects")
         return max(connected, key=lambda worker: (not worker.state.full, worker.free_slots))
 
     def list(self) -> list[pb.Worker]:
@@ -153,7 +151,7 @@ class Workers:
         return [self._workers[name].state for name in sorted(self._workers)]
 
     def views(self) -> tuple[WorkerView, ...]:
-        """Returns the workers that take work as decisions see them."""
+        """Returns the available workers in the form of policy snapshots."""
         return tuple(
             WorkerView(worker.name, worker.state.slots)
             for worker in self._workers.values()
@@ -178,12 +176,12 @@ class Workers:
             worker.state.reason = ""
         except HeddleError as error:
             if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-                # A newer leader renews it; this one's own next write tells it so.
+                # A newer leader renews it; this leader finds out at its next write.
                 self._epoch = 0
                 return
             worker.state.connected = False
             worker.state.reason = error.message
-        # What the settings call it: resources and pins use that name.
+        # Its name in the settings, which resources and pins use.
         worker.state.name = f"workers/{worker.name}"
         if (worker.state.connected, bool(worker.state.full)) != (was_connected, was_full):
             log.info(
@@ -193,12 +191,12 @@ class Workers:
 
 
 def no_worker(message: str) -> HeddleError:
-    """Returns the error for work that no worker can be asked for now."""
+    """Returns the error for work that no worker can do at the moment."""
     return HeddleError(pb.ERROR_REASON_NO_WORKER, message)
 
 
 def from_worker(worker: str, error: grpc.aio.AioRpcError) -> HeddleError:
-    """Returns what a worker's answer means: its own error, NO_WORKER if it is away, else INTERNAL."""
+    """Converts the error of a call: the worker's own error, NO_WORKER if unreachable, else INTERNAL."""
     known = errors.from_rpc(error)
     if known is not None:
         return known

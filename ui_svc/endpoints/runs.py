@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body
 from heddle import errors, pb
 from heddle.client import HeddleClient
 from heddle.events.kinds import HISTORY, RUN, SPANS
-from heddle.kept import from_oldest
 from heddle.names import ANY, AttemptName, EpicName, RunName
+from heddle.retained_log import from_oldest
 from ui_svc import views
 from ui_svc.endpoints import addresses
 from ui_svc.views import View

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from heddle import errors, pb, waiting
+from heddle import errors, operator_queue, pb
 from heddle.client import ENDED_RUN, HeddleClient
 from heddle.names import ANY, AttemptName
 from ui_svc import views
@@ -38,7 +38,9 @@ class AttentionFeed(Feed):
         self._halts: dict[str, tuple[int, pb.Event | None]] = {}
 
     async def _read_once(self) -> None:
-        async for response in self._client.watch_runs(newest=waiting.RUNS_LOOKED_AT, on_break=self._broke):
+        async for response in self._client.watch_runs(
+            newest=operator_queue.RUNS_LOOKED_AT, on_break=self._broke
+        ):
             self._runs |= {run.name: run for run in response.runs}
             # A checkpoint comes every few seconds, and then what was dismissed by time goes too.
             if response.complete:
@@ -53,18 +55,20 @@ class AttentionFeed(Feed):
         parts = {name: await self._parts(name) for name in asking | failing | unchanged}
         self._known = {name: known for name, known in self._known.items() if name in parts}
         items = [attention.question(each, parts[_run_of(each)]) for each in approvals]
-        for run in [run for run in self._runs.values() if waiting.may_hold_merges(run, now)]:
+        for run in [run for run in self._runs.values() if operator_queue.may_hold_merges(run, now)]:
             items += await self._conflicting(run, now)
-        items += [attention.lack(run) for run in self._runs.values() if waiting.lacks_something(run, now)]
+        items += [
+            attention.lack(run) for run in self._runs.values() if operator_queue.lacks_something(run, now)
+        ]
         broken = {item["run"] for item in items if item["kind"] in {"conflict", "push"}}
         for name in failing:
             found = parts[name]
             items += attention.failures(found, now, told=name in broken) if found else []
         items += [item for name in unchanged if (found := parts[name]) for item in attention.unchanged(found)]
-        halted = [run for run in self._runs.values() if waiting.is_halted(run)]
+        halted = [run for run in self._runs.values() if operator_queue.is_halted(run)]
         items += [attention.refusal(run) for run in halted if run.held_by]
         items += [attention.halt(run, await self._reached(run)) for run in halted if not run.held_by]
-        items += [attention.held(run) for run in self._runs.values() if waiting.is_held(run)]
+        items += [attention.held(run) for run in self._runs.values() if operator_queue.is_held(run)]
         self._holds = [views.hold(each) for each in await self._client.list_holds()]
         self._items = attention.oldest_first(items)
         self._answerable.set()

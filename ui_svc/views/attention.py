@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.names import AttemptName, RunName
 from ui_svc import views
 from ui_svc.views import View
@@ -51,12 +51,12 @@ def lack(run: pb.Run) -> View:
     """Returns a run that waits for its environment, or whose branches the remote did not take, as an item."""
     kind = "environment" if run.fault else "push"
     return {
-        "key": f"{run.name}:{kind}:{waiting.lacks(run)}",
+        "key": f"{run.name}:{kind}:{operator_queue.lacks(run)}",
         "kind": kind,
         "run": run.name,
         "run_title": run.title,
         "title": run.title,
-        "reason": waiting.lacks(run),
+        "reason": operator_queue.lacks(run),
         "time": views.time(run, "end_time") or views.time(run, "start_time"),
     }
 
@@ -90,8 +90,14 @@ def held(run: pb.Run) -> View:
 
 def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
     """Yields the run's epics that their operator has to merge: by hand as planned, or after a conflict."""
-    for epic in filter(waiting.awaits_operator, epics):
-        kind = "held" if waiting.is_held(epic) else "merge" if waiting.awaits_merge(epic) else "conflict"
+    for epic in filter(operator_queue.awaits_operator, epics):
+        kind = (
+            "held"
+            if operator_queue.is_held(epic)
+            else "merge"
+            if operator_queue.awaits_merge(epic)
+            else "conflict"
+        )
         yield {
             "key": f"{epic.name}:{kind}:{epic.head_commit}",
             "kind": kind,
@@ -99,7 +105,7 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
             "run_title": run.title,
             "epic": epic.name,
             "title": epic.title or epic.key,
-            "reason": waiting.merge_reason(epic),
+            "reason": operator_queue.merge_reason(epic),
             "saved": epic.branch if kind == "conflict" else "",
             "time": views.time(epic, "end_time") or views.time(epic, "start_time"),
         }
@@ -108,7 +114,7 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
 def may_have_failures(run: pb.Run, now: float) -> bool:
     """Says whether something of the run failed lately that its operator did not end; `now` in seconds."""
     failed = run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED
-    return failed and waiting.is_recent(run, now)
+    return failed and operator_queue.is_recent(run, now)
 
 
 def question(approval: pb.Approval, parts: RunParts | None) -> View:
@@ -136,7 +142,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
     failed = [task for task in parts.tasks.values() if task.state == pb.TASK_STATE_FAILED]
     for task in failed:
         attempt = task.latest_attempt
-        lately = attempt.end_time.seconds > now - waiting.RECENT_HOURS * 3600
+        lately = attempt.end_time.seconds > now - operator_queue.RECENT_HOURS * 3600
         if lately and attempt.state != pb.ATTEMPT_STATE_STOPPED:
             yield {
                 "key": attempt.name,
@@ -162,7 +168,7 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
 
 def may_have_unchanged(run: pb.Run, now: float) -> bool:
     """Says whether a task of the run was accepted without a change that its plan does not allow for."""
-    return run.tasks.unchanged > 0 and waiting.is_recent(run, now)
+    return run.tasks.unchanged > 0 and operator_queue.is_recent(run, now)
 
 
 def unchanged(parts: RunParts) -> Iterable[View]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from heddle.layout import view_of
+from heddle.worktree_paths import view_of
 from worktree_svc.git.command import Git, decode
 from worktree_svc.git.private_folders import Stamp, setting, stamp_of
 from worktree_svc.storage import files

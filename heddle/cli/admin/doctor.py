@@ -1,4 +1,4 @@
-"""The command that says what works on this machine, and how to mend what does not."""
+"""The command that checks what works on this machine and how to fix what does not."""
 
 import asyncio
 from dataclasses import asdict
@@ -23,7 +23,7 @@ from heddle.errors import HeddleError
 
 app = typer.Typer()
 
-# The newest runs are asked what they wait for.
+# How many of the newest runs are checked for faults.
 _RUNS: Final = 100
 
 MARKS = {True: "✓", False: "✗", None: "-"}
@@ -32,11 +32,12 @@ MARKS = {True: "✓", False: "✗", None: "-"}
 @app.command()
 def doctor(
     repo: Annotated[
-        Path | None, typer.Option("--repo", help="Also say what this project's .heddle.yaml will do.")
+        Path | None,
+        typer.Option("--repo", help="Also check this repository, and describe what its .heddle.yaml does."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Looks at git, agents, ports, disk and services: what works, and how to mend what does not."""
+    """Check git, agents, ports, disk and services: what works, and how to fix what does not."""
     settings = Settings.read()
     findings = [*machine(settings), *output.run_async(_services(settings))]
     if repo:
@@ -44,7 +45,7 @@ def doctor(
         findings.append(_project(repo.expanduser()))
     for each in findings:
         if as_json:
-            # No message describes a finding: these names are doctor's own.
+            # No API message describes a finding; these names belong to this command.
             output.print_plain_json(asdict(each))
         else:
             output.line(_text(each))
@@ -57,10 +58,12 @@ def _project(repo: Path) -> Finding:
     try:
         found = project_file.read(repo, "")
     except Failure as failure:
-        return Finding(subject, False, str(failure), "name the folder of a git repository with a commit")
+        return Finding(
+            subject, False, str(failure), "use the folder of a git repository with at least one commit"
+        )
     if found.loaded and found.loaded.problems:
         return Finding(
-            subject, False, found.loaded.describe(), "mend and commit it; docs/project.md has all keys"
+            subject, False, found.loaded.describe(), "fix and commit it; docs/project.md lists all keys"
         )
     return Finding(subject, True, "\n    ".join(line.strip() for line in project_file.report(found)))
 
@@ -84,8 +87,10 @@ async def _remote(settings: Settings) -> Finding:
     serving = await is_serving(settings.scheduler, settings.tls)
     subject = f"scheduler at {settings.scheduler}"
     if serving:
-        return Finding(subject, True, "serves")
-    return Finding(subject, False, "does not answer", "start it, or set HEDDLE_SCHEDULER to the right one")
+        return Finding(subject, True, "is serving")
+    return Finding(
+        subject, False, "does not answer", "start it, or set HEDDLE_SCHEDULER to the right address"
+    )
 
 
 async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
@@ -95,11 +100,11 @@ async def _local(endpoint: Endpoint, settings: Settings) -> Finding:
     else:
         serving = await is_serving(endpoint.address, settings.tls)
     if serving:
-        return Finding(subject, True, "serves")
+        return Finding(subject, True, "is serving")
     if ports.is_free(endpoint.port):
         return Finding(subject, None, "is not running; its port is free, and `heddle up` starts it")
     advice = (
-        f"stop that program, or take other ports: heddle up --ports {ports.find_free()}"
+        f"stop that program, or use other ports: heddle up --ports {ports.find_free()}"
         "; if it is a Heddle with TLS, set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA here too"
     )
     return Finding(
@@ -113,27 +118,27 @@ async def _workers(settings: Settings) -> list[Finding]:
             workers = await client.list_workers()
             runs = (await client.list_runs(page_size=_RUNS)).runs
     except (HeddleError, ServerUnreachable):
-        return [Finding("agents", None, "are known once the scheduler runs")]
+        return [Finding("agents", None, "cannot be checked until the scheduler is running")]
     if not workers:
-        return [Finding("workers", False, "the scheduler knows none", "set HEDDLE_WORKERS for it")]
+        return [Finding("workers", False, "the scheduler has none", "set HEDDLE_WORKERS for the scheduler")]
     waits = [_waits(run) for run in runs if run.fault]
     return [finding for worker in workers for finding in worker_findings(worker)] + waits
 
 
 def _waits(run: pb.Run) -> Finding:
-    return Finding(run.name, False, f"waits: {words.plain(run.fault)}")
+    return Finding(run.name, False, f"is waiting: {words.plain(run.fault)}")
 
 
 def worker_findings(worker: pb.Worker) -> list[Finding]:
-    """Returns what a worker says of itself and its agents."""
+    """Returns what a worker reports about itself and its agents."""
     if not worker.connected:
-        advice = "start its agent_svc and worktree_svc; the scheduler finds them by itself"
+        advice = "start its agent_svc and worktree_svc; the scheduler connects to them automatically"
         return [Finding(worker.name, False, f"is not connected: {worker.reason}", advice)]
     slots = f"{worker.running_sessions} of {worker.slots} slots busy"
     agents = [
         Finding(
             f"agent {agent.name} on {worker.name}",
-            # Nobody needs every agent; a plan that names a missing one is refused.
+            # Not every agent is needed; a plan that uses a missing one is rejected.
             True if agent.available else None,
             " ".join(filter(None, (agent.version, agent.detail))) or "can be started",
         )
@@ -146,7 +151,7 @@ def _write_boundary(worker: pb.Worker) -> Finding:
     subject = f"write boundary on {worker.name}"
     found = worker.write_boundary
     if found.held:
-        return Finding(subject, True, f"agents can write only their own, by {found.detail}")
-    detail = f"agents can write whatever agent_svc can: {found.detail}"
-    # Work goes on without it, and what agents write elsewhere is told.
+        return Finding(subject, True, f"agents can write only to their own files, enforced by {found.detail}")
+    detail = f"agents can write wherever agent_svc can: {found.detail}"
+    # Agents run without it too; what they write elsewhere is reported.
     return Finding(subject, None, detail, found.advice)

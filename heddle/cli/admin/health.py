@@ -1,4 +1,4 @@
-"""Asks services whether they serve."""
+"""Health checks of services."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,17 +13,17 @@ from heddle.channels import open_channel
 from heddle.cli.admin.ports import Endpoints
 from heddle.config import Tls
 
-# Seconds between two questions, and before the operator is told what is missing.
+# Seconds between two checks, and before the operator is told which service is missing.
 INTERVAL: Final = 0.1
 PATIENCE: Final = 20.0
 
 
 async def is_serving(address: str, tls: Tls | None = None, timeout: float = 2.0) -> bool:
-    """Returns whether the gRPC service at `address` says that it serves."""
+    """Returns whether the gRPC service at `address` reports SERVING."""
     async with open_channel(address, tls) as channel:
         try:
             stub = health_pb2_grpc.HealthStub(channel)
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined] # set by gRPC at run time
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined]  # set by gRPC at run time
         except grpc.aio.AioRpcError:
             return False
     serving: bool = answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -50,7 +50,7 @@ async def is_web_serving(address: str, timeout: float = 2.0) -> bool:
 
 
 async def wait_until_serving(endpoints: Endpoints, tls: Tls | None, tell: Callable[[str], None]) -> None:
-    """Returns when all four serve; tells what it still waits for after a while."""
+    """Returns when all four services serve; names those still missing every PATIENCE seconds."""
 
     async def one(name: str, ask: Callable[[], Awaitable[bool]]) -> None:
         waited = 0.0

@@ -1,4 +1,4 @@
-"""The data folder, held by at most one `heddle up` at a time."""
+"""The lock of the data folder: at most one `heddle up` uses a folder at a time."""
 
 import fcntl
 import os
@@ -13,13 +13,13 @@ from heddle.cli.console.failure import Failure
 
 @contextmanager
 def held(home: Path, scheduler: str) -> Iterator[None]:
-    """Holds `home` for this process; raises Failure that names the one that has it.
+    """Locks `home` for this process; raises Failure that names the holder if it is locked.
 
-    The system lets go of it when this process ends, however it ends.
+    The system releases the lock when this process ends, however it ends.
     """
     make(home)
     path = home / "up.lock"
-    # Read and write without truncating: the text is the holder's until the lock is ours.
+    # Opened without truncating: until the lock is ours, the text names its holder.
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,7 +27,7 @@ def held(home: Path, scheduler: str) -> Iterator[None]:
             holder = file.read().strip() or "another process"
             raise Failure(
                 f"{home} is in use by {holder}.\n"
-                "Use that one, end it, or give this one its own folder and ports:"
+                "Use that one, stop it, or start this one with its own folder and ports:"
                 " HEDDLE_HOME=FOLDER heddle up --ports BASE"
             ) from None
         file.truncate(0)
@@ -37,18 +37,18 @@ def held(home: Path, scheduler: str) -> Iterator[None]:
 
 
 def leftovers(home: Path) -> list[psutil.Process]:
-    """Returns the services that an `up` on this folder started; while we hold it, those of one that was killed."""
+    """Returns the running services of this folder; while we hold the lock, those of an `up` that was killed."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            is_service = "heddle.cli.admin.lifeline" in process.cmdline()
+            is_service = "heddle.cli.admin.parent_watch" in process.cmdline()
             if is_service and process.environ().get("HEDDLE_HOME") == str(home):
                 found.append(process)
     return found
 
 
 def make(home: Path) -> None:
-    """Creates the folder where it is not there; raises Failure where it cannot be written."""
+    """Creates the folder if it does not exist; raises Failure if it cannot be written."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         probe = home / f".probe-{os.getpid()}"
@@ -57,5 +57,5 @@ def make(home: Path) -> None:
     except OSError as error:
         raise Failure(
             f"cannot write to {home}: {error.strerror}.\n"
-            "Mend its permissions, or set HEDDLE_HOME to a folder that you can write"
+            "Fix its permissions, or set HEDDLE_HOME to a folder that you can write to"
         ) from error

@@ -1,4 +1,4 @@
-"""Commands about worktrees that are there, archived or to be removed, and about what else grows old."""
+"""Commands about worktrees, present or archived, and about removing old data."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -17,10 +17,10 @@ app = typer.Typer()
 
 @app.command()
 def worktrees(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Only this run's.")] = "",
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Only the worktrees of this run.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Shows the worktrees of a run, or of all: what lies in them, their size, when they go; archived ones too."""
+    """List the worktrees of a run, or of all runs: content, size and time of removal; also archived ones."""
     parent = resource_names.run_name(run) if run else "runs/-"
     found = output.run_async(with_client(lambda client: client.list_epic_worktrees(parent)))
     if as_json:
@@ -32,29 +32,29 @@ def worktrees(
         for line in _sums(found):
             output.line(line)
     else:
-        output.say("no worktree is there, and none is archived")
+        output.print_message("there are no worktrees, present or archived")
 
 
 @app.command()
 def restore(epic: EpicArgument, as_json: Json = False) -> None:
-    """Brings an archived worktree back where it was; what was uncommitted in it is uncommitted again."""
+    """Restore an archived worktree at its old path, including its uncommitted changes."""
     name = resource_names.worktree_name(epic)
     restored = output.run_async(with_client(lambda client: client.restore_epic_worktree(name)))
     if as_json:
         output.print_json(restored)
     else:
         output.line(restored.path)
-        output.say(
-            f"it goes again {words.moment(restored.remove_time, utc_now())}; what is archived stays archived"
+        output.print_message(
+            f"it will be removed again {words.moment(restored.remove_time, utc_now())}; the archive is kept"
         )
 
 
 @app.command()
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Removes worktrees and logs of ended runs that need not be kept any longer, and says which."""
+    """Remove worktrees and logs of ended runs whose retention time is over, and list them."""
     removed = output.run_async(with_client(lambda client: client.collect_garbage(dry_run=dry_run)))
     if as_json:
         output.print_json(removed)
@@ -63,20 +63,20 @@ def gc(
     for line in _removed(removed, would, dry_run=dry_run):
         output.line(line)
     for problem in removed.problems:
-        output.say(f"not removed: {words.plain(problem)}")
+        output.print_message(f"not removed: {words.plain(problem)}")
 
 
 def _sums(found: Iterable[pb.EpicWorktree]) -> Iterator[str]:
-    """Yields what each run's worktrees take on the disk."""
+    """Yields the disk usage of each run's worktrees."""
     for run, members in groupby(found, key=lambda each: each.name.split("/")[1]):
         present = [each for each in members if each.state == pb.EPIC_WORKTREE_STATE_PRESENT]
         if not present:
             continue
         size = words.size(sum(each.disk_bytes for each in present))
         unknown = sum(not each.HasField("disk_bytes") for each in present)
-        but = f", without {words.count(unknown, 'worktree')} of unknown size" if unknown else ""
-        yield f"{run}: {words.count(len(present), 'worktree')}, {size}{but}"
-    yield "The repositories' own objects, which all worktrees share, are not counted."
+        excluded = f", without {words.count(unknown, 'worktree')} of unknown size" if unknown else ""
+        yield f"{run}: {words.count(len(present), 'worktree')}, {size}{excluded}"
+    yield "Not counted: the objects of the repositories, which all worktrees share."
 
 
 def _removed(removed: pb.CollectGarbageResponse, would: str, *, dry_run: bool) -> Iterator[str]:
@@ -98,4 +98,4 @@ def _removed(removed: pb.CollectGarbageResponse, would: str, *, dry_run: bool) -
     if removed.worktrees or removed.logs:
         yield f"{words.size(freed)} {would}freed"
     elif not removed.problems:
-        yield "nothing is to be removed"
+        yield "nothing to remove"

@@ -1,4 +1,4 @@
-"""What `heddle doctor` looks at on this machine; each look returns a `Finding`."""
+"""The checks of `heddle doctor` on this machine; each returns a `Finding`."""
 
 import os
 import platform
@@ -20,33 +20,33 @@ from heddle.config import ConfigError, Settings
 # The first git that merges without a checkout (merge-tree --write-tree).
 NEEDED_GIT: Final = (2, 39)
 
-# Seconds; with a commit this slow an operator should look for a better disk.
+# Seconds; a commit slower than this calls for a better disk.
 SLOW_COMMIT: Final = 0.2
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `ok` is None where there is nothing to judge, as for a service that is off."""
+    """One line of the report. `ok` is None if neither applies, such as for a service that is off."""
 
     subject: str
     ok: bool | None
     detail: str
-    # What mends it. Absent where nothing has to be mended.
+    # How to fix it. Empty if nothing needs to be fixed.
     advice: str = ""
 
 
 def machine(settings: Settings) -> list[Finding]:
-    """Returns what can be said without any service."""
+    """Returns the findings that need no service."""
     return [python(), git(), home_folder(settings.home), disk(settings), database(settings.home)]
 
 
 def python() -> Finding:
-    """Looks at the interpreter that runs this."""
+    """Reports the interpreter that runs this command."""
     return Finding("Python", True, f"{platform.python_version()} at {sys.executable}")
 
 
 def git() -> Finding:
-    """Looks for a git that is new enough."""
+    """Checks for a recent enough git."""
     wanted = ".".join(map(str, NEEDED_GIT))
     advice = f"install git {wanted} or newer with the system's package manager"
     path = shutil.which("git")
@@ -63,13 +63,13 @@ def git() -> Finding:
 
 
 def git_version(text: str) -> tuple[int, ...]:
-    """Returns the numbers in what `git --version` prints; none where there are none."""
+    """Returns the version in the output of `git --version`; empty if there is none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return tuple(map(int, found.groups())) if found else ()
 
 
 def home_folder(folder: Path) -> Finding:
-    """Tries to write to the data folder."""
+    """Checks that the data folder can be written."""
     try:
         home_lock.make(folder)
     except Failure as failure:
@@ -80,13 +80,13 @@ def home_folder(folder: Path) -> Finding:
     except ConfigError as error:
         return Finding("data folder", False, str(error), "set HEDDLE_HOME to a folder outside any repository")
     if repository:
-        detail = f"{folder} can be written, but lies in the repository {repository}; git ignores it"
+        detail = f"{folder} can be written, but is inside the repository {repository}; git ignores it"
         return Finding("data folder", None, detail, "set HEDDLE_HOME to a folder outside any repository")
     return Finding("data folder", True, f"{folder} can be written")
 
 
 def disk(settings: Settings) -> Finding:
-    """Compares the free space with the mark below which no work is taken."""
+    """Compares the free space with the limit below which no work is accepted."""
     folder = settings.home
     while not folder.exists():
         folder = folder.parent
@@ -95,24 +95,24 @@ def disk(settings: Settings) -> Finding:
 
 def _room(subject: str, folder: Path, needed: int) -> Finding:
     free = shutil.disk_usage(folder).free
-    detail = f"{_gibibytes(free)} free; work is taken down to {_gibibytes(needed)}"
+    detail = f"{_gibibytes(free)} free; new work needs {_gibibytes(needed)}"
     if free < needed:
-        advice = f"make room on the disk of {folder}, or lower HEDDLE_MIN_FREE_BYTES"
+        advice = f"free space on the disk of {folder}, or lower HEDDLE_MIN_FREE_BYTES"
         return Finding(subject, False, detail, advice)
     return Finding(subject, True, detail)
 
 
 def repository(folder: Path, needed: int) -> list[Finding]:
-    """Looks at a repository as work does: its disk has `needed` bytes, and what git writes can be written."""
+    """Checks a repository as tasks need it: `needed` bytes free on its disk, and write access for git."""
     subject = f"repository {folder}"
     if not folder.is_dir():
-        advice = "put it back or mount it; runs on it wait for that and continue by themselves"
+        advice = "restore or mount it; runs on it wait for that and then continue"
         return [Finding(subject, False, "is not there", advice)]
     found = [_room(f"disk of {folder}", folder, needed)]
     common = folder / ".git" if (folder / ".git").is_dir() else folder
     closed = [each for each in (common / "objects", common / "refs") if each.is_dir() and not _writable(each)]
     if closed:
-        advice = "mount it writable, or give the user of the services the right to write there"
+        advice = "mount it writable, or give the user of the services write access"
         found.append(Finding(subject, False, f"{closed[0]} cannot be written", advice))
     return found
 
@@ -122,22 +122,22 @@ def _writable(folder: Path) -> bool:
 
 
 def database(folder: Path) -> Finding:
-    """Commits to a scratch SQLite database as the scheduler does: WAL, full sync."""
+    """Commits to a temporary SQLite database as the scheduler does: WAL, full sync."""
     path = folder / ".doctor.db"
     try:
         mode, seconds = _commit(path)
     except sqlite3.Error as error:
-        advice = "set HEDDLE_HOME to a local disk, or HEDDLE_DATABASE_URL to a PostgreSQL"
+        advice = "set HEDDLE_HOME to a local disk, or HEDDLE_DATABASE_URL to a PostgreSQL database"
         return Finding("SQLite", False, f"{error} in {folder}", advice)
     finally:
         for each in folder.glob(".doctor.db*"):
             each.unlink()
     if mode != "wal":
-        advice = "network disks have no shared memory: set HEDDLE_HOME to a local one"
-        return Finding("SQLite", False, f"this disk does not support its WAL (got {mode})", advice)
+        advice = "network disks have no shared memory; set HEDDLE_HOME to a local disk"
+        return Finding("SQLite", False, f"this disk does not support SQLite's WAL mode (got {mode})", advice)
     detail = f"{sqlite3.sqlite_version}, a commit with full sync takes {seconds * 1e3:.1f} ms"
     if seconds > SLOW_COMMIT:
-        return Finding("SQLite", True, f"{detail}: a slow disk; the scheduler will be slow too")
+        return Finding("SQLite", True, f"{detail}, so the disk is slow, and the scheduler will be slow too")
     return Finding("SQLite", True, detail)
 
 

@@ -1,4 +1,4 @@
-"""The four ports of an embedded Heddle: which there are, and whether they are free."""
+"""The four ports of an embedded Heddle, and whether they are free."""
 
 import errno
 import socket
@@ -60,7 +60,7 @@ class Endpoints:
         return f"http://{self.ui.address}"
 
     def environment(self) -> dict[str, str]:
-        """Returns what every service and client of this Heddle must find in its environment."""
+        """Returns the environment variables of every service and client of this Heddle."""
         return {
             "HEDDLE_SCHEDULER": self.scheduler.address,
             "HEDDLE_WORKERS": f"local={self.worktree.address}+{self.agent.address}",
@@ -69,7 +69,7 @@ class Endpoints:
 
 
 def taken(endpoints: Endpoints) -> list[str]:
-    """Returns a line for each port that another program has; none means that all are free."""
+    """Returns a line for each port in use; an empty list means that all are free."""
     return [
         f"port {each.port} ({each.name}) is in use{owner(each.port)}"
         for each in sorted(endpoints.all, key=lambda each: each.port)
@@ -78,11 +78,10 @@ def taken(endpoints: Endpoints) -> list[str]:
 
 
 def require_free(endpoints: Endpoints) -> None:
-    """Raises Failure that names each port in use, and what to do about it."""
+    """Raises Failure that names each port in use, and how to resolve that."""
     if problems := taken(endpoints):
         raise Failure(
-            "; ".join(problems)
-            + f".\nStop that program, or take other ports: heddle up --ports {find_free()}"
+            "; ".join(problems) + f".\nStop that program, or use other ports: heddle up --ports {find_free()}"
         )
 
 
@@ -91,27 +90,27 @@ def find_free(start: int = DEFAULT_PORT + 100) -> int:
     for base in range(start, HIGHEST - 3, 10):
         if all(is_free(each.port) for each in Endpoints(base).all):
             return base
-    raise Failure("no four neighbouring ports are free on this machine")
+    raise Failure("no four consecutive ports are free on this machine")
 
 
 def is_free(port: int) -> bool:
     """Returns whether a service could listen on `port` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+        # Like servers: a port in TIME_WAIT counts as free, one with a listener does not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             if error.errno == errno.EACCES:
                 raise Failure(
-                    f"port {port} needs privileges; take ports above 1023: heddle up --ports BASE"
+                    f"port {port} needs privileges; use ports above 1023: heddle up --ports BASE"
                 ) from None
             return False
         return True
 
 
 def owner(port: int) -> str:
-    """Returns ` by NAME (pid N)` where this user may see it."""
+    """Returns ` by NAME (pid N)` if this user may see the process; otherwise an empty string."""
     try:
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr

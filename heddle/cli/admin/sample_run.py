@@ -11,19 +11,19 @@ from heddle.cli.runs.follow import follow_run
 from heddle.client import HeddleClient
 from heddle.config import Settings
 
-# Seconds that the worker may take to be known to the scheduler.
+# Seconds to wait for the worker to connect to the scheduler.
 PATIENCE: Final = 30.0
 
 
 async def play(endpoints: Endpoints, settings: Settings, *, as_json: bool) -> pb.Run:
-    """Makes a new sample repository, runs the sample plan on it, and shows that until it has ended."""
+    """Creates a sample repository, runs the sample plan on it, and shows the run until it has ended."""
     repository = _new_folder(settings.home / "demo")
     samples.make_sample_repository(repository)
-    output.say(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
+    output.print_message(f"\nThe sample repository is {repository}; the plan is {samples.PLAN}\n")
     request = pb.CreateRunRequest(plan=plan_file.read(samples.PLAN), project=str(repository))
     async with HeddleClient(endpoints.scheduler.address, settings.tls, patience=PATIENCE) as client:
         run = await client.create_run(request)
-        output.say(f"{run.name.removeprefix('runs/')} has begun: {endpoints.board}/{run.name}\n")
+        output.print_message(f"{run.name.removeprefix('runs/')} has started: {endpoints.board}/{run.name}\n")
         return await follow_run(client, run.name, as_json=as_json)
 
 

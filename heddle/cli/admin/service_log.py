@@ -1,4 +1,4 @@
-"""What a service prints: all of it into its log file, warnings and errors to the operator too."""
+"""The output of a service: all of it goes to its log file, warnings and errors also to the operator."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ _TOLD: Final = frozenset({"warning", "error", "critical"})
 
 class _LineFile(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Loses the line: a full disk must neither end the services nor print a traceback a line."""
+        """Drops the line: a full disk must neither end the services nor print a traceback per line."""
 
 
 class ServiceLog:
-    """The log of one service, across its restarts. It keeps two files of at most ten megabytes."""
+    """The log of one service, across its restarts: two files of at most ten megabytes each."""
 
     def __init__(self, name: str, path: Path, tell: Callable[[str], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ class ServiceLog:
         self._file = _LineFile(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
 
     async def read(self, stream: asyncio.StreamReader) -> None:
-        """Takes every line until the service closes its end."""
+        """Logs every line until the service closes its end."""
         pending = b""
         while piece := await stream.read(LONGEST_LINE):
             *lines, pending = (pending + piece).split(b"\n")
@@ -56,7 +56,7 @@ class ServiceLog:
         line = _COLOUR.sub("", raw.decode(errors="replace")).rstrip()
         self.last_lines.append(line)
         self._file.emit(logging.makeLogRecord({"msg": f"{self._name}: {line}"}))
-        # The lines of a traceback name no level; they belong to the line above.
+        # The lines of a traceback have no level; they belong to the line above.
         if level := level_of(line):
             self._telling = level in _TOLD
         if self._telling and line:
@@ -64,6 +64,6 @@ class ServiceLog:
 
 
 def level_of(line: str) -> str | None:
-    """Returns the level that a log line names; None if it names none."""
+    """Returns the level of a log line; None if it has none."""
     found = _LEVEL.search(line)
     return (found[1] or found[2]) if found else None

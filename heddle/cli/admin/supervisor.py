@@ -19,11 +19,11 @@ from heddle.cli.console.exit_codes import INTERRUPTED
 from heddle.cli.console.failure import Failure
 from heddle.config import Settings
 
-# A service that lives shorter, this often in a row, will not get better.
+# A service that ends sooner than this, this often in a row, is given up.
 QUICK_DEATH: Final = 10.0
 QUICK_DEATHS: Final = 3
 
-# Seconds that the services have to drain before they are killed, beyond the grace that agents get.
+# Seconds that services get to drain before they are killed, in addition to the grace period of agents.
 DRAIN: Final = 15.0
 
 Tell = Callable[[str], None]
@@ -32,8 +32,8 @@ Tell = Callable[[str], None]
 class Supervisor:
     """Runs the services of one embedded Heddle until it is asked to end.
 
-    `tell` gets a line for the operator: what died and was started again, what the
-    services warn of, how it ends.
+    `tell` gets lines for the operator: restarts, warnings of the services, and how the
+    services ended.
     """
 
     def __init__(self, endpoints: Endpoints, settings: Settings, tell: Tell) -> None:
@@ -44,22 +44,22 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
 
     async def run(self, when_ready: Callable[[], Awaitable[None]]) -> None:
-        """Starts all, awaits `when_ready` once all serve, and ends them all after the first signal.
+        """Starts all services, awaits `when_ready` once all serve, and ends them after the first signal.
 
-        Raises Failure where a service cannot be kept running. A second signal
-        kills everything at once.
+        Raises Failure if a service cannot be kept running. A second signal kills everything
+        at once.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        # Under nohup a closed terminal is to be ignored, and stays so.
+        # Under nohup, SIGHUP is ignored and must stay so.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._on_signal)
         keepers = [asyncio.create_task(self._keep(each)) for each in self._endpoints.all]
         work = asyncio.create_task(self._work(when_ready))
         ending = asyncio.create_task(self._ending.wait())
         try:
-            # The work may end before the services do; a keeper ends only by failing.
+            # The work may end before the services; a keeper ends only if it fails.
             watched = {*keepers, ending, work}
             while not ending.done():
                 done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -94,26 +94,26 @@ class Supervisor:
                 deaths, pause = (deaths + 1, pause * 2) if quick else (1, 0.5)
                 if deaths >= QUICK_DEATHS:
                     raise Failure(_given_up(endpoint, deaths, code, log))
-                self._tell(f"{endpoint.name} ended ({_how(code)}); starting it again")
+                self._tell(f"{endpoint.name} ended ({_how(code)}); restarting it")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), pause)
         finally:
             log.close()
 
     async def _live(self, endpoint: Endpoint, log: ServiceLog) -> int:
-        """Returns the exit code of one life of the service."""
+        """Runs the service once; returns its exit code."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-P",  # a folder named heddle where the user stands is not ours
+            "-P",  # a folder named heddle in the working directory is not ours
             "-m",
-            "heddle.cli.admin.lifeline",
+            "heddle.cli.admin.parent_watch",
             str(drain_time(self._settings)),
             endpoint.module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=self._environment(endpoint),
-            # The terminal's Ctrl-C is for us; we hand it on.
+            # Ctrl-C in the terminal reaches only this process, which passes it on.
             start_new_session=True,
         )
         self._children[endpoint.name] = child
@@ -123,7 +123,7 @@ class Supervisor:
         reading = asyncio.create_task(log.read(child.stdout))
         try:
             code = await child.wait()
-            # What it started may hold the pipe open after it.
+            # Its child processes may keep the pipe open.
             await asyncio.wait({reading}, timeout=1.0)
             return code
         finally:
@@ -147,19 +147,19 @@ class Supervisor:
         seconds = drain_time(self._settings)
         _, late = await asyncio.wait(keepers, timeout=seconds)
         if late:
-            self._tell(f"{', '.join(self._children)} did not end within {seconds:g} s and was killed")
+            self._tell(f"{', '.join(self._children)} did not end within {seconds:g} s and had to be killed")
             kill_descendants()
-        # The first failure is on its way to the operator; more of them say nothing new.
+        # The first failure is already being reported; further ones add nothing.
         await asyncio.gather(*keepers, return_exceptions=True)
 
 
 def drain_time(settings: Settings) -> float:
-    """Returns how many seconds a service may take to end."""
+    """Returns the seconds that a service may take to end."""
     return settings.drain + settings.stop_grace + DRAIN
 
 
 def kill_descendants() -> None:
-    """Kills every process below this one, agents included."""
+    """Kills all descendants of this process, agents included."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -179,5 +179,5 @@ def _given_up(endpoint: Endpoint, deaths: int, code: int, log: ServiceLog) -> st
     said = "".join(f"\n  {line}" for line in lines) or "\n  (nothing)"
     return (
         f"{endpoint.name} ended {deaths} times within seconds ({_how(code)}), so all services were stopped.\n"
-        f"Its last words, from {log.path}:{said}"
+        f"Its last output, from {log.path}:{said}"
     )

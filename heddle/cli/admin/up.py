@@ -1,4 +1,4 @@
-"""Commands that start Heddle on this machine: `up`, and `demo`, which shows it at work."""
+"""Commands that start Heddle on this machine: `up`, and `demo`, which runs a sample plan."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ PortsOption = Annotated[
         metavar="BASE",
         min=1,
         max=ports.HIGHEST - 3,
-        help="BASE to BASE+3 for scheduler, worktree, agent and web app.",
+        help="Use ports BASE to BASE+3: scheduler, worktree service, agent service, web app.",
     ),
 ]
 
 
 @app.command()
 def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
-    """Starts the four services and keeps them running until Ctrl-C."""
+    """Start the four services and keep them running until Ctrl-C."""
     endpoints = Endpoints(base)
 
     async def announce() -> None:
@@ -43,16 +43,16 @@ def up(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
 
 @app.command()
 def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
-    """Starts the services, runs the sample plan on a sample repository, and stays up until Ctrl-C."""
+    """Start the services, run the sample plan on a sample repository, and stay up until Ctrl-C."""
     endpoints = Endpoints(base)
     if problems := ports.taken(endpoints):
         endpoints = Endpoints(ports.find_free())
-        output.say(f"{'; '.join(problems)}. Taking {endpoints.base} to {endpoints.base + 3} instead")
+        output.print_message(f"{'; '.join(problems)}. Using {endpoints.base} to {endpoints.base + 3} instead")
 
     async def play() -> None:
         _announce(endpoints, as_json)
         await sample_run.play(endpoints, Settings.read(), as_json=as_json)
-        output.say(f"\nThe board stays at {endpoints.board} until Ctrl-C")
+        output.print_message(f"\nThe board stays up at {endpoints.board} until Ctrl-C")
 
     _supervise(endpoints, play)
 
@@ -60,16 +60,16 @@ def demo(base: PortsOption = DEFAULT_PORT, *, as_json: Json = False) -> None:
 def _announce(endpoints: Endpoints, as_json: bool) -> None:
     folder = Settings.read().home
     if as_json:
-        # No message describes a Heddle as a whole: these names are this command's own.
+        # No API message describes a whole Heddle; these names belong to this command.
         facts = {"scheduler": endpoints.scheduler.address, "board": endpoints.board, "home": str(folder)}
         output.print_plain_json(facts)
         return
-    output.line("Heddle is up. Ctrl-C ends it.")
+    output.line("Heddle is up. Press Ctrl-C to stop it.")
     output.line(f"  board  {endpoints.board}")
     output.line(f"  API    {endpoints.scheduler.address}")
     output.line(f"  data   {folder} (logs in {folder / 'logs'})")
     if endpoints.base != DEFAULT_PORT:
-        output.line("In other terminals, first:")
+        output.line("In other terminals, first run:")
         output.line(f"  export HEDDLE_SCHEDULER={endpoints.scheduler.address}")
 
 
@@ -78,11 +78,11 @@ def _supervise(endpoints: Endpoints, when_ready: Callable[[], Awaitable[None]]) 
     os.environ.update(endpoints.environment())
     with home_lock.held(settings.home, endpoints.scheduler.address):
         if repository := data_folder.keep_out(settings.home):
-            output.say(f"warning: {data_folder.advice(settings.home, repository)}")
+            output.print_message(f"warning: {data_folder.advice(settings.home, repository)}")
         if left := home_lock.leftovers(settings.home):
-            output.say("waiting for the services of an `up` that was killed …")
+            output.print_message("waiting for the services of an `up` that was killed …")
             psutil.wait_procs(left, timeout=drain_time(settings) + 1)
         ports.require_free(endpoints)
-        output.say("starting the services …")
-        asyncio.run(Supervisor(endpoints, settings, output.say).run(when_ready))
-        output.say("all services have ended")
+        output.print_message("starting the services …")
+        asyncio.run(Supervisor(endpoints, settings, output.print_message).run(when_ready))
+        output.print_message("all services have ended")

@@ -1,12 +1,15 @@
-"""What several commands take."""
+"""Arguments that several commands share."""
 
 from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="As `heddle ls` shows it.")]
-EpicArgument = Annotated[str, typer.Argument(metavar="EPIC", help="RUN/EPIC")]
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="RUN/EPIC/TASK.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run, as listed by `heddle ls`.")]
+EpicArgument = Annotated[str, typer.Argument(metavar="EPIC", help="The epic, as RUN/EPIC.")]
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="The task, as RUN/EPIC/TASK.")]
 AttemptArgument = Annotated[
-    str, typer.Argument(metavar="ATTEMPT", help="RUN/EPIC/TASK/N; without N, the newest of the task.")
+    str,
+    typer.Argument(
+        metavar="ATTEMPT", help="The attempt, as RUN/EPIC/TASK/N; without N, the latest of the task."
+    ),
 ]

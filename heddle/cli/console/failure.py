@@ -1,4 +1,4 @@
-"""What the command says when something is wrong, and the exit code that goes with it."""
+"""Errors of a command: the message for the user and the exit code."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from heddle.client import ServerUnreachable
 from heddle.config import ConfigError
 from heddle.samples import SampleError
 
-# The caller can mend these by asking differently.
+# Errors that the caller can fix by changing the request.
 _BAD_INPUT: Final = frozenset(
     {
         pb.ERROR_REASON_INVALID_PLAN,
@@ -30,8 +30,8 @@ _BAD_INPUT: Final = frozenset(
 )
 
 
-class Failure(Exception):  # noqa: N818 (what the command ends with, not a defect of it)
-    """The command cannot go on; the message says why and what to do."""
+class Failure(Exception):  # noqa: N818 (an outcome of the command, not a defect)
+    """The command cannot continue; the message says why and what to do."""
 
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Failure(Exception):  # noqa: N818 (what the command ends with, not a defec
 
 
 def explained(error: BaseException) -> Failure | None:
-    """Returns what to tell about a foreseeable error; None if it is a defect."""
+    """Returns the failure to report for an expected error; None if the error is a defect."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, errors.HeddleError):

@@ -1,4 +1,4 @@
-"""Where a command writes: results to standard output, words to standard error."""
+"""The output of commands: results go to standard output, messages to standard error."""
 
 import asyncio
 import getpass
@@ -18,25 +18,27 @@ from heddle.cli.console.safe_output import SafeConsole, takes_utf8, visible_json
 from heddle.client import HeddleClient
 from heddle.config import Settings
 
-# Seconds that a command waits for a server that is just starting.
+# Seconds to wait for a server that is still starting.
 PATIENCE: Final = 3.0
 
-Json = Annotated[bool, typer.Option("--json", help="Print protobuf JSON, one message a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print protobuf JSON, one message per line.")]
 Result = TypeVar("Result")
 
-# A pipe has no width: nothing is cut or wrapped there.
+# A pipe has no width: nothing is truncated or wrapped there.
 out: Final = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1_000)
 err: Final = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
-def say(text: str) -> None:
-    """Prints words for the operator; they are no part of the result."""
+def print_message(text: str) -> None:
+    """Prints a message for the user on standard error; it is not part of the result."""
     err.print(text, markup=False, soft_wrap=True)
 
 
-def say_gone(oldest: int) -> None:
-    """Says that the beginning of a log is no longer kept."""
-    say(f"the events before {oldest} are no longer kept: HEDDLE_KEEP_LOGS says how long they are")
+def print_retention_notice(oldest: int) -> None:
+    """Reports that the beginning of a log has been removed."""
+    print_message(
+        f"the events before {oldest} have been removed; HEDDLE_KEEP_LOGS sets how long they are kept"
+    )
 
 
 def line(text: str) -> None:
@@ -50,7 +52,7 @@ def print_json(message: Message) -> None:
 
 
 def print_plain_json(value: object) -> None:
-    """Prints JSON of which no message is the form, on one line."""
+    """Prints JSON that is not an API message, on one line."""
     _write_json(json.dumps(value, ensure_ascii=not takes_utf8(sys.stdout)))
 
 
@@ -61,19 +63,19 @@ def _write_json(text: str) -> None:
 
 
 def connect(patience: float = PATIENCE) -> HeddleClient:
-    """Returns a client of the server that HEDDLE_SCHEDULER names."""
+    """Returns a client of the server at HEDDLE_SCHEDULER."""
     settings = Settings.read()
     return HeddleClient(settings.scheduler, settings.tls, actor=_actor(), patience=patience)
 
 
 async def with_client(call: Callable[[HeddleClient], Awaitable[Result]]) -> Result:
-    """Returns what `call` returns, given a client that it alone uses."""
+    """Calls `call` with a client of its own and returns the result."""
     async with connect() as client:
         return await call(client)
 
 
 def run_async(main: Coroutine[Any, Any, Result]) -> Result:
-    """Returns what `main` returns. The first Ctrl-C cancels it, the second ends this process."""
+    """Runs `main` and returns its result. The first Ctrl-C cancels it, the second ends this process."""
 
     async def interruptible() -> Result:
         task = asyncio.current_task()
@@ -98,5 +100,5 @@ def _actor() -> str:
     try:
         return f"user:{getpass.getuser()}"
     except (KeyError, OSError):
-        # A container may run as a user that no file knows.
+        # A container may run as a user without a passwd entry.
         return "user"

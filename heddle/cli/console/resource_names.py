@@ -1,4 +1,4 @@
-"""How people name things on the command line: in full, or as RUN/EPIC/TASK/N."""
+"""Resource names on the command line: in full, or short as RUN/EPIC/TASK/N."""
 
 from heddle.cli.console.exit_codes import BAD_INPUT
 from heddle.cli.console.failure import Failure
@@ -8,11 +8,11 @@ from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 
 
 def run_name(text: str) -> str:
-    """Returns runs/RUN for that or for RUN alone."""
+    """Returns runs/RUN for runs/RUN or RUN."""
     try:
         return str(RunName.parse(f"runs/{text.removeprefix('runs/')}"))
     except HeddleError:
-        raise Failure(f"{text!r} names no run; write RUN, as `heddle ls` shows it", BAD_INPUT) from None
+        raise Failure(f"{text!r} is not a valid run; use RUN, as listed by `heddle ls`", BAD_INPUT) from None
 
 
 def epic_name(text: str) -> str:
@@ -21,7 +21,7 @@ def epic_name(text: str) -> str:
     try:
         return str(EpicName.parse(str(EpicName(*ids))))
     except (HeddleError, TypeError):
-        raise Failure(f"{text!r} names no epic; write RUN/EPIC", BAD_INPUT) from None
+        raise Failure(f"{text!r} is not a valid epic; use RUN/EPIC", BAD_INPUT) from None
 
 
 def worktree_name(text: str) -> str:
@@ -30,11 +30,11 @@ def worktree_name(text: str) -> str:
 
 
 def task_name(text: str) -> TaskName:
-    """Returns the task that `text` names; of an attempt, the one that it tries."""
+    """Returns the task that `text` names; for the name of an attempt, the task of that attempt."""
     try:
         return TaskName.parse(str(TaskName(*_ids(text)[:3])))
     except (HeddleError, TypeError):
-        raise Failure(f"{text!r} names no task; write RUN/EPIC/TASK", BAD_INPUT) from None
+        raise Failure(f"{text!r} is not a valid task; use RUN/EPIC/TASK", BAD_INPUT) from None
 
 
 def part_name(text: str) -> str:
@@ -43,7 +43,7 @@ def part_name(text: str) -> str:
 
 
 def attempt_number(text: str) -> int | None:
-    """Returns the number of the attempt that `text` names; None where it names only the task."""
+    """Returns the number of the attempt that `text` names; None if it names only the task."""
     ids = _ids(text)
     if len(ids) == 3:
         return None
@@ -51,18 +51,19 @@ def attempt_number(text: str) -> int | None:
         return AttemptName.parse(f"{task_name(text)}/attempts/{ids[3]}").number
     except (HeddleError, IndexError):
         raise Failure(
-            f"{text!r} names no attempt; write RUN/EPIC/TASK/N, or RUN/EPIC/TASK for the newest", BAD_INPUT
+            f"{text!r} is not a valid attempt; use RUN/EPIC/TASK/N, or RUN/EPIC/TASK for the latest",
+            BAD_INPUT,
         ) from None
 
 
 async def attempt_name(client: HeddleClient, text: str) -> str:
-    """Returns the attempt's full name, of the task's newest attempt where `text` names only the task."""
+    """Returns the full name of the attempt; the latest one if `text` names only the task."""
     task, number = task_name(text), attempt_number(text)
     if number is not None:
         return str(task.attempt(number))
     attempts = await client.list_attempts(str(task))
     if not attempts:
-        raise Failure(f"{text} has had no attempt yet", BAD_INPUT)
+        raise Failure(f"{text} has no attempts yet", BAD_INPUT)
     return attempts[-1].name
 
 

@@ -1,11 +1,11 @@
-"""A run as its watch tells it: what is known so far, and how that looks in a terminal."""
+"""The live state of a run, collected from its watch, and how a terminal shows it."""
 
 from collections.abc import Iterator
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import words
 from heddle.cli.console.safe_output import SafeText
 
@@ -28,7 +28,7 @@ STYLES = {
 
 
 class RunBoard:
-    """Holds the newest state of a run, its epics and tasks, and what their sessions do now."""
+    """The latest state of a run, its epics and tasks, and the current activity of their sessions."""
 
     def __init__(self) -> None:
         self.run = pb.Run()
@@ -37,7 +37,7 @@ class RunBoard:
         self._summaries: dict[str, pb.SessionSummary] = {}
 
     def take(self, response: pb.WatchRunResponse) -> None:
-        """Overwrites what is held by what `response` brings."""
+        """Updates the state with `response`."""
         if response.HasField("run"):
             self.run = response.run
         self._epics.update((epic.name, epic) for epic in response.epics)
@@ -60,7 +60,7 @@ class RunBoard:
             if task.state in {pb.TASK_STATE_RUNNING, pb.TASK_STATE_WAITING}:
                 summary = self._summaries.get(task.latest_attempt.name, task.latest_attempt.summary)
                 place = f"{task.position}/{epic.tasks.total} {task.title or task.key}"
-                # A running task has a reason only where it waits for its environment.
+                # A running task has a reason only while it waits for its environment.
                 return " · ".join(filter(None, (place, words.plain(task.reason or _activity(summary)))))
         return " · ".join(filter(None, (words.state(epic), epic.reason)))
 
@@ -77,7 +77,7 @@ class RunBoard:
             )
             style = STYLES.get(state, "")
             done = f"{epic.tasks.accepted}/{epic.tasks.total}"
-            # SafeText, not markup: titles are the plan's.
+            # SafeText, not markup: titles come from the plan and are not trusted.
             table.add_row(
                 SafeText(epic.title or epic.key, style="bold"),
                 bar,
@@ -90,7 +90,7 @@ class RunBoard:
 
 def _activity(summary: pb.SessionSummary) -> str:
     if summary.HasField("waiting_for"):
-        return f"waits for you: {summary.waiting_for.question}"
+        return f"needs your answer: {summary.waiting_for.question}"
     if summary.HasField("current_tool"):
         return f"{summary.current_tool.name} {summary.current_tool.target}".rstrip()
     if summary.state == pb.ATTEMPT_STATE_CHECKING:
@@ -99,7 +99,7 @@ def _activity(summary: pb.SessionSummary) -> str:
 
 
 def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
-    """Yields how a run ended and what to do about what did not succeed."""
+    """Yields how a run ended, and the next step for whatever did not succeed."""
     tasks = run.tasks
     parts = [f"{tasks.accepted}/{words.count(tasks.total, 'task')} accepted"]
     parts += [
@@ -120,12 +120,12 @@ def result_lines(run: pb.Run, epics: list[pb.Epic]) -> Iterator[str]:
         elif epic.state in {pb.EPIC_STATE_FAILED, pb.EPIC_STATE_SKIPPED, pb.EPIC_STATE_CANCELLED}:
             yield f"  {epic.key}: {words.state(epic)}{f': {epic.reason}' if epic.reason else ''}"
     if run.unpushed:
-        yield f"  {waiting.lacks(run)}"
+        yield f"  {operator_queue.lacks(run)}"
     if tasks.accepted and any(each.branch == run.branch for each in run.unpushed):
         short = run.name.removeprefix("runs/")
         yield (
             f"The result is on branch {run.branch} of the worker's clone; {run.project} does not have it."
-            f" `heddle push {short}` pushes again"
+            f" Retry with `heddle push {short}`"
         )
     elif tasks.accepted:
         yield f"The result is on branch {run.branch} of {run.project}"

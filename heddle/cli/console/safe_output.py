@@ -1,7 +1,7 @@
-"""Text that any terminal can show and that none obeys: titles, prompts and paths are not trusted.
+"""Text that any terminal can show and that contains no control sequences: titles and paths are not trusted.
 
-Characters that would move the cursor, ring, recolour or turn text around are shown as
-escapes. A stream that cannot encode a character gets a substitute, never a traceback.
+Characters that would move the cursor, ring the bell, change colors or reverse text are shown
+as escapes. A stream that cannot encode a character gets a substitute, never a traceback.
 """
 
 import codecs
@@ -25,7 +25,7 @@ _OBEYED: Final = re.compile(
     "\U000e0000-\U000e007f]"
 )
 
-# What Heddle itself prints beyond ASCII.
+# The non-ASCII characters that Heddle itself prints.
 _SUBSTITUTES: Final = {
     "✓": "+",
     "✗": "x",
@@ -43,12 +43,12 @@ _SUBSTITUTES: Final = {
 
 
 def visible(text: str) -> str:
-    r"""Returns `text` with an escape, as `\x1b` or `\u202e`, for each character that a terminal would obey."""
+    r"""Returns `text` with an escape such as `\x1b` or `\u202e` for each control character."""
     return _OBEYED.sub(lambda found: _escape(found.group()), text)
 
 
 def visible_json(text: str) -> str:
-    """Returns JSON with the same meaning, in which nothing is left that a terminal would obey."""
+    """Returns equivalent JSON without control characters."""
     return _OBEYED.sub(
         lambda found: json.dumps(found.group())[1:-1] if ord(found.group()) > 31 else found.group(), text
     )
@@ -56,7 +56,7 @@ def visible_json(text: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x20:
         return f"\\x{code:02x}"
@@ -64,14 +64,14 @@ def _escape(character: str) -> str:
 
 
 class SafeText(Text):
-    """Text that is visible before it is measured, so that a table has room for it."""
+    """Text that is escaped before it is measured, so that tables leave enough room for it."""
 
     def __init__(self, text: str = "", **options: Any) -> None:
         super().__init__(visible(text), **options)
 
 
 class SafeConsole(Console):
-    """A console whose text commands no terminal; its own colours and cursor moves stay."""
+    """A console that escapes control characters in text; its own colors and cursor moves are kept."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for text, style, control in super().render(renderable, options):
@@ -79,7 +79,7 @@ class SafeConsole(Console):
 
 
 def takes_utf8(stream: Any) -> bool:
-    """Says whether a stream can encode every character."""
+    """Returns whether a stream can encode every character."""
     try:
         return codecs.lookup(stream.encoding or "").name.startswith("utf")
     except (LookupError, AttributeError):
@@ -87,11 +87,11 @@ def takes_utf8(stream: Any) -> bool:
 
 
 def prepare(*streams: Any) -> None:
-    """Lets text streams take whatever they cannot encode, as a substitute or an escape. Idempotent."""
+    """Makes text streams replace characters that they cannot encode by a substitute or an escape. Idempotent."""
     codecs.register_error(_ERRORS, _substituted)
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
-            # One whose file was exchanged under it cannot be changed any more.
+            # Fails if the underlying file was replaced.
             with suppress(OSError):
                 stream.reconfigure(errors=_ERRORS)
 

@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import words
 from heddle.cli.console.run_board import STYLES
 from heddle.cli.console.safe_output import SafeText
@@ -19,7 +19,7 @@ _WRAPPED: Final = {
     "QUESTION",
     "FILES",
     "OUTSIDE",
-    "TOUCHED NOTHING IN",
+    "UNUSED TOUCHES",
     "WAITS FOR",
     "PATH",
 }
@@ -43,7 +43,7 @@ def runs(listed: Iterable[pb.Run], now: datetime) -> Table:
 
 def tasks(epics: Sequence[pb.Epic], listed: Sequence[pb.Task], now: datetime) -> Table:
     """Returns a row for each epic, and below it one for each of its tasks in planned order."""
-    table = _table("EPIC / TASK", "STATE", "TITLE", "TRIES", "TIME", "COST", "COMMIT", "WHY")
+    table = _table("EPIC / TASK", "STATE", "TITLE", "ATTEMPTS", "TIME", "COST", "COMMIT", "WHY")
     for epic in epics:
         done = f"{epic.tasks.accepted}/{epic.tasks.total}"
         took = words.elapsed(epic.start_time, epic.end_time, now)
@@ -80,36 +80,36 @@ def approvals(asked: Iterable[pb.Approval], now: datetime) -> Table:
 
 
 def halted(runs: Iterable[pb.Run], epics: Iterable[pb.Epic], now: datetime) -> Table:
-    """Returns a row for each run or epic that stands still until its operator answers with a command."""
-    table = _table("WAITS FOR YOU", "SINCE", "ANSWER WITH", "WHY")
+    """Returns a row for each run or epic that needs an answer of the operator."""
+    table = _table("NEEDS ANSWER", "SINCE", "COMMAND", "WHY")
     for epic in epics:
         since = epic.end_time if epic.HasField("end_time") else epic.start_time
-        commands = "merge, drop" if waiting.awaits_merge(epic) else "resolve, merge, drop"
+        commands = "merge, drop" if operator_queue.awaits_merge(epic) else "resolve, merge, drop"
         table.add_row(
             SafeText(short_epic(epic.name)),
             words.elapsed(since, Timestamp(), now),
-            "" if waiting.is_held(epic) else commands,
-            SafeText(words.plain(waiting.merge_reason(epic))),
+            "" if operator_queue.is_held(epic) else commands,
+            SafeText(words.plain(operator_queue.merge_reason(epic))),
         )
     for run in runs:
         command, why = "resume", run.reason
-        if waiting.is_held(run):
+        if operator_queue.is_held(run):
             command, why = "", run.merge_hold
-        elif not waiting.is_halted(run):
-            # What is missing has no command: the run continues once it is back.
-            command, why = "" if run.fault else "push", waiting.lacks(run)
+        elif not operator_queue.is_halted(run):
+            # No command helps with a fault: the run continues once it is resolved.
+            command, why = "" if run.fault else "push", operator_queue.lacks(run)
         table.add_row(SafeText(run.name.removeprefix("runs/")), "", command, SafeText(words.plain(why)))
     return table
 
 
 def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
-    """Returns a row for each provider that takes no work."""
-    table = _table("PROVIDER", "WHY", "STARTS AGAIN", "FOR", "TASKS", "RUNS", "REASON")
+    """Returns a row for each provider on hold."""
+    table = _table("PROVIDER", "CAUSE", "RESUMES", "HELD FOR", "TASKS", "RUNS", "REASON")
     for each in found:
         table.add_row(
             SafeText(words.plain(each.provider)),
             words.outcome(each.cause),
-            words.moment(each.until, now) or "once you lift it",
+            words.moment(each.until, now) or "when lifted",
             words.elapsed(each.create_time, Timestamp(), now),
             str(each.waiting_tasks or ""),
             SafeText(", ".join(run.removeprefix("runs/") for run in each.runs)),
@@ -119,7 +119,7 @@ def holds(found: Iterable[pb.Hold], now: datetime) -> Table:
 
 
 def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
-    """Returns a row for each pair that will conflict."""
+    """Returns a row for each predicted conflict."""
     table = _table("EPIC", "CONFLICTS WITH", "SINCE", "FIRST TASK", "FILES")
     for each in foreseen:
         table.add_row(
@@ -133,8 +133,8 @@ def predicted_conflicts(foreseen: Iterable[pb.PredictedConflict]) -> Table:
 
 
 def footprints(written: Iterable[pb.EpicFootprint]) -> Table:
-    """Returns a row for each epic: how many paths it wrote, and which of them its plan did not foresee."""
-    table = _table("EPIC", "WROTE", "FORESEEN", "OUTSIDE", "TOUCHED NOTHING IN")
+    """Returns a row for each epic: how many paths it wrote, and which of them are outside its `touches`."""
+    table = _table("EPIC", "WROTE", "PLANNED", "OUTSIDE", "UNUSED TOUCHES")
     for each in written:
         inside = len(each.paths) - len(each.outside)
         table.add_row(
@@ -148,7 +148,7 @@ def footprints(written: Iterable[pb.EpicFootprint]) -> Table:
 
 
 def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
-    """Returns a row for each branch on its way into its target."""
+    """Returns a row for each branch in the merge queue."""
     table = _table("MERGE", "STAGE", "INTO", "COMMIT", "WAITS FOR")
     for each in entries:
         table.add_row(
@@ -162,8 +162,8 @@ def merge_queue(entries: Iterable[pb.MergeQueueEntry]) -> Table:
 
 
 def worktrees(found: Iterable[pb.EpicWorktree], now: datetime) -> Table:
-    """Returns a row for each worktree, there or archived."""
-    table = _table("WORKTREE", "EPIC IS", "HOLDS", "SIZE", "AGE", "GOES", "BRANCH", "PATH")
+    """Returns a row for each worktree, present or archived."""
+    table = _table("WORKTREE", "EPIC STATE", "CONTENT", "SIZE", "AGE", "REMOVED", "BRANCH", "PATH")
     for each in found:
         table.add_row(
             SafeText(short_epic(each.name)),
@@ -179,7 +179,7 @@ def worktrees(found: Iterable[pb.EpicWorktree], now: datetime) -> Table:
 
 
 def short_epic(name: str) -> str:
-    """Returns RUN/EPIC of anything that lies below an epic."""
+    """Returns RUN/EPIC for the name of an epic or anything below it."""
     return "/".join(name.split("/")[1:4:2])
 
 
@@ -215,13 +215,13 @@ def _state(resource: pb.Run | pb.Epic | pb.Task) -> SafeText:
 
 
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
-    """Yields how to open, and for failed tasks to resume, the agents' own sessions of tasks that are not accepted."""
+    """Yields how to open the agent's own session of each task that is not accepted, and how to resume failed ones."""
     for task in tasks:
         session = task.latest_attempt.agent_session
         if not session.id or task.state == pb.TASK_STATE_ACCEPTED:
             continue
         short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
         opened = f": {words.plain(session.command)}" if session.command else ""
-        yield f"{short}: the agent's session is {words.plain(session.id)}{opened}"
+        yield f"{short}: the agent's own session is {words.plain(session.id)}{opened}"
         if task.state == pb.TASK_STATE_FAILED:
             yield f"  to continue it: heddle retry {short} --resume"

@@ -17,15 +17,15 @@ outcome = readable.outcome
 size = readable.size
 span = readable.span
 
-# Colours, cursor moves, window titles, the clipboard: what a terminal would obey.
+# Terminal control sequences: colors, cursor moves, window titles, the clipboard.
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def plain(text: str) -> str:
-    """Returns `text` without anything that a terminal would obey; what agents say is not trusted.
+    """Returns `text` without terminal control sequences; output of agents is not trusted.
 
-    What colours it or moves the cursor is left out; what turns text around is shown as an escape.
+    Colors and cursor moves are removed; characters that reverse text are shown as escapes.
     """
     return visible(_CONTROL.sub("", _SEQUENCE.sub("", text)))
 
@@ -33,12 +33,12 @@ def plain(text: str) -> str:
 def state(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt) -> str:
     """Returns the resource's state as one lower-case word."""
     kind = type(resource).DESCRIPTOR.fields_by_name["state"].enum_type
-    assert kind is not None  # noqa: S101 (the state of all four is an enum)
+    assert kind is not None  # noqa: S101 (for mypy: the state of all four is an enum)
     return kind.values_by_number[resource.state].name.partition("_STATE_")[2].lower().replace("_", " ")
 
 
 def behind(found: pb.BaseBehind) -> str:
-    """Returns what a run's base lacked."""
+    """Returns how far the base of a run is behind its upstream."""
     commits = f"{found.commits} commit{'' if found.commits == 1 else 's'}"
     return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
 
@@ -49,7 +49,7 @@ def epic_state(value: "pb.EpicState.ValueType") -> str:
 
 
 def holds(worktree: pb.EpicWorktree) -> str:
-    """Returns what a worktree holds beside what was accepted; nothing where that is not known."""
+    """Returns what a worktree contains besides accepted work; empty if unknown."""
     if worktree.state == pb.EPIC_WORKTREE_STATE_ARCHIVED:
         return "archived"
     if not worktree.HasField("dirty"):
@@ -58,7 +58,7 @@ def holds(worktree: pb.EpicWorktree) -> str:
 
 
 def goes(worktree: pb.EpicWorktree, now: datetime) -> str:
-    """Returns when a worktree is removed by itself; nothing for one that is archived."""
+    """Returns when a worktree will be removed; empty for an archived one."""
     if worktree.state == pb.EPIC_WORKTREE_STATE_ARCHIVED:
         return ""
     return moment(worktree.remove_time, now) or "after the run"
@@ -70,10 +70,10 @@ def merge_stage(stage: "pb.MergeStage.ValueType") -> str:
 
 
 def cost(usage: pb.UsageTotals) -> str:
-    """Returns dollars and cents; nothing where nothing was used.
+    """Returns dollars and cents; empty if there was no usage.
 
-    With ≥ where some usage had no price, "unknown" where none had, and with ~ where
-    some of it is an estimate.
+    Marked with ≥ if some usage has no price, "unknown" if none has, and with ~ if part
+    of it is an estimate.
     """
     if not usage.cost_usd_micros:
         return "unknown" if usage.cost_incomplete else ""
@@ -82,14 +82,14 @@ def cost(usage: pb.UsageTotals) -> str:
 
 
 def tokens(number: int) -> str:
-    """Returns `950`, `12.3k` or `4.5M`; nothing for none."""
+    """Returns `950`, `12.3k` or `4.5M`; empty for zero."""
     if number < 1000:
         return str(number or "")
     return f"{number / 1000:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"
 
 
 def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
-    """Returns how long something took, or has taken until `now`; nothing if it has not begun."""
+    """Returns how long something took, or has taken until `now`; empty if it has not started."""
     if not start.seconds:
         return ""
     until = end.ToDatetime(UTC) if end.seconds else now
@@ -97,14 +97,14 @@ def elapsed(start: Timestamp, end: Timestamp, now: datetime) -> str:
 
 
 def remaining(end: Timestamp, now: datetime) -> str:
-    """Returns how long it is until `end`; nothing where there is no end."""
+    """Returns the time until `end`; empty without an end."""
     if not end.seconds:
         return ""
     return span(max(0.0, (end.ToDatetime(UTC) - now).total_seconds()))
 
 
 def moment(time: Timestamp, now: datetime) -> str:
-    """Returns `in 13d 04h`, or `soon` for a time that has come; nothing where there is none."""
+    """Returns `in 13d 04h`, or `soon` for a time in the past; empty without a time."""
     if not time.seconds:
         return ""
     return f"in {remaining(time, now)}" if time.ToDatetime(UTC) > now else "soon"

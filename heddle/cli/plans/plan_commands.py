@@ -18,37 +18,37 @@ from heddle.config import Settings
 from heddle.plan.analysis import Analysis, analyse, planned_order
 from heddle.plan.rules import resolved_agent
 
-app = typer.Typer(help="Look at plan files.", no_args_is_help=True)
+app = typer.Typer(help="Check and simulate plan files.", no_args_is_help=True)
 
 
 @app.callback()
 def plan() -> None:
-    """Look at plan files."""
+    """Check and simulate plan files."""
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
     *,
-    max_parallel: Annotated[
-        int, typer.Option(min=1, help="Sessions at once; if absent, the slots of one worker here.")
-    ] = Settings.read({}).slots,
+    max_parallel: Annotated[int, typer.Option(min=1, help="Maximum parallel sessions.")] = Settings.read(
+        {}
+    ).slots,
     repo: Annotated[
-        Path | None, typer.Option("--repo", help="Also look at this project's .heddle.yaml.")
+        Path | None, typer.Option("--repo", help="Also check the .heddle.yaml of this repository.")
     ] = None,
     base: Annotated[
-        str, typer.Option(metavar="REF", help="The commit that has it, with --repo; HEAD if absent.")
+        str, typer.Option(metavar="REF", help="With --repo: the commit to read it from. Default: HEAD.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Tells what a plan will do, or every mistake in it. Starts nothing and needs no server."""
+    """Show what a plan will do, or every error in it. Starts nothing and needs no server."""
     found = plan_file.read(file)
     project = project_file.read(repo.expanduser(), base) if repo else None
     if project and project.loaded and project.loaded.problems:
         raise Failure(f"{project.loaded.describe()}\nas of {project.commit[:10]}", BAD_INPUT)
     analysis = analyse(found, max_parallel)
     if as_json:
-        # The analysis is no message of the API: its names are this command's own.
+        # The analysis is not an API message; its names belong to this command.
         plain: dict[str, object] = {"plan": MessageToDict(found), "analysis": asdict(analysis)}
         if project and project.loaded:
             plain["project_file"] = MessageToDict(project.loaded.file)
@@ -64,17 +64,17 @@ def check(
 
 @app.command()
 def simulate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
     *,
     max_parallel: Annotated[
-        str, typer.Option(metavar="N,N", help="Sessions at once; each number is a simulation of its own.")
+        str, typer.Option(metavar="N,N", help="Maximum parallel sessions; one simulation for each number.")
     ] = "4,8,16",
     as_json: Json = False,
 ) -> None:
-    """Tells how long a plan takes, and what it costs, with more sessions at once or fewer.
+    """Estimate the duration and cost of a plan for several numbers of parallel sessions.
 
-    Tasks take as long as the plan estimates; others as long as tasks of their agent
-    took in the server's newest runs, where it can be reached. Starts nothing.
+    Uses the estimates of the plan. For tasks without one, uses the average of the same
+    agent in the newest runs of the server, if it can be reached. Starts nothing.
     """
     parallel = plan_simulation.parse_parallel(max_parallel)
     found = plan_file.read(file)
@@ -87,15 +87,15 @@ def simulate(
         return
     output.out.print(plan_simulation.table(rows, in_seconds=in_seconds))
     if not in_seconds:
-        output.line("(no task has an estimate and none was learned, so lengths are counted in tasks)")
+        output.line("(no estimates and no earlier runs of these agents, so durations are counted in tasks)")
 
 
 def report(found: pb.Plan, analysis: Analysis) -> Iterator[str]:
-    """Yields what there is to know before the plan runs."""
+    """Yields the lines of the report on a valid plan."""
     tasks = sum(len(epic.tasks) for epic in found.epics)
-    yield f"{found.name}: {words.count(len(found.epics), 'epic')}, {words.count(tasks, 'task')}, no mistakes"
+    yield f"{found.name}: {words.count(len(found.epics), 'epic')}, {words.count(tasks, 'task')}, no errors"
     yield ""
-    yield "Waves (the epics of a wave run at once, after the waves before it):"
+    yield "Waves (epics of a wave run in parallel, after all earlier waves):"
     for number, wave in enumerate(analysis.waves, 1):
         yield f"  {number}. {', '.join(wave)}"
     yield ""
@@ -124,15 +124,15 @@ def _lengths(analysis: Analysis) -> Iterator[str]:
 
     yield f"Critical path: {' → '.join(analysis.critical_path)} ({length(analysis.critical_length)})"
     yield f"Total work: {length(analysis.total_work)}"
-    yield f"Lower bound with {analysis.parallel} at once: {length(analysis.lower_bound)}"
-    yield f"Estimated end: after {length(analysis.makespan)}"
+    yield f"Lower bound with {analysis.parallel} in parallel: {length(analysis.lower_bound)}"
+    yield f"Estimated duration: {length(analysis.makespan)}"
     if not analysis.in_seconds:
-        yield "(no task has an estimate, so lengths are counted in tasks)"
+        yield "(no task has an estimate, so durations are counted in tasks)"
 
 
 def _overlaps(analysis: Analysis) -> Iterator[str]:
     if analysis.overlaps:
         yield ""
-        yield "May conflict, since both expect to write the same paths and neither waits for the other:"
+        yield "May conflict (both expect to write the same paths, and neither depends on the other):"
     for each in analysis.overlaps:
         yield f"  {each.epic} ({each.glob}) and {each.other} ({each.other_glob})"

@@ -1,4 +1,4 @@
-"""Reads a plan file for a command, or ends it with every mistake at once."""
+"""Reads a plan file for a command, or ends the command with every error at once."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from heddle.plan.file import load
 
 
 def read(path: Path) -> pb.Plan:
-    """Returns the plan in `path`; raises Failure with a line for each mistake."""
+    """Returns the plan in `path`; raises Failure with a line for each error."""
     loaded = load(path)
     if loaded.problems:
-        count = words.count(len(loaded.problems), "mistake")
+        count = words.count(len(loaded.problems), "error")
         raise Failure(f"{loaded.describe()}\n{count}; nothing was created", BAD_INPUT)
     return loaded.plan

@@ -1,4 +1,4 @@
-"""`heddle plan simulate`: how long a plan takes with more sessions or fewer, and what it costs."""
+"""`heddle plan simulate`: duration and cost of a plan by number of parallel sessions."""
 
 import asyncio
 import json
@@ -18,12 +18,12 @@ from heddle.client import HeddleClient, ServerUnreachable
 from heddle.errors import HeddleError
 from heddle.plan.rules import resolved_agent
 
-# The newest runs from which is learned how long tasks take.
+# How many of the newest runs are used to learn how long tasks take.
 RUNS: Final = 20
 
 
 class Learned(NamedTuple):
-    """What an agent's accepted tasks took and cost on average. Micros; None where not all of them are known."""
+    """Average duration and cost (in micros) of an agent's accepted tasks. Cost is None if any is unknown."""
 
     seconds: float
     cost: float | None
@@ -36,12 +36,12 @@ def parse_parallel(text: str) -> list[int]:
     except ValueError:
         numbers = [0]
     if min(numbers) < 1:
-        raise Failure("--max-parallel takes numbers of sessions, as 4,8,16", BAD_INPUT)
+        raise Failure("--max-parallel takes numbers of at least 1, such as 4,8,16", BAD_INPUT)
     return numbers
 
 
 async def learn() -> dict[str, Learned]:
-    """Returns what the server's newest runs tell of each agent; nothing where no server answers."""
+    """Returns the averages of each agent in the newest runs; empty if no server answers."""
     try:
         async with output.connect(patience=0) as client:
             attempts = await _accepted(client)
@@ -67,7 +67,7 @@ def _mean(attempts: Sequence[pb.Attempt]) -> Learned:
 
 
 def estimated(plan: pb.Plan, learned: Mapping[str, Learned]) -> pb.Plan:
-    """Returns the plan with estimates where they can be learned."""
+    """Returns the plan with learned estimates for tasks that have none."""
     known = pb.Plan()
     known.CopyFrom(plan)
     for epic in known.epics:
@@ -79,12 +79,12 @@ def estimated(plan: pb.Plan, learned: Mapping[str, Learned]) -> pb.Plan:
 
 
 def knows_lengths(plan: pb.Plan, learned: Mapping[str, Learned]) -> bool:
-    """Says whether lengths are seconds, and not tasks."""
+    """Returns whether durations are in seconds; otherwise they are in tasks."""
     return any(task.HasField("estimate") for epic in estimated(plan, learned).epics for task in epic.tasks)
 
 
 def cost(plan: pb.Plan, learned: Mapping[str, Learned]) -> int | None:
-    """Returns the micros that all tasks cost together; None where one is not known."""
+    """Returns the total cost of all tasks in micros; None if one is unknown."""
     agents = [resolved_agent(task, plan.defaults) for epic in plan.epics for task in epic.tasks]
     costs = [learned[agent].cost if agent in learned else None for agent in agents]
     known = [each for each in costs if each is not None]
@@ -92,8 +92,8 @@ def cost(plan: pb.Plan, learned: Mapping[str, Learned]) -> int | None:
 
 
 def simulate(plan: pb.Plan, learned: Mapping[str, Learned], parallel: Sequence[int]) -> list[dict[str, Any]]:
-    """Returns what the scheduler's own policy makes of the plan, for each number of sessions at once."""
-    # A program of its own: commands share no code with services.
+    """Simulates the plan with the scheduler's policy, once for each number of parallel sessions."""
+    # A separate process: commands import no code of services.
     played = subprocess.run(
         [sys.executable, "-P", "-m", "scheduler_svc.policy.simulation", *map(str, parallel)],
         input=estimated(plan, learned).SerializeToString(),
@@ -106,7 +106,7 @@ def simulate(plan: pb.Plan, learned: Mapping[str, Learned], parallel: Sequence[i
 
 
 def table(rows: Iterable[Mapping[str, Any]], *, in_seconds: bool) -> Table:
-    """Returns the rows as people read them."""
+    """Returns the rows as a table."""
     shown = Table("SESSIONS", "MAKESPAN", "BUSY", "COST", box=None, pad_edge=False)
     for row in rows:
         span = row["makespan"]

@@ -1,4 +1,4 @@
-"""What a project's .heddle.yaml will do, for commands that need no server."""
+"""The effects of a project's .heddle.yaml, for commands that need no server."""
 
 import subprocess
 from collections.abc import Iterator
@@ -15,40 +15,40 @@ from heddle.project.file import NAME, LoadedProject
 
 @dataclass(frozen=True)
 class Committed:
-    """The file of a commit. `loaded` is None where the commit has none."""
+    """The project file of a commit. `loaded` is None if the commit has none."""
 
     commit: str
     loaded: LoadedProject | None
-    # True: the file in the checkout is another one, which no run takes.
+    # True: the file in the checkout differs; runs do not use that one.
     changed: bool
 
 
 def read(repo: Path, base: str) -> Committed:
-    """Reads the file as a run from `base` would take it; raises Failure where there is no such commit."""
+    """Reads the file as a run from `base` would; raises Failure if there is no such commit."""
     commit = _git(
         repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base or 'HEAD'}^{{commit}}"
     )
     if commit is None:
-        raise Failure(f"{repo} is no git repository, or has no commit {base or 'HEAD'}", BAD_INPUT)
+        raise Failure(f"{repo} is not a git repository, or has no commit {base or 'HEAD'}", BAD_INPUT)
     name = commit.decode().strip()
     content = _git(repo, "cat-file", "blob", f"{name}:{NAME}")
     top = _git(repo, "rev-parse", "--show-toplevel")
-    lying = Path(top.decode().removesuffix("\n"), NAME) if top else None
-    now = lying.read_bytes() if lying and lying.is_file() else None
+    in_checkout = Path(top.decode().removesuffix("\n"), NAME) if top else None
+    now = in_checkout.read_bytes() if in_checkout and in_checkout.is_file() else None
     loaded = None if content is None else project_file.parse(content)
     return Committed(name, loaded, changed=top is not None and now != content)
 
 
 def report(found: Committed) -> Iterator[str]:
-    """Yields what the file will do to every epic of a run."""
+    """Yields the effects of the file on every epic of a run."""
     source = f"{NAME} at {found.commit[:10]}"
     if found.loaded is None:
-        yield f"{source}: there is none; an epic finds what git has, and nothing runs before its agents"
+        yield f"{source}: not found; worktrees contain only committed files, and no setup runs before agents"
     else:
         yield f"{source}:"
         yield from (f"  {line}" for line in _effects(found.loaded.file))
     if found.changed:
-        yield f"  {NAME} in the checkout is another one: commit it if runs are to take it"
+        yield f"  {NAME} in the checkout differs: commit it to use it in runs"
 
 
 def _effects(file: pb.ProjectFile) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _effects(file: pb.ProjectFile) -> Iterator[str]:
         yield f"copied from your checkout into each worktree: {', '.join(file.copy)}"
     for link in file.link:
         cached = link.source == pb.LINK_SOURCE_CACHE
-        where = "a folder that Heddle keeps for the project" if cached else "your checkout"
+        where = "a cache folder that Heddle keeps for the project" if cached else "your checkout"
         yield f"linked: {link.path} from {where}, shared by all worktrees"
     if file.ports:
         yield f"{words.count(file.ports, 'port')} for each epic, in HEDDLE_PORTS"
@@ -64,14 +64,14 @@ def _effects(file: pb.ProjectFile) -> Iterator[str]:
         yield f"variables: {', '.join(sorted(file.env))}"
     yield from (f"setup, once in each worktree: {_line(command)}" for command in file.setup)
     yield from (
-        f"check of tasks that list none, unless the plan has default ones: {check.name}"
+        f"check for tasks without checks, unless the plan has default checks: {check.name}"
         for check in file.checks
     )
     yield from (f"teardown, before a worktree is removed: {_line(command)}" for command in file.teardown)
     if file.allow_files:
-        yield f"new files that tasks may commit though they look as if they should not: {', '.join(file.allow_files)}"
+        yield f"new files that tasks may commit although they would otherwise be rejected: {', '.join(file.allow_files)}"
     if not file.ByteSize():
-        yield "says nothing"
+        yield "no settings"
 
 
 def _line(command: str) -> str:
@@ -79,7 +79,7 @@ def _line(command: str) -> str:
 
 
 def _git(repo: Path, *arguments: str) -> bytes | None:
-    """Returns what git prints; None where it fails."""
+    """Returns the output of git; None if it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(repo), *arguments], capture_output=True, check=False, timeout=30

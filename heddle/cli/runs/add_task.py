@@ -17,23 +17,28 @@ app = typer.Typer()
 
 @app.command()
 def add(
-    epic: Annotated[str, typer.Argument(metavar="EPIC", help="RUN/EPIC.")],
-    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="What the agent is told.")] = "",
+    epic: Annotated[str, typer.Argument(metavar="EPIC", help="The epic, as RUN/EPIC.")],
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="The prompt for the agent.")] = "",
     *,
     file: Annotated[
-        str, typer.Option(metavar="PATH", help="Reads the prompt from a file; - is standard input.")
+        str, typer.Option(metavar="PATH", help="Read the prompt from a file; - is standard input.")
     ] = "",
-    title: Annotated[str, typer.Option(metavar="TEXT", help="Made of the prompt where absent.")] = "",
-    key: Annotated[str, typer.Option(metavar="KEY", help="Made of the title where absent.")] = "",
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help="Title of the task. Default: derived from the prompt.")
+    ] = "",
+    key: Annotated[
+        str, typer.Option(metavar="KEY", help="Key of the task. Default: derived from the title.")
+    ] = "",
     agent: Annotated[
-        str, typer.Option(metavar="NAME", help="That of the epic's last task where absent.")
+        str,
+        typer.Option(metavar="NAME", help="Agent of the task. Default: the agent of the epic's last task."),
     ] = "",
     request_id: Annotated[
-        str, typer.Option(metavar="ID", help="The same one again adds the task once.")
+        str, typer.Option(metavar="ID", help="Idempotency key: the task is added once per ID.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Adds a task to the end of an epic; an epic that has ended, or is merged, goes on."""
+    """Add a task to the end of an epic; an epic that has ended or is merged continues."""
     task = pb.PlanTask(key=key, title=title, prompt=_prompt(prompt, file), agent=agent)
     parent = resource_names.epic_name(epic)
     added = output.run_async(with_client(lambda client: client.add_task(parent, task, request_id=request_id)))
@@ -45,7 +50,7 @@ def add(
 
 def _prompt(prompt: str, file: str) -> str:
     if bool(prompt) == bool(file):
-        raise Failure("give the prompt either as PROMPT or with --file", BAD_INPUT)
+        raise Failure("give the prompt either as PROMPT or with --file, not both", BAD_INPUT)
     if not file:
         return prompt
     try:

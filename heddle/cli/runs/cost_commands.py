@@ -1,4 +1,4 @@
-"""The command that tells what everything has cost."""
+"""The command that shows costs."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -14,7 +14,7 @@ from heddle.client import HeddleClient
 
 app = typer.Typer()
 
-# The newest runs of a project that the list of all shows.
+# How many of the newest runs are listed for each project.
 _RUNS = 20
 
 
@@ -23,12 +23,13 @@ def costs(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[RUN[/EPIC[/TASK]]]", help="Shows what is below it; absent: projects with their runs."
+            metavar="[RUN[/EPIC[/TASK]]]",
+            help="Show the costs below it. Default: all projects with their runs.",
         ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Shows what projects, runs, epics, tasks and sessions have cost, by model, and may cost."""
+    """Show costs by model, and budgets, of projects, runs, epics, tasks and sessions."""
     shown = output.run_async(with_client(lambda client: _shown(client, name)))
     if as_json:
         for cost, _ in shown:
@@ -36,11 +37,11 @@ def costs(
     elif shown:
         output.out.print(_table(shown))
     else:
-        output.say("no runs yet, so nothing was spent")
+        output.print_message("no runs yet, so no costs")
 
 
 async def _shown(client: HeddleClient, name: str) -> list[tuple[pb.Cost, int]]:
-    """Returns what to show from the top down, each with its depth."""
+    """Returns the costs to show from the top down, each with its depth."""
     if not name:
         return await _projects(client)
     ids = name.removeprefix("runs/")
@@ -63,9 +64,9 @@ async def _projects(client: HeddleClient) -> list[tuple[pb.Cost, int]]:
 
 
 async def _tree(client: HeddleClient, top: str, deeper: str, parts: int) -> list[tuple[pb.Cost, int]]:
-    """Returns `top`, what is below it, and below each of those what `deeper` lists; empty: nothing.
+    """Returns `top`, its children, and below each child those listed under `deeper` (empty: none).
 
-    The first `parts` parts of a name from `deeper` are that of its parent.
+    The first `parts` parts of a name from `deeper` are the name of its parent.
     """
     parents = [each async for each in _below(client, top)]
     children = [each async for each in _below(client, deeper)] if deeper else []
@@ -99,7 +100,7 @@ def _table(shown: list[tuple[pb.Cost, int]]) -> Table:
         what = SafeText("  " * depth + _called(cost), style="" if depth else "bold")
         table.add_row(what, SafeText(words.plain(model)), *_figures(cost.usage), budget, reserved)
         for each in models if len(models) > 1 else ():
-            named = words.plain(each.model) or "(not named)"
+            named = words.plain(each.model) or "(unknown model)"
             table.add_row(
                 "", SafeText(named, style="dim"), *(SafeText(f, style="dim") for f in _figures(each.usage))
             )
@@ -112,7 +113,7 @@ def _figures(usage: pb.UsageTotals) -> list[str]:
 
 
 def _called(cost: pb.Cost) -> str:
-    """Returns the last id of a name, and what there is to say about it; of a project its path."""
+    """Returns the last id of a name with its title or agent; for a project, its path."""
     if not cost.name.startswith("runs/"):
         return cost.name
     said = cost.title or cost.agent

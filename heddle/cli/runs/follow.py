@@ -10,15 +10,15 @@ from heddle import pb
 from heddle.cli.console import event_lines, output, run_board
 from heddle.cli.console.exit_codes import FAILED
 from heddle.client import HeddleClient
-from heddle.kept import from_oldest
+from heddle.retained_log import from_oldest
 
 
 async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json: bool = False) -> pb.Run:
-    """Shows the run `name` behind event `after` until it has ended; returns it as it is then.
+    """Shows the run `name` from after event `after` until it has ended; returns the ended run.
 
-    A terminal gets a bar for each epic, anything else a line for each event.
+    A terminal shows a bar for each epic; any other output gets a line for each event.
     """
-    # A server or run that is not there is told at once; only breaks are waited out.
+    # A missing server or run fails at once; only later interruptions are waited out.
     await client.get_run(name)
     state = run_board.RunBoard()
     outage = _Outage()
@@ -26,7 +26,7 @@ async def follow_run(client: HeddleClient, name: str, *, after: int = 0, as_json
     shown = Live(state, console=output.out, refresh_per_second=4) if show_bars else nullcontext()
     with shown:
         watch = partial(_watch, client, name, outage)
-        async for response in from_oldest(watch, after, output.say_gone):
+        async for response in from_oldest(watch, after, output.print_retention_notice):
             outage.ended()
             state.take(response)
             if as_json:
@@ -53,17 +53,19 @@ def exit_code(run: pb.Run) -> int:
 
 
 class _Outage:
-    """Says once that the connection broke, and once that it is back."""
+    """Reports once that the connection was lost, and once that it is back."""
 
     def __init__(self) -> None:
         self._is_on = False
 
     def began(self, why: str) -> None:
         if not self._is_on:
-            output.say(f"lost the server ({why}); waiting for it. The run goes on without this watch.")
+            output.print_message(
+                f"lost the connection to the server ({why}); reconnecting. The run continues meanwhile."
+            )
         self._is_on = True
 
     def ended(self) -> None:
         if self._is_on:
-            output.say("the server is back")
+            output.print_message("reconnected to the server")
         self._is_on = False

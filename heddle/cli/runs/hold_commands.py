@@ -1,4 +1,4 @@
-"""Commands about providers of models that take no work now."""
+"""Commands about model providers that are on hold."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ app = typer.Typer()
 
 @app.command()
 def holds(as_json: Json = False) -> None:
-    """Lists the providers of models that take no work now: why, until when, and what waits for them."""
+    """List the model providers on hold: why, until when, and what waits for them."""
     found = output.run_async(with_client(lambda client: client.list_holds()))
     if as_json:
         for each in found:
@@ -25,7 +25,7 @@ def holds(as_json: Json = False) -> None:
     elif found:
         output.out.print(tables.holds(found, utc_now()))
     else:
-        output.say("no provider is held")
+        output.print_message("no provider is on hold")
 
 
 @app.command()
@@ -33,12 +33,13 @@ def lift(
     provider: Annotated[
         str,
         typer.Argument(
-            metavar="[PROVIDER]", help="As `heddle holds` shows it; may be left out for the only one."
+            metavar="[PROVIDER]",
+            help="The provider, as listed by `heddle holds`; optional if there is only one.",
         ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Lets a provider's agents start again at once, and resumes the runs that it paused."""
+    """Lift the hold of a provider: its agents may start at once, and the runs it paused resume."""
 
     async def lifted(client: HeddleClient) -> tuple[str, list[str]]:
         name = provider or _only(await client.list_holds())
@@ -55,8 +56,8 @@ def lift(
 
 def _only(found: list[pb.Hold]) -> str:
     if not found:
-        raise Failure("no provider is held")
+        raise Failure("no provider is on hold")
     if len(found) > 1:
         listed = "".join(f"\n  {words.plain(each.provider)}" for each in found)
-        raise Failure(f"{len(found)} providers are held; name one:{listed}", BAD_INPUT)
+        raise Failure(f"{len(found)} providers are on hold; name one:{listed}", BAD_INPUT)
     return found[0].provider

@@ -1,4 +1,4 @@
-"""Commands about what the epics of a run conflict over, and about their merges."""
+"""Commands about conflicts between epics, and about their merges."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def conflicts(run: RunArgument, as_json: Json = False) -> None:
-    """Shows which epics will conflict, what each wrote beside its plan, and the merge queue."""
+    """Show predicted conflicts, what each epic wrote outside its plan, and the merge queue."""
     name = resource_names.run_name(run)
     found = output.run_async(with_client(lambda client: client.get_conflicts(name)))
     if as_json:
@@ -26,7 +26,7 @@ def conflicts(run: RunArgument, as_json: Json = False) -> None:
     if forecast.conflicts:
         output.out.print(tables.predicted_conflicts(forecast.conflicts))
     else:
-        output.line("no conflict is foreseen")
+        output.line("no conflicts predicted")
     output.line("")
     if forecast.footprints:
         output.out.print(tables.footprints(forecast.footprints))
@@ -38,7 +38,7 @@ def conflicts(run: RunArgument, as_json: Json = False) -> None:
 
 @app.command()
 def merge(epic: EpicArgument, as_json: Json = False) -> None:
-    """Merges an epic that waits for you; or again, once you mended what its merge conflicted or failed over."""
+    """Merge an epic that waits for you, or retry a merge after you fixed its conflict or failure."""
     name = resource_names.epic_name(epic)
     merged = output.run_async(with_client(lambda client: client.retry_merge(name)))
     if as_json:
@@ -49,7 +49,7 @@ def merge(epic: EpicArgument, as_json: Json = False) -> None:
 
 @app.command()
 def push(run: RunArgument, as_json: Json = False) -> None:
-    """Pushes again what the remote of a project by URL did not take; exits 1 where it still refuses some."""
+    """Retry the pushes that the remote of a project by URL rejected; exits 1 if some still fail."""
     name = resource_names.run_name(run)
     pushed = output.run_async(with_client(lambda client: client.push_run(name)))
     if as_json:
@@ -58,7 +58,7 @@ def push(run: RunArgument, as_json: Json = False) -> None:
         for each in pushed.unpushed:
             output.line(f"{each.branch} could not be pushed: {words.plain(each.error)}")
         if not pushed.unpushed:
-            output.line(f"all branches of {pushed.name.removeprefix('runs/')} are at {pushed.project}")
+            output.line(f"all branches of {pushed.name.removeprefix('runs/')} are pushed to {pushed.project}")
     if pushed.unpushed:
         raise typer.Exit(FAILED)
 
@@ -67,23 +67,24 @@ def push(run: RunArgument, as_json: Json = False) -> None:
 def resolve(
     epic: EpicArgument,
     agent: Annotated[
-        str, typer.Option(metavar="NAME", help="Which; if absent, that of the epic's last task.")
+        str,
+        typer.Option(metavar="NAME", help="The agent to use. Default: the agent of the epic's last task."),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Has an agent resolve what the merge of an epic conflicted over; then it is merged again."""
+    """Let an agent resolve the merge conflict of an epic; then the merge is retried."""
     name = resource_names.epic_name(epic)
     resolving = output.run_async(with_client(lambda client: client.resolve_conflict(name, agent=agent)))
     if as_json:
         output.print_json(resolving)
     else:
         short = resolving.name.removeprefix("runs/")
-        output.line(f"an agent resolves {short}; follow it with `heddle watch`")
+        output.line(f"an agent is resolving the conflict of {short}; follow it with `heddle watch`")
 
 
 @app.command()
 def drop(epic: EpicArgument, as_json: Json = False) -> None:
-    """Leaves an epic unmerged that waits for you, or whose merge conflicted or failed. Its branch stays."""
+    """Leave an epic unmerged that waits for you, or whose merge conflicted or failed. Its branch stays."""
     name = resource_names.epic_name(epic)
     dropped = output.run_async(with_client(lambda client: client.drop_epic(name)))
     if as_json:
@@ -93,9 +94,9 @@ def drop(epic: EpicArgument, as_json: Json = False) -> None:
 
 
 def _accuracy(forecast: pb.ConflictForecast) -> Iterator[str]:
-    """Yields how right the `touches` of the plan are, of the epics that name any."""
+    """Yields how accurate the `touches` of the plan are, for epics that have any."""
     said = [each for each in forecast.footprints if each.touches]
     written = sum(len(each.paths) for each in said)
     if written:
         inside = written - sum(len(each.outside) for each in said)
-        yield f"touches: {inside} of {words.count(written, 'path')} foreseen ({inside / written:.0%})"
+        yield f"touches: {inside} of {words.count(written, 'path')} as planned ({inside / written:.0%})"

@@ -1,4 +1,4 @@
-"""Commands that start and show runs, and that pause, resume and cancel them."""
+"""Commands that start, show, pause, resume and cancel runs."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from heddle import pb, urls, waiting
+from heddle import operator_queue, pb, urls
 from heddle.cli.console import event_lines, output, resource_names, tables, words
 from heddle.cli.console.arguments import AttemptArgument, RunArgument
 from heddle.cli.console.exit_codes import BAD_INPUT, INTERRUPTED
@@ -19,31 +19,37 @@ from heddle.cli.plans import plan_file
 from heddle.cli.runs.follow import exit_code, follow_run
 from heddle.client import HeddleClient
 from heddle.clock import utc_now
-from heddle.kept import from_oldest
+from heddle.retained_log import from_oldest
 
 app = typer.Typer()
 
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan; - is standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan file; - is standard input.")],
     *,
     repo: Annotated[
         str,
         typer.Option("--repo", metavar="PATH|URL", help="The git repository to work on; a URL is cloned."),
     ],
-    agent: Annotated[str, typer.Option(help="In place of the plan's default agent.")] = "",
-    max_parallel: Annotated[int, typer.Option(min=0, help="Sessions at once; 0: as many as fit.")] = 0,
-    base: Annotated[str, typer.Option(metavar="REF", help="Where to start from; HEAD if absent.")] = "",
-    merge_into: Annotated[str, typer.Option(metavar="BRANCH", help="A branch to move in the end.")] = "",
+    agent: Annotated[str, typer.Option(help="Agent to use instead of the plan's default.")] = "",
+    max_parallel: Annotated[
+        int, typer.Option(min=0, help="Maximum parallel sessions; 0: as many as there are slots.")
+    ] = 0,
+    base: Annotated[
+        str, typer.Option(metavar="REF", help="The commit or branch to start from. Default: HEAD.")
+    ] = "",
+    merge_into: Annotated[
+        str, typer.Option(metavar="BRANCH", help="A branch to update once everything is merged.")
+    ] = "",
     allow_dirty: Annotated[
-        bool, typer.Option("--allow-dirty", help="Start although files are changed; agents do not see them.")
+        bool, typer.Option("--allow-dirty", help="Start despite uncommitted changes; agents do not see them.")
     ] = False,
-    request_id: Annotated[str, typer.Option(help="The same one again returns the same run.")] = "",
+    request_id: Annotated[str, typer.Option(help="Idempotency key: the same ID returns the same run.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it has ended.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Runs a plan on a repository."""
+    """Run a plan on a repository."""
     request = pb.CreateRunRequest(
         plan=plan_file.read(file),
         project=repo if urls.is_url(repo) else _path(repo),
@@ -57,28 +63,28 @@ def run(
     created = output.run_async(_create(request))
     short = created.name.removeprefix("runs/")
     if created.HasField("base_behind") and not as_json:
-        output.say(f"note: {words.behind(created.base_behind)}")
+        output.print_message(f"note: {words.behind(created.base_behind)}")
     if not wait:
         if as_json:
             output.print_json(created)
         else:
             output.line(short)
-            output.say(f"{short} has begun; `heddle watch {short}` shows it")
+            output.print_message(f"{short} has started; follow it with `heddle watch {short}`")
         return
-    output.say(f"{short} has begun")
+    output.print_message(f"{short} has started")
     try:
         ended = output.run_async(_follow(created.name, 0, as_json))
     except KeyboardInterrupt:
-        raise Failure(f"the run goes on; `heddle watch {short}` shows it", INTERRUPTED) from None
+        raise Failure(f"the run continues; follow it with `heddle watch {short}`", INTERRUPTED) from None
     raise typer.Exit(exit_code(ended))
 
 
 @app.command()
 def ls(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Maximum number of runs to list.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Lists runs, the newest first."""
+    """List runs, newest first."""
 
     async def listed() -> list[pb.Run]:
         async with output.connect() as client:
@@ -91,12 +97,12 @@ def ls(
     elif runs:
         output.out.print(tables.runs(runs, utc_now()))
     else:
-        output.say("no runs yet; start one with `heddle run plan.yaml --repo PATH`")
+        output.print_message("no runs yet; start one with `heddle run plan.yaml --repo PATH`")
 
 
 @app.command()
 def show(run: RunArgument, as_json: Json = False) -> None:
-    """Shows a run with its epics and tasks. With --json: the run alone."""
+    """Show a run with its epics and tasks. With --json: only the run."""
     name = resource_names.run_name(run)
 
     async def fetched() -> tuple[pb.Run, list[pb.Epic], list[pb.Task]]:
@@ -122,26 +128,26 @@ def show(run: RunArgument, as_json: Json = False) -> None:
 @app.command()
 def watch(
     run: RunArgument,
-    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events after this one.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Shows a run until it has ended; exits 0 only if it succeeded."""
+    """Show a run until it has ended; exits 0 only if it succeeded."""
     raise typer.Exit(exit_code(output.run_async(_follow(resource_names.run_name(run), after, as_json))))
 
 
 @app.command(name="events")
 def list_events(
     run: RunArgument,
-    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events behind this one.")] = 0,
+    after: Annotated[int, typer.Option(min=0, metavar="SEQ", help="Only events after this one.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Prints the run's log as far as it goes."""
+    """Print the events of a run so far."""
     name = resource_names.run_name(run)
 
     async def printed() -> None:
         async with output.connect() as client:
             read = partial(_events, client, name)
-            async for event in from_oldest(read, after, output.say_gone):
+            async for event in from_oldest(read, after, output.print_retention_notice):
                 if as_json:
                     output.print_json(event)
                 else:
@@ -154,11 +160,11 @@ def list_events(
 def logs(
     attempt: AttemptArgument,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the session has ended.")
+        bool, typer.Option("--follow", "-f", help="Continue until the session has ended.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Prints what an agent said and did."""
+    """Print what an agent said and did."""
     transcript = Transcript()
 
     def show(event: pb.Event) -> None:
@@ -176,7 +182,7 @@ def logs(
             def begin_later(oldest: int) -> None:
                 nonlocal after
                 after = oldest - 1
-                output.say_gone(oldest)
+                output.print_retention_notice(oldest)
 
             async for event in from_oldest(partial(_session_events, client, name), 0, begin_later):
                 show(event)
@@ -191,7 +197,7 @@ def logs(
 
 @app.command()
 def pause(run: RunArgument, as_json: Json = False) -> None:
-    """Starts no new task of a run; running sessions go on."""
+    """Pause a run: no new tasks start; running sessions continue."""
     name = resource_names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.pause_run(name))), as_json)
 
@@ -200,17 +206,21 @@ def pause(run: RunArgument, as_json: Json = False) -> None:
 def resume(
     run: RunArgument,
     budget_usd: Annotated[
-        float | None, typer.Option(min=0.000001, metavar="USD", help="What it may cost in all from now on.")
+        float | None,
+        typer.Option(
+            min=0.000001, metavar="USD", help="New budget: the total cost limit, including what was spent."
+        ),
     ] = None,
     of: Annotated[
-        str, typer.Option(metavar="EPIC[/TASK]", help="Whose budget that is, if not the run's.")
+        str,
+        typer.Option(metavar="EPIC[/TASK]", help="Set the budget of this epic or task instead of the run."),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Lets a paused run go on, with a new budget where one was used up."""
+    """Resume a paused run, with a new budget if one was used up."""
     name = resource_names.run_name(run)
     if of and budget_usd is None:
-        raise Failure("--of takes a --budget-usd beside it", BAD_INPUT)
+        raise Failure("--of requires --budget-usd", BAD_INPUT)
     micros = None if budget_usd is None else round(budget_usd * 1_000_000)
     whose = resource_names.part_name(f"{run}/{of}") if of else ""
     resumed = with_client(lambda client: client.resume_run(name, budget_usd_micros=micros, budget_of=whose))
@@ -221,11 +231,11 @@ def resume(
 def set_limit(
     run: RunArgument,
     max_parallel: Annotated[
-        int, typer.Option(min=1, help="Sessions at once from now on; with fewer than now, those go on.")
+        int, typer.Option(min=1, help="Maximum parallel sessions from now on; running sessions continue.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Changes how a run goes on: how many sessions it may have at once."""
+    """Change the maximum number of parallel sessions of a run."""
     name = resource_names.run_name(run)
     changed = with_client(lambda client: client.update_run(name, max_parallel=max_parallel))
     _tell_run(output.run_async(changed), as_json)
@@ -233,18 +243,18 @@ def set_limit(
 
 @app.command()
 def cancel(run: RunArgument, as_json: Json = False) -> None:
-    """Ends a run and all of its sessions. What was accepted stays on its branches."""
+    """Cancel a run and all of its sessions. Accepted work stays on its branches."""
     name = resource_names.run_name(run)
     _tell_run(output.run_async(with_client(lambda client: client.cancel_run(name))), as_json)
 
 
 def _path(repo: str) -> str:
-    """Returns the absolute path of a repository; raises Failure where the API cannot carry it."""
+    """Returns the absolute path of a repository; raises Failure if its name is not UTF-8."""
     path = str(Path(repo).expanduser().absolute())
     try:
         path.encode()
     except UnicodeEncodeError:
-        advice = "its name is not UTF-8. Rename the folder, or name a link to it"
+        advice = "its name is not UTF-8. Rename the folder, or use a symbolic link to it"
         raise Failure(f"{path} cannot be used: {advice}", BAD_INPUT) from None
     return path
 
@@ -283,10 +293,10 @@ def _details(run: pb.Run) -> Iterator[str]:
     if run.HasField("base_behind"):
         yield words.behind(run.base_behind)
     if run.merge_into:
-        yield f"moves {run.merge_into} in the end"
+        yield f"updates {run.merge_into} once everything is merged"
     if run.merge_hold:
-        yield f"waits: {words.plain(run.merge_hold)}"
+        yield f"merge on hold: {words.plain(run.merge_hold)}"
     if run.reason:
-        yield f"because: {run.reason}"
-    if lacks := waiting.lacks(run):
+        yield f"reason: {run.reason}"
+    if lacks := operator_queue.lacks(run):
         yield f"waits for: {lacks}" if run.fault else f"not pushed: {lacks}"

@@ -1,11 +1,11 @@
-"""Commands that answer what agents ask, and that change the course of one task."""
+"""Commands that answer questions of agents, and that stop, retry or skip tasks."""
 
 from contextlib import aclosing
 from typing import Annotated, NamedTuple
 
 import typer
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from heddle.cli.console import output, resource_names, tables, words
 from heddle.cli.console.arguments import AttemptArgument, TaskArgument
 from heddle.cli.console.exit_codes import BAD_INPUT
@@ -20,14 +20,14 @@ IdArgument = Annotated[
     str,
     typer.Argument(
         metavar="[ID]",
-        help="Of the question, as `heddle approvals` shows it; may be left out for the only one.",
+        help="The question, as listed by `heddle approvals`; optional if there is only one.",
     ),
 ]
-MessageOption = Annotated[str, typer.Option("--message", "-m", help="For the agent to read.")]
+MessageOption = Annotated[str, typer.Option("--message", "-m", help="Message for the agent.")]
 
 
 class _Queue(NamedTuple):
-    """What waits for the operator: questions of agents, epics that are not merged, runs that lack something."""
+    """What needs the operator: questions of agents, epics to merge, runs on hold or with a fault."""
 
     questions: list[pb.Approval]
     runs: list[pb.Run]
@@ -36,7 +36,7 @@ class _Queue(NamedTuple):
 
 @app.command()
 def approvals(as_json: Json = False) -> None:
-    """Lists what waits for you over all runs: what agents ask, the oldest question first, epics to merge, used-up budgets, what is missing or was not pushed."""
+    """List everything that needs your answer, in all runs: questions of agents (oldest first), epics to merge, used-up budgets, faults and failed pushes."""
     queue = output.run_async(with_client(_queue))
     if as_json:
         for each in (message for part in queue for message in part):
@@ -47,28 +47,30 @@ def approvals(as_json: Json = False) -> None:
     if queue.epics or queue.runs:
         output.out.print(tables.halted(queue.runs, queue.epics, utc_now()))
     if not any(queue):
-        output.say("nothing waits for you now")
+        output.print_message("nothing needs your answer")
 
 
 async def _queue(client: HeddleClient) -> _Queue:
     questions = await client.list_approvals()
     runs: dict[str, pb.Run] = {}
-    async with aclosing(client.watch_runs(newest=waiting.RUNS_LOOKED_AT)) as responses:
+    async with aclosing(client.watch_runs(newest=operator_queue.RUNS_LOOKED_AT)) as responses:
         async for response in responses:
             runs |= {run.name: run for run in response.runs}
             if response.complete:
                 break
     now = utc_now().timestamp()
-    looked_at = [run for run in runs.values() if waiting.may_hold_merges(run, now)]
+    looked_at = [run for run in runs.values() if operator_queue.may_hold_merges(run, now)]
     epics = [epic for run in looked_at for epic in await client.list_epics(run.name)]
     return _Queue(
         questions,
         [
             run
             for run in runs.values()
-            if waiting.is_halted(run) or waiting.is_held(run) or waiting.lacks_something(run, now)
+            if operator_queue.is_halted(run)
+            or operator_queue.is_held(run)
+            or operator_queue.lacks_something(run, now)
         ],
-        list(filter(waiting.awaits_operator, epics)),
+        list(filter(operator_queue.awaits_operator, epics)),
     )
 
 
@@ -79,7 +81,7 @@ def approve(
     message: MessageOption = "",
     as_json: Json = False,
 ) -> None:
-    """Says yes to what an agent asks."""
+    """Approve what an agent asks."""
     _answer(attempt, approval_id, approved=True, message=message, as_json=as_json)
 
 
@@ -90,17 +92,17 @@ def deny(
     message: MessageOption = "",
     as_json: Json = False,
 ) -> None:
-    """Says no to what an agent asks."""
+    """Deny what an agent asks."""
     _answer(attempt, approval_id, approved=False, message=message, as_json=as_json)
 
 
-@app.command()
-def say(
+@app.command(name="say")
+def send_message(
     attempt: AttemptArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is to know.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The message for the agent.")],
     as_json: Json = False,
 ) -> None:
-    """Tells a running agent something; it reads it at once, or before its next turn."""
+    """Send a message to a running agent; the agent reads it at once, or before its next turn."""
 
     async def said(client: HeddleClient) -> str:
         name = await resource_names.attempt_name(client, attempt)
@@ -111,12 +113,12 @@ def say(
     if as_json:
         output.print_json(pb.SendMessageResponse())
     else:
-        output.line(f"{name.removeprefix('runs/')} told")
+        output.line(f"message sent to {name.removeprefix('runs/')}")
 
 
 @app.command()
 def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
-    """Ends a session; returns when its agent and all that it started are gone."""
+    """Stop a session; returns when its agent and all processes of the agent have ended."""
 
     async def stopped(client: HeddleClient) -> pb.Attempt:
         return await client.stop_attempt(await resource_names.attempt_name(client, attempt))
@@ -131,20 +133,20 @@ def stop(attempt: AttemptArgument, as_json: Json = False) -> None:
 @app.command()
 def retry(
     task: TaskArgument,
-    agent: Annotated[str, typer.Option(metavar="NAME", help="Does it in place of the task's agent.")] = "",
+    agent: Annotated[str, typer.Option(metavar="NAME", help="Use this agent instead of the task's.")] = "",
     from_here: Annotated[
         bool,
         typer.Option(
-            "--from-here", help="Also of an accepted task: does it and all that its epic did since anew."
+            "--from-here", help="Also for an accepted task: redo it and all later tasks of its epic."
         ),
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continues the agent's last session, with its files, as after a stop."),
+        typer.Option("--resume", help="Continue the agent's last session with its files."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Gives a failed or skipped task a new attempt; with --from-here an accepted one, and all after it."""
+    """Retry a failed or skipped task; with --from-here also an accepted one and all later tasks of its epic."""
     name = resource_names.task_name(task)
     epic = str(name.parent)
 
@@ -159,12 +161,12 @@ def retry(
     if set_aside and not as_json:
         commits = ", ".join(f"{each.key} ({each.commit[:10]})" for each in set_aside)
         where = f"refs/heddle/rewound/{name.run}/{name.epic}"
-        output.line(f"set aside: {commits}; once the next attempt begins, they are kept under {where}/")
+        output.line(f"undone: {commits}; once the next attempt starts, they are kept under {where}/")
 
 
 @app.command()
 def skip(task: TaskArgument, as_json: Json = False) -> None:
-    """Takes a pending or failed task out; its epic goes on, and counts as done, without it."""
+    """Skip a pending or failed task; its epic continues without it."""
     name = str(resource_names.task_name(task))
     _tell_task(output.run_async(with_client(lambda client: client.skip_task(name))), as_json)
 
@@ -186,13 +188,13 @@ def _answer(attempt: str, approval_id: str, *, approved: bool, message: str, as_
 
 
 def _chosen(attempt: str, asked: list[pb.Approval], approval_id: str) -> pb.Approval:
-    """Returns the question to answer; one that is no longer open too, since its answer may be repeated."""
+    """Returns the question to answer; also one that is no longer open, since an answer may be repeated."""
     if approval_id:
         named = [each for each in asked if each.approval_id == approval_id]
         return named[0] if named else pb.Approval(attempt=attempt, approval_id=approval_id)
     short = attempt.removeprefix("runs/")
     if not asked:
-        raise Failure(f"{short} asks nothing now; `heddle approvals` lists what is asked")
+        raise Failure(f"{short} has no open questions; `heddle approvals` lists all")
     if len(asked) > 1:
         listed = "".join(f"\n  {each.approval_id}  {words.plain(each.question)}" for each in asked)
         raise Failure(f"{short} asks {len(asked)} questions; name the ID of one:{listed}", BAD_INPUT)

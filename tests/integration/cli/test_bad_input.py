@@ -19,7 +19,7 @@ epics:
 
 
 async def test_mistakes_in_a_plan_come_all_at_once(server: Server) -> None:
-    """Each mistake has its line and field; nothing is created."""
+    """Each error has its line and field; nothing is created."""
     before = await server.heddle("ls", "--json")
     plan = server.plan(WRONG)
     for arguments in (["run", plan, "--repo", str(server.repository())], ["plan", "check", plan]):
@@ -44,7 +44,7 @@ async def _refused(server: Server, *arguments: str) -> str:
 
 
 async def test_project_that_is_no_repository(server: Server) -> None:
-    """A folder without git is named, and what to do."""
+    """For a folder without git, the error names it and says what to do."""
     folder = server.folder / "plain"
     folder.mkdir()
     err = await _refused(server, "--repo", str(folder))
@@ -53,13 +53,13 @@ async def test_project_that_is_no_repository(server: Server) -> None:
 
 
 async def test_project_that_does_not_exist(server: Server) -> None:
-    """A path that is not there is told as such."""
+    """A missing path is reported as missing."""
     err = await _refused(server, "--repo", str(server.folder / "absent"))
     assert "absent" in err
 
 
 async def test_project_without_a_commit(server: Server) -> None:
-    """An empty repository has nothing to start from."""
+    """An empty repository is rejected: it has no commit to start from."""
     folder = server.folder / "empty"
     folder.mkdir()
     git(folder, "init", "--quiet")
@@ -67,7 +67,7 @@ async def test_project_without_a_commit(server: Server) -> None:
 
 
 async def test_dirty_checkout_needs_permission(server: Server) -> None:
-    """Changed files are named, since agents would not see them; --allow-dirty starts all the same."""
+    """Uncommitted changes are named, since agents would not see them; --allow-dirty starts anyway."""
     repository = server.repository()
     (repository / "README.md").write_text("changed\n")
     err = await _refused(server, "--repo", str(repository))
@@ -87,21 +87,21 @@ async def test_base_that_does_not_exist(server: Server) -> None:
 
 
 async def test_agent_that_does_not_exist(server: Server) -> None:
-    """A wrong --agent is named with those that there are."""
+    """An unknown --agent is rejected, with the list of known agents."""
     err = await _refused(server, "--repo", str(server.repository()), "--agent", "claudette")
     assert "claudette" in err
     assert "scripted" in err
 
 
 async def test_merge_into_a_branch_that_is_checked_out(server: Server) -> None:
-    """The user's own checkout is not pulled away under them."""
+    """The branch of the user's own checkout is not moved."""
     err = await _refused(server, "--repo", str(server.repository()), "--merge-into", "main")
     assert "main" in err
     assert "checked out" in err
 
 
 async def test_branch_that_is_in_the_way(server: Server) -> None:
-    """A branch named heddle leaves git no room for heddle/RUN/…: it is named and left alone."""
+    """A branch named heddle prevents branches heddle/RUN/…: the error names it, and it stays untouched."""
     repository = server.repository()
     git(repository, "branch", "heddle")
     err = await _refused(server, "--repo", str(repository))
@@ -123,7 +123,7 @@ async def test_branch_that_is_in_the_way(server: Server) -> None:
     ],
 )
 async def test_what_does_not_exist(server: Server, arguments: list[str]) -> None:
-    """A name that nothing has exits 2 and is repeated."""
+    """An unknown name exits 2, and the error repeats it."""
     code, out, err = await server.heddle(*arguments)
     assert (code, out) == (2, "")
     assert "nosuch" in err
@@ -131,7 +131,7 @@ async def test_what_does_not_exist(server: Server, arguments: list[str]) -> None
 
 
 async def test_wrong_state_exits_1(server: Server) -> None:
-    """What cannot be done now is told with the state."""
+    """An action that is impossible in the current state is rejected, with that state."""
     name = await server.begin(QUICK)
     await server.heddle("watch", name)
     code, _, err = await server.heddle("pause", name)

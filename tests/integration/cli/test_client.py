@@ -36,7 +36,7 @@ async def client(server: Server) -> AsyncIterator[HeddleClient]:
 
 
 def test_exposes_every_rpc() -> None:
-    """Whatever the scheduler can do, the client has a method for."""
+    """The client has a method for every call of the scheduler."""
     service = scheduler_service_pb2.DESCRIPTOR.services_by_name["SchedulerService"]
     names = [re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower() for method in service.methods]
     assert [name for name in names if not callable(getattr(HeddleClient, name, None))] == []
@@ -61,7 +61,7 @@ async def test_watch_run_survives_random_breaks(fake: FakeScheduler, client: Hed
 
 
 async def test_watch_tells_a_defect_of_the_server(fake: FakeScheduler, client: HeddleClient) -> None:
-    """What trying again cannot mend is raised, not retried for ever."""
+    """An error that a retry cannot fix is raised, not retried forever."""
 
     async def fail(_stream: int, sequence: int) -> None:
         raise KeyError(sequence)
@@ -72,7 +72,7 @@ async def test_watch_tells_a_defect_of_the_server(fake: FakeScheduler, client: H
 
 
 async def test_watch_session_goes_on_behind_what_was_seen(fake: FakeScheduler, client: HeddleClient) -> None:
-    """A session's watch asks for what follows the last answer, not for everything again."""
+    """A session's watch resumes after the last response instead of starting over."""
     broken = False
 
     async def break_once(_stream: int, sequence: int) -> None:
@@ -91,7 +91,7 @@ async def test_watch_session_goes_on_behind_what_was_seen(fake: FakeScheduler, c
 
 
 async def test_watch_survives_a_restart_of_the_server(fake: FakeScheduler) -> None:
-    """A watch goes on when its server stops and another one starts at the same address."""
+    """A watch continues when its server stops and another one starts at the same address."""
     reached = asyncio.Event()
 
     async def hold(stream: int, sequence: int) -> None:
@@ -145,7 +145,7 @@ async def test_watch_distrusts_a_stream_that_ends_early(fake: FakeScheduler, cli
 async def test_watch_outlasts_a_server_that_cannot_say_whether_it_is_over(
     fake: FakeScheduler, server: Server
 ) -> None:
-    """Where the end of a stream cannot be confirmed yet, the watch tries again."""
+    """If the end of a stream cannot be confirmed yet, the watch retries."""
     async with HeddleClient(server.address, patience=0) as client:
 
         async def refuse(_stream: int, _sequence: int) -> None:
@@ -159,7 +159,7 @@ async def test_watch_outlasts_a_server_that_cannot_say_whether_it_is_over(
 
 
 async def test_watch_ends_when_its_task_is_cancelled(fake: FakeScheduler, client: HeddleClient) -> None:
-    """Cancelling the caller ends a watch at once; it is not taken for a break."""
+    """Cancelling the caller ends a watch at once; it does not count as an interruption."""
     reached = asyncio.Event()
 
     async def hold(_stream: int, _sequence: int) -> None:
@@ -182,7 +182,7 @@ async def test_watch_ends_when_its_task_is_cancelled(fake: FakeScheduler, client
 async def test_mutation_is_repeated_with_the_same_request_id(
     fake: FakeScheduler, client: HeddleClient
 ) -> None:
-    """A mutation that met an unavailable server is tried again as the same request."""
+    """A mutation that failed because the server was unavailable is retried with the same request id."""
     fake.refusals = [unavailable(), unavailable()]
     await client.pause_run(RUN)
     assert len(fake.requests) == 3
@@ -198,7 +198,7 @@ async def test_create_run_keeps_the_callers_request_id(fake: FakeScheduler, clie
 
 
 async def test_refusal_is_raised_at_once(fake: FakeScheduler, client: HeddleClient) -> None:
-    """What the server refuses is not tried again, and arrives as it was raised."""
+    """A rejected call is not retried, and its error arrives as it was raised."""
     with pytest.raises(errors.HeddleError, match="runs/none does not exist") as caught:
         await client.get_run("runs/none")
     assert caught.value.reason == pb.ERROR_REASON_NOT_FOUND
@@ -206,7 +206,7 @@ async def test_refusal_is_raised_at_once(fake: FakeScheduler, client: HeddleClie
 
 
 async def test_patience_ends_with_the_servers_own_words(fake: FakeScheduler, server: Server) -> None:
-    """A server that stays unavailable is quoted, not called unreachable."""
+    """If a server stays unavailable, its own message is shown, not that it is unreachable."""
     fake.refusals = [unavailable() for _ in range(100)]
     async with HeddleClient(server.address, patience=0.3) as client:
         with pytest.raises(errors.HeddleError, match="no worker is connected"):
@@ -214,7 +214,7 @@ async def test_patience_ends_with_the_servers_own_words(fake: FakeScheduler, ser
 
 
 async def test_absent_server_is_named_with_advice(server: Server) -> None:
-    """Where no server answers, the message names the address and what to do."""
+    """If no server answers, the message names the address and what to do."""
     await server.stop()
     async with HeddleClient(server.address, patience=0.3) as client:
         with pytest.raises(ServerUnreachable, match=f"{server.address}.*heddle up.*HEDDLE_SCHEDULER"):

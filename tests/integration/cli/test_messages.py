@@ -48,7 +48,7 @@ epics:
 
 
 async def test_question_is_listed_and_approved(server: Server) -> None:
-    """A question stands in the queue until it is answered; then its agent goes on, and the log says who answered."""
+    """A question stays in the queue until it is answered; then its agent continues, and the log says who answered."""
     name = await server.begin(ASKING)
     await server.until(name, "waits for you: May I drop the table?")
     code, out, err = await server.heddle("approvals")
@@ -72,7 +72,7 @@ async def test_question_is_listed_and_approved(server: Server) -> None:
 
 
 async def test_what_is_to_be_merged_by_hand_is_listed(server: Server) -> None:
-    """An epic whose plan leaves the merge to its operator stands in the queue until it is merged."""
+    """An epic with a manual merge stays in the queue until it is merged."""
     name = await server.begin(BY_HAND)
     await server.until(name, "waits for you to merge it")
     _, out, _ = await server.heddle("approvals")
@@ -86,7 +86,7 @@ async def test_what_is_to_be_merged_by_hand_is_listed(server: Server) -> None:
 
 
 async def test_denied_question_ends_the_session(server: Server) -> None:
-    """A no reaches the agent with the operator's words; what is not asked cannot be answered."""
+    """A denial reaches the agent with the operator's message; without an open question there is nothing to answer."""
     name = await server.begin(ASKING)
     await server.until(name, "waits for you")
     code, out, err = await server.heddle(
@@ -99,20 +99,20 @@ async def test_denied_question_ends_the_session(server: Server) -> None:
     assert "Too risky" in out
     code, out, err = await server.heddle("approve", f"{name}/api/one")
     assert (code, out) == (1, "")
-    assert "asks nothing now" in err
+    assert "has no open questions" in err
     code, _, err = await server.heddle("approve", f"{name}/api/one", "approval-1")
     assert code == 1
     assert "has ended" in err
 
 
 async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
-    """What is said to a running agent reaches it, and stands in its log with its answer."""
+    """A message to a running agent reaches it, and is in its log together with the reply."""
     name = await server.begin(LISTENING)
     await server.until(name, "api/one/1: session started")
     async with running("logs", f"{name}/api/one", "--follow", env=server.env) as logs:
         await logs.says("begun\n")
         code, out, err = await server.heddle("say", f"{name}/api/one", "Use the old table")
-        assert (code, out) == (0, f"{name}/epics/api/tasks/one/attempts/1 told\n"), err
+        assert (code, out) == (0, f"message sent to {name}/epics/api/tasks/one/attempts/1\n"), err
         await logs.says("[operator: Use the old table]\nThe operator says: Use the old table\n")
     await server.heddle("cancel", name)
     code, _, err = await server.heddle("say", f"{name}/api/one", "Too late")
@@ -121,7 +121,7 @@ async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
 
 
 async def test_task_is_added_to_an_ended_run(server: Server) -> None:
-    """It runs, and what it wrote is merged; a prompt is needed, once."""
+    """An added task runs and is merged; exactly one prompt is required."""
     name = await server.begin("name: Growing\nepics: [{key: api, tasks: [{key: one, script: [{say: hi}]}]}]")
     assert (await server.heddle("watch", name))[0] == 0
     code, out, err = await server.heddle("add", f"{name}/api", "Write the notes.", "--title", "Notes")
@@ -154,5 +154,5 @@ async def test_a_hold_is_listed_and_lifted(server: Server) -> None:
     assert (code, out) == (0, f"{hold.provider} may start again\n"), err
     # It finds the file that it left, so its session continued.
     assert (await server.heddle("watch", name))[0] == 0
-    assert "no provider is held" in (await server.heddle("holds"))[2]
+    assert "no provider is on hold" in (await server.heddle("holds"))[2]
     assert "no longer waits for command:" in (await server.heddle("events", name))[1]

@@ -18,18 +18,18 @@ checks: [npm test]
 
 
 async def test_plan_check_says_what_the_project_does(tmp_path: Path) -> None:
-    """With --repo it tells what the committed file will do, and that the checkout has another one."""
+    """With --repo, it shows the effects of the committed file, and that the file in the checkout differs."""
     project = make_repository(tmp_path / "project", {".heddle.yaml": FILE})
     arguments = ("plan", "check", str(samples.PLAN), "--repo", str(project))
     code, out, _ = await run(*arguments, env=NOWHERE)
     assert code == 0
     assert "setup, once in each worktree: npm ci" in out
     assert "copied from your checkout into each worktree: .env" in out
-    assert "is another one" not in out
+    assert "in the checkout differs" not in out
     (project / ".heddle.yaml").write_text("setup: [")
     code, out, _ = await run(*arguments, env=NOWHERE)
     assert code == 0
-    assert "is another one" in out
+    assert "in the checkout differs" in out
     _, out, _ = await run(*arguments, "--json", env=NOWHERE)
     assert json.loads(out)["project_file"]["setup"] == ["npm ci"]
 
@@ -48,7 +48,7 @@ async def test_mistakes_of_the_project_come_all_at_once(tmp_path: Path) -> None:
     git(project, "rm", "--quiet", ".heddle.yaml")
     git(project, "commit", "--quiet", "--message=Without")
     _, out, _ = await run("doctor", "--repo", str(project), env=env)
-    assert "there is none" in out
+    assert "not found" in out
     code, _, err = await run("plan", "check", str(samples.PLAN), "--repo", str(tmp_path), env=NOWHERE)
     assert code == 2
-    assert "is no git repository" in err
+    assert "is not a git repository" in err

@@ -1,4 +1,4 @@
-"""The command in a terminal that is not UTF-8, with titles that nobody should trust."""
+"""The command in a terminal that is not UTF-8, with untrusted titles."""
 
 import asyncio
 import json

@@ -73,7 +73,7 @@ async def test_starts_all_and_says_where(tmp_path: Path, endpoints: Endpoints) -
 
 
 async def test_two_run_side_by_side(tmp_path: Path, endpoints: Endpoints) -> None:
-    """With its own folder and ports, a second one disturbs nobody."""
+    """With its own folder and ports, a second one does not disturb the first."""
     other = Endpoints(ports.find_free(endpoints.base + 10))
     async with (
         running("up", "--ports", str(endpoints.base), "--json", env=environment(tmp_path)) as first,
@@ -111,18 +111,18 @@ async def test_second_on_the_same_home_is_refused(tmp_path: Path, endpoints: End
 
 @pytest.mark.parametrize("base", ["0", "65535", "x"])
 async def test_wrong_ports_are_bad_usage(base: str) -> None:
-    """A BASE without room for four ports exits 2."""
+    """A BASE with fewer than four ports above it exits 2."""
     code, _, err = await run("up", "--ports", base, env={})
     assert code == 2
     assert "--ports" in err
 
 
 async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: Endpoints) -> None:
-    """A killed service comes back, and the operator reads so."""
+    """A killed service is restarted, and the operator is informed."""
     async with running("up", "--ports", str(endpoints.base), env=environment(tmp_path)) as up:
         await up.says("Heddle is up")
         by_name(up, "worktree").kill()
-        await up.says("worktree ended (signal SIGKILL); starting it again")
+        await up.says("worktree ended (signal SIGKILL); restarting it")
         while not await is_serving(endpoints.worktree.address):
             pass
         up.interrupt()
@@ -132,15 +132,15 @@ async def test_service_that_dies_is_started_again(tmp_path: Path, endpoints: End
 async def test_service_that_dies_while_starting_gets_another_chance(
     tmp_path: Path, endpoints: Endpoints
 ) -> None:
-    """One bad start is no reason to give up."""
+    """One failed start is not enough to give up."""
     env = environment(tmp_path, scheduler=DIES_ONCE)
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
-        await up.says("scheduler ended (exit code 1); starting it again")
+        await up.says("scheduler ended (exit code 1); restarting it")
         await up.says("Heddle is up")
 
 
 async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: Endpoints) -> None:
-    """After three quick deaths everything is stopped, with the service's last words."""
+    """After three quick deaths everything is stopped, and the last output of the service is shown."""
     env = environment(tmp_path, scheduler=DIES)
     code, out, err = await run("up", "--ports", str(endpoints.base), env=env)
     assert code == 1
@@ -152,7 +152,7 @@ async def test_service_that_keeps_dying_ends_it_all(tmp_path: Path, endpoints: E
 
 
 async def test_warnings_reach_the_operator_and_the_rest_the_log(tmp_path: Path, endpoints: Endpoints) -> None:
-    """The terminal stays readable; the log files hold everything."""
+    """The terminal stays readable; the log files contain everything."""
     env = environment(tmp_path, agent='logs.structlog.get_logger().warning("disk_low", free=3)')
     async with running("up", "--ports", str(endpoints.base), env=env) as up:
         await up.says("disk_low")
@@ -256,7 +256,7 @@ async def test_next_up_waits_for_what_a_killed_one_left(tmp_path: Path, endpoint
 
 
 async def test_unwritable_home_is_told(tmp_path: Path, endpoints: Endpoints) -> None:
-    """A data folder that cannot be made is named with what to do."""
+    """If a data folder cannot be created, the error names it and says what to do."""
     (tmp_path / "file").touch()
     env = {"HEDDLE_HOME": str(tmp_path / "file" / "home")}
     code, _, err = await run("up", "--ports", str(endpoints.base), env=env)
@@ -266,7 +266,7 @@ async def test_unwritable_home_is_told(tmp_path: Path, endpoints: Endpoints) -> 
 
 
 async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints: Endpoints) -> None:
-    """What lies where the user stands has no influence on which code the services run."""
+    """Files in the working directory do not affect which code the services run."""
     (tmp_path / "heddle").mkdir()
     (tmp_path / "heddle" / "__init__.py").write_text("raise SystemExit('wrong heddle')")
     env = environment(tmp_path)
@@ -275,7 +275,7 @@ async def test_folder_named_like_a_package_is_ignored(tmp_path: Path, endpoints:
 
 
 async def test_disk_below_its_mark_takes_no_work(tmp_path: Path, endpoints: Endpoints) -> None:
-    """With too little room a run begins nothing, and can be cancelled; nothing is changed."""
+    """With too little disk space a run starts nothing and can be cancelled; nothing is changed."""
     plan = tmp_path / "plan.yaml"
     plan.write_text("name: Full\nepics:\n  - {key: a, tasks: [{key: t, script: [{say: hi}]}]}\n")
     repository = make_repository(tmp_path / "repository")
@@ -298,7 +298,7 @@ async def test_disk_below_its_mark_takes_no_work(tmp_path: Path, endpoints: Endp
 async def test_next_up_goes_on_with_what_the_one_before_interrupted(
     tmp_path: Path, endpoints: Endpoints
 ) -> None:
-    """SIGTERM in the midst of a run leaves no process; the next start tries the task again and ends the run."""
+    """SIGTERM during a run leaves no process; after the next start, the task is retried and the run ends."""
     plan = tmp_path / "plan.yaml"
     agent = "case $HEDDLE_ATTEMPT in 1) setsid sleep 600 & sleep 600;; esac; echo x > x.txt"
     plan.write_text(

@@ -30,7 +30,7 @@ NOWHERE = {"HEDDLE_SCHEDULER": "127.0.0.1:9"}
     ],
 )
 async def test_wrong_usage_exits_2(arguments: list[str], word: str) -> None:
-    """What is wrong is named, and nothing is printed to standard output."""
+    """Errors name the problem, and nothing is printed to standard output."""
     code, out, err = await run(*arguments, env=NOWHERE)
     assert (code, out) == (2, "")
     assert word in err
@@ -59,8 +59,8 @@ async def test_wrong_names_need_no_server(arguments: list[str]) -> None:
     """A malformed name exits 2 before anything is asked."""
     code, _, err = await run(*arguments, env=NOWHERE)
     assert code == 2
-    assert "names no" in err
-    assert "write RUN" in err
+    assert "is not a valid" in err
+    assert "use RUN" in err
 
 
 async def test_plan_check_tells_what_a_plan_will_do() -> None:
@@ -70,12 +70,12 @@ async def test_plan_check_tells_what_a_plan_will_do() -> None:
     assert "1. backend-api, frontend-ui, database" in out
     assert out.index("1. list-books") < out.index("2. search") < out.index("3. serve")
     assert "Critical path: backend-api" in out
-    assert "Lower bound with 2 at once: " in out
-    assert "Estimated end: after " in out
+    assert "Lower bound with 2 in parallel: " in out
+    assert "Estimated duration: " in out
 
 
 async def test_plan_check_names_overlaps_and_waves(tmp_path: Path) -> None:
-    """Epics that expect to write the same paths are told, unless one waits for the other."""
+    """Epics that expect to write the same paths are reported, unless one depends on the other."""
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         """
@@ -108,7 +108,7 @@ epics:
     ],
 )
 async def test_what_is_no_plan_is_refused_at_once(tmp_path: Path, content: bytes | None, word: str) -> None:
-    """A file that is no plan exits 2 with its name, whatever is in it."""
+    """A file that is not a plan exits 2 with its name, whatever its content."""
     path = tmp_path / "plan.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -120,7 +120,7 @@ async def test_what_is_no_plan_is_refused_at_once(tmp_path: Path, content: bytes
 
 
 async def test_doctor_works_without_a_server(tmp_path: Path) -> None:
-    """On a healthy machine with nothing running, doctor is content and says how to start."""
+    """On a healthy machine without running services, doctor reports no error and says how to start."""
     code, out, err = await run("doctor", env={**NOWHERE, "HEDDLE_HOME": str(tmp_path / "home")})
     assert code in {0, 1}, err
     assert "✓ git: " in out
@@ -129,7 +129,7 @@ async def test_doctor_works_without_a_server(tmp_path: Path) -> None:
 
 
 async def test_doctor_names_what_to_mend(tmp_path: Path) -> None:
-    """Too little room, and a folder that cannot be written, are faults with a remedy."""
+    """Too little disk space and an unwritable folder are reported, each with a fix."""
     (tmp_path / "file").touch()
     env = {**NOWHERE, "HEDDLE_HOME": str(tmp_path / "file" / "home"), "HEDDLE_MIN_FREE_BYTES": str(1 << 60)}
     code, out, err = await run("doctor", env=env)
@@ -149,7 +149,7 @@ async def test_version() -> None:
 
 
 async def test_closed_output_is_quiet() -> None:
-    """A reader that is gone before the first word is no reason for a traceback."""
+    """A reader that closes the pipe before the first line causes no traceback."""
     reader, writer = os.pipe()
     os.close(reader)
     process = await asyncio.create_subprocess_exec(
@@ -185,7 +185,7 @@ async def test_terminal_gets_colours_and_width() -> None:
 
 
 async def test_plan_simulate_plays_a_plan_for_each_number(tmp_path: Path) -> None:
-    """A table for people, a line of JSON for each number of sessions; a number that is none is bad usage."""
+    """It prints a table, or a line of JSON for each number of sessions; an invalid number is a usage error."""
     plan = tmp_path / "plan.yaml"
     tasks = "tasks: [{key: t, script: [{say: hi}], estimate: 2m}]"
     plan.write_text(f"name: Two\nepics:\n  - {{key: a, {tasks}}}\n  - {{key: b, {tasks}}}\n")

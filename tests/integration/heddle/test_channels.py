@@ -30,7 +30,7 @@ async def accept_late(port: int, reader: asyncio.StreamReader, writer: asyncio.S
 
 
 async def test_a_busy_server_is_waited_for() -> None:
-    """A connection that takes a while to be made, as on a busy machine, is no failure."""
+    """A connection that takes a while to establish, as on a busy machine, does not fail."""
     server = Server(Service([], lambda _: None), "127.0.0.1:0")
     await server.start()
     port = int(server.address.rpartition(":")[2])
@@ -40,7 +40,7 @@ async def test_a_busy_server_is_waited_for() -> None:
         async with asyncio.timeout(DEADLINE), open_channel(address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             # The published stubs know nothing of grpc.aio.
-            answer = await stub.Check(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]
+            answer = await stub.Check(health_pb2.HealthCheckRequest())  # type: ignore[attr-defined]  # set by gRPC at run time
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     finally:
         between.close()

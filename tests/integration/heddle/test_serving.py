@@ -44,7 +44,7 @@ SERVICE = Service([NAME], _register)
 
 
 async def test_a_raised_error_arrives_as_the_same_error() -> None:
-    """What the domain raises reaches the client with reason, message and metadata."""
+    """An error of the domain reaches the client with reason, message and metadata."""
     async with serving(SERVICE) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc.WorktreeServiceStub(channel).InspectProject(pb.InspectProjectRequest(project="p"))
@@ -56,14 +56,14 @@ async def test_a_raised_error_arrives_as_the_same_error() -> None:
 
 
 async def test_health_says_not_serving_while_a_service_drains() -> None:
-    """From the first moment of a drain on, whoever balances load sends nothing more."""
+    """Health reports NOT_SERVING from the start of a drain, so that load balancers send no more calls."""
     told: list[int] = []
 
     async def drain() -> None:
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             # The stubs of the health package lack its methods.
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]  # set by gRPC at run time
             told.append(answer.status)
 
     server = Server(Service([NAME], _register, drain=drain), "127.0.0.1:0")
@@ -73,7 +73,7 @@ async def test_health_says_not_serving_while_a_service_drains() -> None:
 
 
 async def test_a_stream_may_fail_after_its_first_message() -> None:
-    """An error behind streamed messages arrives after them, with its field."""
+    """An error after streamed messages arrives after them, with its field."""
     async with serving(SERVICE) as channel:
         call = rpc.WorktreeServiceStub(channel).DiffRevisions(pb.DiffRevisionsRequest())
         received = []
@@ -98,7 +98,7 @@ async def test_a_defect_is_internal_and_tells_no_detail() -> None:
 
 
 async def test_no_server_is_no_heddle_error() -> None:
-    """A refused connection is told apart from an answer of a service."""
+    """A refused connection is distinguished from an error of a service."""
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc.WorktreeServiceStub(channel).InspectProject(pb.InspectProjectRequest())
@@ -106,14 +106,14 @@ async def test_no_server_is_no_heddle_error() -> None:
 
 
 async def test_health_and_reflection_answer() -> None:
-    """A service says SERVING under its name and lists itself."""
+    """A service reports SERVING under its name, and reflection lists it."""
     async with serving(SERVICE) as channel:
         # The published stubs of both packages know nothing of grpc.aio.
         stub = health_pb2_grpc.HealthStub(channel)
-        health = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]
+        health = await stub.Check(health_pb2.HealthCheckRequest(service=NAME))  # type: ignore[attr-defined]  # set by gRPC at run time
         assert health.status == health_pb2.HealthCheckResponse.SERVING
-        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]
-        call = reflection.ServerReflectionInfo(  # type: ignore[operator]
+        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]  # the stubs expect a synchronous channel
+        call = reflection.ServerReflectionInfo(  # type: ignore[operator]  # same
             iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         )
         async for response in call:
@@ -122,7 +122,7 @@ async def test_health_and_reflection_answer() -> None:
 
 
 async def test_a_taken_port_is_refused_with_advice() -> None:
-    """A second server on a port is refused instead of sharing its calls."""
+    """A second server on a port is rejected instead of sharing its calls."""
     first = Server(SERVICE, "127.0.0.1:0")
     await first.start()
     try:

@@ -101,7 +101,7 @@ def test_an_interrupted_making_is_finished(tmp_path: Path) -> None:
 
 
 def test_leaves_other_files_alone(tmp_path: Path) -> None:
-    """A folder that holds something else is refused untouched."""
+    """A folder with other content is rejected and left untouched."""
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(samples.SampleError, match=r"thesis\.tex"):
         samples.make_sample_repository(tmp_path)
@@ -109,7 +109,7 @@ def test_leaves_other_files_alone(tmp_path: Path) -> None:
 
 
 def test_says_that_git_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And how to mend it."""
+    """The error says how to fix it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(samples.SampleError, match="git is not installed"):
         samples.make_sample_repository(tmp_path / "bookshelf")
@@ -123,7 +123,7 @@ def test_says_that_the_place_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_makes_a_repository_inside_another(tmp_path: Path) -> None:
-    """The sample has its own history, wherever it lies."""
+    """The sample has its own history, wherever it is created."""
     git(tmp_path, "init", "--quiet")
     samples.make_sample_repository(tmp_path / "bookshelf")
     assert git(tmp_path / "bookshelf", "rev-list", "--count", "HEAD") == "1"

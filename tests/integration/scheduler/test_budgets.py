@@ -225,7 +225,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         serving_fake(worker) as address,
         scheduling(address, tmp_path, environ={"HEDDLE_PROJECT_BUDGET_USD": "0.05"}) as scheduler,
     ):
-        assert "HEDDLE_PROJECT_BUDGET_USD could not stop" in await refused(scheduler, plan)
+        assert "HEDDLE_PROJECT_BUDGET_USD cannot stop" in await refused(scheduler, plan)
 
     async with serving_fake(worker) as address, scheduling(address, tmp_path / "other") as scheduler:
         await accepted(scheduler, plan)
@@ -233,7 +233,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         told = await refused(scheduler, plan)
         assert "epics[0].tasks[0].timeout" in told
         assert "'acp:quiet' does not report" in told
-        assert "budget_usd of epic a could not stop" in told
+        assert "budget_usd of epic a cannot stop" in told
         assert "`timeout` or `max_turns`" in told
         # What replaces the plan's agent is judged.
         await accepted(scheduler, plan, agent="scripted")

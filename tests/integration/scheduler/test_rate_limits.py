@@ -270,7 +270,7 @@ async def test_what_a_person_must_settle_pauses_the_run(
         paused = await scheduler.run(first)
         assert (paused.state, paused.held_by) == (pb.RUN_STATE_PAUSED, "scripted")
         again = f"heddle resume {first.removeprefix('runs/')}"
-        assert paused.reason == f"scripted takes no work: {why}; then `{again}`"
+        assert paused.reason == f"scripted is on hold: {why}; then `{again}`"
         hold = (await holds(scheduler))["scripted"]
         assert (hold.cause, hold.HasField("until"), hold.waiting_tasks) == (outcome, False, 2)
 

@@ -10,7 +10,7 @@ from tests.support.repositories import make_repository
 
 @pytest.mark.parametrize("held", [True, False])
 def test_the_write_boundary_is_told_with_what_mends_it(held: bool) -> None:
-    """Doctor says what holds agents, or why nothing does and the line that mends it."""
+    """Doctor says what enforces the write boundary, or why nothing does and how to fix that."""
     told = pb.WriteBoundary(held=held, detail="bwrap is not on PATH", advice="" if held else "install it")
     found = worker_findings(pb.Worker(name="workers/w", connected=True, write_boundary=told))
     (finding,) = [each for each in found if each.subject == "write boundary on workers/w"]

@@ -37,7 +37,7 @@ STATE_OF_THE_SERVER = {
 
 @pytest.mark.parametrize("reason", pb.ErrorReason.values())
 def test_every_reason_has_an_exit_code(reason: "pb.ErrorReason.ValueType") -> None:
-    """What the caller asked wrongly exits 2; what the server cannot do now exits 1."""
+    """Invalid requests exit 2; requests that are impossible at the moment exit 1."""
     failure = explained(errors.HeddleError(reason, "words"))
     assert failure is not None
     assert str(failure) == "words"
@@ -54,12 +54,12 @@ def test_every_reason_has_an_exit_code(reason: "pb.ErrorReason.ValueType") -> No
     ],
 )
 def test_foreseeable_errors_become_words(error: Exception, exit_code: int, words: str) -> None:
-    """Settings, absent servers and the system's own errors are told without a traceback."""
+    """Errors in settings, of absent servers and of the system are reported without a traceback."""
     failure = explained(error)
     assert failure is not None
     assert (failure.exit_code, str(failure)) == (exit_code, words)
 
 
 def test_defects_stay_defects() -> None:
-    """What nobody foresaw is not dressed up as an error of the user."""
+    """An unexpected error is not presented as an error of the user."""
     assert explained(KeyError(Path())) is None

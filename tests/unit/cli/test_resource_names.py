@@ -15,8 +15,8 @@ def test_run_is_named_with_or_without_its_collection(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "runs/", "a/b", "-x", "runs/a/epics/b", "a b", "runs/runs/a"])
 def test_what_names_no_run_is_bad_input(text: str) -> None:
-    """A malformed run is refused before any call, with what to write instead."""
-    with pytest.raises(Failure, match="names no run; write RUN") as caught:
+    """A malformed run is rejected before any call, with the correct form."""
+    with pytest.raises(Failure, match="is not a valid run; use RUN") as caught:
         resource_names.run_name(text)
     assert caught.value.exit_code == BAD_INPUT
 
@@ -56,8 +56,8 @@ def test_attempt_number_may_be_left_out(text: str, number: int | None) -> None:
     "text", ["", "a", "a/b", "a/b/c/d/e", f"{TASK}/attempts", f"{TASK}/tries/1", "a/epics/b/jobs/c", "a//c"]
 )
 def test_what_names_no_task_is_bad_input(text: str) -> None:
-    """A malformed task is refused before any call, with what to write instead."""
-    with pytest.raises(Failure, match="names no task; write RUN/EPIC/TASK") as caught:
+    """A malformed task is rejected before any call, with the correct form."""
+    with pytest.raises(Failure, match="is not a valid task; use RUN/EPIC/TASK") as caught:
         resource_names.task_name(text)
     assert caught.value.exit_code == BAD_INPUT
 
@@ -65,5 +65,5 @@ def test_what_names_no_task_is_bad_input(text: str) -> None:
 @pytest.mark.parametrize("text", ["a/b/c/0", "a/b/c/x", "a/b/c/-1", "a/b", ""])
 def test_what_names_no_attempt_is_bad_input(text: str) -> None:
     """An attempt's number is a whole number from 1."""
-    with pytest.raises(Failure, match=r"names no (attempt|task)"):
+    with pytest.raises(Failure, match=r"is not a valid (attempt|task)"):
         resource_names.attempt_number(text)

@@ -63,7 +63,7 @@ def test_board_shows_the_task_that_runs() -> None:
 
 
 def test_board_keeps_the_order_of_the_plan() -> None:
-    """Epics stand as in the plan, however their news came in."""
+    """Epics are in the order of the plan, in whatever order updates arrive."""
     board = RunBoard()
     board.take(response())
     assert [epic.key for epic in board.epics] == ["api", "ui"]
@@ -71,7 +71,7 @@ def test_board_keeps_the_order_of_the_plan() -> None:
 
 
 def test_result_says_what_is_left_to_do() -> None:
-    """The last lines name the branch of the result, and each epic that did not make it."""
+    """The last lines name the branch of the result, and each epic that did not succeed."""
     run = pb.Run(
         name="runs/shop-1",
         state=pb.RUN_STATE_FAILED,
@@ -108,6 +108,6 @@ def test_a_result_that_was_not_pushed_is_not_said_to_be_at_the_remote() -> None:
         unpushed=[pb.UnpushedBranch(branch="heddle/shop-1/merged", error="no")],
     )
     *_, refused, result = result_lines(run, [])
-    assert refused == "  file:///o.git did not take heddle/shop-1/merged: no"
+    assert refused == "  file:///o.git rejected the push of heddle/shop-1/merged: no"
     assert "the worker's clone" in result
     assert "`heddle push shop-1`" in result

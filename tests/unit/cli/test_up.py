@@ -23,7 +23,7 @@ def test_environment_is_what_the_services_read() -> None:
 
 
 def test_port_in_use_is_named_with_a_way_out() -> None:
-    """The message says which port, by whom, and which ports to take instead."""
+    """The message names the port, the process that uses it, and free ports."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -42,7 +42,7 @@ def test_find_free_skips_what_is_taken() -> None:
 
 
 def test_home_is_held_by_one(tmp_path: Path) -> None:
-    """A second `up` on one folder is refused with who holds it; afterwards it is free again."""
+    """A second `up` on one folder is rejected and names the holder; afterwards the folder is free again."""
     with (
         home_lock.held(tmp_path, "127.0.0.1:7400"),
         pytest.raises(Failure, match=r"in use by a Heddle at 127.0.0.1:7400 \(pid \d+\)"),
@@ -54,7 +54,7 @@ def test_home_is_held_by_one(tmp_path: Path) -> None:
 
 
 def test_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    """A data folder that cannot be written is told with what to do."""
+    """An unwritable data folder is reported with what to do."""
     path = tmp_path / "file"
     path.touch()
     with pytest.raises(Failure, match=r"cannot write to .*\n.*HEDDLE_HOME"):

@@ -26,7 +26,7 @@ def stamp(time: datetime) -> Timestamp:
     ],
 )
 def test_state_is_one_word(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt, word: str) -> None:
-    """The enum's prefix is the machine's; people read the rest."""
+    """States are shown without the prefix of their enum."""
     assert words.state(resource) == word
 
 
@@ -43,7 +43,7 @@ def test_state_is_one_word(resource: pb.Run | pb.Epic | pb.Task | pb.Attempt, wo
     ],
 )
 def test_span(seconds: float, text: str) -> None:
-    """A duration has the precision that its length deserves."""
+    """A longer duration is shown with less precision."""
     assert words.span(seconds) == text
     duration = Duration()
     duration.FromTimedelta(timedelta(seconds=seconds))
@@ -68,7 +68,7 @@ def test_cost_says_what_is_known(usage: pb.UsageTotals, text: str) -> None:
 
 
 def test_elapsed_counts_until_now_while_it_runs() -> None:
-    """Without an end the time runs on; without a begin there is none."""
+    """Without an end, the time until now counts; without a start there is none."""
     start, end = stamp(NOON), stamp(NOON + timedelta(seconds=30))
     assert words.elapsed(start, end, NOON + timedelta(hours=5)) == "30s"
     assert words.elapsed(start, Timestamp(), NOON + timedelta(seconds=61)) == "1m 01s"
@@ -87,7 +87,7 @@ def test_elapsed_counts_until_now_while_it_runs() -> None:
     ],
 )
 def test_size(number: int, text: str) -> None:
-    """Bytes have the unit that people read them in."""
+    """Sizes are shown in a readable unit."""
     assert words.size(number) == text
 
 

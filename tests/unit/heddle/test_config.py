@@ -34,7 +34,7 @@ def test_tls_takes_all_three_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["HEDDLE_TLS_CERT", "HEDDLE_TLS_KEY", "HEDDLE_TLS_CA"])
 def test_tls_files_that_are_of_no_use_are_told(tmp_path: Path, name: str) -> None:
-    """One that is missing, is no PEM file, or belongs to another certificate is named before anything starts."""
+    """A TLS file that is missing, not PEM, or of another certificate is named before anything starts."""
     environ = certificates.environment(certificates.make(tmp_path / "mine"))
     with pytest.raises(ConfigError, match=f"{name} is '/nowhere', which cannot be read"):
         Settings.read({**environ, name: "/nowhere"})
@@ -64,6 +64,6 @@ def test_tls_files_that_are_of_no_use_are_told(tmp_path: Path, name: str) -> Non
     ],
 )
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
-    """A malformed variable is refused with its own name in the message."""
+    """A malformed variable is rejected with its name in the message."""
     with pytest.raises(ConfigError, match=name):
         Settings.read({name: value})

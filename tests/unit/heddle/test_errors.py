@@ -16,18 +16,18 @@ def test_every_reason_has_a_status_code(reason: "pb.ErrorReason.ValueType") -> N
 
 
 def test_every_mistake_of_a_plan_travels_as_a_field_violation() -> None:
-    """A client finds each mistake of a plan by its field path."""
+    """A client receives each error of a plan with its field path."""
     mistakes = [errors.Violation("epics[0].key", "is missing"), errors.Violation("name", "is missing")]
     status = errors.to_status(errors.invalid_plan(mistakes))
     bad_request = error_details_pb2.BadRequest()
     assert [detail for detail in status.details if detail.Unpack(bad_request)]
     assert [(each.field, each.description) for each in bad_request.field_violations] == mistakes
-    assert "2 mistakes" in status.message
+    assert "2 errors" in status.message
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "🚀"])
 def test_a_status_fits_what_grpc_carries(letter: str) -> None:
-    """However many mistakes in whatever alphabet: in base64 a status stays below the 8 KiB of a trailer."""
+    """With any number of errors in any alphabet, an encoded status stays below the 8 KiB of a trailer."""
     mistakes = [errors.Violation(f"epics[{place}].key", letter * 40) for place in range(500)]
     status = errors.to_status(errors.invalid_plan(mistakes))
     assert len(base64.b64encode(status.SerializeToString())) < 8 << 10

@@ -7,7 +7,7 @@ from heddle.plan import rules
 
 
 def problems(defaults: pb.TaskDefaults | None = None, **task: Any) -> dict[str, str]:
-    """Returns the mistakes of a plan of one task, by path."""
+    """Returns the errors of a plan with one task, by path."""
     one = pb.PlanTask(key="t", prompt="Do it", **task)
     epic = pb.PlanEpic(key="e", tasks=[one])
     plan = pb.Plan(name="p", defaults=defaults, epics=[epic])
@@ -15,7 +15,7 @@ def problems(defaults: pb.TaskDefaults | None = None, **task: Any) -> dict[str, 
 
 
 def test_what_an_agent_cannot_heed_is_refused() -> None:
-    """The mistake names the agent and those that can, also where the defaults say it."""
+    """The error names the agent and those that support the key, also if it is set in the defaults."""
     servers = [pb.McpServer(name="s", command="srv")]
     assert (
         problems(agent="claude", effort="high", tools=["Read"], system_prompt="x", mcp_servers=servers) == {}
@@ -26,7 +26,8 @@ def test_what_an_agent_cannot_heed_is_refused() -> None:
     assert field == "epics[0].tasks[0].tools"
     found = problems(pb.TaskDefaults(effort="high"), agent="command:make")
     assert (
-        "(from defaults); these can: claude, acp:claude-agent-acp, codex" in found["epics[0].tasks[0].effort"]
+        "(from defaults); agents that support it: claude, acp:claude-agent-acp, codex"
+        in found["epics[0].tasks[0].effort"]
     )
 
 

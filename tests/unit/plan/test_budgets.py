@@ -30,7 +30,7 @@ def test_a_budget_of_nothing_is_a_mistake(budget: str) -> None:
     mistakes = parse(plan_file(f"budget_usd: {budget}"), "plan.yaml").describe()
 
     assert "budget_usd" in mistakes
-    assert "must be more than 0" in mistakes
+    assert "must be greater than 0" in mistakes
 
 
 def test_a_message_is_held_to_the_same_rule() -> None:
@@ -45,7 +45,7 @@ def test_a_message_is_held_to_the_same_rule() -> None:
 
 @pytest.mark.parametrize("level", ["plan", "epic", "task"])
 def test_a_command_below_a_budget_needs_a_time_limit(level: str) -> None:
-    """Nothing says what a command uses, so a budget alone could not stop it; the mistake names the way out."""
+    """A command reports no usage, so a budget alone cannot stop it; the error names the alternatives."""
     task = pb.PlanTask(key="t", prompt="x", agent="command:make")
     epic = pb.PlanEpic(key="a", tasks=[pb.PlanTask(key="s", prompt="x", agent="claude"), task])
     plan = pb.Plan(name="x", epics=[epic])
@@ -71,11 +71,11 @@ def test_a_command_below_a_budget_needs_a_time_limit(level: str) -> None:
 
 
 def test_a_file_tells_the_line_of_such_a_command() -> None:
-    """The mistake is found where the task is, also where its agent is the plan's default."""
+    """The error is at the task, even if its agent is the plan's default."""
     text = (
         "name: x\nbudget_usd: 1\ndefaults: {agent: 'command:make'}\nepics:\n  - key: a\n    tasks:\n"
         "      - key: t\n        prompt: x\n"
     )
     mistakes = parse(text, "plan.yaml").describe()
     assert "plan.yaml:7" in mistakes
-    assert "budget_usd of the plan could not stop" in mistakes
+    assert "budget_usd of the plan cannot stop" in mistakes

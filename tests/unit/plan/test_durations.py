@@ -29,23 +29,23 @@ def test_a_duration_is_its_seconds(value: object, expected: float) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0, "more than zero"),
-        (-1, "more than zero"),
-        ("0s", "more than zero"),
-        (float("nan"), "more than zero"),
+        (0, "greater than zero"),
+        (-1, "greater than zero"),
+        ("0s", "greater than zero"),
+        (float("nan"), "greater than zero"),
         (float("inf"), "at most 365 days"),
         (MAX_SECONDS + 1, "at most 365 days"),
         ("366d", "at most 365 days"),
-        (True, "write 90s"),
-        ("", "write 90s"),
-        ("5", "write 90s"),
-        ("5 m", "write 90s"),
-        ("1m1h", "write 90s"),
-        ("1.5h", "write 90s"),
-        (None, "write 90s"),
+        (True, "use 90s"),
+        ("", "use 90s"),
+        ("5", "use 90s"),
+        ("5 m", "use 90s"),
+        ("1m1h", "use 90s"),
+        ("1.5h", "use 90s"),
+        (None, "use 90s"),
     ],
 )
 def test_what_is_no_duration_is_refused(value: object, message: str) -> None:
-    """Anything else is refused with what it may be, also what is no number though YAML calls it one."""
+    """Anything else is rejected with the valid forms, also what only YAML 1.1 calls a number."""
     with pytest.raises(ValueError, match=message):
         seconds(value)

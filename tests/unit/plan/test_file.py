@@ -1,4 +1,4 @@
-"""Plan files: a plan, or every mistake with its line."""
+"""Plan files: a plan, or every error with its line."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ epics:
 
 
 def told(text: str | bytes) -> list[tuple[int, str, str]]:
-    """Returns line, field and message of every mistake."""
+    """Returns line, field and message of every error."""
     return [(problem.line, problem.field, problem.message) for problem in parse(text, "p.yaml").problems]
 
 
@@ -126,12 +126,16 @@ epics:
 """
     assert told(text) == [
         (1, "name", "must be text; put '12' in quotes"),
-        (4, "epics[0].key", "the key is already on line 3; each may come once"),
+        (4, "epics[0].key", "duplicate key; it is already on line 3"),
         (5, "epics[0].depends_on[0]", "there is no epic 'b'"),
         (5, "epics[0].depends_on[1]", "there is no epic 'nope'"),
         (7, "epics[0].tasks[0].prompt", "is missing; a task needs a prompt or a script"),
         (7, "epics[0].tasks[0].promt", "unknown key, did you mean prompt?"),
-        (8, "epics[0].tasks[1].timeout", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        (
+            8,
+            "epics[0].tasks[1].timeout",
+            "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds",
+        ),
         (8, "epics[0].tasks[1].retries", "is 'two'; it must be a whole number"),
         (10, "epics[1].tasks", "is 'none'; it must be a list"),
     ]
@@ -140,7 +144,7 @@ epics:
 def test_tells_column_and_source() -> None:
     """The description is what editors and terminals can jump to."""
     loaded = parse("name: x\nepics:\n  - key: a\n    tasks: [{key: t, prompt: x, agent: cloud}]\n", "my.yaml")
-    assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is no known agent")
+    assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is not a known agent")
 
 
 def test_shows_a_cycle_at_its_line() -> None:
@@ -150,7 +154,7 @@ def test_shows_a_cycle_at_its_line() -> None:
         for key, other in ("ab", "bc", "ca")
     )
     assert told(f"name: x\nepics:\n{epics}") == [
-        (3, "epics[0].depends_on", "these epics wait for each other: a → b → c → a")
+        (3, "epics[0].depends_on", "these epics depend on each other: a → b → c → a")
     ]
 
 
@@ -195,8 +199,8 @@ def test_refuses_tags() -> None:
     ("text", "line", "words"),
     [
         ("name: x\n\tepics: y", 2, "tab"),
-        ("name: [", 2, "not YAML"),
-        ("name: x\nepics: a: b", 2, "not YAML"),
+        ("name: [", 2, "not valid YAML"),
+        ("name: x\nepics: a: b", 2, "not valid YAML"),
         ("- a\n- b", 1, "must be a mapping"),
         ("hello", 1, "must be a mapping"),
         ("", 1, "is empty"),
@@ -207,7 +211,7 @@ def test_refuses_tags() -> None:
         ("name: ä".encode("utf-16"), 0, "UTF-8"),
         ("name: x\nepics: ä".encode("latin-1"), 2, "not UTF-8"),
         ("name: \ud800", 1, "UTF-8"),
-        ("name: \x07", 0, "not YAML"),
+        ("name: \x07", 0, "not valid YAML"),
     ],
 )
 def test_refuses_what_is_no_plan(text: str | bytes, line: int, words: str) -> None:
@@ -219,7 +223,9 @@ def test_refuses_what_is_no_plan(text: str | bytes, line: int, words: str) -> No
 
 def test_refuses_a_second_document() -> None:
     """A file holds one plan."""
-    assert (2, "", "holds more than one document; a plan is one") in told("name: x\n---\nname: y\n")
+    assert (2, "", "contains more than one document; a plan must be a single one") in told(
+        "name: x\n---\nname: y\n"
+    )
 
 
 def test_refuses_too_many_values() -> None:
@@ -234,7 +240,7 @@ def test_refuses_a_file_that_is_too_large(tmp_path: Path) -> None:
     with path.open("wb") as big:
         big.truncate(50 << 20)
     [problem] = load(path).problems
-    assert problem.message == "is larger than 4 MiB, the most that a plan may take"
+    assert problem.message == "is larger than 4 MiB, the maximum for a plan"
 
 
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:
@@ -288,10 +294,10 @@ epics:
 """
     path = "epics[0].tasks[0].script"
     assert told(text) == [
-        (7, f"{path}[0]", "is one step, but names 2: run, say; begin each with a dash"),
+        (7, f"{path}[0]", "has 2 keys (run, say), but a step takes one; start each step with a dash"),
         (9, f"{path}[1].wiat", "unknown key, did you mean wait?"),
         (10, f"{path}[2].say", "must be text"),
-        (11, f"{path}[3].write.path", "'../x' leads out of the worktree; use a path relative to it"),
+        (11, f"{path}[3].write.path", "'../x' points outside the worktree; use a path relative to it"),
         (12, f"{path}[4]", "must be a mapping of keys to values"),
     ]
 

@@ -84,12 +84,12 @@ def test_denies_any_part(command: str) -> None:
     ],
 )
 def test_parts_of_a_command(command: str, expected: list[str] | None) -> None:
-    """A command falls into its parts; where they cannot be told for sure there are none."""
+    """A command is split into its parts; None if they cannot be determined reliably."""
     assert parts(command) == expected
 
 
 @pytest.mark.parametrize("text", ["", "  ", "Bash(", "Bash(git", "Bash git", "(a)", "Bash()", "Bäsh"])
 def test_says_which_form_a_pattern_has(text: str) -> None:
-    """What is no pattern is refused with an example."""
+    """An invalid pattern is rejected with an example."""
     with pytest.raises(ValueError, match=r"Bash\(git status:\*\)"):
         pattern(text)

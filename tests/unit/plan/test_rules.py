@@ -1,4 +1,4 @@
-"""Every mistake of a plan is found, with the path of its field."""
+"""Every error in a plan is found, with the path of its field."""
 
 from typing import Any, cast
 
@@ -59,7 +59,7 @@ def test_reports_every_mistake_at_once() -> None:
 
 
 def test_needs_epics() -> None:
-    """A plan without epics is none."""
+    """A plan without epics is invalid."""
     assert found(pb.Plan(name="p")) == {"epics": "needs at least one epic"}
 
 
@@ -73,8 +73,8 @@ def test_compares_keys_without_case() -> None:
     """Two epics of one key, or two tasks of one epic, would share a folder on some disks."""
     plan = a_plan(an_epic("a"), an_epic("A", a_task("x"), a_task("X")))
     assert found(plan) == {
-        "epics[1].key": "'A' is also the key of epics[0]; case does not count",
-        "epics[1].tasks[1].key": "'X' is also the key of epics[1].tasks[0]; case does not count",
+        "epics[1].key": "'A' is also the key of epics[0]; keys are case-insensitive",
+        "epics[1].tasks[1].key": "'X' is also the key of epics[1].tasks[0]; keys are case-insensitive",
     }
 
 
@@ -93,7 +93,7 @@ def test_suggests_the_dependency_that_was_meant() -> None:
 
 
 def test_refuses_an_epic_that_depends_on_itself() -> None:
-    """It is no cycle of several, and said so."""
+    """An epic that depends on itself has an error of its own."""
     assert found(a_plan(an_epic("a", depends_on=["a"]))) == {
         "epics[0].depends_on[0]": "'a' depends on itself"
     }
@@ -108,7 +108,7 @@ def test_shows_the_whole_path_of_a_cycle() -> None:
         an_epic("c", depends_on=["a"]),
         an_epic("d"),
     )
-    assert found(plan) == {"epics[1].depends_on": "these epics wait for each other: a → b → c → a"}
+    assert found(plan) == {"epics[1].depends_on": "these epics depend on each other: a → b → c → a"}
 
 
 def test_shows_cycles_that_have_nothing_in_common() -> None:
@@ -278,7 +278,7 @@ def test_refuses_globs_that_leave_the_worktree(glob: str) -> None:
 
 
 def test_judges_permissions_of_every_level() -> None:
-    """A pattern that is none, a wait of nothing, a limit of nothing: each is found where it stands."""
+    """An invalid pattern, a wait of zero and a limit of zero are each reported at their field."""
     bad = pb.Permissions(allow=["Write", "Bash("], deny=["no pattern"])
     bad.wait.FromSeconds(0)
     plan = a_plan(
@@ -295,7 +295,7 @@ def test_judges_permissions_of_every_level() -> None:
 
 
 def test_nothing_can_wait_for_what_is_never_merged() -> None:
-    """A dependency on an epic whose merge is off, by itself or by the defaults, is a mistake."""
+    """A dependency on an epic whose merge is off, by itself or by the defaults, is an error."""
     plan = a_plan(an_epic("a", merge=pb.MERGE_POLICY_OFF), an_epic("b", depends_on=["a"]))
     assert "never merged" in found(plan)["epics[1].depends_on[0]"]
     plan = a_plan(an_epic("a"), an_epic("b", depends_on=["a"]))

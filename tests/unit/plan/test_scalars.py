@@ -56,8 +56,8 @@ def test_words_mean_what_yaml_1_2_says(text: str, value: Scalar) -> None:
         ("retries: 1_0", "is '1_0'; it must be a whole number in plain decimal digits"),
         ("retries: 0x10", "is '0x10'; it must be a whole number in plain decimal digits"),
         ("retries: '1'", "is '1'; it must be a whole number in plain decimal digits"),
-        ("timeout: 1:30", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
-        ("timeout: .inf", "is no duration; write 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        ("timeout: 1:30", "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds"),
+        ("timeout: .inf", "is not a valid duration; use 90s, 5m, 1h30m, 2d, or a number of seconds"),
     ],
 )
 def test_what_only_looks_like_a_number_is_refused(written: str, told: str) -> None:
@@ -75,7 +75,7 @@ def test_a_budget_is_a_plain_number() -> None:
 
 
 def test_a_plan_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dash in place of a file reads standard input, which its mistakes name."""
+    """A dash instead of a file reads standard input, which its errors name."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"name: P\nepics: 3\n")))
     loaded = load(Path("-"))
     assert loaded.describe().startswith("standard input:2:1: epics: ")
@@ -99,7 +99,7 @@ def test_off_stays_off() -> None:
     ],
 )
 def test_text_that_a_comment_would_cut_is_refused(fields: dict[str, str], field: str) -> None:
-    """A # that YAML takes for a comment, but nobody means as one, is a mistake at the text that it cuts."""
+    """A # that YAML reads as a comment but is not meant as one is an error at the text that it cuts off."""
     (problem,) = plan(**fields).problems
     assert problem.field == field
     assert "put the text in quotes" in problem.message
@@ -139,7 +139,7 @@ def test_json_is_taken_as_json_programs_write_it() -> None:
 
 
 def test_half_a_character_is_said() -> None:
-    """One half alone, and a pair in YAML that is no JSON, say what to write."""
+    """For a lone surrogate, or a pair in YAML that is not JSON, the error says what to write."""
     for text in ('{"name": "\\ud83d"}', 'name: "\\ud83d\\ude00"'):
         (problem,) = parse(text, "p").problems
         assert "write the character itself" in problem.message
@@ -155,10 +155,10 @@ def test_only_json_is_changed() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("name: a\nname: b\n", "the key is already on line 1; each may come once"),
+        ("name: a\nname: b\n", "duplicate key; it is already on line 1"),
         ("name: &x a\ntitle: *x\n", "anchors and aliases are not supported"),
         ("<<: {name: a}\n", "unknown key"),
-        ("name: a\n---\nname: b\n", "holds more than one document"),
+        ("name: a\n---\nname: b\n", "contains more than one document"),
         ("name: !!str a\n", "tags are not supported"),
     ],
 )

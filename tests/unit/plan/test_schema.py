@@ -25,7 +25,7 @@ def valid(text: str) -> bool:
 
 
 def test_the_shipped_schema_is_fresh() -> None:
-    """`python -m heddle.plan.schema` writes it anew."""
+    """`python -m heddle.plan.schema` rewrites it."""
     assert schema.FILE.read_text() == schema.text()
 
 

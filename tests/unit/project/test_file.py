@@ -1,4 +1,4 @@
-"""What .heddle.yaml may say, and how its mistakes are told."""
+"""Valid content of .heddle.yaml, and how its errors are reported."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_a_file_may_say_nothing(text: str) -> None:
 
 
 def test_all_mistakes_at_once() -> None:
-    """Each mistake has its line, its column and its field."""
+    """Each error has its line, column and field."""
     assert told(
         "setup: [npm ci, '']\n"
         "copy: [.env, ../secrets, /etc/passwd, .git/config]\n"
@@ -67,13 +67,13 @@ def test_all_mistakes_at_once() -> None:
         "link: [{source: cloud, path: a}]\n"
     ) == [
         ".heddle.yaml:1:17: setup[1]: needs a shell command",
-        ".heddle.yaml:2:14: copy[1]: '../secrets' leads out of the worktree; use a path relative to it",
-        ".heddle.yaml:2:26: copy[2]: '/etc/passwd' leads out of the worktree; use a path relative to it",
-        ".heddle.yaml:2:39: copy[3]: '.git/config' leads into git's own files",
+        ".heddle.yaml:2:14: copy[1]: '../secrets' points outside the worktree; use a path relative to it",
+        ".heddle.yaml:2:26: copy[2]: '/etc/passwd' points outside the worktree; use a path relative to it",
+        ".heddle.yaml:2:39: copy[3]: '.git/config' points into git's own files",
         ".heddle.yaml:3:1: ports: is 'many'; it must be a whole number",
         ".heddle.yaml:4:7: env.N: must be text; put '3' in quotes",
-        ".heddle.yaml:4:13: env.HEDDLE_SLOT: is set by Heddle itself; take another name",
-        ".heddle.yaml:4:31: env.a-b: 'a-b' is no name for a variable; use letters, digits and _",
+        ".heddle.yaml:4:13: env.HEDDLE_SLOT: is set by Heddle itself; use another name",
+        ".heddle.yaml:4:31: env.a-b: 'a-b' is not a valid variable name; use letters, digits and _",
         ".heddle.yaml:5:1: setp: unknown key, did you mean setup?",
         ".heddle.yaml:6:9: link[0].source: is 'cloud'; it must be 'checkout' or 'cache'",
     ]
@@ -82,26 +82,29 @@ def test_all_mistakes_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("copy: ['**/../x']", "copy[0]: '**/../x' leads out of the worktree; use a path relative to it"),
-        ("link: [a*]", "link[0].path: 'a*' is a glob; name one folder"),
-        ("link: [a, a/b]", "link[1].path: 'a/b' lies inside link[0].path, a folder that all share"),
+        ("copy: ['**/../x']", "copy[0]: '**/../x' points outside the worktree; use a path relative to it"),
+        ("link: [a*]", "link[0].path: 'a*' is a glob; a link must name one folder"),
+        ("link: [a, a/b]", "link[1].path: 'a/b' is inside link[0].path, a folder that all worktrees share"),
         (
             "{link: [a], copy: [a/.env]}",
-            "copy[0]: 'a/.env' lies inside link[0].path, a folder that all share",
+            "copy[0]: 'a/.env' is inside link[0].path, a folder that all worktrees share",
         ),
-        ("copy: [.env, .env]", "copy[1]: '.env' is also copy[0]"),
+        ("copy: [.env, .env]", "copy[1]: '.env' is a duplicate of copy[0]"),
         ("ports: -1", "ports: is '-1'; it must be at least 0"),
-        ("env: {P: '${HEDDLE_PORT}'}", "env.P: no epic has ${HEDDLE_PORT}; raise ports"),
+        (
+            "env: {P: '${HEDDLE_PORT}'}",
+            "env.P: ${HEDDLE_PORT} is not a variable of an epic; increase `ports`",
+        ),
         ("checks: [{name: a}]", "checks[0].run: needs a shell command"),
         ("teardown: {run: x}", "teardown: must be a list"),
-        ("- setup", "must be a mapping with keys as setup, copy and ports"),
+        ("- setup", "must be a mapping with keys such as setup, copy and ports"),
     ],
 )
 def test_refuses(text: str, problem: str) -> None:
-    """What cannot be meant is a mistake."""
+    """Values that cannot be intended are errors."""
     assert [line.split(": ", 1)[1] for line in told(text)] == [problem]
 
 
 def test_the_shipped_schema_is_fresh() -> None:
-    """`python -m heddle.project.schema` writes it anew."""
+    """`python -m heddle.project.schema` rewrites it."""
     assert schema.FILE.read_text() == schema.text()

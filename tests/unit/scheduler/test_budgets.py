@@ -29,14 +29,14 @@ def paused(actions: list[object]) -> list[str]:
 
 
 def test_what_is_left_lets_work_go_on() -> None:
-    """A budget that is not reached stops nothing."""
+    """A budget that is not used up stops nothing."""
     run = a_run(with_spent(an_epic("a", ACCEPTED, PENDING), 49_999, 0), budget=50_000)
 
     assert [type(action) for action in decide(a_snapshot(run))] == [StartTask]
 
 
 def test_a_runs_budget_stops_all_of_it() -> None:
-    """All sessions of the run are stopped, nothing starts, and the run is paused with the way on."""
+    """All sessions of the run are stopped, nothing starts, and the run is paused with instructions how to resume."""
     run = a_run(
         with_spent(an_epic("a", RUNNING, PENDING), 30_000, 0),
         with_spent(an_epic("b", RUNNING), 30_000),
@@ -55,7 +55,7 @@ def test_a_runs_budget_stops_all_of_it() -> None:
 
 
 def test_an_epics_budget_stops_only_its_session() -> None:
-    """Sessions of other epics go on to their end; the run starts nothing more."""
+    """Sessions of other epics continue to their end; the run starts no new ones."""
     run = a_run(
         with_spent(an_epic("a", RUNNING, budget=10), 10), an_epic("b", RUNNING), an_epic("c", PENDING)
     )
@@ -103,7 +103,7 @@ def test_work_that_is_done_is_not_held_up() -> None:
 
 
 def test_a_session_is_stopped_once() -> None:
-    """What is told to stop already, and a run that is paused already, come to rest."""
+    """Sessions already stopping and a run already paused get no further actions."""
     board = Board(a_snapshot(a_run(with_spent(an_epic("a", RUNNING, PENDING), 9, 0), budget=9)))
 
     assert len(board.settle()) == 2

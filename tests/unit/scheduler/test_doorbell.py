@@ -10,7 +10,7 @@ from scheduler_svc.store.db.doorbell import RUNS, Doorbell
 
 
 async def test_ring_before_the_wait_is_heard() -> None:
-    """What rings between two waits ends the next one at once, each topic once."""
+    """A ring between two waits ends the next wait at once, once per topic."""
     bell = Doorbell()
     with bell.listen("a", "b") as listener:
         bell.ring(["a", "a", "c"])
@@ -32,7 +32,7 @@ async def test_everybody_hears_and_those_who_left_do_not() -> None:
 
 
 async def test_closed_doorbell_ends_every_wait() -> None:
-    """Closing raises DRAINING in waits that go on and in those that come later."""
+    """Closing raises DRAINING in current and in later waits."""
     bell = Doorbell()
     with bell.listen("a") as listener:
         waiting = asyncio.ensure_future(listener.wait(60))

@@ -56,7 +56,7 @@ def test_merges_an_epic_whose_tasks_are_all_accepted() -> None:
 
 
 def test_waits_for_a_merge_that_is_under_way() -> None:
-    """It is asked for once."""
+    """A merge is requested once."""
     epic = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merging=True)
     assert decide(a_snapshot(a_run(epic))) == []
 
@@ -129,7 +129,7 @@ def test_stop_run_stops_every_epic() -> None:
 
 
 def test_stop_run_still_merges_an_epic_that_is_complete() -> None:
-    """Accepted work of an epic that has nothing left to do is not thrown away."""
+    """Accepted work of an epic without remaining tasks is kept."""
     complete = an_epic("b", ACCEPTED, state=pb.EPIC_STATE_RUNNING)
     failed = an_epic("a", FAILED, on_failure=STOP_RUN, state=pb.EPIC_STATE_FAILED)
     assert decide(a_snapshot(a_run(failed, complete))) == [MergeEpic(complete.name)]
@@ -169,7 +169,7 @@ def test_a_conflicted_epic_counts_as_ended_and_not_merged() -> None:
 
 
 def test_a_failed_epic_that_was_merged_lets_its_dependents_run() -> None:
-    """What gates a dependent is the merge, not the last task."""
+    """A dependent waits for the merge, not for the last task."""
     run = a_run(
         an_epic("a", ACCEPTED, FAILED, state=pb.EPIC_STATE_FAILED, merged=True),
         an_epic("b", PENDING, state=pb.EPIC_STATE_BLOCKED, depends_on=("a",)),
@@ -210,7 +210,7 @@ def test_cancelling_stops_skips_and_ends() -> None:
 
 
 def test_cancelling_waits_for_a_merge_that_is_under_way() -> None:
-    """A merge is not cut in two."""
+    """A running merge is not interrupted."""
     merging = an_epic("a", ACCEPTED, state=pb.EPIC_STATE_MERGING, merging=True)
     board = Board(a_snapshot(a_run(merging, state=pb.RUN_STATE_CANCELLING)))
     assert board.settle() == []
@@ -220,14 +220,14 @@ def test_cancelling_waits_for_a_merge_that_is_under_way() -> None:
 
 
 def test_stops_an_attempt_once() -> None:
-    """One that was told to stop is not told again."""
+    """A session is told to stop only once."""
     epic = an_epic("a", RUNNING, state=pb.EPIC_STATE_RUNNING)
     stopping = replace(epic, tasks=(replace(epic.tasks[0], stopping=True),))
     assert decide(a_snapshot(a_run(stopping, state=pb.RUN_STATE_CANCELLING))) == []
 
 
 def test_merges_a_run_that_succeeded_where_its_user_asked() -> None:
-    """The user's branch moves last, and once."""
+    """The user's branch is updated last, and once."""
     run = a_run(done("a"), merge_into="main")
     assert decide(a_snapshot(run)) == [MergeRun(RUN)]
     assert decide(a_snapshot(replace(run, merging_into=True))) == []
@@ -246,14 +246,14 @@ def test_fails_a_run_that_conflicts_with_the_users_branch() -> None:
 
 
 def test_leaves_the_users_branch_alone_if_an_epic_failed() -> None:
-    """Half a run is not merged."""
+    """A partly successful run is not merged into the user's branch."""
     run = a_run(done("a"), an_epic("b", FAILED, state=pb.EPIC_STATE_FAILED), merge_into="main")
     [action] = decide(a_snapshot(run))
     assert action == FinishRun(RUN, pb.RUN_STATE_FAILED, "1 of 2 epics failed (b)")
 
 
 def test_a_skipped_task_keeps_an_epic_from_being_merged() -> None:
-    """Where the operator retried only one of several skipped tasks, the epic is not complete."""
+    """If the operator retried only one of several skipped tasks, the epic is not complete."""
     epic = an_epic("a", ACCEPTED, SKIPPED, state=pb.EPIC_STATE_RUNNING)
     assert decide(a_snapshot(a_run(epic))) == [
         FinishEpic(epic.name, pb.EPIC_STATE_FAILED, "1 of 2 tasks did not run")
@@ -280,12 +280,12 @@ def test_a_skipped_task_keeps_an_epic_from_being_merged() -> None:
 def test_retries(
     outcome: "pb.Outcome.ValueType", attempts: int, retries: int, lost: int, again: bool
 ) -> None:
-    """Failures are retried up to their limit, losses apart from it, stops never."""
+    """Failures are retried up to their limit, losses have their own limit, stops are never retried."""
     assert should_retry(outcome, attempts, retries, lost) is again
 
 
 def test_epic_succeeds_without_tasks_that_the_operator_skipped() -> None:
-    """A task that the operator took out keeps its epic neither from the merge nor from success."""
+    """A task skipped by the operator prevents neither the merge nor the success of its epic."""
     accepted, skipped = pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_SKIPPED
     tasks = (a_task("one", accepted), a_task("two", skipped, waived=True))
     epic = replace(an_epic("a"), tasks=tasks, state=pb.EPIC_STATE_RUNNING)

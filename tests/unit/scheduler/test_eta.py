@@ -26,7 +26,7 @@ def accepted(epic: str, estimate: float | None, took: float) -> TaskStand:
 
 
 def test_nothing_is_said_where_nothing_is_known() -> None:
-    """Without an estimate or an accepted task there is no number, not a zero."""
+    """Without an estimate or an accepted task the result is unknown, not zero."""
     found = forecast(PLAN, [pending("a"), pending("b")], 4)
     assert not found.HasField("remaining")
     assert found.measured_tasks == 0
@@ -77,7 +77,7 @@ def test_fewer_slots_take_longer_and_overdue_tasks_go_on() -> None:
 
 
 def test_a_run_that_is_over_has_nothing_left() -> None:
-    """What failed or was skipped is over too."""
+    """Failed and skipped tasks count as ended."""
     found = forecast(PLAN, [accepted("a", 10, 9), TaskStand("b", pb.TASK_STATE_FAILED, 10, 3)], 2)
     assert found.HasField("remaining")
     assert found.remaining.ToMilliseconds() == 0

@@ -51,7 +51,7 @@ def test_a_conflict_keeps_the_task_that_caused_it() -> None:
 
 
 def test_a_conflict_that_is_gone_is_cleared() -> None:
-    """Mended by a later task it is told; where an epic has left the field, nothing is."""
+    """A conflict resolved by a later task is reported; one of an ended epic is not."""
     answer = pb.PredictConflictsResponse(pairs=[pair("a", "b", "x")])
     before, _ = forecast(in_play(a=False, b=False), answer, pb.ConflictForecast(), attempt("a"), NOW)
     nothing = pb.PredictConflictsResponse()

@@ -97,7 +97,7 @@ def test_runs_of_a_project_share_its_budget() -> None:
 
 
 def test_a_session_is_stopped_before_its_next_turn_overruns_what_others_share() -> None:
-    """One that has used its part up goes on from what is free; where that is too little it is stopped, the other not."""
+    """A session that has used its share continues from the free amount; if that is too little, it alone is stopped."""
     run = a_run(
         running("a", spent=48, reserved=2, turn=10), running("b", spent=10, reserved=40, turn=10), budget=108
     )

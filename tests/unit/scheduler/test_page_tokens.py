@@ -17,13 +17,13 @@ def test_token_gives_back_what_it_was_made_of() -> None:
     "made_up", ["rubbish", "🧵", page_tokens.token(1), page_tokens.token("a", "b"), "===="]
 )
 def test_made_up_token_is_refused(made_up: str) -> None:
-    """A token that no page gave is an invalid field."""
+    """A page token that was never issued is an invalid field."""
     with pytest.raises(HeddleError, match="page_token"):
         page_tokens.numbers(made_up, 2)
 
 
 def test_page_size_has_a_default_and_a_limit() -> None:
-    """Absent takes the default, too many are cut, a negative number is refused."""
+    """An absent size takes the default, a large one is capped, a negative one is rejected."""
     assert [page_tokens.page_size(asked, 50, 500) for asked in (0, 7, 9999)] == [50, 7, 500]
     with pytest.raises(HeddleError, match="page_size"):
         page_tokens.page_size(-1, 50, 500)

@@ -21,12 +21,12 @@ def test_pauses_grow_to_a_limit() -> None:
     [(1, 3600, 3600), (1, 1, 10), (4, 1, 80), (1, -5, 10), (1, 5 * 86400, 5 * 86400), (1, 1e9, 8 * 86400)],
 )
 def test_the_providers_wish_counts(failures: int, wish: float, seconds: float) -> None:
-    """A wish is kept where it is longer than the own pause, up to a bit more than a week."""
+    """A requested pause applies if it is longer than the computed one, up to a bit more than a week."""
     assert hold_seconds(RATE_LIMITED, failures, wish) == seconds
 
 
 def test_some_outages_need_a_person() -> None:
-    """Log-in and credit do at once, a provider that is down after some ten minutes, a limit never."""
+    """Log-in and credit need the operator at once, an outage after ten minutes, a limit never."""
     assert hold_seconds(pb.OUTCOME_UNAUTHORIZED, 1, 5) is None
     assert hold_seconds(pb.OUTCOME_OUT_OF_CREDIT, 1, None) is None
     assert hold_seconds(UNAVAILABLE, MAX_PROBES, None) is None

@@ -57,7 +57,7 @@ def test_a_refusal_pauses_the_run() -> None:
     [pause] = [each for each in decided(REFUSING, some()) if isinstance(each, PauseRun)]
     assert pause.held_by == "p"
     assert pause.reason == (
-        "p takes no work: the API refused the credentials (401): log in; then `heddle resume r`"
+        "p is on hold: the API refused the credentials (401): log in; then `heddle resume r`"
     )
     assert started(decided(REFUSING, some())) == []
     paused = replace(some(), state=pb.RUN_STATE_PAUSED)

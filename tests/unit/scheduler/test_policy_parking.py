@@ -47,7 +47,7 @@ def test_the_one_that_waits_longest_is_parked() -> None:
 
 
 def test_a_session_of_another_run_is_parked_for_a_slot_of_the_worker() -> None:
-    """Slots are the worker's; a run that is full by its own limit needs one of its own."""
+    """Slots belong to the worker; a run at its own limit needs one of its own slots."""
     other = replace(a_run(an_epic("x", PENDING)), name=a_run().name._replace(run="other"))
     waiting = a_run(asking("a"), state=pb.RUN_STATE_PAUSED)
 
@@ -101,7 +101,7 @@ def test_an_answered_task_goes_before_all_others() -> None:
 
 
 def test_a_parked_task_keeps_its_epic_open() -> None:
-    """Neither the next task nor the merge comes before the answer."""
+    """Neither the next task nor the merge starts before the answer."""
     epic = asking("a")
     first = replace(epic.tasks[0], live_attempt=None, parkable=False)
 
@@ -110,7 +110,7 @@ def test_a_parked_task_keeps_its_epic_open() -> None:
 
 
 def test_a_question_that_nobody_answers_is_denied_while_parked() -> None:
-    """The wait goes on without a session; also while the run is paused."""
+    """The wait continues without a session, also while the run is paused."""
     epic = asking("a")
     first = replace(epic.tasks[0], live_attempt=None, parkable=False, overdue=True)
     run = a_run(replace(epic, tasks=(first, epic.tasks[1])), state=pb.RUN_STATE_PAUSED)

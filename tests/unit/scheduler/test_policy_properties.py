@@ -74,7 +74,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 
 
 class World:
-    """Plays a board to its end with outcomes from a seed, and checks the promises on the way."""
+    """Simulates a run to its end with outcomes from a seed, and checks the invariants on the way."""
 
     def __init__(self, snapshot: Snapshot, seed: int) -> None:
         self.board = Board(snapshot)

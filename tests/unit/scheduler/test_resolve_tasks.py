@@ -28,7 +28,7 @@ def test_files_with_and_without_markers_are_told_apart() -> None:
 
 
 def test_without_markers_none_are_spoken_of() -> None:
-    """Where no file has markers, the prompt names no file as having them."""
+    """If no file has markers, the prompt names none."""
     conflict = pb.MergeConflicted(
         target_branch="t", files=["gone"], hunks=[pb.ConflictHunk(file="gone", text="deleted")]
     )

@@ -63,6 +63,6 @@ def test_never_adds_more_than_it_may(reason: str, checks: list[tuple[str, str]],
 
 @pytest.mark.parametrize("size", [4096, 5000])
 def test_line_too_long_for_the_room_is_cut(size: int) -> None:
-    """Of one line beyond all bounds the end is told."""
+    """Of an extremely long line, the end is quoted."""
     failed = pb.Attempt(name=NAME, reason="no", checks=[check("a", "x" * size + " boom")])
     assert prompt_after("", failed).endswith("xxx boom\n")

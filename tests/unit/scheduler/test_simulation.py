@@ -37,7 +37,7 @@ def test_dependencies_and_merges_by_hand_are_waited_for() -> None:
 
 
 def test_without_estimates_tasks_are_counted() -> None:
-    """Where nobody knows how long a task takes, each counts one."""
+    """If the length of tasks is unknown, each counts as one."""
     plan = plan_of([1, 1, 1])
     for task in plan.epics[0].tasks:
         task.ClearField("estimate")

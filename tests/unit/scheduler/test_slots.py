@@ -92,7 +92,7 @@ def test_keeps_to_the_slots_of_a_worker_over_all_its_runs() -> None:
 
 
 def test_starts_nothing_on_a_worker_that_is_not_connected() -> None:
-    """A run whose worker is away waits, and others go on."""
+    """A run whose worker is unreachable waits, and others continue."""
     away = another_run("x", a_run(an_epic("a", PENDING)), worker="away")
     here = a_run(an_epic("b", PENDING))
     assert started(decide(a_snapshot(away, here))) == ["b/t1"]
@@ -109,7 +109,7 @@ def test_starts_nothing_in_a_paused_run() -> None:
 
 
 def test_starts_tasks_of_a_run_that_is_pending() -> None:
-    """A run that has not begun begins by itself."""
+    """A pending run starts automatically."""
     run = a_run(an_epic("a", PENDING), state=pb.RUN_STATE_PENDING)
     assert started(decide(a_snapshot(run))) == ["a/t1"]
 
@@ -154,7 +154,7 @@ def test_prefers_estimates_to_counts() -> None:
 
 
 def test_uses_learned_durations_where_there_is_no_estimate() -> None:
-    """A task that says nothing counts as long as tasks usually take."""
+    """A task without an estimate counts as long as tasks usually take."""
     run = a_run(
         an_epic("a", tasks=(a_task("t1", epic="a", estimate=50.0),)),
         an_epic("b", tasks=(a_task("t1", epic="b"),)),
@@ -165,7 +165,7 @@ def test_uses_learned_durations_where_there_is_no_estimate() -> None:
 
 
 def test_prefers_an_epic_that_much_work_waits_for() -> None:
-    """The work of dependents counts for the epic that holds them up."""
+    """The work of dependents counts for the epic that they wait for."""
     run = a_run(
         an_epic("a", PENDING, PENDING),
         an_epic("b", PENDING),

@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from heddle import pb, waiting
+from heddle import operator_queue, pb
 from ui_svc.views import attention
 from ui_svc.views.attention import RunParts
 
@@ -32,7 +32,7 @@ def test_a_failed_task_is_an_item_with_the_titles_of_its_place() -> None:
 
 def test_what_failed_long_ago_or_was_stopped_by_hand_waits_for_nobody() -> None:
     """A day is the limit; who stops an agent knows of it."""
-    old = failed_task(ended=NOW - waiting.RECENT_HOURS * 3600 - 1)
+    old = failed_task(ended=NOW - operator_queue.RECENT_HOURS * 3600 - 1)
     stopped = failed_task(ended=NOW - 60, state=pb.ATTEMPT_STATE_STOPPED)
     assert not list(attention.failures(parts(old), NOW))
     assert not list(attention.failures(parts(stopped), NOW))
@@ -54,7 +54,7 @@ def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() ->
     assert attention.may_have_failures(pb.Run(tasks=failed), NOW)
     assert attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_FAILED, end_time=ended), NOW)
     assert not attention.may_have_failures(pb.Run(tasks=failed, state=pb.RUN_STATE_CANCELLED), NOW)
-    old = Timestamp(seconds=NOW - waiting.RECENT_HOURS * 3600 - 1)
+    old = Timestamp(seconds=NOW - operator_queue.RECENT_HOURS * 3600 - 1)
     assert not attention.may_have_failures(pb.Run(tasks=failed, end_time=old), NOW)
 
 
@@ -79,8 +79,8 @@ def test_questions_come_before_failures_and_the_oldest_first() -> None:
 def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() -> None:
     """It names whose budget is used up, so that it can be given a new one where it stands."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
-    assert waiting.is_halted(run)
-    assert not waiting.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
+    assert operator_queue.is_halted(run)
+    assert not operator_queue.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
     reached = pb.BudgetReached(budget_usd_micros=5, spent_usd_micros=6, level=pb.BUDGET_LEVEL_EPIC)
     item = attention.halt(run, pb.Event(run="runs/r", epic="pay", sequence=7, budget_reached=reached))
     assert (item["kind"], item["of"], item["budget"], item["spent"]) == ("budget", "runs/r/epics/pay", 5, 6)
@@ -91,7 +91,7 @@ def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() ->
 def test_a_provider_that_refuses_is_an_item() -> None:
     """It says what to do, and comes before what is over."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="log in", held_by="anthropic")
-    assert waiting.is_halted(run)
+    assert operator_queue.is_halted(run)
     item = attention.refusal(run)
     assert (item["kind"], item["provider"], item["reason"]) == ("provider", "anthropic", "log in")
     over = {"kind": "task", "time": 1, "key": "a"}
@@ -168,7 +168,7 @@ def test_runs_are_looked_through_for_unchanged_tasks_only_while_they_are_recent(
     counts = pb.TaskCounts(accepted=2, unchanged=1)
     assert attention.may_have_unchanged(pb.Run(tasks=counts), NOW)
     assert not attention.may_have_unchanged(pb.Run(tasks=pb.TaskCounts(accepted=2)), NOW)
-    old = Timestamp(seconds=NOW - waiting.RECENT_HOURS * 3600 - 1)
+    old = Timestamp(seconds=NOW - operator_queue.RECENT_HOURS * 3600 - 1)
     assert not attention.may_have_unchanged(pb.Run(tasks=counts, end_time=old), NOW)
 
 
@@ -184,15 +184,15 @@ def test_what_a_run_lacks_is_an_item() -> None:
         unpushed=unpushed,
         end_time=Timestamp(seconds=NOW - 60),
     )
-    assert all(waiting.lacks_something(each, NOW) for each in (waits, refused))
+    assert all(operator_queue.lacks_something(each, NOW) for each in (waits, refused))
     first, second = attention.oldest_first([attention.lack(refused), attention.lack(waits)])
     assert (first["kind"], first["reason"]) == ("environment", "/repo is not there")
-    told = "file:///o.git did not take heddle/r/a, main: no such names"
+    told = "file:///o.git rejected the push of heddle/r/a, main: no such names"
     assert (second["kind"], second["reason"]) == ("push", told)
     # History, and what its operator ended, waits for nobody.
-    refused.end_time.seconds = NOW - waiting.RECENT_HOURS * 3600 - 1
+    refused.end_time.seconds = NOW - operator_queue.RECENT_HOURS * 3600 - 1
     waits.state = pb.RUN_STATE_CANCELLING
-    assert not any(waiting.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
+    assert not any(operator_queue.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
 
 
 def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:

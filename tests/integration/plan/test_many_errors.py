@@ -1,4 +1,4 @@
-"""A plan with very many mistakes is answered, not cut off by the transport."""
+"""A plan with very many errors is answered, not cut off by the transport."""
 
 import grpc
 import pytest
@@ -11,24 +11,24 @@ from tests.support.services import serving
 
 
 class Refusing(grpc_stubs.SchedulerServiceServicer):
-    """Finds the same mistakes in every plan."""
+    """Finds the same errors in every plan."""
 
-    def __init__(self, mistakes: list[Violation]) -> None:
-        self._mistakes = mistakes
+    def __init__(self, violations: list[Violation]) -> None:
+        self._violations = violations
 
     async def CreateRun(
         self,
         request: pb.CreateRunRequest,
         context: grpc.aio.ServicerContext[pb.CreateRunRequest, pb.CreateRunResponse],
     ) -> pb.CreateRunResponse:
-        raise errors.invalid_plan(self._mistakes)
+        raise errors.invalid_plan(self._violations)
 
 
 @pytest.mark.parametrize("word", ["is missing", "fehlt völlig → ä ö ü"])
-async def test_very_many_mistakes_arrive_as_invalid_plan(word: str) -> None:
-    """The first ones come with their fields, and a last one says that there are more."""
+async def test_very_many_errors_arrive_as_invalid_plan(word: str) -> None:
+    """The first errors come with their fields, and a last one says that there are more."""
     # Only one method of it is called.
-    servicer = Refusing([Violation(f"epics[{index}].tasks[0].key", word) for index in range(1000)])  # type: ignore[abstract]
+    servicer = Refusing([Violation(f"epics[{index}].tasks[0].key", word) for index in range(1000)])  # type: ignore[abstract]  # see above
     service = Service(
         ["heddle.v1.SchedulerService"],
         lambda server: grpc_stubs.add_SchedulerServiceServicer_to_server(servicer, server),
@@ -39,6 +39,6 @@ async def test_very_many_mistakes_arrive_as_invalid_plan(word: str) -> None:
     error = errors.from_rpc(caught.value)
     assert error is not None
     assert error.reason == pb.ERROR_REASON_INVALID_PLAN
-    assert "1000 mistakes" in error.message
+    assert "1000 errors" in error.message
     assert error.violations[0] == Violation("epics[0].tasks[0].key", word)
-    assert "more mistakes" in error.violations[-1].description
+    assert "more errors" in error.violations[-1].description

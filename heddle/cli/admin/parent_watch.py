@@ -1,10 +1,10 @@
-"""Runs a module as `python -m` would, and ends it when whoever started it is gone.
+"""Runs a module as `python -m` would, and ends it when its parent process is gone.
 
-    python -m heddle.cli.admin.lifeline SECONDS MODULE
+    python -m heddle.cli.admin.parent_watch SECONDS MODULE
 
 `heddle up` starts each service through this, with a pipe on its standard input
-that it never writes to. The system closes the pipe when `up` dies, however it
-dies; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
+that it never writes to. The system closes the pipe when `up` dies for any
+reason; the service then gets SIGTERM, and SIGKILL if it has not drained within SECONDS.
 """
 
 import os
@@ -15,9 +15,9 @@ import threading
 import time
 
 
-def hold(lifeline: int, drain: float) -> None:
+def wait_for_end(pipe: int, drain: float) -> None:
     """Waits until the other end of the pipe is closed, then ends this process."""
-    while os.read(lifeline, 1):
+    while os.read(pipe, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(drain)
@@ -25,13 +25,13 @@ def hold(lifeline: int, drain: float) -> None:
 
 
 def main() -> None:
-    """Runs the module that the arguments name."""
+    """Runs the module named by the arguments."""
     drain, sys.argv = float(sys.argv[1]), sys.argv[2:]
-    lifeline = os.dup(0)
+    pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=hold, args=(lifeline, drain), name="lifeline", daemon=True).start()
+    threading.Thread(target=wait_for_end, args=(pipe, drain), name="parent-watch", daemon=True).start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

@@ -1,4 +1,4 @@
-"""Reads logs whose beginning is no longer kept from where they begin now."""
+"""Reads logs whose beginning has been removed, from the oldest event that remains."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def oldest_kept(error: HeddleError) -> int | None:
-    """Returns the oldest sequence that is still there, where a log was refused for that; None for other errors."""
+    """Returns the oldest remaining sequence if a read failed for that reason; None for other errors."""
     if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
         return None
     oldest = int(error.metadata.get("oldest", "0"))
@@ -20,9 +20,9 @@ def oldest_kept(error: HeddleError) -> int | None:
 async def from_oldest(
     read: Callable[[int], AsyncIterator[T]], after: int, on_gone: Callable[[int], None]
 ) -> AsyncIterator[T]:
-    """Yields what `read` yields behind `after`, or behind what is gone where that is the beginning (0).
+    """Yields what `read` yields after `after`; a read from the beginning (0) skips removed events.
 
-    `on_gone` hears the oldest sequence first that is there. Any other refusal is raised.
+    In that case `on_gone` first receives the oldest remaining sequence. Other errors are raised.
     """
     try:
         async for each in read(after):

@@ -1,4 +1,4 @@
-"""How a client calls a server: again while it is away, and watches that resume by themselves."""
+"""Calls of a client: retried while the server is unavailable, with watches that resume automatically."""
 
 import asyncio
 import random
@@ -12,14 +12,14 @@ import grpc
 
 from heddle import errors
 
-# Seconds that a call may take; those that wait for processes to end get more.
+# Timeout of a call in seconds; calls that wait for processes to end have a longer one.
 CALL_TIMEOUT: Final = 60.0
 
-# Seconds between two tries: the first and the longest pause.
+# Seconds between two attempts: the first and the longest pause.
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 
-# What a restart, a drain or a broken connection looks like, depending on its moment.
+# The status codes of a restart, a drain or a broken connection, depending on when it happens.
 BREAKS: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -30,21 +30,21 @@ BREAKS: Final = frozenset(
     }
 )
 
-# What gRPC says where something listens that does not speak TLS as this side does: it may hang up at once.
+# The messages of gRPC if the two sides disagree about TLS; the other side may also just hang up.
 _DISAGREEMENT: Final = re.compile("Socket closed|handshake|[Vv]erification [Cc]heck failed")
-# OpenSSL's word for it.
+# The cause as OpenSSL names it.
 _TLS_CAUSE: Final = re.compile(r"OPENSSL_internal:([A-Z_]+)")
 
 Answer = TypeVar("Answer")
 OnBreak: TypeAlias = Callable[[str], None]
 
 
-class ServerUnreachable(Exception):  # noqa: N818 (a state that ends, named as people say it)
-    """No Heddle server answers; the message says what to do."""
+class ServerUnreachable(Exception):  # noqa: N818 (a temporary state rather than an error)
+    """No Heddle server answered; the message says what to do."""
 
 
 class Caller:
-    """Makes the calls of `HeddleClient`, and says what went wrong with one that was given up."""
+    """Makes the calls of `HeddleClient`, and explains why a call was given up."""
 
     def __init__(self, address: str, actor: str, patience: float) -> None:
         self._address = address
@@ -67,12 +67,12 @@ class Caller:
                     tries = 0
                     seen = sequence_of(response)
                     yield response
-                # A server that drains may end the stream as politely as a finished run does.
+                # A draining server ends the stream with OK, like a finished run.
                 if await is_over(seen):
                     return
                 why = "the server ended the stream"
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._foreseen(error)
+                why = self._cause_of_break(error)
             except ServerUnreachable as error:
                 why = str(error)
             except errors.HeddleError as error:
@@ -86,10 +86,10 @@ class Caller:
             await asyncio.sleep(_pause(tries))
             tries += 1
 
-    def _foreseen(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
-        """Returns what broke the call; raises where trying again cannot help."""
+    def _cause_of_break(self, error: grpc.aio.AioRpcError | asyncio.CancelledError) -> str:
+        """Returns what broke the call; raises if a retry cannot help."""
         if isinstance(error, asyncio.CancelledError):
-            # grpc.aio raises it for a CANCELLED status of the server too.
+            # grpc.aio also raises it for the status CANCELLED of a server.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise error
@@ -99,8 +99,8 @@ class Caller:
             raise refusal from error
         if refusal is None and error.code() not in BREAKS:
             raise ServerUnreachable(
-                f"what answers at {self._address} is no Heddle server of this version"
-                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to one"
+                f"the server at {self._address} is not a Heddle server of this version"
+                f" ({error.code().name}: {error.details()}); set HEDDLE_SCHEDULER to the right address"
             ) from error
         return refusal.message if refusal is not None else _last_cause(error.details() or "")
 
@@ -138,7 +138,7 @@ class Caller:
             try:
                 return await once()
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-                why = self._foreseen(error)
+                why = self._cause_of_break(error)
                 pause = _pause(tries)
                 if time.monotonic() + pause > give_up:
                     raise self._given_up(error, why) from None
@@ -151,14 +151,14 @@ class Caller:
             refusal = errors.from_rpc(error)
             if refusal is None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return ServerUnreachable(
-                    f"the server at {self._address} did not answer in time; what was asked may still"
-                    " happen there: the same again waits on"
+                    f"the server at {self._address} did not answer in time; the request may still"
+                    " be in progress there: repeat it to wait for the result"
                 )
             if refusal is None and _DISAGREEMENT.search(error.details() or ""):
                 return ServerUnreachable(
-                    f"what answers at {self._address} is no Heddle server, or expects other certificates ({why});"
-                    " set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA as its own settings have them, or"
-                    " HEDDLE_SCHEDULER to another server"
+                    f"the server at {self._address} is not a Heddle server, or expects other certificates ({why});"
+                    " set HEDDLE_TLS_CERT, HEDDLE_TLS_KEY and HEDDLE_TLS_CA to match the server, or"
+                    " HEDDLE_SCHEDULER to another one"
                 )
         return refusal or ServerUnreachable(
             f"no Heddle server answers at {self._address} ({why});"
@@ -167,12 +167,12 @@ class Caller:
 
 
 def _last_cause(details: str) -> str:
-    """Returns what went wrong of the whole way down to the socket, which gRPC tells."""
+    """Returns the innermost cause from the chain that gRPC reports."""
     in_tls = _TLS_CAUSE.search(details)
     return in_tls[1] if in_tls else details.removesuffix(".").rpartition(": ")[2]
 
 
 def _pause(tries: int) -> float:
-    """Returns seconds until the next try; jitter keeps many clients from coming back at once."""
+    """Returns the seconds until the next attempt; jitter keeps clients from all returning at once."""
     longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)

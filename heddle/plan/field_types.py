@@ -1,0 +1,63 @@
+"""Types of single fields in the YAML files of plans and projects, as pydantic reads and dumps them."""
+
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from heddle.names import KEY
+from heddle.plan import durations
+from heddle.plan.agent_model import Part
+
+_INT32: Final = 2**31 - 1
+_INT64: Final = 2**63 - 1
+_MAX_USD: Final = 1_000_000_000
+
+
+Key = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{KEY.pattern}$"})]
+Priority = Annotated[int, Field(ge=-_INT32, le=_INT32)]
+Count = Annotated[int, Field(ge=0, le=_INT32)]
+Turns = Annotated[int, Field(ge=1, le=_INT32)]
+Tokens = Annotated[int, Field(ge=0, le=_INT64)]
+Duration = Annotated[
+    float,
+    BeforeValidator(durations.seconds),
+    PlainSerializer(lambda seconds: f"{seconds:.9f}s"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": durations.PATTERN},
+                {"type": "number", "exclusiveMinimum": 0},
+            ],
+            "description": f"A length of time: {durations.FORM}.",
+        }
+    ),
+]
+Usd = Annotated[
+    float, Field(le=_MAX_USD), PlainSerializer(lambda usd: round(usd * 1_000_000), return_type=int)
+]
+# One glob, or a list of them.
+Globs = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class ShortPart(Part):
+    """A mapping with a short form: a single plain value."""
+
+    # The JSON Schema of the short form.
+    short: ClassVar[JsonSchemaValue]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        reference = handler(core_schema)
+        definition = handler.resolve_ref_schema(reference)
+        full = dict(definition)
+        definition.clear()
+        definition.update(anyOf=[cls.short, full])
+        return reference
