@@ -348,7 +348,7 @@ class ConflictHunk(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     file: _builtins.str
     line: _builtins.int
-    """Where the region begins in the file with its markers, from 1. Absent: the file
+    """Where the region starts in the file with its markers, from 1. Absent: the file
     has no regions because one side removed it or it is binary; the text says why.
     """
     text: _builtins.str
