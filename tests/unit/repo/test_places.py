@@ -39,7 +39,7 @@ PATH: Final = re.compile(r"`([\w./*-]+)`")
 class Row(NamedTuple):
     """What CONTRIBUTING.md says about one kind of change."""
 
-    count: int
+    files: int
     new: list[str]
     edited: list[str]
 
@@ -47,8 +47,8 @@ class Row(NamedTuple):
 def rows() -> dict[str, Row]:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     return {
-        change: Row(int(count), PATH.findall(new), PATH.findall(edited))
-        for change, _, count, new, edited in ROW.findall(text)
+        change: Row(int(files), PATH.findall(new), PATH.findall(edited))
+        for change, _, files, new, edited in ROW.findall(text)
     }
 
 
@@ -75,4 +75,4 @@ def test_the_listed_files_are_the_real_ones(change: str) -> None:
     new = {path for path in found if any(path == each or path.startswith(each) for each in row.new)}
     assert all(any(path.startswith(each) for path in new) for each in row.new), "a new file is not there"
     assert sorted(found - new) == sorted(row.edited), f"CONTRIBUTING.md, {change}: correct the edited files"
-    assert row.count == len(row.new) + len(row.edited), f"CONTRIBUTING.md, {change}: correct the number"
+    assert row.files == len(row.new) + len(row.edited), f"CONTRIBUTING.md, {change}: correct the number"
