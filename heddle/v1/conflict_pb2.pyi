@@ -145,7 +145,7 @@ Global___ConflictForecast: _TypeAlias = ConflictForecast  # noqa: Y015
 
 @_typing.final
 class PredictedConflict(_message.Message):
-    """Two sides that will conflict: the one that is merged second is rejected."""
+    """Two sides that will conflict when the second one is merged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1079,7 +1079,7 @@ Global___PredictConflictsResponse: _TypeAlias = PredictConflictsResponse  # noqa
 
 @_typing.final
 class ConflictingPair(_message.Message):
-    """Two branches that will conflict: the one that is merged second is rejected."""
+    """Two branches that will conflict when the second one is merged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
