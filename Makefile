@@ -1,4 +1,4 @@
-# make help lists every target. Two matter: run and test.
+# `make help` lists every target. The two main ones are run and test.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -7,16 +7,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests at a time. A part of each is waiting for processes, so two more of them than cores.
+# Tests that run in parallel: two more than cores, because tests spend part of their time waiting for processes.
 JOBS ?= $(shell expr 2 + $$(getconf _NPROCESSORS_ONLN))
 PACKAGES := heddle scheduler_svc worktree_svc agent_svc ui_svc
 
-# Each stamp is newer than what it was made from; touching a pin file renews the environment.
+# Each stamp is newer than its inputs; touching a pin file renews the environment.
 RUN_STAMP := $(VENV)/.run
 TEST_STAMP := $(VENV)/.test
 BENCH_STAMP := $(VENV)/.bench
 
-# Programs start here by the hundred: what one has compiled, the others are to find.
+# Tests start hundreds of Python programs, which reuse each other's compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
 include deploy/deploy.mk
@@ -37,7 +37,7 @@ test: check manifests ## Lint, types and every test, the browser tests included
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 
 .PHONY: agents
-agents: $(TEST_STAMP) ## Run agents that `make test` leaves out, as they are large: Gemini CLI, OpenCode, Codex' adapter
+agents: $(TEST_STAMP) ## Test agents that are too large for `make test`: Gemini CLI, OpenCode, Codex' ACP adapter
 	$(BIN)/python -m tests.agents_setup more
 	$(BIN)/pytest tests/integration/agents/test_presets.py
 
@@ -46,7 +46,7 @@ unit: $(TEST_STAMP) ## The pure tests only: seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: check
-check: lint types stale ## Lint, types and stale stubs: under a minute
+check: lint types stale breaking ## Lint, types, stale stubs and API compatibility: under a minute
 
 .PHONY: lint
 lint: $(TEST_STAMP)
@@ -76,8 +76,19 @@ proto: $(TEST_STAMP) ## Regenerate heddle/v1 from protos/
 stale: $(TEST_STAMP)
 	$(BIN)/python -m tests.generate_stubs --check heddle/v1
 
+API_BASELINE := protos/baseline.binpb
+
+.PHONY: breaking
+breaking: $(TEST_STAMP)
+	@$(BIN)/buf breaking --against $(API_BASELINE) \
+		|| { echo "The API breaks its clients. If that is intended, see CONTRIBUTING.md." >&2; exit 1; }
+
+.PHONY: api-baseline
+api-baseline: $(TEST_STAMP) ## Record the API that later changes must not break
+	$(BIN)/buf build --exclude-source-info --output $(API_BASELINE)
+
 .PHONY: bench
-bench: $(BENCH_STAMP) ## Measure speed beside the alternatives; prints ratios
+bench: $(BENCH_STAMP) ## Measure speed next to the alternatives; prints ratios
 	$(BIN)/python -m tests.bench
 
 .PHONY: chaos
@@ -85,7 +96,7 @@ chaos: $(TEST_STAMP) ## Kill the services at random while agents work: make chao
 	$(BIN)/python -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(if $(POSTGRES),--postgres)
 
 .PHONY: screenshots
-screenshots: $(TEST_STAMP) ## Take pictures of every view in its states: make screenshots ONLY="board costs"
+screenshots: $(TEST_STAMP) ## Take screenshots of every view in its states: make screenshots ONLY="board costs"
 	$(BIN)/python -m tests.browser_setup
 	$(BIN)/python -m tests.screenshots $(if $(ONLY),--only $(ONLY))
 
@@ -107,7 +118,7 @@ endef
 clean: ## Remove what make created in this folder
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# $(1): the pin file. The pins are complete, so the project itself brings nothing more.
+# $(1): the pin file. The pins are complete, so installing the project adds no dependency.
 define install
 @test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo "Heddle needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 1; }

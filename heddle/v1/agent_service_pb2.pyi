@@ -138,20 +138,20 @@ class StartSessionRequest(_message.Message):
     """scripted, claude, codex, acp:NAME or command:SHELL COMMAND."""
     prompt: _builtins.str
     model: _builtins.str
-    """Absent: the agent's own choice."""
+    """Absent: the agent's default."""
     max_turns: _builtins.int
     """Absent: no limit."""
     resume_attempt: _builtins.str
-    """An earlier attempt of the same task whose agent's own session is to go on
-    where the agent can do that and its session is still known. Behind the prompt the
-    agent finds what the operator said to it. Absent: begin anew.
+    """An earlier attempt of the same task whose agent session is resumed if the agent
+    supports that and still knows the session. The operator's messages follow the
+    prompt. Absent: starts from scratch.
     """
     budget_usd_micros: _builtins.int
-    """What the session may cost: what is left of the budgets above it. Agents that
-    can stop themselves there. Absent: no limit.
+    """The session's cost limit: what is left of the budgets above it. For agents that
+    can stop at a limit. Absent: no limit.
     """
     files_kept: _builtins.bool
-    """True: the worktree still holds what resume_attempt left in it."""
+    """True: the worktree still has the files of resume_attempt."""
     system_prompt: _builtins.str
     """The next four as in PlanTask, resolved."""
     effort: _builtins.str
@@ -163,7 +163,7 @@ class StartSessionRequest(_message.Message):
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]: ...
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Of the whole session. Absent: no limit."""
+        """Time limit of the whole session. Absent: no limit."""
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -171,19 +171,19 @@ class StartSessionRequest(_message.Message):
 
     @_builtins.property
     def permissions(self) -> _plan_pb2.Permissions:
-        """Resolved. Absent: ask for everything that is not always allowed."""
+        """Resolved. Absent: the agent asks for everything that is not always allowed."""
 
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
-        """The agent is stopped, and the session has failed, once it has said and done
-        nothing for so long. Time in which it waits for the operator does not count.
+        """The agent is stopped, and the session fails, after the agent has said and done
+        nothing for this time. Time in which it waits for the operator does not count.
         Absent: no limit.
         """
 
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.ApprovalAnswer]:
-        """What the operator has answered to resume_attempt: the agent is told, and does
-        not ask again.
+        """The operator's answers to resume_attempt: the agent receives them and does not
+        ask again.
         """
 
     @_builtins.property
@@ -192,12 +192,14 @@ class StartSessionRequest(_message.Message):
 
     @_builtins.property
     def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Where links in the worktree lead, absolute: setup, agent and checks may write there."""
+        """Absolute target paths of links in the worktree: setup, agent and checks may write
+        there.
+        """
 
     @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
-        """How long the session waits, once the agent has ended its work, for what that has
-        left running; checks follow only then. Absent: it is stopped at once.
+        """How long the session waits for background work after the agent has ended its
+        work; checks run after that. Absent: background work is stopped immediately.
         """
 
     @_builtins.property
@@ -249,9 +251,9 @@ Global___StartSessionRequest: _TypeAlias = StartSessionRequest  # noqa: Y015
 
 @_typing.final
 class Setup(_message.Message):
-    """Commands that make a new worktree ready. Where one fails the session ends as
-    SETUP_FAILED, and its agent is not started. They do not count towards the
-    session's timeout.
+    """Commands that prepare a new worktree. If one fails, the session ends as
+    SETUP_FAILED, and its agent is not started. They do not count towards the session's
+    timeout.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -267,7 +269,7 @@ class Setup(_message.Message):
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Of all of them."""
+        """Time limit of all commands together."""
 
     def __init__(
         self,
@@ -549,7 +551,7 @@ class AnswerApprovalRequest(_message.Message):
     approved: _builtins.bool
     message: _builtins.str
     actor: _builtins.str
-    """Who answers, for the event's actor. Absent: "user"."""
+    """Who answered, for the event's actor. Absent: "user"."""
     def __init__(
         self,
         *,
@@ -597,9 +599,9 @@ class AgentServiceSendMessageRequest(_message.Message):
     text: _builtins.str
     """At most 32 KiB of UTF-8."""
     message_id: _builtins.str
-    """The same one again is told once. Absent: not idempotent."""
+    """A message with the same ID is delivered once. Absent: not idempotent."""
     actor: _builtins.str
-    """Who says it, for the event's actor. Absent: "user"."""
+    """The sender, for the event's actor. Absent: "user"."""
     def __init__(
         self,
         *,
@@ -664,7 +666,7 @@ class RunChecksRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
-    """runs/RUN or runs/RUN/epics/EPIC: for which the checks run."""
+    """runs/RUN or runs/RUN/epics/EPIC: the resource that is checked."""
     epoch: _builtins.int
     folder: _builtins.str
     """Absolute path."""
@@ -672,7 +674,7 @@ class RunChecksRequest(_message.Message):
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]: ...
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Of all of them. Absent: no limit."""
+        """Time limit of all checks together. Absent: no limit."""
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
@@ -812,7 +814,9 @@ class DeleteSessionsRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     validate_only: _builtins.bool
-    """Only says how much would be removed. The epoch is not looked at."""
+    """Removes nothing; only returns how much would be removed. The epoch is not
+    checked.
+    """
     @_builtins.property
     def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of attempts; at most 1000."""
@@ -838,7 +842,7 @@ class DeleteSessionsResponse(_message.Message):
 
     DISK_BYTES_FIELD_NUMBER: _builtins.int
     disk_bytes: _builtins.int
-    """What it takes, or took, on the disk."""
+    """Disk usage of what was, or would be, removed."""
     def __init__(
         self,
         *,
@@ -858,7 +862,7 @@ class GetWorkerRequest(_message.Message):
 
     EPOCH_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
-    """The leader's. Absent: whoever asks does not lead."""
+    """The leader's. Absent: the caller is not the leader."""
     def __init__(
         self,
         *,

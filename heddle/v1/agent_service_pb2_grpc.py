@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     def __init__(self, channel):
@@ -109,34 +109,34 @@ class AgentServiceStub:
 
 
 class AgentServiceServicer:
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     def StartSession(self, request, context):
-        """Starts the agent of an attempt and, when it has ended well, its checks.
-        Answers when the session is on disk and the agent is about to start.
-        Idempotent: a known attempt is returned as it is.
+        """Starts the agent of an attempt and, when it has ended well, its checks. Returns
+        when the session is on disk and the agent is about to start. Idempotent: for a
+        known attempt, returns its session unchanged.
 
-        - FAILED_PRECONDITION / UNKNOWN_AGENT: the message says which there are.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
         - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
-        - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no room.
+        - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no space.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchSession(self, request, context):
-        """Streams a session's log, beginning behind after_sequence. Ends with OK once
-        the session has finished and all was sent.
+        """Streams a session's log, starting after after_sequence. Ends with OK when the
+        session has finished and everything was sent.
 
-        - NOT_FOUND: no such session; start it. Or its events were released.
+        - NOT_FOUND: no such session (start it), or its events were released.
         - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,14 +151,14 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """The sessions that are running, or all in the spool.
+        """Lists the running sessions, or all sessions in the spool.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopSession(self, request, context):
-        """Ends a session: first politely, after the grace period by force. Answers
+        """Ends a session: first with SIGTERM, after the grace period with SIGKILL. Returns
         when the agent and all its descendants are gone. Idempotent.
 
         - NOT_FOUND: no such session.
@@ -168,35 +168,35 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ParkSession(self, request, context):
-        """Ends a session that waits for the operator so that a later attempt can go on
-        with it: its outcome is PARKED. Answers when the agent and all its descendants
-        are gone. Idempotent.
+        """Ends a session that waits for the operator so that a later attempt can resume it:
+        its outcome is PARKED. Returns when the agent and all its descendants are gone.
+        Idempotent.
 
         - NOT_FOUND: no such session.
-        - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
-        cannot go on later, or it has ended otherwise. Nothing was changed.
+        - FAILED_PRECONDITION / WRONG_STATE: it no longer waits, its agent cannot resume
+        later, or it has ended with another outcome. Nothing was changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AnswerApproval(self, request, context):
-        """Hands the operator's answer to the agent. Idempotent.
+        """Passes the operator's answer to the agent. Idempotent.
 
         - NOT_FOUND: no such session or approval.
-        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
-        "parked", keep the answer for the attempt that goes on with it.
+        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; if its state is
+        "parked", keep the answer for the attempt that resumes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendMessage(self, request, context):
-        """Tells the agent what the operator says: in the midst of its turn where it can
-        take that, else before its next one. Idempotent by message_id.
+        """Sends the operator's message to the agent: during its turn if the agent supports
+        that, otherwise before its next turn. Idempotent by message_id.
 
         - NOT_FOUND: no such session.
-        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: this agent kind takes no messages.
         - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -205,11 +205,11 @@ class AgentServiceServicer:
 
     def RunChecks(self, request, context):
         """Runs checks in a folder, outside of any session, and streams the report of each.
-        Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
-        processes are gone or about to be ended. At most one such call for each resource:
-        a new one ends the one before.
+        Uses no slot, and stores nothing. However the call ends, all processes are gone
+        or about to be ended. At most one such call for each resource: a new call ends
+        the previous one.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+        - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
         - UNAVAILABLE / DRAINING: the worker is shutting down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -217,7 +217,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchArtifact(self, request, context):
-        """The bytes of a screenshot.
+        """Returns the bytes of a screenshot.
 
         - NOT_FOUND: this session has no such artifact.
         """
@@ -226,9 +226,9 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseSession(self, request, context):
-        """Says that all events of a finished session are stored elsewhere. Where they take
-        much room the worker removes them, so that they are stored once; WatchSession then
-        answers NOT_FOUND. What a later session needs stays. Idempotent.
+        """Tells the worker that all events of a finished session are stored elsewhere. If
+        they take much space, the worker removes them; WatchSession then returns
+        NOT_FOUND. What a later session needs is kept. Idempotent.
 
         - NOT_FOUND: no such session, or it has not finished.
         """
@@ -237,17 +237,17 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSessions(self, request, context):
-        """Removes finished sessions from the spool, logs and screenshots. Running ones, and
-        those that are not there, are passed over. Idempotent.
+        """Removes finished sessions from the spool, logs and screenshots. Skips running
+        sessions and unknown names. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWorker(self, request, context):
-        """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
-        which keeps the worker's lease alive: without one for so long, the worker stops
-        its sessions. Without an epoch it only asks.
+        """Returns the slots and agents of this worker. With an epoch, it is the leader's
+        heartbeat and renews the worker's lease: when the lease ends, the worker stops
+        its sessions. Without an epoch, it only reads.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -330,13 +330,13 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     @staticmethod

@@ -27,13 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AgentServiceStub:
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     @_typing.overload
@@ -41,189 +41,189 @@ class AgentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentServiceAsyncStub: ...
     StartSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.StartSessionRequest, _agent_service_pb2.StartSessionResponse]
-    """Starts the agent of an attempt and, when it has ended well, its checks.
-    Answers when the session is on disk and the agent is about to start.
-    Idempotent: a known attempt is returned as it is.
+    """Starts the agent of an attempt and, when it has ended well, its checks. Returns
+    when the session is on disk and the agent is about to start. Idempotent: for a
+    known attempt, returns its session unchanged.
 
-    - FAILED_PRECONDITION / UNKNOWN_AGENT: the message says which there are.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
     - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
-    - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no room.
+    - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no space.
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.AgentServiceWatchSessionRequest, _agent_service_pb2.AgentServiceWatchSessionResponse]
-    """Streams a session's log, beginning behind after_sequence. Ends with OK once
-    the session has finished and all was sent.
+    """Streams a session's log, starting after after_sequence. Ends with OK when the
+    session has finished and everything was sent.
 
-    - NOT_FOUND: no such session; start it. Or its events were released.
+    - NOT_FOUND: no such session (start it), or its events were released.
     - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetSessionRequest, _agent_service_pb2.GetSessionResponse]
     """- NOT_FOUND: no such session."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListSessionsRequest, _agent_service_pb2.ListSessionsResponse]
-    """The sessions that are running, or all in the spool."""
+    """Lists the running sessions, or all sessions in the spool."""
     StopSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.StopSessionRequest, _agent_service_pb2.StopSessionResponse]
-    """Ends a session: first politely, after the grace period by force. Answers
+    """Ends a session: first with SIGTERM, after the grace period with SIGKILL. Returns
     when the agent and all its descendants are gone. Idempotent.
 
     - NOT_FOUND: no such session.
     """
     ParkSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ParkSessionRequest, _agent_service_pb2.ParkSessionResponse]
-    """Ends a session that waits for the operator so that a later attempt can go on
-    with it: its outcome is PARKED. Answers when the agent and all its descendants
-    are gone. Idempotent.
+    """Ends a session that waits for the operator so that a later attempt can resume it:
+    its outcome is PARKED. Returns when the agent and all its descendants are gone.
+    Idempotent.
 
     - NOT_FOUND: no such session.
-    - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
-      cannot go on later, or it has ended otherwise. Nothing was changed.
+    - FAILED_PRECONDITION / WRONG_STATE: it no longer waits, its agent cannot resume
+      later, or it has ended with another outcome. Nothing was changed.
     """
     AnswerApproval: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.AnswerApprovalRequest, _agent_service_pb2.AnswerApprovalResponse]
-    """Hands the operator's answer to the agent. Idempotent.
+    """Passes the operator's answer to the agent. Idempotent.
 
     - NOT_FOUND: no such session or approval.
-    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
-      "parked", keep the answer for the attempt that goes on with it.
+    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; if its state is
+      "parked", keep the answer for the attempt that resumes it.
     """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]
-    """Tells the agent what the operator says: in the midst of its turn where it can
-    take that, else before its next one. Idempotent by message_id.
+    """Sends the operator's message to the agent: during its turn if the agent supports
+    that, otherwise before its next turn. Idempotent by message_id.
 
     - NOT_FOUND: no such session.
-    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: this agent kind takes no messages.
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
     RunChecks: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]
     """Runs checks in a folder, outside of any session, and streams the report of each.
-    Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
-    processes are gone or about to be ended. At most one such call for each resource:
-    a new one ends the one before.
+    Uses no slot, and stores nothing. However the call ends, all processes are gone
+    or about to be ended. At most one such call for each resource: a new call ends
+    the previous one.
 
-    - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+    - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
     FetchArtifact: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]
-    """The bytes of a screenshot.
+    """Returns the bytes of a screenshot.
 
     - NOT_FOUND: this session has no such artifact.
     """
     ReleaseSession: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ReleaseSessionRequest, _agent_service_pb2.ReleaseSessionResponse]
-    """Says that all events of a finished session are stored elsewhere. Where they take
-    much room the worker removes them, so that they are stored once; WatchSession then
-    answers NOT_FOUND. What a later session needs stays. Idempotent.
+    """Tells the worker that all events of a finished session are stored elsewhere. If
+    they take much space, the worker removes them; WatchSession then returns
+    NOT_FOUND. What a later session needs is kept. Idempotent.
 
     - NOT_FOUND: no such session, or it has not finished.
     """
     DeleteSessions: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]
-    """Removes finished sessions from the spool, logs and screenshots. Running ones, and
-    those that are not there, are passed over. Idempotent.
+    """Removes finished sessions from the spool, logs and screenshots. Skips running
+    sessions and unknown names. Idempotent.
     """
     GetWorker: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]
-    """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
-    which keeps the worker's lease alive: without one for so long, the worker stops
-    its sessions. Without an epoch it only asks.
+    """Returns the slots and agents of this worker. With an epoch, it is the leader's
+    heartbeat and renews the worker's lease: when the lease ends, the worker stops
+    its sessions. Without an epoch, it only reads.
     """
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.StartSessionRequest, _agent_service_pb2.StartSessionResponse]  # type: ignore[assignment]
-    """Starts the agent of an attempt and, when it has ended well, its checks.
-    Answers when the session is on disk and the agent is about to start.
-    Idempotent: a known attempt is returned as it is.
+    """Starts the agent of an attempt and, when it has ended well, its checks. Returns
+    when the session is on disk and the agent is about to start. Idempotent: for a
+    known attempt, returns its session unchanged.
 
-    - FAILED_PRECONDITION / UNKNOWN_AGENT: the message says which there are.
+    - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
     - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
-    - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no room.
+    - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no space.
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_agent_service_pb2.AgentServiceWatchSessionRequest, _agent_service_pb2.AgentServiceWatchSessionResponse]  # type: ignore[assignment]
-    """Streams a session's log, beginning behind after_sequence. Ends with OK once
-    the session has finished and all was sent.
+    """Streams a session's log, starting after after_sequence. Ends with OK when the
+    session has finished and everything was sent.
 
-    - NOT_FOUND: no such session; start it. Or its events were released.
+    - NOT_FOUND: no such session (start it), or its events were released.
     - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetSessionRequest, _agent_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """- NOT_FOUND: no such session."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListSessionsRequest, _agent_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """The sessions that are running, or all in the spool."""
+    """Lists the running sessions, or all sessions in the spool."""
     StopSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.StopSessionRequest, _agent_service_pb2.StopSessionResponse]  # type: ignore[assignment]
-    """Ends a session: first politely, after the grace period by force. Answers
+    """Ends a session: first with SIGTERM, after the grace period with SIGKILL. Returns
     when the agent and all its descendants are gone. Idempotent.
 
     - NOT_FOUND: no such session.
     """
     ParkSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ParkSessionRequest, _agent_service_pb2.ParkSessionResponse]  # type: ignore[assignment]
-    """Ends a session that waits for the operator so that a later attempt can go on
-    with it: its outcome is PARKED. Answers when the agent and all its descendants
-    are gone. Idempotent.
+    """Ends a session that waits for the operator so that a later attempt can resume it:
+    its outcome is PARKED. Returns when the agent and all its descendants are gone.
+    Idempotent.
 
     - NOT_FOUND: no such session.
-    - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
-      cannot go on later, or it has ended otherwise. Nothing was changed.
+    - FAILED_PRECONDITION / WRONG_STATE: it no longer waits, its agent cannot resume
+      later, or it has ended with another outcome. Nothing was changed.
     """
     AnswerApproval: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.AnswerApprovalRequest, _agent_service_pb2.AnswerApprovalResponse]  # type: ignore[assignment]
-    """Hands the operator's answer to the agent. Idempotent.
+    """Passes the operator's answer to the agent. Idempotent.
 
     - NOT_FOUND: no such session or approval.
-    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
-      "parked", keep the answer for the attempt that goes on with it.
+    - FAILED_PRECONDITION / WRONG_STATE: the session has ended; if its state is
+      "parked", keep the answer for the attempt that resumes it.
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.AgentServiceSendMessageRequest, _agent_service_pb2.AgentServiceSendMessageResponse]  # type: ignore[assignment]
-    """Tells the agent what the operator says: in the midst of its turn where it can
-    take that, else before its next one. Idempotent by message_id.
+    """Sends the operator's message to the agent: during its turn if the agent supports
+    that, otherwise before its next turn. Idempotent by message_id.
 
     - NOT_FOUND: no such session.
-    - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+    - FAILED_PRECONDITION / CANNOT_LISTEN: this agent kind takes no messages.
     - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
     """
     RunChecks: _aio.UnaryStreamMultiCallable[_agent_service_pb2.RunChecksRequest, _agent_service_pb2.RunChecksResponse]  # type: ignore[assignment]
     """Runs checks in a folder, outside of any session, and streams the report of each.
-    Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
-    processes are gone or about to be ended. At most one such call for each resource:
-    a new one ends the one before.
+    Uses no slot, and stores nothing. However the call ends, all processes are gone
+    or about to be ended. At most one such call for each resource: a new call ends
+    the previous one.
 
-    - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+    - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
     - UNAVAILABLE / DRAINING: the worker is shutting down.
     """
     FetchArtifact: _aio.UnaryStreamMultiCallable[_agent_service_pb2.FetchArtifactRequest, _agent_service_pb2.FetchArtifactResponse]  # type: ignore[assignment]
-    """The bytes of a screenshot.
+    """Returns the bytes of a screenshot.
 
     - NOT_FOUND: this session has no such artifact.
     """
     ReleaseSession: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ReleaseSessionRequest, _agent_service_pb2.ReleaseSessionResponse]  # type: ignore[assignment]
-    """Says that all events of a finished session are stored elsewhere. Where they take
-    much room the worker removes them, so that they are stored once; WatchSession then
-    answers NOT_FOUND. What a later session needs stays. Idempotent.
+    """Tells the worker that all events of a finished session are stored elsewhere. If
+    they take much space, the worker removes them; WatchSession then returns
+    NOT_FOUND. What a later session needs is kept. Idempotent.
 
     - NOT_FOUND: no such session, or it has not finished.
     """
     DeleteSessions: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteSessionsRequest, _agent_service_pb2.DeleteSessionsResponse]  # type: ignore[assignment]
-    """Removes finished sessions from the spool, logs and screenshots. Running ones, and
-    those that are not there, are passed over. Idempotent.
+    """Removes finished sessions from the spool, logs and screenshots. Skips running
+    sessions and unknown names. Idempotent.
     """
     GetWorker: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetWorkerRequest, _agent_service_pb2.GetWorkerResponse]  # type: ignore[assignment]
-    """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
-    which keeps the worker's lease alive: without one for so long, the worker stops
-    its sessions. Without an epoch it only asks.
+    """Returns the slots and agents of this worker. With an epoch, it is the leader's
+    heartbeat and renews the worker's lease: when the lease ends, the worker stops
+    its sessions. Without an epoch, it only reads.
     """
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Runs agents. Only the scheduler calls it; it calls nobody. It owns the agents'
-    processes and the spool: every event of a session is on disk before anybody
-    sees it, so a scheduler that was away reads on where it stopped.
+    """Runs agents. Only the scheduler calls it, and it calls no other service. It owns
+    the agents' processes and the spool: every event of a session is on disk before it
+    is sent, so a scheduler that was unavailable resumes reading where it stopped.
 
-    Calls that change something carry the leader's epoch: one lower than the
-    highest that was seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and
-    its sender must stop leading.
+    Calls that change something carry the leader's epoch: an epoch lower than the
+    highest one seen is refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender
+    must stop leading.
     """
 
     @_abc_1.abstractmethod
@@ -232,14 +232,14 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.StartSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.StartSessionResponse, _abc.Awaitable[_agent_service_pb2.StartSessionResponse]]:
-        """Starts the agent of an attempt and, when it has ended well, its checks.
-        Answers when the session is on disk and the agent is about to start.
-        Idempotent: a known attempt is returned as it is.
+        """Starts the agent of an attempt and, when it has ended well, its checks. Returns
+        when the session is on disk and the agent is about to start. Idempotent: for a
+        known attempt, returns its session unchanged.
 
-        - FAILED_PRECONDITION / UNKNOWN_AGENT: the message says which there are.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the message lists the available agents.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt of the task exists.
         - RESOURCE_EXHAUSTED / NO_SLOT: try another worker, or later.
-        - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no room.
+        - RESOURCE_EXHAUSTED / DISK_FULL: the spool has no space.
         """
 
     @_abc_1.abstractmethod
@@ -248,10 +248,10 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.AgentServiceWatchSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.AgentServiceWatchSessionResponse], _abc.AsyncIterator[_agent_service_pb2.AgentServiceWatchSessionResponse]]:
-        """Streams a session's log, beginning behind after_sequence. Ends with OK once
-        the session has finished and all was sent.
+        """Streams a session's log, starting after after_sequence. Ends with OK when the
+        session has finished and everything was sent.
 
-        - NOT_FOUND: no such session; start it. Or its events were released.
+        - NOT_FOUND: no such session (start it), or its events were released.
         - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: the log is not that long.
         """
 
@@ -269,7 +269,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ListSessionsResponse, _abc.Awaitable[_agent_service_pb2.ListSessionsResponse]]:
-        """The sessions that are running, or all in the spool."""
+        """Lists the running sessions, or all sessions in the spool."""
 
     @_abc_1.abstractmethod
     def StopSession(
@@ -277,7 +277,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.StopSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.StopSessionResponse, _abc.Awaitable[_agent_service_pb2.StopSessionResponse]]:
-        """Ends a session: first politely, after the grace period by force. Answers
+        """Ends a session: first with SIGTERM, after the grace period with SIGKILL. Returns
         when the agent and all its descendants are gone. Idempotent.
 
         - NOT_FOUND: no such session.
@@ -289,13 +289,13 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ParkSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ParkSessionResponse, _abc.Awaitable[_agent_service_pb2.ParkSessionResponse]]:
-        """Ends a session that waits for the operator so that a later attempt can go on
-        with it: its outcome is PARKED. Answers when the agent and all its descendants
-        are gone. Idempotent.
+        """Ends a session that waits for the operator so that a later attempt can resume it:
+        its outcome is PARKED. Returns when the agent and all its descendants are gone.
+        Idempotent.
 
         - NOT_FOUND: no such session.
-        - FAILED_PRECONDITION / WRONG_STATE: it does not wait any more, its agent
-          cannot go on later, or it has ended otherwise. Nothing was changed.
+        - FAILED_PRECONDITION / WRONG_STATE: it no longer waits, its agent cannot resume
+          later, or it has ended with another outcome. Nothing was changed.
         """
 
     @_abc_1.abstractmethod
@@ -304,11 +304,11 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.AnswerApprovalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.AnswerApprovalResponse, _abc.Awaitable[_agent_service_pb2.AnswerApprovalResponse]]:
-        """Hands the operator's answer to the agent. Idempotent.
+        """Passes the operator's answer to the agent. Idempotent.
 
         - NOT_FOUND: no such session or approval.
-        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; where its state is
-          "parked", keep the answer for the attempt that goes on with it.
+        - FAILED_PRECONDITION / WRONG_STATE: the session has ended; if its state is
+          "parked", keep the answer for the attempt that resumes it.
         """
 
     @_abc_1.abstractmethod
@@ -317,11 +317,11 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.AgentServiceSendMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.AgentServiceSendMessageResponse, _abc.Awaitable[_agent_service_pb2.AgentServiceSendMessageResponse]]:
-        """Tells the agent what the operator says: in the midst of its turn where it can
-        take that, else before its next one. Idempotent by message_id.
+        """Sends the operator's message to the agent: during its turn if the agent supports
+        that, otherwise before its next turn. Idempotent by message_id.
 
         - NOT_FOUND: no such session.
-        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: this agent kind takes no messages.
         - FAILED_PRECONDITION / WRONG_STATE: the agent has ended, or is about to start.
         """
 
@@ -332,11 +332,11 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.RunChecksResponse], _abc.AsyncIterator[_agent_service_pb2.RunChecksResponse]]:
         """Runs checks in a folder, outside of any session, and streams the report of each.
-        Takes no slot. Nothing of it is stored: when the call ends, however it ends, all
-        processes are gone or about to be ended. At most one such call for each resource:
-        a new one ends the one before.
+        Uses no slot, and stores nothing. However the call ends, all processes are gone
+        or about to be ended. At most one such call for each resource: a new call ends
+        the previous one.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: the folder is not there.
+        - INVALID_ARGUMENT / INVALID_FIELD: the folder does not exist.
         - UNAVAILABLE / DRAINING: the worker is shutting down.
         """
 
@@ -346,7 +346,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.FetchArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.FetchArtifactResponse], _abc.AsyncIterator[_agent_service_pb2.FetchArtifactResponse]]:
-        """The bytes of a screenshot.
+        """Returns the bytes of a screenshot.
 
         - NOT_FOUND: this session has no such artifact.
         """
@@ -357,9 +357,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ReleaseSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ReleaseSessionResponse, _abc.Awaitable[_agent_service_pb2.ReleaseSessionResponse]]:
-        """Says that all events of a finished session are stored elsewhere. Where they take
-        much room the worker removes them, so that they are stored once; WatchSession then
-        answers NOT_FOUND. What a later session needs stays. Idempotent.
+        """Tells the worker that all events of a finished session are stored elsewhere. If
+        they take much space, the worker removes them; WatchSession then returns
+        NOT_FOUND. What a later session needs is kept. Idempotent.
 
         - NOT_FOUND: no such session, or it has not finished.
         """
@@ -370,8 +370,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.DeleteSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.DeleteSessionsResponse, _abc.Awaitable[_agent_service_pb2.DeleteSessionsResponse]]:
-        """Removes finished sessions from the spool, logs and screenshots. Running ones, and
-        those that are not there, are passed over. Idempotent.
+        """Removes finished sessions from the spool, logs and screenshots. Skips running
+        sessions and unknown names. Idempotent.
         """
 
     @_abc_1.abstractmethod
@@ -380,9 +380,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.GetWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.GetWorkerResponse, _abc.Awaitable[_agent_service_pb2.GetWorkerResponse]]:
-        """Slots and agents of this worker. With an epoch it is the leader's heartbeat,
-        which keeps the worker's lease alive: without one for so long, the worker stops
-        its sessions. Without an epoch it only asks.
+        """Returns the slots and agents of this worker. With an epoch, it is the leader's
+        heartbeat and renews the worker's lease: when the lease ends, the worker stops
+        its sessions. Without an epoch, it only reads.
         """
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

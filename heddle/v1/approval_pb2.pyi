@@ -19,8 +19,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Approval(_message.Message):
-    """A question that a session asks the operator, for as long as it is open. The
-    session waits for the answer; all others go on.
+    """An open question of a session to the operator. The session waits for the answer;
+    other sessions continue.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -43,14 +43,14 @@ class Approval(_message.Message):
     target: _builtins.str
     """The file, command or address that the tool would touch."""
     parkable: _builtins.bool
-    """True: its session may be ended while it waits, and goes on with the answer."""
+    """True: its session can be ended while it waits, and is resumed with the answer."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
         """When it was asked."""
 
     @_builtins.property
     def deny_time(self) -> _timestamp_pb2.Timestamp:
-        """When it counts as denied. Absent: it waits without end."""
+        """When it counts as denied. Absent: it waits indefinitely."""
 
     def __init__(
         self,
@@ -74,9 +74,7 @@ Global___Approval: _TypeAlias = Approval  # noqa: Y015
 
 @_typing.final
 class ApprovalAnswer(_message.Message):
-    """What the operator said to a question whose session is parked: the next attempt
-    goes on with it.
-    """
+    """The operator's answer to a question of a parked session, for the next attempt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -42,11 +42,11 @@ class _AttemptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttemptS
     ATTEMPT_STATE_STOPPED: _AttemptState.ValueType  # 7
     """Ended by the operator, by a cancelled run or by a stopped one."""
     ATTEMPT_STATE_LOST: _AttemptState.ValueType  # 8
-    """Its worker or agent_svc died under it."""
+    """Its worker or agent_svc died while it ran."""
     ATTEMPT_STATE_PARKED: _AttemptState.ValueType  # 9
-    """Ended while it waits for the operator, so that its slot is free for others, by
-    itself at its share of a budget, or because its model's provider takes no work
-    now. The next attempt continues with its session and its files.
+    """Ended while it waits for the operator, to free its slot for others; or stopped at
+    its share of a budget; or ended because its model's provider takes no work. The
+    next attempt continues with its session and its files.
     """
 
 class AttemptState(_AttemptState, metaclass=_AttemptStateEnumTypeWrapper): ...
@@ -64,18 +64,18 @@ ATTEMPT_STATE_FAILED: AttemptState.ValueType  # 6
 ATTEMPT_STATE_STOPPED: AttemptState.ValueType  # 7
 """Ended by the operator, by a cancelled run or by a stopped one."""
 ATTEMPT_STATE_LOST: AttemptState.ValueType  # 8
-"""Its worker or agent_svc died under it."""
+"""Its worker or agent_svc died while it ran."""
 ATTEMPT_STATE_PARKED: AttemptState.ValueType  # 9
-"""Ended while it waits for the operator, so that its slot is free for others, by
-itself at its share of a budget, or because its model's provider takes no work
-now. The next attempt continues with its session and its files.
+"""Ended while it waits for the operator, to free its slot for others; or stopped at
+its share of a budget; or ended because its model's provider takes no work. The
+next attempt continues with its session and its files.
 """
 Global___AttemptState: _TypeAlias = AttemptState  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """One try at a task. Its number is the fencing token: only the newest attempt
-    of a task may be accepted.
+    """One execution of a task. Its number is a fencing token: only a task's newest
+    attempt can be accepted.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -105,7 +105,7 @@ class Attempt(_message.Message):
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
     reason: _builtins.str
-    """Why it ended as it did. Absent where the state says it all."""
+    """Why it ended this way. Absent if the state is sufficient."""
     worker: _builtins.str
     """The worker that runs it."""
     agent: _builtins.str
@@ -118,10 +118,10 @@ class Attempt(_message.Message):
     session_sequence: _builtins.int
     """The newest event of the session that the scheduler has stored."""
     no_changes: _builtins.bool
-    """True: it was accepted though it changed nothing that git keeps."""
+    """True: it was accepted although it changed nothing that git tracks."""
     found_ref: _builtins.str
-    """refs/heddle/found/…: where that is kept which lay in its worktree before it began,
-    made by no attempt. Absent: there was nothing.
+    """refs/heddle/found/…: where changes are kept that were in its worktree before it
+    started and that no attempt had made. Absent: there were none.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -135,7 +135,7 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def summary(self) -> Global___SessionSummary:
-        """What a card shows; the last word of the session once that has ended."""
+        """What a card shows; the final summary once the session has ended."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.UsageTotals: ...
@@ -145,26 +145,24 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def approvals(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.Approval]:
-        """What it asks the operator now, the oldest question first."""
+        """Its open questions to the operator, the oldest first."""
 
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[_approval_pb2.ApprovalAnswer]:
-        """Of a parked one: what the operator has answered since."""
+        """For a parked attempt: the operator's answers since then."""
 
     @_builtins.property
     def agent_session(self) -> _event_pb2.AgentSession:
-        """What the agent itself calls its session. Absent: it has said nothing yet, or
-        has none.
-        """
+        """The agent's own session. Absent: the agent has not reported it yet, or has none."""
 
     @_builtins.property
     def background_stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was still running in the background and was stopped before the checks."""
+        """Background work that was still running and was stopped before the checks."""
 
     @_builtins.property
     def ignored_files(self) -> _event_pb2.IgnoredFilesLeft:
-        """What its checks may have used though its commit does not hold it. Absent: nothing
-        was found.
+        """Files that its checks may have used but that its commit does not contain. Absent:
+        none were found.
         """
 
     def __init__(
@@ -226,7 +224,7 @@ class SessionSummary(_message.Message):
     screenshots: _builtins.int
     @_builtins.property
     def current_tool(self) -> _event_pb2.ToolStarted:
-        """The tool call that is open now. Absent between calls."""
+        """The current tool call. Absent between calls."""
 
     @_builtins.property
     def last_lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -238,8 +236,8 @@ class SessionSummary(_message.Message):
     def usage(self) -> _usage_pb2.UsageTotals: ...
     @_builtins.property
     def waiting_for(self) -> _event_pb2.ApprovalRequested:
-        """What the agent waits for; of several questions the oldest. Absent unless the
-        state is WAITING.
+        """The question that the agent waits for, the oldest if there are several. Absent
+        unless the state is WAITING.
         """
 
     @_builtins.property
@@ -248,14 +246,14 @@ class SessionSummary(_message.Message):
 
     @_builtins.property
     def activity(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """How many events each span of five seconds had, at most 36 of them, up to the
-        span that last_activity_time lies in. Spans begin at multiples of five
+        """Number of events in each five-second interval, for at most 36 intervals up to the
+        one that contains last_activity_time. Intervals start at multiples of five
         seconds since 1970.
         """
 
     @_builtins.property
     def background(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the session still waits for although the agent has ended its work."""
+        """Background work that the session waits for after the agent has ended its work."""
 
     def __init__(
         self,

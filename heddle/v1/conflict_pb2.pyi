@@ -30,9 +30,9 @@ class _ConflictSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Conflict
     CONFLICT_SIDE_EPIC: _ConflictSide.ValueType  # 1
     """Another epic, merged or not."""
     CONFLICT_SIDE_RUN: _ConflictSide.ValueType  # 2
-    """What the run has merged, though with none of its epics alone."""
+    """What the run has merged, although with none of its epics alone."""
     CONFLICT_SIDE_UPSTREAM: _ConflictSide.ValueType  # 3
-    """The project's own branch, which moved since the run began."""
+    """The project's own branch, which moved since the run started."""
 
 class ConflictSide(_ConflictSide, metaclass=_ConflictSideEnumTypeWrapper):
     """What an epic conflicts with."""
@@ -41,9 +41,9 @@ CONFLICT_SIDE_UNSPECIFIED: ConflictSide.ValueType  # 0
 CONFLICT_SIDE_EPIC: ConflictSide.ValueType  # 1
 """Another epic, merged or not."""
 CONFLICT_SIDE_RUN: ConflictSide.ValueType  # 2
-"""What the run has merged, though with none of its epics alone."""
+"""What the run has merged, although with none of its epics alone."""
 CONFLICT_SIDE_UPSTREAM: ConflictSide.ValueType  # 3
-"""The project's own branch, which moved since the run began."""
+"""The project's own branch, which moved since the run started."""
 Global___ConflictSide: _TypeAlias = ConflictSide  # noqa: Y015
 
 class _MergeStage:
@@ -54,7 +54,7 @@ class _MergeStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStage
     DESCRIPTOR: _descriptor.EnumDescriptor
     MERGE_STAGE_UNSPECIFIED: _MergeStage.ValueType  # 0
     MERGE_STAGE_WORKING: _MergeStage.ValueType  # 1
-    """Its tasks are not over."""
+    """Its tasks have not ended."""
     MERGE_STAGE_QUEUED: _MergeStage.ValueType  # 2
     """Waits for its turn."""
     MERGE_STAGE_MERGING: _MergeStage.ValueType  # 3
@@ -67,16 +67,16 @@ class _MergeStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStage
     MERGE_STAGE_AWAITING: _MergeStage.ValueType  # 7
     """The operator has to merge or drop it."""
     MERGE_STAGE_RESOLVING: _MergeStage.ValueType  # 8
-    """An agent resolves what it conflicts over."""
+    """An agent is resolving its conflict."""
     MERGE_STAGE_BLOCKED: _MergeStage.ValueType  # 9
-    """Has not begun: others, which `waits_for` names, have to be merged first."""
+    """Not started: other epics, which `waits_for` names, must be merged first."""
 
 class MergeStage(_MergeStage, metaclass=_MergeStageEnumTypeWrapper):
-    """How far a branch has come on its way into its target."""
+    """The state of a branch in the merge queue."""
 
 MERGE_STAGE_UNSPECIFIED: MergeStage.ValueType  # 0
 MERGE_STAGE_WORKING: MergeStage.ValueType  # 1
-"""Its tasks are not over."""
+"""Its tasks have not ended."""
 MERGE_STAGE_QUEUED: MergeStage.ValueType  # 2
 """Waits for its turn."""
 MERGE_STAGE_MERGING: MergeStage.ValueType  # 3
@@ -89,15 +89,15 @@ MERGE_STAGE_UNMERGED: MergeStage.ValueType  # 6
 MERGE_STAGE_AWAITING: MergeStage.ValueType  # 7
 """The operator has to merge or drop it."""
 MERGE_STAGE_RESOLVING: MergeStage.ValueType  # 8
-"""An agent resolves what it conflicts over."""
+"""An agent is resolving its conflict."""
 MERGE_STAGE_BLOCKED: MergeStage.ValueType  # 9
-"""Has not begun: others, which `waits_for` names, have to be merged first."""
+"""Not started: other epics, which `waits_for` names, must be merged first."""
 Global___MergeStage: _TypeAlias = MergeStage  # noqa: Y015
 
 @_typing.final
 class ConflictForecast(_message.Message):
-    """What the newest look of the radar saw: which epics of a run will conflict, and
-    what each has written. The scheduler looks after each accepted task.
+    """The newest conflict forecast: which epics of a run will conflict, and what each has
+    written. The scheduler updates it after each accepted task.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -108,23 +108,23 @@ class ConflictForecast(_message.Message):
     UPSTREAM_FIELD_NUMBER: _builtins.int
     UPSTREAM_COMMIT_FIELD_NUMBER: _builtins.int
     upstream: _builtins.str
-    """The project's own branch that is looked at beside the epics: the one that the
-    run is to move, else the one that it began from. Absent: it began from a
+    """The project's own branch that is compared with the epics: the branch that the run
+    will move, or else the branch that it started from. Absent: it started from a
     commit or tag, which does not move.
     """
     upstream_commit: _builtins.str
-    """Where that branch was. Absent: it is not there."""
+    """The commit of that branch. Absent: the branch does not exist."""
     @_builtins.property
     def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictedConflict]:
-        """Each once, in the order of the plan."""
+        """Each conflict once, in plan order."""
 
     @_builtins.property
     def footprints(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpicFootprint]:
-        """Of each epic with something accepted, in the order of the plan."""
+        """For each epic with an accepted task, in plan order."""
 
     @_builtins.property
     def look_time(self) -> _timestamp_pb2.Timestamp:
-        """Absent: nothing was accepted yet, so nobody has looked."""
+        """When the forecast was made. Absent: nothing was accepted yet, so there is none."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ Global___ConflictForecast: _TypeAlias = ConflictForecast  # noqa: Y015
 
 @_typing.final
 class PredictedConflict(_message.Message):
-    """Two sides of which the second to be merged will conflict."""
+    """Two sides that will conflict when the second one is merged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -159,10 +159,10 @@ class PredictedConflict(_message.Message):
     """Key of an epic."""
     side: Global___ConflictSide.ValueType
     with_epic: _builtins.str
-    """Key of the other epic, where the side is one."""
+    """Key of the other epic, if the side is an epic."""
     first_task: _builtins.str
-    """runs/RUN/epics/EPIC/tasks/TASK: the first task with which they conflicted.
-    Absent: no task brought it about, as the branch on the other side moved.
+    """runs/RUN/epics/EPIC/tasks/TASK: the first task that caused the conflict. Absent:
+    no task caused it; the branch on the other side moved.
     """
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -192,7 +192,7 @@ Global___PredictedConflict: _TypeAlias = PredictedConflict  # noqa: Y015
 
 @_typing.final
 class EpicFootprint(_message.Message):
-    """What an epic wrote, beside what its plan said that it would."""
+    """What an epic wrote, compared with its plan."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -206,24 +206,24 @@ class EpicFootprint(_message.Message):
     epic: _builtins.str
     """Key."""
     commit: _builtins.str
-    """Its commit that was looked at."""
+    """Its commit that was examined."""
     path_count: _builtins.int
-    """Of all of them."""
+    """Total number."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sorted; the first 1000. A file that was moved has both its paths here."""
+        """Sorted; the first 1000. A moved file is listed with both its paths."""
 
     @_builtins.property
     def touches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The globs of the plan. Absent: it said nothing, so nothing is outside."""
+        """The globs of the plan. Absent: the plan has none, so nothing is outside."""
 
     @_builtins.property
     def outside(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Those of `paths` that no glob names."""
+        """Those of `paths` that match no glob."""
 
     @_builtins.property
     def unused_touches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Those of `touches` that name none of `paths`."""
+        """Those of `touches` that match none of `paths`."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ Global___EpicFootprint: _TypeAlias = EpicFootprint  # noqa: Y015
 
 @_typing.final
 class MergeQueueEntry(_message.Message):
-    """An epic on its way into its target, or the run on its way into the user's branch."""
+    """An epic's merge into its target, or the run's merge into the user's branch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -265,10 +265,10 @@ class MergeQueueEntry(_message.Message):
     waits_for: _builtins.str
     """In plain words. Absent: nothing."""
     commit: _builtins.str
-    """The target's commit that brought it in. Absent until merged."""
+    """The target's commit that merged it. Absent until merged."""
     @_builtins.property
     def conflict(self) -> Global___MergeConflicted:
-        """Absent: nothing keeps it from being merged."""
+        """Absent: nothing prevents the merge."""
 
     def __init__(
         self,
@@ -291,8 +291,8 @@ Global___MergeQueueEntry: _TypeAlias = MergeQueueEntry  # noqa: Y015
 
 @_typing.final
 class MergeConflicted(_message.Message):
-    """Why a branch was not merged; nothing was changed. Either files conflict, or checks
-    fail on the merged tree.
+    """Why a branch was not merged; no branch was changed. Either files conflict, or
+    checks fail on the merged tree.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -308,7 +308,7 @@ class MergeConflicted(_message.Message):
     advice: _builtins.str
     """Exact commands that resolve it by hand."""
     source_commit: _builtins.str
-    """The commits that do not fit together. Absent: git could not say."""
+    """The conflicting commits. Absent: git did not report them."""
     target_commit: _builtins.str
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
@@ -337,7 +337,9 @@ Global___MergeConflicted: _TypeAlias = MergeConflicted  # noqa: Y015
 
 @_typing.final
 class ConflictHunk(_message.Message):
-    """A region of a file in which both sides differ. At most 20 of a merge, and 16 KiB."""
+    """A region of a file in which both sides differ. At most 20 for a merge, and 16 KiB
+    in total.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -346,11 +348,11 @@ class ConflictHunk(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     file: _builtins.str
     line: _builtins.int
-    """Where the region begins in the file with its markers, from 1. Absent: the file
-    has no regions, as one side removed it or it is binary; the text says why.
+    """Where the region starts in the file with its markers, from 1. Absent: the file
+    has no regions because one side removed it or it is binary; the text says why.
     """
     text: _builtins.str
-    """With its markers <<<<<<<, ======= and >>>>>>>; cut where it is long."""
+    """With its markers <<<<<<<, ======= and >>>>>>>; truncated if it is long."""
     def __init__(
         self,
         *,
@@ -376,7 +378,7 @@ class FailedCheck(_message.Message):
     name: _builtins.str
     command: _builtins.str
     output: _builtins.str
-    """Cut to its end."""
+    """Only the end, if it is long."""
     def __init__(
         self,
         *,

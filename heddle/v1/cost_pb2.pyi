@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Cost(_message.Message):
-    """What a project, run, epic, task or session has cost, and what it may cost."""
+    """Cost and budget of a project, run, epic, task or session."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,30 +33,30 @@ class Cost(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The resource's name; of a project, the absolute path of its repository."""
+    """The resource's name; for a project, the absolute path of its repository."""
     title: _builtins.str
-    """The title of the plan, epic or task. Absent of projects and sessions."""
+    """The title of the plan, epic or task. Absent for projects and sessions."""
     budget_usd_micros: _builtins.int
-    """Its own limit; those above it apply as well. Of a session, its share of them.
+    """Its own limit, in addition to those above it. For a session, its share of them.
     Absent: none.
     """
     reserved_usd_micros: _builtins.int
-    """What sessions below it that run now may still spend of their shares: it is
-    neither spent nor free. Only where a budget applies.
+    """What running sessions below it may still spend of their shares: this amount is
+    neither spent nor free. Only set if a budget applies.
     """
     agent: _builtins.str
-    """The agent of a session. Absent of all else."""
+    """The agent of a session. Absent for other resources."""
     project: _builtins.str
-    """The repository of a run. Absent of all else."""
+    """The repository of a run. Absent for other resources."""
     @_builtins.property
     def usage(self) -> _usage_pb2.UsageTotals:
-        """Of everything below it, failed attempts included. Without any model: nothing
-        was reported, which is not the same as nothing spent.
+        """Usage of everything below it, failed attempts included. If no model is listed,
+        nothing was reported, which does not mean that nothing was spent.
         """
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When its first session, or the run, began. Absent: none has."""
+        """When its first session, or the run, started. Absent: not started."""
 
     def __init__(
         self,

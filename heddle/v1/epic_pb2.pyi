@@ -33,14 +33,14 @@ class _EpicStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EpicState.V
     EPIC_STATE_BLOCKED: _EpicState.ValueType  # 1
     """A dependency is not merged yet."""
     EPIC_STATE_READY: _EpicState.ValueType  # 2
-    """Could run; waits for a slot."""
+    """Ready to run; waits for a slot."""
     EPIC_STATE_RUNNING: _EpicState.ValueType  # 3
     EPIC_STATE_MERGING: _EpicState.ValueType  # 4
-    """All tasks are over; waits for its merge or is being merged."""
+    """All tasks have ended; waits for its merge or is being merged."""
     EPIC_STATE_SUCCEEDED: _EpicState.ValueType  # 5
     """Every task accepted or skipped by the operator, and merged unless its merge is OFF."""
     EPIC_STATE_FAILED: _EpicState.ValueType  # 6
-    """Some task failed. What was accepted is merged where on_failure is CONTINUE."""
+    """A task failed. Accepted work is merged if on_failure is CONTINUE."""
     EPIC_STATE_CONFLICTED: _EpicState.ValueType  # 7
     """The merge conflicts: the branch is kept, the target is untouched."""
     EPIC_STATE_SKIPPED: _EpicState.ValueType  # 8
@@ -48,7 +48,9 @@ class _EpicStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EpicState.V
     EPIC_STATE_CANCELLED: _EpicState.ValueType  # 9
     """Stopped by the operator."""
     EPIC_STATE_AWAITING_MERGE: _EpicState.ValueType  # 10
-    """All tasks are over; the operator has to merge or drop it: its merge is MANUAL."""
+    """All tasks have ended; the operator has to merge or drop it because its merge is
+    MANUAL.
+    """
     EPIC_STATE_DROPPED: _EpicState.ValueType  # 11
     """The operator chose to leave it unmerged. Its branch stays."""
 
@@ -58,14 +60,14 @@ EPIC_STATE_UNSPECIFIED: EpicState.ValueType  # 0
 EPIC_STATE_BLOCKED: EpicState.ValueType  # 1
 """A dependency is not merged yet."""
 EPIC_STATE_READY: EpicState.ValueType  # 2
-"""Could run; waits for a slot."""
+"""Ready to run; waits for a slot."""
 EPIC_STATE_RUNNING: EpicState.ValueType  # 3
 EPIC_STATE_MERGING: EpicState.ValueType  # 4
-"""All tasks are over; waits for its merge or is being merged."""
+"""All tasks have ended; waits for its merge or is being merged."""
 EPIC_STATE_SUCCEEDED: EpicState.ValueType  # 5
 """Every task accepted or skipped by the operator, and merged unless its merge is OFF."""
 EPIC_STATE_FAILED: EpicState.ValueType  # 6
-"""Some task failed. What was accepted is merged where on_failure is CONTINUE."""
+"""A task failed. Accepted work is merged if on_failure is CONTINUE."""
 EPIC_STATE_CONFLICTED: EpicState.ValueType  # 7
 """The merge conflicts: the branch is kept, the target is untouched."""
 EPIC_STATE_SKIPPED: EpicState.ValueType  # 8
@@ -73,7 +75,9 @@ EPIC_STATE_SKIPPED: EpicState.ValueType  # 8
 EPIC_STATE_CANCELLED: EpicState.ValueType  # 9
 """Stopped by the operator."""
 EPIC_STATE_AWAITING_MERGE: EpicState.ValueType  # 10
-"""All tasks are over; the operator has to merge or drop it: its merge is MANUAL."""
+"""All tasks have ended; the operator has to merge or drop it because its merge is
+MANUAL.
+"""
 EPIC_STATE_DROPPED: EpicState.ValueType  # 11
 """The operator chose to leave it unmerged. Its branch stays."""
 Global___EpicState: _TypeAlias = EpicState  # noqa: Y015
@@ -114,10 +118,10 @@ class Epic(_message.Message):
     key: _builtins.str
     title: _builtins.str
     index: _builtins.int
-    """Place in the plan, from 0."""
+    """Position in the plan, from 0."""
     state: Global___EpicState.ValueType
     reason: _builtins.str
-    """Why it is in this state. Absent where the state says it all."""
+    """Why it is in this state. Absent if the state is sufficient."""
     priority: _builtins.int
     on_failure: _plan_pb2.OnFailure.ValueType
     """Resolved; never UNSPECIFIED."""
@@ -126,11 +130,11 @@ class Epic(_message.Message):
     worktree_path: _builtins.str
     """On the worker's disk. Absent before the first task and after removal."""
     worker: _builtins.str
-    """The worker that holds the worktree. Absent until one does."""
+    """The worker that has the worktree. Absent until there is one."""
     head_commit: _builtins.str
     """The last accepted commit. Absent until there is one."""
     merge_commit: _builtins.str
-    """The commit that brought it into the run's branch. Absent until merged."""
+    """The commit that merged it into the run's branch. Absent until merged."""
     merge: _plan_pb2.MergePolicy.ValueType
     """Resolved; never UNSPECIFIED."""
     slot: _builtins.int
@@ -140,7 +144,7 @@ class Epic(_message.Message):
     on_conflict: _plan_pb2.OnConflict.ValueType
     """Resolved; never UNSPECIFIED."""
     merge_hold: _builtins.str
-    """Why its merge waits, and what ends the wait. Absent: it does not."""
+    """Why its merge waits, and what ends the wait. Absent: it does not wait."""
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keys."""
@@ -149,7 +153,7 @@ class Epic(_message.Message):
     def touches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def conflict_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Paths, where the state is CONFLICTED."""
+        """Paths, if the state is CONFLICTED."""
 
     @_builtins.property
     def tasks(self) -> _run_pb2.TaskCounts: ...
@@ -161,7 +165,7 @@ class Epic(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """HEDDLE_PORTS of them."""
+        """Its HEDDLE_PORTS."""
 
     def __init__(
         self,

@@ -32,9 +32,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
     """ALREADY_EXISTS: the request_id was used before with another request."""
     ERROR_REASON_BRANCH_EXISTS: _ErrorReason.ValueType  # 21
-    """ALREADY_EXISTS: a branch that the run needs is there. Metadata: branch."""
+    """ALREADY_EXISTS: a branch that the run would create exists. Metadata: branch."""
     ERROR_REASON_NOT_A_REPOSITORY: _ErrorReason.ValueType  # 30
-    """FAILED_PRECONDITION: the path holds no git repository. Metadata: project."""
+    """FAILED_PRECONDITION: the path is not a git repository. Metadata: project."""
     ERROR_REASON_EMPTY_REPOSITORY: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION: the repository has no commit. Metadata: project."""
     ERROR_REASON_UNKNOWN_REVISION: _ErrorReason.ValueType  # 32
@@ -42,37 +42,37 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DIRTY_CHECKOUT: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION: tracked files differ from HEAD. Metadata: files."""
     ERROR_REASON_BRANCH_CHECKED_OUT: _ErrorReason.ValueType  # 34
-    """FAILED_PRECONDITION: merge_into is checked out, so moving it would pull the
-    ground from under that checkout. Metadata: branch, path.
+    """FAILED_PRECONDITION: a branch that would move is checked out, and moving it would
+    break that checkout. Metadata: branch, path.
     """
     ERROR_REASON_UNKNOWN_AGENT: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION: no worker can start this agent. Metadata: agent."""
     ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 36
     """FAILED_PRECONDITION: the resource's state does not allow it. Metadata: state."""
     ERROR_REASON_STALE_EPOCH: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION: a newer leader is at work. Metadata: epoch."""
+    """FAILED_PRECONDITION: a newer leader exists. Metadata: epoch."""
     ERROR_REASON_STALE_ATTEMPT: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION: a newer attempt of the task exists. Metadata: attempt."""
     ERROR_REASON_WORKTREE_DAMAGED: _ErrorReason.ValueType  # 39
-    """FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
-    (moved, replaced, another branch checked out). Metadata: path.
+    """FAILED_PRECONDITION: the agent's worktree is no longer as it was created (moved,
+    replaced, another branch checked out). Metadata: path.
     """
     ERROR_REASON_MARKERS_LEFT: _ErrorReason.ValueType  # 49
-    """FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
-    it. Metadata: files.
+    """FAILED_PRECONDITION: an attempt that should resolve a conflict left conflict
+    markers. Metadata: files.
     """
     ERROR_REASON_UNCOMMITTABLE_FILES: _ErrorReason.ValueType  # 83
-    """FAILED_PRECONDITION: what an attempt left cannot be committed: git refuses a file
-    (an encoding, line ends, a filter that fails), a submodule's commits cannot be kept,
-    or a file belongs to another user. Metadata: files.
+    """FAILED_PRECONDITION: the work of an attempt cannot be committed: git refuses a
+    file (an encoding, line endings, a failing filter), a submodule's commits cannot
+    be kept, or a file belongs to another user. Metadata: files.
     """
     ERROR_REASON_FILTER_NOT_ALLOWED: _ErrorReason.ValueType  # 82
     """FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
     that this worker may not run. Metadata: filters.
     """
     ERROR_REASON_CHANGE_REFUSED: _ErrorReason.ValueType  # 76
-    """FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
-    nothing or something against the task's `expect`, or adds files that should not be
+    """FAILED_PRECONDITION: the work of an attempt is not accepted: it is empty, or not
+    empty, contrary to the task's `expect`, or adds files that should not be
     committed. Metadata: files.
     """
     ERROR_REASON_UNFINISHED_OPERATION: _ErrorReason.ValueType  # 77
@@ -80,15 +80,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     shows the files of another commit. Metadata: operation.
     """
     ERROR_REASON_MERGE_UNFINISHED: _ErrorReason.ValueType  # 85
-    """FAILED_PRECONDITION: an attempt left a merge, rebase, cherry-pick or the like of
-    its own half done. Metadata: files.
+    """FAILED_PRECONDITION: an attempt left its own merge, rebase, cherry-pick or
+    similar operation unfinished. Metadata: files.
     """
     ERROR_REASON_CONFLICT_UNDECIDED: _ErrorReason.ValueType  # 86
-    """FAILED_PRECONDITION: an attempt that was to resolve a merge decided nothing about
-    conflicts that have no markers. Metadata: files.
+    """FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
+    without markers undecided. Metadata: files.
     """
     ERROR_REASON_BRANCH_DIVERGED: _ErrorReason.ValueType  # 87
-    """FAILED_PRECONDITION: a branch of Heddle's no longer holds what Heddle has put
+    """FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
     there. Metadata: branch, commit.
     """
     ERROR_REASON_CANNOT_LISTEN: _ErrorReason.ValueType  # 40
@@ -96,8 +96,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     agent.
     """
     ERROR_REASON_INVALID_PROJECT_FILE: _ErrorReason.ValueType  # 41
-    """FAILED_PRECONDITION: the project's .heddle.yaml has mistakes, or names files
-    that are not there. A google.rpc.BadRequest names each field. Metadata: path.
+    """FAILED_PRECONDITION: the project's .heddle.yaml is invalid, or names files that
+    do not exist. A google.rpc.BadRequest names each field. Metadata: path.
     """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 50
     """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
@@ -108,15 +108,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NO_SLOT: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
     ERROR_REASON_NO_DESCRIPTORS: _ErrorReason.ValueType  # 62
-    """RESOURCE_EXHAUSTED: the service may open no more files."""
+    """RESOURCE_EXHAUSTED: the service has no file descriptors left."""
     ERROR_REASON_NO_PORTS: _ErrorReason.ValueType  # 63
-    """RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
+    """RESOURCE_EXHAUSTED: the worker has not enough consecutive free ports. Metadata:
     ports, range.
     """
     ERROR_REASON_PROJECT_UNAVAILABLE: _ErrorReason.ValueType  # 88
-    """FAILED_PRECONDITION: the repository of a run is moved away, not mounted,
-    read-only or damaged. Nothing was changed; the same request works once it is
-    back. Metadata: project.
+    """FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is
+    read-only or is damaged. Nothing was changed; the same request works when it is
+    available again. Metadata: project.
     """
     ERROR_REASON_NO_WORKER: _ErrorReason.ValueType  # 70
     """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
@@ -125,14 +125,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 72
     """UNAVAILABLE, with google.rpc.RetryInfo: the database cannot be reached."""
     ERROR_REASON_GIT_FAILED: _ErrorReason.ValueType  # 80
-    """INTERNAL: git said something that is not foreseen. Metadata: command."""
+    """INTERNAL: git returned an unexpected result. Metadata: command."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 81
     """INTERNAL: a defect of Heddle; the service's log has the traceback."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Every reason that a google.rpc.ErrorInfo of domain "heddle" can carry, without
-    the prefix ERROR_REASON_. heddle/errors.py maps each to its status code; a
-    test proves that neither side lacks one.
+    """Every reason of a google.rpc.ErrorInfo with domain "heddle", where it has no prefix
+    ERROR_REASON_. heddle/errors.py maps each to its status code; a test checks that
+    both lists match.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -145,9 +145,9 @@ ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 10
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
 """ALREADY_EXISTS: the request_id was used before with another request."""
 ERROR_REASON_BRANCH_EXISTS: ErrorReason.ValueType  # 21
-"""ALREADY_EXISTS: a branch that the run needs is there. Metadata: branch."""
+"""ALREADY_EXISTS: a branch that the run would create exists. Metadata: branch."""
 ERROR_REASON_NOT_A_REPOSITORY: ErrorReason.ValueType  # 30
-"""FAILED_PRECONDITION: the path holds no git repository. Metadata: project."""
+"""FAILED_PRECONDITION: the path is not a git repository. Metadata: project."""
 ERROR_REASON_EMPTY_REPOSITORY: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION: the repository has no commit. Metadata: project."""
 ERROR_REASON_UNKNOWN_REVISION: ErrorReason.ValueType  # 32
@@ -155,37 +155,37 @@ ERROR_REASON_UNKNOWN_REVISION: ErrorReason.ValueType  # 32
 ERROR_REASON_DIRTY_CHECKOUT: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION: tracked files differ from HEAD. Metadata: files."""
 ERROR_REASON_BRANCH_CHECKED_OUT: ErrorReason.ValueType  # 34
-"""FAILED_PRECONDITION: merge_into is checked out, so moving it would pull the
-ground from under that checkout. Metadata: branch, path.
+"""FAILED_PRECONDITION: a branch that would move is checked out, and moving it would
+break that checkout. Metadata: branch, path.
 """
 ERROR_REASON_UNKNOWN_AGENT: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: no worker can start this agent. Metadata: agent."""
 ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION: the resource's state does not allow it. Metadata: state."""
 ERROR_REASON_STALE_EPOCH: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION: a newer leader is at work. Metadata: epoch."""
+"""FAILED_PRECONDITION: a newer leader exists. Metadata: epoch."""
 ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: a newer attempt of the task exists. Metadata: attempt."""
 ERROR_REASON_WORKTREE_DAMAGED: ErrorReason.ValueType  # 39
-"""FAILED_PRECONDITION: the agent's worktree no longer is what it was made as
-(moved, replaced, another branch checked out). Metadata: path.
+"""FAILED_PRECONDITION: the agent's worktree is no longer as it was created (moved,
+replaced, another branch checked out). Metadata: path.
 """
 ERROR_REASON_MARKERS_LEFT: ErrorReason.ValueType  # 49
-"""FAILED_PRECONDITION: an attempt that was to resolve a conflict left markers of
-it. Metadata: files.
+"""FAILED_PRECONDITION: an attempt that should resolve a conflict left conflict
+markers. Metadata: files.
 """
 ERROR_REASON_UNCOMMITTABLE_FILES: ErrorReason.ValueType  # 83
-"""FAILED_PRECONDITION: what an attempt left cannot be committed: git refuses a file
-(an encoding, line ends, a filter that fails), a submodule's commits cannot be kept,
-or a file belongs to another user. Metadata: files.
+"""FAILED_PRECONDITION: the work of an attempt cannot be committed: git refuses a
+file (an encoding, line endings, a failing filter), a submodule's commits cannot
+be kept, or a file belongs to another user. Metadata: files.
 """
 ERROR_REASON_FILTER_NOT_ALLOWED: ErrorReason.ValueType  # 82
 """FAILED_PRECONDITION: the project's .gitattributes use a filter of its .git/config
 that this worker may not run. Metadata: filters.
 """
 ERROR_REASON_CHANGE_REFUSED: ErrorReason.ValueType  # 76
-"""FAILED_PRECONDITION: what an attempt left is not accepted as it is: it changes
-nothing or something against the task's `expect`, or adds files that should not be
+"""FAILED_PRECONDITION: the work of an attempt is not accepted: it is empty, or not
+empty, contrary to the task's `expect`, or adds files that should not be
 committed. Metadata: files.
 """
 ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
@@ -193,15 +193,15 @@ ERROR_REASON_UNFINISHED_OPERATION: ErrorReason.ValueType  # 77
 shows the files of another commit. Metadata: operation.
 """
 ERROR_REASON_MERGE_UNFINISHED: ErrorReason.ValueType  # 85
-"""FAILED_PRECONDITION: an attempt left a merge, rebase, cherry-pick or the like of
-its own half done. Metadata: files.
+"""FAILED_PRECONDITION: an attempt left its own merge, rebase, cherry-pick or
+similar operation unfinished. Metadata: files.
 """
 ERROR_REASON_CONFLICT_UNDECIDED: ErrorReason.ValueType  # 86
-"""FAILED_PRECONDITION: an attempt that was to resolve a merge decided nothing about
-conflicts that have no markers. Metadata: files.
+"""FAILED_PRECONDITION: an attempt that should resolve a merge left conflicts
+without markers undecided. Metadata: files.
 """
 ERROR_REASON_BRANCH_DIVERGED: ErrorReason.ValueType  # 87
-"""FAILED_PRECONDITION: a branch of Heddle's no longer holds what Heddle has put
+"""FAILED_PRECONDITION: one of Heddle's branches lacks commits that Heddle had put
 there. Metadata: branch, commit.
 """
 ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
@@ -209,8 +209,8 @@ ERROR_REASON_CANNOT_LISTEN: ErrorReason.ValueType  # 40
 agent.
 """
 ERROR_REASON_INVALID_PROJECT_FILE: ErrorReason.ValueType  # 41
-"""FAILED_PRECONDITION: the project's .heddle.yaml has mistakes, or names files
-that are not there. A google.rpc.BadRequest names each field. Metadata: path.
+"""FAILED_PRECONDITION: the project's .heddle.yaml is invalid, or names files that
+do not exist. A google.rpc.BadRequest names each field. Metadata: path.
 """
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 50
 """OUT_OF_RANGE: the sequence was pruned, or was never reached. Metadata: oldest."""
@@ -221,15 +221,15 @@ Metadata: path, free_bytes, needed_bytes.
 ERROR_REASON_NO_SLOT: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: all slots of the worker are taken. Metadata: slots."""
 ERROR_REASON_NO_DESCRIPTORS: ErrorReason.ValueType  # 62
-"""RESOURCE_EXHAUSTED: the service may open no more files."""
+"""RESOURCE_EXHAUSTED: the service has no file descriptors left."""
 ERROR_REASON_NO_PORTS: ErrorReason.ValueType  # 63
-"""RESOURCE_EXHAUSTED: the worker has no block of so many free ports. Metadata:
+"""RESOURCE_EXHAUSTED: the worker has not enough consecutive free ports. Metadata:
 ports, range.
 """
 ERROR_REASON_PROJECT_UNAVAILABLE: ErrorReason.ValueType  # 88
-"""FAILED_PRECONDITION: the repository of a run is moved away, not mounted,
-read-only or damaged. Nothing was changed; the same request works once it is
-back. Metadata: project.
+"""FAILED_PRECONDITION: the repository of a run was moved, is not mounted, is
+read-only or is damaged. Nothing was changed; the same request works when it is
+available again. Metadata: project.
 """
 ERROR_REASON_NO_WORKER: ErrorReason.ValueType  # 70
 """UNAVAILABLE, with google.rpc.RetryInfo: no worker is connected."""
@@ -238,7 +238,7 @@ ERROR_REASON_DRAINING: ErrorReason.ValueType  # 71
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 72
 """UNAVAILABLE, with google.rpc.RetryInfo: the database cannot be reached."""
 ERROR_REASON_GIT_FAILED: ErrorReason.ValueType  # 80
-"""INTERNAL: git said something that is not foreseen. Metadata: command."""
+"""INTERNAL: git returned an unexpected result. Metadata: command."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 81
 """INTERNAL: a defect of Heddle; the service's log has the traceback."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -43,21 +43,22 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_SKIPPED: _Outcome.ValueType  # 7
     OUTCOME_CANCELLED: _Outcome.ValueType  # 8
     OUTCOME_OVER_BUDGET: _Outcome.ValueType  # 9
-    """The agent itself stopped at the budget that it was given."""
+    """The session was stopped at its budget."""
     OUTCOME_RATE_LIMITED: _Outcome.ValueType  # 10
-    """The model's provider takes no more work for now."""
+    """The model's provider takes no more work for some time."""
     OUTCOME_DROPPED: _Outcome.ValueType  # 11
     """Left unmerged by the operator's choice."""
     OUTCOME_PARKED: _Outcome.ValueType  # 12
-    """Ended while it waits for the operator; the next attempt goes on with it."""
+    """Ended while it waits for the operator; the next attempt resumes it."""
     OUTCOME_INTERRUPTED: _Outcome.ValueType  # 13
-    """Its worker was shut down, or heard of no scheduler for too long. The task is
-    not to blame and gets another attempt, which goes on where its agent can.
+    """Its worker was shut down, or had no contact to a scheduler for too long. The task
+    is not at fault and gets another attempt, which resumes the session if its agent
+    supports that.
     """
     OUTCOME_SETUP_FAILED: _Outcome.ValueType  # 14
     """The project's setup failed, so the agent was never started."""
     OUTCOME_UNAUTHORIZED: _Outcome.ValueType  # 15
-    """The model's provider refuses the log-in."""
+    """The model's provider refuses the login."""
     OUTCOME_OUT_OF_CREDIT: _Outcome.ValueType  # 16
     """The account at the model's provider has no credit left."""
     OUTCOME_PROVIDER_UNAVAILABLE: _Outcome.ValueType  # 17
@@ -80,21 +81,22 @@ OUTCOME_CONFLICTED: Outcome.ValueType  # 6
 OUTCOME_SKIPPED: Outcome.ValueType  # 7
 OUTCOME_CANCELLED: Outcome.ValueType  # 8
 OUTCOME_OVER_BUDGET: Outcome.ValueType  # 9
-"""The agent itself stopped at the budget that it was given."""
+"""The session was stopped at its budget."""
 OUTCOME_RATE_LIMITED: Outcome.ValueType  # 10
-"""The model's provider takes no more work for now."""
+"""The model's provider takes no more work for some time."""
 OUTCOME_DROPPED: Outcome.ValueType  # 11
 """Left unmerged by the operator's choice."""
 OUTCOME_PARKED: Outcome.ValueType  # 12
-"""Ended while it waits for the operator; the next attempt goes on with it."""
+"""Ended while it waits for the operator; the next attempt resumes it."""
 OUTCOME_INTERRUPTED: Outcome.ValueType  # 13
-"""Its worker was shut down, or heard of no scheduler for too long. The task is
-not to blame and gets another attempt, which goes on where its agent can.
+"""Its worker was shut down, or had no contact to a scheduler for too long. The task
+is not at fault and gets another attempt, which resumes the session if its agent
+supports that.
 """
 OUTCOME_SETUP_FAILED: Outcome.ValueType  # 14
 """The project's setup failed, so the agent was never started."""
 OUTCOME_UNAUTHORIZED: Outcome.ValueType  # 15
-"""The model's provider refuses the log-in."""
+"""The model's provider refuses the login."""
 OUTCOME_OUT_OF_CREDIT: Outcome.ValueType  # 16
 """The account at the model's provider has no credit left."""
 OUTCOME_PROVIDER_UNAVAILABLE: Outcome.ValueType  # 17
@@ -111,7 +113,7 @@ class _OutputStreamEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputSt
     OUTPUT_STREAM_STDOUT: _OutputStream.ValueType  # 1
     OUTPUT_STREAM_STDERR: _OutputStream.ValueType  # 2
     OUTPUT_STREAM_SYSTEM: _OutputStream.ValueType  # 3
-    """What Heddle itself has to say about the session."""
+    """Heddle's own messages about the session."""
 
 class OutputStream(_OutputStream, metaclass=_OutputStreamEnumTypeWrapper): ...
 
@@ -119,7 +121,7 @@ OUTPUT_STREAM_UNSPECIFIED: OutputStream.ValueType  # 0
 OUTPUT_STREAM_STDOUT: OutputStream.ValueType  # 1
 OUTPUT_STREAM_STDERR: OutputStream.ValueType  # 2
 OUTPUT_STREAM_SYSTEM: OutputStream.ValueType  # 3
-"""What Heddle itself has to say about the session."""
+"""Heddle's own messages about the session."""
 Global___OutputStream: _TypeAlias = OutputStream  # noqa: Y015
 
 class _ToolKind:
@@ -135,11 +137,11 @@ class _ToolKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ToolKind.Val
     TOOL_KIND_SEARCH: _ToolKind.ValueType  # 4
     TOOL_KIND_OTHER: _ToolKind.ValueType  # 5
     TOOL_KIND_PLAN: _ToolKind.ValueType  # 6
-    """Tells or changes the agent's own plan."""
+    """Reports or changes the agent's own plan."""
     TOOL_KIND_DELEGATE: _ToolKind.ValueType  # 7
-    """Has a sub-agent work. What that one does are calls of their own."""
+    """Starts a sub-agent. The sub-agent's calls are separate events."""
     TOOL_KIND_NETWORK: _ToolKind.ValueType  # 8
-    """Reaches something beyond the worker: the web, or another session."""
+    """Accesses something outside the worker: the web, or another session."""
 
 class ToolKind(_ToolKind, metaclass=_ToolKindEnumTypeWrapper): ...
 
@@ -150,11 +152,11 @@ TOOL_KIND_COMMAND: ToolKind.ValueType  # 3
 TOOL_KIND_SEARCH: ToolKind.ValueType  # 4
 TOOL_KIND_OTHER: ToolKind.ValueType  # 5
 TOOL_KIND_PLAN: ToolKind.ValueType  # 6
-"""Tells or changes the agent's own plan."""
+"""Reports or changes the agent's own plan."""
 TOOL_KIND_DELEGATE: ToolKind.ValueType  # 7
-"""Has a sub-agent work. What that one does are calls of their own."""
+"""Starts a sub-agent. The sub-agent's calls are separate events."""
 TOOL_KIND_NETWORK: ToolKind.ValueType  # 8
-"""Reaches something beyond the worker: the web, or another session."""
+"""Accesses something outside the worker: the web, or another session."""
 Global___ToolKind: _TypeAlias = ToolKind  # noqa: Y015
 
 class _MessageKind:
@@ -168,7 +170,7 @@ class _MessageKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageKi
     """Addressed to the reader; markdown."""
     MESSAGE_KIND_THINKING: _MessageKind.ValueType  # 2
     MESSAGE_KIND_OPERATOR: _MessageKind.ValueType  # 3
-    """What the operator said to the agent."""
+    """The operator's message to the agent."""
 
 class MessageKind(_MessageKind, metaclass=_MessageKindEnumTypeWrapper): ...
 
@@ -177,7 +179,7 @@ MESSAGE_KIND_TEXT: MessageKind.ValueType  # 1
 """Addressed to the reader; markdown."""
 MESSAGE_KIND_THINKING: MessageKind.ValueType  # 2
 MESSAGE_KIND_OPERATOR: MessageKind.ValueType  # 3
-"""What the operator said to the agent."""
+"""The operator's message to the agent."""
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
 class _FindingLevel:
@@ -210,7 +212,7 @@ class _BudgetLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BudgetLev
     BUDGET_LEVEL_EPIC: _BudgetLevel.ValueType  # 2
     BUDGET_LEVEL_RUN: _BudgetLevel.ValueType  # 3
     BUDGET_LEVEL_PROJECT: _BudgetLevel.ValueType  # 4
-    """Of all runs on one repository; set for the scheduler."""
+    """Of all runs on one repository; set in the scheduler's configuration."""
 
 class BudgetLevel(_BudgetLevel, metaclass=_BudgetLevelEnumTypeWrapper): ...
 
@@ -219,15 +221,15 @@ BUDGET_LEVEL_TASK: BudgetLevel.ValueType  # 1
 BUDGET_LEVEL_EPIC: BudgetLevel.ValueType  # 2
 BUDGET_LEVEL_RUN: BudgetLevel.ValueType  # 3
 BUDGET_LEVEL_PROJECT: BudgetLevel.ValueType  # 4
-"""Of all runs on one repository; set for the scheduler."""
+"""Of all runs on one repository; set in the scheduler's configuration."""
 Global___BudgetLevel: _TypeAlias = BudgetLevel  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
     """One fact. Two logs hold them, each numbered 1..n without gaps:
 
-    - a run's log: its life, and those facts of its sessions that a run is judged
-      by (started, check, screenshot, usage, approval, finished);
+    - a run's log: its state changes, and the most important facts of its sessions
+      (started, check, screenshot, usage, approval, finished);
     - a session's log: everything that its agent said and did.
     """
 
@@ -300,15 +302,15 @@ class Event(_message.Message):
     run: _builtins.str
     """runs/RUN"""
     sequence: _builtins.int
-    """Within the log that this event was read from."""
+    """The event's number in the log that it was read from."""
     actor: _builtins.str
     """Who caused it: "scheduler", "worker:NAME", "agent:NAME" or "user:NAME"."""
     epic: _builtins.str
-    """Key of the epic, where one applies."""
+    """Key of the epic, if one applies."""
     task: _builtins.str
-    """Key of the task, where one applies."""
+    """Key of the task, if one applies."""
     attempt: _builtins.int
-    """Number of the attempt, where one applies; from 1."""
+    """Number of the attempt, if one applies; from 1."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -582,8 +584,8 @@ class RunResumed(_message.Message):
 
     BUDGET_USD_MICROS_FIELD_NUMBER: _builtins.int
     budget_usd_micros: _builtins.int
-    """What the run, or the epic or task that the event names, may cost from now on.
-    Absent: as before.
+    """The new budget of the run, or of the epic or task that the event names. Absent:
+    unchanged.
     """
     def __init__(
         self,
@@ -613,7 +615,7 @@ class RunFinished(_message.Message):
     outcome: Global___Outcome.ValueType
     """succeeded, failed or cancelled."""
     reason: _builtins.str
-    """Absent where the outcome says it all."""
+    """Absent if the outcome is sufficient."""
     tasks_accepted: _builtins.int
     tasks_failed: _builtins.int
     tasks_skipped: _builtins.int
@@ -639,13 +641,13 @@ Global___RunFinished: _TypeAlias = RunFinished  # noqa: Y015
 
 @_typing.final
 class RunUpdated(_message.Message):
-    """The operator changed how it runs."""
+    """The operator changed the run's settings."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_PARALLEL_FIELD_NUMBER: _builtins.int
     max_parallel: _builtins.int
-    """Limit on its sessions at the same time, from now on."""
+    """The new maximum number of parallel sessions."""
     def __init__(
         self,
         *,
@@ -661,8 +663,8 @@ Global___RunUpdated: _TypeAlias = RunUpdated  # noqa: Y015
 
 @_typing.final
 class SessionSilent(_message.Message):
-    """The agent has said and done nothing for half of the time that its task allows. At
-    the whole of it, it is stopped, and its task is tried again like any that failed.
+    """The agent has said and done nothing for half of the time that its task allows.
+    After the full time, it is stopped, and its task is retried like after any failure.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -691,9 +693,9 @@ Global___SessionSilent: _TypeAlias = SessionSilent  # noqa: Y015
 
 @_typing.final
 class BackgroundWork(_message.Message):
-    """What an agent started in the background and has not ended. While `running` names
-    something, the session waits for it and neither checks nor commits. An event with
-    neither list ends that wait.
+    """Background work of an agent that has not ended. While `running` is not empty, the
+    session waits and neither checks nor commits. An event with neither list ends that
+    wait.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -703,15 +705,17 @@ class BackgroundWork(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """Of all that the list names."""
+    """Total number of entries, including those beyond the first 20."""
     @_builtins.property
     def running(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the session waits for: commands, or what the agent calls them. The first 20."""
+        """What the session waits for: commands, or the agent's names for them. The first
+        20.
+        """
 
     @_builtins.property
     def stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was ended because the limit was reached or because it only serves others,
-        as a development server does. The first 20.
+        """What was stopped because the limit was reached or because it is a server, for
+        example a development server. The first 20.
         """
 
     @_builtins.property
@@ -736,14 +740,14 @@ Global___BackgroundWork: _TypeAlias = BackgroundWork  # noqa: Y015
 
 @_typing.final
 class AgentSession(_message.Message):
-    """What the agent itself calls the session in which it works."""
+    """The agent's own name for its session."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """As the agent's own program shows it."""
+    """As shown by the agent's own program."""
     command: _builtins.str
     """Opens it in a terminal on the worker, in the worktree. Absent: no such command
     is known.
@@ -764,9 +768,9 @@ Global___AgentSession: _TypeAlias = AgentSession  # noqa: Y015
 
 @_typing.final
 class SurroundingsChanged(_message.Message):
-    """Where nothing keeps an agent from it: files outside of its worktree changed while
-    its session ran, in the user's checkout, in worktrees that nobody worked in, or in
-    what git runs programs from. It was this agent, another, or somebody at the machine.
+    """Only without a write boundary: files outside of the worktree changed while the
+    session ran: in the user's checkout, in worktrees without a session, or in files
+    from which git runs programs. This agent, another one or a person changed them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -782,7 +786,7 @@ class SurroundingsChanged(_message.Message):
 
     @_builtins.property
     def also_running(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Attempts that ran in the same time on the same worker."""
+        """Attempts that ran at the same time on the same worker."""
 
     def __init__(
         self,
@@ -906,7 +910,7 @@ class WorktreeRemoved(_message.Message):
     ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     archive_commit: _builtins.str
-    """What is archived of the epic, to be restored. Absent: nothing is."""
+    """The archive of the worktree, which can be restored. Absent: nothing is archived."""
     def __init__(
         self,
         *,
@@ -923,7 +927,7 @@ Global___WorktreeRemoved: _TypeAlias = WorktreeRemoved  # noqa: Y015
 
 @_typing.final
 class WorktreeRestored(_message.Message):
-    """An archived worktree is back where it was."""
+    """An archived worktree was restored to its path."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -931,7 +935,7 @@ class WorktreeRestored(_message.Message):
     ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     archive_commit: _builtins.str
-    """What lies there uncommitted is what this commit holds beyond its parent."""
+    """The uncommitted changes are this commit's difference to its parent."""
     def __init__(
         self,
         *,
@@ -948,8 +952,8 @@ Global___WorktreeRestored: _TypeAlias = WorktreeRestored  # noqa: Y015
 
 @_typing.final
 class SetupFinished(_message.Message):
-    """The project's setup has run in a worktree, before a session's agent: in a new one, and
-    where what it had made may have been cleaned away.
+    """The project's setup has run in a worktree, before a session's agent: in a new
+    worktree, or in one from which its results may have been removed.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -962,11 +966,11 @@ class SetupFinished(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
     command: _builtins.str
-    """The one that failed. Absent: none did, or they took too long."""
+    """The command that failed. Absent: none failed, or they exceeded the time limit."""
     exit_code: _builtins.int
-    """Of that command. Absent where it was ended by a signal or a limit."""
+    """Of that command. Absent if it was ended by a signal or a limit."""
     output: _builtins.str
-    """The last 64 KiB of what failed. All of it is in the session's log."""
+    """The last 64 KiB of the failed command's output. The session's log has all of it."""
     incarnation: _builtins.str
     """Of the worktree."""
     @_builtins.property
@@ -993,8 +997,8 @@ Global___SetupFinished: _TypeAlias = SetupFinished  # noqa: Y015
 
 @_typing.final
 class TeardownFinished(_message.Message):
-    """The project's teardown has run in a worktree at the end of its run. Its failure
-    holds nothing up.
+    """The project's teardown has run in a worktree at the end of its run. A failure
+    blocks nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1006,11 +1010,11 @@ class TeardownFinished(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
     command: _builtins.str
-    """The first that failed. Absent: none did."""
+    """The first command that failed. Absent: none failed."""
     exit_code: _builtins.int
-    """Of that command. Absent where it was ended by a signal or a limit."""
+    """Of that command. Absent if it was ended by a signal or a limit."""
     output: _builtins.str
-    """The last 64 KiB of what that command wrote."""
+    """The last 64 KiB of that command's output."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     def __init__(
@@ -1068,11 +1072,11 @@ class TaskWaiting(_message.Message):
     PARKED_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     parked: _builtins.bool
-    """True: its session has ended meanwhile, so it holds no slot."""
+    """True: its session has ended meanwhile, so it uses no slot."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """When it continues by itself. Absent: once the operator has answered, or has lifted
-        the hold on its provider.
+        """When it continues by itself. Absent: after the operator has answered, or has
+        lifted the hold on its provider.
         """
 
     def __init__(
@@ -1099,7 +1103,7 @@ class TaskAccepted(_message.Message):
     NO_CHANGES_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     no_changes: _builtins.bool
-    """True: the attempt changed nothing that git keeps, so the commit is empty."""
+    """True: the attempt changed nothing that git tracks, so the commit is empty."""
     @_builtins.property
     def diff_stat(self) -> Global___DiffStat: ...
     def __init__(
@@ -1119,8 +1123,8 @@ Global___TaskAccepted: _TypeAlias = TaskAccepted  # noqa: Y015
 
 @_typing.final
 class ChangesFound(_message.Message):
-    """A worktree held changes that no attempt made: somebody edited it after its last
-    attempt had ended. They are kept, and are not part of the attempt that begins.
+    """A worktree had changes that no attempt made: someone edited it after its last
+    attempt had ended. They are kept, and are not part of the attempt that starts.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1131,8 +1135,8 @@ class ChangesFound(_message.Message):
     kept_ref: _builtins.str
     """refs/heddle/found/…: where they are kept."""
     after_attempt: _builtins.str
-    """The attempt after whose end they were made. Absent: who made them is not known, as
-    in a worktree that was restored from its archive.
+    """The attempt after whose end they were made. Absent: unknown, for example in a
+    worktree that was restored from its archive.
     """
     @_builtins.property
     def diff_stat(self) -> Global___DiffStat: ...
@@ -1154,8 +1158,8 @@ Global___ChangesFound: _TypeAlias = ChangesFound  # noqa: Y015
 @_typing.final
 class IgnoredFilesLeft(_message.Message):
     """Files that git ignores, written while the agents of an accepted task worked. Its
-    checks may have used them; its commit does not hold them. Caches by their usual
-    names, and what setup and checks wrote, do not count.
+    checks may have used them, but its commit does not contain them. Caches with usual
+    names, and files that setup and checks wrote, do not count.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1163,7 +1167,7 @@ class IgnoredFilesLeft(_message.Message):
     PATHS_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """Of all of them; counting stops at 10,000."""
+    """Total number; counting stops at 10,000."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Relative to the worktree, sorted; the first 20."""
@@ -1184,7 +1188,7 @@ Global___IgnoredFilesLeft: _TypeAlias = IgnoredFilesLeft  # noqa: Y015
 
 @_typing.final
 class DiffStat(_message.Message):
-    """Lines by `git diff --shortstat`."""
+    """Counted by `git diff --shortstat`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1224,8 +1228,8 @@ class TaskFailed(_message.Message):
     """Where the work of this attempt is kept. Absent if it changed nothing."""
     @_builtins.property
     def retry_time(self) -> _timestamp_pb2.Timestamp:
-        """When the next attempt may start: attempts that fail within seconds are spaced out.
-        Absent: at once, or no other follows.
+        """When the next attempt may start: after attempts that fail within seconds, the
+        next one is delayed. Absent: immediately, or no other attempt follows.
         """
 
     def __init__(
@@ -1265,7 +1269,7 @@ Global___TaskSkipped: _TypeAlias = TaskSkipped  # noqa: Y015
 
 @_typing.final
 class TaskAdded(_message.Message):
-    """The operator added it to its epic while the run went on, or after its end."""
+    """The operator added it to its epic during the run, or after its end."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1290,7 +1294,7 @@ Global___TaskAdded: _TypeAlias = TaskAdded  # noqa: Y015
 
 @_typing.final
 class TaskReopened(_message.Message):
-    """The operator wants it done anew, or one before it; it is pending again."""
+    """The operator reopened it or an earlier task; it is pending again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1321,7 +1325,7 @@ class SessionStarted(_message.Message):
     process_id: _builtins.int
     """Of the agent's process on the worker."""
     agent_session_id: _builtins.str
-    """What the agent itself calls its session. Absent: it has none, or none yet."""
+    """The agent's own session id. Absent: it has none, or none yet."""
     def __init__(
         self,
         *,
@@ -1348,11 +1352,11 @@ class Output(_message.Message):
     TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     stream: Global___OutputStream.ValueType
     text: _builtins.str
-    """Valid UTF-8; other bytes are replaced by U+FFFD. May hold many lines, and
-    may end within one.
+    """Valid UTF-8; other bytes are replaced by U+FFFD. Can contain many lines, and can
+    end in the middle of one.
     """
     tool_call_id: _builtins.str
-    """The tool call it belongs to. Absent: the agent itself."""
+    """The tool call that it belongs to. Absent: the agent itself."""
     def __init__(
         self,
         *,
@@ -1383,12 +1387,14 @@ class ToolStarted(_message.Message):
     name: _builtins.str
     """In the agents' usual form: Bash, Read, Write, Edit, …"""
     target: _builtins.str
-    """The file or command that it touches. Absent where it touches none."""
+    """The file or command of the call. Absent if there is none."""
     kind: Global___ToolKind.ValueType
     input: _builtins.str
-    """The call's input for people to read."""
+    """The call's input, for people to read."""
     parent_tool_call_id: _builtins.str
-    """The call of the sub-agent that made it. Absent: the session's own agent did."""
+    """The call that started the sub-agent which made this call. Absent: the session's
+    own agent made it.
+    """
     def __init__(
         self,
         *,
@@ -1418,7 +1424,7 @@ class ToolFinished(_message.Message):
     tool_call_id: _builtins.str
     ok: _builtins.bool
     result: _builtins.str
-    """The call's result for people to read, cut to 64 KiB."""
+    """The call's result, for people to read, truncated to 64 KiB."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     def __init__(
@@ -1439,8 +1445,8 @@ Global___ToolFinished: _TypeAlias = ToolFinished  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
-    """A piece of what the model said. Pieces of one message follow each other and
-    are joined by the reader; the one with `last` ends it.
+    """A piece of the model's output. The pieces of one message follow each other, and the
+    reader joins them; the piece with `last` ends the message.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1453,7 +1459,9 @@ class Message(_message.Message):
     text: _builtins.str
     last: _builtins.bool
     parent_tool_call_id: _builtins.str
-    """The call of the sub-agent that said it. Absent: the session's own agent did."""
+    """The call that started the sub-agent which wrote this message. Absent: the
+    session's own agent wrote it.
+    """
     def __init__(
         self,
         *,
@@ -1502,7 +1510,7 @@ Global___Screenshot: _TypeAlias = Screenshot  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """One report of the agent: what was used since the report before it."""
+    """One usage report of the agent: the usage since the previous report."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1522,11 +1530,14 @@ class Usage(_message.Message):
     cost_usd_micros: _builtins.int
     """Millionths of a US dollar. Absent: unknown, which is not zero."""
     estimated: _builtins.bool
-    """True: the agent told no cost; this one is by the worker's table of prices."""
+    """True: the agent reported no cost; this one is estimated from the worker's price
+    table.
+    """
     settled_usd_micros: _builtins.int
-    """Present: the agent now tells the cost of what it had reported of this model without
-    one. cost_usd_micros is then the difference to what the table of prices made of it,
-    and may be negative; this is how much of the cost was an estimate until now.
+    """Present: the agent now reports the cost of earlier usage of this model that it
+    had reported without a cost. cost_usd_micros is then the difference to the
+    estimate, and can be negative; this field is the amount that was estimated until
+    now.
     """
     def __init__(
         self,
@@ -1557,9 +1568,10 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class OutputLeftOut(_message.Message):
-    """An agent, or its project's setup, wrote more than a session stores. The beginning is
-    stored; from here on text is left out, but for the end, which follows once the agent is
-    gone. Told when that begins, each time the amount has doubled, and before the end.
+    """An agent, or its project's setup, wrote more than a session stores. The beginning
+    is stored; from here on, text is left out, except for the end, which follows once
+    the agent is gone. Sent when that begins, each time the amount has doubled, and
+    before the end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1568,9 +1580,9 @@ class OutputLeftOut(_message.Message):
     LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
     left_out_bytes: _builtins.int
-    """Left out until now."""
+    """Bytes left out until now."""
     limit_bytes: _builtins.int
-    """What a session stores."""
+    """Bytes that a session stores."""
     final: _builtins.bool
     """True: the end follows."""
     def __init__(
@@ -1606,9 +1618,9 @@ class CheckFinished(_message.Message):
     command: _builtins.str
     ok: _builtins.bool
     exit_code: _builtins.int
-    """Absent where the command was ended by a signal or a limit."""
+    """Absent if the command was ended by a signal or a limit."""
     output: _builtins.str
-    """Standard output and error as they came, cut to the last 64 KiB."""
+    """Standard output and error in order of arrival, truncated to the last 64 KiB."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     @_builtins.property
@@ -1625,7 +1637,7 @@ class CheckFinished(_message.Message):
 
     @_builtins.property
     def report_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why a report that the check names is not there or cannot be read, for people.
+        """Why a report that the check names is missing or unreadable, for people to read.
         At most 20.
         """
 
@@ -1666,7 +1678,7 @@ class TestCounts(_message.Message):
     skipped: _builtins.int
     @_builtins.property
     def failing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of those that failed, sorted, each at most 300 bytes: the first 200."""
+        """Names of failed tests, sorted, each at most 300 bytes: the first 200."""
 
     def __init__(
         self,
@@ -1692,7 +1704,7 @@ class Coverage(_message.Message):
     LINES_VALID_FIELD_NUMBER: _builtins.int
     lines_covered: _builtins.int
     lines_valid: _builtins.int
-    """All that could be."""
+    """Total number of lines that can be covered."""
     def __init__(
         self,
         *,
@@ -1709,7 +1721,7 @@ Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
 
 @_typing.final
 class Findings(_message.Message):
-    """What an analyser found in the code. What is suppressed does not count."""
+    """Findings of an analyzer. Suppressed findings do not count."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1722,7 +1734,7 @@ class Findings(_message.Message):
     notes: _builtins.int
     @_builtins.property
     def first(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """The gravest first, at most 50."""
+        """The most severe first, at most 50."""
 
     def __init__(
         self,
@@ -1751,10 +1763,10 @@ class Finding(_message.Message):
     LINE_FIELD_NUMBER: _builtins.int
     level: Global___FindingLevel.ValueType
     rule: _builtins.str
-    """As the analyser calls it. Absent: it has no name."""
+    """The analyzer's name for the rule. Absent: it has none."""
     message: _builtins.str
     file: _builtins.str
-    """Relative to the worktree. Absent: it is about no file."""
+    """Relative to the worktree. Absent: it is not about a file."""
     line: _builtins.int
     """From 1. Absent: the whole file."""
     def __init__(
@@ -1791,12 +1803,10 @@ class ApprovalRequested(_message.Message):
     """The tool that it wants to use. Absent: a plain question."""
     target: _builtins.str
     parkable: _builtins.bool
-    """True: the session may be ended while it waits, and goes on with the answer."""
+    """True: the session can be ended while it waits, and is resumed with the answer."""
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long it waits for an answer before it counts as denied. Absent: without
-        end.
-        """
+        """How long it waits for an answer before it counts as denied. Absent: indefinitely."""
 
     def __init__(
         self,
@@ -1826,7 +1836,7 @@ class ApprovalResolved(_message.Message):
     approval_id: _builtins.str
     approved: _builtins.bool
     message: _builtins.str
-    """The operator's words. Absent: none."""
+    """The operator's message. Absent: none."""
     def __init__(
         self,
         *,
@@ -1858,27 +1868,26 @@ class SessionFinished(_message.Message):
     reason: _builtins.str
     """Why, in plain words. Absent after success."""
     exit_code: _builtins.int
-    """Absent where a signal ended it."""
+    """Absent if a signal ended it."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
-        """Of a rate limit: how long its provider wants to be left alone. Absent: it did
-        not say.
-        """
+        """For a rate limit: how long the provider asks to wait. Absent: it did not say."""
 
     @_builtins.property
     def agent_start_time(self) -> _timestamp_pb2.Timestamp:
-        """When the agent's process began and ended, by the worker's clock: before it setup
-        runs, after it checks do. Absent: it did not start, or its end was not seen.
+        """When the agent's process started and ended, by the worker's clock. Setup runs
+        before it, and checks after it. Absent: it did not start, or its end was not
+        observed.
         """
 
     @_builtins.property
     def agent_end_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def retry_time(self) -> _timestamp_pb2.Timestamp:
-        """Of a rate limit: when it ends, where the provider says that exactly, as for the
-        limit of a subscription. Absent: it did not.
+        """For a rate limit: when it ends, if the provider says so exactly, as for the limit
+        of a subscription. Absent: it did not say.
         """
 
     def __init__(
@@ -1905,8 +1914,8 @@ Global___SessionFinished: _TypeAlias = SessionFinished  # noqa: Y015
 
 @_typing.final
 class ConflictPredicted(_message.Message):
-    """The event names an epic that will conflict, and the task that first brought it
-    about. No task: the branch on the other side moved.
+    """The event names an epic that will conflict, and the task that first caused it. No
+    task: the branch on the other side moved.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1915,7 +1924,7 @@ class ConflictPredicted(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
     with_epic: _builtins.str
-    """Key of the other epic, where the side is one."""
+    """Key of the other epic, if the side is an epic."""
     side: _conflict_pb2.ConflictSide.ValueType
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
@@ -1936,14 +1945,14 @@ Global___ConflictPredicted: _TypeAlias = ConflictPredicted  # noqa: Y015
 
 @_typing.final
 class ConflictCleared(_message.Message):
-    """What was predicted no longer holds."""
+    """The predicted conflict no longer exists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WITH_EPIC_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
     with_epic: _builtins.str
-    """Key of the other epic, where the side is one."""
+    """Key of the other epic, if the side is an epic."""
     side: _conflict_pb2.ConflictSide.ValueType
     def __init__(
         self,
@@ -1961,14 +1970,16 @@ Global___ConflictCleared: _TypeAlias = ConflictCleared  # noqa: Y015
 
 @_typing.final
 class WroteOutside(_message.Message):
-    """An epic wrote paths that no glob of its `touches` names. Each path is told once."""
+    """An epic wrote paths that match no glob of its `touches`. Each path is reported
+    once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PATHS_FIELD_NUMBER: _builtins.int
     PATH_COUNT_FIELD_NUMBER: _builtins.int
     path_count: _builtins.int
-    """Of all of them."""
+    """Total number."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sorted; the first 100."""
@@ -1989,7 +2000,7 @@ Global___WroteOutside: _TypeAlias = WroteOutside  # noqa: Y015
 
 @_typing.final
 class MergeWaiting(_message.Message):
-    """All tasks are over; the operator has to merge or drop it."""
+    """All tasks have ended; the operator has to merge or drop it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2010,7 +2021,7 @@ Global___MergeWaiting: _TypeAlias = MergeWaiting  # noqa: Y015
 
 @_typing.final
 class MergeRequested(_message.Message):
-    """The operator wants it merged."""
+    """The operator asked to merge it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2027,8 +2038,8 @@ Global___MergeRequested: _TypeAlias = MergeRequested  # noqa: Y015
 
 @_typing.final
 class MergeHeld(_message.Message):
-    """A branch stands in the way of a merge: it is checked out, or was moved or deleted.
-    The merge is tried again until it can be done.
+    """A branch blocks a merge: it is checked out, or was moved or deleted. The merge is
+    retried until it succeeds.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2037,7 +2048,7 @@ class MergeHeld(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     target_branch: _builtins.str
     reason: _builtins.str
-    """What stands in the way, and what ends the wait."""
+    """What blocks the merge, and what ends the wait."""
     def __init__(
         self,
         *,
@@ -2108,7 +2119,7 @@ class MergeCheckFinished(_message.Message):
     target_branch: _builtins.str
     @_builtins.property
     def epics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Keys of the epics that were tested together. Absent: the run's branch was."""
+        """Keys of the epics that were tested together. Absent: the run's branch was tested."""
 
     @_builtins.property
     def check(self) -> Global___CheckFinished: ...
@@ -2223,8 +2234,8 @@ Global___WorkerLost: _TypeAlias = WorkerLost  # noqa: Y015
 
 @_typing.final
 class WorkerFull(_message.Message):
-    """The run's worker takes no new work, as its disk has too little room. Once it has,
-    worker_joined says so.
+    """The run's worker takes no new work because its disk has too little space.
+    worker_joined is sent when it has space again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2249,9 +2260,9 @@ Global___WorkerFull: _TypeAlias = WorkerFull  # noqa: Y015
 
 @_typing.final
 class EnvironmentFault(_message.Message):
-    """Something that work needs is missing: the repository is away or read-only, a disk
-    is full, no port or file descriptor is left. What the event names waits for it
-    and continues by itself; no retry is used up.
+    """Something that work needs is missing: the repository is unavailable or read-only, a
+    disk is full, no port or file descriptor is left. The attempt or merge that the
+    event names waits for it and continues by itself; no retry is used up.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2259,7 +2270,7 @@ class EnvironmentFault(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """An ErrorReason without its prefix, as PROJECT_UNAVAILABLE."""
+    """An ErrorReason without its prefix, for example PROJECT_UNAVAILABLE."""
     message: _builtins.str
     """What is missing, and what to do."""
     def __init__(
@@ -2278,7 +2289,7 @@ Global___EnvironmentFault: _TypeAlias = EnvironmentFault  # noqa: Y015
 
 @_typing.final
 class EnvironmentRecovered(_message.Message):
-    """What was missing is there again."""
+    """What was missing is available again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2300,8 +2311,8 @@ Global___EnvironmentRecovered: _TypeAlias = EnvironmentRecovered  # noqa: Y015
 
 @_typing.final
 class PushFailed(_message.Message):
-    """The project's remote did not take a branch. Nothing is lost: it is kept on the
-    worker, and goes with the run's next push.
+    """The project's remote refused a branch. Nothing is lost: the branch is kept on the
+    worker, and is included in the run's next push.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2310,7 +2321,7 @@ class PushFailed(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     error: _builtins.str
-    """What git said."""
+    """git's message."""
     def __init__(
         self,
         *,

@@ -22,8 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Hold(_message.Message):
-    """A provider of models that takes no work now. No task of its agents starts until the
-    hold ends or is lifted; then one session tries it before the others follow.
+    """A hold on a model provider that takes no work. No task of its agents starts until
+    the hold ends or is lifted; then one session tries the provider before the others
+    follow.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -37,26 +38,24 @@ class Hold(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     WAITING_TASKS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """What its agents have in common: "anthropic", "openai", or the name of the only
-    agent that it has.
-    """
+    """The provider's name: "anthropic", "openai", or the name of its only agent."""
     cause: _event_pb2.Outcome.ValueType
     """RATE_LIMITED, UNAUTHORIZED, OUT_OF_CREDIT or PROVIDER_UNAVAILABLE."""
     reason: _builtins.str
-    """What the newest session said, with what to do."""
+    """The message of the newest session, and what to do."""
     failures: _builtins.int
-    """How many sessions in a row met it, those side by side counted as one."""
+    """Number of sessions in a row that met it; parallel ones count as one."""
     waiting_tasks: _builtins.int
-    """How many tasks wait for it, in all of these."""
+    """Number of waiting tasks in all of these runs."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """When its agents start again. Absent: once the operator lifts it."""
+        """When its agents start again. Absent: when the operator lifts it."""
 
     @_builtins.property
     def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the runs with tasks that wait for it."""
+        """Names of runs with tasks that wait for it."""
 
     def __init__(
         self,

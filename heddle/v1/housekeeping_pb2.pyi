@@ -38,8 +38,8 @@ Global___EpicWorktreeState: _TypeAlias = EpicWorktreeState  # noqa: Y015
 
 @_typing.final
 class EpicWorktree(_message.Message):
-    """The worktree of an epic: one that is there, or one that was archived when it was
-    removed with work in it.
+    """The worktree of an epic: an existing one, or one that was archived when it was
+    removed with unaccepted work.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -63,40 +63,42 @@ class EpicWorktree(_message.Message):
     """runs/RUN/epics/EPIC/worktree"""
     state: Global___EpicWorktreeState.ValueType
     path: _builtins.str
-    """On the worker's disk; of an archived one, where it was."""
+    """On the worker's disk; for an archived worktree, its former path."""
     branch: _builtins.str
     """heddle/RUN/epics/EPIC"""
     worker: _builtins.str
     epic_state: _epic_pb2.EpicState.ValueType
     dirty: _builtins.bool
-    """True: something lies there beyond the epic's last accepted commit, which would be
+    """True: it has changes since the epic's last accepted commit, which would be
     archived if it were removed now. Absent: as above.
     """
     disk_bytes: _builtins.int
-    """What its files take on the disk, as measured at measure_time. The objects of the
-    repository, which all worktrees share, do not count. Absent: as above.
+    """Disk usage of its files at measure_time, without the repository's objects, which
+    all worktrees share. Absent: as above.
     """
     archive_commit: _builtins.str
-    """What is archived of it under refs/heddle/archive/RUN/EPIC, also where it was
-    restored since. Absent: nothing is.
+    """Its archive under refs/heddle/archive/RUN/EPIC, also if it was restored since.
+    Absent: there is none.
     """
     problem: _builtins.str
-    """Why its worker does not say more. Absent: it does."""
+    """Why its worker reports no details. Absent: there is no problem."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the folder was made. Absent: it is archived, or its worker does not say."""
+        """When the folder was created. Absent: it is archived, or its worker does not
+        report it.
+        """
 
     @_builtins.property
     def measure_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def remove_time(self) -> _timestamp_pb2.Timestamp:
-        """When it will be removed by itself. Absent: not as long as its run goes on."""
+        """When it will be removed automatically. Absent: its run has not ended."""
 
     @_builtins.property
     def archive_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def restore_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was restored. Absent: it was not."""
+        """When it was restored. Absent: it was not restored."""
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ Global___EpicWorktree: _TypeAlias = EpicWorktree  # noqa: Y015
 
 @_typing.final
 class ExpiredLogs(_message.Message):
-    """Logs of an ended run that are older than they are kept."""
+    """Expired logs of an ended run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -147,9 +149,9 @@ class ExpiredLogs(_message.Message):
     database_bytes: _builtins.int
     """Events of the run's log and of its sessions' in the database."""
     spool_bytes: _builtins.int
-    """What its sessions keep on their worker's disk, screenshots included."""
+    """Disk usage of its sessions on their worker, screenshots included."""
     sessions: _builtins.int
-    """Sessions whose logs these are."""
+    """Number of sessions."""
     def __init__(
         self,
         *,

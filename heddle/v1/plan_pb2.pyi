@@ -27,8 +27,8 @@ class _Expect:
 class _ExpectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Expect.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPECT_UNSPECIFIED: _Expect.ValueType  # 0
-    """The default's. Without one as ANY, and an empty change is reported to the
-    operator.
+    """The default's. Without a default, like ANY, and an empty change is reported to
+    the operator.
     """
     EXPECT_ANY: _Expect.ValueType  # 1
     """An empty change is accepted, and marked."""
@@ -38,11 +38,11 @@ class _ExpectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Expect.ValueTy
     """An attempt that changes anything fails."""
 
 class Expect(_Expect, metaclass=_ExpectEnumTypeWrapper):
-    """Whether a task is to change files. It counts what git keeps."""
+    """Whether a task should change files. Files that git ignores do not count."""
 
 EXPECT_UNSPECIFIED: Expect.ValueType  # 0
-"""The default's. Without one as ANY, and an empty change is reported to the
-operator.
+"""The default's. Without a default, like ANY, and an empty change is reported to
+the operator.
 """
 EXPECT_ANY: Expect.ValueType  # 1
 """An empty change is accepted, and marked."""
@@ -80,11 +80,11 @@ class _MergePolicy:
 class _MergePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergePolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MERGE_POLICY_UNSPECIFIED: _MergePolicy.ValueType  # 0
-    """The plan's default, and without one AUTO."""
+    """The plan's default; without a default, AUTO."""
     MERGE_POLICY_AUTO: _MergePolicy.ValueType  # 1
-    """Once its tasks are over."""
+    """When its tasks have ended."""
     MERGE_POLICY_MANUAL: _MergePolicy.ValueType  # 2
-    """Once its tasks are over and the operator says so."""
+    """When its tasks have ended and the operator has asked for it."""
     MERGE_POLICY_OFF: _MergePolicy.ValueType  # 3
     """Never: its work stays on its branch."""
 
@@ -92,11 +92,11 @@ class MergePolicy(_MergePolicy, metaclass=_MergePolicyEnumTypeWrapper):
     """When an epic is merged into its run's branch."""
 
 MERGE_POLICY_UNSPECIFIED: MergePolicy.ValueType  # 0
-"""The plan's default, and without one AUTO."""
+"""The plan's default; without a default, AUTO."""
 MERGE_POLICY_AUTO: MergePolicy.ValueType  # 1
-"""Once its tasks are over."""
+"""When its tasks have ended."""
 MERGE_POLICY_MANUAL: MergePolicy.ValueType  # 2
-"""Once its tasks are over and the operator says so."""
+"""When its tasks have ended and the operator has asked for it."""
 MERGE_POLICY_OFF: MergePolicy.ValueType  # 3
 """Never: its work stays on its branch."""
 Global___MergePolicy: _TypeAlias = MergePolicy  # noqa: Y015
@@ -108,28 +108,28 @@ class _OnConflict:
 class _OnConflictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnConflict.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ON_CONFLICT_UNSPECIFIED: _OnConflict.ValueType  # 0
-    """The plan's default, and without one WAIT."""
+    """The plan's default; without a default, WAIT."""
     ON_CONFLICT_WAIT: _OnConflict.ValueType  # 1
-    """The epic ends as conflicted; the operator resolves it, has an agent do so, or
-    drops it.
+    """The epic ends as conflicted; the operator resolves it, lets an agent resolve it,
+    or drops it.
     """
     ON_CONFLICT_AGENT: _OnConflict.ValueType  # 2
-    """A task is added to the epic in which the agent of its last task resolves it, at
-    most twice; then as WAIT.
+    """A task is added to the epic in which the agent of its last task resolves the
+    conflict, at most twice; after that, like WAIT.
     """
 
 class OnConflict(_OnConflict, metaclass=_OnConflictEnumTypeWrapper):
-    """What follows when an epic's merge conflicts, or checks fail on the merged tree."""
+    """What happens when an epic's merge conflicts, or checks fail on the merged tree."""
 
 ON_CONFLICT_UNSPECIFIED: OnConflict.ValueType  # 0
-"""The plan's default, and without one WAIT."""
+"""The plan's default; without a default, WAIT."""
 ON_CONFLICT_WAIT: OnConflict.ValueType  # 1
-"""The epic ends as conflicted; the operator resolves it, has an agent do so, or
-drops it.
+"""The epic ends as conflicted; the operator resolves it, lets an agent resolve it,
+or drops it.
 """
 ON_CONFLICT_AGENT: OnConflict.ValueType  # 2
-"""A task is added to the epic in which the agent of its last task resolves it, at
-most twice; then as WAIT.
+"""A task is added to the epic in which the agent of its last task resolves the
+conflict, at most twice; after that, like WAIT.
 """
 Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
 
@@ -143,19 +143,19 @@ class _MergeStyleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeStyle
     MERGE_STYLE_MERGE: _MergeStyle.ValueType  # 1
     """A commit with both sides as its parents."""
     MERGE_STYLE_SQUASH: _MergeStyle.ValueType  # 2
-    """One plain commit with all that the branch changed; the branch's own commits do
-    not become part of the target's history.
+    """One ordinary commit with everything that the branch changed; the branch's own
+    commits do not become part of the target's history.
     """
 
 class MergeStyle(_MergeStyle, metaclass=_MergeStyleEnumTypeWrapper):
-    """What a merge leaves on its target."""
+    """What a merge creates on its target."""
 
 MERGE_STYLE_UNSPECIFIED: MergeStyle.ValueType  # 0
 MERGE_STYLE_MERGE: MergeStyle.ValueType  # 1
 """A commit with both sides as its parents."""
 MERGE_STYLE_SQUASH: MergeStyle.ValueType  # 2
-"""One plain commit with all that the branch changed; the branch's own commits do
-not become part of the target's history.
+"""One ordinary commit with everything that the branch changed; the branch's own
+commits do not become part of the target's history.
 """
 Global___MergeStyle: _TypeAlias = MergeStyle  # noqa: Y015
 
@@ -166,7 +166,7 @@ class _OnFailure:
 class _OnFailureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnFailure.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ON_FAILURE_UNSPECIFIED: _OnFailure.ValueType  # 0
-    """The plan's default, and without one CONTINUE."""
+    """The plan's default; without a default, CONTINUE."""
     ON_FAILURE_CONTINUE: _OnFailure.ValueType  # 1
     """The next task starts from the last accepted commit."""
     ON_FAILURE_STOP_EPIC: _OnFailure.ValueType  # 2
@@ -175,10 +175,10 @@ class _OnFailureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnFailure.V
     """Every epic's remaining tasks are skipped; running sessions are stopped."""
 
 class OnFailure(_OnFailure, metaclass=_OnFailureEnumTypeWrapper):
-    """What an epic does after one of its tasks has failed for good."""
+    """What an epic does after one of its tasks has used up its attempts."""
 
 ON_FAILURE_UNSPECIFIED: OnFailure.ValueType  # 0
-"""The plan's default, and without one CONTINUE."""
+"""The plan's default; without a default, CONTINUE."""
 ON_FAILURE_CONTINUE: OnFailure.ValueType  # 1
 """The next task starts from the last accepted commit."""
 ON_FAILURE_STOP_EPIC: OnFailure.ValueType  # 2
@@ -189,7 +189,7 @@ Global___OnFailure: _TypeAlias = OnFailure  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
-    """A plan: epics, each with tasks. Nothing in it has happened yet.
+    """A plan: epics, each with tasks. It is the input of a run.
 
     Its YAML form is docs/plan.md; `heddle/plan/` reads that form into this
     message, and the scheduler applies the same rules to both.
@@ -205,21 +205,21 @@ class Plan(_message.Message):
     MERGE_STYLE_FIELD_NUMBER: _builtins.int
     MERGE_CHECKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Shown to people, and the stem of the run's id. Required."""
+    """A title for people, also used to make the run's id. Required."""
     budget_usd_micros: _builtins.int
-    """What a run of it may cost, in millionths of a US dollar. At the budget of a
-    run, epic or task the sessions below it are stopped and the run is paused.
+    """Cost limit of a run, in millionths of a US dollar. When the budget of a run, epic
+    or task is used up, the sessions below it are stopped and the run is paused.
     Absent: no limit.
     """
     merge_into: _builtins.str
-    """The user's branch to move once everything is merged; a run may name another.
-    Absent: none is.
+    """The user's branch that moves once everything is merged; a run can name another.
+    Absent: no branch moves.
     """
     merge_style: Global___MergeStyle.ValueType
-    """Of every merge of the run. Absent: MERGE."""
+    """The style of every merge of the run. Absent: MERGE."""
     @_builtins.property
     def defaults(self) -> Global___TaskDefaults:
-        """What a task takes where it says nothing itself."""
+        """Values for tasks and epics that do not set them."""
 
     @_builtins.property
     def epics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanEpic]:
@@ -228,7 +228,7 @@ class Plan(_message.Message):
     @_builtins.property
     def merge_checks(self) -> Global___MergeChecks:
         """All must pass on the merged tree before the target moves. Absent: the checks of
-        the defaults. Without any in it: none.
+        the defaults. Present but empty: no checks.
         """
 
     def __init__(
@@ -262,7 +262,7 @@ class MergeChecks(_message.Message):
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]: ...
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Of all of them together. Absent: the timeout of the defaults."""
+        """Time limit of all checks together. Absent: the timeout of the defaults."""
 
     def __init__(
         self,
@@ -280,8 +280,8 @@ Global___MergeChecks: _TypeAlias = MergeChecks  # noqa: Y015
 
 @_typing.final
 class TaskDefaults(_message.Message):
-    """Values for the tasks, and for the on_failure and merge of epics, that name none
-    of their own.
+    """Values for tasks that do not set them, and for on_failure, merge and on_conflict of
+    epics that do not set them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -311,57 +311,59 @@ class TaskDefaults(_message.Message):
     on_failure: Global___OnFailure.ValueType
     """Absent: continue."""
     model: _builtins.str
-    """Absent: the agent's own choice."""
+    """Absent: the agent's default."""
     max_turns: _builtins.int
-    """Of the agent, in one session. Absent: no limit."""
+    """Of the agent in one session. Absent: no limit."""
     merge: Global___MergePolicy.ValueType
     """Absent: AUTO."""
     on_conflict: Global___OnConflict.ValueType
     """Absent: WAIT."""
     expect: Global___Expect.ValueType
-    """Taken by a task that says nothing."""
+    """For tasks that do not set it."""
     system_prompt: _builtins.str
-    """Added to what the agent's makers tell it. Absent: the agent's own."""
+    """Added to the agent's own system prompt. Absent: nothing is added."""
     effort: _builtins.str
-    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the agent's own."""
+    """The model's reasoning effort: low, medium, high, xhigh or max. Absent: the
+    agent's default.
+    """
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Absent: no limit."""
 
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]:
-        """Taken by a task that lists no checks."""
+        """For tasks without checks."""
 
     @_builtins.property
     def permissions(self) -> Global___Permissions:
-        """Taken field by field by an epic or task that leaves the field out; the
-        patterns of all levels apply together.
+        """Each field applies to epics and tasks that do not set it; the patterns of all
+        levels apply together.
         """
 
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
-        """Of the agent: ended as failed once it has said and done nothing for so long,
+        """The agent is ended as failed after it has said and done nothing for this time,
         unless it waits for the operator. Absent: no limit.
         """
 
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Globs of new files that tasks may commit though they look as if they should not
-        be. Those of all levels, the project's included, apply together.
+        """Globs of new files that tasks may commit although they would be refused. The
+        globs of all levels, including the project's, apply together.
         """
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The agent's own tools that it may see. Absent: all."""
+        """The agent's own tools that are available to it. Absent: all."""
 
     @_builtins.property
     def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
-        """Absent: none but the agent's own."""
+        """Absent: only the agent's own."""
 
     @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
-        """How long a session waits, once its agent has ended its work, for what the agent
-        has left running in the background. Then that is stopped. Absent: 5 minutes.
+        """How long a session waits for background work after its agent has ended its work.
+        After that, the background work is stopped. Absent: 5 minutes.
         """
 
     def __init__(
@@ -456,9 +458,9 @@ class McpServer(_message.Message):
     name: _builtins.str
     """Unique within the list: letters, digits, "-" and "_"."""
     command: _builtins.str
-    """Runs the server, which speaks on its standard streams."""
+    """Starts the server, which communicates over its standard streams."""
     url: _builtins.str
-    """Instead of `command`: where it is served by HTTP."""
+    """Instead of `command`: the address of an HTTP server."""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -485,9 +487,8 @@ Global___McpServer: _TypeAlias = McpServer  # noqa: Y015
 
 @_typing.final
 class Permissions(_message.Message):
-    """What agents may do without asking. Rules are looked at in this order: deny,
-    allow, what is always allowed (to read, and to write inside the worktree),
-    default.
+    """What agents may do without asking. Rules apply in this order: deny, allow, what is
+    always allowed (reading, and writing inside the worktree), default.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -528,7 +529,7 @@ Global___Permissions: _TypeAlias = Permissions  # noqa: Y015
 
 @_typing.final
 class PlanEpic(_message.Message):
-    """A stream of work in one code area: one branch, one worktree."""
+    """A sequence of tasks in one area of the code, with one branch and one worktree."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -544,8 +545,8 @@ class PlanEpic(_message.Message):
     MERGE_FIELD_NUMBER: _builtins.int
     ON_CONFLICT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """Unique within the plan, in any case. Letters, digits, "-" and "_";
-    at most 63 characters, the first a letter or digit.
+    """Unique within the plan, ignoring case. Letters, digits, "-" and "_"; at most 63
+    characters, the first a letter or digit.
     """
     title: _builtins.str
     """Absent: the key."""
@@ -553,9 +554,9 @@ class PlanEpic(_message.Message):
     """Lower starts earlier. Absent: 999."""
     on_failure: Global___OnFailure.ValueType
     budget_usd_micros: _builtins.int
-    """What all of its tasks may cost together. Absent: no limit but the run's."""
+    """Cost limit of all of its tasks together. Absent: only the run's."""
     merge: Global___MergePolicy.ValueType
-    """What becomes of its branch. No epic may depend on one whose merge is OFF."""
+    """When its branch is merged. No epic can depend on one whose merge is OFF."""
     on_conflict: Global___OnConflict.ValueType
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -563,8 +564,8 @@ class PlanEpic(_message.Message):
 
     @_builtins.property
     def touches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Globs of the paths that this epic expects to write. Only advice: two epics
-        whose globs overlap are reported by `heddle plan check`.
+        """Globs of the paths that this epic expects to write. Informational: `heddle plan
+        check` reports epics whose globs overlap.
         """
 
     @_builtins.property
@@ -636,7 +637,7 @@ class PlanTask(_message.Message):
     title: _builtins.str
     """Absent: the key."""
     prompt: _builtins.str
-    """What the agent is told. Required unless there is a script."""
+    """The agent's prompt. Required unless there is a script."""
     priority: _builtins.int
     """Lower runs earlier within the epic; ties keep the order of the plan.
     Absent: 999.
@@ -646,24 +647,24 @@ class PlanTask(_message.Message):
     default's.
     """
     retries: _builtins.int
-    """How many more attempts a failure gets. Absent: the default's."""
+    """Number of additional attempts after a failure. Absent: the default's."""
     model: _builtins.str
     """Absent: the default's."""
     max_turns: _builtins.int
     """Absent: the default's."""
     budget_usd_micros: _builtins.int
-    """What all of its attempts may cost together. Absent: no limit but the epic's."""
+    """Cost limit of all of its attempts together. Absent: only the epic's."""
     expect: Global___Expect.ValueType
     """Absent: the default's."""
     system_prompt: _builtins.str
-    """Added to what the agent's makers tell it. Absent: the default's."""
+    """Added to the agent's own system prompt. Absent: the default's."""
     effort: _builtins.str
-    """How hard the model thinks: low, medium, high, xhigh or max. Absent: the default's."""
+    """The model's reasoning effort: low, medium, high, xhigh or max. Absent: the
+    default's.
+    """
     @_builtins.property
     def estimate(self) -> _duration_pb2.Duration:
-        """How long the author expects it to take; only used to order epics and to
-        predict the end.
-        """
+        """The expected duration; only used to order epics and to predict the end."""
 
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]:
@@ -675,8 +676,8 @@ class PlanTask(_message.Message):
 
     @_builtins.property
     def script(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScriptStep]:
-        """What the scripted agent plays. Without one it rehearses the prompt: it says
-        what it was asked and commits a note, at no cost.
+        """The steps of the scripted agent. Without a script, it repeats the prompt and
+        commits a note, at no cost.
         """
 
     @_builtins.property
@@ -687,7 +688,7 @@ class PlanTask(_message.Message):
 
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Together with the default's; see there."""
+        """In addition to the default's; see there."""
 
     @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
@@ -695,7 +696,7 @@ class PlanTask(_message.Message):
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The agent's own tools that it may see. Absent: the default's."""
+        """The agent's own tools that are available to it. Absent: the default's."""
 
     @_builtins.property
     def mcp_servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___McpServer]:
@@ -752,7 +753,7 @@ Global___PlanTask: _TypeAlias = PlanTask  # noqa: Y015
 
 @_typing.final
 class Check(_message.Message):
-    """A command that must pass in the worktree before a task counts as done."""
+    """A command that must pass in the worktree before a task is accepted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -767,10 +768,10 @@ class Check(_message.Message):
     """Run by /bin/sh in the worktree; exit code 0 passes."""
     @_builtins.property
     def junit(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Globs, relative to the worktree, of the reports that it writes. Only what it
-        wrote or changed itself is read.
+        """Globs, relative to the worktree, of the reports that it writes. Only files that
+        it wrote or changed are read.
 
-        JUnit XML. Absent: every .xml file is looked at.
+        JUnit XML. Absent: every .xml file is read.
         """
 
     @_builtins.property
@@ -825,14 +826,14 @@ class ScriptStep(_message.Message):
 
     @_typing.final
     class Plan(_message.Message):
-        """Tells what the agent plans to do, and how far it is."""
+        """Reports the agent's plan and its progress."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         STEPS_FIELD_NUMBER: _builtins.int
         DONE_FIELD_NUMBER: _builtins.int
         done: _builtins.int
-        """So many of them are done; the next one is in progress."""
+        """Number of finished steps; the next one is in progress."""
         @_builtins.property
         def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """At least one, in order."""
@@ -1019,7 +1020,7 @@ class ScriptStep(_message.Message):
         ATTEMPTS_FIELD_NUMBER: _builtins.int
         message: _builtins.str
         attempts: _builtins.int
-        """Fails only in the first so many attempts. Absent: always."""
+        """Fails only in this number of first attempts. Absent: always."""
         def __init__(
             self,
             *,
@@ -1034,7 +1035,7 @@ class ScriptStep(_message.Message):
 
     @_typing.final
     class Flood(_message.Message):
-        """Writes so many lines of output as fast as it can."""
+        """Writes lines of output as fast as it can."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -1042,7 +1043,7 @@ class ScriptStep(_message.Message):
         WIDTH_FIELD_NUMBER: _builtins.int
         lines: _builtins.int
         width: _builtins.int
-        """Bytes a line. Absent: 80."""
+        """Bytes per line. Absent: 80."""
         def __init__(
             self,
             *,

@@ -28,33 +28,33 @@ class _LinkSource:
 class _LinkSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkSource.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     LINK_SOURCE_UNSPECIFIED: _LinkSource.ValueType  # 0
-    """As CHECKOUT."""
+    """Like CHECKOUT."""
     LINK_SOURCE_CHECKOUT: _LinkSource.ValueType  # 1
-    """In the user's checkout; it must be there."""
+    """In the user's checkout; it must exist."""
     LINK_SOURCE_CACHE: _LinkSource.ValueType  # 2
-    """In a folder that Heddle keeps for the project on each worker; made when it is
+    """In a folder that Heddle keeps for the project on each worker; created if it is
     missing.
     """
 
 class LinkSource(_LinkSource, metaclass=_LinkSourceEnumTypeWrapper):
-    """Where a shared folder lies."""
+    """Where a shared folder is."""
 
 LINK_SOURCE_UNSPECIFIED: LinkSource.ValueType  # 0
-"""As CHECKOUT."""
+"""Like CHECKOUT."""
 LINK_SOURCE_CHECKOUT: LinkSource.ValueType  # 1
-"""In the user's checkout; it must be there."""
+"""In the user's checkout; it must exist."""
 LINK_SOURCE_CACHE: LinkSource.ValueType  # 2
-"""In a folder that Heddle keeps for the project on each worker; made when it is
+"""In a folder that Heddle keeps for the project on each worker; created if it is
 missing.
 """
 Global___LinkSource: _TypeAlias = LinkSource  # noqa: Y015
 
 @_typing.final
 class ProjectFile(_message.Message):
-    """What a project says, in the file .heddle.yaml at its top, about the place in
-    which agents work on it.
+    """The file .heddle.yaml at the top of a project: how its worktrees are prepared for
+    agents.
 
-    A run takes the file of its base commit, once, when it is created: nothing that
+    A run reads the file from its base commit once, when it is created, so nothing that
     an agent writes changes what Heddle runs. Its YAML form is docs/project.md;
     `heddle/project/` reads that form into this message.
     """
@@ -91,19 +91,19 @@ class ProjectFile(_message.Message):
     TEARDOWN_FIELD_NUMBER: _builtins.int
     ALLOW_FILES_FIELD_NUMBER: _builtins.int
     ports: _builtins.int
-    """Free ports that each epic gets for itself."""
+    """Number of free ports for each epic."""
     @_builtins.property
     def setup(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Shell commands that make a new worktree ready, one after the other."""
+        """Shell commands that prepare a new worktree, run one after the other."""
 
     @_builtins.property
     def setup_timeout(self) -> _duration_pb2.Duration:
-        """Of all of `setup`. Absent: 15 minutes."""
+        """Time limit of all of `setup`. Absent: 15 minutes."""
 
     @_builtins.property
     def copy(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Untracked files of the user's checkout of which each worktree gets a copy:
-        paths, folders or globs, relative to its top.
+        """Untracked files of the user's checkout that are copied into each worktree: paths,
+        folders or globs, relative to its top.
         """
 
     @_builtins.property
@@ -113,12 +113,13 @@ class ProjectFile(_message.Message):
     @_builtins.property
     def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Variables of setup, agents, checks and teardown. ${HEDDLE_SLOT}, ${HEDDLE_PORT},
-        ${HEDDLE_PORTS} and ${HEDDLE_PORT_2} … in a value stand for the epic's own.
+        ${HEDDLE_PORTS} and ${HEDDLE_PORT_2} … in a value are replaced by the epic's
+        values.
         """
 
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
-        """Of tasks that list none, where the plan's defaults list none either."""
+        """Checks of tasks without checks, if the plan's defaults have none either."""
 
     @_builtins.property
     def teardown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -126,8 +127,8 @@ class ProjectFile(_message.Message):
 
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Globs of new files that tasks may commit though they look as if they should not
-        be, together with the plan's.
+        """Globs of new files that tasks may commit although they would be refused, in
+        addition to the plan's.
         """
 
     def __init__(
@@ -153,14 +154,14 @@ Global___ProjectFile: _TypeAlias = ProjectFile  # noqa: Y015
 
 @_typing.final
 class LinkedFolder(_message.Message):
-    """A folder in each worktree that is a link to one that all share."""
+    """A folder in each worktree that is a link to a shared folder."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Relative to the top, in the worktree as at its source."""
+    """Relative to the top, both in the worktree and at its source."""
     source: Global___LinkSource.ValueType
     def __init__(
         self,

@@ -32,13 +32,13 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     """Created; nothing has started."""
     RUN_STATE_RUNNING: _RunState.ValueType  # 2
     RUN_STATE_PAUSED: _RunState.ValueType  # 3
-    """No new task starts; running sessions go on to their end."""
+    """No new task starts; running sessions continue to their end."""
     RUN_STATE_CANCELLING: _RunState.ValueType  # 4
     """Sessions are being stopped."""
     RUN_STATE_SUCCEEDED: _RunState.ValueType  # 5
     """Every task was accepted and every epic merged."""
     RUN_STATE_FAILED: _RunState.ValueType  # 6
-    """Ended otherwise; the reason says how."""
+    """Ended unsuccessfully; the reason says why."""
     RUN_STATE_CANCELLED: _RunState.ValueType  # 7
     """Ended by the operator. All of its processes are gone."""
 
@@ -49,13 +49,13 @@ RUN_STATE_PENDING: RunState.ValueType  # 1
 """Created; nothing has started."""
 RUN_STATE_RUNNING: RunState.ValueType  # 2
 RUN_STATE_PAUSED: RunState.ValueType  # 3
-"""No new task starts; running sessions go on to their end."""
+"""No new task starts; running sessions continue to their end."""
 RUN_STATE_CANCELLING: RunState.ValueType  # 4
 """Sessions are being stopped."""
 RUN_STATE_SUCCEEDED: RunState.ValueType  # 5
 """Every task was accepted and every epic merged."""
 RUN_STATE_FAILED: RunState.ValueType  # 6
-"""Ended otherwise; the reason says how."""
+"""Ended unsuccessfully; the reason says why."""
 RUN_STATE_CANCELLED: RunState.ValueType  # 7
 """Ended by the operator. All of its processes are gone."""
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
@@ -100,33 +100,35 @@ class Run(_message.Message):
     project: _builtins.str
     """The repository: an absolute path on the worker's disk."""
     base_ref: _builtins.str
-    """What the user asked for: a branch, tag or commit."""
+    """The branch, tag or commit that the user named."""
     base_commit: _builtins.str
     """The full commit id that base_ref named when the run was created."""
     branch: _builtins.str
-    """heddle/RUN/merged: where finished epics are merged."""
+    """heddle/RUN/merged: the branch into which finished epics are merged."""
     merge_into: _builtins.str
-    """The user's branch that moves once all epics are merged. Absent: none does."""
+    """The user's branch that moves once all epics are merged. Absent: no branch moves."""
     max_parallel: _builtins.int
-    """Limit on sessions of this run at the same time."""
+    """Maximum number of parallel sessions of this run."""
     epic_count: _builtins.int
     sequence: _builtins.int
     """The newest event that this resource includes: watch from here without a gap."""
     budget_usd_micros: _builtins.int
-    """What it may cost, in millionths of a US dollar. Absent: no limit."""
+    """Cost limit, in millionths of a US dollar. Absent: no limit."""
     creator: _builtins.str
     """Who created it, as in the events' actor: "user:ada"."""
     fault: _builtins.str
-    """What its environment lacks, and what to do about it: a repository that is away
-    or read-only, a disk that is full. Work waits for it, uses up no retry, and
-    continues by itself. Absent: nothing is missing.
+    """What is missing in its environment, and what to do: an unavailable or read-only
+    repository, or a full disk. Work waits for it, uses up no retry, and continues by
+    itself. Absent: nothing is missing.
     """
     held_by: _builtins.str
-    """Where it is PAUSED: the provider of models that takes no work until its operator
-    has acted, as logged in. Absent: something else paused it.
+    """If it is PAUSED: the model provider that takes no work until the operator has
+    acted, for example logged in. Absent: something else paused it.
     """
     merge_hold: _builtins.str
-    """Why the merge into merge_into waits, and what ends the wait. Absent: it does not."""
+    """Why the merge into merge_into waits, and what ends the wait. Absent: it does not
+    wait.
+    """
     @_builtins.property
     def tasks(self) -> Global___TaskCounts: ...
     @_builtins.property
@@ -143,14 +145,14 @@ class Run(_message.Message):
 
     @_builtins.property
     def unpushed(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnpushedBranch]:
-        """Branches that the remote of a project by URL has not taken. A later push that
-        it takes removes them.
+        """Branches that the remote of a project by URL refused. A later successful push
+        removes them from this list.
         """
 
     @_builtins.property
     def base_behind(self) -> Global___BaseBehind:
-        """What the base's branch lacked when the run was created. Absent: nothing, or it
-        follows no other branch.
+        """How far the base's branch was behind its upstream when the run was created.
+        Absent: it was not behind, or it has no upstream.
         """
 
     def __init__(
@@ -193,7 +195,7 @@ Global___Run: _TypeAlias = Run  # noqa: Y015
 
 @_typing.final
 class BaseBehind(_message.Message):
-    """A local branch that is behind the branch it follows, as that was last fetched."""
+    """A local branch that is behind its upstream branch, as last fetched."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -202,9 +204,9 @@ class BaseBehind(_message.Message):
     COMMITS_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     upstream: _builtins.str
-    """As "origin/main"."""
+    """For example "origin/main"."""
     commits: _builtins.int
-    """How many commits it lacks."""
+    """Number of missing commits."""
     def __init__(
         self,
         *,
@@ -227,9 +229,9 @@ class UnpushedBranch(_message.Message):
     BRANCH_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
-    """Its short name, as heddle/RUN/merged."""
+    """Its short name, for example heddle/RUN/merged."""
     error: _builtins.str
-    """What git said, and what to do."""
+    """git's message, and what to do."""
     def __init__(
         self,
         *,
@@ -266,8 +268,8 @@ class TaskCounts(_message.Message):
     failed: _builtins.int
     skipped: _builtins.int
     unchanged: _builtins.int
-    """Of the accepted ones: those that changed nothing, where the plan does not say
-    whether they should.
+    """Accepted tasks that changed nothing although the plan does not say whether they
+    should.
     """
     def __init__(
         self,

@@ -50,21 +50,19 @@ class CreateRunRequest(_message.Message):
     base_ref: _builtins.str
     """Branch, tag or commit to start from. Absent: HEAD."""
     agent: _builtins.str
-    """Used in place of the plan's default agent, and by no task that names its own."""
+    """Replaces the plan's default agent. Tasks that name an agent keep it."""
     max_parallel: _builtins.int
-    """Limit on sessions of this run at the same time. Absent: the workers' slots."""
+    """Maximum number of parallel sessions of this run. Absent: the workers' slots."""
     merge_into: _builtins.str
-    """The user's branch to move once everything is merged. Absent: the plan's."""
+    """The user's branch that moves once everything is merged. Absent: the plan's."""
     allow_dirty: _builtins.bool
     """Accepts a checkout with uncommitted changes; agents will not see them."""
     validate_only: _builtins.bool
     """Only validates; the response's run then has no name."""
     request_id: _builtins.str
-    """Any unique string. The same one again returns the same run. Absent: not
-    idempotent.
-    """
+    """Any unique string. The same ID returns the same run. Absent: not idempotent."""
     actor: _builtins.str
-    """Who asks, for the events' actor: "user:ada". Absent: "user"."""
+    """The caller, for the events' actor: "user:ada". Absent: "user"."""
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan: ...
     def __init__(
@@ -201,8 +199,8 @@ class WatchRunsRequest(_message.Message):
 
     NEWEST_FIELD_NUMBER: _builtins.int
     newest: _builtins.int
-    """So many of the newest come first, besides those that have not ended. Absent:
-    50. At most 500.
+    """Number of newest runs that are sent first, in addition to those that have not
+    ended. Absent: 50. At most 500.
     """
     def __init__(
         self,
@@ -224,7 +222,7 @@ class WatchRunsResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
     complete: _builtins.bool
-    """True: everything that comes first has been sent."""
+    """True: the initial runs have all been sent."""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
         """Empty in a checkpoint."""
@@ -284,7 +282,7 @@ Global___ForecastRunResponse: _TypeAlias = ForecastRunResponse  # noqa: Y015
 
 @_typing.final
 class Forecast(_message.Message):
-    """What is left of a run."""
+    """The remaining work of a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -293,20 +291,20 @@ class Forecast(_message.Message):
     CRITICAL_PATH_FIELD_NUMBER: _builtins.int
     MEASURED_TASKS_FIELD_NUMBER: _builtins.int
     measured_tasks: _builtins.int
-    """How many accepted tasks the guess is learned from."""
+    """Number of accepted tasks on which the estimate is based."""
     @_builtins.property
     def remaining(self) -> _duration_pb2.Duration:
-        """In the scheduler's order, if every guess is right. Absent: no task has an
-        estimate and none was accepted yet, so nothing can be said.
+        """In the scheduler's order, if every estimate is right. Absent: no task has an
+        estimate and none was accepted yet.
         """
 
     @_builtins.property
     def at_least(self) -> _duration_pb2.Duration:
-        """No order could be faster. Absent where remaining is."""
+        """The fastest possible time in any order. Absent if `remaining` is absent."""
 
     @_builtins.property
     def critical_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Keys of the epics along the longest chain of what is left."""
+        """Keys of the epics along the longest chain of remaining work."""
 
     def __init__(
         self,
@@ -431,8 +429,8 @@ class ResumeRunRequest(_message.Message):
     request_id: _builtins.str
     actor: _builtins.str
     budget_usd_micros: _builtins.int
-    """What all of budget_of may cost from now on, together with what it has cost
-    before. Absent: no budget changes.
+    """The new budget of budget_of, including what it has already cost. Absent: no
+    budget changes.
     """
     budget_of: _builtins.str
     """Name of an epic or task of the run. Absent: the run itself."""
@@ -556,7 +554,9 @@ class ListEpicsResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     sequence: _builtins.int
-    """The run's newest event when this page was read: watch from the first page's."""
+    """The run's newest event when this page was read. Start a watch from the first
+    page's value.
+    """
     @_builtins.property
     def epics(self) -> _containers.RepeatedCompositeFieldContainer[_epic_pb2.Epic]: ...
     def __init__(
@@ -607,7 +607,7 @@ class PushRunResponse(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """What could not be pushed this time is in it."""
+        """Its `unpushed` lists the branches that could not be pushed."""
 
     def __init__(
         self,
@@ -680,7 +680,7 @@ class ResolveConflictRequest(_message.Message):
     request_id: _builtins.str
     actor: _builtins.str
     agent: _builtins.str
-    """Absent: that of the epic's last task."""
+    """Absent: the agent of the epic's last task."""
     def __init__(
         self,
         *,
@@ -795,8 +795,8 @@ class GetConflictsResponse(_message.Message):
     def forecast(self) -> _conflict_pb2.ConflictForecast: ...
     @_builtins.property
     def queue(self) -> _containers.RepeatedCompositeFieldContainer[_conflict_pb2.MergeQueueEntry]:
-        """Those at work on a merge first, then in the order in which they come to it;
-        what is over last. The run's own branch only where it moves a branch of the user.
+        """Epics being merged first, then in merge order, finished ones last. Includes the
+        run's own branch only if it moves a branch of the user.
         """
 
     def __init__(
@@ -850,7 +850,9 @@ class ListTasksResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     sequence: _builtins.int
-    """The run's newest event when this page was read: watch from the first page's."""
+    """The run's newest event when this page was read. Start a watch from the first
+    page's value.
+    """
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]: ...
     def __init__(
@@ -882,8 +884,8 @@ class AddTaskRequest(_message.Message):
     actor: _builtins.str
     @_builtins.property
     def task(self) -> _plan_pb2.PlanTask:
-        """What it leaves out is as the plan says for its epic; agent and model are those
-        of the epic's last task. Absent key and title are made of the prompt.
+        """Absent fields have the plan's values for its epic; agent and model are those of
+        the epic's last task. An absent key or title is derived from the prompt.
         """
 
     def __init__(
@@ -936,22 +938,22 @@ class RetryTaskRequest(_message.Message):
     request_id: _builtins.str
     actor: _builtins.str
     agent: _builtins.str
-    """Does the task from now on, in place of the agent that it had. One of another
-    kind takes a model of its own choice. Absent: the same agent again.
+    """The agent that runs the task from now on. An agent of another kind chooses its
+    own model. Absent: the same agent.
     """
     from_here: _builtins.bool
-    """True: takes a task that is accepted, or failed, and sets aside what its epic has
-    accepted since, itself included: these tasks are pending again, in planned order,
-    and so are those that failed or did not run for want of one before them. Accepted
-    tasks in which an agent resolved a conflict are skipped instead. When the next
-    attempt begins, the epic's branch goes back; what it held stays under
+    """True: reopens an accepted or failed task. This task and all tasks that its epic
+    has accepted since are set aside and pending again, in planned order, and so are
+    tasks that failed or did not run because of an earlier one. Accepted tasks in
+    which an agent resolved a conflict are skipped instead. When the next attempt
+    starts, the epic's branch is reset; its former commits are kept under
     refs/heddle/rewound/.
     """
     resume: _builtins.bool
     """True: the next attempt resumes the session of the newest one, so its agent still
     knows what it did. It also has that attempt's files unless its epic has accepted
-    something since. Where the agent no longer knows its session, it starts from
-    scratch and says so.
+    a task since. If the agent no longer knows its session, it starts from scratch
+    and says so.
     """
     def __init__(
         self,
@@ -1281,7 +1283,9 @@ class SendMessageRequest(_message.Message):
     text: _builtins.str
     """At most 32 KiB of UTF-8."""
     message_id: _builtins.str
-    """Any unique string. The same one again is told once. Absent: not idempotent."""
+    """Any unique string. A message with the same ID is delivered once. Absent: not
+    idempotent.
+    """
     actor: _builtins.str
     def __init__(
         self,
@@ -1350,7 +1354,7 @@ class ListEventsResponse(_message.Message):
     RESUME_SEQUENCE_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     resume_sequence: _builtins.int
-    """Give it as after_sequence for the next page."""
+    """Pass it as after_sequence for the next page."""
     more: _builtins.bool
     """False: this page reached the end of the log."""
     @_builtins.property
@@ -1404,16 +1408,16 @@ class WatchRunResponse(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     SUMMARIES_FIELD_NUMBER: _builtins.int
     resume_sequence: _builtins.int
-    """Everything up to here has been sent: give it as after_sequence to resume."""
+    """Everything up to here has been sent. Pass it as after_sequence to resume."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """In order; empty in a checkpoint or where only summaries changed."""
+        """In order; empty in a checkpoint or if only summaries changed."""
 
     @_builtins.property
     def run(self) -> _run_pb2.Run:
-        """Every resource that these events touched, as it is at resume_sequence or
-        later; so a client that starts at 0 and overwrites what it holds needs no
-        other call to have the whole run.
+        """Every resource that these events changed, as of resume_sequence or later. A
+        client that starts at 0 and overwrites its copies needs no other call to have the
+        whole run.
         """
 
     @_builtins.property
@@ -1422,8 +1426,8 @@ class WatchRunResponse(_message.Message):
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]: ...
     @_builtins.property
     def summaries(self) -> _containers.RepeatedCompositeFieldContainer[_attempt_pb2.SessionSummary]:
-        """Sessions with news since their last summary. The first answer that is up to
-        date has all live sessions.
+        """Sessions that changed since their last summary. The first response that is up to
+        date has all running sessions.
         """
 
     def __init__(
@@ -1457,8 +1461,8 @@ class ListSessionEventsRequest(_message.Message):
     after_sequence: _builtins.int
     """Only events with a greater sequence."""
     before_sequence: _builtins.int
-    """Only events with a smaller sequence, newest page first: reads backwards.
-    Exclusive with after_sequence. 0: not used.
+    """Only events with a smaller sequence, newest page first, to read backwards. Cannot
+    be combined with after_sequence. 0: not used.
     """
     page_size: _builtins.int
     """Absent: 500. At most 5000; a page also ends at 1 MiB."""
@@ -1491,7 +1495,7 @@ class ListSessionEventsResponse(_message.Message):
     last_sequence: _builtins.int
     """The newest sequence of the session."""
     oldest_sequence: _builtins.int
-    """The oldest that is still kept; last_sequence + 1 where none is."""
+    """The oldest stored sequence; last_sequence + 1 if none is stored."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Ascending in either direction."""
@@ -1543,7 +1547,7 @@ class WatchSessionResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     RESUME_SEQUENCE_FIELD_NUMBER: _builtins.int
     resume_sequence: _builtins.int
-    """Everything up to here has been sent: give it as after_sequence to resume."""
+    """Everything up to here has been sent. Pass it as after_sequence to resume."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """In order; empty in a checkpoint."""
@@ -1615,7 +1619,7 @@ class GetDiffRequest(_message.Message):
     name: _builtins.str
     """Name of an attempt, epic or run."""
     max_bytes: _builtins.int
-    """Cut after so many bytes. Absent: 1 MiB."""
+    """Truncated after this number of bytes. Absent: 1 MiB."""
     def __init__(
         self,
         *,
@@ -1662,8 +1666,8 @@ class ListCostsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """What to look below. Absent: the projects, by path. A project's path: its runs,
-    the newest first. "-": the runs of all projects. runs/RUN: its epics.
+    """The parent resource. Absent: lists the projects, by path. A project's path: its
+    runs, the newest first. "-": the runs of all projects. runs/RUN: its epics.
     runs/RUN/epics/EPIC: its tasks. runs/RUN/epics/EPIC/tasks/TASK: its sessions.
     EPIC and TASK may be "-".
     """
@@ -1696,7 +1700,7 @@ class ListCostsResponse(_message.Message):
     """Absent on the last page."""
     @_builtins.property
     def costs(self) -> _containers.RepeatedCompositeFieldContainer[_cost_pb2.Cost]:
-        """In the order of the plan, where there is one."""
+        """In plan order, if there is a plan."""
 
     @_builtins.property
     def total(self) -> _cost_pb2.Cost:
@@ -1731,7 +1735,7 @@ class ListEpicWorktreesRequest(_message.Message):
     """Absent: 100. At most 500."""
     page_token: _builtins.str
     sizes_only: _builtins.bool
-    """True: does not look whether they are dirty, so it takes no git."""
+    """True: does not check whether they are dirty, and starts no git process."""
     def __init__(
         self,
         *,
@@ -1826,7 +1830,7 @@ class CollectGarbageRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
-    """Only says what would be removed."""
+    """Removes nothing; only returns what would be removed."""
     request_id: _builtins.str
     actor: _builtins.str
     def __init__(
@@ -1853,13 +1857,13 @@ class CollectGarbageResponse(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def worktrees(self) -> _containers.RepeatedCompositeFieldContainer[_housekeeping_pb2.EpicWorktree]:
-        """What was removed, as it was before; the commits under which it is archived are new."""
+        """What was removed, as it was before, with its new archive commits."""
 
     @_builtins.property
     def logs(self) -> _containers.RepeatedCompositeFieldContainer[_housekeeping_pb2.ExpiredLogs]: ...
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What could not be removed and why; it is tried again each hour."""
+        """What could not be removed, and why. It is tried again every hour."""
 
     def __init__(
         self,
@@ -1993,7 +1997,7 @@ class ListWorkersResponse(_message.Message):
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]: ...
     @_builtins.property
     def poll_interval(self) -> _duration_pb2.Duration:
-        """How long the newest answer of a worker may be old."""
+        """Maximum age of the workers' newest answers."""
 
     def __init__(
         self,

@@ -26,21 +26,21 @@ if _version_not_supported:
 
 
 class SchedulerServiceStub:
-    """The one door to Heddle. The command line, the web app and programs in any
-    language call it; it alone calls the workers. It owns plans, runs, epics,
+    """The public API of Heddle. The command line, the web app and programs in any
+    language call it; only the scheduler calls the workers. It owns plans, runs, epics,
     tasks, attempts and events, and decides what runs next.
 
-    Unary calls answer as soon as the database has the change, except StopAttempt
-    and CancelRun, which answer when the processes are gone. Watches run until
-    the client ends them; after any break, resume from the last resume_sequence:
-    nothing is lost or repeated.
+    Unary calls return as soon as the change is in the database, except StopAttempt and
+    CancelRun, which return when the processes are gone. Watches run until the client
+    ends them. After an interruption, resume from the last resume_sequence: nothing is
+    lost or repeated.
 
-    Every error carries a google.rpc.ErrorInfo whose reason is an ErrorReason.
-    Besides those listed with each call:
+    Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
+    to the errors listed with each call, every call can return:
 
-    - INVALID_ARGUMENT: a field is malformed. Mend what BadRequest names.
-    - UNAVAILABLE: wait as RetryInfo says and call again; with the same
-    request_id a mutation is done once.
+    - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
+    - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
+    mutation is applied once.
     """
 
     def __init__(self, channel):
@@ -242,33 +242,33 @@ class SchedulerServiceStub:
 
 
 class SchedulerServiceServicer:
-    """The one door to Heddle. The command line, the web app and programs in any
-    language call it; it alone calls the workers. It owns plans, runs, epics,
+    """The public API of Heddle. The command line, the web app and programs in any
+    language call it; only the scheduler calls the workers. It owns plans, runs, epics,
     tasks, attempts and events, and decides what runs next.
 
-    Unary calls answer as soon as the database has the change, except StopAttempt
-    and CancelRun, which answer when the processes are gone. Watches run until
-    the client ends them; after any break, resume from the last resume_sequence:
-    nothing is lost or repeated.
+    Unary calls return as soon as the change is in the database, except StopAttempt and
+    CancelRun, which return when the processes are gone. Watches run until the client
+    ends them. After an interruption, resume from the last resume_sequence: nothing is
+    lost or repeated.
 
-    Every error carries a google.rpc.ErrorInfo whose reason is an ErrorReason.
-    Besides those listed with each call:
+    Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
+    to the errors listed with each call, every call can return:
 
-    - INVALID_ARGUMENT: a field is malformed. Mend what BadRequest names.
-    - UNAVAILABLE: wait as RetryInfo says and call again; with the same
-    request_id a mutation is done once.
+    - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
+    - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
+    mutation is applied once.
     """
 
     def CreateRun(self, request, context):
-        """Validates a plan against a project and creates a run of it, which starts at
-        once. Idempotent by request_id.
+        """Validates a plan against a project and creates a run of it, which starts
+        immediately. Idempotent by request_id.
 
         - INVALID_ARGUMENT / INVALID_PLAN: nothing was created.
-        - ALREADY_EXISTS / REQUEST_ID_REUSED: take a new request_id.
-        - FAILED_PRECONDITION: the project is not fit (not a repository, empty, no
-        such base, dirty, merge_into checked out, no such agent); the message says
-        what to do.
-        - UNAVAILABLE / NO_WORKER: no worker is connected to look at the project.
+        - ALREADY_EXISTS / REQUEST_ID_REUSED: use a new request_id.
+        - FAILED_PRECONDITION: the project cannot be used (not a repository, empty, no
+        such base, dirty, merge_into checked out, no such agent); the message says what
+        to do.
+        - UNAVAILABLE / NO_WORKER: no worker is connected that could inspect the project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,18 +289,18 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchRuns(self, request, context):
-        """Streams runs as they change: first every run that has not ended and the
-        newest others, then each that changed, at most twice a second. It has nothing
-        to resume from: after a break it begins anew, and what a client holds is
-        overwritten. Never ends by itself.
+        """Streams runs as they change: first every run that has not ended and the newest
+        others, then each changed run, at most twice a second. It cannot be resumed:
+        after an interruption it starts from the beginning, and the client overwrites
+        what it has. Never ends by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ForecastRun(self, request, context):
-        """Says how long a run has still to go, from its plan's estimates and how long
-        its accepted tasks took. A guess: of a paused run, as if it went on now.
+        """Estimates a run's remaining time from its plan's estimates and the durations of
+        its accepted tasks. For a paused run, as if it were resumed now.
 
         - NOT_FOUND: no such run.
         """
@@ -309,11 +309,11 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRun(self, request, context):
-        """Changes how many sessions a run may have at the same time. With fewer than it
-        has now, those go on to their end and none starts until there is room.
-        Idempotent.
+        """Changes a run's maximum number of parallel sessions. If more sessions are
+        running, they continue to their end, and no other starts until the number is
+        below the limit. Idempotent.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: max_parallel is none.
+        - INVALID_ARGUMENT / INVALID_FIELD: max_parallel must be at least 1.
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
         """
@@ -322,7 +322,7 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseRun(self, request, context):
-        """Starts no new task; running sessions go on. Idempotent.
+        """Starts no new task; running sessions continue. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
@@ -332,12 +332,12 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Resumes a paused run, also one that was paused because a budget is used up: give
-        that a new one, or it is paused again at once. Of one that a provider's refusal
-        paused, the holds on its providers are lifted first. Idempotent.
+        """Resumes a paused run. If a used-up budget paused it, set a new budget, or it is
+        paused again immediately. If a provider's refusal paused it, the holds on its
+        providers are lifted first. Idempotent.
 
-        - INVALID_ARGUMENT / INVALID_FIELD: the budget is none.
-        - NOT_FOUND: no such run, or no such epic or task to give a budget to.
+        - INVALID_ARGUMENT / INVALID_FIELD: the budget must be greater than 0.
+        - NOT_FOUND: no such run, or no such epic or task in budget_of.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -345,19 +345,19 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Stops all sessions of the run and ends it. Answers when every process of it
-        is gone. What was accepted stays on its branches. Idempotent.
+        """Stops all sessions of the run and ends it. Returns when all of its processes are
+        gone. Accepted work stays on its branches. Idempotent.
 
         - NOT_FOUND: no such run.
         - FAILED_PRECONDITION / WRONG_STATE: the run has ended otherwise.
-        - DEADLINE_EXCEEDED: goes on; call again to wait on.
+        - DEADLINE_EXCEEDED: the operation continues; call again to keep waiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEpics(self, request, context):
-        """The epics of a run in the order of the plan.
+        """Lists the epics of a run in plan order.
 
         - NOT_FOUND: no such run.
         """
@@ -366,46 +366,47 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryMerge(self, request, context):
-        """Merges an epic that awaits it; or again one whose merge conflicted or failed,
-        once its cause is mended, or that was dropped. Where epic or run had ended,
-        they go on. It reads the branches as they are then: what was merged by hand
-        counts as merged. Epics that were skipped on its account stay so: RetryTask
-        each of their tasks. Idempotent by request_id.
+        """Merges an epic that awaits its merge. Also merges an epic again whose merge
+        conflicted or failed, after the cause is fixed, or that was dropped. An ended
+        epic or run is resumed. It reads the branches as they are then: what was merged
+        by hand counts as merged. Epics that were skipped because of this one stay
+        skipped; call RetryTask for each of their tasks. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
-        - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, which neither
-        conflicted nor failed; or its run is being cancelled.
+        - FAILED_PRECONDITION / WRONG_STATE: it does not await its merge, and its merge
+        neither conflicted nor failed; or its run is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PushRun(self, request, context):
-        """Pushes the branches again that the remote of the run's project did not take. A
-        run that failed only for that is judged again. Does nothing where none is left.
+        """Pushes the branches again that the remote of the run's project refused. If the
+        run failed only for that reason, its outcome is determined again. Does nothing if
+        no branch is missing.
 
         - NOT_FOUND: no such run.
-        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not there now.
-        - UNAVAILABLE: the run's worker is away. Try again once it is back.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: the worker's clone is not available.
+        - UNAVAILABLE: the run's worker cannot be reached. Try again later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveConflict(self, request, context):
-        """Adds a task to an epic whose merge conflicted, or failed its checks, in which an
-        agent resolves that: its worktree begins with the merge of both sides, conflict
-        markers and all; the task is accepted if no marker is left and the checks pass,
-        and its commit has both sides as parents. Then the epic is merged again. Where
-        epic or run had ended, they go on. Idempotent by request_id.
+        """Adds a task to an epic whose merge conflicted or failed its checks. In this task,
+        an agent resolves the conflict: its worktree starts with the merge of both sides,
+        including conflict markers. The task is accepted if no marker is left and the
+        checks pass; its commit has both sides as parents. Then the epic is merged again.
+        An ended epic or run is resumed. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
         - FAILED_PRECONDITION / WRONG_STATE: its merge did not conflict, or its run is
         being cancelled.
-        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
-        agent; the message says which it can.
-        - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent resolves nothing; name
-        another.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
+        the message lists the agents that it can start.
+        - INVALID_ARGUMENT / INVALID_FIELD: the scripted agent cannot resolve conflicts;
+        name another agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -413,21 +414,22 @@ class SchedulerServiceServicer:
 
     def DropEpic(self, request, context):
         """Leaves an epic unmerged that awaits its merge, or whose merge conflicted or
-        failed. Its branch stays, and its run can succeed without it; epics that
-        depend on it are skipped. RetryMerge undoes it. Idempotent.
+        failed. Its branch is kept, and its run can succeed without it; epics that depend
+        on it are skipped. RetryMerge undoes it. Idempotent.
 
         - NOT_FOUND: no such epic.
-        - FAILED_PRECONDITION / WRONG_STATE: its tasks are not over, it is merged or
-        will not be, or its run is being cancelled.
+        - FAILED_PRECONDITION / WRONG_STATE: its tasks have not ended, it is already
+        merged or will not be merged, or its run is being cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConflicts(self, request, context):
-        """What the epics of a run will conflict over, what each wrote beside what its
-        plan said, and the merge queue with what each waits for. Ask again after an
-        event conflict_predicted, conflict_cleared, wrote_outside, merge_… or epic_….
+        """Returns the predicted conflicts between the epics of a run, what each epic wrote
+        compared with its plan, and the merge queue with what each epic waits for. Call
+        again after an event conflict_predicted, conflict_cleared, wrote_outside, merge_…
+        or epic_….
 
         - NOT_FOUND: no such run.
         """
@@ -436,7 +438,7 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """The tasks of an epic, or of every epic of a run, in planned order.
+        """Lists the tasks of an epic, or of every epic of a run, in planned order.
 
         - NOT_FOUND: no such run or epic.
         """
@@ -445,14 +447,14 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddTask(self, request, context):
-        """Adds a task to the end of an epic. Where its epic or run had ended, or the epic
-        is merged, they go on, and what the task adds is merged again. Idempotent by
-        request_id.
+        """Adds a task to the end of an epic. An ended epic or run is resumed, also if the
+        epic is merged; the task's work is then merged again. Idempotent by request_id.
 
         - NOT_FOUND: no such epic.
-        - INVALID_ARGUMENT / INVALID_PLAN: the task has mistakes; the violations name
-        each.
-        - INVALID_ARGUMENT / INVALID_FIELD: its key is no key, or taken.
+        - INVALID_ARGUMENT / INVALID_PLAN: the task is invalid; the violations name each
+        error.
+        - INVALID_ARGUMENT / INVALID_FIELD: its key is not a valid key, or is already
+        used.
         - FAILED_PRECONDITION / WRONG_STATE: the run is being cancelled, the epic is
         being merged (try again in a moment), or a failed task stops the epic (retry
         or skip that first).
@@ -463,36 +465,37 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryTask(self, request, context):
-        """Gives a failed or skipped task a new attempt, by another agent where one is
-        named; where its epic or run had ended, they go on. With from_here also an
-        accepted one: it and what its epic did after it are done anew, upon what was
-        accepted before it. With resume the new attempt continues the session of the
-        last one. Idempotent by request_id.
+        """Gives a failed or skipped task a new attempt, by another agent if one is named.
+        An ended epic or run is resumed. With from_here, also reopens an accepted task:
+        this task and all later tasks of its epic run again, on top of what was accepted
+        before it. With resume, the new attempt continues the session of the last one.
+        Idempotent by request_id.
 
         - NOT_FOUND: no such task.
         - FAILED_PRECONDITION / WRONG_STATE: it is pending or running; it is accepted,
         and from_here was not asked for; its run is being cancelled, or its epic being
         merged (try again in a moment). With from_here also: it is skipped, its epic is
-        merged, or an attempt of the epic runs or waits for its operator.
-        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this
-        agent; the message says which it can.
+        merged, or an attempt of the epic is running or waiting for its operator.
+        - FAILED_PRECONDITION / UNKNOWN_AGENT: the run's worker cannot start this agent;
+        the message lists the agents that it can start.
         - FAILED_PRECONDITION / WRONG_STATE, with resume: the task has no attempt.
-        - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can do a task that
-        has a script and no prompt; or resume comes with another agent or from_here.
+        - INVALID_ARGUMENT / INVALID_FIELD: only the scripted agent can run a task that
+        has a script and no prompt; or resume is combined with another agent or
+        from_here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SkipTask(self, request, context):
-        """Takes a pending or failed task out of its epic, which then counts as done
-        without it: its accepted work is merged. After a failed one the tasks of the
-        epic that were skipped on its account run; where epic or run had ended, they
-        go on. RetryTask undoes it. Idempotent.
+        """Skips a pending or failed task. Its epic then completes without it, and its
+        accepted work is merged. If the task had failed, the tasks of the epic that were
+        skipped because of it run. An ended epic or run is resumed. RetryTask undoes it.
+        Idempotent.
 
         - NOT_FOUND: no such task.
-        - FAILED_PRECONDITION / WRONG_STATE: it runs (stop its attempt first), it is
-        accepted, or the run was cancelled. One that is parked can be skipped.
+        - FAILED_PRECONDITION / WRONG_STATE: it is running (stop its attempt first), it
+        is accepted, or the run was cancelled. A parked task can be skipped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -506,8 +509,8 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAttempts(self, request, context):
-        """The attempts of a task, oldest first; of a whole epic or run with "-" as the
-        lower ids.
+        """Lists the attempts of a task, oldest first; of a whole epic or run with "-" as
+        the lower ids.
 
         - NOT_FOUND: no such run, epic or task.
         """
@@ -516,9 +519,9 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StopAttempt(self, request, context):
-        """Ends a session. Answers when the agent and all its descendants are gone; the
-        task then counts as failed for this attempt and is not retried by itself. Of a
-        parked one it ends the wait. Idempotent.
+        """Ends a session. Returns when the agent and all its descendants are gone. The
+        attempt then counts as failed, and the task is not retried automatically. For a
+        parked session, it ends the wait. Idempotent.
 
         - NOT_FOUND: no such attempt.
         """
@@ -527,18 +530,18 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApprovals(self, request, context):
-        """The attention queue: what sessions of all runs ask the operator now, the
-        oldest question first. Cheap enough to ask every second; a watch of a run
-        tells of its questions at once.
+        """Lists the open questions of all sessions to the operator, the oldest first. Cheap
+        enough to call every second; the watch of a run reports its questions
+        immediately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveApproval(self, request, context):
-        """Answers what a session asked the operator. Idempotent: the first answer
-        stays. Where the session was parked meanwhile, the answer is kept, and the
-        task goes on with it in the next free slot.
+        """Answers a session's question to the operator. Idempotent: the first answer is
+        final. If the session was parked meanwhile, the answer is stored, and the task
+        resumes with it in the next free slot.
 
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
@@ -548,89 +551,93 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendMessage(self, request, context):
-        """Tells the agent of a session what the operator says: in the midst of its turn
-        where it can take that, else before its next one. Where the session is lost or
-        parked, the one that goes on with it is told again. Idempotent by message_id.
+        """Sends the operator's message to the agent of a session: during its turn if the
+        agent supports that, otherwise before its next turn. If the session is lost or
+        parked, the session that resumes it receives the message again. Idempotent by
+        message_id.
 
         - INVALID_ARGUMENT / INVALID_FIELD: the text is empty or longer than 32 KiB.
         - NOT_FOUND: no such attempt.
-        - FAILED_PRECONDITION / CANNOT_LISTEN: agents of this kind take no messages;
-        stop the attempt, or wait for its end.
+        - FAILED_PRECONDITION / CANNOT_LISTEN: this agent kind takes no messages; stop
+        the attempt, or wait for its end.
         - FAILED_PRECONDITION / WRONG_STATE: the agent has ended; or it is about to
-        start, then say it again in a moment.
+        start, then send it again in a moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """One page of a run's log.
+        """Returns one page of a run's log.
 
         - NOT_FOUND: no such run.
-        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: start at the oldest sequence that it
+        names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Streams a run's log and, between its events, at most two summaries a second
-        for each session. The first answers replay what came after after_sequence.
-        Where that is the beginning of what is kept of the log, they hold all epics and
-        tasks of the run.
-        Ends with OK once the run has ended and all was sent.
+        """Streams a run's log and, between its events, at most two summaries a second for
+        each session. The first responses replay what came after after_sequence. If that
+        is the beginning of the stored log, they contain all epics and tasks of the run.
+        Ends with OK when the run has ended and everything was sent.
 
         - NOT_FOUND: no such run.
-        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: start at the oldest sequence that it
+        names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessionEvents(self, request, context):
-        """One page of a session's log, forwards or backwards.
+        """Returns one page of a session's log, forwards or backwards.
 
         - NOT_FOUND: no such attempt.
-        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: start at the oldest sequence that it
+        names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchSession(self, request, context):
-        """Streams a session's log: everything that its agent said and did. Ends with
-        OK once the session has ended and all was sent.
+        """Streams a session's log: everything that its agent said and did. Ends with OK
+        when the session has ended and everything was sent.
 
         - NOT_FOUND: no such attempt.
-        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: begin at the oldest that it names.
+        - OUT_OF_RANGE / SEQUENCE_OUT_OF_RANGE: start at the oldest sequence that it
+        names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadArtifact(self, request, context):
-        """The bytes of a screenshot.
+        """Returns the bytes of a screenshot.
 
         - NOT_FOUND: this session has no such artifact.
-        - UNAVAILABLE: its worker cannot be reached now.
+        - UNAVAILABLE: its worker cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDiff(self, request, context):
-        """The diff of an attempt, epic or whole run as `git diff` writes it.
+        """Returns the diff of an attempt, epic or whole run in the format of `git diff`.
 
         - NOT_FOUND: no such resource.
-        - UNAVAILABLE: its worker cannot be reached now.
+        - UNAVAILABLE: its worker cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCosts(self, request, context):
-        """What everything has cost, by model, and may cost, one level at a time: the
-        projects, a project's runs, a run's epics, an epic's tasks, a task's sessions.
+        """Lists costs by model, and budgets, one level at a time: the projects, a project's
+        runs, a run's epics, an epic's tasks, a task's sessions.
 
         - NOT_FOUND: no such run, epic, task, or project with a run.
         """
@@ -639,9 +646,8 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEpicWorktrees(self, request, context):
-        """The worktrees of a run, or of all, in the order of their names, and those that
-        were archived. Asks the workers, each of which takes a git for
-        each worktree.
+        """Lists the worktrees of a run, or of all runs, sorted by name, including archived
+        ones. Calls the workers, which start one git process for each worktree.
 
         - NOT_FOUND: no such run.
         """
@@ -650,18 +656,20 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RestoreEpicWorktree(self, request, context):
-        """Brings an archived worktree back where it was, with what was uncommitted in it
-        uncommitted again. It is kept from now on as long as one of a run that ends now;
-        the archive stays. Done by the leader: answers when it is done. Idempotent by
+        """Restores an archived worktree to its path, with uncommitted changes uncommitted
+        again. It is kept for as long as the worktree of a run that ends now; the archive
+        stays. The leader does the work; the call returns when it is done. Idempotent by
         request_id.
 
         - NOT_FOUND: no such epic, or nothing is archived of it.
-        - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run goes on, or its
-        branch went another way since.
-        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
-        - UNAVAILABLE / NO_WORKER: its worker is away.
-        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+        - FAILED_PRECONDITION / WRONG_STATE: it has a worktree, its run has not ended, or
+        its branch has diverged since.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the epic's branch is checked out
+        elsewhere.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
+        - UNAVAILABLE / NO_WORKER: its worker cannot be reached.
+        - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
+        to keep waiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -670,36 +678,38 @@ class SchedulerServiceServicer:
     def CollectGarbage(self, request, context):
         """Removes what is older than HEDDLE_KEEP_WORKTREES and HEDDLE_KEEP_LOGS allow:
         worktrees of ended runs, archived first if they are dirty, and logs. The leader
-        does so by itself each hour; this does it now, and answers when it is done. Never
-        touches a run that goes on. Idempotent by request_id.
+        does this every hour; this call does it now, and returns when it is done. Never
+        touches an active run. Idempotent by request_id.
 
-        - DEADLINE_EXCEEDED: goes on; call again with the same request_id to wait on.
+        - DEADLINE_EXCEEDED: the operation continues; call again with the same request_id
+        to keep waiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListHolds(self, request, context):
-        """The providers of models that take no work now, by name. All of them: they are few.
+        """Lists the model providers that are on hold, by name. Not paged, because there are
+        few.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LiftHold(self, request, context):
-        """Lets agents of a provider start again at once, and resumes the runs that its hold
-        paused. Tasks continue with their sessions and files. Idempotent.
+        """Lets agents of a provider start again immediately, and resumes the runs that its
+        hold paused. Tasks continue with their sessions and files. Idempotent.
 
         - INVALID_ARGUMENT / INVALID_FIELD: no provider is named.
-        - NOT_FOUND: no provider of this name is held, and it was not lifted by the same
-        request_id.
+        - NOT_FOUND: no provider of this name is on hold, and its hold was not lifted
+        with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """The workers as the scheduler sees them.
+        """Lists the workers as the scheduler sees them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -907,21 +917,21 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SchedulerService:
-    """The one door to Heddle. The command line, the web app and programs in any
-    language call it; it alone calls the workers. It owns plans, runs, epics,
+    """The public API of Heddle. The command line, the web app and programs in any
+    language call it; only the scheduler calls the workers. It owns plans, runs, epics,
     tasks, attempts and events, and decides what runs next.
 
-    Unary calls answer as soon as the database has the change, except StopAttempt
-    and CancelRun, which answer when the processes are gone. Watches run until
-    the client ends them; after any break, resume from the last resume_sequence:
-    nothing is lost or repeated.
+    Unary calls return as soon as the change is in the database, except StopAttempt and
+    CancelRun, which return when the processes are gone. Watches run until the client
+    ends them. After an interruption, resume from the last resume_sequence: nothing is
+    lost or repeated.
 
-    Every error carries a google.rpc.ErrorInfo whose reason is an ErrorReason.
-    Besides those listed with each call:
+    Every error has a google.rpc.ErrorInfo whose reason is an ErrorReason. In addition
+    to the errors listed with each call, every call can return:
 
-    - INVALID_ARGUMENT: a field is malformed. Mend what BadRequest names.
-    - UNAVAILABLE: wait as RetryInfo says and call again; with the same
-    request_id a mutation is done once.
+    - INVALID_ARGUMENT: a field is malformed. Fix what BadRequest names.
+    - UNAVAILABLE: wait as RetryInfo says and call again; with the same request_id, a
+    mutation is applied once.
     """
 
     @staticmethod

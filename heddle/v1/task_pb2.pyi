@@ -85,21 +85,21 @@ class Task(_message.Message):
     key: _builtins.str
     title: _builtins.str
     position: _builtins.int
-    """Place in the order of execution within the epic, from 1."""
+    """Position in the order of execution within the epic, from 1."""
     state: Global___TaskState.ValueType
     reason: _builtins.str
-    """Why it is in this state. Absent where the state says it all."""
+    """Why it is in this state. Absent if the state is sufficient."""
     prompt: _builtins.str
     agent: _builtins.str
     """Resolved: what the next attempt will use."""
     retries: _builtins.int
-    """Attempts that a failure gets beyond the first."""
+    """Number of additional attempts after a failure."""
     priority: _builtins.int
     attempt_count: _builtins.int
     commit: _builtins.str
     """The accepted commit. Absent until accepted."""
     expect: _plan_pb2.Expect.ValueType
-    """Resolved. Absent: neither it nor its plan's defaults say anything."""
+    """Resolved. Absent: neither the task nor the plan's defaults set it."""
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.Check]:
         """Resolved."""
@@ -116,11 +116,11 @@ class Task(_message.Message):
 
     @_builtins.property
     def silence(self) -> _duration_pb2.Duration:
-        """Resolved: how long its agent may say and do nothing. Absent: no limit."""
+        """Resolved: how long its agent may be silent. Absent: no limit."""
 
     @_builtins.property
     def background_wait(self) -> _duration_pb2.Duration:
-        """Resolved: how long a session waits for what its agent left running."""
+        """Resolved: how long a session waits for its agent's background work."""
 
     def __init__(
         self,

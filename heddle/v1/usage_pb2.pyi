@@ -20,9 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UsageTotals(_message.Message):
-    """Tokens and money of a session, or of everything below a task, epic, run or
-    project.
-    """
+    """Tokens and cost of a session, or of everything below a task, epic, run or project."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -39,12 +37,12 @@ class UsageTotals(_message.Message):
     cache_read_tokens: _builtins.int
     cache_write_tokens: _builtins.int
     cost_usd_micros: _builtins.int
-    """Millionths of a US dollar: the sum of all that is known."""
+    """Millionths of a US dollar: the sum of all known costs."""
     cost_incomplete: _builtins.bool
-    """True where some usage came without a price, so the cost is a lower bound."""
+    """True: some usage has no price, so the cost is a lower bound."""
     estimated_usd_micros: _builtins.int
-    """How much of cost_usd_micros is an estimate: the agents told only tokens, and
-    the worker's table of prices put a price on them.
+    """The estimated part of cost_usd_micros: the agents reported only tokens, and the
+    cost is computed from the worker's price table.
     """
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelUsage]:

@@ -27,24 +27,24 @@ class _UsageReports:
 class _UsageReportsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageReports.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     USAGE_REPORTS_UNSPECIFIED: _UsageReports.ValueType  # 0
-    """The worker does not say."""
+    """The worker does not report it."""
     USAGE_REPORTS_LIVE: _UsageReports.ValueType  # 1
-    """After each call of its model, so that a budget stops it."""
+    """After each model call, so that a budget can stop it."""
     USAGE_REPORTS_LATE: _UsageReports.ValueType  # 2
-    """At the end of its work, or not at all. Its tasks need a limit of time or turns
-    where a budget applies.
+    """At the end of its work, or not at all. Its tasks need a limit of time or turns if
+    a budget applies.
     """
 
 class UsageReports(_UsageReports, metaclass=_UsageReportsEnumTypeWrapper):
     """When an agent reports what it uses."""
 
 USAGE_REPORTS_UNSPECIFIED: UsageReports.ValueType  # 0
-"""The worker does not say."""
+"""The worker does not report it."""
 USAGE_REPORTS_LIVE: UsageReports.ValueType  # 1
-"""After each call of its model, so that a budget stops it."""
+"""After each model call, so that a budget can stop it."""
 USAGE_REPORTS_LATE: UsageReports.ValueType  # 2
-"""At the end of its work, or not at all. Its tasks need a limit of time or turns
-where a budget applies.
+"""At the end of its work, or not at all. Its tasks need a limit of time or turns if
+a budget applies.
 """
 Global___UsageReports: _TypeAlias = UsageReports  # noqa: Y015
 
@@ -66,23 +66,23 @@ class Worker(_message.Message):
     name: _builtins.str
     """workers/WORKER"""
     slots: _builtins.int
-    """Sessions that it runs at the same time."""
+    """Maximum number of parallel sessions."""
     running_sessions: _builtins.int
-    """Sessions that it runs now."""
+    """Number of running sessions."""
     connected: _builtins.bool
     """False while the scheduler cannot reach it."""
     reason: _builtins.str
     """Why it is not connected. Absent while it is."""
     full: _builtins.str
-    """Why it takes no new work: its disk has too little room. What runs goes on.
-    Absent: it takes some.
+    """Why it takes no new work: its disk has too little space. Running sessions
+    continue. Absent: it takes new work.
     """
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProgram]: ...
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
-        """Once it has heard of no leader for so long, none of its sessions is left: it
-        has stopped them by itself. Absent: they go on without end.
+        """After this time without contact to a leader, the worker stops all of its
+        sessions. Absent: they continue indefinitely.
         """
 
     @_builtins.property
@@ -110,8 +110,8 @@ Global___Worker: _TypeAlias = Worker  # noqa: Y015
 
 @_typing.final
 class WriteBoundary(_message.Message):
-    """Whether agents can write nothing but their worktree, their temporary folder and
-    what the operator allows.
+    """Whether agents can write only to their worktree, their temporary folder and paths
+    that the operator allows.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -121,9 +121,9 @@ class WriteBoundary(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     held: _builtins.bool
     detail: _builtins.str
-    """What holds them, or why nothing does."""
+    """What enforces it, or why nothing does."""
     advice: _builtins.str
-    """What mends it. Absent while they are held."""
+    """How to fix it. Absent while it is enforced."""
     def __init__(
         self,
         *,
@@ -152,16 +152,16 @@ class AgentProgram(_message.Message):
     USAGE_REPORTS_FIELD_NUMBER: _builtins.int
     HOLDS_MAX_TURNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What a plan writes, e.g. "scripted"; "command:" stands for any command."""
+    """The name in plans, e.g. "scripted"; "command:" stands for any command."""
     available: _builtins.bool
     version: _builtins.str
     """Absent where the program reports none."""
     detail: _builtins.str
-    """What was found, or the one line that mends what was not."""
+    """What was found, or one line that says how to fix what is missing."""
     usage_reports: Global___UsageReports.ValueType
     """When sessions of this kind report tokens and cost."""
     holds_max_turns: _builtins.bool
-    """True: max_turns of a task limits it."""
+    """True: it supports max_turns of a task."""
     def __init__(
         self,
         *,

@@ -33,7 +33,7 @@ class PushBranchesRequest(_message.Message):
     project: _builtins.str
     @_builtins.property
     def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Short names; those that are not there are left out."""
+        """Short names; branches that do not exist are left out."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class PushBranchesResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Why the remote did not take a branch, and what to do; by branch. Empty: it took
-        them all.
+        """Why the remote refused a branch, and what to do; by branch. Empty: it accepted
+        all.
         """
 
     def __init__(
@@ -102,12 +102,12 @@ class InspectProjectRequest(_message.Message):
     MERGE_INTO_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """Absolute path, anywhere inside a repository; or a URL, which is cloned, or
-    fetched if it was before: this may take minutes.
+    fetched if it was cloned before. This can take minutes.
     """
     base_ref: _builtins.str
     """Absent: HEAD."""
     merge_into: _builtins.str
-    """A local branch that a run is to move in the end. Absent: none."""
+    """A local branch that the run will move at its end. Absent: none."""
     def __init__(
         self,
         *,
@@ -134,13 +134,13 @@ class InspectProjectResponse(_message.Message):
     PROJECT_FILE_FIELD_NUMBER: _builtins.int
     BASE_BEHIND_FIELD_NUMBER: _builtins.int
     project: _builtins.str
-    """The top of the working tree, or of the bare repository; or the URL by which
-    the mirror is known: what all other calls take.
+    """The top of the working tree, or of the bare repository; or the URL of the mirror:
+    the value that all other calls take.
     """
     base_commit: _builtins.str
     base_branch: _builtins.str
-    """The local branch that base_ref names, or on which HEAD stands. Absent: none,
-    as for a tag or a commit.
+    """The local branch that base_ref or HEAD names. Absent: none, for example for a tag
+    or a commit.
     """
     @_builtins.property
     def dirty_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -152,7 +152,7 @@ class InspectProjectResponse(_message.Message):
 
     @_builtins.property
     def base_behind(self) -> _run_pb2.BaseBehind:
-        """What base_branch lacks of the branch that it follows. Absent: nothing."""
+        """How far base_branch is behind its upstream branch. Absent: it is not behind."""
 
     def __init__(
         self,
@@ -196,24 +196,24 @@ class Worktree(_message.Message):
     project: _builtins.str
     """The top of the repository that it belongs to."""
     incarnation: _builtins.str
-    """Another word whenever the folder is made again from scratch, and whenever it is
-    cleaned of what setup may have left there: setup has to run in it.
+    """Changes whenever the folder is created again, and whenever setup's results may
+    have been removed from it. Setup has to run after each change.
     """
     disk_bytes: _builtins.int
-    """What its files take on the disk; the repository's objects, which all worktrees
-    share, do not count. Absent: it was not measured yet.
+    """Disk usage of its files, without the repository's objects, which all worktrees
+    share. Absent: not measured yet.
     """
     dirty: _builtins.bool
-    """True: something lies there beyond the epic's last accepted commit, which
-    RemoveWorktree would archive. Absent: it was not looked for, or cannot be told.
+    """True: it has changes since the epic's last accepted commit, which RemoveWorktree
+    would archive. Absent: not checked, or unknown.
     """
     @_builtins.property
     def lease(self) -> Global___Lease: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """The rest is only in ListWorktrees.
+        """The following fields are only set by ListWorktrees.
 
-        When the folder was made. Absent: not known.
+        When the folder was created. Absent: unknown.
         """
 
     @_builtins.property
@@ -252,7 +252,7 @@ Global___Worktree: _TypeAlias = Worktree  # noqa: Y015
 
 @_typing.final
 class Lease(_message.Message):
-    """What an epic has of its worker for itself as long as its worktree is there."""
+    """What an epic leases from its worker while its worktree exists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -281,10 +281,10 @@ class Lease(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     SHARED_FOLDERS_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
-    """From 1; no other epic of the worker has it."""
+    """From 1; unique among the worker's epics."""
     @_builtins.property
     def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Following each other; free when they were leased."""
+        """Consecutive; free when they were leased."""
 
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -294,7 +294,9 @@ class Lease(_message.Message):
 
     @_builtins.property
     def shared_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Where links in the worktree lead. A sandbox has to let setup and agents write there."""
+        """Target paths of links in the worktree. A sandbox has to let setup and agents
+        write there.
+        """
 
     def __init__(
         self,
@@ -329,22 +331,22 @@ class EnsureWorktreeRequest(_message.Message):
     """The attempt that will work there."""
     epoch: _builtins.int
     base_commit: _builtins.str
-    """Where a new epic branch starts. Ignored if the branch is there."""
+    """Where a new epic branch starts. Ignored if the branch exists."""
     continue_attempt: _builtins.str
-    """An earlier attempt of the same task that this one continues: the worktree holds
-    what that attempt left, brought back from its kept ref where the worktree was
-    cleaned since, unless its epic has accepted something since. Absent: none.
+    """An earlier attempt of the same task that this one continues: the worktree has
+    that attempt's files, restored from its kept ref if the worktree was cleaned
+    since, unless its epic has accepted a task since. Absent: none.
     """
     merge_revision: _builtins.str
-    """A revision that the attempt is to merge into the epic: the worktree then holds
-    the merge of both, with conflict markers, instead of the last accepted commit.
+    """A revision that the attempt should merge into the epic: the worktree then has the
+    merge of both, with conflict markers, instead of the last accepted commit.
     Absent: none.
     """
     rewind_to: _builtins.str
-    """A revision below the epic's last accepted commit, to which the epic goes back
-    before the attempt begins: accepted commits after it are set aside under
-    refs/heddle/rewound/RUN/EPIC/TASK/N, named as the attempt. Ignored once the
-    worktree is the attempt's. Absent: none.
+    """An ancestor of the epic's last accepted commit, to which the epic is reset before
+    the attempt starts: accepted commits after it are set aside under
+    refs/heddle/rewound/RUN/EPIC/TASK/N, named after the attempt. Ignored if the
+    worktree already belongs to the attempt. Absent: none.
     """
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
@@ -381,14 +383,14 @@ class EnsureWorktreeResponse(_message.Message):
     CONTINUED_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
-    """False: it was there."""
+    """False: it existed already."""
     continued: _builtins.bool
-    """True: it still holds what continue_attempt left. False: it was cleaned."""
+    """True: it still has the files of continue_attempt. False: it was cleaned."""
     @_builtins.property
     def worktree(self) -> Global___Worktree: ...
     @_builtins.property
     def found(self) -> _event_pb2.ChangesFound:
-        """What lay in the worktree though no attempt made it. Absent: nothing did."""
+        """Changes in the worktree that no attempt made. Absent: none."""
 
     def __init__(
         self,
@@ -426,15 +428,15 @@ class CommitTaskRequest(_message.Message):
     body: _builtins.str
     """The commit's body. Absent: none."""
     expect: _plan_pb2.Expect.ValueType
-    """Whether it must change something. Absent: it need not."""
+    """Whether it must change something. Absent: no."""
     @_builtins.property
     def allow_files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Globs of new files that are committed though they look as if they should not be."""
+        """Globs of new files that are committed although they would be refused."""
 
     @_builtins.property
     def agent_spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeSpan]:
-        """When agents worked on the task since it was last accepted: files that git ignores
-        and that were written then are named in the answer.
+        """When agents worked on the task since it was last accepted. Ignored files that
+        were written in these times are listed in the response.
         """
 
     def __init__(
@@ -493,15 +495,16 @@ class CommitTaskResponse(_message.Message):
     IGNORED_FILES_FIELD_NUMBER: _builtins.int
     commit: _builtins.str
     push_error: _builtins.str
-    """Why the branch could not be pushed to the project's remote. Absent: it was, or
-    there is none. The next push of the run tries it again.
+    """Why the branch could not be pushed to the project's remote. Absent: it was
+    pushed, or there is no remote. The run's next push tries it again.
     """
     merged_commit: _builtins.str
-    """What the attempt merged into the epic, from which the epic's own work is told: a
-    further parent of the commit that holds the epic's start. Absent: none.
+    """What the attempt merged into the epic: an additional parent of the commit that
+    contains the epic's start. The epic's own work is the difference to it. Absent:
+    none.
     """
     no_changes: _builtins.bool
-    """True: nothing that git keeps was changed, nor anything merged."""
+    """True: nothing that git tracks was changed, and nothing was merged."""
     @_builtins.property
     def diff_stat(self) -> _event_pb2.DiffStat:
         """Against its first parent."""
@@ -596,17 +599,17 @@ class MergeBranchRequest(_message.Message):
     """Short branch names."""
     target_branch: _builtins.str
     create_target_at: _builtins.str
-    """Where a target that is not there is created. Absent: it must be there."""
+    """Where a missing target is created. Absent: the target must exist."""
     subject: _builtins.str
     resource: _builtins.str
     """runs/RUN or runs/RUN/epics/EPIC, for the merge commit's trailers."""
     squash: _builtins.bool
-    """True: one commit on the target with all that the source changed; the source's
-    own commits do not become part of the target's history.
+    """True: one commit on the target with everything that the source changed; the
+    source's own commits do not become part of the target's history.
     """
     preview: _builtins.bool
-    """True: nothing is made or moved; the answer says what would become. The epoch
-    is not looked at.
+    """True: nothing is created or moved; the response has the expected result. The
+    epoch is not checked.
     """
     def __init__(
         self,
@@ -643,13 +646,13 @@ class MergeBranchResponse(_message.Message):
         PUSH_ERROR_FIELD_NUMBER: _builtins.int
         SOURCE_PUSH_ERROR_FIELD_NUMBER: _builtins.int
         commit: _builtins.str
-        """The target's commit. Absent in a preview, unless the target already holds
+        """The target's commit. Absent in a preview, unless the target already contains
         the source.
         """
         already: _builtins.bool
-        """True: the target already held the source."""
+        """True: the target already contained the source."""
         tree: _builtins.str
-        """The tree of the merge: what the target holds now, or would hold."""
+        """The tree of the merge: the target's content now, or its expected content."""
         push_error: _builtins.str
         """As in CommitTaskResponse, for the target."""
         source_push_error: _builtins.str
@@ -683,7 +686,7 @@ class MergeBranchResponse(_message.Message):
         advice: _builtins.str
         """Exact commands that resolve it by hand."""
         source_commit: _builtins.str
-        """The commits that do not fit together."""
+        """The conflicting commits."""
         target_commit: _builtins.str
         @_builtins.property
         def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
@@ -745,7 +748,7 @@ class OpenMergeRequest(_message.Message):
     """runs/RUN"""
     target_branch: _builtins.str
     create_target_at: _builtins.str
-    """Where a target that is not there is created. Absent: it must be there."""
+    """Where a missing target is created. Absent: the target must exist."""
     squash: _builtins.bool
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeSource]:
@@ -753,12 +756,12 @@ class OpenMergeRequest(_message.Message):
 
     @_builtins.property
     def known_trees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Trees that nobody needs to look at again."""
+        """Trees that need no further check."""
 
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
-        """As InspectProject returned it when the run was created: what the temporary
-        worktree gets. Absent: the project has none.
+        """As InspectProject returned it when the run was created, for the temporary
+        worktree. Absent: the project has none.
         """
 
     def __init__(
@@ -795,7 +798,7 @@ class MergeSource(_message.Message):
     resource: _builtins.str
     """runs/RUN or runs/RUN/epics/EPIC, for the merge commit's trailers."""
     known: _builtins.bool
-    """True: nobody needs to look at its own tree again."""
+    """True: its own tree needs no further check."""
     def __init__(
         self,
         *,
@@ -824,13 +827,13 @@ class OpenMergeResponse(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     target_commit: _builtins.str
-    """Where the target is. Absent: it is not there."""
+    """The target's current commit. Absent: the target does not exist."""
     commit: _builtins.str
-    """Where the target is to go. Absent: every source conflicts."""
+    """The commit that the target will move to. Absent: every source conflicts."""
     tree: _builtins.str
     path: _builtins.str
-    """The temporary worktree, absolute. Absent: there is nothing to look at, as the
-    tree is known or the target holds all sources.
+    """The temporary worktree, absolute. Absent: there is nothing to check, because the
+    tree is known or the target contains all sources.
     """
     @_builtins.property
     def merged(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergedSource]: ...
@@ -870,13 +873,13 @@ class MergedSource(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     commit: _builtins.str
-    """The commit that brings it into the target."""
+    """The commit that merges it into the target."""
     already: _builtins.bool
-    """True: the target already held it."""
+    """True: the target already contained it."""
     source_commit: _builtins.str
     """Its own commit."""
     advice: _builtins.str
-    """Exact commands that do the same merge by hand, to mend what its checks find."""
+    """Exact commands that make the same merge by hand, to fix failed checks."""
     def __init__(
         self,
         *,
@@ -934,7 +937,7 @@ class CloseMergeRequest(_message.Message):
     """runs/RUN"""
     target_branch: _builtins.str
     target_commit: _builtins.str
-    """As OpenMerge answered."""
+    """As returned by OpenMerge."""
     commit: _builtins.str
     apply: _builtins.bool
     """False: the target stays where it is."""
@@ -964,7 +967,7 @@ class CloseMergeResponse(_message.Message):
     MOVED_FIELD_NUMBER: _builtins.int
     PUSH_ERROR_FIELD_NUMBER: _builtins.int
     moved: _builtins.bool
-    """False: the target is elsewhere by now, or was not to be moved."""
+    """False: the target has moved meanwhile, or should not be moved."""
     push_error: _builtins.str
     """As in CommitTaskResponse, for the target."""
     def __init__(
@@ -1014,8 +1017,8 @@ class PredictConflictsRequest(_message.Message):
     base: _builtins.str
     """The branch or commit into which they will be merged."""
     upstream: _builtins.str
-    """A branch that moves by itself and that each is merged with as well. Absent, or
-    not there: none.
+    """An independent branch that each branch is also merged with. Absent, or if it does
+    not exist: none.
     """
     @_builtins.property
     def branches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1023,7 +1026,9 @@ class PredictConflictsRequest(_message.Message):
 
     @_builtins.property
     def starts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """By branch: the commit from which it comes. Absent for one: the base."""
+        """By branch: the commit that it started from. If a branch is missing here: the
+        base.
+        """
 
     def __init__(
         self,
@@ -1055,7 +1060,7 @@ class PredictConflictsResponse(_message.Message):
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConflictingPair]: ...
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangedPaths]:
-        """Of every branch that is there, in the order of the request."""
+        """For every existing branch, in the order of the request."""
 
     def __init__(
         self,
@@ -1074,7 +1079,7 @@ Global___PredictConflictsResponse: _TypeAlias = PredictConflictsResponse  # noqa
 
 @_typing.final
 class ConflictingPair(_message.Message):
-    """Two branches of which the second to be merged will conflict."""
+    """Two branches that will conflict when the second one is merged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1083,7 +1088,7 @@ class ConflictingPair(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     WITH_UPSTREAM_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
-    """Of two branches, the one that stands first in the request."""
+    """Of two branches, the one that comes first in the request."""
     with_branch: _builtins.str
     """Absent: the base, or the upstream."""
     with_upstream: _builtins.bool
@@ -1118,12 +1123,12 @@ class ChangedPaths(_message.Message):
     PATH_COUNT_FIELD_NUMBER: _builtins.int
     branch: _builtins.str
     commit: _builtins.str
-    """The branch's commit that was looked at."""
+    """The branch's commit that was examined."""
     path_count: _builtins.int
-    """Of all of them."""
+    """Total number."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sorted; the first 1000. A file that was moved has both its paths here."""
+        """Sorted; the first 1000. A moved file is listed with both its paths."""
 
     def __init__(
         self,
@@ -1175,10 +1180,10 @@ class RemoveWorktreeResponse(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ARCHIVE_COMMIT_FIELD_NUMBER: _builtins.int
     removed: _builtins.bool
-    """False: it was not there."""
+    """False: it did not exist."""
     path: _builtins.str
     archive_commit: _builtins.str
-    """What is archived of the epic, now or before. Absent: nothing is."""
+    """The archive of the epic, made now or before. Absent: there is none."""
     def __init__(
         self,
         *,
@@ -1208,8 +1213,8 @@ class RestoreWorktreeRequest(_message.Message):
     epoch: _builtins.int
     @_builtins.property
     def project_file(self) -> _project_pb2.ProjectFile:
-        """As InspectProject returned it when the run was created; what it names that is not
-        there any more is left out. Absent: the project has none.
+        """As InspectProject returned it when the run was created; files that it names and
+        that no longer exist are left out. Absent: the project has none.
         """
 
     def __init__(
@@ -1302,9 +1307,9 @@ class ListWorktreesRequest(_message.Message):
     """Absent: 100. At most 1000."""
     page_token: _builtins.str
     run: _builtins.str
-    """runs/RUN: only this run's. Absent: those of all runs."""
+    """runs/RUN: only worktrees of this run. Absent: of all runs."""
     look: _builtins.bool
-    """True: looks into each whether it is dirty, which takes a git each."""
+    """True: checks whether each is dirty, which starts one git process for each."""
     def __init__(
         self,
         *,

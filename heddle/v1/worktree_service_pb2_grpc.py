@@ -26,17 +26,16 @@ if _version_not_supported:
 
 
 class WorktreeServiceStub:
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     def __init__(self, channel):
@@ -118,21 +117,20 @@ class WorktreeServiceStub:
 
 
 class WorktreeServiceServicer:
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     def InspectProject(self, request, context):
-        """Looks at a project before a run is created. Changes nothing.
+        """Inspects a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
         UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
@@ -143,61 +141,64 @@ class WorktreeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EnsureWorktree(self, request, context):
-        """Makes the worktree and branch of an epic, or finds the one that is there,
-        and cleans it for the attempt: its content is then exactly the epic's last
-        accepted commit. What lay there uncommitted is kept under
-        refs/heddle/attempts/ first. Asked again for the attempt that has the
-        worktree, it leaves the work in progress alone; so it does where the attempt
-        goes on with the one that has it. Submodules are filled from what the project's
-        user has of them, or what earlier attempts committed in them.
+        """Creates the worktree and branch of an epic, or finds the existing one, and cleans
+        it for the attempt: its content is then exactly the epic's last accepted commit.
+        Uncommitted changes are kept under refs/heddle/attempts/ first. If the worktree
+        already belongs to the attempt, or to the attempt that this one continues, the
+        work in progress is not changed. Submodules are filled from the project user's
+        copies, or from what earlier attempts committed in them.
 
-        The epic also gets what the project's file says: files of the user's checkout,
-        links to shared folders, and a slot with ports, which it has until the worktree
-        is removed. None of that is ever committed.
+        The epic also gets what the project file defines: files of the user's checkout,
+        links to shared folders, and a slot with ports, which it keeps until the worktree
+        is removed. None of these is ever committed.
 
-        With rewind_to the epic first goes back to an earlier accepted commit.
+        With rewind_to, the epic is first reset to an earlier accepted commit.
 
-        - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
+        - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
+        not create.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
-        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
-        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
+        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
+        exist.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
+        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not an ancestor of the
+        accepted one.
+        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was created.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitTask(self, request, context):
-        """Commits what an attempt left in the worktree, even if that is nothing, as
-        one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it. A submodule's
-        commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
-        project's user has of the submodule, or else of the project; what is uncommitted
-        inside is committed there first. What the agent merged of the project's other
-        branches is a further parent.
+        """Commits the work of an attempt, even if it is empty, as one commit on the epic's
+        branch, with trailers that name run, epic, task and attempt. Commits that the
+        agent made itself are squashed into it. Uncommitted changes inside a submodule
+        are committed there first. A submodule's commit is kept under
+        refs/heddle/submodules/COMMIT in the project user's repository of the submodule,
+        or else in the project's. Other branches of the project that the agent merged
+        become additional parents.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
-        - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
-        - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+        - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
+        created.
+        - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
+        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is unfinished there.
+        - FAILED_PRECONDITION / CHANGE_REFUSED: it is empty, or not empty, contrary to
         `expect`, or adds files that should not be committed.
         - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
         cannot be kept. Nothing was committed.
-        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
-        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
-        of the merge that the attempt is to resolve.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent left a merge unfinished.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: a conflict of the merge that the
+        attempt should resolve is undecided.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiscardAttempt(self, request, context):
-        """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-        the worktree to the epic's last accepted commit. Files that git refuses are kept
-        byte by byte. A worktree with files of another user, which can be neither read nor
-        removed, is moved to HEDDLE_HOME/aside/ and made again.
+        """Keeps the work of a failed attempt under refs/heddle/attempts/, then resets the
+        worktree to the epic's last accepted commit. Files that git refuses are kept byte
+        by byte. A worktree with files of another user that can be neither read nor
+        removed is moved to HEDDLE_HOME/aside/ and created again.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         """
@@ -207,40 +208,42 @@ class WorktreeServiceServicer:
 
     def MergeBranch(self, request, context):
         """Merges a branch into another without a checkout: merge-tree, commit-tree,
-        compare-and-swap update-ref. One at a time per target. A source that the
-        target already holds is answered with the target's commit. A preview says
-        what would become, without moving anything or waiting for its turn.
+        compare-and-swap update-ref. Merges into the same target run one at a time. If
+        the target already contains the source, returns the target's commit. A preview
+        returns what the result would be, without moving anything or waiting for its
+        turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
-        and lost what Heddle had put there. One that was deleted is put back.
-        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
-        which markers are left.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is one of Heddle's
+        branches and lacks commits that Heddle had put there. A deleted branch is
+        restored.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
+        merge with conflict markers.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenMerge(self, request, context):
-        """Begins a merge of several branches whose result is to be looked at before the
-        target moves: merges one after the other on top of the target, in memory, and
-        lays the result out in a temporary worktree. A branch that conflicts is left
-        out. Each run has at most one such merge; a former one is removed. Nothing is
-        left of it after a restart: begin anew.
+        """Starts a merge of several branches whose result is checked before the target
+        moves: merges one after the other on top of the target, in memory, and checks the
+        result out in a temporary worktree. A branch that conflicts is left out. Each run
+        has at most one such merge; an earlier one is removed. It does not survive a
+        restart: call OpenMerge again.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as for MergeBranch.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source does not exist.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseMerge(self, request, context):
-        """Ends what OpenMerge began: moves the target where asked to, if it still is where
-        the merge found it, and removes the temporary worktree. Idempotent.
+        """Ends the merge that OpenMerge started: moves the target if requested, provided
+        that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         """
@@ -249,70 +252,71 @@ class WorktreeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PredictConflicts(self, request, context):
-        """Merges every two of some branches, and each with its base and an upstream, in
-        memory: which of them will conflict once they are merged. Changes nothing, not even the
-        repository's objects. What was asked before costs nothing, so it can be asked
-        after each commit. Branches that are not there yet are left out.
+        """Merges each pair of branches, and each branch with its base and an upstream, in
+        memory, to find out which of them will conflict. Changes nothing, not even the
+        repository's objects. Results are cached, so it can be called after each commit.
+        Branches that do not exist yet are left out.
 
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveWorktree(self, request, context):
-        """Removes an epic's worktree. What lies in it beyond the epic's last accepted
-        commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
-        except for files that git ignores; the branch stays.
+        """Removes an epic's worktree. Changes since the epic's last accepted commit,
+        committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
+        for files that git ignores. The branch is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreWorktree(self, request, context):
-        """Makes a worktree that was archived anew where it was: on the epic's branch, with
-        what was not committed uncommitted again. The archive stays. No attempt has the
-        worktree then, and setup has not run in it.
+        """Restores an archived worktree to its path: on the epic's branch, with uncommitted
+        changes uncommitted again. The archive is kept. The worktree then belongs to no
+        attempt, and setup has not run in it.
 
-        - NOT_FOUND: nothing is archived of this epic.
-        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
-        another way since. Nothing was changed.
-        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - NOT_FOUND: this epic has no archive.
+        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch has
+        diverged since. Nothing was changed.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the epic's branch is checked out
+        elsewhere.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseLease(self, request, context):
-        """Lets other epics have the slot and the ports of one whose worktree stays as it
-        is. The next attempt there gets others.
+        """Releases the slot and the ports of an epic whose worktree is kept. The next
+        attempt there gets others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWorktrees(self, request, context):
-        """The worktrees of this worker.
+        """Lists the worktrees of this worker.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PushBranches(self, request, context):
-        """Pushes branches of a project that is a URL again, each for itself. Moves nothing
-        here; of another project it does nothing.
+        """Pushes branches of a project by URL again, each one separately. Moves no local
+        branch; does nothing for other projects.
 
-        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiffRevisions(self, request, context):
-        """The diff between two revisions, as `git diff` writes it.
+        """Returns the diff between two revisions, in the format of `git diff`.
 
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -400,17 +404,16 @@ def add_WorktreeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorktreeService:
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     @staticmethod

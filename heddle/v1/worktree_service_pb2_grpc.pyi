@@ -27,17 +27,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorktreeServiceStub:
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     @_typing.overload
@@ -45,295 +44,305 @@ class WorktreeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorktreeServiceAsyncStub: ...
     InspectProject: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.InspectProjectRequest, _worktree_service_pb2.InspectProjectResponse]
-    """Looks at a project before a run is created. Changes nothing.
+    """Inspects a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
       UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
       FILTER_NOT_ALLOWED: the message says what to do.
     """
     EnsureWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]
-    """Makes the worktree and branch of an epic, or finds the one that is there,
-    and cleans it for the attempt: its content is then exactly the epic's last
-    accepted commit. What lay there uncommitted is kept under
-    refs/heddle/attempts/ first. Asked again for the attempt that has the
-    worktree, it leaves the work in progress alone; so it does where the attempt
-    goes on with the one that has it. Submodules are filled from what the project's
-    user has of them, or what earlier attempts committed in them.
+    """Creates the worktree and branch of an epic, or finds the existing one, and cleans
+    it for the attempt: its content is then exactly the epic's last accepted commit.
+    Uncommitted changes are kept under refs/heddle/attempts/ first. If the worktree
+    already belongs to the attempt, or to the attempt that this one continues, the
+    work in progress is not changed. Submodules are filled from the project user's
+    copies, or from what earlier attempts committed in them.
 
-    The epic also gets what the project's file says: files of the user's checkout,
-    links to shared folders, and a slot with ports, which it has until the worktree
-    is removed. None of that is ever committed.
+    The epic also gets what the project file defines: files of the user's checkout,
+    links to shared folders, and a slot with ports, which it keeps until the worktree
+    is removed. None of these is ever committed.
 
-    With rewind_to the epic first goes back to an earlier accepted commit.
+    With rewind_to, the epic is first reset to an earlier accepted commit.
 
-    - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
+    - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
+      not create.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
-    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
-    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
+    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
+      exist.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
+    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not an ancestor of the
+      accepted one.
+    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was created.
     """
     CommitTask: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]
-    """Commits what an attempt left in the worktree, even if that is nothing, as
-    one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it. A submodule's
-    commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
-    project's user has of the submodule, or else of the project; what is uncommitted
-    inside is committed there first. What the agent merged of the project's other
-    branches is a further parent.
+    """Commits the work of an attempt, even if it is empty, as one commit on the epic's
+    branch, with trailers that name run, epic, task and attempt. Commits that the
+    agent made itself are squashed into it. Uncommitted changes inside a submodule
+    are committed there first. A submodule's commit is kept under
+    refs/heddle/submodules/COMMIT in the project user's repository of the submodule,
+    or else in the project's. Other branches of the project that the agent merged
+    become additional parents.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
-    - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
-    - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+    - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
+      created.
+    - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is unfinished there.
+    - FAILED_PRECONDITION / CHANGE_REFUSED: it is empty, or not empty, contrary to
       `expect`, or adds files that should not be committed.
     - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
       cannot be kept. Nothing was committed.
-    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
-    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
-      of the merge that the attempt is to resolve.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent left a merge unfinished.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: a conflict of the merge that the
+      attempt should resolve is undecided.
     """
     DiscardAttempt: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]
-    """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-    the worktree to the epic's last accepted commit. Files that git refuses are kept
-    byte by byte. A worktree with files of another user, which can be neither read nor
-    removed, is moved to HEDDLE_HOME/aside/ and made again.
+    """Keeps the work of a failed attempt under refs/heddle/attempts/, then resets the
+    worktree to the epic's last accepted commit. Files that git refuses are kept byte
+    by byte. A worktree with files of another user that can be neither read nor
+    removed is moved to HEDDLE_HOME/aside/ and created again.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     """
     MergeBranch: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.MergeBranchRequest, _worktree_service_pb2.MergeBranchResponse]
     """Merges a branch into another without a checkout: merge-tree, commit-tree,
-    compare-and-swap update-ref. One at a time per target. A source that the
-    target already holds is answered with the target's commit. A preview says
-    what would become, without moving anything or waiting for its turn.
+    compare-and-swap update-ref. Merges into the same target run one at a time. If
+    the target already contains the source, returns the target's commit. A preview
+    returns what the result would be, without moving anything or waiting for its
+    turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
-      and lost what Heddle had put there. One that was deleted is put back.
-    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
-      which markers are left.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is one of Heddle's
+      branches and lacks commits that Heddle had put there. A deleted branch is
+      restored.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
+      merge with conflict markers.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]
-    """Begins a merge of several branches whose result is to be looked at before the
-    target moves: merges one after the other on top of the target, in memory, and
-    lays the result out in a temporary worktree. A branch that conflicts is left
-    out. Each run has at most one such merge; a former one is removed. Nothing is
-    left of it after a restart: begin anew.
+    """Starts a merge of several branches whose result is checked before the target
+    moves: merges one after the other on top of the target, in memory, and checks the
+    result out in a temporary worktree. A branch that conflicts is left out. Each run
+    has at most one such merge; an earlier one is removed. It does not survive a
+    restart: call OpenMerge again.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as for MergeBranch.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source does not exist.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
     """
     CloseMerge: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.CloseMergeRequest, _worktree_service_pb2.CloseMergeResponse]
-    """Ends what OpenMerge began: moves the target where asked to, if it still is where
-    the merge found it, and removes the temporary worktree. Idempotent.
+    """Ends the merge that OpenMerge started: moves the target if requested, provided
+    that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     """
     PredictConflicts: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]
-    """Merges every two of some branches, and each with its base and an upstream, in
-    memory: which of them will conflict once they are merged. Changes nothing, not even the
-    repository's objects. What was asked before costs nothing, so it can be asked
-    after each commit. Branches that are not there yet are left out.
+    """Merges each pair of branches, and each branch with its base and an upstream, in
+    memory, to find out which of them will conflict. Changes nothing, not even the
+    repository's objects. Results are cached, so it can be called after each commit.
+    Branches that do not exist yet are left out.
 
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
     """
     RemoveWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]
-    """Removes an epic's worktree. What lies in it beyond the epic's last accepted
-    commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
-    except for files that git ignores; the branch stays.
+    """Removes an epic's worktree. Changes since the epic's last accepted commit,
+    committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
+    for files that git ignores. The branch is kept.
     """
     RestoreWorktree: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.RestoreWorktreeRequest, _worktree_service_pb2.RestoreWorktreeResponse]
-    """Makes a worktree that was archived anew where it was: on the epic's branch, with
-    what was not committed uncommitted again. The archive stays. No attempt has the
-    worktree then, and setup has not run in it.
+    """Restores an archived worktree to its path: on the epic's branch, with uncommitted
+    changes uncommitted again. The archive is kept. The worktree then belongs to no
+    attempt, and setup has not run in it.
 
-    - NOT_FOUND: nothing is archived of this epic.
-    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
-      another way since. Nothing was changed.
-    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - NOT_FOUND: this epic has no archive.
+    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch has
+      diverged since. Nothing was changed.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the epic's branch is checked out
+      elsewhere.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
     """
     ReleaseLease: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ReleaseLeaseRequest, _worktree_service_pb2.ReleaseLeaseResponse]
-    """Lets other epics have the slot and the ports of one whose worktree stays as it
-    is. The next attempt there gets others.
+    """Releases the slot and the ports of an epic whose worktree is kept. The next
+    attempt there gets others.
     """
     ListWorktrees: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]
-    """The worktrees of this worker."""
+    """Lists the worktrees of this worker."""
     PushBranches: _grpc.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchesRequest, _worktree_service_pb2.PushBranchesResponse]
-    """Pushes branches of a project that is a URL again, each for itself. Moves nothing
-    here; of another project it does nothing.
+    """Pushes branches of a project by URL again, each one separately. Moves no local
+    branch; does nothing for other projects.
 
-    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
     """
     DiffRevisions: _grpc.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]
-    """The diff between two revisions, as `git diff` writes it.
+    """Returns the diff between two revisions, in the format of `git diff`.
 
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them does not exist.
     """
 
 @_typing.type_check_only
 class WorktreeServiceAsyncStub(WorktreeServiceStub):
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     InspectProject: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.InspectProjectRequest, _worktree_service_pb2.InspectProjectResponse]  # type: ignore[assignment]
-    """Looks at a project before a run is created. Changes nothing.
+    """Inspects a project before a run is created. Changes nothing.
 
     - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
       UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
       FILTER_NOT_ALLOWED: the message says what to do.
     """
     EnsureWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.EnsureWorktreeRequest, _worktree_service_pb2.EnsureWorktreeResponse]  # type: ignore[assignment]
-    """Makes the worktree and branch of an epic, or finds the one that is there,
-    and cleans it for the attempt: its content is then exactly the epic's last
-    accepted commit. What lay there uncommitted is kept under
-    refs/heddle/attempts/ first. Asked again for the attempt that has the
-    worktree, it leaves the work in progress alone; so it does where the attempt
-    goes on with the one that has it. Submodules are filled from what the project's
-    user has of them, or what earlier attempts committed in them.
+    """Creates the worktree and branch of an epic, or finds the existing one, and cleans
+    it for the attempt: its content is then exactly the epic's last accepted commit.
+    Uncommitted changes are kept under refs/heddle/attempts/ first. If the worktree
+    already belongs to the attempt, or to the attempt that this one continues, the
+    work in progress is not changed. Submodules are filled from the project user's
+    copies, or from what earlier attempts committed in them.
 
-    The epic also gets what the project's file says: files of the user's checkout,
-    links to shared folders, and a slot with ports, which it has until the worktree
-    is removed. None of that is ever committed.
+    The epic also gets what the project file defines: files of the user's checkout,
+    links to shared folders, and a slot with ports, which it keeps until the worktree
+    is removed. None of these is ever committed.
 
-    With rewind_to the epic first goes back to an earlier accepted commit.
+    With rewind_to, the epic is first reset to an earlier accepted commit.
 
-    - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
+    - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
+      not create.
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
-    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
-    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
+    - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
+      exist.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
+    - INVALID_ARGUMENT / INVALID_FIELD: that commit is not an ancestor of the
+      accepted one.
+    - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was created.
     """
     CommitTask: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CommitTaskRequest, _worktree_service_pb2.CommitTaskResponse]  # type: ignore[assignment]
-    """Commits what an attempt left in the worktree, even if that is nothing, as
-    one commit on the epic's branch, with trailers that name run, epic, task and
-    attempt. Commits that the agent made itself are folded into it. A submodule's
-    commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
-    project's user has of the submodule, or else of the project; what is uncommitted
-    inside is committed there first. What the agent merged of the project's other
-    branches is a further parent.
+    """Commits the work of an attempt, even if it is empty, as one commit on the epic's
+    branch, with trailers that name run, epic, task and attempt. Commits that the
+    agent made itself are squashed into it. Uncommitted changes inside a submodule
+    are committed there first. A submodule's commit is kept under
+    refs/heddle/submodules/COMMIT in the project user's repository of the submodule,
+    or else in the project's. Other branches of the project that the agent merged
+    become additional parents.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-    - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
-    - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
-    - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+    - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
+      created.
+    - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
+    - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is unfinished there.
+    - FAILED_PRECONDITION / CHANGE_REFUSED: it is empty, or not empty, contrary to
       `expect`, or adds files that should not be committed.
     - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
       cannot be kept. Nothing was committed.
-    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
-    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
-      of the merge that the attempt is to resolve.
+    - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent left a merge unfinished.
+    - FAILED_PRECONDITION / CONFLICT_UNDECIDED: a conflict of the merge that the
+      attempt should resolve is undecided.
     """
     DiscardAttempt: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.DiscardAttemptRequest, _worktree_service_pb2.DiscardAttemptResponse]  # type: ignore[assignment]
-    """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-    the worktree to the epic's last accepted commit. Files that git refuses are kept
-    byte by byte. A worktree with files of another user, which can be neither read nor
-    removed, is moved to HEDDLE_HOME/aside/ and made again.
+    """Keeps the work of a failed attempt under refs/heddle/attempts/, then resets the
+    worktree to the epic's last accepted commit. Files that git refuses are kept byte
+    by byte. A worktree with files of another user that can be neither read nor
+    removed is moved to HEDDLE_HOME/aside/ and created again.
 
     - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
     """
     MergeBranch: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.MergeBranchRequest, _worktree_service_pb2.MergeBranchResponse]  # type: ignore[assignment]
     """Merges a branch into another without a checkout: merge-tree, commit-tree,
-    compare-and-swap update-ref. One at a time per target. A source that the
-    target already holds is answered with the target's commit. A preview says
-    what would become, without moving anything or waiting for its turn.
+    compare-and-swap update-ref. Merges into the same target run one at a time. If
+    the target already contains the source, returns the target's commit. A preview
+    returns what the result would be, without moving anything or waiting for its
+    turn.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
-      and lost what Heddle had put there. One that was deleted is put back.
-    - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
-      which markers are left.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is one of Heddle's
+      branches and lacks commits that Heddle had put there. A deleted branch is
+      restored.
+    - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
+      merge with conflict markers.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
     """
     OpenMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.OpenMergeRequest, _worktree_service_pb2.OpenMergeResponse]  # type: ignore[assignment]
-    """Begins a merge of several branches whose result is to be looked at before the
-    target moves: merges one after the other on top of the target, in memory, and
-    lays the result out in a temporary worktree. A branch that conflicts is left
-    out. Each run has at most one such merge; a former one is removed. Nothing is
-    left of it after a restart: begin anew.
+    """Starts a merge of several branches whose result is checked before the target
+    moves: merges one after the other on top of the target, in memory, and checks the
+    result out in a temporary worktree. A branch that conflicts is left out. Each run
+    has at most one such merge; an earlier one is removed. It does not survive a
+    restart: call OpenMerge again.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as for MergeBranch.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: a source does not exist.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
     """
     CloseMerge: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.CloseMergeRequest, _worktree_service_pb2.CloseMergeResponse]  # type: ignore[assignment]
-    """Ends what OpenMerge began: moves the target where asked to, if it still is where
-    the merge found it, and removes the temporary worktree. Idempotent.
+    """Ends the merge that OpenMerge started: moves the target if requested, provided
+    that it has not moved since, and removes the temporary worktree. Idempotent.
 
     - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
     """
     PredictConflicts: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PredictConflictsRequest, _worktree_service_pb2.PredictConflictsResponse]  # type: ignore[assignment]
-    """Merges every two of some branches, and each with its base and an upstream, in
-    memory: which of them will conflict once they are merged. Changes nothing, not even the
-    repository's objects. What was asked before costs nothing, so it can be asked
-    after each commit. Branches that are not there yet are left out.
+    """Merges each pair of branches, and each branch with its base and an upstream, in
+    memory, to find out which of them will conflict. Changes nothing, not even the
+    repository's objects. Results are cached, so it can be called after each commit.
+    Branches that do not exist yet are left out.
 
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
     """
     RemoveWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RemoveWorktreeRequest, _worktree_service_pb2.RemoveWorktreeResponse]  # type: ignore[assignment]
-    """Removes an epic's worktree. What lies in it beyond the epic's last accepted
-    commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
-    except for files that git ignores; the branch stays.
+    """Removes an epic's worktree. Changes since the epic's last accepted commit,
+    committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
+    for files that git ignores. The branch is kept.
     """
     RestoreWorktree: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.RestoreWorktreeRequest, _worktree_service_pb2.RestoreWorktreeResponse]  # type: ignore[assignment]
-    """Makes a worktree that was archived anew where it was: on the epic's branch, with
-    what was not committed uncommitted again. The archive stays. No attempt has the
-    worktree then, and setup has not run in it.
+    """Restores an archived worktree to its path: on the epic's branch, with uncommitted
+    changes uncommitted again. The archive is kept. The worktree then belongs to no
+    attempt, and setup has not run in it.
 
-    - NOT_FOUND: nothing is archived of this epic.
-    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
-      another way since. Nothing was changed.
-    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
-    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+    - NOT_FOUND: this epic has no archive.
+    - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch has
+      diverged since. Nothing was changed.
+    - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the epic's branch is checked out
+      elsewhere.
+    - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
     """
     ReleaseLease: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ReleaseLeaseRequest, _worktree_service_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
-    """Lets other epics have the slot and the ports of one whose worktree stays as it
-    is. The next attempt there gets others.
+    """Releases the slot and the ports of an epic whose worktree is kept. The next
+    attempt there gets others.
     """
     ListWorktrees: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.ListWorktreesRequest, _worktree_service_pb2.ListWorktreesResponse]  # type: ignore[assignment]
-    """The worktrees of this worker."""
+    """Lists the worktrees of this worker."""
     PushBranches: _aio.UnaryUnaryMultiCallable[_worktree_service_pb2.PushBranchesRequest, _worktree_service_pb2.PushBranchesResponse]  # type: ignore[assignment]
-    """Pushes branches of a project that is a URL again, each for itself. Moves nothing
-    here; of another project it does nothing.
+    """Pushes branches of a project by URL again, each one separately. Moves no local
+    branch; does nothing for other projects.
 
-    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+    - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
     """
     DiffRevisions: _aio.UnaryStreamMultiCallable[_worktree_service_pb2.DiffRevisionsRequest, _worktree_service_pb2.DiffRevisionsResponse]  # type: ignore[assignment]
-    """The diff between two revisions, as `git diff` writes it.
+    """Returns the diff between two revisions, in the format of `git diff`.
 
-    - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them is not there.
+    - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them does not exist.
     """
 
 class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Worktrees, branches, commits and merges of the repositories on this worker's
-    disk. Only the scheduler calls it; it calls nobody, and git itself is its
-    database. A user's checkout, index, stash and branches are never touched,
-    except the one branch that a MergeBranch names as its target.
+    """Worktrees, branches, commits and merges of the repositories on this worker's disk.
+    Only the scheduler calls it. It calls no other service, and git is its database. A
+    user's checkout, index, stash and branches are never changed, except the branch
+    that a MergeBranch names as its target.
 
-    Every call that changes something is idempotent: asked twice, done once. It
-    carries the leader's epoch: one lower than the highest that was seen is
-    refused with FAILED_PRECONDITION / STALE_EPOCH, and its sender must stop
-    leading.
+    Every call that changes something is idempotent. It carries the leader's epoch: an
+    epoch lower than the highest one seen is refused with FAILED_PRECONDITION /
+    STALE_EPOCH, and its sender must stop leading.
 
-    Common to all: INTERNAL / GIT_FAILED carries what git said.
+    Every call can return INTERNAL / GIT_FAILED, with git's message.
     """
 
     @_abc_1.abstractmethod
@@ -342,7 +351,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.InspectProjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.InspectProjectResponse, _abc.Awaitable[_worktree_service_pb2.InspectProjectResponse]]:
-        """Looks at a project before a run is created. Changes nothing.
+        """Inspects a project before a run is created. Changes nothing.
 
         - FAILED_PRECONDITION / NOT_A_REPOSITORY, EMPTY_REPOSITORY,
           UNKNOWN_REVISION, BRANCH_CHECKED_OUT, INVALID_PROJECT_FILE,
@@ -355,26 +364,28 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.EnsureWorktreeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.EnsureWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.EnsureWorktreeResponse]]:
-        """Makes the worktree and branch of an epic, or finds the one that is there,
-        and cleans it for the attempt: its content is then exactly the epic's last
-        accepted commit. What lay there uncommitted is kept under
-        refs/heddle/attempts/ first. Asked again for the attempt that has the
-        worktree, it leaves the work in progress alone; so it does where the attempt
-        goes on with the one that has it. Submodules are filled from what the project's
-        user has of them, or what earlier attempts committed in them.
+        """Creates the worktree and branch of an epic, or finds the existing one, and cleans
+        it for the attempt: its content is then exactly the epic's last accepted commit.
+        Uncommitted changes are kept under refs/heddle/attempts/ first. If the worktree
+        already belongs to the attempt, or to the attempt that this one continues, the
+        work in progress is not changed. Submodules are filled from the project user's
+        copies, or from what earlier attempts committed in them.
 
-        The epic also gets what the project's file says: files of the user's checkout,
-        links to shared folders, and a slot with ports, which it has until the worktree
-        is removed. None of that is ever committed.
+        The epic also gets what the project file defines: files of the user's checkout,
+        links to shared folders, and a slot with ports, which it keeps until the worktree
+        is removed. None of these is ever committed.
 
-        With rewind_to the epic first goes back to an earlier accepted commit.
+        With rewind_to, the epic is first reset to an earlier accepted commit.
 
-        - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name is not Heddle's.
+        - ALREADY_EXISTS / BRANCH_EXISTS: a branch of that name exists that Heddle did
+          not create.
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: what it names is not there.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: no commit is what rewind_to names.
-        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not below the accepted one.
-        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was made.
+        - FAILED_PRECONDITION / INVALID_PROJECT_FILE: a file that it names does not
+          exist.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: rewind_to names no commit.
+        - INVALID_ARGUMENT / INVALID_FIELD: that commit is not an ancestor of the
+          accepted one.
+        - RESOURCE_EXHAUSTED / DISK_FULL, NO_PORTS: nothing was created.
         """
 
     @_abc_1.abstractmethod
@@ -383,25 +394,26 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.CommitTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.CommitTaskResponse, _abc.Awaitable[_worktree_service_pb2.CommitTaskResponse]]:
-        """Commits what an attempt left in the worktree, even if that is nothing, as
-        one commit on the epic's branch, with trailers that name run, epic, task and
-        attempt. Commits that the agent made itself are folded into it. A submodule's
-        commit is kept under refs/heddle/submodules/COMMIT, of the repository that the
-        project's user has of the submodule, or else of the project; what is uncommitted
-        inside is committed there first. What the agent merged of the project's other
-        branches is a further parent.
+        """Commits the work of an attempt, even if it is empty, as one commit on the epic's
+        branch, with trailers that name run, epic, task and attempt. Commits that the
+        agent made itself are squashed into it. Uncommitted changes inside a submodule
+        are committed there first. A submodule's commit is kept under
+        refs/heddle/submodules/COMMIT in the project user's repository of the submodule,
+        or else in the project's. Other branches of the project that the agent merged
+        become additional parents.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
-        - FAILED_PRECONDITION / WORKTREE_DAMAGED: it is not as EnsureWorktree left it.
-        - FAILED_PRECONDITION / MARKERS_LEFT: conflict markers of a merge are in it.
-        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is not over there.
-        - FAILED_PRECONDITION / CHANGE_REFUSED: it changes nothing, or something, against
+        - FAILED_PRECONDITION / WORKTREE_DAMAGED: it was changed from what EnsureWorktree
+          created.
+        - FAILED_PRECONDITION / MARKERS_LEFT: it contains conflict markers of a merge.
+        - FAILED_PRECONDITION / UNFINISHED_OPERATION: a bisect or am is unfinished there.
+        - FAILED_PRECONDITION / CHANGE_REFUSED: it is empty, or not empty, contrary to
           `expect`, or adds files that should not be committed.
         - FAILED_PRECONDITION / UNCOMMITTABLE_FILES: git refuses a file, or a submodule
           cannot be kept. Nothing was committed.
-        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent's git is amid a merge.
-        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: nothing was decided about a conflict
-          of the merge that the attempt is to resolve.
+        - FAILED_PRECONDITION / MERGE_UNFINISHED: the agent left a merge unfinished.
+        - FAILED_PRECONDITION / CONFLICT_UNDECIDED: a conflict of the merge that the
+          attempt should resolve is undecided.
         """
 
     @_abc_1.abstractmethod
@@ -410,10 +422,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.DiscardAttemptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.DiscardAttemptResponse, _abc.Awaitable[_worktree_service_pb2.DiscardAttemptResponse]]:
-        """Keeps what a failed attempt left under refs/heddle/attempts/, then resets
-        the worktree to the epic's last accepted commit. Files that git refuses are kept
-        byte by byte. A worktree with files of another user, which can be neither read nor
-        removed, is moved to HEDDLE_HOME/aside/ and made again.
+        """Keeps the work of a failed attempt under refs/heddle/attempts/, then resets the
+        worktree to the epic's last accepted commit. Files that git refuses are kept byte
+        by byte. A worktree with files of another user that can be neither read nor
+        removed is moved to HEDDLE_HOME/aside/ and created again.
 
         - FAILED_PRECONDITION / STALE_ATTEMPT: a newer attempt owns the worktree.
         """
@@ -425,16 +437,18 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.MergeBranchResponse, _abc.Awaitable[_worktree_service_pb2.MergeBranchResponse]]:
         """Merges a branch into another without a checkout: merge-tree, commit-tree,
-        compare-and-swap update-ref. One at a time per target. A source that the
-        target already holds is answered with the target's commit. A preview says
-        what would become, without moving anything or waiting for its turn.
+        compare-and-swap update-ref. Merges into the same target run one at a time. If
+        the target already contains the source, returns the target's commit. A preview
+        returns what the result would be, without moving anything or waiting for its
+        turn.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is a branch of Heddle's
-          and lost what Heddle had put there. One that was deleted is put back.
-        - FAILED_PRECONDITION / MARKERS_LEFT: the target holds the source by a merge in
-          which markers are left.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: the source is not there.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED: source or target is one of Heddle's
+          branches and lacks commits that Heddle had put there. A deleted branch is
+          restored.
+        - FAILED_PRECONDITION / MARKERS_LEFT: the target contains the source through a
+          merge with conflict markers.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the source does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -443,16 +457,16 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.OpenMergeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.OpenMergeResponse, _abc.Awaitable[_worktree_service_pb2.OpenMergeResponse]]:
-        """Begins a merge of several branches whose result is to be looked at before the
-        target moves: merges one after the other on top of the target, in memory, and
-        lays the result out in a temporary worktree. A branch that conflicts is left
-        out. Each run has at most one such merge; a former one is removed. Nothing is
-        left of it after a restart: begin anew.
+        """Starts a merge of several branches whose result is checked before the target
+        moves: merges one after the other on top of the target, in memory, and checks the
+        result out in a temporary worktree. A branch that conflicts is left out. Each run
+        has at most one such merge; an earlier one is removed. It does not survive a
+        restart: call OpenMerge again.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
-        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as of MergeBranch.
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source is not there.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - FAILED_PRECONDITION / BRANCH_DIVERGED, MARKERS_LEFT: as for MergeBranch.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: a source does not exist.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
         """
 
     @_abc_1.abstractmethod
@@ -461,8 +475,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.CloseMergeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.CloseMergeResponse, _abc.Awaitable[_worktree_service_pb2.CloseMergeResponse]]:
-        """Ends what OpenMerge began: moves the target where asked to, if it still is where
-        the merge found it, and removes the temporary worktree. Idempotent.
+        """Ends the merge that OpenMerge started: moves the target if requested, provided
+        that it has not moved since, and removes the temporary worktree. Idempotent.
 
         - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the target is checked out.
         """
@@ -473,12 +487,12 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.PredictConflictsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.PredictConflictsResponse, _abc.Awaitable[_worktree_service_pb2.PredictConflictsResponse]]:
-        """Merges every two of some branches, and each with its base and an upstream, in
-        memory: which of them will conflict once they are merged. Changes nothing, not even the
-        repository's objects. What was asked before costs nothing, so it can be asked
-        after each commit. Branches that are not there yet are left out.
+        """Merges each pair of branches, and each branch with its base and an upstream, in
+        memory, to find out which of them will conflict. Changes nothing, not even the
+        repository's objects. Results are cached, so it can be called after each commit.
+        Branches that do not exist yet are left out.
 
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: the base does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -487,9 +501,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.RemoveWorktreeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.RemoveWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.RemoveWorktreeResponse]]:
-        """Removes an epic's worktree. What lies in it beyond the epic's last accepted
-        commit, committed or not, is archived under refs/heddle/archive/RUN/EPIC first,
-        except for files that git ignores; the branch stays.
+        """Removes an epic's worktree. Changes since the epic's last accepted commit,
+        committed or not, are archived under refs/heddle/archive/RUN/EPIC first, except
+        for files that git ignores. The branch is kept.
         """
 
     @_abc_1.abstractmethod
@@ -498,15 +512,16 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.RestoreWorktreeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.RestoreWorktreeResponse, _abc.Awaitable[_worktree_service_pb2.RestoreWorktreeResponse]]:
-        """Makes a worktree that was archived anew where it was: on the epic's branch, with
-        what was not committed uncommitted again. The archive stays. No attempt has the
-        worktree then, and setup has not run in it.
+        """Restores an archived worktree to its path: on the epic's branch, with uncommitted
+        changes uncommitted again. The archive is kept. The worktree then belongs to no
+        attempt, and setup has not run in it.
 
-        - NOT_FOUND: nothing is archived of this epic.
-        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch went
-          another way since. Nothing was changed.
-        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: somebody works on the epic's branch.
-        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was made.
+        - NOT_FOUND: this epic has no archive.
+        - FAILED_PRECONDITION / WRONG_STATE: the epic has a worktree, or its branch has
+          diverged since. Nothing was changed.
+        - FAILED_PRECONDITION / BRANCH_CHECKED_OUT: the epic's branch is checked out
+          elsewhere.
+        - RESOURCE_EXHAUSTED / DISK_FULL: nothing was created.
         """
 
     @_abc_1.abstractmethod
@@ -515,8 +530,8 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.ReleaseLeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.ReleaseLeaseResponse, _abc.Awaitable[_worktree_service_pb2.ReleaseLeaseResponse]]:
-        """Lets other epics have the slot and the ports of one whose worktree stays as it
-        is. The next attempt there gets others.
+        """Releases the slot and the ports of an epic whose worktree is kept. The next
+        attempt there gets others.
         """
 
     @_abc_1.abstractmethod
@@ -525,7 +540,7 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.ListWorktreesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.ListWorktreesResponse, _abc.Awaitable[_worktree_service_pb2.ListWorktreesResponse]]:
-        """The worktrees of this worker."""
+        """Lists the worktrees of this worker."""
 
     @_abc_1.abstractmethod
     def PushBranches(
@@ -533,10 +548,10 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.PushBranchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worktree_service_pb2.PushBranchesResponse, _abc.Awaitable[_worktree_service_pb2.PushBranchesResponse]]:
-        """Pushes branches of a project that is a URL again, each for itself. Moves nothing
-        here; of another project it does nothing.
+        """Pushes branches of a project by URL again, each one separately. Moves no local
+        branch; does nothing for other projects.
 
-        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not there now.
+        - FAILED_PRECONDITION / PROJECT_UNAVAILABLE: its clone is not available.
         """
 
     @_abc_1.abstractmethod
@@ -545,9 +560,9 @@ class WorktreeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worktree_service_pb2.DiffRevisionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_worktree_service_pb2.DiffRevisionsResponse], _abc.AsyncIterator[_worktree_service_pb2.DiffRevisionsResponse]]:
-        """The diff between two revisions, as `git diff` writes it.
+        """Returns the diff between two revisions, in the format of `git diff`.
 
-        - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them is not there.
+        - FAILED_PRECONDITION / UNKNOWN_REVISION: one of them does not exist.
         """
 
 def add_WorktreeServiceServicer_to_server(servicer: WorktreeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

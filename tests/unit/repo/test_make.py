@@ -6,7 +6,7 @@ import subprocess
 
 from tests.unit.repo.files import ROOT, committed, relative
 
-DOCUMENTED = re.compile(r"\bmake ([a-z]+)\b")
+DOCUMENTED = re.compile(r"\bmake ([a-z-]+)")
 
 
 def make(*arguments: str) -> str:

@@ -7,6 +7,9 @@ from tests.unit.repo.files import committed, relative
 # Documents that are not here.
 MISSING = re.compile(r"\b(?:DESIGN|STYLE|UI|REAL_AGENTS)\.md\b")
 
+# Old-fashioned words, each with a usual one: fix, again, no one, task.
+QUAINT = re.compile(r"\b(?:mends?|anew|nobody|errands?)\b", re.IGNORECASE)
+
 
 def test_only_documents_that_are_here() -> None:
     """No comment or docstring sends its reader to a page that the repository does not have."""
@@ -16,5 +19,16 @@ def test_only_documents_that_are_here() -> None:
         if path.name != "test_words.py"
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         if MISSING.search(line)
+    ]
+    assert found == []
+
+
+def test_documents_use_the_usual_words() -> None:
+    """Documents, API comments and comments of settings are in plain technical English."""
+    found = [
+        f"{relative(path)}:{number}: {line.strip()}"
+        for path in committed("*.md", "*.proto", "deploy/*", "Makefile", "pyproject.toml", "*.yml")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if QUAINT.search(line)
     ]
     assert found == []
