@@ -29,7 +29,7 @@ export const Report = {
         <p v-if="run.reason" class="report-why">{{ plain(run.reason) }}</p>
         <Progress :tasks="run.tasks" />
         <dl class="report-facts"><div v-for="fact in facts" :key="fact.word"><dt>{{ fact.word }}</dt><dd class="num">{{ fact.value }}</dd></div></dl>
-        <p class="quiet">{{ run.name }} on <code>{{ run.project }}</code> from <code>{{ short(run.base_commit) }}</code>{{ run.base_behind ? ` (${run.base_behind.branch} was ${plural(run.base_behind.commits, "commit")} behind ${run.base_behind.upstream})` : "" }}, started{{ run.creator ? " by " + person(run.creator) : "" }} {{ absolute(run.created) }}</p>
+        <p class="quiet">{{ run.name }} on <code>{{ run.project }}</code> from <code>{{ short(run.base_commit) }}</code>{{ behind }}, started{{ run.creator ? " by " + person(run.creator) : "" }} {{ absolute(run.created) }}</p>
       </header>
       <p v-if="problem" class="note is-bad" role="alert">{{ problem }}</p>
 
@@ -110,6 +110,10 @@ export const Report = {
       { word: "Lines", value: all.value.lines },
       { word: "Your answers", value: String(all.value.answers) },
     ]);
+    const behind = computed(() => {
+      const { branch, commits, upstream } = run.value.base_behind ?? {};
+      return branch ? ` (${branch} was ${plural(commits, "commit")} behind ${upstream})` : "";
+    });
     async function save() {
       saving.value = true;
       try {
@@ -130,6 +134,6 @@ export const Report = {
       { word: "Download the report", hint: run.value.title, icon: "download", run: save },
       { word: "Print the report", hint: run.value.title, icon: "printer", run: print },
     ]);
-    return { absolute, all, dollars, duration, ended, facts, href, money, paper, person, plain, plural, print, problem, run, save, saving, short, shots, state: computed(() => status(RUN, run.value.state)), told, verdict };
+    return { absolute, all, behind, dollars, duration, ended, facts, href, money, paper, person, plain, plural, print, problem, run, save, saving, short, shots, state: computed(() => status(RUN, run.value.state)), told, verdict };
   },
 };
