@@ -18,7 +18,9 @@ const dismissed = ref(readDismissed());
 // What was answered and is not true yet, by item: "allowing", "denying".
 const pending = reactive(new Map());
 
-export const items = computed(() => all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)));
+export const items = computed(() =>
+  all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)),
+);
 
 // What the page itself is called.
 export const pageTitle = ref("Heddle");
@@ -27,7 +29,15 @@ let link = null;
 
 export function useAttention() {
   link ??= begin();
-  return { items, holds, pending, status: link.status, waits: (item) => WAITS.has(item.kind), answer, dismiss };
+  return {
+    items,
+    holds,
+    pending,
+    status: link.status,
+    waits: (item) => WAITS.has(item.kind),
+    answer,
+    dismiss,
+  };
 }
 
 function begin() {
@@ -48,7 +58,13 @@ function begin() {
     if (known) asked.filter((item) => !known.has(item.key)).forEach(notify);
     known = keys;
   };
-  return follow({ ask: "heddle_look_at_attention", event: "heddle_attention", room: "attention", onSnapshot: take, onFrame: take });
+  return follow({
+    ask: "heddle_look_at_attention",
+    event: "heddle_attention",
+    room: "attention",
+    onSnapshot: take,
+    onFrame: take,
+  });
 }
 
 async function answer(item, approved, message) {
@@ -78,7 +94,10 @@ function readDismissed() {
 // Who looks at the page needs no notification; the browser shows one for all its tabs.
 function notify(item) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  const words = item.kind !== "question" ? [`${item.title} is paused`, item.reason] : [`${item.title} asks you`, item.question];
+  const words =
+    item.kind !== "question"
+      ? [`${item.title} is paused`, item.reason]
+      : [`${item.title} asks you`, item.question];
   const shown = new Notification(words[0], { body: words[1], tag: item.key });
   shown.onclick = () => {
     window.focus();

@@ -28,7 +28,11 @@ export function createBlocks() {
   function say(kind, text, last, parent) {
     const previous = blocks[blocks.length - 1];
     const goesOn = previous?.type === kind && !previous.whole && previous.parent_tool_call_id === parent;
-    const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false, parent_tool_call_id: parent }) : null;
+    const block = goesOn
+      ? previous
+      : text
+        ? add({ type: kind, text: "", whole: false, parent_tool_call_id: parent })
+        : null;
     if (!block) return;
     block.text = keepEnd(block.text + text, TEXT_KEPT);
     block.whole = last;
@@ -56,11 +60,26 @@ export function createBlocks() {
         look(event);
         return void tools.set(
           event.tool_call_id,
-          add({ ...event, type: "tool", key, kind: event.kind ?? "other", started: event.time, state: "running", output: "", result: "" }),
+          add({
+            ...event,
+            type: "tool",
+            key,
+            kind: event.kind ?? "other",
+            started: event.time,
+            state: "running",
+            output: "",
+            result: "",
+          }),
         );
       case "tool_finished": {
-        const tool = tools.get(event.tool_call_id) ?? add({ type: "tool", key, name: "Tool", target: "", output: "", input: "" });
-        Object.assign(tool, { state: event.ok ? "ok" : "failed", seconds: event.duration ?? 0, result: event.result ?? "" });
+        const tool =
+          tools.get(event.tool_call_id) ??
+          add({ type: "tool", key, name: "Tool", target: "", output: "", input: "" });
+        Object.assign(tool, {
+          state: event.ok ? "ok" : "failed",
+          seconds: event.duration ?? 0,
+          result: event.result ?? "",
+        });
         return undefined;
       }
       case "approval_requested":

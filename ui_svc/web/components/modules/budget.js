@@ -4,14 +4,25 @@ import { dollars, money } from "./format.js";
 
 export const Budget = {
   props: ["run"],
-  template: `
-    <span class="num budget" :title="title"><b>{{ spent }}</b><template v-if="run.budget"> of {{ dollars(run.budget) }}<i class="budget-bar" aria-hidden="true"><i :class="{ 'is-low': share > 0.8, 'is-out': share >= 1 }" :style="{ width: Math.min(100, share * 100) + '%' }"></i></i><span :class="{ 'tone-bad-text': share >= 1 }">{{ left }}</span></template></span>`,
+  template: /* HTML */ ` <span class="num budget" :title="title"
+    ><b>{{ spent }}</b
+    ><template v-if="run.budget">
+      of {{ dollars(run.budget) }}<i class="budget-bar" aria-hidden="true"
+        ><i
+          :class="{ 'is-low': share > 0.8, 'is-out': share >= 1 }"
+          :style="{ width: Math.min(100, share * 100) + '%' }"
+        ></i></i
+      ><span :class="{ 'tone-bad-text': share >= 1 }">{{ left }}</span></template
+    ></span
+  >`,
   setup(props) {
     const share = computed(() => (props.run.budget ? props.run.usage.cost / props.run.budget : 0));
     return {
       dollars,
       share,
-      spent: computed(() => (props.run.usage.cost || props.run.usage.cost_incomplete ? money(props.run.usage) : "$0.00")),
+      spent: computed(() =>
+        props.run.usage.cost || props.run.usage.cost_incomplete ? money(props.run.usage) : "$0.00",
+      ),
       left: computed(() => {
         const rest = props.run.budget - props.run.usage.cost;
         return rest > 0 ? `${props.run.usage.cost_incomplete ? "≤ " : ""}${dollars(rest)} left` : "used up";

@@ -20,7 +20,9 @@ export function matching(commands, query) {
     return words.every((word) => text.includes(word)) ? 1 : 2;
   };
   return commands
-    .filter((command) => words.every((word) => `${command.word} ${command.hint ?? ""}`.toLowerCase().includes(word)))
+    .filter((command) =>
+      words.every((word) => `${command.word} ${command.hint ?? ""}`.toLowerCase().includes(word)),
+    )
     .map((command, place) => ({ command, place, rank: rank(command) }))
     .sort((a, b) => a.rank - b.rank || a.place - b.place)
     .map((each) => each.command);

@@ -6,7 +6,7 @@ function unquoted(name) {
   const bytes = [];
   const escapes = { n: 10, t: 9, r: 13, '"': 34, "\\": 92, a: 7, b: 8, f: 12, v: 11 };
   const inner = name.slice(1, name.lastIndexOf('"'));
-  for (let at = 0; at < inner.length; ) {
+  for (let at = 0; at < inner.length;) {
     const octal = /^\\([0-7]{3})/.exec(inner.slice(at, at + 4));
     if (octal) bytes.push(parseInt(octal[1], 8));
     else if (inner[at] === "\\") bytes.push(escapes[inner[at + 1]] ?? 63);
@@ -31,7 +31,15 @@ export function parseDiff(text) {
   let to = 0;
   for (const line of text.split("\n")) {
     if (line.startsWith("diff --git ")) {
-      file = { name: nameOf(line.slice(11)), was: "", note: "", lines: [], added: 0, removed: 0, inHunk: false };
+      file = {
+        name: nameOf(line.slice(11)),
+        was: "",
+        note: "",
+        lines: [],
+        added: 0,
+        removed: 0,
+        inHunk: false,
+      };
       files.push(file);
       continue;
     }
@@ -46,7 +54,8 @@ export function parseDiff(text) {
       else if (line.startsWith("rename to ")) file.name = unquoted(line.slice(10));
       else if (line.startsWith("new file")) file.note = "new";
       else if (line.startsWith("deleted file")) file.note = "deleted";
-      else if (/^(Binary files|GIT binary patch)/.test(line)) file.note = file.note ? `${file.note}, binary` : "binary";
+      else if (/^(Binary files|GIT binary patch)/.test(line))
+        file.note = file.note ? `${file.note}, binary` : "binary";
     } else if (line.startsWith("+")) {
       file.added += 1;
       file.lines.push({ kind: "add", text: line.slice(1), from: "", to: to++ });
@@ -65,7 +74,7 @@ export function parseDiff(text) {
 // Rows for two columns: what was removed stands beside what was added in its place.
 export function sideBySide(lines) {
   const rows = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const line = lines[at];
     if (line.kind !== "del" && line.kind !== "add") {
       rows.push({ left: line, right: line });
@@ -84,10 +93,11 @@ export function sideBySide(lines) {
 
 // Marks within lines that were changed one by one what differs: `parts` is before, changed, behind.
 export function markWords(lines) {
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const removed = run(lines, at, "del");
     const added = run(lines, at + removed.length, "add");
-    if (removed.length && removed.length === added.length) removed.forEach((line, place) => compare(line, added[place]));
+    if (removed.length && removed.length === added.length)
+      removed.forEach((line, place) => compare(line, added[place]));
     at += removed.length + added.length || 1;
   }
   return lines;

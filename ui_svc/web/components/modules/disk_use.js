@@ -9,7 +9,9 @@ const AGAIN = 60000;
 
 export const DiskUse = {
   props: ["run"],
-  template: `<span v-if="use.worktrees" class="num disk-use" :title="title">{{ bytes(use.bytes) }}</span>`,
+  template: /* HTML */ `<span v-if="use.worktrees" class="num disk-use" :title="title"
+    >{{ bytes(use.bytes) }}</span
+  >`,
   setup(props) {
     const use = ref({ bytes: 0, worktrees: 0 });
     let timer = 0;
@@ -26,7 +28,12 @@ export const DiskUse = {
       clearTimeout(timer);
       timer = null;
     });
-    const title = computed(() => `${plural(use.value.worktrees, "worktree")} on the worker's disk, as last measured. The repository's own objects, which all runs share, are not counted. heddle worktrees shows each.`);
+    const title = computed(
+      () =>
+        `${plural(use.value.worktrees, "worktree")} on the worker's disk, as last measured. ` +
+        "The repository's objects, which all runs share, are not counted. " +
+        "The command heddle worktrees shows each worktree.",
+    );
     return { bytes, title, use };
   },
 };

@@ -13,7 +13,8 @@ export function readPlan(text) {
 // "+ NEW", or else from a text that is new as a whole.
 export function editLines(call) {
   const lines = (call.input ?? "").replace(/\n$/, "").split("\n");
-  if (lines.some((line) => line.startsWith("@@ "))) return lines.filter((line) => !/^(---|\+\+\+) /.test(line)).map(unified);
+  if (lines.some((line) => line.startsWith("@@ ")))
+    return lines.filter((line) => !/^(---|\+\+\+) /.test(line)).map(unified);
   if (call.name === "Write" || !/^[-+] /.test(lines[0])) return lines.map((text) => row("add", text));
   let kind = "del";
   return lines.map((line) => {

@@ -22,8 +22,13 @@ export function useEta(run) {
     title: computed(() => {
       const forecast = run().forecast;
       if (left.value === null) return "";
-      const basis = forecast.measured ? `from ${plural(forecast.measured, "task")} done so far` : "from the plan's estimates";
-      const end = run().state === "paused" ? "" : `Ends about ${clock(now.value + left.value * 1000)} (${absolute(now.value + left.value * 1000)}); `;
+      const basis = forecast.measured
+        ? `from ${plural(forecast.measured, "task")} done so far`
+        : "from the plan's estimates";
+      const end =
+        run().state === "paused"
+          ? ""
+          : `Ends about ${clock(now.value + left.value * 1000)} (${absolute(now.value + left.value * 1000)}); `;
       return `${end}a guess ${basis}. No order could take less than ${roughly(forecast.at_least)}.`;
     }),
   };
@@ -31,6 +36,6 @@ export function useEta(run) {
 
 export const Eta = {
   props: ["run"],
-  template: `<span v-if="text" class="num eta" :title="title">{{ text }}</span>`,
+  template: /* HTML */ `<span v-if="text" class="num eta" :title="title">{{ text }}</span>`,
   setup: (props) => useEta(() => props.run),
 };

@@ -26,8 +26,20 @@ export function ago(time, now) {
 }
 
 // One of each for all: a board writes hundreds of times, and to make one takes longer than to use it.
-const DATE = new Intl.DateTimeFormat([], { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" });
-const SECONDS = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const DATE = new Intl.DateTimeFormat([], {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+});
+const SECONDS = new Intl.DateTimeFormat([], {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const MINUTES = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 export const absolute = (time) => (time ? DATE.format(time) : "");
@@ -46,7 +58,8 @@ export function money(usage) {
 export function dollars(micros) {
   const value = micros / 1e6;
   const digits = value !== 0 && Math.abs(value) < 0.1 ? 3 : 2;
-  return `${value < 0 ? "−" : ""}$${Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${value < 0 ? "−" : ""}$${Math.abs(value).toLocaleString("en-US", options)}`;
 }
 
 // How long something will take: a guess has no use for seconds once there are minutes.

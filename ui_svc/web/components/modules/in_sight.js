@@ -6,7 +6,10 @@ const NEARLY = "300px";
 const IN_SIGHT = Symbol("in sight");
 const COVERED = Symbol("covered");
 const cells = new WeakMap();
-const observer = new IntersectionObserver((entries) => entries.forEach((each) => (cells.get(each.target).value = each.isIntersecting)), { rootMargin: NEARLY });
+const observer = new IntersectionObserver(
+  (entries) => entries.forEach((each) => (cells.get(each.target).value = each.isIntersecting)),
+  { rootMargin: NEARLY },
+);
 
 // What lies inside the calling component is out of sight while `covered()`.
 export const provideCover = (covered) => provide(COVERED, covered);

@@ -20,11 +20,30 @@ const KEYS = [
 
 export const Keys = {
   components: { Icon },
-  template: `
-    <button type="button" class="icon-button keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" @click="open"><Icon name="keyboard" /></button>
-    <dialog v-if="shown" ref="dialog" class="modal keys" aria-labelledby="keys-title" @click="onClick" @close="shown = false">
+  template: /* HTML */ ` <button
+      type="button"
+      class="icon-button keys-button"
+      aria-label="Keyboard shortcuts"
+      title="Keyboard shortcuts (?)"
+      @click="open"
+    >
+      <Icon name="keyboard" />
+    </button>
+    <dialog
+      v-if="shown"
+      ref="dialog"
+      class="modal keys"
+      aria-labelledby="keys-title"
+      @click="onClick"
+      @close="shown = false"
+    >
       <h2 id="keys-title">Keyboard</h2>
-      <dl><template v-for="each in KEYS" :key="each.what"><dt><kbd v-for="key in each.keys" :key="key">{{ key }}</kbd></dt><dd>{{ each.what }}</dd></template></dl>
+      <dl>
+        <template v-for="each in KEYS" :key="each.what"
+          ><dt><kbd v-for="key in each.keys" :key="key">{{ key }}</kbd></dt>
+          <dd>{{ each.what }}</dd></template
+        >
+      </dl>
       <form method="dialog"><button class="button">Close</button></form>
     </dialog>`,
   setup() {
@@ -42,6 +61,12 @@ export const Keys = {
     offer(() => [{ word: "Keyboard shortcuts", hint: "Help", icon: "keyboard", run: open }]);
     onMounted(() => document.addEventListener("keydown", onKey));
     onUnmounted(() => document.removeEventListener("keydown", onKey));
-    return { dialog, KEYS, open, shown, onClick: (event) => event.target === dialog.value && dialog.value.close() };
+    return {
+      dialog,
+      KEYS,
+      open,
+      shown,
+      onClick: (event) => event.target === dialog.value && dialog.value.close(),
+    };
   },
 };

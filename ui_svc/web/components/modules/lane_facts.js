@@ -18,7 +18,9 @@ export function useLane(props) {
   const note = computed(() => {
     if (epic.value.reason) return epic.value.reason;
     if (epic.value.state === "blocked") {
-      const titles = epic.value.depends_on.map((key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.title ?? key);
+      const titles = epic.value.depends_on.map(
+        (key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.title ?? key,
+      );
       return `Starts when ${titles.join(" and ")} ${titles.length > 1 ? "are" : "is"} merged`;
     }
     if (isPaused(props.store)) return "Starts when the run goes on";

@@ -19,7 +19,8 @@ const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["
 export function appendRows(rows, events, calls) {
   for (const event of events) {
     const nested = !!(event.parent_tool_call_id ?? calls.get(event.tool_call_id)?.parent_tool_call_id);
-    for (const [level, who, text, open] of spoken(event, calls)) addText(rows, event, level, who, text, open, nested);
+    for (const [level, who, text, open] of spoken(event, calls))
+      addText(rows, event, level, who, text, open, nested);
     const last = rows[rows.length - 1];
     if (event.type === "message" && event.last && last) last.open = false;
   }
@@ -50,7 +51,17 @@ function addText(rows, event, level, who, text, open, nested) {
       last.text += line;
       last.open = isOpen;
     } else if (line || isOpen || !PROSE.has(who)) {
-      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id, nested });
+      rows.push({
+        key: event.sequence + place / (1 << 20),
+        time: event.time,
+        level,
+        who,
+        text: line,
+        stream,
+        open: isOpen,
+        call: event.tool_call_id,
+        nested,
+      });
     }
   });
 }
@@ -73,26 +84,47 @@ function* spoken(event, calls) {
       break;
     case "tool_finished": {
       const name = calls.get(event.tool_call_id)?.name ?? "";
-      yield [event.ok ? "tool" : "error", "tool", `${event.ok ? "✓" : "✗"} ${name} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim()];
+      yield [
+        event.ok ? "tool" : "error",
+        "tool",
+        `${event.ok ? "✓" : "✗"} ${name} ${took(event.duration ?? 0)} ${event.result ?? ""}`.trim(),
+      ];
       break;
     }
     case "setup_finished": {
       const failed = event.command ? `failed at ${event.command}` : "took too long";
-      yield [event.ok ? "tool" : "error", "setup", `${event.ok ? "✓ ready" : `✗ ${failed}`} (${took(event.duration ?? 0)})`];
+      yield [
+        event.ok ? "tool" : "error",
+        "setup",
+        `${event.ok ? "✓ ready" : `✗ ${failed}`} (${took(event.duration ?? 0)})`,
+      ];
       break;
     }
     case "check_finished":
-      yield [event.ok ? "tool" : "error", "check", `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`];
+      yield [
+        event.ok ? "tool" : "error",
+        "check",
+        `${event.ok ? "✓" : "✗"} ${event.name}: ${event.command ?? ""} (${took(event.duration ?? 0)})`,
+      ];
       if (event.output) yield [event.ok ? "info" : "error", "check", event.output.replace(/\n$/, "")];
       break;
     case "output_left_out":
-      yield ["warning", "heddle", `More output than a session stores (${bytes(event.limit_bytes)}): ${bytes(event.left_out_bytes)} are left out here${event.final ? "; the end follows" : " so far"}`];
+      yield [
+        "warning",
+        "heddle",
+        `More output than a session stores (${bytes(event.limit_bytes)}): ${bytes(event.left_out_bytes)}` +
+          ` are left out here${event.final ? "; the end follows" : " so far"}`,
+      ];
       break;
     case "screenshot":
       yield ["tool", "shot", event.caption ?? "Screenshot"];
       break;
     case "usage":
-      yield ["system", "usage", `${event.model ?? "model"}: ${event.input_tokens ?? 0} in, ${event.output_tokens ?? 0} out`];
+      yield [
+        "system",
+        "usage",
+        `${event.model ?? "model"}: ${event.input_tokens ?? 0} in, ${event.output_tokens ?? 0} out`,
+      ];
       break;
     case "approval_requested":
       yield ["warning", "asks", event.question ?? ""];
@@ -101,21 +133,39 @@ function* spoken(event, calls) {
       yield ["system", "operator", `${event.approved ? "Allowed" : "Denied"} ${event.message ?? ""}`.trim()];
       break;
     case "session_silent":
-      yield ["warning", "heddle", `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`];
+      yield [
+        "warning",
+        "heddle",
+        `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`,
+      ];
       break;
     case "background_work":
-      if (event.stopped?.length) yield ["warning", "heddle", `Stopped what still ran in the background: ${event.stopped.join("; ")}`];
-      else if (event.running?.length) yield ["system", "heddle", `Waiting up to ${took(event.limit ?? 0)} for background tasks: ${event.running.join("; ")}`];
+      if (event.stopped?.length)
+        yield ["warning", "heddle", `Stopped what still ran in the background: ${event.stopped.join("; ")}`];
+      else if (event.running?.length)
+        yield [
+          "system",
+          "heddle",
+          `Waiting up to ${took(event.limit ?? 0)} for background tasks: ${event.running.join("; ")}`,
+        ];
       else yield ["system", "heddle", "Nothing runs in the background any more"];
       break;
     case "agent_session":
       yield ["system", "heddle", `The agent's own session: ${event.command || event.id}`];
       break;
     case "surroundings_changed":
-      yield ["warning", "heddle", `Outside of its worktree, by it or by somebody else, changed: ${event.paths.join(", ")}`];
+      yield [
+        "warning",
+        "heddle",
+        `Outside of its worktree, by it or by somebody else, changed: ${event.paths.join(", ")}`,
+      ];
       break;
     case "session_finished":
-      yield [event.outcome === "succeeded" ? "system" : "error", "heddle", `Session ${event.outcome} ${event.reason ?? ""}`.trim()];
+      yield [
+        event.outcome === "succeeded" ? "system" : "error",
+        "heddle",
+        `Session ${event.outcome} ${event.reason ?? ""}`.trim(),
+      ];
       break;
     default:
   }

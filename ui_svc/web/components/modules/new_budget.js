@@ -9,11 +9,26 @@ export const NewBudget = {
   // item: as the attention list has it. focus: somebody has just asked for it.
   props: { item: Object, focus: Boolean },
   components: { Icon },
-  template: `
-    <form class="budget-form" @submit.prevent="give" @keydown.esc.stop.prevent="$emit('close')">
-      <label class="visually-hidden" :for="id">New budget in US dollars</label><span>$</span><input :id="id" ref="input" v-model.number="amount" class="approval-message num" type="number" min="0.01" step="any" required />
-      <button type="submit" class="button small primary" :disabled="asked"><Icon name="play" />{{ asked ? "Resuming…" : "Go on with that" }}</button>
-    </form>`,
+  template: /* HTML */ ` <form
+    class="budget-form"
+    @submit.prevent="give"
+    @keydown.esc.stop.prevent="$emit('close')"
+  >
+    <label class="visually-hidden" :for="id">New budget in US dollars</label><span>$</span
+    ><input
+      :id="id"
+      ref="input"
+      v-model.number="amount"
+      class="approval-message num"
+      type="number"
+      min="0.01"
+      step="any"
+      required
+    />
+    <button type="submit" class="button small primary" :disabled="asked">
+      <Icon name="play" />{{ asked ? "Resuming…" : "Go on with that" }}
+    </button>
+  </form>`,
   emits: ["close"],
   setup(props) {
     // At first as much again as there was.

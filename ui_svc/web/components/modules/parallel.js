@@ -12,12 +12,27 @@ const PAUSE = 400;
 export const Parallel = {
   props: ["run"],
   components: { Icon },
-  template: `
-    <div class="stepper" role="group" aria-label="Agents at once" :class="{ 'is-pending': wanted !== null }" :title="title">
-      <button type="button" class="icon-button" aria-label="One agent fewer at once" :disabled="shown <= 1" @click="step(-1)"><Icon name="minus" /></button>
-      <span class="num" role="status"><b>{{ shown }}</b> at once</span>
-      <button type="button" class="icon-button" aria-label="One agent more at once" @click="step(1)"><Icon name="plus" /></button>
-    </div>`,
+  template: /* HTML */ ` <div
+    class="stepper"
+    role="group"
+    aria-label="Agents at once"
+    :class="{ 'is-pending': wanted !== null }"
+    :title="title"
+  >
+    <button
+      type="button"
+      class="icon-button"
+      aria-label="One agent fewer at once"
+      :disabled="shown <= 1"
+      @click="step(-1)"
+    >
+      <Icon name="minus" />
+    </button>
+    <span class="num" role="status"><b>{{ shown }}</b> at once</span>
+    <button type="button" class="icon-button" aria-label="One agent more at once" @click="step(1)">
+      <Icon name="plus" />
+    </button>
+  </div>`,
   setup(props) {
     // What was asked for and is not true yet.
     const wanted = ref(null);
@@ -38,11 +53,16 @@ export const Parallel = {
         toast(`The limit is still ${props.run.max_parallel}. ${problem.message}`, "bad");
       }
     }
-    watch(() => props.run.max_parallel, (now) => now === wanted.value && (wanted.value = null));
+    watch(
+      () => props.run.max_parallel,
+      (now) => now === wanted.value && (wanted.value = null),
+    );
     onUnmounted(() => clearTimeout(due));
     offer(() => [
       { word: "One agent more at once", hint: props.run.title, icon: "plus", run: () => step(1) },
-      ...(shown.value > 1 ? [{ word: "One agent fewer at once", hint: props.run.title, icon: "minus", run: () => step(-1) }] : []),
+      ...(shown.value > 1
+        ? [{ word: "One agent fewer at once", hint: props.run.title, icon: "minus", run: () => step(-1) }]
+        : []),
     ]);
     const title = computed(() =>
       wanted.value === null

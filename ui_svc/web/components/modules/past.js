@@ -3,10 +3,34 @@ import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
 
 // The kinds of turns that this reads.
-export const KINDS = ["task_started", "task_accepted", "task_failed", "task_skipped", "task_reopened", "task_waiting", "approval_requested", "approval_resolved", "session_finished", "check_finished", "usage", "merge_started", "merge_finished", "merge_conflicted", "epic_finished", "run_started", "run_paused", "run_resumed", "run_finished"];
+export const KINDS = [
+  "task_started",
+  "task_accepted",
+  "task_failed",
+  "task_skipped",
+  "task_reopened",
+  "task_waiting",
+  "approval_requested",
+  "approval_resolved",
+  "session_finished",
+  "check_finished",
+  "usage",
+  "merge_started",
+  "merge_finished",
+  "merge_conflicted",
+  "epic_finished",
+  "run_started",
+  "run_paused",
+  "run_resumed",
+  "run_finished",
+];
 
 const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
-const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };
+const MERGE_STATES = {
+  merge_started: "merging",
+  merge_finished: "succeeded",
+  merge_conflicted: "conflicted",
+};
 
 // `now` are the maps of what is known today; returns the same as of `time`.
 export function pastOf(now, turns, time) {
@@ -25,14 +49,31 @@ export function pastOf(now, turns, time) {
     const it = attempts.get(task);
     switch (turn.type) {
       case "task_started":
-        attempts.set(task, { name: `${task}/attempts/${turn.attempt}`, number: turn.attempt, state: "running", reason: "", agent: turn.agent ?? "", worker: turn.worker ?? "", started: turn.time, ended: null, commit: "", kept_ref: "", diff: null, usage: nothing(), checks: [], summary: null, asked: new Set() });
+        attempts.set(task, {
+          name: `${task}/attempts/${turn.attempt}`,
+          number: turn.attempt,
+          state: "running",
+          reason: "",
+          agent: turn.agent ?? "",
+          worker: turn.worker ?? "",
+          started: turn.time,
+          ended: null,
+          commit: "",
+          kept_ref: "",
+          diff: null,
+          usage: nothing(),
+          checks: [],
+          summary: null,
+          asked: new Set(),
+        });
         states.set(task, { state: "running", since: turn.time });
         epicStates.set(epic, "running");
         break;
       case "approval_requested":
       case "approval_resolved":
         // Another attempt goes on with the answer to a parked session.
-        if (it?.state === "parked" && turn.type === "approval_resolved") states.set(task, { state: "pending", since: turn.time });
+        if (it?.state === "parked" && turn.type === "approval_resolved")
+          states.set(task, { state: "pending", since: turn.time });
         if (!it || it.state === "parked") break;
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);
@@ -55,8 +96,26 @@ export function pastOf(now, turns, time) {
         // Only the newest attempt still knows that it was stopped or lost.
         const last = now.tasks.get(task)?.attempt;
         const failed = last?.name === it?.name && !ATTEMPT_LIVE.has(last?.state) ? last.state : "failed";
-        if (it) Object.assign(it, { state: accepted ? "accepted" : failed, ended: turn.time, commit: turn.commit ?? "", no_changes: !!turn.no_changes, kept_ref: turn.kept_ref ?? "", reason: turn.reason ?? "", diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : (accepted || last?.name !== it.name ? null : last.diff) });
-        states.set(task, { state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed", since: turn.time, reason: turn.reason ?? "", commit: turn.commit ?? "" });
+        if (it)
+          Object.assign(it, {
+            state: accepted ? "accepted" : failed,
+            ended: turn.time,
+            commit: turn.commit ?? "",
+            no_changes: !!turn.no_changes,
+            kept_ref: turn.kept_ref ?? "",
+            reason: turn.reason ?? "",
+            diff: turn.diff_stat
+              ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat }
+              : accepted || last?.name !== it.name
+                ? null
+                : last.diff,
+          });
+        states.set(task, {
+          state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed",
+          since: turn.time,
+          reason: turn.reason ?? "",
+          commit: turn.commit ?? "",
+        });
         break;
       }
       case "task_waiting":
@@ -86,15 +145,41 @@ export function pastOf(now, turns, time) {
     const attempt = attempts.get(task.name) ?? null;
     // So that clocks stand where the moment is.
     if (attempt && !attempt.ended) attempt.ended = time;
-    return { ...task, state: "pending", reason: "", commit: "", ...states.get(task.name), attempts: attempt?.number ?? 0, attempt };
+    return {
+      ...task,
+      state: "pending",
+      reason: "",
+      commit: "",
+      ...states.get(task.name),
+      attempts: attempt?.number ?? 0,
+      attempt,
+    };
   });
   const epics = [...now.epics.values()].map((epic) => {
     const own = counts(tasks.filter((task) => task.epic === epic.name));
     const waits = epic.depends_on.some((key) => epicStates.get(`${run.name}/epics/${key}`) !== "succeeded");
     const state = epicStates.get(epic.name) ?? (waits ? "blocked" : "ready");
-    return { ...epic, state, reason: "", tasks: own, usage: usages.get(epic.name) ?? nothing(), conflict_files: state === "conflicted" ? epic.conflict_files : [] };
+    return {
+      ...epic,
+      state,
+      reason: "",
+      tasks: own,
+      usage: usages.get(epic.name) ?? nothing(),
+      conflict_files: state === "conflicted" ? epic.conflict_files : [],
+    };
   });
-  return { tasks, epics, run: { ...run, state: runState, reason: "", tasks: counts(tasks), usage: usages.get(run.name) ?? nothing(), ended: time } };
+  return {
+    tasks,
+    epics,
+    run: {
+      ...run,
+      state: runState,
+      reason: "",
+      tasks: counts(tasks),
+      usage: usages.get(run.name) ?? nothing(),
+      ended: time,
+    },
+  };
 }
 
 function counts(tasks) {

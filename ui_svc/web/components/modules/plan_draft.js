@@ -47,6 +47,7 @@ export function keepDraft({ project, text, options }) {
 
 // Returns why a file cannot be a plan; empty if it may be one.
 export function whyNoPlan(file) {
-  if (file.size > MOST_BYTES) return `${file.name} is larger than 4 MiB, which no plan is. Choose another file; what you typed is still here.`;
+  if (file.size > MOST_BYTES)
+    return `${file.name} is larger than 4 MiB, which no plan is. Choose another file; what you typed is still here.`;
   return "";
 }

@@ -5,7 +5,22 @@ import { appendRows } from "./log_rows.js";
 import { SPOKEN } from "./session_log.js";
 
 export function createReplayLog() {
-  const log = shallowReactive({ replay: true, rows: [], shots: [], failures: [], version: 0, ready: false, complete: true, cut: false, ended: true, problem: "", blocks: [], latest: { plan: null, edits: [] }, current: () => undefined, calls: new Map() });
+  const log = shallowReactive({
+    replay: true,
+    rows: [],
+    shots: [],
+    failures: [],
+    version: 0,
+    ready: false,
+    complete: true,
+    cut: false,
+    ended: true,
+    problem: "",
+    blocks: [],
+    latest: { plan: null, edits: [] },
+    current: () => undefined,
+    calls: new Map(),
+  });
   let taken = 0;
   let first = null;
   let source = null;
@@ -13,7 +28,15 @@ export function createReplayLog() {
 
   function begin(events) {
     stream = createBlocks();
-    Object.assign(log, { rows: [], shots: [], failures: [], calls: new Map(), blocks: stream.blocks, latest: stream.latest, current: stream.current });
+    Object.assign(log, {
+      rows: [],
+      shots: [],
+      failures: [],
+      calls: new Map(),
+      blocks: stream.blocks,
+      latest: stream.latest,
+      current: stream.current,
+    });
     taken = 0;
     first = events[0]?.sequence;
   }
@@ -27,12 +50,19 @@ export function createReplayLog() {
     for (const event of fresh) {
       if (event.type === "tool_started") log.calls.set(event.tool_call_id, event);
       if (event.type === "screenshot") log.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok) log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
+      if (event.type === "tool_finished" && !event.ok)
+        log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
     }
     appendRows(log.rows, fresh, log.calls);
     fresh.slice(-SPOKEN).forEach(stream.append);
     taken = end;
-    Object.assign(log, { ready: of.ready, complete: of.complete, cut: of.cut, problem: of.problem, version: log.version + 1 });
+    Object.assign(log, {
+      ready: of.ready,
+      complete: of.complete,
+      cut: of.cut,
+      problem: of.problem,
+      version: log.version + 1,
+    });
   }
   return { log, show };
 }

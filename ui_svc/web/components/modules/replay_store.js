@@ -25,7 +25,11 @@ export function createReplay(live, moment) {
       problem.value = error.message;
     }
   }
-  watch(() => moment.value > 0 && live.run.value?.sequence, (wanted) => wanted && wanted > last && read(), { immediate: true });
+  watch(
+    () => moment.value > 0 && live.run.value?.sequence,
+    (wanted) => wanted && wanted > last && read(),
+    { immediate: true },
+  );
   watch(
     [moment, turns, live.run],
     () => {

@@ -4,24 +4,35 @@ import { EPIC, status, TASK } from "./status.js";
 
 export function gather(store, turns) {
   const epics = [...store.epics.values()].sort((a, b) => a.index - b.index);
-  const tasks = epics.flatMap((epic) => store.tasksOf(epic.name).map((task) => ({ ...task, epicTitle: epic.title })));
+  const tasks = epics.flatMap((epic) =>
+    store.tasksOf(epic.name).map((task) => ({ ...task, epicTitle: epic.title })),
+  );
   const accepted = tasks.filter((task) => task.state === "accepted");
   const pending = tasks.filter((task) => task.state === "pending");
+  const waiting = [...new Set(pending.map((task) => task.epicTitle))].join(", ");
   return {
-    ahead: pending.length && `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started: of ${[...new Set(pending.map((task) => task.epicTitle))].join(", ")}.`,
-    answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user")).length,
+    ahead:
+      pending.length &&
+      `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started: of ${waiting}.`,
+    answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user"))
+      .length,
     done: epics
       .map((epic) => ({
         key: epic.key,
         title: epic.title,
         state: status(EPIC, epic.state),
         merge: epic.merge_commit,
-        tasks: accepted.filter((task) => task.epic === epic.name).map((task) => ({ ...task, tests: testsOf(task.attempt) })),
+        tasks: accepted
+          .filter((task) => task.epic === epic.name)
+          .map((task) => ({ ...task, tests: testsOf(task.attempt) })),
       }))
       .filter((epic) => epic.tasks.length),
     lines: linesOf(accepted),
     merges: mergesOf(store, turns),
-    notDone: [...epics.filter((epic) => epic.state === "conflicted").map(conflict), ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open)],
+    notDone: [
+      ...epics.filter((epic) => epic.state === "conflicted").map(conflict),
+      ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open),
+    ],
     tests: total(accepted),
   };
 }
@@ -38,7 +49,11 @@ function conflict(epic) {
   };
 }
 
-const NEXT = { waiting: "It waits for your answer.", failed: "Retry it, or skip it.", running: "An agent is working on it." };
+const NEXT = {
+  waiting: "It waits for your answer.",
+  failed: "Retry it, or skip it.",
+  running: "An agent is working on it.",
+};
 
 function open(task) {
   return {
@@ -54,7 +69,8 @@ function open(task) {
 
 const testsIn = (attempt) =>
   (attempt?.checks ?? []).reduce(
-    (all, { tests }) => (tests ? { passed: all.passed + tests.passed, failed: all.failed + tests.failed, some: true } : all),
+    (all, { tests }) =>
+      tests ? { passed: all.passed + tests.passed, failed: all.failed + tests.failed, some: true } : all,
     { passed: 0, failed: 0, some: false },
   );
 
@@ -63,7 +79,9 @@ function testsOf(attempt) {
   const { passed, failed, some } = testsIn(attempt);
   if (some) return failed ? `${passed} passed, ${failed} failed` : `${passed} passed`;
   const checks = attempt?.checks ?? [];
-  return checks.length ? `${checks.filter((check) => check.ok).length} of ${plural(checks.length, "check")}` : "no checks";
+  return checks.length
+    ? `${checks.filter((check) => check.ok).length} of ${plural(checks.length, "check")}`
+    : "no checks";
 }
 
 function total(tasks) {
@@ -89,8 +107,12 @@ function mergesOf(store, turns) {
       return {
         ok,
         time: turn.time,
-        title: turn.epic ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic) : run.title,
-        words: ok ? `merged into ${turn.target_branch}` : `conflicts with ${turn.target_branch} in ${(turn.files ?? []).join(", ")}`,
+        title: turn.epic
+          ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic)
+          : run.title,
+        words: ok
+          ? `merged into ${turn.target_branch}`
+          : `conflicts with ${turn.target_branch} in ${(turn.files ?? []).join(", ")}`,
         advice: turn.advice,
       };
     });

@@ -24,13 +24,15 @@ export function readAddress(run) {
     view,
     session,
     // Milliseconds; 0: as it is now.
-    moment: (session || REPLAYED.has(view)) && Number(new URLSearchParams(location.search).get("at")) || 0,
+    moment: ((session || REPLAYED.has(view)) && Number(new URLSearchParams(location.search).get("at"))) || 0,
     // A link to a line needs no tab.
     tab: new URLSearchParams(location.search).get("tab") ?? (location.hash.startsWith("#L") ? "logs" : ""),
   };
 }
 
-export function addressOf(run, { view, session, tab, moment }) {
+/** @param {{ view: string, session?: string, tab?: string, moment?: number }} at */
+export function addressOf(run, at) {
+  const { view, session, tab, moment } = at;
   const asked = new URLSearchParams();
   if (session && tab) asked.set("tab", tab);
   if (moment && (session || REPLAYED.has(view))) asked.set("at", String(Math.round(moment)));

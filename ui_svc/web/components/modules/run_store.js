@@ -33,9 +33,15 @@ export function createRunStore(name) {
       summaries.set(summary.attempt.slice(0, summary.attempt.lastIndexOf("/attempts/")), summary);
     }
     if (!grown.size) return;
-    const byEpic = Map.groupBy([...tasks.values()].filter((task) => grown.has(task.epic)), (task) => task.epic);
+    const byEpic = Map.groupBy(
+      [...tasks.values()].filter((task) => grown.has(task.epic)),
+      (task) => task.epic,
+    );
     for (const [epic, members] of byEpic) {
-      order.set(epic, members.sort((a, b) => a.position - b.position).map((task) => task.name));
+      order.set(
+        epic,
+        members.sort((a, b) => a.position - b.position).map((task) => task.name),
+      );
     }
   }
 
@@ -80,6 +86,10 @@ export function createRunStore(name) {
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
     resolve: (attempt, id, approved, message) =>
-      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message }),
+      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, {
+        approval_id: id,
+        approved,
+        message,
+      }),
   };
 }

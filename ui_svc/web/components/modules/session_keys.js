@@ -3,11 +3,15 @@
 // The keys of the list of what waits, while a question stands in the session.
 const ANSWERS = { a: "allow", d: "deny", m: "message" };
 
-const isPlain = (event) => !event.target.closest?.("input, textarea, select") && !event.metaKey && !event.ctrlKey && !event.altKey;
+const isPlain = (event) =>
+  !event.target.closest?.("input, textarea, select") && !event.metaKey && !event.ctrlKey && !event.altKey;
 
 // Returns whether the key answered the question in `dialog`; nothing of it reaches the page behind.
 export function answerByKey(event, dialog) {
-  const button = isPlain(event) && ANSWERS[event.key] && dialog.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
+  const button =
+    isPlain(event) &&
+    ANSWERS[event.key] &&
+    dialog.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
   if (!button) return false;
   event.preventDefault();
   event.stopPropagation();

@@ -52,7 +52,8 @@ export function createSessionLog(attempt) {
     for (const event of events) {
       if (event.type === "tool_started") calls.set(event.tool_call_id, event);
       if (event.type === "screenshot") into.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok) into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
+      if (event.type === "tool_finished" && !event.ok)
+        into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
     }
   }
 
@@ -83,7 +84,9 @@ export function createSessionLog(attempt) {
 
   // Frames that follow one that is missing wait until it was read.
   function afterGap(work) {
-    catchingUp = (catchingUp ?? Promise.resolve()).then(work).catch((problem) => (log.problem = problem.message));
+    catchingUp = (catchingUp ?? Promise.resolve())
+      .then(work)
+      .catch((problem) => (log.problem = problem.message));
     return catchingUp;
   }
 
@@ -124,7 +127,12 @@ export function createSessionLog(attempt) {
   function tellAgain() {
     stream = createBlocks();
     log.events.slice(-SPOKEN).forEach(stream.append);
-    Object.assign(log, { skipped: log.events.length > SPOKEN, blocks: stream.blocks, current: stream.current, latest: stream.latest });
+    Object.assign(log, {
+      skipped: log.events.length > SPOKEN,
+      blocks: stream.blocks,
+      current: stream.current,
+      latest: stream.latest,
+    });
   }
 
   async function begin() {

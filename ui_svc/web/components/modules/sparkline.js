@@ -11,8 +11,19 @@ const HEIGHT = 16;
 export const Sparkline = {
   // counts: how many events each span had, up to the one that `last`, a time, lies in.
   props: ["counts", "last", "live"],
-  template: `
-    <svg v-if="path" class="spark" :class="{ 'is-live': live }" :viewBox="'0 0 ' + width + ' ' + HEIGHT" :width="width" :height="HEIGHT" role="img" :aria-label="label"><title>{{ label }}</title><path :d="path" /></svg>`,
+  template: /* HTML */ ` <svg
+    v-if="path"
+    class="spark"
+    :class="{ 'is-live': live }"
+    :viewBox="'0 0 ' + width + ' ' + HEIGHT"
+    :width="width"
+    :height="HEIGHT"
+    role="img"
+    :aria-label="label"
+  >
+    <title>{{ label }}</title>
+    <path :d="path" />
+  </svg>`,
   setup(props) {
     const now = useClock();
     const spanOf = (time) => Math.floor(time / 1000 / SECONDS);
@@ -20,12 +31,18 @@ export const Sparkline = {
       const last = spanOf(props.last);
       // What is over stands still; what is live moves on with the clock.
       const end = props.live ? Math.max(last, spanOf(now.value)) : last;
-      return Array.from({ length: BARS }, (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0);
+      return Array.from(
+        { length: BARS },
+        (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0,
+      );
     }
     // Drawn as often as the clock ticks: summaries come many times a second.
     const shown = shallowRef(counted());
     watch(now, () => (shown.value = counted()));
-    watch(() => props.live, () => (shown.value = counted()));
+    watch(
+      () => props.live,
+      () => (shown.value = counted()),
+    );
     const hasSome = computed(() => props.counts.length > 0);
     const path = computed(() => {
       if (!hasSome.value) return "";

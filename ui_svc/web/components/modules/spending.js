@@ -22,7 +22,15 @@ export const report = (turn) => ({
   cost_estimated: turn.estimated ? (turn.cost_usd_micros ?? 0) : 0,
 });
 
-export const nothing = () => ({ input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false, cost_estimated: 0 });
+export const nothing = () => ({
+  input: 0,
+  output: 0,
+  cache_read: 0,
+  cache_write: 0,
+  cost: 0,
+  cost_incomplete: false,
+  cost_estimated: 0,
+});
 
 // Adds a report or a total to a total.
 export function add(all, each) {
@@ -39,7 +47,9 @@ export const tokens = (usage) => KINDS.reduce((all, { key }) => all + usage[key]
 
 export function byModel(reports) {
   const models = Map.groupBy(reports, (each) => each.model);
-  return [...models].map(([model, of]) => ({ model, ...sum(of) })).sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
+  return [...models]
+    .map(([model, of]) => ({ model, ...sum(of) }))
+    .sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
 }
 
 // Running sums over time: a list of {time, values}, at most `most` of them.

@@ -81,7 +81,8 @@ export const GROUPS = [
 ];
 
 // Says whether an epic has begun and does nothing now: between two tasks, or since a budget stopped its sessions.
-export const idle = (epic, tasks) => epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
+export const idle = (epic, tasks) =>
+  epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
 
 export function groupOf(epic, tasks) {
   if (epic.state === "awaiting_merge" || tasks.some((task) => task.state === "waiting")) return "waiting";

@@ -8,15 +8,30 @@ const newId = () => crypto.randomUUID?.() ?? String(Math.random());
 export const Steer = {
   props: ["attempt", "log"],
   components: { Icon },
-  template: `
-    <form class="steer" @submit.prevent="send">
-      <ul v-if="unheard.length" class="steer-sent" role="status"><li v-for="each in unheard" :key="each.id"><Icon name="clock" /><span>{{ each.text }}</span><span class="quiet">sent; the agent has not read it yet</span></li></ul>
-      <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
-      <div v-if="listens" class="steer-line">
-        <textarea ref="field" v-model="text" rows="1" aria-label="Tell the agent something" placeholder="Tell the agent something" :disabled="busy" @keydown.enter.exact.prevent="send" @keydown.esc="onEsc"></textarea>
-        <button type="submit" class="button primary" :disabled="busy || !text.trim()"><Icon name="send" />{{ busy ? "Sending…" : "Send" }}</button>
-      </div>
-    </form>`,
+  template: /* HTML */ ` <form class="steer" @submit.prevent="send">
+    <ul v-if="unheard.length" class="steer-sent" role="status">
+      <li v-for="each in unheard" :key="each.id">
+        <Icon name="clock" /><span>{{ each.text }}</span
+        ><span class="quiet">sent; the agent has not read it yet</span>
+      </li>
+    </ul>
+    <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
+    <div v-if="listens" class="steer-line">
+      <textarea
+        ref="field"
+        v-model="text"
+        rows="1"
+        aria-label="Tell the agent something"
+        placeholder="Tell the agent something"
+        :disabled="busy"
+        @keydown.enter.exact.prevent="send"
+        @keydown.esc="onEsc"
+      ></textarea>
+      <button type="submit" class="button primary" :disabled="busy || !text.trim()">
+        <Icon name="send" />{{ busy ? "Sending…" : "Send" }}
+      </button>
+    </div>
+  </form>`,
   setup(props) {
     const text = ref("");
     const busy = ref(false);
@@ -29,7 +44,9 @@ export const Steer = {
 
     // Once the session's own log has the words, it shows them.
     const unheard = computed(() => {
-      const heard = props.log.blocks.filter((block) => block.type === "operator").map((block) => block.text.trim());
+      const heard = props.log.blocks
+        .filter((block) => block.type === "operator")
+        .map((block) => block.text.trim());
       return sent.value.filter((each) => !heard.includes(each.text));
     });
 

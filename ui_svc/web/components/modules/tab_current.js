@@ -16,28 +16,68 @@ export const Current = {
   props: ["store", "attempt", "task", "log", "live", "until"],
   emits: ["tab"],
   components: { Approval, Beside, Block, Empty, Icon, Steer },
-  template: `
-    <div class="current">
-      <div v-if="live" class="now-bar">
-        <template v-if="tool"><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template>
-        <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
-      </div>
-      <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)" />
-      <div class="current-body">
-        <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
-          <div class="stream" ref="content">
-            <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
-            <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
-            <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :class="{ 'is-nested': block.parent_tool_call_id }" :block="block" :attempt="attempt" />
-            <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
-            <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
+  template: /* HTML */ ` <div class="current">
+    <div v-if="live" class="now-bar">
+      <template v-if="tool"
+        ><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b
+        ><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template
+      >
+      <template v-else
+        ><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template
+      >
+    </div>
+    <Approval
+      v-if="waiting"
+      :key="waiting.id"
+      class="in-modal"
+      :waiting="waiting"
+      :pending="pending"
+      :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)"
+    />
+    <div class="current-body">
+      <div
+        class="scroll"
+        ref="box"
+        :style="{ overflowAnchor: following ? 'none' : 'auto' }"
+        tabindex="0"
+        aria-label="What the agent says and does"
+        @scroll.passive="onScroll"
+      >
+        <div class="stream" ref="content">
+          <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+          <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">
+            Earlier activity is in the logs
+          </button>
+          <Block
+            v-for="(block, place) in shown"
+            :key="block.key ?? 'b' + (offset + place)"
+            :class="{ 'is-nested': block.parent_tool_call_id }"
+            :block="block"
+            :attempt="attempt"
+          />
+          <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading">
+            <i></i><i></i><i></i>
           </div>
+          <Empty
+            v-else-if="!shown.length"
+            icon="clock"
+            :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"
+            ><p>
+              {{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the
+              checks for why." }}
+            </p></Empty
+          >
         </div>
-        <Beside :latest="log.latest" :live="live || !!until" />
       </div>
-      <div class="follow-place"><button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button></div>
-      <Steer v-if="live" :attempt="attempt" :log="log" />
-    </div>`,
+      <Beside :latest="log.latest" :live="live || !!until" />
+    </div>
+    <div class="follow-place">
+      <button v-if="!following && live" type="button" class="button small follow" @click="follow">
+        <Icon name="down" />Follow
+      </button>
+    </div>
+    <Steer v-if="live" :attempt="attempt" :log="log" />
+  </div>`,
   setup(props) {
     const box = ref(null);
     const content = ref(null);
@@ -88,11 +128,24 @@ export const Current = {
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {
-      box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
-      hidden: computed(() => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete)),
+      box,
+      idle,
+      content,
+      follow,
+      following,
+      offset,
+      onScroll,
+      plain,
+      shown,
+      tool,
+      hidden: computed(
+        () => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete),
+      ),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
-      waiting: computed(() => (props.live || summary.value?.state === "parked" ? summary.value?.waiting : null)),
+      waiting: computed(() =>
+        props.live || summary.value?.state === "parked" ? summary.value?.waiting : null,
+      ),
     };
   },
 };

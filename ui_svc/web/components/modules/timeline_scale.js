@@ -6,7 +6,9 @@ const IDLE_SHARE = 0.04;
 // What is left of a compressed gap, as a share of the time that was worked.
 const GAP_SHARE = 0.025;
 
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map((seconds) => seconds * 1000);
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map(
+  (seconds) => seconds * 1000,
+);
 
 // Returns when at least one span worked, as pairs in order. Who waits for the operator does not.
 function worked(spans, now) {

@@ -29,7 +29,21 @@ export function createSpans(run) {
   }
 
   function begin(key, kind, turn, reason = "") {
-    spans.set(key, { key, kind, attempt: kind === "merge" ? "" : keyOf(turn), epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, reason, outcome: "running", waits: [], asked: new Set(), checked: null });
+    spans.set(key, {
+      key,
+      kind,
+      attempt: kind === "merge" ? "" : keyOf(turn),
+      epic: turn.epic,
+      task: turn.task,
+      number: turn.attempt,
+      from: turn.time,
+      to: null,
+      reason,
+      outcome: "running",
+      waits: [],
+      asked: new Set(),
+      checked: null,
+    });
   }
 
   function apply(turn) {
@@ -87,10 +101,11 @@ export function createSpans(run) {
 export function criticalPath(spans, dependsOn, left) {
   const endOf = (span) => span.to ?? Infinity;
   // Of those that go on, the one behind which most is left.
-  const isLater = (span, best) => (endOf(span) === endOf(best) ? left(span.epic) > left(best.epic) : endOf(span) > endOf(best));
+  const isLater = (span, best) =>
+    endOf(span) === endOf(best) ? left(span.epic) > left(best.epic) : endOf(span) > endOf(best);
   const latest = (some) => some.reduce((best, span) => (!best || isLater(span, best) ? span : best), null);
   const path = new Set();
-  for (let span = latest(spans); span && !path.has(span.key); ) {
+  for (let span = latest(spans); span && !path.has(span.key);) {
     path.add(span.key);
     const start = span.from;
     const earlier = spans.filter((each) => each !== span && endOf(each) <= start);

@@ -23,11 +23,15 @@ export function useRows(list, height) {
   const following = ref(true);
   const seen = ref(0);
 
-  const start = computed(() => Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)));
+  const start = computed(() =>
+    Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)),
+  );
   const end = computed(() => Math.ceil((top.value + view.value) / height) + SPARE);
   const window = computed(() => list.value.slice(start.value, end.value));
   const lastKey = () => list.value[list.value.length - 1]?.key ?? 0;
-  const fresh = computed(() => (following.value ? 0 : list.value.length - placeOf(list.value, seen.value + 1e-9)));
+  const fresh = computed(() =>
+    following.value ? 0 : list.value.length - placeOf(list.value, seen.value + 1e-9),
+  );
 
   function onScroll() {
     const it = box.value;
