@@ -126,7 +126,7 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
 def test_an_unknown_run_says_so(page: Page) -> None:
     """A wrong address is a page with a way on, not a blank one."""
     page.goto("/runs/no-such-run")
-    expect(page.get_by_text("This run is not here")).to_be_visible()
+    expect(page.get_by_text("Run not found")).to_be_visible()
     page.get_by_role("link", name="See all runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
 
@@ -230,12 +230,12 @@ def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page
     name = runs.start(CHAIN, max_parallel=1)
     runs.wait_for(f"{name}/epics/base/tasks/one/attempts/1", "running")
     page.goto(f"/{name}")
-    limit = page.get_by_role("group", name="Agents at once")
+    limit = page.get_by_role("group", name="Max parallel agents")
     expect(limit).to_contain_text("1 at once")
-    expect(limit.get_by_role("button", name="One agent fewer at once")).to_be_disabled()
+    expect(limit.get_by_role("button", name="Decrease max parallel agents")).to_be_disabled()
     side = page.get_by_role("region", name="Side work")
     expect(side).to_contain_text("Queued")
-    limit.get_by_role("button", name="One agent more at once").click()
+    limit.get_by_role("button", name="Increase max parallel agents").click()
     expect(limit).to_contain_text("2 at once")
     expect(side).to_contain_text("Running")
     assert runs.get_run(name)["max_parallel"] == 2
@@ -258,7 +258,7 @@ def test_a_control_that_is_refused_goes_back_to_the_truth(page: Page, runs: Runs
     """What was asked for shows as pending, and where it is refused, what holds and why."""
     name = runs.start(CHAIN, max_parallel=3)
     page.goto(f"/{name}")
-    limit = page.get_by_role("group", name="Agents at once")
+    limit = page.get_by_role("group", name="Max parallel agents")
     expect(limit).to_contain_text("3 at once")
     page.route(
         "**:set",
@@ -266,7 +266,7 @@ def test_a_control_that_is_refused_goes_back_to_the_truth(page: Page, runs: Runs
             status=409, content_type="application/json", body='{"message": "The run has just ended."}'
         ),
     )
-    limit.get_by_role("button", name="One agent more at once").click()
+    limit.get_by_role("button", name="Increase max parallel agents").click()
     expect(limit).to_have_class(re.compile("is-pending"))
     expect(page.get_by_text("The limit is still 3. The run has just ended.")).to_be_visible()
     expect(limit).to_contain_text("3 at once")

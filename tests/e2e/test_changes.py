@@ -61,7 +61,7 @@ def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
     page.goto(f"/{name}")
     page.get_by_role("link", name="Changes").click()
-    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    expect(page.get_by_text("No changes yet")).to_be_visible()
     scope = page.get_by_label("Changes of")
     scope.select_option("Alpha: all of it")
     expect(page).to_have_url(re.compile(r"/changes\?of=epics/alpha$"))
@@ -85,8 +85,8 @@ def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
     expect(page).to_have_url(re.compile(r"of=epics/alpha/tasks/one/attempts/1$"))
     expect(files).to_have_count(3)
     asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
-    scope.select_option("Whole run: what was merged")
-    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    scope.select_option("Whole run (merged changes)")
+    expect(page.get_by_text("No changes yet")).to_be_visible()
     runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
     expect(files).to_have_count(4)
 
@@ -114,7 +114,7 @@ def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
     expect(files).to_have_count(3)
     asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
     runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
-    expect(page.get_by_text("There is more by now.")).to_be_visible()
+    expect(page.get_by_text("Newer changes are available.")).to_be_visible()
     expect(files).to_have_count(3)
     page.get_by_role("button", name="Show it").click()
     expect(files).to_have_count(4)

@@ -102,7 +102,7 @@ def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
     page.get_by_role("button", name="Replay").click()
     bar(page).get_by_label("Moment").press("End")
     expect(page.locator(".lane.group-waiting")).to_contain_text(
-        re.compile("Decay as a setting.*Parked", re.DOTALL)
+        re.compile("Decay as a setting.*Paused for your answer", re.DOTALL)
     )
 
 

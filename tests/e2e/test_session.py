@@ -225,7 +225,7 @@ def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
     expect(dialog.locator(".log-row.is-picked")).to_have_count(3)
     expect(dialog.get_by_role("button", name="Copy 3 lines")).to_be_visible()
     expect(page).to_have_url(re.compile(r"#L[\d.]+-L[\d.]+$"))
-    dialog.get_by_role("button", name="Close the line").click()
+    dialog.get_by_role("button", name="Clear the selection").click()
     expect(page).not_to_have_url(re.compile("#"))
 
 
@@ -285,7 +285,7 @@ def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
 def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: str) -> None:
     """Growing text and loading pictures never end the following; scrolling up does, "Follow" resumes."""
     dialog = open_session(page, busy, RUNNING)
-    box = dialog.get_by_label("What the agent says and does")
+    box = dialog.get_by_label("Agent activity")
     said = dialog.locator(".said")
     expect(said.nth(12)).to_be_attached(timeout=30_000)
     expect(step(dialog, newest_step(dialog) + 2)).to_be_in_viewport()
@@ -306,7 +306,7 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     dialog = open_session(page, busy, RUNNING)
     other = page.context.new_page()
     logs = open_session(other, busy, RUNNING, "logs")
-    stream = dialog.get_by_label("What the agent says and does")
+    stream = dialog.get_by_label("Agent activity")
     rows = logs.locator(".rows-box")
     expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
     for tab, box in (page, ".scroll"), (other, ".rows-box"):

@@ -116,5 +116,5 @@ def test_empty_loading_failed_and_old_pages_look_different(page: Page, runs: Run
     answer = {"status": 503, "json": {"message": "The scheduler does not answer."}}
     # As soon as a run changes, the costs are read again.
     runs.post(f"{busy}:set", max_parallel=9)
-    expect(alert).to_have_text("What you see may be old. The scheduler does not answer.")
+    expect(alert).to_have_text("This page may be out of date. The scheduler does not answer.")
     expect(page.locator(".cost-table tbody tr").first).to_be_visible()

@@ -97,7 +97,7 @@ function notify(item) {
   const words =
     item.kind !== "question"
       ? [`${item.title} is paused`, item.reason]
-      : [`${item.title} asks you`, item.question];
+      : [`${item.title} has a question`, item.question];
   const shown = new Notification(words[0], { body: words[1], tag: item.key });
   shown.onclick = () => {
     window.focus();

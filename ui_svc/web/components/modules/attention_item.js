@@ -14,13 +14,13 @@ const KINDS = {
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
   unchanged: { word: "Accepted without a change", icon: "minus", tone: "quiet" },
-  held: { word: "The merge waits", icon: "merge", tone: "wait" },
-  merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
-  environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
+  held: { word: "Merge on hold", icon: "merge", tone: "wait" },
+  merge: { word: "Awaiting your merge", icon: "merge", tone: "wait" },
+  environment: { word: "Waiting for its environment", icon: "clock", tone: "wait" },
   push: { word: "Not pushed", icon: "cross", tone: "bad" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
   provider: { word: "Paused", icon: "lock", tone: "wait" },
-  question: { word: "Asks you", icon: "hand", tone: "wait" },
+  question: { word: "Question", icon: "hand", tone: "wait" },
 };
 
 export const Item = {
@@ -50,7 +50,7 @@ export const Item = {
         >
       </p>
       <p v-if="item.saved" class="quiet attention-saved">
-        Nothing is lost: the work is on <code>{{ item.saved }}</code>. Mend the branch, then merge it again.
+        Nothing is lost: the work is on <code>{{ item.saved }}</code>. Fix the branch, then merge it again.
       </p>
       <NewBudget v-if="giving" :item="item" focus @close="giving = false" />
       <div v-else class="approval-buttons">
@@ -71,7 +71,7 @@ export const Item = {
           data-answer="budget"
           @click="giving = true"
         >
-          Give a new budget…
+          Raise the budget…
         </button>
         <button
           v-if="!attention.waits(item)"

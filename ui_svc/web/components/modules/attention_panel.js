@@ -36,7 +36,7 @@ export const Attention = {
         <h2 id="attention-title">Waiting for you<span v-if="count" class="badge num">{{ count }}</span></h2>
         <span class="grow"></span>
         <button v-if="mayAsk" type="button" class="button small ghost" @click="askToNotify">
-          Notify me when I look elsewhere
+          Notify me when this tab is hidden
         </button>
         <button
           type="button"
@@ -56,8 +56,8 @@ export const Attention = {
         ></template>
         <Empty v-if="!count && attention.status.ready" icon="check" title="Nothing waits for you"
           ><p>
-            Questions of agents, used-up budgets, refused log-ins, conflicts and what failed in the last day
-            stand here, of all runs.
+            Questions from agents, used-up budgets, refused log-ins, conflicts and failures of the last day
+            appear here, for all runs.
           </p></Empty
         >
         <div v-else-if="!count" class="skeleton-lines" role="status" aria-label="Loading">
@@ -80,12 +80,12 @@ export const Attention = {
     const questions = computed(() => items.value.filter(attention.waits).length);
     const groups = computed(() =>
       [
-        { word: "Stands still until you answer", items: items.value.filter(attention.waits) },
+        { word: "Needs your answer", items: items.value.filter(attention.waits) },
         { word: "Failed in the last day", items: items.value.filter((item) => !attention.waits(item)) },
       ].filter((group) => group.items.length),
     );
     const label = computed(() =>
-      count.value ? `${plural(count.value, "thing waits", "things wait")} for you` : "Nothing waits for you",
+      count.value ? `${plural(count.value, "item")} waiting for you` : "Nothing waits for you",
     );
 
     async function open() {
@@ -125,8 +125,8 @@ export const Attention = {
       mayAsk.value = false;
       toast(
         answer === "granted"
-          ? "You are notified of questions while you look elsewhere"
-          : "The browser shows no notifications of this page",
+          ? "You are notified of questions while this tab is hidden"
+          : "The browser blocks notifications from this page",
       );
     }
     offer(() => [{ word: "Waiting for you", hint: label.value, icon: "hand", run: open }]);

@@ -42,7 +42,7 @@ export const Board = {
           />
         </div>
       </section>
-      <Empty v-if="!groups.length" icon="search" title="No epic is like that"
+      <Empty v-if="!groups.length" icon="search" title="No matching epics"
         ><p><button type="button" class="button" @click="clear">Show all epics</button></p></Empty
       >
     </div>`,

@@ -31,8 +31,8 @@ export const Budget = {
         const { cost_incomplete: incomplete, cost_estimated: estimated } = props.run.usage;
         const words = ["What the run has cost so far, failed attempts included."];
         if (estimated) words.push(`${dollars(estimated)} of it is estimated from a table of prices (~).`);
-        if (incomplete) words.push("Some prices are unknown, so it is at least so much (≥).");
-        if (!props.run.budget) words.push("It has no budget.");
+        if (incomplete) words.push("Some prices are unknown, so the cost may be higher (≥).");
+        if (!props.run.budget) words.push("No budget.");
         return words.join(" ");
       }),
     };

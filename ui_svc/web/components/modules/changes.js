@@ -19,9 +19,9 @@ export const Changes = {
       <label class="changes-scope"
         ><span class="visually-hidden">Changes of</span
         ><select v-model="of">
-          <option value="">Whole run: what was merged</option>
+          <option value="">Whole run (merged changes)</option>
           <optgroup v-for="epic in epics" :key="epic.name" :label="epic.title">
-            <option :value="epic.name">{{ epic.title }}: all of it</option>
+            <option :value="epic.name">{{ epic.title }} (all tasks)</option>
             <option v-for="task in epic.tasks" :key="task.value" :value="task.value">
               {{ task.title }}{{ task.word }}
             </option>
@@ -48,8 +48,8 @@ export const Changes = {
     </div>
     <SendNotes :notes="notes" :epics="epics" :epic="epicOf" />
     <p v-if="outdated" role="status" class="note changes-news">
-      <span>There is more by now.</span
-      ><button type="button" class="button small" @click="read"><Icon name="retry" />Show it</button>
+      <span>Newer changes are available.</span
+      ><button type="button" class="button small" @click="read"><Icon name="retry" />Reload</button>
     </p>
     <p v-if="problem" class="note is-bad" role="alert">
       {{ problem }} <button type="button" class="button small" @click="read">Try again</button>
@@ -57,10 +57,12 @@ export const Changes = {
     <div v-else-if="!change" class="skeleton-lines" role="status" aria-label="Loading the change">
       <i></i><i></i><i></i>
     </div>
-    <Empty v-else-if="!files.length" icon="branch" title="Nothing is changed yet"
+    <Empty v-else-if="!files.length" icon="branch" title="No changes yet"
       ><p>
-        {{ of ? "What is accepted here appears at once." : "Epics appear here when they are merged. Choose one
-        above to see what it has accepted so far." }}
+        <template v-if="of">Accepted changes appear here.</template>
+        <template v-else>
+          Epics appear here when they are merged. Choose one above to see its accepted changes so far.
+        </template>
       </p></Empty
     >
     <div v-else class="changes-body">

@@ -54,8 +54,8 @@ export const Conflicts = {
                 :disabled="asked.has(each.epic)"
                 @click="ask(each, 'merge', 'is merged')"
               >
-                <Icon name="retry" />{{ asked.has(each.epic) ? "Asked…" : each.stage === "awaiting" ? "Merge"
-                : "Merge again" }}
+                <Icon name="retry" />{{ asked.has(each.epic) ? "Requested…" : each.stage === "awaiting" ?
+                "Merge" : "Merge again" }}
               </button>
               <button
                 v-if="each.conflict"
@@ -64,7 +64,7 @@ export const Conflicts = {
                 :disabled="asked.has(each.epic)"
                 @click="ask(each, 'resolve', 'is resolved by an agent')"
               >
-                Let an agent resolve it
+                Resolve with an agent
               </button>
               <button
                 type="button"
@@ -76,7 +76,7 @@ export const Conflicts = {
               </button>
             </span>
             <details v-if="each.conflict" class="queue-why">
-              <summary>What does not fit, and how to mend it by hand</summary>
+              <summary>Conflicting changes, and how to resolve them by hand</summary>
               <template v-for="hunk in each.conflict.hunks" :key="hunk.file + hunk.line"
                 ><p>
                   <code>{{ hunk.file }}<template v-if="hunk.line">:{{ hunk.line }}</template></code>
@@ -94,14 +94,14 @@ export const Conflicts = {
       </section>
       <section aria-labelledby="radar-title">
         <h2 id="radar-title">
-          Radar<span v-if="found.looked" class="quiet radar-age"
-            >looked <Ago :time="found.looked" />, after each accepted task</span
+          Conflict forecast<span v-if="found.looked" class="quiet radar-age"
+            >updated <Ago :time="found.looked" />, after each accepted task</span
           >
         </h2>
-        <Empty v-if="!found.looked" icon="grid" title="Nobody has looked yet"
+        <Empty v-if="!found.looked" icon="grid" title="No forecast yet"
           ><p>
-            After each accepted task Heddle merges every pair of epics on trial. What will conflict stands
-            here, before it does.
+            After each accepted task Heddle test-merges every pair of epics. Expected conflicts are listed
+            here.
           </p></Empty
         >
         <template v-else>
@@ -126,7 +126,7 @@ export const Conflicts = {
             </li>
           </ul>
           <template v-if="outside.length"
-            ><h3>Wrote outside what the plan says</h3>
+            ><h3>Changes outside the planned paths</h3>
             <ul class="radar-list">
               <li v-for="each in outside" :key="each.epic">
                 <p>

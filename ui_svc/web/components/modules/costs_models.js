@@ -6,7 +6,7 @@ export const ModelCosts = {
   props: ["models"],
   template: /* HTML */ ` <section aria-label="By model">
     <h2>By model</h2>
-    <p v-if="!sorted.length" class="quiet">No agent has reported what it used.</p>
+    <p v-if="!sorted.length" class="quiet">No agent has reported its usage.</p>
     <div v-else class="report-table">
       <table class="figures">
         <thead>
@@ -20,7 +20,7 @@ export const ModelCosts = {
         </thead>
         <tbody>
           <tr v-for="each in sorted" :key="each.model">
-            <th scope="row">{{ each.model || "not named" }}</th>
+            <th scope="row">{{ each.model || "unknown" }}</th>
             <td class="num right">{{ count(each.input) }}</td>
             <td class="num right">{{ count(each.output) }}</td>
             <td class="num right">{{ count(each.cache_read + each.cache_write) }}</td>

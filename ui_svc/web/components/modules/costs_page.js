@@ -6,7 +6,6 @@ import { ModelCosts } from "./costs_models.js";
 import { follow } from "./follow.js";
 import { count, dollars, money } from "./format.js";
 import { PageFrame } from "./frame.js";
-import { Icon } from "./icons.js";
 import { Ago, Empty } from "./parts.js";
 import { href } from "./paths.js";
 
@@ -16,16 +15,16 @@ const tokens = (usage) => usage.input + usage.output + usage.cache_read + usage.
 const AGAIN = 5000;
 
 export const CostsPage = {
-  components: { Ago, Empty, PageFrame, Icon, ModelCosts },
+  components: { Ago, Empty, PageFrame, ModelCosts },
   template: /* HTML */ ` <PageFrame :status="link.status">
     <template #crumbs
-      ><nav class="crumbs" aria-label="Where you are">
+      ><nav class="crumbs" aria-label="Breadcrumb">
         <a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">Costs</span>
       </nav></template
     >
     <div class="page costs-page">
       <h1 class="page-title">Costs</h1>
-      <nav class="cost-path" aria-label="What the costs are of">
+      <nav class="cost-path" aria-label="Level">
         <template v-for="(step, place) in path" :key="step.parent"
           ><span v-if="place" aria-hidden="true">›</span
           ><a
@@ -43,7 +42,7 @@ export const CostsPage = {
       <template v-if="found">
         <dl class="cost-total">
           <div>
-            <dt>In all</dt>
+            <dt>Total</dt>
             <dd class="num">{{ said(found.total.usage) }}</dd>
           </div>
           <div>
@@ -58,18 +57,18 @@ export const CostsPage = {
             </dd>
           </div>
           <div v-if="found.total.usage.cost_estimated">
-            <dt>Estimated of it</dt>
+            <dt>Estimated part</dt>
             <dd class="num">~{{ dollars(found.total.usage.cost_estimated) }}</dd>
           </div>
         </dl>
         <p v-if="found.total.usage.cost_incomplete" class="note">
-          Some prices are unknown, so a sum marked ≥ is the least that was spent.
+          Some prices are unknown, so a sum marked ≥ is a lower bound.
         </p>
         <Empty v-if="!found.costs.length" icon="coin" title="Nothing has run yet"
-          ><p>What agents report of tokens and money stands here, as they report it.</p></Empty
+          ><p>Tokens and cost are shown here as agents report them.</p></Empty
         >
         <div v-else class="cost-columns">
-          <section aria-label="Below it">
+          <section aria-label="Breakdown">
             <h2>{{ LEVELS[level].many }}</h2>
             <div class="report-table">
               <table class="figures cost-table">
@@ -133,7 +132,7 @@ export const CostsPage = {
         problem.value = "";
       } catch (failure) {
         if (mine === turn)
-          problem.value = `${found.value ? "What you see may be old. " : ""}${failure.message}`;
+          problem.value = `${found.value ? "This page may be out of date. " : ""}${failure.message}`;
       } finally {
         if (mine === turn) reading.value = false;
       }

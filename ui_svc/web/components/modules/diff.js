@@ -161,7 +161,9 @@ export const Diff = {
       </div>
       <p v-else-if="isOpen(file)" class="quiet diff-nothing">There are no lines to show.</p>
     </details>
-    <p v-if="truncated" class="note">The change is longer than this page shows. Look at it with git.</p>`,
+    <p v-if="truncated" class="note">
+      The change is longer than this page shows. Use git to see all of it.
+    </p>`,
   setup() {
     const toggled = reactive(new Map());
     return { isOpen: (file) => toggled.get(file.name) ?? !file.folded, plain, toggled };

@@ -16,20 +16,20 @@ export function useEta(run) {
     left,
     text: computed(() => {
       if (left.value === null) return "";
-      if (run().state === "paused") return `~${roughly(left.value)} once it goes on`;
+      if (run().state === "paused") return `~${roughly(left.value)} after it resumes`;
       return left.value < 1 ? "nearly done" : `~${roughly(left.value)} left`;
     }),
     title: computed(() => {
       const forecast = run().forecast;
       if (left.value === null) return "";
       const basis = forecast.measured
-        ? `from ${plural(forecast.measured, "task")} done so far`
-        : "from the plan's estimates";
+        ? `estimated from ${plural(forecast.measured, "task")} done so far`
+        : "estimated by the plan";
       const end =
         run().state === "paused"
           ? ""
           : `Ends about ${clock(now.value + left.value * 1000)} (${absolute(now.value + left.value * 1000)}); `;
-      return `${end}a guess ${basis}. No order could take less than ${roughly(forecast.at_least)}.`;
+      return `${end}${basis}. Fastest possible: ${roughly(forecast.at_least)}.`;
     }),
   };
 }

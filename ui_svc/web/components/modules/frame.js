@@ -49,10 +49,12 @@ export const Banner = {
   </div>`,
   setup(props) {
     const text = computed(() => {
-      if (signedOut.value) return "Your sign-in has expired. What you see may be old. Agents go on working.";
-      if (!online.value) return "Reconnecting to the web app… What you see may be old. Agents go on working.";
+      if (signedOut.value)
+        return "Your sign-in has expired. This page may be out of date. Agents keep working.";
+      if (!online.value)
+        return "Reconnecting to the web app… This page may be out of date. Agents keep working.";
       if (props.status.stale)
-        return "The scheduler does not answer. What you see may be old; it comes back by itself.";
+        return "The scheduler does not answer. This page may be out of date until it does.";
       return "";
     });
     // The page's own address leads to the sign-in, and from there back to it.
@@ -74,7 +76,7 @@ export const Live = {
     const words = { "is-off": "Offline", "is-stale": "Waiting", "is-live": "Live" };
     const titles = {
       "is-off": "The web app cannot be reached",
-      "is-stale": "No news from the scheduler",
+      "is-stale": "No updates from the scheduler",
       "is-live": "Everything here is up to date",
     };
     return { state, word: computed(() => words[state.value]), title: computed(() => titles[state.value]) };

@@ -7,15 +7,15 @@ const KEYS = [
   { keys: ["j", "k"], what: "Next and previous card; in a session the next and previous running agent" },
   { keys: ["Enter"], what: "Open the session of the card" },
   { keys: ["←", "→"], what: "In a session: previous and next running agent" },
-  { keys: ["a", "d", "m"], what: "In a session that asks: allow, deny, with a message" },
-  { keys: ["Esc"], what: "Close what is open" },
-  { keys: ["a"], what: "What waits for you, of all runs" },
+  { keys: ["a", "d", "m"], what: "In a session with a question: allow, deny, answer with a message" },
+  { keys: ["Esc"], what: "Close the open dialog or session" },
+  { keys: ["a"], what: "Waiting for you, in all runs" },
   { keys: ["/"], what: "Search: runs, the epics of a board, a log" },
   { keys: ["c"], what: "On a board: compact rows, or cards" },
   { keys: ["1", "…", "5"], what: "The views of a run: board, timeline, changes, conflicts, report" },
   { keys: ["n"], what: "New run, on the list of runs" },
-  { keys: ["Ctrl-K"], what: "Commands: go to a run or session, or do something" },
-  { keys: ["?"], what: "This list" },
+  { keys: ["Ctrl-K"], what: "Commands: open a run or session, or run a command" },
+  { keys: ["?"], what: "Show this list" },
 ];
 
 export const Keys = {

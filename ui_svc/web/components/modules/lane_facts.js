@@ -23,7 +23,7 @@ export function useLane(props) {
       );
       return `Starts when ${titles.join(" and ")} ${titles.length > 1 ? "are" : "is"} merged`;
     }
-    if (isPaused(props.store)) return "Starts when the run goes on";
+    if (isPaused(props.store)) return "Starts when the run resumes";
     if (epic.value.state === "ready") return "Starts as soon as a slot is free";
     return `${plural(epic.value.tasks.total, "task")}, none started`;
   });

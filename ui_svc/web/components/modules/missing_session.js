@@ -21,7 +21,7 @@ export const MissingSession = {
       <code class="missing-name">{{ session }}</code>
       <div class="missing-buttons">
         <button v-if="newest" type="button" class="button primary" @click="$emit('open', newest)">
-          Open its newest attempt
+          Open the newest attempt
         </button>
         <button type="button" class="button" :class="{ primary: !newest }" @click="$emit('close')">
           Show the board
@@ -37,20 +37,20 @@ export const MissingSession = {
       if (!task.value) {
         return {
           icon: "search",
-          title: "This task is not in the run",
-          text: "The address may be mistyped, or belong to another run. The board has every task of this one.",
+          title: "Task not found",
+          text: "The address may be mistyped, or belong to another run. The board shows every task of this run.",
         };
       }
       if (!newest.value) {
         return {
           icon: "clock",
           title: `“${task.value.title}” has not started yet`,
-          text: "Its session opens here by itself as soon as an agent works on it.",
+          text: "Its session opens here when an agent starts it.",
         };
       }
       return {
         icon: "search",
-        title: "There is no such attempt",
+        title: "Attempt not found",
         text: `“${task.value.title}” had ${plural(task.value.attempts, "attempt")} so far.`,
       };
     });

@@ -1,5 +1,5 @@
 // Gives a run that a budget stopped another one, and lets it go on.
-import { nextTick, ref } from "vue";
+import { computed, nextTick, ref } from "vue";
 import { post } from "./api.js";
 import { dollars } from "./format.js";
 import { Icon } from "./icons.js";
@@ -26,7 +26,7 @@ export const NewBudget = {
       required
     />
     <button type="submit" class="button small primary" :disabled="asked">
-      <Icon name="play" />{{ asked ? "Resuming…" : "Go on with that" }}
+      <Icon name="play" />{{ asked ? "Resuming…" : word }}
     </button>
   </form>`,
   emits: ["close"],
@@ -36,17 +36,27 @@ export const NewBudget = {
     const asked = ref(false);
     const input = ref(null);
     if (props.focus) nextTick(() => input.value?.select());
+    const word = computed(() =>
+      amount.value > 0 ? `Raise to ${dollars(amount.value * 1e6)} and resume` : "Raise and resume",
+    );
     async function give() {
       asked.value = true;
       const of = props.item.of === props.item.run ? "" : props.item.of;
       try {
         await post(`${props.item.run}:resume`, { budget: Math.round(amount.value * 1e6), budget_of: of });
-        toast(`${props.item.title} goes on, with ${dollars(amount.value * 1e6)} in all`);
+        toast(`${props.item.title} resumes with a budget of ${dollars(amount.value * 1e6)}`);
       } catch (problem) {
         asked.value = false;
         toast(`${props.item.title} is still paused. ${problem.message}`, "bad");
       }
     }
-    return { amount, asked, give, id: `budget-${props.focus ? "list" : "head"}-${props.item.key}`, input };
+    return {
+      amount,
+      asked,
+      give,
+      id: `budget-${props.focus ? "list" : "head"}-${props.item.key}`,
+      input,
+      word,
+    };
   },
 };

@@ -18,7 +18,7 @@ export const NewRunPage = {
   components: { Empty, PageFrame, Icon, Options, Outlook, PlanEditor },
   template: /* HTML */ ` <PageFrame :status="{ ready: true }">
     <template #crumbs
-      ><nav class="crumbs" aria-label="Where you are">
+      ><nav class="crumbs" aria-label="Breadcrumb">
         <a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">New run</span>
       </nav></template
     >
@@ -68,21 +68,20 @@ export const NewRunPage = {
         </div>
         <Options :options="draft.options" @slots="slots = $event" />
       </div>
-      <aside class="new-run-right" aria-label="What the plan will do">
+      <aside class="new-run-right" aria-label="Plan preview">
         <div id="plan-found" role="status" class="found">
           <p v-if="checking" class="quiet"><Icon name="spinner" /> Checking…</p>
           <template v-else-if="problems.length"
             ><p class="found-head tone-bad-text">
-              <Icon name="cross" />{{ plural(problems.length, "mistake") }}. Nothing is created until the plan
-              is right.
+              <Icon name="cross" />{{ plural(problems.length, "error") }}. Fix them to start the run.
             </p></template
           >
           <p v-else-if="found" class="found-head tone-ok-text">
             <Icon name="check" />{{ plural(found.epics, "epic") }}, {{ plural(found.tasks, "task") }}, no
-            mistakes
+            errors
           </p>
         </div>
-        <ul v-if="problems.length" class="problems" aria-label="Mistakes">
+        <ul v-if="problems.length" class="problems" aria-label="Errors">
           <li v-for="(each, place) in problems" :key="place">
             <button v-if="each.line" type="button" class="line-link num" @click="editor.goTo(each.line)">
               Line {{ each.line }}</button
@@ -90,10 +89,10 @@ export const NewRunPage = {
           </li>
         </ul>
         <Outlook v-else-if="found && found.outlook" :found="found" :class="{ 'is-old': checking }" />
-        <Empty v-else-if="!checking" icon="file" title="What the plan will do stands here"
+        <Empty v-else-if="!checking" icon="file" title="Plan preview"
           ><p>
-            Its waves, the critical path, how long it takes and which epics may get into each other’s way:
-            before anything is started.
+            The schedule, the critical path, the estimated time and predicted conflicts appear here before
+            anything starts.
           </p></Empty
         >
         <div class="new-run-foot">
@@ -102,8 +101,8 @@ export const NewRunPage = {
             last fetched. Agents start without them.
           </p>
           <label v-if="dirty" class="tick"
-            ><input v-model="draft.allowDirty" type="checkbox" /> Start although the checkout has changes that
-            are not committed; agents will not see them</label
+            ><input v-model="draft.allowDirty" type="checkbox" /> Start with uncommitted changes in the
+            checkout; agents will not see them</label
           >
           <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
           <button

@@ -11,7 +11,7 @@ export const Options = {
     <label class="field"
       ><span class="label">Agent</span
       ><select v-model="options.agentKind" name="agent">
-        <option value="">As the plan says</option>
+        <option value="">From the plan</option>
         <option v-for="each in agents" :key="each.name" :value="each.name" :disabled="!each.available">
           {{ each.name === "command:" ? "A command…" : each.name }}{{ each.available ? "" : " (not installed)"
           }}
@@ -23,7 +23,7 @@ export const Options = {
       ><input v-model.trim="options.command" class="mono" required placeholder="my-agent --auto"
     /></label>
     <label class="field narrow"
-      ><span class="label">Agents at once</span
+      ><span class="label">Max parallel agents</span
       ><input
         v-model.number="options.parallel"
         type="number"
@@ -53,12 +53,12 @@ export const Options = {
         autocapitalize="off"
     /></label>
     <label class="field"
-      ><span class="label">Merge into in the end</span
+      ><span class="label">Merge into</span
       ><input
         v-model.trim="options.into"
         class="mono"
         name="into"
-        placeholder="no branch of yours"
+        placeholder="(none)"
         spellcheck="false"
         autocapitalize="off"
     /></label>

@@ -7,9 +7,9 @@ import { href } from "./paths.js";
 export const NotFoundPage = {
   components: { Empty, PageFrame },
   template: /* HTML */ ` <PageFrame :status="{ ready: true }">
-    <Empty icon="search" title="There is nothing at this address">
+    <Empty icon="search" title="Page not found">
       <p>
-        It may be mistyped or cut short. Runs are at <code>/runs/RUN</code>, their sessions at
+        The address may be mistyped or incomplete. Runs are at <code>/runs/RUN</code>, their sessions at
         <code>/runs/RUN/epics/EPIC/tasks/TASK/attempts/N</code>.
       </p>
       <p><a class="button primary" :href="home">See all runs</a></p>

@@ -37,7 +37,7 @@ export const Palette = {
           aria-controls="palette-list"
           :aria-activedescendant="found.length ? 'command-' + place : undefined"
           aria-label="Command, run or session"
-          placeholder="Go to a run or session, or do something"
+          placeholder="Open a run or session, or run a command"
           autocomplete="off"
           spellcheck="false"
         />
@@ -56,7 +56,7 @@ export const Palette = {
           ><span class="quiet palette-hint">{{ command.hint }}</span>
         </li>
       </ul>
-      <p v-if="!found.length" class="quiet palette-none">Nothing is called so.</p>
+      <p v-if="!found.length" class="quiet palette-none">No matches.</p>
     </dialog>`,
   setup() {
     const dialog = ref(null);

@@ -15,21 +15,21 @@ export const Parallel = {
   template: /* HTML */ ` <div
     class="stepper"
     role="group"
-    aria-label="Agents at once"
+    aria-label="Max parallel agents"
     :class="{ 'is-pending': wanted !== null }"
     :title="title"
   >
     <button
       type="button"
       class="icon-button"
-      aria-label="One agent fewer at once"
+      aria-label="Decrease max parallel agents"
       :disabled="shown <= 1"
       @click="step(-1)"
     >
       <Icon name="minus" />
     </button>
-    <span class="num" role="status"><b>{{ shown }}</b> at once</span>
-    <button type="button" class="icon-button" aria-label="One agent more at once" @click="step(1)">
+    <span class="num" role="status"><b>{{ shown }}</b> parallel</span>
+    <button type="button" class="icon-button" aria-label="Increase max parallel agents" @click="step(1)">
       <Icon name="plus" />
     </button>
   </div>`,
@@ -59,15 +59,22 @@ export const Parallel = {
     );
     onUnmounted(() => clearTimeout(due));
     offer(() => [
-      { word: "One agent more at once", hint: props.run.title, icon: "plus", run: () => step(1) },
+      { word: "Increase max parallel agents", hint: props.run.title, icon: "plus", run: () => step(1) },
       ...(shown.value > 1
-        ? [{ word: "One agent fewer at once", hint: props.run.title, icon: "minus", run: () => step(-1) }]
+        ? [
+            {
+              word: "Decrease max parallel agents",
+              hint: props.run.title,
+              icon: "minus",
+              run: () => step(-1),
+            },
+          ]
         : []),
     ]);
     const title = computed(() =>
       wanted.value === null
-        ? `At most ${plural(shown.value, "agent")} at once. With fewer than now, those that run go on to their end.`
-        : "Asked for; not true yet",
+        ? `At most ${plural(shown.value, "agent")} in parallel. If you lower it, running agents finish their tasks.`
+        : "Requested",
     );
     return { shown, step, title, wanted };
   },

@@ -13,15 +13,15 @@ export const Outlook = {
         <dd class="num">{{ length(it.makespan) }}</dd>
       </div>
       <div>
-        <dt>No order is faster than</dt>
+        <dt>Fastest possible</dt>
         <dd class="num">{{ length(it.lower_bound) }}</dd>
       </div>
       <div>
-        <dt>Work in all</dt>
+        <dt>Total work</dt>
         <dd class="num">{{ length(it.total) }}</dd>
       </div>
       <div>
-        <dt>At once</dt>
+        <dt>Max parallel</dt>
         <dd class="num">{{ most }} of {{ it.parallel }}</dd>
       </div>
     </dl>
@@ -55,14 +55,16 @@ export const Outlook = {
     <section aria-label="Predicted conflicts">
       <h3>Predicted conflicts</h3>
       <p v-if="!it.overlaps.length" class="quiet">
-        {{ silent ? "No epic says what it touches, so none can be told. Give epics touches." : "None: no two
-        epics that run side by side expect to write the same paths." }}
+        <template v-if="silent">
+          Not known: no epic declares <code>touches</code>, the paths that it will write.
+        </template>
+        <template v-else>None: no two epics that run in parallel declare the same paths.</template>
       </p>
       <ul v-else class="overlaps">
         <li v-for="(each, place) in it.overlaps" :key="place">
           <Icon name="merge" /><span
             ><b>{{ title(each.epic) }}</b> and <b>{{ title(each.other) }}</b>{{ " " }}
-            <span class="quiet">both expect to write</span> <code>{{ each.glob }}</code
+            <span class="quiet">both declare</span> <code>{{ each.glob }}</code
             ><template v-if="each.glob !== each.other_glob">
               / <code>{{ each.other_glob }}</code></template
             ></span
@@ -83,7 +85,7 @@ export const Outlook = {
         ...epic,
         critical: critical.has(epic.key),
         spans: epic.spans.map((span) => ({
-          title: `${span.title}: ${length(span.to - span.from)}, begins after ${length(span.from)}`,
+          title: `${span.title}: ${length(span.to - span.from)}, starts after ${length(span.from)}`,
           style: {
             left: `${(100 * span.from) / whole}%`,
             width: `${(100 * (span.to - span.from)) / whole}%`,

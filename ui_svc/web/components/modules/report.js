@@ -63,7 +63,7 @@ export const Report = {
                   <th>Task</th>
                   <th>Tests</th>
                   <th class="right">Lines</th>
-                  <th class="right">Took</th>
+                  <th class="right">Duration</th>
                   <th class="right">Attempts</th>
                   <th class="right">Cost</th>
                 </tr>
@@ -119,9 +119,8 @@ export const Report = {
       <section aria-labelledby="report-merges">
         <h3 id="report-merges">Merges</h3>
         <p class="quiet">
-          What was accepted is on <code>{{ run.branch }}</code
-          ><template v-if="run.merge_into">, to end on <code>{{ run.merge_into }}</code></template
-          >.
+          Result branch: <code>{{ run.branch }}</code
+          ><template v-if="run.merge_into">, to merge into <code>{{ run.merge_into }}</code></template>
         </p>
         <ul v-if="all.merges.length" class="report-list">
           <li v-for="(each, place) in all.merges" :key="place" :class="each.ok ? 'tone-ok' : 'tone-bad'">
@@ -152,7 +151,7 @@ export const Report = {
             </thead>
             <tbody>
               <tr v-for="each in run.usage.models" :key="each.model">
-                <th scope="row">{{ each.model || "not named" }}</th>
+                <th scope="row">{{ each.model || "unknown" }}</th>
                 <td class="num right">{{ each.input.toLocaleString("en-US") }}</td>
                 <td class="num right">{{ each.output.toLocaleString("en-US") }}</td>
                 <td class="num right">{{ (each.cache_read + each.cache_write).toLocaleString("en-US") }}</td>
@@ -162,7 +161,7 @@ export const Report = {
           </table>
         </div>
         <p v-else class="quiet">
-          No agent has reported what it used, which is not the same as nothing spent.
+          No agent has reported its usage. That does not mean that nothing was spent.
         </p>
         <p v-if="run.budget" class="quiet">Budget {{ dollars(run.budget) }}.</p>
       </section>
@@ -227,7 +226,7 @@ export const Report = {
     const facts = computed(() => [
       { word: "Tasks done", value: `${run.value.tasks.accepted} of ${run.value.tasks.total}` },
       {
-        word: ended.value ? "Took" : "Running for",
+        word: ended.value ? "Duration" : "Running for",
         value: run.value.started ? duration((run.value.ended ?? told.value) - run.value.started) : "–",
       },
       {
@@ -236,7 +235,7 @@ export const Report = {
       },
       { word: "Tests", value: all.value.tests },
       { word: "Lines", value: all.value.lines },
-      { word: "Your answers", value: String(all.value.answers) },
+      { word: "Approvals given", value: String(all.value.answers) },
     ]);
     const behind = computed(() => {
       const { branch, commits, upstream } = run.value.base_behind ?? {};

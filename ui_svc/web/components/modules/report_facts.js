@@ -13,7 +13,7 @@ export function gather(store, turns) {
   return {
     ahead:
       pending.length &&
-      `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started: of ${waiting}.`,
+      `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started, in ${waiting}.`,
     answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user"))
       .length,
     done: epics
@@ -45,12 +45,12 @@ function conflict(epic) {
     place: "the whole epic",
     why: `Its merge conflicts in ${epic.conflict_files.join(", ")}`,
     saved: epic.branch,
-    next: "Mend the branch, then merge it again.",
+    next: "Fix the branch, then merge it again.",
   };
 }
 
 const NEXT = {
-  waiting: "It waits for your answer.",
+  waiting: "Waiting for your answer.",
   failed: "Retry it, or skip it.",
   running: "An agent is working on it.",
 };
@@ -86,7 +86,7 @@ function testsOf(attempt) {
 
 function total(tasks) {
   const sums = tasks.map((task) => testsIn(task.attempt)).filter((each) => each.some);
-  if (!sums.length) return "none counted";
+  if (!sums.length) return "none reported";
   // Each task runs the tests of all before it, so they do not add up.
   const most = Math.max(...sums.map((each) => each.passed));
   const failed = sums.reduce((all, each) => all + each.failed, 0);

@@ -25,7 +25,9 @@ export const RunHeader = {
         ><Icon name="replay" />Replay, {{ clockTime(moment) }}</span
       >
       <Status :of="state" />
-      <span v-if="run.reason || run.fault" class="run-reason">{{ run.reason || "Waits: " + run.fault }}</span>
+      <span v-if="run.reason || run.fault" class="run-reason"
+        >{{ run.reason || "Waiting: " + run.fault }}</span
+      >
       <span class="grow"></span>
       <div v-if="!ended && !moment" class="run-controls">
         <Parallel :run="run" />
@@ -45,7 +47,7 @@ export const RunHeader = {
           v-else
           type="button"
           class="button small"
-          title="Running agents go on; no new task starts"
+          title="Running agents finish; no new task starts"
           @click="change('pause')"
         >
           <Icon name="pause" />Pause
@@ -76,22 +78,22 @@ export const RunHeader = {
     </div>
     <p v-for="hold in holds" :key="hold.provider" class="run-hold">
       <Icon name="pause" /><span
-        ><b>{{ hold.provider }}</b> takes no work
+        ><b>{{ hold.provider }}</b> is on hold
         <template v-if="hold.until"
           >until
           <time :datetime="new Date(hold.until).toISOString()" :title="absolute(hold.until)"
             >{{ holdEnd(hold) }}</time
           ></template
-        ><template v-else>until you lift the hold</template>: {{ hold.reason }}</span
+        ><template v-else>until you resume it</template>: {{ hold.reason }}</span
       ><button type="button" class="button small" :disabled="lifting.has(hold.provider)" @click="lift(hold)">
         <Icon name="play" />Resume now
       </button>
     </p>
     <p v-if="ended && run.tasks.accepted" class="run-result">
       <Icon name="branch" /><span
-        >What was accepted is on <code>{{ run.branch }}</code
-        ><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in
-        <code>{{ run.project }}</code></span
+        >Result branch: <code>{{ run.branch }}</code
+        ><template v-if="run.merge_into">, to merge into <code>{{ run.merge_into }}</code></template
+        >, in <code>{{ run.project }}</code></span
       >
     </p>
   </div>`,

@@ -29,11 +29,11 @@ export const RunPage = {
   components: { Empty, PageFrame, RunHeader, Icon, MissingSession, ReplayBar, SessionModal },
   template: /* HTML */ ` <PageFrame :status="live.status">
     <template #crumbs
-      ><nav class="crumbs" aria-label="Where you are">
+      ><nav class="crumbs" aria-label="Breadcrumb">
         <a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">{{ run }}</span>
       </nav></template
     >
-    <Empty v-if="live.status.failure && !live.run.value" icon="search" title="This run is not here">
+    <Empty v-if="live.status.failure && !live.run.value" icon="search" title="Run not found">
       <p>{{ live.status.failure }}</p>
       <p><a class="button" :href="home">See all runs</a></p>
     </Empty>
@@ -57,7 +57,7 @@ export const RunPage = {
           v-if="live.run.value.started && !at.moment"
           type="button"
           class="button small ghost"
-          title="Show this run as it was at any moment"
+          title="Show this run at an earlier time"
           @click="replay.begin"
         >
           <Icon name="replay" />Replay
@@ -65,7 +65,7 @@ export const RunPage = {
       </nav>
       <p v-if="live.keptFrom.value > 1" class="note">
         {{ live.keptFrom.value > live.run.value.sequence ? "The log" : "The beginning of the log" }} of this
-        run is no longer kept: it was older than HEDDLE_KEEP_LOGS says. What came of the run is all here.
+        run is no longer kept: it is older than HEDDLE_KEEP_LOGS allows. The outcome of the run is complete.
       </p>
       <p v-if="at.moment && replay.problem.value" class="note is-bad" role="alert">
         {{ replay.problem.value }}

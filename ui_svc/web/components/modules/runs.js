@@ -34,11 +34,11 @@ export const RunsPage = {
         icon="branch"
         :title="link.status.stale ? 'The scheduler does not answer' : 'No runs yet'"
       >
-        <p v-if="link.status.stale">Start Heddle with <code>heddle up</code>. This page notices by itself.</p>
+        <p v-if="link.status.stale">Start Heddle with <code>heddle up</code>. This page updates by itself.</p>
         <template v-else>
           <p>
-            A run carries out a plan on one of your repositories: its epics in parallel, each in a worktree of
-            its own, and you watch every agent here.
+            A run executes a plan in one of your repositories. Its epics run in parallel, each in its own
+            worktree, and you can watch every agent here.
           </p>
           <p>
             <a class="button primary" :href="newRun"><Icon name="plus" />Start the first run</a>
@@ -81,7 +81,7 @@ export const RunsPage = {
         <ol v-if="shown.length" class="run-list" @keydown="step">
           <Row v-for="run in shown" :key="run.name" :run="run" />
         </ol>
-        <Empty v-else icon="search" title="No run is like that"
+        <Empty v-else icon="search" title="No matching runs"
           ><p>Search looks at titles, names, repositories, reasons and who started them.</p>
           <p><button type="button" class="button" @click="clear">Show all runs</button></p></Empty
         >

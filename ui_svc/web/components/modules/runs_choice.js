@@ -34,7 +34,7 @@ export const ORDERS = [
   { key: "time", word: "Longest first", by: (a, b) => length(b) - length(a) || newest(a, b) },
   {
     key: "left",
-    word: "Least left first",
+    word: "Least time left first",
     by: (a, b) => (left(a) === left(b) ? newest(a, b) : left(a) - left(b)),
   },
   { key: "name", word: "By name", by: (a, b) => a.title.localeCompare(b.title) || newest(a, b) },

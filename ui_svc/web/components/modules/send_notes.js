@@ -23,7 +23,7 @@ export const SendNotes = {
       <option v-for="each in epics" :key="each.name" :value="each.name">{{ each.title }}</option>
     </select>
     <details class="send-preview">
-      <summary>What the agent is told</summary>
+      <summary>Prompt</summary>
       <pre tabindex="0">{{ prompt }}</pre>
     </details>
     <span class="grow"></span>

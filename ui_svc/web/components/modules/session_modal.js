@@ -91,7 +91,7 @@ export const SessionModal = {
             v-if="!moment && shown?.started"
             type="button"
             class="button small ghost"
-            title="Show this session as it was at any moment"
+            title="Show this session at an earlier time"
             @click="$emit('moment', shown.started)"
           >
             <Icon name="replay" />Replay

@@ -45,7 +45,7 @@ export const ShotCompare = {
         type="range"
         min="0"
         max="100"
-        aria-label="How much of the first is shown"
+        aria-label="Share of the first screenshot"
       />
       <span :title="absolute(shots[1].time)"
         ><b>B</b> {{ shots[1].caption }}

@@ -24,7 +24,7 @@ export const ATTEMPT = {
   stopped: of("Stopped", "stop", "bad"),
   lost: of("Lost", "broken", "bad"),
   // Its session has ended, and the next attempt goes on with it.
-  parked: of("Parked", "pause", "wait"),
+  parked: of("Paused for your answer", "pause", "wait"),
 };
 
 export const EPIC = {
@@ -32,7 +32,7 @@ export const EPIC = {
   ready: of("Queued", "circle", "quiet"),
   running: of("Running", "spinner", "run"),
   merging: of("Merging", "merge", "run"),
-  awaiting_merge: of("Merge or drop it", "hand", "wait"),
+  awaiting_merge: of("Awaiting your merge", "hand", "wait"),
   succeeded: of("Merged", "check", "ok"),
   failed: of("Failed", "cross", "bad"),
   conflicted: of("Merge conflict", "merge", "bad"),
@@ -58,8 +58,8 @@ export const MERGE = {
   queued: of("Queued", "circle", "quiet"),
   merging: of("Merging", "merge", "run"),
   conflicted: of("Conflict", "merge", "bad"),
-  awaiting: of("Merge or drop it", "hand", "wait"),
-  resolving: of("An agent resolves it", "spinner", "run"),
+  awaiting: of("Awaiting your merge", "hand", "wait"),
+  resolving: of("Agent resolving", "spinner", "run"),
   merged: of("Merged", "check", "ok"),
   unmerged: of("Not merged", "stop", "quiet"),
 };

@@ -13,7 +13,7 @@ export const Costs = {
   props: ["store", "attempt", "task", "epic", "shown", "details", "live", "until"],
   components: { UsageChart },
   template: /* HTML */ ` <div class="scroll costs" tabindex="0" aria-label="Costs">
-    <div class="scopes" role="group" aria-label="What the chart and the models are of">
+    <div class="scopes" role="group" aria-label="Scope of the chart and the models">
       <button
         v-for="each in scopes"
         :key="each.key"
@@ -33,10 +33,10 @@ export const Costs = {
       </div>
     </dl>
     <p v-if="scopes.some((each) => each.usage.cost_incomplete)" class="note">
-      Some prices are unknown, so a total marked ≥ is the least that was spent.
+      Some prices are unknown, so a total marked ≥ is a lower bound.
     </p>
     <p v-if="scopes.some((each) => each.usage.cost_estimated)" class="note">
-      The agent told no cost for what is marked ~; it is estimated by the worker's table of prices.
+      Amounts marked ~ are estimated from the worker's price table, because the agent did not report a cost.
     </p>
     <p v-if="problem" class="note is-bad" role="alert">
       {{ problem }} <button type="button" class="button small" @click="read">Try again</button>
@@ -96,7 +96,7 @@ export const Costs = {
         </thead>
         <tbody>
           <tr v-for="each in models" :key="each.model">
-            <th scope="row">{{ each.model || "not named" }}</th>
+            <th scope="row">{{ each.model || "unknown" }}</th>
             <td v-for="kind in KINDS" :key="kind.key" class="num right">
               {{ each[kind.key].toLocaleString("en-US") }}
             </td>
@@ -179,7 +179,7 @@ export const Costs = {
             word: "Left",
             text:
               money({ cost: left }) +
-              (reserved ? `, ${money({ cost: reserved })} of it promised to what runs` : ""),
+              (reserved ? `, ${money({ cost: reserved })} of it reserved for running agents` : ""),
             tone: left < micros / 10 ? "tone-bad-text" : "",
           },
         );
@@ -192,8 +192,8 @@ export const Costs = {
         );
       const end = projected(told.value, isOver, tasks.pending + tasks.running + tasks.waiting);
       out.push({
-        word: "Projected at the end",
-        text: end === null ? "not known before a task is over" : `~${money({ cost: end })}`,
+        word: "Projected total",
+        text: end === null ? "known after the first task" : `~${money({ cost: end })}`,
         tone: budgets.value.run?.budget && end > budgets.value.run.budget ? "tone-bad-text" : "",
       });
       return out;

@@ -1,4 +1,4 @@
-// What the agent says and does now.
+// Agent activity now.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { Approval } from "./approval.js";
 import { Beside } from "./beside.js";
@@ -40,7 +40,7 @@ export const Current = {
         ref="box"
         :style="{ overflowAnchor: following ? 'none' : 'auto' }"
         tabindex="0"
-        aria-label="What the agent says and does"
+        aria-label="Agent activity"
         @scroll.passive="onScroll"
       >
         <div class="stream" ref="content">
@@ -58,13 +58,10 @@ export const Current = {
           <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading">
             <i></i><i></i><i></i>
           </div>
-          <Empty
-            v-else-if="!shown.length"
-            icon="clock"
-            :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"
+          <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'No activity yet' : 'No activity'"
             ><p>
-              {{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the
-              checks for why." }}
+              <template v-if="live">Its messages and tool calls appear here as they happen.</template>
+              <template v-else>The logs and the checks may say why.</template>
             </p></Empty
           >
         </div>
@@ -124,7 +121,7 @@ export const Current = {
     const idle = computed(() => {
       if (summary.value?.waiting) return "Waiting for your answer";
       if (summary.value?.background?.length) return waitingFor(summary.value.background);
-      if (summary.value?.state === "checking") return "The agent has ended; its work is being checked";
+      if (summary.value?.state === "checking") return "The agent has finished; its checks are running";
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {

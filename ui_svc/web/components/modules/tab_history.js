@@ -32,7 +32,7 @@ export const History = {
             label="Retry from here"
             icon="retry"
             :question="question(task)"
-            yes="Do anew"
+            yes="Retry from here"
             pendingLabel="Starting…"
             :pending="retrying === task.name"
             :act="() => retryFromHere(task)"
@@ -59,7 +59,7 @@ export const History = {
         </div>
         <p v-if="task.reason" class="history-reason">{{ task.reason }}</p>
         <details v-if="task.prompt" class="history-prompt">
-          <summary>What the agent is told</summary>
+          <summary>Prompt</summary>
           <pre tabindex="0">{{ task.prompt }}</pre>
         </details>
         <table v-if="attemptsOf(task).length" class="attempts">
@@ -67,7 +67,7 @@ export const History = {
             <tr>
               <th>Attempt</th>
               <th>Outcome</th>
-              <th>Took</th>
+              <th>Duration</th>
               <th>Cost</th>
               <th>Change</th>
               <th>Commit</th>
@@ -106,7 +106,7 @@ export const History = {
               </td>
               <td>
                 <code v-if="each.commit">{{ short(each.commit) }}</code
-                ><code v-else-if="each.kept_ref" :title="'Its work is kept under ' + each.kept_ref">kept</code
+                ><code v-else-if="each.kept_ref" :title="'Its work is saved at ' + each.kept_ref">kept</code
                 ><template v-else>–</template>
               </td>
               <td>
@@ -169,8 +169,7 @@ export const History = {
     }
     const retry = (task) => again(task, "retry", `${task.title} gets another attempt`);
     const resume = (task) => again(task, "resume", `${task.title} continues its last session`);
-    const retryFromHere = (task) =>
-      again(task, "retryFromHere", `The epic goes back to before ${task.title}`);
+    const retryFromHere = (task) => again(task, "retryFromHere", `The epic is reset to before ${task.title}`);
     async function again(task, how, said) {
       retrying.value = task.name;
       try {

@@ -89,10 +89,10 @@ export const Logs = {
     </div>
     <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
     <p v-if="log.keptFrom > 1" class="note">
-      {{ log.events.length ? "The beginning of this log" : "This log" }} is no longer kept: it was older than
-      HEDDLE_KEEP_LOGS says.
+      {{ log.events.length ? "The beginning of this log" : "This log" }} is no longer kept: it is older than
+      HEDDLE_KEEP_LOGS allows.
     </p>
-    <p v-if="log.cut" class="note">Only the newest lines are here. The download has all.</p>
+    <p v-if="log.cut" class="note">Only the newest lines are shown. The download has all of them.</p>
     <div
       ref="box"
       class="rows-box"
@@ -128,10 +128,12 @@ export const Logs = {
       <Empty
         v-else-if="!list.length"
         icon="terminal"
-        :title="total ? 'No line passes the filter' : 'Nothing was logged yet'"
+        :title="total ? 'No matching lines' : 'Nothing was logged yet'"
         ><p>
-          {{ total ? "Switch more levels on." : live ? "Lines appear here as they are written." : log.keptFrom
-          > 1 ? "What it wrote is no longer kept." : "This session wrote nothing." }}
+          <template v-if="total">Turn on more levels.</template>
+          <template v-else-if="live">Lines appear here as they are written.</template>
+          <template v-else-if="log.keptFrom > 1">Its log is no longer kept.</template>
+          <template v-else>This session wrote nothing.</template>
         </p></Empty
       >
     </div>
@@ -140,19 +142,19 @@ export const Logs = {
         <Icon name="down" />{{ fresh ? fresh.toLocaleString("en-US") + " new" : "Newest" }}
       </button>
     </div>
-    <div v-if="picked.length" class="picked" role="group" aria-label="The chosen lines">
+    <div v-if="picked.length" class="picked" role="group" aria-label="Selected lines">
       <pre tabindex="0">{{ text.slice(0, 200000) }}</pre>
       <div class="picked-tools">
         <button
           type="button"
           class="button small"
-          title="Shift-click another line to choose all between"
+          title="Shift-click another line to select all lines between them"
           @click="copy(raw, picked.length > 1 ? 'Lines copied' : 'Line copied')"
         >
           <Icon name="copy" />{{ picked.length > 1 ? "Copy " + plural(picked.length, "line") : "Copy line" }}</button
         ><button type="button" class="button small" @click="copy(address(), 'Link copied')">
           <Icon name="link" />Copy link</button
-        ><button type="button" class="icon-button" aria-label="Close the line" @click="unpick">
+        ><button type="button" class="icon-button" aria-label="Clear the selection" @click="unpick">
           <Icon name="cross" />
         </button>
       </div>
@@ -296,7 +298,7 @@ export const Logs = {
       if (place < list.value.length) {
         [from.value, to.value] = [wanted.from, wanted.to];
         rows.show(place);
-      } else toast("The line of this link is not here (yet).", "bad");
+      } else toast("The linked line is not loaded yet.", "bad");
       wanted = null;
     }
     const readHash = () => {
@@ -315,7 +317,7 @@ export const Logs = {
         await navigator.clipboard.writeText(text);
         toast(done);
       } catch {
-        toast("The browser does not allow copying here; mark the line and copy it.", "bad");
+        toast("The browser does not allow copying here; select the line and copy it.", "bad");
       }
     }
     return {

@@ -21,25 +21,18 @@ export const Quality = {
         ><b class="num"
           ><template v-if="tests && change('passed')">{{ tests.passed - change("passed") }} → </template>{{
           tests ? tests.passed : "–" }}</b
-        ><span class="quiet"
-          >{{ tests ? plural(tests.failed, "failed", "failed") + ", " + tests.skipped + " skipped" : "no
-          report found" }}</span
-        >
+        ><span class="quiet">{{ testsNote }}</span>
       </div>
       <div v-if="covered !== null" class="scope">
         <span class="scope-word">Coverage</span><b class="num">{{ covered.toFixed(1) }} %</b
         ><span class="num" :class="change('coverage') < 0 ? 'tone-bad-text' : 'quiet'"
-          >{{ change("coverage") === null ? "nothing to compare with" : signed(change("coverage"), 1) + "
-          since the task before" }}</span
+          >{{ coverageNote }}</span
         >
       </div>
       <div v-if="found !== null" class="scope">
         <span class="scope-word">Findings</span
         ><b class="num" :class="{ 'tone-bad-text': sum('findings', 'errors') }">{{ found }}</b
-        ><span class="quiet"
-          >{{ change("findings") === null ? plural(sum("findings", "errors"), "error") :
-          signed(change("findings")) + " since the task before" }}</span
-        >
+        ><span class="quiet">{{ findingsNote }}</span>
       </div>
       <div class="scope">
         <span class="scope-word">Change</span
@@ -80,17 +73,16 @@ export const Quality = {
         ><span class="num tool-time">{{ verdict(check) }} · {{ took(check.seconds) }}</span>
       </summary>
       <Evidence :check="check" :since="details.attempt?.since" />
-      <pre tabindex="0">{{ plain(check.output ?? "") || "It printed nothing." }}</pre>
+      <pre tabindex="0">{{ plain(check.output ?? "") || "No output." }}</pre>
     </details>
     <p v-if="checks.length && details.attempt?.since" class="quiet">
       Compared with {{ plain(details.attempt.since.title) }}, the task accepted before.
     </p>
     <p v-if="!checks.length" class="quiet">
-      {{ live ? "They run when the agent has ended." : "This attempt ran no checks." }}
+      {{ live ? "Checks run when the agent has finished." : "This attempt ran no checks." }}
     </p>
     <p v-if="shown?.background_stopped?.length" class="note" role="status">
-      Still ran in the background and was stopped before the checks: {{ plain(shown.background_stopped.join(";
-      ")) }}
+      Stopped before the checks, as it still ran in the background: {{ plain(stopped) }}
     </p>
     <CommitChecks v-if="epic" :tasks="store.tasksOf(epic.name)" :attempt="attempt" />
     <h3>Change</h3>
@@ -100,7 +92,7 @@ export const Quality = {
       <h3>Ignored files</h3>
       <p class="quiet">
         Git ignores {{ plural(shown.ignored.count, "file") }} written while the agent worked. Checks may have
-        used them; the commit does not hold them.
+        used them; the commit does not include them.
       </p>
       <ul class="quality-ignored">
         <li v-for="path in shown.ignored.paths" :key="path"><code>{{ plain(path) }}</code></li>
@@ -110,7 +102,7 @@ export const Quality = {
       </ul>
     </template>
     <p v-if="shown?.found_ref" class="quiet">
-      The worktree was changed by no attempt before this one began. That is kept at
+      The worktree had changes that no attempt made when this attempt began. They are saved at
       <code>{{ shown.found_ref }}</code>.
     </p>
     <template v-if="failures.length">
@@ -121,7 +113,7 @@ export const Quality = {
           ><code class="tool-target">{{ each.tool?.target }}</code
           ><span class="num tool-time">{{ took(each.duration) }}</span>
         </summary>
-        <pre tabindex="0">{{ plain(each.result ?? "") || "It said nothing." }}</pre>
+        <pre tabindex="0">{{ plain(each.result ?? "") || "No output." }}</pre>
       </details>
     </template>
   </div>`,
@@ -145,12 +137,12 @@ export const Quality = {
     });
     function verdict(check) {
       if (check.ok) return "passed";
-      return check.exit_code === null ? "was ended" : `exit code ${check.exit_code}`;
+      return check.exit_code === null ? "terminated" : `exit code ${check.exit_code}`;
     }
-    // Tests that began to fail since the task before.
+    // Tests that began to fail since the previous task.
     const worse = (check) => props.details.attempt?.since?.checks[check.name]?.began?.length ?? 0;
     const since = computed(() => Object.values(props.details.attempt?.since?.checks ?? {}));
-    // What changed since the task before, over all checks; null where it cannot be told.
+    // What changed since the previous task, over all checks; null where it cannot be told.
     const change = (kind) =>
       kind === "coverage" && checks.value.filter((check) => check.coverage).length > 1
         ? null
@@ -164,17 +156,35 @@ export const Quality = {
         ? sum("findings", "errors") + sum("findings", "warnings") + sum("findings", "notes")
         : null,
     );
+    const testsNote = computed(() =>
+      tests.value
+        ? `${plural(tests.value.failed, "failed", "failed")}, ${tests.value.skipped} skipped`
+        : "no report found",
+    );
+    const coverageNote = computed(() =>
+      change("coverage") === null
+        ? "no baseline"
+        : `${signed(change("coverage"), 1)} since the previous task`,
+    );
+    const findingsNote = computed(() =>
+      change("findings") === null
+        ? plural(sum("findings", "errors"), "error")
+        : `${signed(change("findings"))} since the previous task`,
+    );
     return {
       change,
       checks,
+      coverageNote,
       covered,
+      findingsNote,
       found,
       plain,
       plural,
       short,
-      signed,
+      stopped: computed(() => props.shown.background_stopped.join("; ")),
       sum,
       tests,
+      testsNote,
       took,
       verdict,
       worse,

@@ -19,7 +19,9 @@ export const Screenshots = {
       <span class="grow"></span>
       <template v-if="marked.length"
         ><span class="quiet">{{ marked.length === 1 ? "Choose another to compare with" : "" }}</span
-        ><button type="button" class="button small" @click="marked = []">Choose none</button></template
+        ><button type="button" class="button small" @click="marked = []">
+          Clear the selection
+        </button></template
       >
     </div>
     <p v-if="problem" class="note is-bad" role="alert">
@@ -62,8 +64,9 @@ export const Screenshots = {
     </div>
     <Empty v-else-if="!shots.length" icon="image" title="No screenshots yet"
       ><p>
-        {{ live ? "They appear here as soon as the agent takes one." : whole ? "No session of this epic took
-        one." : "This session took none." }}
+        <template v-if="live">They appear here as soon as the agent takes one.</template>
+        <template v-else-if="whole">No session of this epic took one.</template>
+        <template v-else>This session took none.</template>
       </p></Empty
     >
     <ShotCompare v-if="pair" :shots="pair" @close="marked = []" />

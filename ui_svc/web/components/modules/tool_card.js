@@ -49,9 +49,7 @@ export const ToolCard = {
         ><h4>Result</h4>
         <pre tabindex="0">{{ shown(block.result) }}</pre>
       </template>
-      <p v-if="!block.input && !block.output && !block.result" class="quiet">
-        Nothing more is known about this call.
-      </p>
+      <p v-if="!block.input && !block.output && !block.result" class="quiet">No details.</p>
     </div>
   </details>`,
   setup(props) {
