@@ -4,7 +4,7 @@ import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
-// `act(approved, message)` returns a promise; `pending` is what was answered and is not true yet.
+// `act(approved, message)` returns a promise; `pending` is the answer that has not taken effect yet.
 export const Approval = {
   props: ["waiting", "pending", "act"],
   components: { Icon },

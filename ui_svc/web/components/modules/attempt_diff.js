@@ -1,4 +1,4 @@
-// What one attempt changed, read when it is shown.
+// The change of one attempt, fetched when it is shown.
 import { ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { Diff, readFiles } from "./diff.js";

@@ -1,4 +1,4 @@
-// One thing that waits for the operator, with what they can do about it where it stands.
+// One item that waits for the operator, with its actions.
 import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { Approval } from "./approval.js";

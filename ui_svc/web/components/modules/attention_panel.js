@@ -1,4 +1,4 @@
-// The count in the bar, and behind it the list of what waits for the operator.
+// The count in the bar, and the list of items that wait for the operator.
 import { computed, nextTick, onMounted, onUnmounted, ref } from "vue";
 import { Item } from "./attention_item.js";
 import { useAttention } from "./attention.js";
@@ -8,7 +8,7 @@ import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { toast } from "./toasts.js";
 
-// What a key does to the item that has the focus: it presses that button.
+// A key presses this button of the item that has the focus.
 const ANSWERS = { a: "allow", d: "deny", m: "message", r: "retry", b: "budget", x: "dismiss" };
 
 export const Attention = {
@@ -101,7 +101,7 @@ export const Attention = {
       all[Math.max(0, Math.min(all.length - 1, place))]?.focus();
     }
     function onKey(event) {
-      // Nothing of this reaches the page behind.
+      // These keys do not reach the page below.
       event.stopPropagation();
       if (event.target.matches("input") || event.metaKey || event.ctrlKey || event.altKey) return;
       const row = event.target.closest(".attention-item");
@@ -111,7 +111,7 @@ export const Attention = {
       else if (event.key === "Enter" && event.target === row) row.querySelector("a").click();
       else if (row && ANSWERS[event.key]) {
         row.querySelector(`[data-answer="${ANSWERS[event.key]}"]`)?.click();
-        // The focus stays in the list when the item goes.
+        // The focus stays in the list when the item is removed.
         if (event.key === "x") nextTick(() => focus(place));
       } else return;
       event.preventDefault();

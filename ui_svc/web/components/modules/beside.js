@@ -1,4 +1,4 @@
-// Beside what an agent says: its plan, and the file that it is changing.
+// Next to the agent's messages: its plan, and the file that it is changing.
 import { computed } from "vue";
 import { Lines } from "./diff.js";
 import { editLines } from "./edits.js";

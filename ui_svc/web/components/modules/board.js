@@ -1,4 +1,4 @@
-// A lane for each epic, those first that need somebody.
+// A lane for each epic; those that need the operator come first.
 import { computed, onMounted, onUnmounted, reactive, watch } from "vue";
 import { BoardTools, readChoice } from "./board_tools.js";
 import { elements } from "./elements.js";
@@ -10,7 +10,7 @@ import { Empty } from "./parts.js";
 import { useSlices } from "./slices.js";
 import { GROUPS } from "./status.js";
 
-// What is over or not yet begun takes a row each, so that the page is for what goes on.
+// Epics that have ended or not started take one row each, to leave room for running ones.
 const CALM = new Set(["queued", "done"]);
 
 export const Board = {
@@ -47,7 +47,7 @@ export const Board = {
       >
     </div>`,
   setup(props) {
-    // Nobody reads a board under a session: what goes on there is drawn once it is closed.
+    // A board below a session is not visible: it is drawn again once the session is closed.
     provideCover(() => props.covered);
     const choice = reactive(readChoice());
     const lanes = computed(() => props.store.lanes.value);
@@ -83,7 +83,7 @@ export const Board = {
         });
     });
     const clear = () => Object.assign(choice, { only: "", q: "" });
-    // The last of a group has gone on to another one.
+    // The last epic of the chosen group has moved to another one.
     watch(lanes, () => {
       if (choice.only && !lanes.value.some((lane) => lane.group === choice.only)) choice.only = "";
     });

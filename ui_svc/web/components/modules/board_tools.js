@@ -1,4 +1,4 @@
-// What the board shows, and how close together: groups, a search, the density.
+// Controls of the board: groups, search, density.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { offer } from "./commands.js";
 import { Icon } from "./icons.js";
@@ -6,7 +6,7 @@ import { GROUPS } from "./status.js";
 
 const KEPT = "heddle-density";
 
-// The search and the group stand in the address; the density is this browser's.
+// The address holds the search and the group; the browser's storage holds the density.
 export function readChoice() {
   const query = new URLSearchParams(location.search);
   return {

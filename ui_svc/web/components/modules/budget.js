@@ -1,4 +1,4 @@
-// What is left of a run's budget, as a bar and in words.
+// The rest of a run's budget, as a bar and in words.
 import { computed } from "vue";
 import { dollars, money } from "./format.js";
 

@@ -1,4 +1,4 @@
-// One session on the board: what it does now, and what an operator may do about it.
+// One session on the board: its activity, and its actions.
 import { computed } from "vue";
 import { Approval } from "./approval.js";
 import { money, plural } from "./format.js";
@@ -12,17 +12,17 @@ import { lastOverwrite, plain, waitingFor } from "./text.js";
 
 const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
 
-// Nothing, where nothing was reported.
+// Empty if no usage was reported.
 export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
 
-// What a card or a row shows of a task's newest attempt; `props` has the store and the task.
+// The content of a card or row for a task's newest attempt; `props` has the store and the task.
 export function useCard(props, emit) {
   const attempt = computed(() => props.task.attempt);
   const inSight = useInSight();
   const summary = computed((before) => {
     const it = props.store.summaries.get(props.task.name);
     const now = it?.attempt === attempt.value.name ? it : attempt.value.summary;
-    // What nobody sees is not drawn anew for each line that its agent says.
+    // A card out of sight is not redrawn for each line of its agent.
     const same =
       before?.attempt === now?.attempt &&
       before?.state === now?.state &&
@@ -42,7 +42,7 @@ export function useCard(props, emit) {
   }
   return {
     attempt,
-    // What a session waits for whose agent has ended its turn.
+    // What a session waits for after its agent's turn.
     background: computed(() =>
       live.value && summary.value?.background?.length ? waitingFor(summary.value.background) : "",
     ),
@@ -51,16 +51,16 @@ export function useCard(props, emit) {
     live,
     open,
     summary,
-    // What stands above the link, to show its title, opens the session too.
+    // Elements above the link, which show a title, open the session too.
     onCard: (event) => event.target.closest("a, button, .ask, .approval") || emit("open", attempt.value.name),
     pending: computed(() => props.store.pending.get(attempt.value.name)),
-    // What a parked one waits for is the task's.
+    // The question of a parked attempt belongs to the task.
     reason: computed(() =>
       plain(
         (attempt.value.state === "parked" && props.task.reason) || attempt.value.reason || props.task.reason,
       ),
     ),
-    // A state that began with the attempt is as old as that.
+    // A state that began with the attempt is as old as the attempt.
     since: computed(() => Math.max(props.task.since ?? 0, attempt.value.started ?? 0) || null),
     // The summary is newer than the attempt, but only while that lives.
     state: computed(() =>

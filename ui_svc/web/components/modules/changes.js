@@ -1,4 +1,4 @@
-// What was changed: by the whole run, by an epic, or by one task.
+// The changes of the whole run, an epic, or one task.
 import { computed, nextTick, onUnmounted, provide, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { Diff, readFiles } from "./diff.js";
@@ -135,7 +135,7 @@ export const Changes = {
     });
     watch(view, (kept) => localStorage.setItem(KEPT, kept));
 
-    // News are offered, never pushed under the eyes of a reader; an empty page takes them at once.
+    // A newer change is offered, to leave the view of a reader as it is; an empty page loads it at once.
     const commits = computed(() => {
       const all = [...props.store.epics.values()];
       if (!of.value) return all.map((epic) => epic.merge_commit).join();
@@ -161,7 +161,7 @@ export const Changes = {
       place.querySelector("summary").focus({ preventScroll: true });
     }
 
-    // Two columns need room.
+    // Two columns need a wide window.
     const room = matchMedia("(min-width: 900px)");
     const wide = ref(room.matches);
     const onRoom = () => (wide.value = room.matches);

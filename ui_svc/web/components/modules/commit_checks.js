@@ -1,4 +1,4 @@
-// The checks of each commit of an epic, one below the other, so that a turn for the worse is seen.
+// The checks of each commit of an epic in one table, which shows where a check began to fail.
 import { computed } from "vue";
 import { short } from "./format.js";
 import { Icon } from "./icons.js";

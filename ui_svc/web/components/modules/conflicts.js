@@ -1,4 +1,4 @@
-// Which epics will conflict, as the radar saw it last, and the merge queue with what each waits for.
+// The conflict forecast, and the merge queue with the reason why each epic waits.
 import { computed, onMounted, ref, shallowRef, watch } from "vue";
 import { get, post } from "./api.js";
 import { Heatmap } from "./heatmap.js";
@@ -9,7 +9,7 @@ import { MERGE, status } from "./status.js";
 import { plural, short } from "./format.js";
 import { toast } from "./toasts.js";
 
-// What needs somebody or is about to happen comes first.
+// Epics that need the operator or merge next come first.
 const STAGES = [
   "conflicted",
   "awaiting",
@@ -150,7 +150,7 @@ export const Conflicts = {
     const epics = computed(() => [...props.store.epics.values()].sort((a, b) => a.index - b.index));
     const title = (key) => props.store.epics.get(`${run.value.name}/epics/${key}`)?.title || key;
 
-    // While its tasks go on, an epic is called as on the board.
+    // While its tasks run, an epic has its state of the board.
     function entry(each) {
       const epic = props.store.epics.get(`${run.value.name}/epics/${each.epic}`);
       const missing = epic?.depends_on
@@ -187,7 +187,7 @@ export const Conflicts = {
         reading = false;
       }
     }
-    // What the radar and the queue say changes with the run's log alone.
+    // Forecast and queue change only with the run's log.
     watch(() => run.value.sequence, read);
     onMounted(read);
 

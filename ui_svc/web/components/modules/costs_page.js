@@ -1,4 +1,4 @@
-// What everything has cost: by project, run, epic, task and session, and by model.
+// Costs by project, run, epic, task and session, and by model.
 import { computed, onMounted, onUnmounted, ref, shallowRef } from "vue";
 import { get } from "./api.js";
 import { pageTitle } from "./attention.js";
@@ -11,7 +11,7 @@ import { href } from "./paths.js";
 
 const tokens = (usage) => usage.input + usage.output + usage.cache_read + usage.cache_write;
 
-// While agents work, at most so often.
+// While agents work, fetched again at most this often.
 const AGAIN = 5000;
 
 export const CostsPage = {
@@ -138,7 +138,7 @@ export const CostsPage = {
       }
     }
 
-    // Runs that change cost more: then it is read again, unless somebody has read on.
+    // A change of a run changes its cost: fetched again, unless further pages are loaded.
     let due = null;
     const again = (news) => {
       if (!news.runs || due || found.value?.costs.length > 500) return;
@@ -220,7 +220,7 @@ const LEVELS = [
   { one: "Attempt", many: "By attempt", next: false },
 ];
 
-// The way down to `parent`: all projects, a project, a run, an epic, a task.
+// The path to `parent`: all projects, a project, a run, an epic, a task.
 function steps(parent, total) {
   const way = [{ parent: "", word: "All projects" }];
   if (!parent) return way;

@@ -43,7 +43,7 @@ export const Needs = {
     };
     return {
       needs: computed(() => props.epic.depends_on.map(seen)),
-      // Only while it matters.
+      // Only while the epic is not over.
       unblocks: computed(() =>
         props.epic.merge_commit ? [] : (dependents.value.get(props.epic.key) ?? []).map(seen),
       ),
@@ -74,7 +74,7 @@ function dependentsOf(store) {
   return graphs.get(store);
 }
 
-// Brings the lane of an epic into sight and marks it for a moment.
+// Scrolls to the lane of an epic and highlights it briefly.
 export function show(key) {
   const lane = document.querySelector(`[data-epic="${CSS.escape(key)}"]`);
   if (!lane) return;

@@ -4,13 +4,13 @@ import { markWords, parseDiff, sideBySide } from "./diff_parse.js";
 import { NoteRow } from "./note_row.js";
 import { plain } from "./text.js";
 
-// A longer file is folded until it is asked for, and all that stand behind so many lines.
+// A longer file is folded at first, as are all files after this many lines.
 const OPEN_LINES = 400;
 const MOST_LINES = 4000;
 // A longer line is cut.
 const LINE = 2000;
 
-// Returns the files with `folded` where they should be at first.
+// Returns the files with `folded`: whether they are folded at first.
 export function readFiles(text) {
   let lines = 0;
   return parseDiff(text).map((file) => {
@@ -30,14 +30,14 @@ function content(line) {
 const MARKS = { add: "+", del: "−" };
 const MARK_WORDS = { add: "added", del: "removed" };
 
-// Of a change whose place in the file is not known.
+// For a change whose position in the file is not known.
 const bare = (line, key) =>
   h("tr", { key, class: `diff-${line.kind}` }, [
     h("td", { class: "diff-mark", "aria-label": MARK_WORDS[line.kind] }, MARKS[line.kind]),
     h("td", { class: "diff-text" }, content(line)),
   ]);
 
-// `button` comments on the line; absent: nobody can.
+// `button` comments on the line; absent where comments are not possible.
 const unified = (line, key, button) =>
   h("tr", { key, class: `diff-${line.kind}` }, [
     h("td", { class: "num" }, line.from),
@@ -58,7 +58,7 @@ function split({ left, right }, key, buttonLeft, buttonRight) {
   return h("tr", { key }, [...half(left, "from", buttonLeft), ...half(right, "to", buttonRight)]);
 }
 
-// A button before the number of a line, and what is said about the line below it.
+// A button before the line's number, and the comments on the line below it.
 function commenting(notes, file) {
   const button = (line) =>
     line &&
@@ -93,7 +93,7 @@ function rowsOf(lines, view, notes, file) {
     return lines.flatMap((line, key) => [unified(line, key, button(line)), ...below([line], key)]);
   return sideBySide(lines).flatMap((row, key) => {
     const { left, right } = row;
-    // An unchanged line stands on both sides; what is said is about the new one.
+    // An unchanged line is on both sides; comments belong to the new one.
     const same = left === right;
     return [
       split(row, key, same ? null : button(left), button(right)),
@@ -102,7 +102,7 @@ function rowsOf(lines, view, notes, file) {
   });
 }
 
-// The first button of a file can be reached by Tab, the others from there by the arrows.
+// Tab reaches the first button of a file; the arrow keys reach the others.
 function onArrow(event) {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!by || !event.target.matches(".line-comment")) return;
@@ -116,7 +116,7 @@ const reachable = (node) => node.el.querySelector(".line-comment")?.setAttribute
 export const Lines = ({ lines, view, file }) => {
   const notes = inject("lineNotes", null);
   const rows = rowsOf(markWords(lines), view, notes, file);
-  // Two columns are equally wide, whatever their lines.
+  // Both columns have the same width, whatever their lines are.
   const columns =
     view === "split"
       ? h(

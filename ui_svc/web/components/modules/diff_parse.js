@@ -16,7 +16,7 @@ function unquoted(name) {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-// "a/NAME b/NAME": where nothing was renamed both halves are the same.
+// "a/NAME b/NAME": without a rename both halves are the same.
 function nameOf(head) {
   if (head.startsWith('"')) return unquoted(head.slice(head.lastIndexOf(' "') + 1)).slice(2);
   const half = (head.length - 1) / 2;
@@ -71,7 +71,7 @@ export function parseDiff(text) {
   return files;
 }
 
-// Rows for two columns: what was removed stands beside what was added in its place.
+// Rows for two columns: a removed line is next to the line that replaces it.
 export function sideBySide(lines) {
   const rows = [];
   for (let at = 0; at < lines.length;) {
@@ -91,7 +91,7 @@ export function sideBySide(lines) {
   return rows;
 }
 
-// Marks within lines that were changed one by one what differs: `parts` is before, changed, behind.
+// Marks the difference within lines that replace each other: `parts` is before, changed, after.
 export function markWords(lines) {
   for (let at = 0; at < lines.length;) {
     const removed = run(lines, at, "del");
@@ -116,7 +116,7 @@ function compare(one, other) {
   while (head < most && a[head] === b[head]) head += 1;
   let tail = 0;
   while (tail < most - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
-  // Lines that share little are two lines.
+  // Lines that share little are treated as unrelated.
   if (head + tail < most / 3) return;
   for (const line of [one, other]) {
     const end = line.text.length - tail;

@@ -1,10 +1,10 @@
-// What the worktrees of a run take on the disk; nothing where it has none.
+// Disk use of a run's worktrees; hidden if it has none.
 import { computed, onMounted, onUnmounted, ref } from "vue";
 import { get } from "./api.js";
 import { bytes, plural } from "./format.js";
 import { RUN_ENDED } from "./status.js";
 
-// As often as workers measure, at most.
+// Workers do not measure more often than this.
 const AGAIN = 60000;
 
 export const DiskUse = {
@@ -19,7 +19,7 @@ export const DiskUse = {
       try {
         if (!document.hidden) use.value = await get(`${props.run.name}/disk`);
       } catch {
-        // The figure that is there stays.
+        // The last figure stays.
       }
       if (timer !== null && !RUN_ENDED.has(props.run.state)) timer = setTimeout(read, AGAIN);
     }

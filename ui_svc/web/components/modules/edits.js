@@ -1,9 +1,9 @@
-// What tool calls tell of plans and of changed files, read from their input.
+// Plans and file changes, read from the input of tool calls.
 
 const STEP = /^- \[([x> ])\] (.*)$/;
 const STATES = { x: "done", ">": "doing", " ": "left" };
 
-// Returns the steps of a checklist; null if the text is none.
+// Returns the steps of a checklist; null if the text is not one.
 export function readPlan(text) {
   const steps = text.split("\n").map((line) => STEP.exec(line));
   return steps.every(Boolean) ? steps.map(([, mark, what]) => ({ state: STATES[mark], text: what })) : null;

@@ -1,4 +1,4 @@
-// When a run will have ended, as its forecast says; counts down between two forecasts.
+// The time that a run still needs, from its forecast; counts down between two forecasts.
 import { computed } from "vue";
 import { now } from "./clock.js";
 import { absolute, clock, plural, roughly } from "./format.js";
@@ -8,7 +8,7 @@ export function useEta(run) {
   const left = computed(() => {
     const forecast = run().forecast;
     if (RUN_ENDED.has(run().state) || forecast?.remaining == null) return null;
-    // Nothing is done while it is paused.
+    // A paused run makes no progress.
     const passed = run().state === "paused" ? 0 : (now.value - forecast.at) / 1000;
     return Math.max(0, forecast.remaining - passed);
   });

@@ -1,4 +1,4 @@
-// What a check's reports say: new failures first, then what was mended, coverage and findings.
+// A check's reports: new failures first, then fixed ones, coverage and findings.
 import { computed } from "vue";
 import { plural } from "./format.js";
 import { plain } from "./text.js";

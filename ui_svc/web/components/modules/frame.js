@@ -1,4 +1,4 @@
-// What stands around every page: the mark, the theme switch, and whether all is live.
+// The frame of every page: the logo, the theme switch, and whether the page is live.
 import { computed, ref } from "vue";
 import { Attention } from "./attention_panel.js";
 import { offer } from "./commands.js";
@@ -36,8 +36,8 @@ export const ThemeSwitch = {
   },
 };
 
-// Says why what is on the page may be old. It is there before it speaks, so that
-// screen readers hear it.
+// Says why the page may be out of date. It exists before it has text, so that
+// screen readers announce it.
 export const Banner = {
   props: ["status"],
   components: { Icon },
@@ -57,7 +57,7 @@ export const Banner = {
         return "The scheduler does not answer. This page may be out of date until it does.";
       return "";
     });
-    // The page's own address leads to the sign-in, and from there back to it.
+    // Loading the page's own address leads to the sign-in, and from there back to it.
     return { online, signedOut, signIn: () => location.reload(), text };
   },
 };

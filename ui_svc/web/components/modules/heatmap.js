@@ -1,4 +1,4 @@
-// Pairs of epics: the darker a field, the more files they will conflict in. The number stands in it too.
+// Pairs of epics: the darker a field, the more files they will conflict in. The number is shown too.
 import { computed } from "vue";
 
 export const Heatmap = {

@@ -1,4 +1,4 @@
-// What the keyboard does, for those who ask with "?".
+// The list of keyboard shortcuts, opened by "?".
 import { nextTick, onMounted, onUnmounted, ref } from "vue";
 import { offer } from "./commands.js";
 import { Icon } from "./icons.js";

@@ -1,4 +1,4 @@
-// One epic as one row: for those that are over or not yet begun, and for boards of hundreds.
+// One epic as one row: for epics that have ended or not started, and for boards of hundreds.
 import { computed } from "vue";
 import { costOf, useCard } from "./card.js";
 import { Needs } from "./dependencies.js";
@@ -11,7 +11,7 @@ import { Sparkline } from "./sparkline.js";
 const unchanged = ({ tasks }) =>
   tasks.unchanged ? `${plural(tasks.unchanged, "task")} changed nothing` : "";
 
-// The row of an epic of which some task has been tried.
+// The row of an epic with an attempt.
 const Tried = {
   props: ["store", "task", "lane"],
   emits: ["open"],
@@ -63,7 +63,7 @@ const Tried = {
     const said = computed(() => (over.value ? props.lane.state.value : card.state.value));
     return {
       ...card,
-      // Of what is over, the whole epic counts.
+      // After its end, the times of the whole epic count.
       cost: computed(() => (over.value ? costOf(props.lane.epic.value.usage) : card.cost.value)),
       said,
       tone: computed(() => said.value.tone),

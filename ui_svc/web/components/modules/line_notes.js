@@ -3,7 +3,7 @@ import { computed, reactive, ref, watch } from "vue";
 
 const keyOf = (run) => `heddle-notes ${run}`;
 
-// Removed lines stand in the old version of a file, all others in the new one.
+// Removed lines belong to the old version of a file, all others to the new one.
 const placeOf = (line) =>
   line.kind === "del" ? { side: "old", number: line.from } : { side: "new", number: line.to };
 
@@ -44,7 +44,7 @@ export function createLineNotes(run, of) {
     isDrafted: (file, line) =>
       !!draft.value && !draft.value.id && draft.value.of === of.value && isAt(draft.value, file, line),
     begin(file, line) {
-      // What is written at another line is not lost.
+      // A draft at another line is not lost.
       save();
       draft.value = { of: of.value, file, ...placeOf(line), text: line.text, comment: "" };
     },

@@ -10,7 +10,7 @@ export const LEVELS = [
 ];
 
 const MESSAGE = { text: "says", thinking: "thinks", operator: "operator" };
-// Empty lines between paragraphs tell nothing in a log.
+// Empty lines between paragraphs say nothing in a log.
 const PROSE = new Set(Object.values(MESSAGE));
 const STREAM = { stdout: ["info", "out"], stderr: ["warning", "err"], system: ["system", "heddle"] };
 

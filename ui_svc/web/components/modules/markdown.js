@@ -1,9 +1,9 @@
-// Renders the markdown that agents write, as elements and text: no HTML passes through.
+// Renders agents' markdown as elements and text: HTML in it stays text.
 import { h } from "vue";
 import { plain } from "./text.js";
 
-// Agents write what they like: of a longer text the end is shown, what has too many
-// parts is plain text from there on, and no pattern looks further than so many characters.
+// Limits, as the text may be anything: only the end of a longer text is shown, after too many parts
+// the rest is plain text, and no pattern matches more than this many characters.
 const MOST_TEXT = 60_000;
 const MOST_BLOCKS = 2000;
 const MOST_PARTS = 2000;

@@ -1,4 +1,4 @@
-// What lies over the board where the address names a task or attempt that is not there.
+// The dialog over the board if the address names a task or attempt that does not exist.
 import { computed, onMounted, ref } from "vue";
 import { plural } from "./format.js";
 import { Icon } from "./icons.js";

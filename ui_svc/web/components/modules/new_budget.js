@@ -1,4 +1,4 @@
-// Gives a run that a budget stopped another one, and lets it go on.
+// Raises the budget that paused a run, and resumes it.
 import { computed, nextTick, ref } from "vue";
 import { post } from "./api.js";
 import { dollars } from "./format.js";
@@ -6,7 +6,7 @@ import { Icon } from "./icons.js";
 import { toast } from "./toasts.js";
 
 export const NewBudget = {
-  // item: as the attention list has it. focus: somebody has just asked for it.
+  // item: an item of the attention list. focus: whether the field takes the focus.
   props: { item: Object, focus: Boolean },
   components: { Icon },
   template: /* HTML */ ` <form
@@ -31,7 +31,7 @@ export const NewBudget = {
   </form>`,
   emits: ["close"],
   setup(props) {
-    // At first as much again as there was.
+    // The default: what was spent plus the same budget again.
     const amount = ref(Number(((props.item.spent + props.item.budget) / 1e6).toFixed(2)) || 1);
     const asked = ref(false);
     const input = ref(null);

@@ -1,4 +1,4 @@
-// The page that starts a run: a plan, a repository, how it is to go, and what will come of it.
+// The page that starts a run: a plan, a repository, options, and the plan preview.
 import { onMounted, onUnmounted, reactive, ref, watch } from "vue";
 import { post } from "./api.js";
 import { pageTitle } from "./attention.js";
@@ -161,7 +161,7 @@ export const NewRunPage = {
         [found.value, problems.value, refusal.value] = [answer, answer.problems, ""];
         draft.options.planned = answer.outlook?.budget ?? null;
         checking.value = false;
-        // The second question goes to a worker, so only a good plan is worth it.
+        // The second request goes to a worker, so it is made only for a valid plan.
         if (!draft.project || answer.problems.length) return;
         const judged = await post("plan:check", body());
         if (mine === turn) behind.value = judged.base_behind ?? null;
@@ -186,7 +186,7 @@ export const NewRunPage = {
       () => draft.text,
       () => checkSoon(300),
     );
-    // Half a path is no mistake yet.
+    // A half-typed path is not an error yet.
     watch(
       () => [
         slots.value,
@@ -223,7 +223,7 @@ export const NewRunPage = {
         }
         keepDraft({ ...draft, text: "" });
         localStorage.setItem("heddle-project", draft.project);
-        // It stays busy until the page of the run is there.
+        // It stays busy until the run's page is loaded.
         location.assign(href(`/${answer.name}`));
       } catch (problem) {
         busy.value = false;

@@ -1,4 +1,4 @@
-// How a run of the plan is to go: who does it, how many at once, from where, into what, for how much.
+// The options of a run: agent, parallelism, base, target branch, budget.
 import { computed, onMounted, ref } from "vue";
 import { get } from "./api.js";
 

@@ -1,4 +1,4 @@
-// The command palette: everything that can be done or opened from here, by name.
+// The command palette: every command and page, by name.
 import { computed, nextTick, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { matching, offered } from "./commands.js";
@@ -92,7 +92,7 @@ export const Palette = {
       await nextTick();
       dialog.value.showModal();
       input.value.focus();
-      // Without the other runs the palette is still of use.
+      // The palette works without the other runs.
       const page = await get("runs").catch(() => ({ runs: [] }));
       runs.value = page.runs;
     }
@@ -107,7 +107,7 @@ export const Palette = {
       list.value.children[place.value]?.scrollIntoView({ block: "nearest" });
     }
     function onKey(event) {
-      // Nothing of this reaches the page behind.
+      // These keys do not reach the page below.
       event.stopPropagation();
       const by = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
       if (by) move(by);
@@ -127,7 +127,7 @@ export const Palette = {
       event.stopPropagation();
       open();
     }
-    // Before every other listener: the keys mean the palette wherever the focus is.
+    // Before every other listener: the keys belong to the palette wherever the focus is.
     onMounted(() => document.addEventListener("keydown", onPageKey, true));
     onUnmounted(() => document.removeEventListener("keydown", onPageKey, true));
     return {

@@ -1,4 +1,4 @@
-// How many agents a run may have at once, changed while it goes on.
+// The maximum of parallel agents, changed while the run is active.
 import { computed, onUnmounted, ref, watch } from "vue";
 import { post } from "./api.js";
 import { offer } from "./commands.js";
@@ -34,7 +34,7 @@ export const Parallel = {
     </button>
   </div>`,
   setup(props) {
-    // What was asked for and is not true yet.
+    // The requested number, until it takes effect.
     const wanted = ref(null);
     const shown = computed(() => wanted.value ?? props.run.max_parallel);
     let due = null;

@@ -61,7 +61,7 @@ export const TaskProgress = {
   },
 };
 
-// A button that asks before it acts, where it stands. `act` may return a promise.
+// A button that asks for confirmation in its place. `act` may return a promise.
 export const Ask = {
   props: ["label", "icon", "question", "yes", "pending", "pendingLabel", "act", "quiet"],
   components: { Icon },
@@ -106,7 +106,7 @@ export const Ask = {
   },
 };
 
-// A designed nothing: what is missing, and what to do about it.
+// An empty state: what is missing, and what to do about it.
 export const Empty = {
   props: ["icon", "title"],
   components: { Icon },

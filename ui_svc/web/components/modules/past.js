@@ -1,4 +1,4 @@
-// How a run stood at a moment, from the turns that it had taken by then.
+// The state of a run at a moment, from its turns until then.
 import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
 
@@ -32,7 +32,7 @@ const MERGE_STATES = {
   merge_conflicted: "conflicted",
 };
 
-// `now` are the maps of what is known today; returns the same as of `time`.
+// `now` has the current maps; returns the same as of `time`.
 export function pastOf(now, turns, time) {
   const run = now.run.value;
   const attempts = new Map();
@@ -71,7 +71,7 @@ export function pastOf(now, turns, time) {
         break;
       case "approval_requested":
       case "approval_resolved":
-        // Another attempt goes on with the answer to a parked session.
+        // Another attempt continues with the answer to a parked session.
         if (it?.state === "parked" && turn.type === "approval_resolved")
           states.set(task, { state: "pending", since: turn.time });
         if (!it || it.state === "parked") break;
@@ -143,7 +143,7 @@ export function pastOf(now, turns, time) {
 
   const tasks = [...now.tasks.values()].map((task) => {
     const attempt = attempts.get(task.name) ?? null;
-    // So that clocks stand where the moment is.
+    // So that clocks show the moment.
     if (attempt && !attempt.ended) attempt.ended = time;
     return {
       ...task,

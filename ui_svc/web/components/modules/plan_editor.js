@@ -1,11 +1,11 @@
-// A plan as text, with each mistake under the line that it is in.
+// A plan as text, with each error under its line.
 import { onMounted, onUnmounted, ref, watch } from "vue";
 
-// Which editor this is; NiceGUI brings it, and it is loaded only where it is used.
+// NiceGUI provides the editor; it is loaded only where it is used.
 const load = () => import("nicegui-codemirror");
 
 export const PlanEditor = {
-  // problems: [{line, message, field}]; line 0 is none.
+  // problems: [{line, message, field}]; line 0: no line.
   props: ["modelValue", "problems"],
   emits: ["update:modelValue"],
   template: /* HTML */ `<div ref="box" class="editor" :class="{ 'is-bad': problems.length }">
@@ -73,7 +73,7 @@ export const PlanEditor = {
   },
 };
 
-// The state that holds the mistakes: they move along with the text until it is checked again.
+// The state that holds the errors: they move with the text until it is checked again.
 function problemField(cm) {
   class Words extends cm.WidgetType {
     constructor(words) {
@@ -122,7 +122,7 @@ function problemField(cm) {
   return { field, set };
 }
 
-// Which parts of a text have a colour is as in a theme of the editor's; the colours are the design's.
+// The highlighted parts are those of an editor theme; the colours are the design's.
 const COLOURS = {
   "#98c379": "var(--ok)",
   "#d19a66": "var(--wait)",

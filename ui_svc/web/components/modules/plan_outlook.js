@@ -1,4 +1,4 @@
-// What a plan will do, before it is started: how long, in which order, and who may get into whose way.
+// The preview of a plan: estimated time, order, and predicted conflicts.
 import { computed } from "vue";
 import { plural, roughly } from "./format.js";
 import { Icon } from "./icons.js";
@@ -93,7 +93,7 @@ export const Outlook = {
         })),
       }));
     });
-    // How many ever run at once: fewer than may, where epics wait for each other.
+    // The highest number that runs in parallel: below the limit where epics wait for each other.
     const most = computed(() => {
       const turns = it.value.epics.flatMap((epic) =>
         epic.spans.flatMap((span) => [

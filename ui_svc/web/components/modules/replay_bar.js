@@ -4,11 +4,11 @@ import { absolute, clockTime, duration } from "./format.js";
 import { Icon } from "./icons.js";
 
 const SPEEDS = [1, 5, 20, 100, 500];
-// A replay of everything should take about so long.
+// How long a replay of everything takes, about.
 const WHOLE = 60_000;
 const FRAME = 100;
 
-// `marks` are {time, tone, word}; `live` says that there is a now to go back to.
+// `marks` are {time, tone, word}; `live`: whether there is a present to go back to.
 export const ReplayBar = {
   props: ["moment", "from", "to", "marks", "live"],
   emits: ["moment", "end"],
@@ -111,7 +111,7 @@ export const ReplayBar = {
       emit("moment", clamp(wanted));
     }
     const clamp = (time) => Math.min(props.to, Math.max(props.from, time));
-    // Another session may lie elsewhere in time.
+    // Another session may be at another time.
     watch(
       () => [props.from, props.to],
       () => props.from && clamp(props.moment) !== props.moment && emit("moment", clamp(props.moment)),

@@ -1,4 +1,4 @@
-// A session's log as it was at a moment, from the events that were written by then.
+// A session's log at a moment, from the events until then.
 import { shallowReactive } from "vue";
 import { createBlocks } from "./blocks.js";
 import { appendRows } from "./log_rows.js";
@@ -67,7 +67,7 @@ export function createReplayLog() {
   return { log, show };
 }
 
-// Returns how many of the events, which are in order, were written by `time`.
+// Returns how many of the ordered events are not after `time`.
 function upTo(events, time) {
   let [low, high] = [0, events.length];
   while (low < high) {

@@ -1,4 +1,4 @@
-// The morning page: what a run has done, what it has not and why, for somebody who slept meanwhile.
+// The report of a run: what was done, what was not and why.
 import { computed, onMounted, ref, shallowRef, watch } from "vue";
 import { apiUrl, get } from "./api.js";
 import { offer } from "./commands.js";
@@ -12,7 +12,7 @@ import { RUN, status } from "./status.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
-// What the parts of a run do not tell.
+// Kinds of turns whose content epics and tasks do not have.
 const KINDS = "screenshot,merge_finished,merge_conflicted,approval_resolved";
 
 export const Report = {
@@ -188,7 +188,7 @@ export const Report = {
     const ended = computed(() => !!run.value.ended);
     let after = 0;
     let reading = false;
-    // Read on behind what is known whenever the run's log has grown.
+    // Fetches the next turns whenever the run's log has grown.
     async function read() {
       if (reading) return;
       reading = true;

@@ -1,4 +1,4 @@
-// What a report says of a run, out of its epics and tasks and of the milestones of its log. Pure.
+// The facts of a report, from a run's epics, tasks and the milestones of its log. Pure.
 import { plural } from "./format.js";
 import { EPIC, status, TASK } from "./status.js";
 
@@ -74,7 +74,7 @@ const testsIn = (attempt) =>
     { passed: 0, failed: 0, some: false },
   );
 
-// Where a check counts no tests, whether it passed says as much.
+// Without counted tests, the result of the checks is shown.
 function testsOf(attempt) {
   const { passed, failed, some } = testsIn(attempt);
   if (some) return failed ? `${passed} passed, ${failed} failed` : `${passed} passed`;
@@ -87,7 +87,7 @@ function testsOf(attempt) {
 function total(tasks) {
   const sums = tasks.map((task) => testsIn(task.attempt)).filter((each) => each.some);
   if (!sums.length) return "none reported";
-  // Each task runs the tests of all before it, so they do not add up.
+  // Each task runs the tests of all tasks before it, so they are not summed.
   const most = Math.max(...sums.map((each) => each.passed));
   const failed = sums.reduce((all, each) => all + each.failed, 0);
   return failed ? `${most} passed, ${failed} failed` : `${most} passed`;

@@ -1,6 +1,6 @@
-// A report as one file that needs nothing else: what is on the page, with its pictures and its looks inside.
+// A report as one self-contained file, with its pictures and styles inside.
 
-// Nothing in it can run or reach out, wherever it is opened.
+// It runs no script and loads nothing, wherever it is opened.
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 export async function saveReport(paper, run) {
@@ -11,7 +11,7 @@ export async function saveReport(paper, run) {
     copied[place].removeAttribute("loading");
     copied[place].src = await inlined(picture.src);
   }
-  // Links into the web app lead nowhere from a file: they become addresses of it.
+  // Relative links do not work from a file: they become absolute.
   for (const link of copy.querySelectorAll("a[href]"))
     link.setAttribute("href", new URL(link.getAttribute("href"), location.href).href);
   const page = document.implementation.createHTMLDocument(`${run.title}: run report`);
@@ -39,7 +39,7 @@ export async function saveReport(paper, run) {
 
 async function inlined(url) {
   const answer = await fetch(url);
-  // A picture whose worker is away leaves its caption.
+  // Of a picture whose worker is unavailable the caption remains.
   if (!answer.ok) return "data:,";
   const bytes = await answer.blob();
   return new Promise((resolve, reject) => {
@@ -50,7 +50,7 @@ async function inlined(url) {
   });
 }
 
-// The design's own sheets.
+// The style sheets of the web app.
 async function looks() {
   /** @type {NodeListOf<HTMLLinkElement>} */
   const links = document.querySelectorAll('link[rel="stylesheet"]');

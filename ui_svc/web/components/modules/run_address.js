@@ -1,4 +1,4 @@
-// The address of a run's page: which view it shows, and which session lies over that.
+// The address of a run's page: its view, and the session that is open over it.
 import { href } from "./paths.js";
 
 export const VIEWS = [
@@ -9,15 +9,15 @@ export const VIEWS = [
   { key: "report", word: "Report" },
 ];
 
-// Those that can show a run as it was; the others tell of now alone.
+// Views that can show the past; the others show only the present.
 const REPLAYED = new Set(["board", "timeline"]);
 
-// `session` is the resource name of a task or attempt; empty: none is open.
+// `session` is the resource name of a task or attempt; empty if none is open.
 export function readAddress(run) {
   const path = decoded(location.pathname.slice((window.path_prefix ?? "").length + 1));
   const rest = path.slice(run.length + 1);
   const session = rest.startsWith("epics/") ? path : "";
-  // Under a session lies the view that it was opened from.
+  // Below a session is the view that it was opened from.
   const key = session ? history.state?.view : rest;
   const view = VIEWS.some((each) => each.key === key) ? key : "board";
   return {

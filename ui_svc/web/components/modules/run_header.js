@@ -1,4 +1,4 @@
-// The head of a run's page: what it is, how far, and the controls of the whole.
+// The head of a run's page: title, progress and controls.
 import { computed, ref, watch } from "vue";
 import { post } from "./api.js";
 import { useAttention } from "./attention.js";
@@ -15,7 +15,7 @@ import { RUN, RUN_ENDED, status } from "./status.js";
 import { toast } from "./toasts.js";
 
 export const RunHeader = {
-  // `moment`: of a replay, in which nothing can be asked for; 0 is now.
+  // `moment`: of a replay, which has no controls; 0 is now.
   props: ["store", "moment"],
   components: { Ago, Ask, Budget, DiskUse, Elapsed, Eta, NewBudget, Parallel, Icon, TaskProgress, Status },
   template: /* HTML */ ` <div class="run-head">
@@ -101,7 +101,7 @@ export const RunHeader = {
     const run = computed(() => props.store.run.value);
     const attention = useAttention();
     const cancelling = ref(false);
-    // What was asked for and is not true yet: "pause", "resume".
+    // The request that has not taken effect yet: "pause", "resume".
     const asked = ref("");
     async function change(word) {
       asked.value = word;
@@ -116,7 +116,7 @@ export const RunHeader = {
       () => run.value.state,
       () => (asked.value = ""),
     );
-    // The providers whose holds are being lifted.
+    // The providers that are being resumed.
     const lifting = ref(new Set());
     async function lift(hold) {
       lifting.value.add(hold.provider);
@@ -152,7 +152,7 @@ export const RunHeader = {
       absolute,
       run,
       asked,
-      // Where a budget paused it, to resume alone would pause it again at once.
+      // If a budget paused it, a plain resume would pause it again at once.
       halt: computed(() =>
         attention.items.value.find(
           (item) => item.kind === "budget" && item.run === run.value.name && item.of,

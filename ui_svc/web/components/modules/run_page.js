@@ -122,13 +122,13 @@ export const RunPage = {
       return live.hasAttempt(asked) ? asked : "";
     });
 
-    // The address says what is open; Back therefore closes it.
+    // The address names the open session; Back therefore closes it.
     const read = () => Object.assign(at, readAddress(name));
-    // Whether the session was opened from this page, so that there is something to go back to.
+    // Whether the session was opened from this page, so that Back leads to it.
     let opened = false;
     function go(change, how) {
       const next = { ...at, ...change };
-      // The moment of the page under a session, to which closing it leads back.
+      // The moment of the page below a session, restored when it is closed.
       const under = at.session ? (history.state?.under ?? 0) : at.moment;
       history[how]({ view: next.view, under }, "", addressOf(name, next));
       read();

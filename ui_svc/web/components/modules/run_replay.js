@@ -4,7 +4,7 @@ import { now } from "./clock.js";
 import { createReplay } from "./replay_store.js";
 import { RUN_ENDED } from "./status.js";
 
-// An address is written anew at most so often while the moment moves.
+// The address is updated at most this often while the moment moves.
 const SETTLED = 400;
 
 const MARKS = {
@@ -15,7 +15,7 @@ const MARKS = {
   merge_conflicted: ["bad", "merge conflict"],
 };
 
-// `at` is the page's address, `write` puts it into the browser.
+// `at` is the page's address, `write` writes it to the browser.
 export function useRunReplay(live, at, write) {
   const moment = toRef(at, "moment");
   const replay = createReplay(live, moment);

@@ -1,4 +1,4 @@
-// The first page: every run, live.
+// The start page: every run, live.
 import { onMounted, onUnmounted, ref, shallowReactive } from "vue";
 import { get } from "./api.js";
 import { pageTitle } from "./attention.js";
@@ -12,7 +12,7 @@ import { ORDERS, PAGE, useChoice } from "./runs_choice.js";
 import { Row } from "./runs_row.js";
 import { toast } from "./toasts.js";
 
-// More than so many are for the command line.
+// More runs than this are left to the command line.
 const MOST_RUNS = 20000;
 
 export const RunsPage = {
@@ -107,7 +107,7 @@ export const RunsPage = {
     const input = ref(null);
     const take = (news) => news.runs?.forEach((each) => runs.set(each.name, each));
 
-    // The feed has the newest; the others are read once, page by page.
+    // The feed has the newest runs; the others are fetched once, page by page.
     const reading = ref(false);
     async function readOlder() {
       reading.value = true;
@@ -115,7 +115,7 @@ export const RunsPage = {
         let token = "";
         do {
           const page = await get(`runs?page_token=${encodeURIComponent(token)}`);
-          // What the feed said meanwhile is newer.
+          // Runs that came by the feed in the meantime are newer.
           page.runs
             .filter((each) => !(runs.get(each.name)?.sequence >= each.sequence))
             .forEach((each) => runs.set(each.name, each));

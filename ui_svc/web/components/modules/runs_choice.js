@@ -1,4 +1,4 @@
-// Which runs are shown, and in which order: kept in the page's address.
+// Filter and order of the runs, stored in the page's address.
 import { computed, reactive, watch } from "vue";
 import { RUN_ENDED } from "./status.js";
 
@@ -23,7 +23,7 @@ const need = (run) => (run.tasks.waiting ? 2 : RUN_ENDED.has(run.state) ? 0 : 1)
 const newest = (a, b) => b.created - a.created;
 const length = (run) => (run.started ? (run.ended ?? Date.now()) - run.started : 0);
 
-// What has ended, or cannot be told of, comes last.
+// Runs that have ended or have no forecast come last.
 const left = (run) => (RUN_ENDED.has(run.state) ? Infinity : (run.forecast?.remaining ?? Number.MAX_VALUE));
 
 export const ORDERS = [

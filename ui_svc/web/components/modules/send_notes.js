@@ -1,4 +1,4 @@
-// The bar that sends comments on lines to an agent, as a new task of the epic.
+// The bar that sends line comments to an agent, as a new task of the epic.
 import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { plural } from "./format.js";
@@ -37,7 +37,7 @@ export const SendNotes = {
     const busy = ref(false);
     const refusal = ref("");
     const chosen = ref("");
-    // The same comments sent twice after a lost answer are one task.
+    // The same comments sent again after a lost answer are one task.
     let id = newId();
     const notes = computed(() => props.notes.notes.value);
     const target = computed(
@@ -58,7 +58,7 @@ export const SendNotes = {
         toast(`“${task.title}” is task ${task.position} of its epic`);
       } catch (problem) {
         refusal.value = problem.message;
-        // Other comments would be another task.
+        // Other comments become another task.
         if (problem.reason !== "OFFLINE") id = newId();
       } finally {
         busy.value = false;

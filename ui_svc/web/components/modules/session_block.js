@@ -1,4 +1,4 @@
-// One thing that happened in a session: words, a tool call, a picture, a check.
+// One block of a session: a message, tool call, picture or check.
 import { computed, ref } from "vue";
 import { apiUrl } from "./api.js";
 import { took } from "./format.js";
@@ -7,11 +7,11 @@ import { Markdown } from "./markdown.js";
 import { plain } from "./text.js";
 import { ToolCard } from "./tool_card.js";
 
-// Of raw output the end is shown; the log has it all.
+// Only the end of raw output is shown; the log has all of it.
 const OUTPUT_SHOWN = 20_000;
 const EXCERPT = 160;
 
-// Reasoning stays folded, so that nothing moves when it ends; one line tells what it is about.
+// Reasoning stays folded, so that nothing moves when it ends; one line shows its topic.
 const Thinking = {
   props: ["block"],
   components: { Icon, Markdown },

@@ -1,4 +1,4 @@
-// The session over the board. It opens at once with what the board knows; the rest follows.
+// The session over the board. It opens at once with the board's data; the rest follows.
 import { computed, nextTick, onMounted, onUnmounted, provide, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { money } from "./format.js";
@@ -151,11 +151,11 @@ export const SessionModal = {
   </dialog>`,
   setup(props, { emit }) {
     const dialog = ref(null);
-    // Clocks in the tabs stand where the replay is.
+    // Clocks in the tabs show the time of the replay.
     provide("moment", () => props.moment);
     const title = ref(null);
     const session = shallowRef(createSessionLog(props.attempt));
-    // The attempt and the epic's tasks in full; absent until they are read.
+    // The attempt and the epic's tasks in full; absent until they are fetched.
     const details = shallowRef({ attempt: null, tasks: [], attempts: [], problem: "" });
 
     const taskName = computed(() => props.attempt.slice(0, props.attempt.lastIndexOf("/attempts/")));
@@ -172,7 +172,7 @@ export const SessionModal = {
       const it = props.store.summaries.get(taskName.value);
       return it?.attempt === props.attempt ? it : shown.value?.summary;
     });
-    // What is past can be looked at, not steered.
+    // A replay has no controls.
     const live = computed(() => !props.moment && !!shown.value && ATTEMPT_LIVE.has(shown.value.state));
     const { bar, known, log } = useReplay(session, details, () => props.moment);
     const state = computed(() =>
@@ -200,7 +200,7 @@ export const SessionModal = {
     const total = computed(() => (epic.value ? props.store.tasksOf(epic.value.name).length : 0));
     const active = computed(() => TABS.find((each) => each.key === props.tab) ?? TABS[0]);
 
-    // Among the running ones; from one that has ended, the nearest that runs.
+    // Among the running ones; from an ended one, the nearest running one.
     const place = computed(() => props.store.running.value.indexOf(props.attempt));
     const previous = computed(() => (place.value > 0 ? props.store.running.value[place.value - 1] : null));
     const next = computed(() => props.store.running.value[place.value + 1] ?? null);
@@ -227,7 +227,7 @@ export const SessionModal = {
         readDetails();
       },
     );
-    // What the board learns about this epic may be news for the details too.
+    // A change of this epic may change the details too.
     watch(
       () =>
         epic.value &&
@@ -245,7 +245,7 @@ export const SessionModal = {
       return "";
     }
 
-    // On a narrow screen the chosen tab may lie beyond the edge.
+    // On a narrow screen the chosen tab may be outside the viewport.
     watch(active, () =>
       nextTick(() =>
         dialog.value
@@ -256,7 +256,7 @@ export const SessionModal = {
 
     let left = false;
     function leave(event) {
-      // The lightbox's own events come up here too.
+      // Events of the lightbox bubble up here too.
       if (left || (event?.type !== "click" && event && event.target !== dialog.value)) return;
       left = true;
       emit("close");
@@ -289,13 +289,13 @@ export const SessionModal = {
         .querySelector('[role="tab"][aria-selected="true"]')
         .scrollIntoView({ block: "nearest", inline: "nearest" });
       title.value.focus();
-      // Not on the dialog: a button that goes off at the end of the row drops the focus.
+      // Not on the dialog: a button that is disabled at the end of the row loses the focus.
       document.addEventListener("keydown", onKey);
     });
     onUnmounted(() => {
       document.removeEventListener("keydown", onKey);
       session.value.close();
-      // The opener may be gone: its card shows another attempt by now.
+      // The opener may no longer exist: its card may show another attempt.
       const card = document.querySelector(`[data-attempt="${CSS.escape(props.attempt)}"]`);
       (opener?.isConnected && opener !== document.body ? opener : card)?.focus();
     });

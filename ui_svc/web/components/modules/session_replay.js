@@ -1,4 +1,4 @@
-// A session as it was at the moment that is replayed, or else as it is.
+// A session at the replayed moment, or live.
 import { computed, watchEffect } from "vue";
 import { now } from "./clock.js";
 import { createReplayLog } from "./replay_log.js";
@@ -26,7 +26,7 @@ function marksOf(events) {
   return out;
 }
 
-// What is known of the epic's attempts, as of `time`.
+// The epic's attempts as of `time`.
 function detailsAt(details, time) {
   const attempts = details.attempts
     .filter((each) => each.started <= time)

@@ -1,4 +1,4 @@
-// Two screenshots over each other, with a slider between them, or side by side.
+// Two screenshots, one over the other with a slider, or side by side.
 import { onMounted, ref } from "vue";
 import { absolute, clockTime } from "./format.js";
 import { Icon } from "./icons.js";

@@ -23,7 +23,7 @@ export const ATTEMPT = {
   failed: of("Failed", "cross", "bad"),
   stopped: of("Stopped", "stop", "bad"),
   lost: of("Lost", "broken", "bad"),
-  // Its session has ended, and the next attempt goes on with it.
+  // Its session has ended, and the next attempt continues it.
   parked: of("Paused for your answer", "pause", "wait"),
 };
 
@@ -51,7 +51,7 @@ export const RUN = {
   cancelled: of("Cancelled", "stop", "quiet"),
 };
 
-// How far a branch has come on its way into its target.
+// The stage of a branch in the merge queue.
 export const MERGE = {
   working: of("Working", "circle", "quiet"),
   blocked: of("Blocked", "lock", "quiet"),
@@ -71,7 +71,7 @@ export const status = (table, state) => table[state] ?? UNKNOWN;
 export const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 export const ATTEMPT_LIVE = new Set(["starting", "running", "waiting", "checking"]);
 
-// The groups of the board, in the order in which an operator wants to see them.
+// The groups of the board, in the order of need.
 export const GROUPS = [
   { key: "waiting", word: "Waiting for you", icon: "hand", tone: "wait" },
   { key: "failed", word: "Failed", icon: "cross", tone: "bad" },
@@ -80,7 +80,7 @@ export const GROUPS = [
   { key: "done", word: "Done", icon: "check", tone: "ok" },
 ];
 
-// Says whether an epic has begun and does nothing now: between two tasks, or since a budget stopped its sessions.
+// Returns whether a started epic is idle: between two tasks, or because a budget stopped its sessions.
 export const idle = (epic, tasks) =>
   epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
 

@@ -1,4 +1,4 @@
-// A field in which the operator tells a running agent something.
+// A field for messages of the operator to a running agent.
 import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { Icon } from "./icons.js";
@@ -39,10 +39,10 @@ export const Steer = {
     const listens = ref(true);
     const field = ref(null);
     const sent = ref([]);
-    // The same words sent twice after a lost answer are told once.
+    // The same message sent again after a lost answer is delivered once.
     let id = newId();
 
-    // Once the session's own log has the words, it shows them.
+    // Once the session's log has the message, the log shows it.
     const unheard = computed(() => {
       const heard = props.log.blocks
         .filter((block) => block.type === "operator")
@@ -69,7 +69,7 @@ export const Steer = {
       }
     }
     function onEsc(event) {
-      // The first Esc leaves the field, the next closes the session.
+      // The first Esc leaves the field, the second closes the session.
       event.preventDefault();
       event.stopPropagation();
       event.target.closest("dialog")?.querySelector('[role="tab"][aria-selected="true"]')?.focus();

@@ -1,4 +1,4 @@
-// Tokens and money: of this session, and of all that it belongs to.
+// Tokens and money of this session, its task, epic and run.
 import { computed, onMounted, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { now } from "./clock.js";
@@ -139,7 +139,7 @@ export const Costs = {
     );
     const chosen = computed(() => told.value.filter(tests[scope.value]));
 
-    // Totals are the scheduler's own; of a moment that is past they are counted from the reports.
+    // Totals come from the scheduler; those of a past moment are summed from the reports.
     function usageOf(key) {
       if (props.until) return sum(told.value.filter(tests[key]));
       return { ...nothing(), ...known[key]() };

@@ -9,7 +9,7 @@ import { Steer } from "./steer.js";
 import { plain, waitingFor } from "./text.js";
 import { TOOL_ICONS } from "./tool_card.js";
 
-// Earlier ones are in the log.
+// Earlier blocks are in the log.
 const MOST_BLOCKS = 300;
 
 export const Current = {
@@ -80,8 +80,8 @@ export const Current = {
     const content = ref(null);
     const following = ref(true);
     let lastTop = 0;
-    // What lies before is not shown. It only grows under the eyes of nobody: who has
-    // scrolled up reads on undisturbed.
+    // Blocks before it are not shown. It only grows while the view follows its end, so that
+    // a reader who has scrolled up is not disturbed.
     const offset = ref(0);
     watch(
       () => props.log.blocks.length,
@@ -97,10 +97,10 @@ export const Current = {
     });
     const tool = computed(() => summary.value?.tool ?? (void props.log.version, props.log.current()));
     function onScroll() {
-      // The last word of a list that is gone by now.
+      // A late event of a removed list.
       if (!box.value) return;
       const { scrollTop, scrollHeight, clientHeight } = box.value;
-      // Only who scrolls up stops following: new text makes the end move away too.
+      // Only scrolling up stops following: new text moves the end away too.
       if (scrollTop < lastTop - 1) following.value = false;
       if (scrollHeight - scrollTop - clientHeight < 40) following.value = true;
       lastTop = scrollTop;
@@ -112,7 +112,7 @@ export const Current = {
     }
     // Text that comes and pictures that load make the content grow.
     const growth = new ResizeObserver(() => {
-      // A reader may have scrolled up just now, before the browser told.
+      // The reader may have just scrolled up, before the event arrived.
       onScroll();
       if (following.value && box.value) follow();
     });

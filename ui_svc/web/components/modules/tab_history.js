@@ -136,7 +136,7 @@ export const History = {
     const retrying = ref("");
     const unfolded = reactive(new Set());
     const unfold = ({ name }) => unfolded.delete(name) || unfolded.add(name);
-    // The board's tasks are always there and live; the details add the prompt.
+    // The board's tasks are live; the details add the prompt.
     const tasks = computed(() => {
       if (!props.epic) return [];
       const whole = new Map(props.details.tasks.map((task) => [task.name, task]));
@@ -154,9 +154,9 @@ export const History = {
       `Change of attempt ${numberOf(each)}: +${each.diff.insertions} −${each.diff.deletions}`;
     const numberOf = (each) => each.name.slice(each.name.lastIndexOf("/") + 1);
     const canRetry = (task) => ["failed", "skipped"].includes(task.state);
-    // Where the agent has a session of its own that it may still know.
+    // Only if the agent has a session that it may still know.
     const canResume = (task) => canRetry(task) && !!task.attempt?.agent_session;
-    // As the scheduler judges; it has the last word.
+    // The same rule as the scheduler's, which decides.
     const canGoBack = (task) =>
       task.state === "accepted" &&
       !props.epic.merge_commit &&

@@ -1,4 +1,4 @@
-// Everything that the session said and did, line by line.
+// The log of the session, line by line.
 import { computed, onMounted, onUnmounted, ref, shallowRef, watch } from "vue";
 import { apiUrl } from "./api.js";
 import { absolute, clockTime, plural } from "./format.js";
@@ -11,9 +11,9 @@ import { toast } from "./toasts.js";
 import { placeOf, useRows } from "./virtual_rows.js";
 
 const ROW = 20;
-// What a browser copies at once.
+// The limit of one copy.
 const MOST_COPIED = 5000;
-// A longer line is cut in the list; below it stands whole.
+// A longer line is cut in the list and shown in full below it.
 const LINE = 2000;
 const WHOLE_LINE = 200000;
 
@@ -165,7 +165,7 @@ export const Logs = {
     const term = ref("");
     const off = ref(new Set());
     const tool = ref("");
-    // Keys of the first and last line that were chosen. 0: none is.
+    // Keys of the first and last selected line; 0 if none is.
     const from = ref(0);
     const to = ref(0);
     const hit = ref(-1);
@@ -215,7 +215,7 @@ export const Logs = {
     function search() {
       const wanted = term.value.toLowerCase();
       const found = [];
-      // Colours may stand within a word.
+      // Colour codes may be within a word.
       const text = (row) => (row.text.includes("\x1b") ? plain(row.text) : row.text).toLowerCase();
       if (wanted) list.value.forEach((row, place) => text(row).includes(wanted) && found.push(place));
       hits.value = found;
@@ -242,7 +242,7 @@ export const Logs = {
       rows.show(hits.value[hit.value]);
     }
     function onEsc(event) {
-      // The first Esc empties the field, the next closes the session.
+      // The first Esc clears the field, the second closes the session.
       if (!term.value) return;
       event.preventDefault();
       event.stopPropagation();
@@ -278,7 +278,7 @@ export const Logs = {
       from.value = to.value = 0;
       history.replaceState(history.state, "", location.pathname + location.search);
     }
-    // A chosen line whose beginning is read later goes by the key of that.
+    // A selected line whose beginning is loaded later gets the key of the beginning.
     watch(
       () => props.log.rows,
       (all) => {
@@ -289,7 +289,7 @@ export const Logs = {
         history.replaceState(history.state, "", linkTo(first, last));
       },
     );
-    // The line that the address names is shown once it has been read.
+    // The line in the address is shown once it is loaded.
     let wanted = null;
     function seek() {
       const first = props.log.rows[0]?.key;

@@ -1,4 +1,4 @@
-// How good the work is: checks, tests, the change itself, and what went wrong on the way.
+// The quality of the work: checks, tests, the change, and tool errors.
 import { computed } from "vue";
 import { AttemptDiff } from "./attempt_diff.js";
 import { CommitChecks } from "./commit_checks.js";
@@ -118,7 +118,7 @@ export const Quality = {
     </template>
   </div>`,
   setup(props) {
-    // The board's attempt is newer, the details have what the checks printed.
+    // The board's attempt is newer; the details have the output of the checks.
     const checks = computed(() => {
       const whole = new Map((props.details.attempt?.checks ?? []).map((check) => [check.name, check]));
       return (props.shown?.checks ?? []).map((check) => ({ ...whole.get(check.name), ...check }));
@@ -142,7 +142,7 @@ export const Quality = {
     // Tests that began to fail since the previous task.
     const worse = (check) => props.details.attempt?.since?.checks[check.name]?.began?.length ?? 0;
     const since = computed(() => Object.values(props.details.attempt?.since?.checks ?? {}));
-    // What changed since the previous task, over all checks; null where it cannot be told.
+    // The difference to the previous task over all checks; null if it is not known.
     const change = (kind) =>
       kind === "coverage" && checks.value.filter((check) => check.coverage).length > 1
         ? null

@@ -1,4 +1,4 @@
-// What the agents' screens looked like: a gallery by task and time, one large, or two compared.
+// Agents' screenshots: a gallery by task and time, one enlarged, or two compared.
 import { computed, nextTick, ref, shallowRef, watch } from "vue";
 import { apiUrl, get } from "./api.js";
 import { absolute, bytes, clockTime } from "./format.js";
@@ -151,7 +151,7 @@ export const Screenshots = {
         problem.value = error.message;
       }
     }
-    // A new one of this session is news for the epic too.
+    // A new screenshot of this session belongs to the epic too.
     watch([whole, () => own.value.length], ([now]) => now && props.epic && readEpic());
     const groups = computed(() =>
       [...Map.groupBy(shots.value, (shot) => shot.attempt)].map(([key, of]) => ({
@@ -177,7 +177,7 @@ export const Screenshots = {
     }
     const move = (by) => (at.value = Math.min(shots.value.length - 1, Math.max(0, at.value + by)));
     function onKey(event) {
-      // Nothing of this reaches the session's own keys.
+      // These keys do not reach the session.
       event.stopPropagation();
       if (event.key === "ArrowLeft") move(-1);
       if (event.key === "ArrowRight") move(1);

@@ -1,4 +1,4 @@
-// Text that an agent wrote: shown, never obeyed.
+// Untrusted text of agents, made safe to show.
 
 // Terminal control sequences: CSI, OSC with its end, and the two-letter ones.
 const SEQUENCES =
@@ -19,6 +19,6 @@ export const plain = (text) => text.replace(SEQUENCES, "").replace(/\r+\n/g, "\n
 export const waitingFor = (names) =>
   `Waiting for ${names.length} background task${names.length === 1 ? "" : "s"}: ${plain(names.join("; "))}`;
 
-// As a terminal leaves a line that was rewritten with carriage returns.
+// Returns what a terminal shows of a line that was rewritten with carriage returns.
 export const lastOverwrite = (line) =>
   line.slice(line.lastIndexOf("\r", line.length - 2) + 1).replace(/\r$/, "");

@@ -156,7 +156,7 @@ export const Timeline = {
 
     const live = computed(() => !RUN_ENDED.has(props.store.run.value.state));
     const lane = computed(() => Math.max(200, room.value) * zoom.value);
-    // A run that has ended stands still.
+    // An ended run does not move.
     const time = computed(() => (live.value ? now.value : (props.store.run.value.ended ?? now.value)));
     const scale = computed(() => createScale(spans.value, time.value, compress.value));
     const axis = computed(() => ticks(scale.value, lane.value));
@@ -214,7 +214,7 @@ export const Timeline = {
       if (span.kind === "merge") return MERGE[span.outcome];
       if (span.kind === "wait")
         return span.reason ? { word: span.reason, icon: "clock", tone: "wait" } : status(ATTEMPT, "waiting");
-      // The board knows more of the newest attempt: that it checks, or was stopped.
+      // The board knows more about the newest attempt: that its checks run, or that it was stopped.
       const newest = task?.attempt?.name === span.key ? task.attempt.state : "";
       return status(ATTEMPT, newest && (span.to ? newest !== "running" : true) ? newest : span.outcome);
     }
@@ -242,7 +242,7 @@ export const Timeline = {
       problem.value = "";
       try {
         const news = await get(`${props.store.name}/turns?after=${last}`);
-        // Another reading may have been faster.
+        // Another request may have been faster.
         news.turns.filter((turn) => turn.sequence > last).forEach(known.apply);
         last = Math.max(last, news.last);
         spans.value = [...known.spans.values()];
@@ -251,7 +251,7 @@ export const Timeline = {
         problem.value = error.message;
       }
     }
-    // News of tasks or epics are news here, but a burst is read once.
+    // Changes of tasks or epics change the timeline; a burst is fetched once.
     watch(
       () => [...props.store.tasks.values(), ...props.store.epics.values()],
       () =>
@@ -265,7 +265,7 @@ export const Timeline = {
     const noteEnd = () => (atEnd = box.value.scrollWidth - box.value.scrollLeft - box.value.clientWidth < 8);
     watch(scale, () => atEnd && nextTick(() => box.value && (box.value.scrollLeft = box.value.scrollWidth)));
 
-    // What is `x` pixels from the left edge of the lanes stays there.
+    // The time at `x` pixels from the left edge of the lanes stays there.
     async function zoomTo(wanted, x = room.value / 2) {
       const before = lane.value;
       const place = (box.value.scrollLeft + x) / before;
@@ -288,7 +288,7 @@ export const Timeline = {
       event.preventDefault();
       zoomTo(wanted);
     }
-    // The moment under the pointer. By key, and at the end of what goes on, it is now.
+    // The moment under the pointer. By keyboard, and at the end of a running bar, it is now.
     function momentOf(event, it) {
       if (!event.detail) return 0;
       const place =

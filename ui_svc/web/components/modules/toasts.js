@@ -1,4 +1,4 @@
-// Short words about something that the operator did.
+// Short messages about the operator's actions.
 import { h, reactive } from "vue";
 
 const shown = reactive([]);

@@ -1,4 +1,4 @@
-// One call of a tool, which unfolds to what went in and what came out.
+// One tool call, which unfolds to its input and output.
 import { computed, inject, ref } from "vue";
 import { now } from "./clock.js";
 import { Lines } from "./diff.js";
@@ -9,7 +9,7 @@ import { plain } from "./text.js";
 
 export const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "search" };
 
-// A card shows so many lines of a change, and so much of a text; the log has all.
+// A card shows this many lines of a change, and this much of a text; the log has all.
 const MOST_LINES = 500;
 const MOST_TEXT = 64 << 10;
 

@@ -1,4 +1,4 @@
-// How tokens or money grew over time: areas over each other, and what they were under the pointer.
+// Tokens or money over time: stacked areas, and the values under the pointer.
 import { computed, ref } from "vue";
 import { clockTime, count, money } from "./format.js";
 import { growth, KINDS } from "./spending.js";
@@ -40,7 +40,7 @@ export const UsageChart = {
     const x = (time) =>
       props.to > props.from ? Math.min(1, (time - props.from) / (props.to - props.from)) * WIDTH : 0;
     const y = (value) => HEIGHT - (value / top.value) * (HEIGHT - 12);
-    // Each step goes right first, then up: nothing was used in between.
+    // Each step goes right first, then up: there was no usage in between.
     const edge = (height) =>
       points.value
         .map(
