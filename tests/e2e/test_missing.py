@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 
 def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
-    """The board stands behind the word; Esc leads to it, and nothing was asked that could not be answered."""
+    """The board is below the message; Esc leads to it, and no request failed."""
     page.goto(f"/{busy}/epics/search/tasks/nothing/attempts/1")
     missing = page.get_by_role("dialog", name="Task not found")
     expect(missing).to_contain_text("epics/search/tasks/nothing/attempts/1")

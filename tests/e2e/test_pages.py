@@ -19,7 +19,7 @@ def clash(runs: Runs) -> str:
 
 
 def test_a_conflict_stands_in_the_heat_map_and_the_queue(page: Page, clash: str) -> None:
-    """The pair, its file and since when; in the queue what is merged, and what waits for somebody to mend it."""
+    """The pair, its file and since when; in the queue the merged epic, and the one that waits for a fix."""
     page.goto(f"/{clash}/conflicts")
     queue = page.locator(".queue li")
     expect(queue.filter(has_text="Second")).to_contain_text("Conflict")

@@ -112,7 +112,7 @@ def test_arrows_step_through_the_running_agents(page: Page, busy: str) -> None:
 
 
 def test_there_are_four_ways_out(page: Page, busy: str) -> None:
-    """✕, Esc, a click beside it and Back close the modal; the board stays where it was."""
+    """✕, Esc, a click outside and Back close the modal; the board keeps its scroll position."""
     page.goto(f"/{busy}")
     link = page.locator(f'[data-attempt$="{RUNNING}"]')
     dialog = page.locator("dialog.session")
@@ -205,7 +205,7 @@ def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
 
 
 def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
-    """A chosen line or block stands in the address, which opens the log there."""
+    """The address holds the selected line or block, and opens the log there."""
     dialog = open_session(page, busy, DONE, "logs")
     dialog.get_by_label("Search in the log").fill("needle one")
     row = dialog.locator(".log-row.is-hit")

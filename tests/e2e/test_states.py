@@ -38,7 +38,7 @@ def test_a_state_is_an_icon_and_a_word_and_not_a_colour_alone(page: Page, busy: 
 
 
 def test_list_board_and_session_agree(page: Page, runs: Runs) -> None:
-    """Three pages of one run tell the same of it: as it waits, goes on, stands still and ends."""
+    """Three pages show the same state of one run: waiting, running, paused and ended."""
     name = runs.start(SMALL)
     attempt = f"{name}/epics/beta/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")

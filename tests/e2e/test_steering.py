@@ -42,7 +42,7 @@ epics:
 
 
 def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> None:
-    """The button beside a task says how much it sets aside, and asks; then the task and the one after it run again."""
+    """The button next to a task says how much it sets aside, and asks; then the task and the one after it run again."""
     name = runs.start(GOING_BACK)
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "accepted")
     page.goto(f"/{name}/epics/alpha/tasks/one/attempts/1?tab=history")
@@ -86,7 +86,7 @@ def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None
 
 
 def test_an_approval_is_denied_in_the_session_with_a_message(page: Page, runs: Runs) -> None:
-    """The session shows the answer beside its question, and the words in its log."""
+    """The session shows the answer next to its question, and the message in its log."""
     name = runs.start(LISTENING)
     attempt = f"{name}/epics/alpha/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")
