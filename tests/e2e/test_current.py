@@ -35,7 +35,7 @@ def test_reasoning_is_folded_and_calls_unfold(page: Page, deep: str) -> None:
     expect(edit.locator(".tool-body")).to_contain_text("Edited rank.py")
 
 
-def test_the_plan_and_the_file_being_edited_stand_beside(page: Page, deep: str) -> None:
+def test_the_plan_and_the_edited_file_are_next_to_the_messages(page: Page, deep: str) -> None:
     """How far the agent is by its own plan, and all that it has done to the file."""
     page.goto(f"/{deep}/epics/search/tasks/ranking/attempts/1")
     panel = page.get_by_label("Plan and current file")

@@ -81,6 +81,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(page: Page, clash: str, 
     expect(page.locator(".report-verdict")).to_have_text("Failed: 2 of 3 tasks done, 1 failed")
     assert page.get_by_role("img", name="The finished page").evaluate("it => it.naturalWidth") > 100
     assert page.evaluate("document.querySelectorAll('script, link').length") == 0
+    assert ".report-verdict" in (page.locator("style").text_content() or "")
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 

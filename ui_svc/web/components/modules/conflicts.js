@@ -110,8 +110,8 @@ export const Conflicts = {
             plural(found.conflicts.length, "pair") + " will conflict" : "No two epics conflict" }}
           </p>
           <Heatmap :rows="rows" :columns="columns" :cells="cells" :picked="picked" @pick="picked = $event" />
-          <ul v-if="told.length" class="radar-list">
-            <li v-for="each in told" :key="each.key">
+          <ul v-if="pairs.length" class="radar-list">
+            <li v-for="each in pairs" :key="each.key">
               <p>
                 <Icon name="merge" /><b>{{ each.one }}</b> and <b>{{ each.other }}</b
                 ><span class="quiet"
@@ -217,7 +217,7 @@ export const Conflicts = {
       }
       return all;
     });
-    const told = computed(() =>
+    const pairs = computed(() =>
       found.value.conflicts
         .map((each) => ({
           ...each,
@@ -257,7 +257,7 @@ export const Conflicts = {
       run,
       short,
       title,
-      told,
+      pairs,
       outside: computed(() => found.value.footprints.filter((each) => each.outside.length)),
       queue: computed(() =>
         [...found.value.queue].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage)).map(entry),

@@ -27,7 +27,7 @@ export const Report = {
     </div>
     <article ref="paper" class="report" aria-labelledby="report-title">
       <header class="report-head">
-        <p class="report-kind">Run report · {{ absolute(told) }}</p>
+        <p class="report-kind">Run report · {{ absolute(readAt) }}</p>
         <h2 id="report-title">{{ run.title }}</h2>
         <p class="report-verdict" :class="'tone-' + state.tone">
           <Icon :name="state.icon" /><span>{{ verdict }}</span>
@@ -184,7 +184,7 @@ export const Report = {
     const turns = shallowRef([]);
     const problem = ref("");
     const saving = ref(false);
-    const told = ref(Date.now());
+    const readAt = ref(Date.now());
     const ended = computed(() => !!run.value.ended);
     let after = 0;
     let reading = false;
@@ -196,7 +196,7 @@ export const Report = {
         do {
           const page = await get(`${run.value.name}/turns?after=${after}&kinds=${KINDS}`);
           if (page.turns.length) turns.value = [...turns.value, ...page.turns];
-          [after, told.value, problem.value] = [page.last, Date.now(), ""];
+          [after, readAt.value, problem.value] = [page.last, Date.now(), ""];
         } while (after < run.value.sequence);
       } catch (failure) {
         problem.value = `Merges and screenshots could not be read. ${failure.message}`;
@@ -227,7 +227,7 @@ export const Report = {
       { word: "Tasks done", value: `${run.value.tasks.accepted} of ${run.value.tasks.total}` },
       {
         word: ended.value ? "Duration" : "Running for",
-        value: run.value.started ? duration((run.value.ended ?? told.value) - run.value.started) : "–",
+        value: run.value.started ? duration((run.value.ended ?? readAt.value) - run.value.started) : "–",
       },
       {
         word: "Cost",
@@ -289,7 +289,7 @@ export const Report = {
       short,
       shots,
       state: computed(() => status(RUN, run.value.state)),
-      told,
+      readAt,
       verdict,
     };
   },

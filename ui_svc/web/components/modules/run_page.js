@@ -8,7 +8,7 @@ import { offer } from "./commands.js";
 import { Conflicts } from "./conflicts.js";
 import { PageFrame } from "./frame.js";
 import { Icon } from "./icons.js";
-import { makeReady } from "./make_ready.js";
+import { precompile } from "./precompile.js";
 import { MissingSession } from "./missing_session.js";
 import { Empty } from "./parts.js";
 import { href } from "./paths.js";
@@ -189,7 +189,7 @@ export const RunPage = {
     onMounted(() => {
       addEventListener("popstate", onPop);
       addEventListener("keydown", onKey);
-      makeReady(RunHeader, page.value, SessionModal, ...TABS.map((each) => each.view));
+      precompile(RunHeader, page.value, SessionModal, ...TABS.map((each) => each.view));
     });
     onUnmounted(() => {
       removeEventListener("popstate", onPop);

@@ -17,7 +17,7 @@ export const ShotCompare = {
     @cancel.stop
     @close.stop="$emit('close')"
   >
-    <div v-if="beside" class="compare-beside">
+    <div v-if="sideBySide" class="compare-columns">
       <figure v-for="(shot, place) in shots" :key="place"><img :src="shot.url" :alt="shot.caption" /></figure>
     </div>
     <div
@@ -40,7 +40,7 @@ export const ShotCompare = {
         <span class="num quiet">{{ shots[0].place }} {{ clockTime(shots[0].time) }}</span></span
       >
       <input
-        v-if="!beside"
+        v-if="!sideBySide"
         v-model.number="cut"
         type="range"
         min="0"
@@ -54,10 +54,10 @@ export const ShotCompare = {
       <button
         type="button"
         class="icon-button"
-        :aria-pressed="beside"
+        :aria-pressed="sideBySide"
         aria-label="Side by side"
         title="Side by side"
-        @click="beside = !beside"
+        @click="sideBySide = !sideBySide"
       >
         <Icon name="columns" />
       </button>
@@ -68,7 +68,7 @@ export const ShotCompare = {
   </dialog>`,
   setup() {
     const dialog = ref(null);
-    const beside = ref(false);
+    const sideBySide = ref(false);
     const cut = ref(50);
     function drag(event) {
       const { left, width } = event.currentTarget.getBoundingClientRect();
@@ -77,7 +77,7 @@ export const ShotCompare = {
     onMounted(() => dialog.value.showModal());
     return {
       absolute,
-      beside,
+      sideBySide,
       clockTime,
       cut,
       dialog,

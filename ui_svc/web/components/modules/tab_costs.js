@@ -134,14 +134,14 @@ export const Costs = {
       epic: (each) => each.epic === epicKey,
       run: () => true,
     };
-    const told = computed(() =>
+    const reported = computed(() =>
       props.until ? reports.value.filter((each) => each.time <= props.until) : reports.value,
     );
-    const chosen = computed(() => told.value.filter(tests[scope.value]));
+    const chosen = computed(() => reported.value.filter(tests[scope.value]));
 
     // Totals come from the scheduler; those of a past moment are summed from the reports.
     function usageOf(key) {
-      if (props.until) return sum(told.value.filter(tests[key]));
+      if (props.until) return sum(reported.value.filter(tests[key]));
       return { ...nothing(), ...known[key]() };
     }
     const known = {
@@ -190,7 +190,7 @@ export const Costs = {
         ["accepted", "failed", "skipped"].includes(
           props.store.tasks.get(`${props.store.name}/epics/${task.replace("/", "/tasks/")}`)?.state,
         );
-      const end = projected(told.value, isOver, tasks.pending + tasks.running + tasks.waiting);
+      const end = projected(reported.value, isOver, tasks.pending + tasks.running + tasks.waiting);
       out.push({
         word: "Projected total",
         text: end === null ? "known after the first task" : `~${money({ cost: end })}`,
@@ -201,7 +201,10 @@ export const Costs = {
 
     const range = computed(() => {
       const whole = scope.value === "session" ? props.shown : run.value;
-      return { from: whole?.started ?? told.value[0]?.time, to: props.until || (whole?.ended ?? now.value) };
+      return {
+        from: whole?.started ?? reported.value[0]?.time,
+        to: props.until || (whole?.ended ?? now.value),
+      };
     });
     let due = null;
     async function read() {

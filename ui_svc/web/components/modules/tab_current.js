@@ -1,7 +1,7 @@
 // Agent activity now.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { Approval } from "./approval.js";
-import { Beside } from "./beside.js";
+import { PlanAndFile } from "./plan_and_file.js";
 import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { Block } from "./session_block.js";
@@ -15,7 +15,7 @@ const MOST_BLOCKS = 300;
 export const Current = {
   props: ["store", "attempt", "task", "log", "live", "until"],
   emits: ["tab"],
-  components: { Approval, Beside, Block, Empty, Icon, Steer },
+  components: { Approval, PlanAndFile, Block, Empty, Icon, Steer },
   template: /* HTML */ ` <div class="current">
     <div v-if="live" class="now-bar">
       <template v-if="tool"
@@ -66,7 +66,7 @@ export const Current = {
           >
         </div>
       </div>
-      <Beside :latest="log.latest" :live="live || !!until" />
+      <PlanAndFile :latest="log.latest" :live="live || !!until" />
     </div>
     <div class="follow-place">
       <button v-if="!following && live" type="button" class="button small follow" @click="follow">

@@ -311,8 +311,8 @@ export const Timeline = {
 
     const measure = () => {
       const label = box.value.querySelector(".timeline-label");
-      const beside = label && getComputedStyle(label).position === "sticky" ? label.offsetWidth : 0;
-      room.value = box.value.clientWidth - beside - 16;
+      const labelWidth = label && getComputedStyle(label).position === "sticky" ? label.offsetWidth : 0;
+      room.value = box.value.clientWidth - labelWidth - 16;
     };
     const observer = new ResizeObserver(measure);
     watch([ready, () => rows.value.length], () => nextTick(() => box.value && measure()));

@@ -14,11 +14,15 @@ const LOOKS = {
   left: { icon: "circle", word: "left" },
 };
 
-export const Beside = {
+export const PlanAndFile = {
   props: ["latest", "live"],
   components: { Icon, Lines },
-  template: /* HTML */ ` <aside v-if="latest.plan || file" class="beside" aria-label="Plan and current file">
-    <details v-if="latest.plan" class="beside-part" :open="wide">
+  template: /* HTML */ ` <aside
+    v-if="latest.plan || file"
+    class="side-panel"
+    aria-label="Plan and current file"
+  >
+    <details v-if="latest.plan" class="side-panel-part" :open="wide">
       <summary>Plan<span class="num quiet">{{ done }} of {{ latest.plan.length }}</span></summary>
       <ol class="plan-steps">
         <li
@@ -32,9 +36,9 @@ export const Beside = {
         </li>
       </ol>
     </details>
-    <details v-if="file" class="beside-part beside-file" :open="wide">
+    <details v-if="file" class="side-panel-part side-panel-file" :open="wide">
       <summary>
-        <span class="beside-word">{{ live ? "Editing" : "Edited last" }}</span
+        <span class="side-panel-word">{{ live ? "Editing" : "Edited last" }}</span
         ><code :title="plain(file)">{{ plain(file) }}</code
         ><span class="num diff"><ins>+{{ many("add") }}</ins> <del>−{{ many("del") }}</del></span>
       </summary>

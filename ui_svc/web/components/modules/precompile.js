@@ -8,7 +8,7 @@ const ONE = 5;
 const PATIENCE = 500;
 
 // Compiles `components`, each with its children before the next.
-export function makeReady(...components) {
+export function precompile(...components) {
   const known = new Set();
   const add = (component) => {
     if (known.has(component)) return;
