@@ -68,7 +68,7 @@ def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:
     assert form.locator(".plan-track i").count() == 3
     form.get_by_label("Max parallel agents").fill("1")
     expect(facts).to_contain_text(re.compile("Estimated time\\s*20 min"))
-    expect(facts).to_contain_text(re.compile("At once\\s*1 of 1"))
+    expect(facts).to_contain_text(re.compile("Max parallel\\s*1 of 1"))
 
 
 def test_a_dropped_file_and_what_was_typed_outlive_a_reload(form: Page, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_checkout_with_changes_asks_for_consent(form: Page, tmp_path: Path) ->
     form.get_by_label("Repository").fill(str(project))
     form.get_by_label("Budget, US$").fill("2.5")
     write(form, "name: Tiny\nepics: [{key: a, tasks: [{key: t, prompt: p}]}]")
-    form.get_by_label("Start although the checkout has changes").check()
+    form.get_by_label("Start with uncommitted changes").check()
     expect(form.get_by_role("alert")).to_have_count(0)
     form.get_by_role("button", name="Start run").click()
     form.wait_for_url(re.compile("/runs/tiny-"))

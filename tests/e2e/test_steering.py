@@ -58,7 +58,7 @@ def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> 
 def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
     """Enter sends; the words wait below until the session itself has them."""
     page.goto(f"/{busy}/epics/search/tasks/ranking/attempts/1")
-    field = page.get_by_label("Message to the agent")
+    field = page.get_by_label("Instructions to the agent")
     field.fill("Use the index of last year.")
     with page.expect_response("**:send") as answer:
         field.press("Enter")
@@ -77,7 +77,7 @@ def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None
     name = runs.start(LISTENING)
     runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "running")
     page.goto(f"/{name}/epics/beta/tasks/one/attempts/1")
-    field = page.get_by_label("Message to the agent")
+    field = page.get_by_label("Instructions to the agent")
     field.fill("Hurry.")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("alert")).to_contain_text("messages")
