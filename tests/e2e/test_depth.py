@@ -61,11 +61,11 @@ def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str)
 
 
 def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
-    """A scope leads chart and models; what has no price makes a sum a lower bound; the end is projected."""
+    """The scope selects chart and models; against a budget, a model without a price is estimated; the total is projected."""
     page.goto(f"/{deep}/{RANKING}?tab=costs")
     scopes = page.get_by_role("group", name="Scope of the chart and the models")
-    expect(scopes.get_by_role("button", name="This session")).to_contain_text("≥ $0.045")
-    expect(page.get_by_role("img", name=re.compile(r"Cost over time: \$0\.045"))).to_be_visible()
+    expect(scopes.get_by_role("button", name="This session")).to_contain_text("~$0.046")
+    expect(page.get_by_role("img", name=re.compile(r"Cost over time: \$0\.046"))).to_be_visible()
     expect(page.locator(".outlook")).to_contain_text(re.compile(r"Projected total\s*~\$0\.\d+"))
     run = scopes.get_by_role("button", name="Run")
     run.click()
