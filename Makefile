@@ -43,10 +43,11 @@ agents: $(TEST_STAMP) ## Test agents that are too large for `make test`: Gemini 
 
 .PHONY: unit
 unit: $(TEST_STAMP) ## The pure tests only: seconds
+	$(BIN)/python -m tests.web_tools
 	$(BIN)/pytest tests/unit
 
 .PHONY: check
-check: lint types stale breaking ## Lint, types, stale stubs and API compatibility: under a minute
+check: lint types web-check stale breaking ## Lint, types, stale stubs and API compatibility: under a minute
 
 .PHONY: lint
 lint: $(TEST_STAMP)
@@ -60,11 +61,16 @@ lint: $(TEST_STAMP)
 types: $(TEST_STAMP)
 	$(BIN)/mypy
 
+.PHONY: web-check
+web-check: $(TEST_STAMP)
+	$(BIN)/python -m tests.web_tools check
+
 .PHONY: format
 format: $(TEST_STAMP) ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/buf format --write
+	$(BIN)/python -m tests.web_tools format
 
 PROTOS := $(wildcard protos/heddle/v1/*.proto)
 
@@ -116,7 +122,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what make created in this folder
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) ui_svc/web/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # $(1): the pin file. The pins are complete, so installing the project adds no dependency.
 define install

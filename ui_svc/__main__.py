@@ -28,7 +28,7 @@ def main() -> int:
             " or choose other ports (heddle up --ports BASE).",
             1,
         )
-    # The server ends on these by itself and then raises them again; an orderly end is no failure.
+    # The server stops on these by itself and then raises them again; an orderly stop is not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     asyncio.run(_serve(settings, listener))
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    # Imported late: a wrong setting or a taken port is answered before the second that this takes.
+    # Imported late, as it takes a second: a wrong setting or a taken port is reported before.
     import structlog  # noqa: PLC0415
     import uvicorn  # noqa: PLC0415
 

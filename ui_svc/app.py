@@ -15,7 +15,7 @@ from ui_svc.endpoints.origin import LOOPBACK, SameOrigin
 from ui_svc.feeds.live import Live
 from ui_svc.pages import frame, not_found, run, runs
 
-# Seconds that a browser may be away before its page is made anew. Two thirds of
+# Seconds that a browser may be away before its page is rebuilt. Two thirds of
 # it pass until a browser that vanished without a word is noticed.
 RECONNECT_TIMEOUT: Final = 30
 
@@ -40,7 +40,7 @@ def build(settings: Settings) -> FastAPI:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Says that this process serves; pages themselves tell when the scheduler is away."""
+        """Reports that this process serves; pages themselves show when the scheduler is away."""
         return {"status": "ok"}
 
     router.install(app, client)

@@ -62,7 +62,7 @@ def runs(servers: Servers, repository: Path) -> Runs:
 
 @pytest.fixture(scope="package")
 def busy(runs: Runs) -> Iterator[str]:
-    """A run with sessions of every kind, which goes on as long as the tests."""
+    """A run with sessions of every kind, which stays active during the tests."""
     name = runs.start(BUSY)
     runs.wait_for(f"{name}/epics/search/tasks/index/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/payments/tasks/refunds/attempts/1", "failed")
@@ -81,7 +81,7 @@ def deep(runs: Runs) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def visitor(browser: Browser, servers: Servers) -> Iterator[BrowserContext]:
-    """Somebody who comes back: what the pages are made of is fetched once, by the first test."""
+    """A returning visitor: scripts and styles are fetched once, by the first test."""
     context = browser.new_context(
         base_url=servers.url,
         viewport={"width": 1440, "height": 900},

@@ -182,7 +182,7 @@ epics:
     touches: ["src/side/**"]
     tasks:
       - key: one
-        title: Do it beside
+        title: Do it elsewhere
         prompt: Do it.
         estimate: 5m
         script:
@@ -213,7 +213,7 @@ epics:
           - wait: 60s
 """
 
-# Two epics that write the same file, and a picture: what a report tells of.
+# Two epics that write the same file, and a picture: the content of a report.
 CLASH = """
 name: Clash
 epics:

@@ -53,7 +53,7 @@ class Servers:
         return (self._home / f"{name}.log").read_text()
 
     def wait_until_ready(self) -> None:
-        """Returns once the board answers and the scheduler has a worker behind it."""
+        """Returns once the board answers and the scheduler has a worker."""
         give_up = time.monotonic() + START_TIMEOUT
         while True:
             try:

@@ -40,7 +40,7 @@ SHOWN = ".run-row, .lane, .timeline-row, .diff-file, .queue, .report-facts, .cm-
 
 
 def grave_violations(page: Page) -> list[str]:
-    """Returns what stands in the way of somebody in light or dark. Only colours differ in the dark."""
+    """Returns the violations in light and dark. Only colours differ in the dark."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     found = [f"light: {each}" for each in _violations(page, None)]
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
@@ -74,7 +74,7 @@ def test_axe_finds_nothing_serious(page: Page, busy: str) -> None:
 
 
 def test_sessions_of_depth_and_their_replay_are_accessible(page: Page, deep: str) -> None:
-    """With a plan and a change beside the words, a table of commits, and the slider over time."""
+    """With a plan and a change next to the messages, a table of commits, and the slider over time."""
     for view, path in DEEP_PATHS.items():
         page.goto(path.format(deep=deep))
         expect(page.locator(".lane").first).to_be_visible()
@@ -92,7 +92,7 @@ def test_what_waits_is_accessible(page: Page, busy: str) -> None:
 
 
 def test_the_form_for_a_run_is_accessible(page: Page) -> None:
-    """With a plan's outlook in it, and with mistakes."""
+    """With the preview of a plan, and with errors."""
     page.goto("/new")
     # The framework's own bar, which has no name, would come and go with every request.
     assert "native code" in page.evaluate("XMLHttpRequest.prototype.open.toString()")

@@ -1,4 +1,4 @@
-"""What waits for the operator: counted on every page, and answered where it stands."""
+"""Items that wait for the operator: counted on every page, and answered in the list."""
 
 import re
 
@@ -34,11 +34,11 @@ def test_every_page_counts_what_waits_in_bar_and_title(page: Page, busy: str) ->
     for path in ("/", f"/{busy}", f"/{busy}/epics/search/tasks/index/attempts/1"):
         page.goto(path)
         button = page.locator(".attention-button")
-        expect(button).to_have_attribute("aria-label", re.compile(r"^\d+ things wait for you"))
+        expect(button).to_have_attribute("aria-label", re.compile(r"^\d+ items waiting for you"))
         count = button.inner_text().strip()
         expect(page).to_have_title(re.compile(rf"^\({count}\) .* . Heddle$"))
     page.goto("/")
-    page.get_by_role("button", name=re.compile("wait for you")).click()
+    page.get_by_role("button", name=re.compile("waiting for you")).click()
     question = item(page, busy, "epics/database")
     expect(question).to_contain_text("Migrate the users")
     expect(question).to_contain_text("Database · Storefront")
@@ -95,7 +95,7 @@ def test_a_failure_that_is_dismissed_stays_away(page: Page, busy: str) -> None:
 
 
 def test_only_who_looks_elsewhere_is_notified(page: Page, runs: Runs) -> None:
-    """A new question is told to a hidden tab, not to one that is seen; old ones are no news."""
+    """A new question notifies a hidden tab, not a visible one; old questions do not notify."""
     page.add_init_script(NOTIFICATIONS)
     page.goto("/")
     expect(page.locator(".attention-button.has-question")).to_be_visible()
@@ -108,7 +108,7 @@ def test_only_who_looks_elsewhere_is_notified(page: Page, runs: Runs) -> None:
     page.evaluate(HIDE)
     other = runs.start(SMALL)
     expect(item(page, other, "epics/beta")).to_be_attached()
-    assert page.evaluate("window.shown") == [["Other thing asks you", "May I?"]]
+    assert page.evaluate("window.shown") == [["Other thing has a question", "May I?"]]
     page.evaluate(SHOW)
     for name in (seen, other):
         runs.cancel(name)
@@ -116,14 +116,18 @@ def test_only_who_looks_elsewhere_is_notified(page: Page, runs: Runs) -> None:
 
 
 def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs) -> None:
-    """The run stands still and says so on every page; b gives it another budget, and it goes on."""
+    """The run is paused and every page says so; b raises its budget, and it resumes."""
     name = runs.start(DEAR)
     runs.wait_for_run(name, "paused")
     page.goto(f"/{name}")
-    # Nothing runs, and nothing says that it does; the head offers what lets it go on.
+    # No state says that something runs; the head offers to resume it.
     expect(page.get_by_role("region", name="Only").locator(".status").first).to_have_text("Paused")
-    expect(page.locator(".run-controls").get_by_role("button", name="Go on with that")).to_be_visible()
-    expect(page.locator(".run-controls").get_by_role("button", name="Resume")).to_have_count(0)
+    expect(
+        page.locator(".run-controls").get_by_role(
+            "button", name=re.compile(r"^Raise to \$[\d.]+ and resume$")
+        )
+    ).to_be_visible()
+    expect(page.locator(".run-controls").get_by_role("button", name="Resume", exact=True)).to_have_count(0)
     page.keyboard.press("a")
     halt = page.locator(f'.attention-item[data-key^="{name}:budget"]')
     expect(halt).to_contain_text("the budget of $0.01 for the run is used up")
@@ -140,11 +144,11 @@ def test_a_used_up_budget_waits_and_is_answered_in_place(page: Page, runs: Runs)
 
 
 def test_a_held_provider_is_shown_and_lifted_on_the_run(page: Page, runs: Runs) -> None:
-    """The run's page says which provider takes no work and until when; lifted there, the task continues with its files."""
+    """The run's page says which provider is on hold and until when; resumed there, the task continues with its files."""
     name = runs.start(LATER)
     page.goto(f"/{name}")
     hold = page.locator(".run-hold")
-    expect(hold).to_contain_text("takes no work until")
+    expect(hold).to_contain_text("is on hold until")
     expect(hold).to_contain_text("exit code 75")
     expect(page.locator(".card-reason")).to_contain_text("rate-limited until")
     hold.get_by_role("button", name="Resume now").click()

@@ -33,7 +33,7 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
     """A click anywhere on the card opens its modal; Enter on its focus does too; focus comes back."""
     page.goto(f"/{busy}")
     lines = card(page, "epics/search/tasks/ranking/attempts/1").locator(".card-lines")
-    # The card's link lies over it, as it should.
+    # The card's link covers it, as intended.
     lines.click(force=True)
     dialog = page.get_by_role("dialog", name=re.compile("Search service.*Ranking by recency"))
     expect(dialog).to_be_visible()
@@ -48,7 +48,7 @@ def test_the_whole_card_opens_the_session(page: Page, busy: str) -> None:
 
 
 def test_the_whole_card_answers_to_pointer_and_focus(page: Page, busy: str) -> None:
-    """The pointer anywhere on it changes its ground, and the focus of its link draws a ring around all of it."""
+    """The pointer anywhere on the card changes its background, and the focus of its link draws a ring around the card."""
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"/{busy}")
     it = card(page, "epics/search/tasks/ranking/attempts/1")
@@ -106,7 +106,7 @@ def test_stop_asks_shows_pending_and_then_the_truth(page: Page, runs: Runs) -> N
 
 
 def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
-    """Allow hands the answer to the agent, which goes on."""
+    """Allow sends the answer to the agent, which continues."""
     name = runs.start(SMALL)
     attempt = "epics/beta/tasks/one/attempts/1"
     runs.wait_for(f"{name}/{attempt}", "waiting")
@@ -126,7 +126,7 @@ def test_an_approval_is_answered_on_the_card(page: Page, runs: Runs) -> None:
 def test_an_unknown_run_says_so(page: Page) -> None:
     """A wrong address is a page with a way on, not a blank one."""
     page.goto("/runs/no-such-run")
-    expect(page.get_by_text("This run is not here")).to_be_visible()
+    expect(page.get_by_text("Run not found")).to_be_visible()
     page.get_by_role("link", name="See all runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
 
@@ -202,7 +202,7 @@ def test_cards_tell_how_long_and_how_busy(page: Page, busy: str) -> None:
 
 
 def test_a_board_is_narrowed_and_made_compact_and_its_address_keeps_that(page: Page, busy: str) -> None:
-    """A group and a search stand in the address; the density is this browser's and lasts."""
+    """The address holds the group and the search; the browser keeps the density."""
     page.goto(f"/{busy}")
     page.get_by_role("button", name=re.compile("^Failed")).click()
     expect(page.locator(".lane h3")).to_have_text(["Payments"])
@@ -230,13 +230,13 @@ def test_parallelism_is_changed_and_epics_lead_to_those_they_wait_for(page: Page
     name = runs.start(CHAIN, max_parallel=1)
     runs.wait_for(f"{name}/epics/base/tasks/one/attempts/1", "running")
     page.goto(f"/{name}")
-    limit = page.get_by_role("group", name="Agents at once")
-    expect(limit).to_contain_text("1 at once")
-    expect(limit.get_by_role("button", name="One agent fewer at once")).to_be_disabled()
+    limit = page.get_by_role("group", name="Max parallel agents")
+    expect(limit).to_contain_text("1 parallel")
+    expect(limit.get_by_role("button", name="Decrease max parallel agents")).to_be_disabled()
     side = page.get_by_role("region", name="Side work")
     expect(side).to_contain_text("Queued")
-    limit.get_by_role("button", name="One agent more at once").click()
-    expect(limit).to_contain_text("2 at once")
+    limit.get_by_role("button", name="Increase max parallel agents").click()
+    expect(limit).to_contain_text("2 parallel")
     expect(side).to_contain_text("Running")
     assert runs.get_run(name)["max_parallel"] == 2
     last = page.get_by_role("region", name="Last")
@@ -258,17 +258,17 @@ def test_a_control_that_is_refused_goes_back_to_the_truth(page: Page, runs: Runs
     """What was asked for shows as pending, and where it is refused, what holds and why."""
     name = runs.start(CHAIN, max_parallel=3)
     page.goto(f"/{name}")
-    limit = page.get_by_role("group", name="Agents at once")
-    expect(limit).to_contain_text("3 at once")
+    limit = page.get_by_role("group", name="Max parallel agents")
+    expect(limit).to_contain_text("3 parallel")
     page.route(
         "**:set",
         lambda route: route.fulfill(
             status=409, content_type="application/json", body='{"message": "The run has just ended."}'
         ),
     )
-    limit.get_by_role("button", name="One agent more at once").click()
+    limit.get_by_role("button", name="Increase max parallel agents").click()
     expect(limit).to_have_class(re.compile("is-pending"))
     expect(page.get_by_text("The limit is still 3. The run has just ended.")).to_be_visible()
-    expect(limit).to_contain_text("3 at once")
+    expect(limit).to_contain_text("3 parallel")
     expect(limit).not_to_have_class(re.compile("is-pending"))
     runs.cancel(name)

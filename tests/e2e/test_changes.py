@@ -55,15 +55,15 @@ deleted file mode 100644
 
 
 def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
-    """A scope is chosen and stands in the address; nothing in a file is obeyed; long files are folded."""
+    """The address holds the chosen scope; content of files is not executed; long files are folded."""
     name = runs.start(WRITING)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
     page.goto(f"/{name}")
     page.get_by_role("link", name="Changes").click()
-    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    expect(page.get_by_text("No changes yet")).to_be_visible()
     scope = page.get_by_label("Changes of")
-    scope.select_option("Alpha: all of it")
+    scope.select_option("Alpha (all tasks)")
     expect(page).to_have_url(re.compile(r"/changes\?of=epics/alpha$"))
     files = page.locator(".changes-files li")
     expect(files).to_have_count(3)
@@ -85,14 +85,14 @@ def test_changes_of_run_epic_and_task(page: Page, runs: Runs) -> None:
     expect(page).to_have_url(re.compile(r"of=epics/alpha/tasks/one/attempts/1$"))
     expect(files).to_have_count(3)
     asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
-    scope.select_option("Whole run: what was merged")
-    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    scope.select_option("Whole run (merged changes)")
+    expect(page.get_by_text("No changes yet")).to_be_visible()
     runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
     expect(files).to_have_count(4)
 
 
 def test_side_by_side_is_remembered_and_needs_room(page: Page, busy: str) -> None:
-    """What was removed stands beside what was added; a narrow window shows one column."""
+    """Removed lines are next to added ones; a narrow window shows one column."""
     page.goto(f"/{busy}/changes?of=epics/search")
     expect(page.locator(".diff-unified").first).to_be_visible()
     page.get_by_role("button", name="Side by side").click()
@@ -105,7 +105,7 @@ def test_side_by_side_is_remembered_and_needs_room(page: Page, busy: str) -> Non
 
 
 def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
-    """Who reads a change is told that there is more, and asks for it."""
+    """A reader of a change sees that newer changes exist, and loads them on request."""
     name = runs.start(WRITING)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "waiting")
@@ -114,9 +114,9 @@ def test_a_growing_change_is_offered_not_pushed(page: Page, runs: Runs) -> None:
     expect(files).to_have_count(3)
     asked = runs.get(f"{name}/epics/alpha/tasks/two/attempts/1")["summary"]["waiting"]["id"]
     runs.post(f"{name}/epics/alpha/tasks/two/attempts/1:resolve", approval_id=asked, approved=True)
-    expect(page.get_by_text("There is more by now.")).to_be_visible()
+    expect(page.get_by_text("Newer changes are available.")).to_be_visible()
     expect(files).to_have_count(3)
-    page.get_by_role("button", name="Show it").click()
+    page.get_by_role("button", name="Reload").click()
     expect(files).to_have_count(4)
 
 
@@ -143,7 +143,7 @@ def test_unusual_diffs_are_read(page: Page) -> None:
 
 
 def test_comments_on_lines_become_a_task(page: Page, runs: Runs) -> None:
-    """They survive a reload, stand below their lines, and reach the agent with file, line, text and words."""
+    """They survive a reload, appear below their lines, and reach the agent with file, line, text and comment."""
     name = runs.start(ENDED)
     runs.wait_for(f"{name}/epics/alpha/tasks/one/attempts/1", "accepted")
     page.goto(f"/{name}/changes?of=epics/alpha")

@@ -20,7 +20,7 @@ epics:
 
 
 def test_reasoning_is_folded_and_calls_unfold(page: Page, deep: str) -> None:
-    """One line tells what is thought; a call of a tool unfolds to its change, its input and its result."""
+    """One line summarises the reasoning; a tool call unfolds to its change, input and result."""
     page.goto(f"/{deep}/epics/search/tasks/ranking/attempts/1")
     thought = page.locator(".thinking")
     expect(thought).to_contain_text("Recency has to decay.")
@@ -35,15 +35,15 @@ def test_reasoning_is_folded_and_calls_unfold(page: Page, deep: str) -> None:
     expect(edit.locator(".tool-body")).to_contain_text("Edited rank.py")
 
 
-def test_the_plan_and_the_file_being_edited_stand_beside(page: Page, deep: str) -> None:
+def test_the_plan_and_the_edited_file_are_next_to_the_messages(page: Page, deep: str) -> None:
     """How far the agent is by its own plan, and all that it has done to the file."""
     page.goto(f"/{deep}/epics/search/tasks/ranking/attempts/1")
-    beside = page.get_by_label("Plan and current file")
-    steps = beside.locator(".plan-steps li")
+    panel = page.get_by_label("Plan and current file")
+    steps = panel.locator(".plan-steps li")
     expect(steps).to_have_text(["Read the index (done)", "Add the decay (in progress)", "Compare (left)"])
-    expect(beside.get_by_text("1 of 3")).to_be_visible()
-    expect(beside.locator("code")).to_have_text("rank.py")
-    expect(beside.locator(".diff-add")).to_have_count(3)
+    expect(panel.get_by_text("1 of 3")).to_be_visible()
+    expect(panel.locator("code")).to_have_text("rank.py")
+    expect(panel.locator(".diff-add")).to_have_count(3)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

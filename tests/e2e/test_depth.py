@@ -40,7 +40,7 @@ def test_the_pictures_of_the_epic_stand_by_task_and_two_are_compared(page: Page,
     panel.get_by_role("button", name="Compare: Oldest last").click()
     both = page.get_by_role("dialog", name="Compare two screenshots")
     expect(both.locator("img")).to_have_count(2)
-    slider = both.get_by_label("How much of the first is shown")
+    slider = both.get_by_label("Share of the first screenshot")
     slider.press("End")
     assert both.locator(".compare-over").evaluate("it => getComputedStyle(it).clipPath").endswith("100%)")
     both.get_by_role("button", name="Side by side").click()
@@ -61,12 +61,12 @@ def test_the_checks_of_each_commit_stand_below_each_other(page: Page, deep: str)
 
 
 def test_costs_are_told_over_time_and_by_scope(page: Page, deep: str) -> None:
-    """A scope leads chart and models; below a budget, what has no price is estimated; the end is projected."""
+    """The scope selects chart and models; against a budget, a model without a price is estimated; the total is projected."""
     page.goto(f"/{deep}/{RANKING}?tab=costs")
-    scopes = page.get_by_role("group", name="What the chart and the models are of")
+    scopes = page.get_by_role("group", name="Scope of the chart and the models")
     expect(scopes.get_by_role("button", name="This session")).to_contain_text("~$0.046")
     expect(page.get_by_role("img", name=re.compile(r"Cost over time: \$0\.046"))).to_be_visible()
-    expect(page.locator(".outlook")).to_contain_text(re.compile(r"Projected at the end\s*~\$0\.\d+"))
+    expect(page.locator(".outlook")).to_contain_text(re.compile(r"Projected total\s*~\$0\.\d+"))
     run = scopes.get_by_role("button", name="Run")
     run.click()
     expect(run).to_have_attribute("aria-pressed", "true")

@@ -48,7 +48,7 @@ PLAN = json.dumps(
             {
                 "key": "shop",
                 "tasks": [
-                    a_task("first", check(["tolerated", "mended"], 80, [])),
+                    a_task("first", check(["tolerated", "fixed"], 80, [])),
                     a_task("second", check(["tolerated", "sold"], 75, ["<b>Unsafe</b>"])),
                 ],
             }
@@ -74,7 +74,7 @@ def test_new_failures_come_first(page: Page, compared: str) -> None:
         ["New failures 1", "No longer failing 1", "Still failing 1", "Findings"]
     )
     expect(evidence.locator("ul").nth(0)).to_have_text("shop::sold")
-    expect(evidence.locator("ul").nth(1)).to_have_text("shop::mended")
+    expect(evidence.locator("ul").nth(1)).to_have_text("shop::fixed")
     expect(evidence).to_contain_text("75.0 % (\u22125.0) of 100 lines")
     expect(evidence).to_contain_text("1 error, 0 warnings, 0 notes (+1)")
     expect(evidence.locator(".findings")).to_contain_text("error app.py:7 <b>Unsafe</b> S1")

@@ -20,7 +20,7 @@ ZERO_WIDTH = "pay\u200bload"
 ANSI = r"printf '\033[31mre\033[0md \033]0;title\007<b>bold</b>\n'"
 NO_TEXT = r"printf 'bad \377\376 bytes\n'"
 
-# Pictures that fill the memory: one says how large it is, one lies.
+# Pictures that fill the memory: one with its true size in the header, one with a false size.
 BOMB = """
 import os, struct, zlib
 def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -67,7 +67,7 @@ epics:
         title: One long line
         prompt: p
         script:
-          - run: head -c 5000000 /dev/zero | tr '\\0' x; echo; echo behind the long line
+          - run: head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after the long line
       - key: many
         title: Many lines
         prompt: p
@@ -145,7 +145,7 @@ def test_the_page_itself_may_load_nothing_from_elsewhere(page: Page) -> None:
 
 
 def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: str) -> None:
-    """One that is too large is named in the log; one that lies about its size costs its own size at most."""
+    """One that is too large is named in the log; one with a false size costs at most its real size."""
     page.goto(f"/{hostile}/epics/words/tasks/one/attempts/1?tab=logs")
     page.get_by_label("Search in the log").fill("huge.png")
     expect(page.locator(".log-row.is-hit.level-system")).to_be_visible()
@@ -158,7 +158,7 @@ def test_pictures_that_would_fill_the_memory_are_left_out(page: Page, hostile: s
 
 
 def test_a_line_of_five_megabytes_freezes_nothing(page: Page, hostile: str) -> None:
-    """It is cut in the list, can be opened, and what follows stands below."""
+    """It is cut in the list, can be opened, and the next lines follow it."""
     page.goto(f"/{hostile}/epics/lines/tasks/long/attempts/1?tab=logs")
     page.get_by_label("Search in the log").fill("xxxx")
     row = page.locator(".log-row", has_text="xxxx").first
@@ -166,7 +166,7 @@ def test_a_line_of_five_megabytes_freezes_nothing(page: Page, hostile: str) -> N
     assert len(row.inner_text()) < 3000
     row.click()
     expect(page.get_by_role("button", name="Copy line")).to_be_visible()
-    page.get_by_label("Search in the log").fill("behind the long line")
+    page.get_by_label("Search in the log").fill("after the long line")
     expect(page.locator(".log-row.is-hit").first).to_be_visible()
     page.locator("#tab-current").click()
     expect(page.locator(".tool", has_text="head -c")).to_be_visible()

@@ -56,7 +56,7 @@ def test_of_a_long_board_the_first_screen_is_drawn_first(page: Page, runs: Runs)
 
 
 def test_a_board_under_a_session_stands_still(page: Page, busy: str) -> None:
-    """Nobody reads the lines of its cards there; once it is closed they are as new as any."""
+    """The lines of its cards are hidden there; once the session is closed they are up to date."""
     attempt = f"{busy}/epics/search/tasks/ranking/attempts/1"
     page.goto(f"/{busy}")
     card = page.locator(".card", has=page.locator(f'[data-attempt="{attempt}"]'))

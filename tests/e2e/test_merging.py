@@ -35,9 +35,9 @@ def conflicted(page: Page, runs: Runs) -> str:
 
 
 def test_an_agent_resolves_what_conflicts(page: Page, runs: Runs, conflicted: str) -> None:
-    """A click gives the epic a task and lets the run go on, until both epics are merged; meanwhile its worktree stays."""
+    """A click adds a task to the epic and resumes the run, until both epics are merged; its worktree is kept until then."""
     expect(page.locator(".disk-use")).to_have_attribute("title", re.compile("^1 worktree "))
-    resolve = page.get_by_role("button", name="Let an agent resolve it")
+    resolve = page.get_by_role("button", name="Resolve with an agent")
     with page.expect_response("**:resolve") as answer:
         resolve.click()
     assert answer.value.ok

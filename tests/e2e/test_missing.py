@@ -7,9 +7,9 @@ from playwright.sync_api import Page, expect
 
 
 def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
-    """The board stands behind the word; Esc leads to it, and nothing was asked that could not be answered."""
+    """The board is below the message; Esc leads to it, and no request failed."""
     page.goto(f"/{busy}/epics/search/tasks/nothing/attempts/1")
-    missing = page.get_by_role("dialog", name="This task is not in the run")
+    missing = page.get_by_role("dialog", name="Task not found")
     expect(missing).to_contain_text("epics/search/tasks/nothing/attempts/1")
     page.keyboard.press("Escape")
     expect(missing).to_have_count(0)
@@ -21,9 +21,9 @@ def test_a_task_that_is_not_in_the_run(page: Page, busy: str) -> None:
 def test_an_attempt_that_was_not_made(page: Page, busy: str, number: str) -> None:
     """It says how many there were, and opens the newest."""
     page.goto(f"/{busy}/epics/search/tasks/index/attempts/{number}")
-    missing = page.get_by_role("dialog", name="There is no such attempt")
+    missing = page.get_by_role("dialog", name="Attempt not found")
     expect(missing).to_contain_text("had 1 attempt so far")
-    missing.get_by_role("button", name="Open its newest attempt").click()
+    missing.get_by_role("button", name="Open the newest attempt").click()
     expect(page.get_by_role("dialog", name=re.compile("Index documents"))).to_be_visible()
     assert page.url.endswith("/epics/search/tasks/index/attempts/1")
 
@@ -39,7 +39,7 @@ def test_a_task_opens_its_newest_attempt(page: Page, busy: str) -> None:
 def test_a_session_of_a_run_that_is_not_there(page: Page) -> None:
     """The page says that the run is missing, and leads to those that exist."""
     page.goto("/runs/no-such-run/epics/a/tasks/b/attempts/1")
-    expect(page.get_by_text("This run is not here")).to_be_visible()
+    expect(page.get_by_text("Run not found")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 

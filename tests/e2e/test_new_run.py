@@ -26,12 +26,12 @@ def write(page: Page, plan: str) -> None:
 
 
 def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: Runs) -> None:
-    """Each mistake stands under its line; a double click starts one run, whose output is seen to grow."""
+    """Each error is under its line; a double click starts one run, whose output is seen to grow."""
     form.get_by_label("Repository").fill(str(runs.repository))
     form.get_by_role("button", name="Insert an example").click()
-    expect(form.get_by_text("1 epic, 1 task, no mistakes")).to_be_visible()
+    expect(form.get_by_text("1 epic, 1 task, no errors")).to_be_visible()
     form.get_by_label("Plan", exact=True).fill(WITH_MISTAKES)
-    expect(form.get_by_text("2 mistakes. Nothing is created until the plan is right.")).to_be_visible()
+    expect(form.get_by_text("2 errors. Fix them to start the run.")).to_be_visible()
     under = form.locator(".cm-line:has-text('promt') + .editor-problem")
     expect(under).to_have_text("promt unknown key, did you mean prompt?")
     form.get_by_role("button", name="Line 6").click()
@@ -39,7 +39,7 @@ def test_a_plan_is_checked_as_it_is_typed_and_starts_one_run(form: Page, runs: R
     expect(form.get_by_role("button", name="Start run")).to_be_disabled()
     before = len(runs.get("runs")["runs"])
     write(form, SMALL)
-    expect(form.get_by_text("2 epics, 2 tasks, no mistakes")).to_be_visible()
+    expect(form.get_by_text("2 epics, 2 tasks, no errors")).to_be_visible()
     form.get_by_role("button", name="Start run").dblclick()
     form.wait_for_url(re.compile(r"/runs/small-change-"))
     name = form.url.split("/", 3)[3]
@@ -59,28 +59,28 @@ def test_what_a_plan_will_do_is_told_before_it_starts(form: Page) -> None:
     write(form, CHAIN)
     facts = form.locator(".outlook-facts")
     expect(facts).to_contain_text(re.compile("Estimated time\\s*15 min"))
-    expect(facts).to_contain_text(re.compile("No order is faster than\\s*15 min"))
-    expect(facts).to_contain_text(re.compile("Work in all\\s*20 min"))
+    expect(facts).to_contain_text(re.compile("Fastest possible\\s*15 min"))
+    expect(facts).to_contain_text(re.compile("Total work\\s*20 min"))
     expect(form.locator(".plan-key")).to_contain_text("Groundwork → Last (15 min)")
     expect(form.get_by_role("region", name="Waves")).to_contain_text("Groundwork, Side work")
     clash = form.get_by_role("region", name="Predicted conflicts")
-    expect(clash).to_contain_text("Groundwork and Side work both expect to write src/** / src/side/**")
+    expect(clash).to_contain_text("Groundwork and Side work both declare src/** / src/side/**")
     assert form.locator(".plan-track i").count() == 3
-    form.get_by_label("Agents at once").fill("1")
+    form.get_by_label("Max parallel agents").fill("1")
     expect(facts).to_contain_text(re.compile("Estimated time\\s*20 min"))
-    expect(facts).to_contain_text(re.compile("At once\\s*1 of 1"))
+    expect(facts).to_contain_text(re.compile("Max parallel\\s*1 of 1"))
 
 
 def test_a_dropped_file_and_what_was_typed_outlive_a_reload(form: Page, tmp_path: Path) -> None:
-    """A file fills the editor; nothing of it is lost when the page is made anew."""
+    """A file fills the editor; its text survives a reload of the page."""
     file = tmp_path / "plan.yaml"
     file.write_text(CHAIN)
     form.get_by_label("Choose a file").set_input_files(file)
-    expect(form.get_by_text("3 epics, 3 tasks, no mistakes")).to_be_visible()
-    form.get_by_label("Merge into in the end").fill("release")
+    expect(form.get_by_text("3 epics, 3 tasks, no errors")).to_be_visible()
+    form.get_by_label("Merge into").fill("release")
     form.reload()
-    expect(form.get_by_text("3 epics, 3 tasks, no mistakes")).to_be_visible()
-    expect(form.get_by_label("Merge into in the end")).to_have_value("release")
+    expect(form.get_by_text("3 epics, 3 tasks, no errors")).to_be_visible()
+    expect(form.get_by_label("Merge into")).to_have_value("release")
     drop = """text => {
         const data = new DataTransfer();
         data.items.add(new File([text], "other.yaml"));
@@ -88,7 +88,7 @@ def test_a_dropped_file_and_what_was_typed_outlive_a_reload(form: Page, tmp_path
         it.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
     }"""
     form.evaluate(drop, SMALL)
-    expect(form.get_by_text("2 epics, 2 tasks, no mistakes")).to_be_visible()
+    expect(form.get_by_text("2 epics, 2 tasks, no errors")).to_be_visible()
 
 
 @pytest.mark.complains("409 |400 ")
@@ -113,7 +113,7 @@ def test_a_checkout_with_changes_asks_for_consent(form: Page, tmp_path: Path) ->
     form.get_by_label("Repository").fill(str(project))
     form.get_by_label("Budget, US$").fill("2.5")
     write(form, "name: Tiny\nepics: [{key: a, tasks: [{key: t, prompt: p}]}]")
-    form.get_by_label("Start although the checkout has changes").check()
+    form.get_by_label("Start with uncommitted changes").check()
     expect(form.get_by_role("alert")).to_have_count(0)
     form.get_by_role("button", name="Start run").click()
     form.wait_for_url(re.compile("/runs/tiny-"))

@@ -19,15 +19,15 @@ def clash(runs: Runs) -> str:
 
 
 def test_a_conflict_stands_in_the_heat_map_and_the_queue(page: Page, clash: str) -> None:
-    """The pair, its file and since when; in the queue what is merged, and what waits for somebody to mend it."""
+    """The pair, its file and since when; in the queue the merged epic, and the one that waits for a fix."""
     page.goto(f"/{clash}/conflicts")
     queue = page.locator(".queue li")
     expect(queue.filter(has_text="Second")).to_contain_text("Conflict")
     expect(queue.filter(has_text="First")).to_contain_text("Merged")
-    queue.filter(has_text="Second").get_by_text("What does not fit").click()
+    queue.filter(has_text="Second").get_by_text("Conflicting changes").click()
     expect(queue.filter(has_text="Second")).to_contain_text("<<<<<<<")
     expect(queue.filter(has_text="Second")).to_contain_text("git merge --no-ff")
-    expect(queue.get_by_role("button", name="Let an agent resolve it")).to_have_count(1)
+    expect(queue.get_by_role("button", name="Resolve with an agent")).to_have_count(1)
     cell = page.get_by_role("button", name=re.compile("First and Second: 1 file"))
     cell.click()
     expect(cell).to_have_attribute("aria-pressed", "true")
@@ -81,6 +81,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(page: Page, clash: str, 
     expect(page.locator(".report-verdict")).to_have_text("Failed: 2 of 3 tasks done, 1 failed")
     assert page.get_by_role("img", name="The finished page").evaluate("it => it.naturalWidth") > 100
     assert page.evaluate("document.querySelectorAll('script, link').length") == 0
+    assert ".report-verdict" in (page.locator("style").text_content() or "")
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
@@ -89,7 +90,7 @@ def test_costs_are_followed_down_to_a_session(page: Page, clash: str, runs: Runs
     """From the projects to the attempt, each level with its sum and models; Back and the address lead the same way."""
     page.set_viewport_size({"width": width, "height": 844})
     page.goto("/costs")
-    path = page.get_by_role("navigation", name="What the costs are of")
+    path = page.get_by_role("navigation", name="Level")
     page.get_by_role("link", name=str(runs.repository)).click()
     expect(page.get_by_role("columnheader", name="Run")).to_be_visible()
     page.get_by_role("row", name=re.compile(clash.removeprefix("runs/"))).get_by_role("link").click()

@@ -28,7 +28,7 @@ def test_ctrl_k_leads_from_the_list_to_a_run_and_its_sessions(page: Page, busy: 
     page.keyboard.press("Enter")
     session = page.get_by_role("dialog", name=re.compile("Ranking by recency"))
     expect(session).to_be_visible()
-    page.get_by_label("Tell the agent something").press("Control+k")
+    page.get_by_label("Instructions to the agent").press("Control+k")
     field.fill("time")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/timeline$"))

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-NOBODY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 
 
 @contextmanager
 def web_app(home: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "HEDDLE_HOME": str(home), "HEDDLE_SCHEDULER": NOBODY, **settings}
+    environment = {**os.environ, "HEDDLE_HOME": str(home), "HEDDLE_SCHEDULER": UNREACHABLE, **settings}
     environment.pop("PYTEST_CURRENT_TEST", None)
     command = [sys.executable, "-m", "ui_svc"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -47,7 +47,7 @@ def wait_until_served(address: str) -> None:
 def test_without_a_scheduler_the_page_says_so_and_sigterm_ends_it_in_order(
     tmp_path: Path, browser: Browser
 ) -> None:
-    """It serves, tells what to start, and ends with success although a page is open."""
+    """It serves, says what to start, and exits with 0 although a page is open."""
     address = free_address()
     with web_app(tmp_path, HEDDLE_LISTEN=address) as process:
         wait_until_served(address)

@@ -1,4 +1,4 @@
-"""Pages that outlive their servers: nothing is lost, nothing is doubled, nobody reloads by hand."""
+"""Pages that outlive their servers: nothing is lost or doubled, and no reload by hand is needed."""
 
 import re
 
@@ -38,7 +38,7 @@ SAID = """([attempt, number]) => {
 
 def assert_whole(page: Page) -> int:
     """Asserts that of the lines that the agent's commands printed none is lost or doubled; returns the newest."""
-    # What lies before the newest lines is read after them.
+    # Earlier lines are fetched after the newest ones.
     expect(page.locator(".logs-tools").get_by_text(re.compile(r"^[\d,]+ lines$"))).to_be_visible(
         timeout=40_000
     )
@@ -59,7 +59,7 @@ def wait_for_line(page: Page, number: int) -> None:
 
 @pytest.mark.complains(LOST)
 def test_the_modal_is_back_after_the_web_app_restarts(page: Page, servers: Servers, busy: str) -> None:
-    """A banner tells of the lost connection; then the same session and tab stream on."""
+    """A banner reports the lost connection; then the same session and tab continue to stream."""
     page.goto(f"/{busy}/{RUNNING}?tab=logs")
     expect(page.locator(".log-row").first).to_be_visible()
     newest = assert_whole(page)
@@ -74,7 +74,7 @@ def test_the_modal_is_back_after_the_web_app_restarts(page: Page, servers: Serve
 
 @pytest.mark.complains(LOST)
 def test_the_board_stays_while_the_scheduler_is_away(page: Page, servers: Servers, busy: str) -> None:
-    """The board keeps what it knows under a banner, and goes on when the scheduler is back."""
+    """The board keeps its content under a banner, and continues when the scheduler is back."""
     page.goto(f"/{busy}/{RUNNING}?tab=logs")
     expect(page.locator(".log-row").first).to_be_visible()
     newest = assert_whole(page)
@@ -91,7 +91,7 @@ def test_the_board_stays_while_the_scheduler_is_away(page: Page, servers: Server
 def test_a_change_while_the_scheduler_is_away_is_refused_in_words(
     page: Page, servers: Servers, busy: str, runs: Runs
 ) -> None:
-    """A click that cannot be carried out says so; the session goes on."""
+    """A click that fails says so; the session continues."""
     page.goto(f"/{busy}")
     card = page.locator(".card", has=page.locator(f'[data-attempt$="{RUNNING}"]'))
     expect(card).to_be_visible()
@@ -108,7 +108,7 @@ def test_a_change_while_the_scheduler_is_away_is_refused_in_words(
 def test_every_open_page_is_right_after_both_have_restarted(
     page: Page, servers: Servers, busy: str, runs: Runs
 ) -> None:
-    """List, board, timeline and an open session go on by themselves, and see what changes from then on."""
+    """List, board, timeline and an open session recover by themselves, and show later changes."""
     board, listed, timeline, session = page, *(page.context.new_page() for _ in range(3))
     listed.goto("/")
     board.goto(f"/{busy}")

@@ -20,7 +20,7 @@ def test_a_session_is_shown_as_it_was(page: Page, deep: str) -> None:
     expect(dialog.get_by_text("The ranking is written.")).to_have_count(0)
     expect(dialog.locator(".modal-facts .status")).to_have_text("Running")
     expect(page).to_have_url(re.compile(r"[?&]at=\d+"))
-    slider = bar(page).get_by_label("Moment")
+    slider = bar(page).get_by_label("Time")
     for tab, seen in (
         ("history", re.compile("Running.*Ranking by recency", re.DOTALL)),
         ("screenshots", "No screenshots yet"),
@@ -52,7 +52,7 @@ def test_a_run_is_replayed_on_its_board(page: Page, deep: str) -> None:
     expect(page.locator(".run-line")).to_contain_text(re.compile(r"Replay, \d\d:\d\d:\d\d"))
     for live in (".approval", ".run-controls", ".eta"):
         expect(page.locator(live)).to_have_count(0)
-    # What tells of now alone is no part of it.
+    # Tabs that show only the present are not part of it.
     expect(page.get_by_role("link", name="Timeline")).to_have_attribute("href", re.compile("at="))
     expect(page.get_by_role("link", name="Report")).not_to_have_attribute("href", re.compile("at="))
     for title in ("Index documents", "Index documents", "Ranking by recency"):
@@ -82,7 +82,7 @@ def test_the_timeline_opens_a_session_at_the_moment_of_the_click(page: Page, dee
 
 
 def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
-    """Its process has ended, its question stands: on the timeline the wait goes on, and in a replay its task waits."""
+    """Its process has ended, its question is open: the timeline shows the wait, and in a replay its task waits."""
     asking = f"{deep}/epics/search/tasks/decay/attempts/1"
 
     def park(route: Route) -> None:
@@ -100,14 +100,14 @@ def test_a_parked_session_is_seen_to_wait(page: Page, deep: str) -> None:
     expect(wait).to_have_attribute("href", f"/{asking}")
     page.get_by_role("link", name="Board").click()
     page.get_by_role("button", name="Replay").click()
-    bar(page).get_by_label("Moment").press("End")
+    bar(page).get_by_label("Time").press("End")
     expect(page.locator(".lane.group-waiting")).to_contain_text(
-        re.compile("Decay as a setting.*Parked", re.DOTALL)
+        re.compile("Decay as a setting.*Paused for your answer", re.DOTALL)
     )
 
 
 def test_a_wait_ends_with_the_answer(page: Page) -> None:
-    """Or with the next attempt, or the end of the task; a task may be parked twice. Until somebody goes on with it, it is pending."""
+    """Or with the next attempt, or the end of the task; a task may be parked twice. Until the next attempt it is pending."""
     page.goto("/")
     ends, states = page.evaluate(
         """async () => {

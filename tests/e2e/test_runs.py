@@ -44,7 +44,7 @@ def answer(route: Route) -> None:
 
 @pytest.fixture
 def many(page: Page) -> Page:
-    """The list with 3,000 runs of long ago beside those of the tests."""
+    """The list with 3,000 old runs in addition to those of the tests."""
     page.route("**/api/runs?*", answer)
     page.goto("/")
     expect(page.locator(".pager [role=status]")).to_have_text(re.compile(r"of 3,\d\d\d$"))
@@ -56,7 +56,7 @@ def titles(page: Page) -> list[str]:
 
 
 def test_thousands_of_runs_are_turned_page_by_page(many: Page) -> None:
-    """Fifty stand on a page, those that go on first; the page stands in the address."""
+    """A page has fifty runs, active ones first; the address holds the page."""
     assert many.locator(".run-row").count() == 50
     expect(many.locator(".run-row").first).to_contain_text("Running")
     many.get_by_role("button", name="Next").click()
@@ -88,7 +88,7 @@ def test_runs_are_searched_filtered_and_sorted(many: Page) -> None:
 
 
 def test_who_started_a_run_and_how_long_it_still_takes_stand_in_the_list(many: Page, busy: str) -> None:
-    """Names are searched too; a run that goes on has the time that it has left."""
+    """Names are searched too; an active run shows its remaining time."""
     row = many.locator(".run-row", has=many.locator(f'a[href$="{busy}"]'))
     expect(row.locator(".run-by-whom")).to_have_text("web")
     expect(row.locator("time")).to_have_text(re.compile("ago$|now"))

@@ -112,7 +112,7 @@ def test_arrows_step_through_the_running_agents(page: Page, busy: str) -> None:
 
 
 def test_there_are_four_ways_out(page: Page, busy: str) -> None:
-    """✕, Esc, a click beside it and Back close the modal; the board stays where it was."""
+    """✕, Esc, a click outside and Back close the modal; the board keeps its scroll position."""
     page.goto(f"/{busy}")
     link = page.locator(f'[data-attempt$="{RUNNING}"]')
     dialog = page.locator("dialog.session")
@@ -205,7 +205,7 @@ def test_the_log_is_filtered_by_tool(page: Page, busy: str) -> None:
 
 
 def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
-    """A chosen line or block stands in the address, which opens the log there."""
+    """The address holds the selected line or block, and opens the log there."""
     dialog = open_session(page, busy, DONE, "logs")
     dialog.get_by_label("Search in the log").fill("needle one")
     row = dialog.locator(".log-row.is-hit")
@@ -225,7 +225,7 @@ def test_a_link_to_a_line_restores_it(page: Page, busy: str) -> None:
     expect(dialog.locator(".log-row.is-picked")).to_have_count(3)
     expect(dialog.get_by_role("button", name="Copy 3 lines")).to_be_visible()
     expect(page).to_have_url(re.compile(r"#L[\d.]+-L[\d.]+$"))
-    dialog.get_by_role("button", name="Close the line").click()
+    dialog.get_by_role("button", name="Clear the selection").click()
     expect(page).not_to_have_url(re.compile("#"))
 
 
@@ -285,7 +285,7 @@ def test_what_agents_write_is_text(page: Page, busy: str, tab: str) -> None:
 def test_the_view_follows_what_is_said_until_one_scrolls_up(page: Page, busy: str) -> None:
     """Growing text and loading pictures never end the following; scrolling up does, "Follow" resumes."""
     dialog = open_session(page, busy, RUNNING)
-    box = dialog.get_by_label("What the agent says and does")
+    box = dialog.get_by_label("Agent activity")
     said = dialog.locator(".said")
     expect(said.nth(12)).to_be_attached(timeout=30_000)
     expect(step(dialog, newest_step(dialog) + 2)).to_be_in_viewport()
@@ -306,7 +306,7 @@ def test_what_is_read_stands_still_for_half_a_minute(page: Page, busy: str) -> N
     dialog = open_session(page, busy, RUNNING)
     other = page.context.new_page()
     logs = open_session(other, busy, RUNNING, "logs")
-    stream = dialog.get_by_label("What the agent says and does")
+    stream = dialog.get_by_label("Agent activity")
     rows = logs.locator(".rows-box")
     expect(dialog.locator(".said").nth(25)).to_be_attached(timeout=40_000)
     for tab, box in (page, ".scroll"), (other, ".rows-box"):

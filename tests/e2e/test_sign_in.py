@@ -9,7 +9,7 @@ SIGN_IN = "<!doctype html><title>Company</title><h1>Sign in</h1>"
 
 
 class Proxy:
-    """Stands before the web app; without a sign-in it lets nothing through."""
+    """A proxy in front of the web app; without a sign-in it lets nothing through."""
 
     def __init__(self, page: Page) -> None:
         self.signed_in = True
@@ -47,7 +47,7 @@ def test_an_expired_sign_in_is_told_and_leads_to_a_new_one(page: Page, runs: Run
 
 @pytest.mark.complains("401 ")
 def test_a_refused_connection_finds_out_that_it_needs_a_sign_in(page: Page, busy: str) -> None:
-    """Where nobody clicks, too; a sign-in that answers with a way to its own page is known as well."""
+    """Without a click, too; a sign-in that redirects to its own page is recognised as well."""
     proxy = Proxy(page)
     page.goto(f"/{busy}")
     expect(page.locator(".lane h3").first).to_be_visible()

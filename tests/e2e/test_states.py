@@ -38,7 +38,7 @@ def test_a_state_is_an_icon_and_a_word_and_not_a_colour_alone(page: Page, busy: 
 
 
 def test_list_board_and_session_agree(page: Page, runs: Runs) -> None:
-    """Three pages of one run tell the same of it: as it waits, goes on, stands still and ends."""
+    """Three pages show the same state of one run: waiting, running, paused and ended."""
     name = runs.start(SMALL)
     attempt = f"{name}/epics/beta/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")
@@ -116,5 +116,5 @@ def test_empty_loading_failed_and_old_pages_look_different(page: Page, runs: Run
     answer = {"status": 503, "json": {"message": "The scheduler does not answer."}}
     # As soon as a run changes, the costs are read again.
     runs.post(f"{busy}:set", max_parallel=9)
-    expect(alert).to_have_text("What you see may be old. The scheduler does not answer.")
+    expect(alert).to_have_text("This page may be out of date. The scheduler does not answer.")
     expect(page.locator(".cost-table tbody tr").first).to_be_visible()

@@ -42,14 +42,14 @@ epics:
 
 
 def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> None:
-    """The button beside a task says how much it sets aside, and asks; then the task and the one after it run again."""
+    """The button next to a task says how much it sets aside, and asks; then the task and the one after it run again."""
     name = runs.start(GOING_BACK)
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/1", "accepted")
     page.goto(f"/{name}/epics/alpha/tasks/one/attempts/1?tab=history")
     first = page.locator(".history-task", has_text="First thing")
     first.get_by_role("button", name="Retry from here").click()
     expect(first).to_contain_text("Set aside its commit and 1 after it?")
-    first.get_by_role("button", name="Do anew").click()
+    first.get_by_role("button", name="Retry from here").click()
     runs.wait_for(f"{name}/epics/alpha/tasks/two/attempts/2", "accepted")
     expect(first.locator(".attempts tbody tr")).to_have_count(2)
     runs.cancel(name)
@@ -58,7 +58,7 @@ def test_accepted_work_is_done_anew_from_the_history(page: Page, runs: Runs) -> 
 def test_a_running_agent_is_told_something(page: Page, busy: str) -> None:
     """Enter sends; the words wait below until the session itself has them."""
     page.goto(f"/{busy}/epics/search/tasks/ranking/attempts/1")
-    field = page.get_by_label("Tell the agent something")
+    field = page.get_by_label("Instructions to the agent")
     field.fill("Use the index of last year.")
     with page.expect_response("**:send") as answer:
         field.press("Enter")
@@ -77,7 +77,7 @@ def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None
     name = runs.start(LISTENING)
     runs.wait_for(f"{name}/epics/beta/tasks/one/attempts/1", "running")
     page.goto(f"/{name}/epics/beta/tasks/one/attempts/1")
-    field = page.get_by_label("Tell the agent something")
+    field = page.get_by_label("Instructions to the agent")
     field.fill("Hurry.")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("alert")).to_contain_text("messages")
@@ -86,7 +86,7 @@ def test_an_agent_that_takes_no_messages_says_so(page: Page, runs: Runs) -> None
 
 
 def test_an_approval_is_denied_in_the_session_with_a_message(page: Page, runs: Runs) -> None:
-    """The session shows the answer beside its question, and the words in its log."""
+    """The session shows the answer next to its question, and the message in its log."""
     name = runs.start(LISTENING)
     attempt = f"{name}/epics/alpha/tasks/one/attempts/1"
     runs.wait_for(attempt, "waiting")

@@ -30,7 +30,7 @@ def bar(page: Page, attempt: str) -> Locator:
 
 
 def test_the_timeline_shows_attempts_waits_merges_and_the_critical_path(page: Page, runs: Runs) -> None:
-    """It is drawn while the run goes on: a question is seen to be asked, and the end to be reached."""
+    """It is drawn while the run is active: a question appears, and so does the end."""
     name = runs.start(CHAIN)
     page.goto(f"/{name}")
     page.get_by_role("link", name="Timeline").click()
@@ -93,7 +93,7 @@ def test_the_timeline_zooms_and_compresses_idle_time(page: Page, busy: str) -> N
 
 
 def test_no_time_on_the_axis_reaches_beyond_its_end(page: Page, busy: str) -> None:
-    """Wherever the last written time would stand, a timeline that fits has nothing to scroll."""
+    """Wherever the last time label is, a timeline that fits does not scroll."""
     page.goto(f"/{busy}/timeline")
     box = page.get_by_role("region", name="Timeline")
     expect(bar(page, "search/tasks/index/attempts/1")).to_be_visible()
@@ -119,7 +119,7 @@ def test_no_time_on_the_axis_reaches_beyond_its_end(page: Page, busy: str) -> No
         }"""
     )
     assert beyond["count"] > 100
-    # The lane goes on for 16 pixels.
+    # The lane continues for 16 pixels.
     assert beyond["most"] <= 616
 
 

@@ -86,7 +86,7 @@ def finished() -> str:
 def _epic(place: int, key: str, title: str, tasks: tuple[str, ...]) -> dict[str, Any]:
     made = []
     for number, task in enumerate(tasks):
-        # A third of the epics has its first task behind it.
+        # A third of the epics has finished its first task.
         done = number == 0 and place % 3 == 0
         script = _work(place + number) if done else [*_work(place + number), *_long(place)]
         made.append(_task(number, task, script, checks=[{"name": "tests", "run": "echo '12 passed'"}]))
@@ -147,7 +147,7 @@ def _work(seed: int) -> list[dict[str, Any]]:
 
 
 def _long(seed: int) -> list[dict[str, Any]]:
-    """Returns steps that go on for some minutes."""
+    """Returns steps that take some minutes."""
     steps: list[dict[str, Any]] = []
     for number in range(120):
         steps += [

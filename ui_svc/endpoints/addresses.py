@@ -28,7 +28,7 @@ def _attempt(run: str, epic: str, task: str, number: int) -> AttemptName:
     return AttemptName(run, epic, task, number)
 
 
-# The scheduler judges whether they are well formed.
+# The scheduler validates them.
 Run: TypeAlias = Annotated[RunName, Depends(_run)]
 Epic: TypeAlias = Annotated[EpicName, Depends(_epic)]
 Task: TypeAlias = Annotated[TaskName, Depends(_task)]

@@ -1,4 +1,4 @@
-"""Response headers that keep a page to itself."""
+"""Response headers that isolate a page."""
 
 from typing import Final
 

@@ -13,7 +13,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SameOrigin:
-    """Refuses sockets and changes that another site's page asks for.
+    """Refuses sockets and changes that a page of another site requests.
 
     Where only loopback is served, a request must also name a loopback host, so
     that no foreign name that resolves to 127.0.0.1 is believed.

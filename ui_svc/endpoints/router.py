@@ -1,4 +1,4 @@
-"""What a browser asks for over HTTP: pages of a log, files, and every change that it makes.
+"""The HTTP endpoints of the browser: pages of a log, files, and every change that it makes.
 
 Each path below /api is one call of the API under the name of its resource.
 """

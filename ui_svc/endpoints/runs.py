@@ -1,4 +1,4 @@
-"""HTTP endpoints of runs: check and start one, steer it, look at its parts."""
+"""HTTP endpoints of runs: check, start, control and view them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ DIFF_BYTES: Final = 1 << 20
 # As many as one answer of the scheduler holds.
 RUNS_PAGE: Final = 500
 
-# What a forecast counts with where neither the form nor a worker says how many agents run at once.
+# The parallelism of a forecast if neither the form nor a worker gives one.
 USUAL_SLOTS: Final = 8
 
 _TURNS: Final = {"timeline": SPANS, "history": HISTORY}
@@ -67,7 +67,7 @@ class RunCalls:
         return [views.worker(each) for each in await self._client.list_workers()]
 
     async def check_plan(self, form: Form) -> View:
-        """Judges the plan alone; with a project in the form, also whether a run of it could start."""
+        """Checks the plan alone; with a project in the form, also whether a run of it could start."""
         plan, found = await _read(form)
         if plan is not None and form.get("project"):
             request = _create_request(form, plan)
@@ -96,7 +96,7 @@ class RunCalls:
         return views.run(await self._client.pause_run(str(name)))
 
     async def resume_run(self, name: addresses.Run, form: Form) -> View:
-        """Lets a run go on; with `budget`, in micros, after giving that to `budget_of`, else to the run."""
+        """Resumes a run; with `budget`, in micros, after setting that for `budget_of`, else for the run."""
         budget = _whole(form, "budget") if form.get("budget") else None
         of = str(form.get("budget_of", "")) if budget else ""
         return views.run(await self._client.resume_run(str(name), budget_usd_micros=budget, budget_of=of))
@@ -127,7 +127,7 @@ class RunCalls:
     ) -> View:
         """Returns the events of the run's log after `after`: those that a timeline or a replay is made of.
 
-        `kinds`, with commas, asks for other ones instead. `epic` is a key: those of others are left out.
+        `kinds`, separated by commas, asks for those instead. `epic` is a key: those of others are left out.
         """
         wanted = RUN.intersection(kinds.split(",")) if kinds else _TURNS[of]
         turns: list[View] = []
@@ -137,8 +137,8 @@ class RunCalls:
             nonlocal last
             last = oldest - 1
 
-        def read(behind: int) -> AsyncIterator[pb.Event]:
-            return self._client.list_events(str(name), after=behind)
+        def read(after_sequence: int) -> AsyncIterator[pb.Event]:
+            return self._client.list_events(str(name), after=after_sequence)
 
         async for event in from_oldest(read, after, begin_later):
             last = event.sequence
@@ -150,13 +150,13 @@ class RunCalls:
         return views.conflicts(await self._client.get_conflicts(str(name)))
 
     async def get_disk_use(self, name: addresses.Run) -> View:
-        """Returns what the run's worktrees take, as far as they were measured, and how many there are."""
+        """Returns the measured disk use of the run's worktrees, and their number."""
         found = await self._client.list_epic_worktrees(str(name), sizes_only=True)
         present = [each for each in found if each.state == pb.EPIC_WORKTREE_STATE_PRESENT]
         return {"bytes": sum(each.disk_bytes for each in present), "worktrees": len(present)}
 
     async def list_costs(self, parent: str = "", page_token: str = "") -> View:
-        """Returns a page of what is below `parent`, as ListCostsRequest says, and the sum of all pages."""
+        """Returns a page of the costs below `parent`, as in ListCostsRequest, and the sum of all pages."""
         page = await self._client.list_costs(parent, page_size=RUNS_PAGE, page_token=page_token)
         return {
             "costs": [views.cost(each) for each in page.costs],
@@ -212,7 +212,7 @@ async def _read(form: Form) -> tuple[pb.Plan | None, View]:
 
 
 def _whole(form: Form, key: str) -> int:
-    """Returns a number of the form, 0 if it is not there; raises INVALID_FIELD where it is none."""
+    """Returns a number of the form, 0 if it is absent; raises INVALID_FIELD if it is not a number."""
     value = form.get(key) or 0
     if isinstance(value, int) and abs(value) < 1 << 62:
         return value

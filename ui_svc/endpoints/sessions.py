@@ -23,7 +23,7 @@ PAGE_EVENTS: Final = 2000
 
 _ARTIFACT: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
-# The only artifacts that are shown as what they are; SVG, say, can carry scripts.
+# The only artifacts that are served with their own type; SVG, for example, can contain scripts.
 _IMAGES: Final = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -51,7 +51,7 @@ class SessionCalls:
         router.get(addresses.ATTEMPT + "/artifacts/{artifact}")(self.read_artifact)
 
     async def get_attempt(self, name: addresses.Attempt) -> View:
-        """Answers with `since`: what changed since the epic's task that was accepted before; None: it is the first."""
+        """Answers with `since`: the difference to the epic's task that was accepted before; None for the first."""
         attempt, tasks = await asyncio.gather(
             self._client.get_attempt(str(name)), self._client.list_tasks(str(name.parent.parent))
         )
@@ -83,7 +83,7 @@ class SessionCalls:
         return {}
 
     async def send_message(self, name: addresses.Attempt, words: Answer) -> View:
-        """Tells the agent something; the same message_id again tells it once."""
+        """Sends a message to the agent; the same message_id again sends it once."""
         await self._client.send_message(
             str(name), str(words.get("text", "")), message_id=str(words.get("message_id", ""))
         )
@@ -92,7 +92,7 @@ class SessionCalls:
     async def list_events(
         self, name: addresses.Attempt, after: int | None = None, before: int = END_OF_LOG
     ) -> View:
-        """Returns a page behind `after`, or without it the newest page ahead of `before`."""
+        """Returns the page after `after`, or without it the newest page before `before`."""
         page = await self._client.list_session_events(
             str(name),
             after=after or 0,
@@ -132,7 +132,7 @@ class SessionCalls:
     async def _download(
         self, name: AttemptName, write: Callable[[pb.Event], str], ending: str, media_type: str
     ) -> Response:
-        # An unknown attempt is answered before the first byte, while it still can be.
+        # An unknown attempt is answered before the first byte, while the status can still be set.
         await self._client.get_attempt(str(name))
         file = f"{name.run}-{name.epic}-{name.task}-{name.number}.{ending}"
         return StreamingResponse(

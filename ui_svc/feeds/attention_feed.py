@@ -1,4 +1,4 @@
-"""The feed behind the count in every page's bar."""
+"""The feed of the count in every page's bar."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from ui_svc.feeds.rooms import Rooms
 from ui_svc.views import View, attention
 from ui_svc.views.attention import RunParts
 
-# Seconds between two looks at the epics of a run that goes on: for conflicts, of which a run itself does not tell.
+# Seconds between two reads of an active run's epics: for conflicts, which the run itself does not show.
 EPICS_AGAIN: Final = 5.0
 
 # A run's parts are read again when these change.
@@ -21,18 +21,18 @@ _Stand = tuple[object, ...]
 
 
 class AttentionFeed(Feed):
-    """What waits for a human, looked for whenever a run has changed while any page is open."""
+    """The items that wait for a human, updated when a run has changed while a page is open."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
         super().__init__(rooms, "heddle_attention", "attention")
         self._client = client
         self._items: list[View] = []
-        # Of providers that take no work now.
+        # Providers that are on hold.
         self._holds: list[View] = []
         self._told: View | None = None
         self._runs: dict[str, pb.Run] = {}
         self._known: dict[str, tuple[_Stand, RunParts]] = {}
-        # By run: as of which event and when its epics were read, and those that conflict.
+        # By run: the event and the time at which its epics were read, and those that conflict.
         self._conflicts: dict[str, tuple[int, float, list[View]]] = {}
         # By run that a budget paused: how far its log was read, and the newest event about a budget in it.
         self._halts: dict[str, tuple[int, pb.Event | None]] = {}
@@ -42,7 +42,7 @@ class AttentionFeed(Feed):
             newest=operator_queue.RUNS_LOOKED_AT, on_break=self._broke
         ):
             self._runs |= {run.name: run for run in response.runs}
-            # A checkpoint comes every few seconds, and then what was dismissed by time goes too.
+            # A checkpoint comes every few seconds, which also drops expired items.
             if response.complete:
                 await self._look()
 
@@ -87,21 +87,21 @@ class AttentionFeed(Feed):
         return found
 
     async def _parts(self, name: str) -> RunParts | None:
-        """Returns what is known of a run; read again only when one of its tasks or epics has moved on."""
+        """Returns what is known of a run; read again only when the state of a task or epic has changed."""
         try:
             run = self._runs.get(name) or await self._client.get_run(name)
-            stand = (run.state, run.reason, *views.counts(run.tasks).values())
+            state = (run.state, run.reason, *views.counts(run.tasks).values())
             known = self._known.get(name)
-            if known is None or known[0] != stand:
+            if known is None or known[0] != state:
                 epics, tasks = await asyncio.gather(
                     self._client.list_epics(name), self._client.list_tasks(f"{name}/epics/{ANY}")
                 )
                 whole = RunParts(
                     run, {each.name: each for each in epics}, {each.name: each for each in tasks}
                 )
-                known = self._known[name] = (stand, whole)
+                known = self._known[name] = (state, whole)
         except errors.HeddleError:
-            # It vanished meanwhile.
+            # It was removed in the meantime.
             return None
         return known[1]
 

@@ -1,4 +1,4 @@
-"""One feed of the API for all who look at the same thing: read once, sent as frames.
+"""One feed of the API for all viewers of the same page: read once, sent as frames.
 
 A frame names its feed and carries a number; a browser that misses one, or meets
 another feed after a restart, asks for a snapshot.
@@ -19,12 +19,12 @@ from ui_svc.views import View
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Seconds between two frames: while somebody looks, and while all tabs are
+# Seconds between two frames: while a tab is visible, and while all tabs are
 # hidden or frames take long to make.
 FRAME: Final = 0.1
 SLOW_FRAME: Final = 0.25
 
-# Seconds that a feed goes on when nobody looks, so that a reload finds it warm.
+# Seconds that a feed continues without viewers, so that a reload finds it warm.
 LINGER: Final = 20.0
 
 # Seconds that a joining browser waits for the first content.
@@ -32,14 +32,14 @@ FIRST_CONTENT: Final = 10.0
 
 
 def pause(*, watched: bool, took: float) -> float:
-    """Returns the seconds to wait behind a frame that took `took` seconds to make and send."""
+    """Returns the seconds to wait after a frame that took `took` seconds to make and send."""
     return FRAME if watched and took < FRAME / 2 else SLOW_FRAME
 
 
 class Feed(ABC):
-    """Reads something from the API in the background and tells a room what changed."""
+    """Reads from the API in the background and sends the changes to a room."""
 
-    # Seconds until what has ended or was refused is read again.
+    # Seconds until an ended or refused stream is read again.
     again = 2.0
 
     def __init__(self, rooms: Rooms, event: str, room: str) -> None:
@@ -49,12 +49,12 @@ class Feed(ABC):
         self._event = event
         self._number = 0
         self._changed = asyncio.Event()
-        # Set once there is something to say: content, or why there is none.
+        # Set once there is content, or a reason why there is none.
         self._answerable = asyncio.Event()
-        # Why what viewers see may be old. Empty: it is not.
+        # Why the content may be out of date; empty if it is not.
         self._stale = ""
         self._told_trouble = ""
-        # Why there is nothing to see. Empty: there is.
+        # Why there is no content; empty if there is.
         self._failure = ""
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,14 +64,14 @@ class Feed(ABC):
 
     @abstractmethod
     def _take_changes(self) -> View:
-        """Returns what the next frame brings; empty if nothing changed."""
+        """Returns the content of the next frame; empty if nothing changed."""
 
     @abstractmethod
     def _content(self) -> View:
-        """Returns what a snapshot brings."""
+        """Returns the content of a snapshot."""
 
     def start(self) -> None:
-        """Begins to read. The feed ends by itself when nobody looked for a while."""
+        """Begins to read. The feed ends by itself after some time without viewers."""
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._send())]
 
     @property
@@ -87,7 +87,7 @@ class Feed(ABC):
                 await task
 
     async def snapshot(self) -> View:
-        """Returns all that a viewer needs, once there is something; later frames go on from it."""
+        """Returns the whole content, once there is any; later frames continue from it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CONTENT):
                 await self._answerable.wait()
@@ -101,13 +101,13 @@ class Feed(ABC):
         }
 
     def _touch(self) -> None:
-        """Says that there is news, and that the source answers."""
+        """Notes that there are changes, and that the source answers."""
         self._stale = ""
         self._failure = ""
         self._changed.set()
 
     def _broke(self, why: str) -> None:
-        """Says that the source does not answer now."""
+        """Notes that the source does not answer."""
         self._stale = why
         self._answerable.set()
         self._changed.set()
@@ -128,7 +128,7 @@ class Feed(ABC):
         loop = asyncio.get_running_loop()
         idle_since: float | None = None
         while True:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the news.
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER / 4):
                     await self._changed.wait()

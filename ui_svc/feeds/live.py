@@ -1,4 +1,4 @@
-"""What a browser can ask for over its socket: to look at runs, a run or a session."""
+"""The requests over the browser's socket: to view runs, a run or a session."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +20,7 @@ ATTENTION: Final = "attention"
 
 
 class Live:
-    """The feeds of this process: one for each thing that somebody looks at."""
+    """The feeds of this process: one for each page that is open."""
 
     def __init__(self, client: HeddleClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Rooms of the browser's socket: a message to a room is encoded once, however many look."""
+"""Rooms of the browser's socket: a message to a room is encoded once for all its viewers."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ _NAMESPACE: Final = "/"
 
 
 class Rooms:
-    """Who looks at what. A socket leaves its rooms by itself when it disconnects."""
+    """The viewers of each room. A socket leaves its rooms by itself when it disconnects."""
 
     def __init__(self) -> None:
         self._hidden: set[str] = set()
@@ -30,7 +30,7 @@ class Rooms:
         return next(self._sockets(room), None) is not None
 
     def watched(self, room: str) -> bool:
-        """Says whether anybody in the room has it in the foreground."""
+        """Returns whether a viewer of the room has it in the foreground."""
         return any(socket not in self._hidden for socket in self._sockets(room))
 
     async def emit(self, event: str, data: dict[str, Any], room: str) -> None:

@@ -1,4 +1,4 @@
-"""The feeds behind the board and the list of runs."""
+"""The feeds of the board and of the list of runs."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ RUNS_SHOWN: Final = 200
 
 
 class RunFeed(Feed):
-    """One WatchRun for all who look at the run's board."""
+    """One WatchRun for all viewers of the run's board."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms, name: RunName) -> None:
         super().__init__(rooms, "heddle_run", str(name))
@@ -26,7 +26,7 @@ class RunFeed(Feed):
         self._name = name
         self._board = Board(name)
         self._forecasts = Forecasts(client)
-        # What the log had when this feed began; None until that is known.
+        # The end of the log when this feed began; None until it is known.
         self._target: int | None = None
 
     async def _read_once(self) -> None:
@@ -44,11 +44,11 @@ class RunFeed(Feed):
         except errors.HeddleError as error:
             if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
                 raise
-            # Its beginning is no longer kept, or it is not the one that was read before: begin anew.
+            # Its beginning is no longer kept, or it is another log: start from scratch.
             self._board = Board(self._name, oldest_kept(error) or 1)
 
     def _caught_up(self) -> bool:
-        """Says whether the past has been replayed; nobody wants to watch that."""
+        """Returns whether the past has been replayed; it is not sent event by event."""
         return self._target is not None and self._board.sequence >= self._target
 
     def _take_changes(self) -> View:
@@ -59,7 +59,7 @@ class RunFeed(Feed):
 
 
 class RunsFeed(Feed):
-    """All runs that go on and the newest others, as the scheduler tells that they change."""
+    """All active runs and the newest others, updated as the scheduler reports changes."""
 
     def __init__(self, client: HeddleClient, rooms: Rooms) -> None:
         super().__init__(rooms, "heddle_runs", "runs")

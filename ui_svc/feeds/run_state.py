@@ -1,4 +1,4 @@
-"""The state of one run as its viewers see it, and what changed since they last heard."""
+"""The state of one run as its viewers see it, and the changes since the last frame."""
 
 from heddle import pb
 from heddle.events.kinds import TASK_STATES
@@ -29,7 +29,7 @@ class Board:
         self._changed_summaries: set[str] = set()
 
     def apply(self, response: pb.WatchRunResponse) -> None:
-        """Takes over what an answer brings."""
+        """Applies an answer of the watch."""
         for event in response.events:
             self._note_turn(event)
         if response.HasField("run"):
@@ -50,7 +50,7 @@ class Board:
         self.sequence = max(self.sequence, response.resume_sequence)
 
     def take_forecast(self, forecast: View | None) -> None:
-        """Takes over what is left of the run; None: nothing is, or it cannot be told."""
+        """Applies a forecast; None if there is none."""
         if self._run is not None and self._run["forecast"] != forecast:
             self._run["forecast"] = forecast
             self._run_changed = True
@@ -88,7 +88,7 @@ class Board:
     def _take_summary(self, summary: View) -> None:
         task, _, number = summary["attempt"].rpartition("/attempts/")
         known = self._summaries.get(task)
-        # A late word of an older attempt must not replace the newer one's.
+        # A late summary of an older attempt must not replace the newer one's.
         if known is not None and int(known["attempt"].rpartition("/")[2]) > int(number):
             return
         self._summaries[task] = summary

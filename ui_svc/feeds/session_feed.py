@@ -1,4 +1,4 @@
-"""The feed behind an open modal: what an agent says and does, as it does so."""
+"""The feed of an open session: the agent's activity, live."""
 
 from heddle import errors, pb
 from heddle.client import HeddleClient
@@ -11,9 +11,9 @@ from ui_svc.views import View
 
 
 class SessionFeed(Feed):
-    """One WatchSession for all who look at the session.
+    """One WatchSession for all viewers of the session.
 
-    It holds no history: a snapshot says behind which sequence its frames go on,
+    It holds no history: a snapshot names the sequence after which its frames continue,
     and a browser reads what came before over HTTP.
     """
 
@@ -38,7 +38,7 @@ class SessionFeed(Feed):
         except errors.HeddleError as error:
             if error.reason != pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE:
                 raise
-            # Where to begin is a browser's word, and a wrong one must not end it for the others.
+            # The start comes from a browser; a wrong one must not end the feed for the others.
             self._read_to = self._sent_to = (oldest_kept(error) or 1) - 1
             return
         self._ended = True

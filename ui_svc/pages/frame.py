@@ -1,4 +1,4 @@
-"""What every page shares: its frame, the script that draws it, and the design."""
+"""The shared parts of every page: its frame, script and styles."""
 
 from pathlib import Path
 from typing import Final
@@ -36,12 +36,12 @@ MODULES: Final = _HERE / "components" / "modules"
 STATIC: Final = _HERE / "static"
 ICON: Final = STATIC / "icon.svg"
 
-# What a page needs of NiceGUI: Vue, the socket, and the script that joins the two.
+# The scripts of NiceGUI that a page needs: Vue, the socket, and the one that joins the two.
 _FRAMEWORK: Final = ("vue.esm-browser.prod.js", "socket.io.min.js", "nicegui.js")
 
 
 def install(app: FastAPI) -> None:
-    """Serves scripts and design, and makes our page the one into which NiceGUI puts its elements."""
+    """Serves scripts and styles, and replaces NiceGUI's page template by ours."""
     framework = Path(nicegui.__file__).parent / "static"
     assets = Assets(
         {name: (framework / name).read_text() for name in _FRAMEWORK}

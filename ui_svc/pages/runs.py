@@ -1,4 +1,4 @@
-"""The pages over all runs: the list, a form to start one, and what they cost."""
+"""The pages over all runs: the list, the form to start one, and the costs."""
 
 from nicegui import ui
 

@@ -1,4 +1,4 @@
-"""What the browser gets of each message: small plain values, ready for JSON.
+"""The views of messages for the browser: small plain values, ready for JSON.
 
 Times are milliseconds since 1970, durations seconds, money millionths of a US
 dollar; enums are lower-case words. An absent value is None or left out.

@@ -1,4 +1,4 @@
-"""What waits for a human, over all runs.
+"""The items that wait for a human, over all runs.
 
 Open questions, used-up budgets, refused log-ins, conflicts, and what failed or changed nothing lately.
 """
@@ -12,16 +12,16 @@ from heddle.names import AttemptName, RunName
 from ui_svc import views
 from ui_svc.views import View
 
-# Somebody or something stands still until a human answers.
+# Kinds that block work until a human answers.
 WAITING: Final = frozenset({"question", "budget", "environment", "provider", "held"})
 
-# Of tasks that one item names.
+# The most tasks that one item names.
 MOST_NAMED: Final = 5
 
 
 @dataclass
 class RunParts:
-    """A run with its epics and tasks: for their titles, and for what failed."""
+    """A run with its epics and tasks, for their titles and failures."""
 
     run: pb.Run
     epics: dict[str, pb.Epic] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class RunParts:
 
 
 def halt(run: pb.Run, reached: pb.Event | None) -> View:
-    """Returns a run that a budget paused, as an item; `reached` is the newest event about it, where one is known."""
+    """Returns a run that a budget paused, as an item; `reached` is the newest event about it, if known."""
     of = _part(reached) if reached else run.name
     budget = reached.budget_reached if reached else pb.BudgetReached()
     return {
@@ -39,7 +39,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
         "run_title": run.title,
         "title": run.title,
         "reason": run.reason,
-        # Of a project, or of another kind that is not known here: not for the web to change.
+        # A budget of a project, or of an unknown kind: the web app cannot change it.
         "of": of if budget.level != pb.BUDGET_LEVEL_PROJECT else "",
         "budget": budget.budget_usd_micros,
         "spent": budget.spent_usd_micros,
@@ -48,7 +48,7 @@ def halt(run: pb.Run, reached: pb.Event | None) -> View:
 
 
 def lack(run: pb.Run) -> View:
-    """Returns a run that waits for its environment, or whose branches the remote did not take, as an item."""
+    """Returns a run that waits for its environment, or whose branches the remote refused, as an item."""
     kind = "environment" if run.fault else "push"
     return {
         "key": f"{run.name}:{kind}:{operator_queue.lacks(run)}",
@@ -112,13 +112,13 @@ def conflicts(run: pb.Run, epics: Iterable[pb.Epic]) -> Iterable[View]:
 
 
 def may_have_failures(run: pb.Run, now: float) -> bool:
-    """Says whether something of the run failed lately that its operator did not end; `now` in seconds."""
+    """Returns whether a part of the run failed recently, other than by its operator; `now` in seconds."""
     failed = run.tasks.failed > 0 or run.state == pb.RUN_STATE_FAILED
     return failed and operator_queue.is_recent(run, now)
 
 
 def question(approval: pb.Approval, parts: RunParts | None) -> View:
-    """Returns what a session asks, as an item."""
+    """Returns the question of a session as an item."""
     name = AttemptName.parse(approval.attempt)
     return {
         "key": f"{approval.attempt}:{approval.approval_id}",
@@ -135,7 +135,7 @@ def question(approval: pb.Approval, parts: RunParts | None) -> View:
 
 
 def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[View]:
-    """Yields the run's tasks that failed lately by themselves; where none did, the run that failed otherwise.
+    """Yields the run's tasks that failed recently by themselves; without any, the run that failed otherwise.
 
     `told`: other items say already why the run failed.
     """
@@ -167,12 +167,12 @@ def failures(parts: RunParts, now: float, *, told: bool = False) -> Iterable[Vie
 
 
 def may_have_unchanged(run: pb.Run, now: float) -> bool:
-    """Says whether a task of the run was accepted without a change that its plan does not allow for."""
+    """Returns whether a task was accepted without a change although its plan does not expect that."""
     return run.tasks.unchanged > 0 and operator_queue.is_recent(run, now)
 
 
 def unchanged(parts: RunParts) -> Iterable[View]:
-    """Yields one item for the run's accepted tasks that changed nothing, where the plan does not say whether they should."""
+    """Yields one item for the accepted tasks without a change, unless the plan says what they should do."""
     found = [
         task
         for task in parts.tasks.values()
@@ -186,7 +186,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
     named = ", ".join(task.title for task in found[:MOST_NAMED])
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     yield {
-        # Another one of the run is news.
+        # Another such task of the run is a new item.
         "key": f"{parts.run.name}:unchanged:{newest.latest_attempt.name}",
         "kind": "unchanged",
         "run": parts.run.name,
@@ -199,7 +199,7 @@ def unchanged(parts: RunParts) -> Iterable[View]:
 
 
 def oldest_first(items: Iterable[View]) -> list[View]:
-    """What keeps somebody waiting comes before what is over."""
+    """Items that block work come before failures."""
     return sorted(items, key=lambda item: (item["kind"] not in WAITING, item["time"] or 0, item["key"]))
 
 
@@ -211,7 +211,7 @@ def _part(event: pb.Event) -> str:
 
 
 def _place(name: AttemptName, parts: RunParts | None) -> View:
-    """Returns the titles of what an attempt belongs to, or the keys where those are not known."""
+    """Returns the titles of an attempt's task, epic and run, or their keys if the titles are not known."""
     task = parts.tasks.get(str(name.parent)) if parts else None
     epic = parts.epics.get(str(name.parent.parent)) if parts else None
     return {

@@ -5,7 +5,7 @@ from ui_svc.views.values import View, payload, seconds
 
 
 def check(message: pb.CheckFinished) -> View:
-    """Returns a check as a card shows it: counts, no words."""
+    """Returns a check as a card shows it: counts, no output."""
     tests, found = message.tests, message.findings
     return {
         "name": message.name,
@@ -26,7 +26,7 @@ def check(message: pb.CheckFinished) -> View:
 
 
 def whole_check(message: pb.CheckFinished) -> View:
-    """Returns a check with what it printed and what its reports say one by one."""
+    """Returns a check with its output and each entry of its reports."""
     return {
         **check(message),
         "output": message.output,

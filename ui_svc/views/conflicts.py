@@ -1,11 +1,11 @@
-"""What the radar saw, and the merge queue."""
+"""The conflict forecast and the merge queue."""
 
 from heddle import pb
 from ui_svc.views.values import View, time, word
 
 
 def conflicts(message: pb.GetConflictsResponse) -> View:
-    """Returns the predicted conflicts, what each epic wrote outside its plan, and the queue; `looked` None: never."""
+    """Returns predicted conflicts, paths outside the plan, and the queue; `looked` is None before the first look."""
     forecast = message.forecast
     return {
         "looked": time(forecast, "look_time"),
@@ -37,7 +37,7 @@ def conflicts(message: pb.GetConflictsResponse) -> View:
 
 
 def _conflict(message: pb.MergeConflicted) -> View:
-    """Returns what keeps a branch from being merged, and how to mend it by hand."""
+    """Returns what prevents the merge of a branch, and how to resolve it by hand."""
     return {
         "files": list(message.files),
         "advice": message.advice,

@@ -1,4 +1,4 @@
-"""A plan file as the form shows it: every mistake at its place, or what the plan will do."""
+"""A plan file as the form shows it: every error with its line, or the preview of the run."""
 
 from heddle import pb
 from heddle.plan import analysis, file
@@ -6,7 +6,7 @@ from ui_svc.views import View
 
 
 def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
-    """Returns the plan, None if it has mistakes; and what to tell about it with so many agents at once."""
+    """Returns the plan, or None if it has errors; and its preview with at most this many agents in parallel."""
     loaded = file.parse(text, "plan")
     problems = [
         {"line": each.line, "column": each.column, "field": each.field, "message": each.message}
@@ -23,7 +23,7 @@ def read_plan(text: str, parallel: int) -> tuple[pb.Plan | None, View]:
 
 
 def outlook(plan: pb.Plan, parallel: int) -> View:
-    """Returns what is known ahead of a run; lengths are seconds, or tasks where no task has an estimate."""
+    """Returns the preview of a run; lengths are seconds, or tasks if no task has an estimate."""
     found = analysis.analyse(plan, parallel)
     spans = analysis.played(plan, analysis.task_lengths(plan), parallel)
     titles = {epic.key: epic.title or epic.key for epic in plan.epics}
@@ -50,7 +50,7 @@ def outlook(plan: pb.Plan, parallel: int) -> View:
             }
             for epic in plan.epics
         ],
-        # False: no epic says, so no conflict can be predicted.
+        # False: no epic declares its paths, so no conflict can be predicted.
         "touches": any(epic.touches for epic in plan.epics),
         "overlaps": [
             {"epic": each.epic, "other": each.other, "glob": each.glob, "other_glob": each.other_glob}

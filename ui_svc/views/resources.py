@@ -36,7 +36,7 @@ def run(message: pb.Run) -> View:
 
 
 def hold(message: pb.Hold) -> View:
-    """Returns a provider that takes no work now; `until` is None where its operator has to lift it."""
+    """Returns a provider that is on hold; `until` is None if the operator has to resume it."""
     return {
         "provider": message.provider,
         "cause": word(pb.Outcome.DESCRIPTOR, message.cause),
@@ -56,7 +56,7 @@ def _behind(message: pb.Run) -> View | None:
 
 
 def forecast(message: pb.Forecast) -> View:
-    """Returns what is left of a run; `remaining` is None where nothing can be said yet."""
+    """Returns the forecast of a run; `remaining` is None if there is none yet."""
     known = message.HasField("remaining")
     return {
         "remaining": seconds(message.remaining) if known else None,
@@ -117,13 +117,13 @@ def task(message: pb.Task) -> View:
 
 
 def whole_task(message: pb.Task) -> View:
-    """Returns a task with what only its modal shows."""
+    """Returns a task with the fields that only its modal shows."""
     checks = [{"name": check.name, "run": check.run} for check in message.checks]
     return {**task(message), "prompt": message.prompt, "retries": message.retries, "checks": checks}
 
 
 def attempt(message: pb.Attempt) -> View:
-    """Returns an attempt without what its checks printed."""
+    """Returns an attempt without the output of its checks."""
     return {
         "name": message.name,
         "state": word(pb.AttemptState.DESCRIPTOR, message.state),
@@ -152,17 +152,17 @@ def attempt(message: pb.Attempt) -> View:
 
 
 def ignored(message: pb.IgnoredFilesLeft) -> View:
-    """Returns the files that git ignores and a commit lacks: the first, and how many there are."""
+    """Returns the ignored files that a commit lacks: the first ones, and their number."""
     return {"paths": list(message.paths), "count": message.count}
 
 
 def whole_attempt(message: pb.Attempt) -> View:
-    """Returns an attempt with what its checks printed and reported."""
+    """Returns an attempt with the output and the reports of its checks."""
     return {**attempt(message), "checks": [whole_check(each) for each in message.checks]}
 
 
 def summary(message: pb.SessionSummary) -> View:
-    """Returns what a card shows of a session."""
+    """Returns the fields of a session that a card shows."""
     return {
         "attempt": message.attempt,
         "state": word(pb.AttemptState.DESCRIPTOR, message.state),

@@ -13,7 +13,7 @@ View: TypeAlias = dict[str, Any]
 
 
 def usage(message: pb.UsageTotals) -> View:
-    """Returns tokens and money; `cost_incomplete` says that some price is unknown, `cost_estimated` how much is guessed."""
+    """Returns tokens and money; `cost_incomplete` says that some price is unknown, `cost_estimated` how much is estimated."""
     view: View = {
         "input": message.input_tokens,
         "output": message.output_tokens,
@@ -71,7 +71,7 @@ def payload(message: Message) -> View:
 
 
 def word(enum: EnumDescriptor, number: int) -> str:
-    """Returns an enum value as a word: RUN_STATE_PAUSED is "paused"; a number that is not known "unknown"."""
+    """Returns an enum value as a word: RUN_STATE_PAUSED is "paused"; an unknown number "unknown"."""
     value = enum.values_by_number.get(number)
     if value is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Files that browsers keep for good: an address has a hash of what stands behind it."""
+"""Files that browsers cache forever: each address contains a hash of its content."""
 
 import gzip
 import hashlib

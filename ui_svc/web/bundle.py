@@ -1,24 +1,23 @@
-"""Makes one script of the browser's modules: a hundred files, asked for one by one, take seconds.
+"""Makes one script of the browser's modules: a hundred files, requested one by one, take seconds.
 
-Each module becomes a function that returns what it exports, in an order in which each comes behind
-those that it imports. It knows the forms of `import` and `export` that our modules use, and no more.
+Each module becomes a function that returns its exports, and follows the modules that it imports.
+Only the forms of `import` and `export` that our modules use are known.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Final
 
-_IMPORT: Final = re.compile(r'^import \{ ([^}]+) \} from "([^"]+)";$', re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import \{\s+([^}]+?),?\s+\} from "([^"]+)";$', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export ((?:const|class|(?:async )?function) ([\w$]+))", re.MULTILINE)
 _UNKNOWN: Final = re.compile(r"^(?:import(?!\()|export)\b.*", re.MULTILINE)
 
 
 def bundle(modules: Mapping[str, str], entry: str) -> str:
-    """Returns one module that exports what `entry` does, and as `modules` what each module does.
+    """Returns one module that exports what `entry` does, and as `modules` the exports of each module.
 
-    `modules`: texts by the name of their file. They import each other as "./NAME" and anything
-    else by a name that the page's import map knows. Raises ValueError for another form, a missing
-    module, or modules that import each other in a circle.
+    `modules`: texts by file name. They import each other as "./NAME", and anything else by a name in
+    the page's import map. Raises ValueError for another form, a missing module, or a circular import.
     """
     done: dict[str, str] = {}
     foreign: dict[str, str] = {}
@@ -41,14 +40,16 @@ def _add(
     foreign: dict[str, str],
     importers: tuple[str, ...],
 ) -> list[str]:
-    """Puts the module behind those that it imports into `done`; returns the names that it exports."""
+    """Adds the module to `done`, after those that it imports; returns the names that it exports."""
     if name in importers:
-        raise ValueError(f"{' imports '.join([*importers, name])}: a circle")
+        raise ValueError(f"{' imports '.join([*importers, name])}: a circular import")
     if name not in modules:
-        raise ValueError(f"{importers[-1] if importers else 'the bundle'} imports {name}, which is not there")
+        raise ValueError(
+            f"{importers[-1] if importers else 'the bundle'} imports {name}, which does not exist"
+        )
 
     def take(found: re.Match[str]) -> str:
-        names, source = found[1].replace(" as ", ": "), found[2]
+        names, source = " ".join(found[1].split()).replace(" as ", ": "), found[2]
         if not source.startswith("./"):
             return f"const {{ {names} }} = {foreign.setdefault(source, f'foreign{len(foreign)}')};"
         source = source.removeprefix("./")
@@ -59,7 +60,7 @@ def _add(
     exports = [found[2] for found in _EXPORT.finditer(modules[name])]
     body = _EXPORT.sub(r"\1", _IMPORT.sub(take, modules[name]))
     if unknown := _UNKNOWN.search(body):
-        raise ValueError(f"{name}: the bundle does not know this form: {unknown[0]}")
+        raise ValueError(f"{name}: the bundle does not support this form: {unknown[0]}")
     done[name] = "\n".join(
         [
             f"// {name}",

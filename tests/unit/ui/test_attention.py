@@ -48,7 +48,7 @@ def test_a_run_is_an_item_only_where_none_of_its_tasks_failed() -> None:
 
 
 def test_a_cancelled_run_and_one_that_ended_long_ago_are_not_looked_through() -> None:
-    """A run that goes on is, however old."""
+    """An active run is included, however old."""
     failed = pb.TaskCounts(failed=1)
     ended = Timestamp(seconds=NOW - 60)
     assert attention.may_have_failures(pb.Run(tasks=failed), NOW)
@@ -77,7 +77,7 @@ def test_questions_come_before_failures_and_the_oldest_first() -> None:
 
 
 def test_a_budget_that_stopped_a_run_is_an_item_and_a_pause_by_hand_is_none() -> None:
-    """It names whose budget is used up, so that it can be given a new one where it stands."""
+    """It names whose budget is used up, so that it can be raised in the list."""
     run = pb.Run(name="runs/r", title="Shop", state=pb.RUN_STATE_PAUSED, reason="the budget is used up")
     assert operator_queue.is_halted(run)
     assert not operator_queue.is_halted(pb.Run(state=pb.RUN_STATE_PAUSED))
@@ -127,7 +127,7 @@ def test_what_stands_still_comes_first_and_the_oldest_of_it_before_the_others() 
 
 
 def test_an_epic_that_is_merged_by_hand_waits_for_its_operator() -> None:
-    """It can be merged where it stands, and nothing of it is a failure."""
+    """It can be merged from the list, and is not shown as a failure."""
     run = pb.Run(name="runs/r", title="Books", state=pb.RUN_STATE_RUNNING)
     epic = pb.Epic(name="runs/r/epics/api", key="api", state=pb.EPIC_STATE_AWAITING_MERGE)
     (item,) = attention.conflicts(run, [epic])
@@ -189,14 +189,14 @@ def test_what_a_run_lacks_is_an_item() -> None:
     assert (first["kind"], first["reason"]) == ("environment", "/repo is not there")
     told = "file:///o.git rejected the push of heddle/r/a, main: no such names"
     assert (second["kind"], second["reason"]) == ("push", told)
-    # History, and what its operator ended, waits for nobody.
+    # Old failures, and runs that their operator ended, are not listed.
     refused.end_time.seconds = NOW - operator_queue.RECENT_HOURS * 3600 - 1
     waits.state = pb.RUN_STATE_CANCELLING
     assert not any(operator_queue.lacks_something(each, NOW) for each in (waits, refused, pb.Run()))
 
 
 def test_a_merge_that_waits_for_a_branch_is_an_item() -> None:
-    """An epic and a run whose merge waits for somebody to free a branch say which, before what is over."""
+    """An epic and a run whose merge waits for a branch in use name it; they come before failures."""
     epic = pb.Epic(name="runs/r/epics/e", state=pb.EPIC_STATE_MERGING, merge_hold="main is checked out")
     (item,) = attention.conflicts(pb.Run(name="runs/r"), [epic])
     assert (item["kind"], item["reason"], item["saved"]) == ("held", "main is checked out", "")

@@ -43,7 +43,7 @@ def test_without_any_chromium_it_says_what_to_do(
 def test_playwrights_build_without_a_window_is_preferred(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is found beside the whole one, which serves where it is missing."""
+    """It is found next to the full build, which is used where it is missing."""
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     monkeypatch.delenv("HEDDLE_CHROMIUM", raising=False)
     monkeypatch.setattr("shutil.which", lambda _: None)

@@ -6,13 +6,13 @@ from ui_svc.pages import frame
 from ui_svc.web.bundle import bundle
 
 
-def test_each_module_comes_once_behind_those_that_it_imports() -> None:
-    """Its exports are what others see of it; what the import map knows is imported for all at once."""
+def test_each_module_comes_once_after_those_that_it_imports() -> None:
+    """Only its exports are visible to others; a package of the import map is imported once for all."""
     text = bundle(
         {
             "page.js": 'import { ref } from "vue";\nimport { left } from "./left.js";\n'
             'import { up as above } from "./shared.js";\nexport const PAGE = [ref, left, above];\n',
-            "left.js": 'import { ref, watch } from "vue";\nimport { up } from "./shared.js";\n'
+            "left.js": 'import { ref, watch } from "vue";\nimport {\n  up,\n  Shared as S,\n} from "./shared.js";\n'
             "export function left() {}\nexport async function later() {}\n",
             "shared.js": 'export const up = 1;\nconst own = 2;\nexport class Shared {}\nimport("elsewhere");\n',
             "other.js": "export const other = 1;\n",
@@ -35,7 +35,7 @@ return { up, Shared };
 // left.js
 modules["left.js"] = (() => {
 const { ref, watch } = foreign0;
-const { up } = modules["shared.js"];
+const { up, Shared: S } = modules["shared.js"];
 function left() {}
 async function later() {}
 return { left, later };
@@ -56,24 +56,24 @@ export const { PAGE } = modules["page.js"];
 @pytest.mark.parametrize(
     ("modules", "complaint"),
     [
-        ({"a.js": 'import { b } from "./b.js";\n'}, "a.js imports b.js, which is not there"),
+        ({"a.js": 'import { b } from "./b.js";\n'}, "a.js imports b.js, which does not exist"),
         (
             {"a.js": 'import { b } from "./b.js";\n', "b.js": 'import { a } from "./a.js";\n'},
-            "a.js imports b.js imports a.js: a circle",
+            "a.js imports b.js imports a.js: a circular import",
         ),
         ({"a.js": "export default {};\n"}, "a.js: .*export default"),
         ({"a.js": "export let a = 1;\n"}, "a.js: .*export let"),
         ({"a.js": 'import b from "./b.js";\n'}, "a.js: .*import b"),
     ],
 )
-def test_what_it_does_not_know_is_named(modules: dict[str, str], complaint: str) -> None:
-    """A form that it would get wrong ends the start, not some page."""
+def test_an_unknown_form_is_named(modules: dict[str, str], complaint: str) -> None:
+    """A form that the bundle would get wrong fails the start of the web app, not a page."""
     with pytest.raises(ValueError, match=complaint):
         bundle(modules, "a.js")
 
 
-def test_every_module_of_ours_is_in_it() -> None:
-    """One that no page needs is dead."""
+def test_every_module_is_bundled() -> None:
+    """A module that no page imports is dead code."""
     modules = frame.modules()
     text = bundle(modules, "pages.js")
     assert [name for name in modules if f"\n// {name}\n" not in text] == []

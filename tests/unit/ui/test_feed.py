@@ -11,7 +11,7 @@ from ui_svc.views import View
 
 
 class RoomsInMemory(Rooms):
-    """Rooms that keep what was sent; somebody is always there."""
+    """Rooms that keep what was sent, and always have a viewer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class RoomsInMemory(Rooms):
 
 
 class Numbers(Feed):
-    """Tells the numbers that it is given; an exception among them is raised."""
+    """Sends the given numbers; an exception among them is raised."""
 
     again = 0.01
 
@@ -76,8 +76,8 @@ async def test_a_source_that_is_away_is_told_and_tried_again() -> None:
     rooms = RoomsInMemory()
     feed = Numbers(rooms)
     feed.start()
-    feed.source.put_nowait(ServerUnreachable("nobody answers"))
-    assert (await rooms.sent.get())["stale"] == "nobody answers"
+    feed.source.put_nowait(ServerUnreachable("no answer"))
+    assert (await rooms.sent.get())["stale"] == "no answer"
     feed.source.put_nowait(1)
     frame = await rooms.sent.get()
     await feed.stop()
@@ -104,7 +104,7 @@ async def test_a_stopped_feed_leaves_no_task() -> None:
 
 
 def test_frames_slow_down_for_hidden_tabs_and_under_load() -> None:
-    """Ten a second while somebody looks, four when all tabs are hidden or a frame is hard work."""
+    """Ten a second while a tab is visible, four when all tabs are hidden or a frame is expensive."""
     assert pause(watched=True, took=0.001) == FRAME
     assert pause(watched=False, took=0.001) == SLOW_FRAME
     assert pause(watched=True, took=0.09) == SLOW_FRAME
@@ -114,7 +114,7 @@ async def test_who_joins_while_the_source_is_away_is_told_at_once() -> None:
     """A snapshot without content says why; it does not wait for better times."""
     feed = Numbers(RoomsInMemory())
     feed.start()
-    feed.source.put_nowait(ServerUnreachable("nobody answers"))
+    feed.source.put_nowait(ServerUnreachable("no answer"))
     snapshot = await feed.snapshot()
     await feed.stop()
-    assert snapshot["stale"] == "nobody answers"
+    assert snapshot["stale"] == "no answer"

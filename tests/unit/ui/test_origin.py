@@ -58,7 +58,7 @@ async def test_other_sites_can_open_no_socket() -> None:
 
 
 async def test_a_public_address_is_known_by_any_name() -> None:
-    """Behind an ingress the host is the operator's own name; its origin must still be the same."""
+    """With an ingress in front, the host is the operator's own name; its origin must still be the same."""
     app = SameOrigin(ANSWER, loopback_only=False)
     host = "heddle.example"
     assert (await ask(app, "POST", host=host, origin="https://heddle.example")).status_code == 200

@@ -6,7 +6,7 @@ Their tags are those of modules/pages.js.
 from nicegui import ui
 from nicegui.elements import codemirror
 
-# Its script is served from here on: the form for a run loads it, and makes no element of it.
+# Importing it serves its script: the form for a run loads the script and creates no element.
 EDITOR = codemirror.__name__
 
 
@@ -18,14 +18,14 @@ class RunsPage(ui.element):
 
 
 class NewRunPage(ui.element):
-    """A plan in an editor, what will come of it, and the button that starts it."""
+    """The form for a run: a plan in an editor, its preview, and the button that starts it."""
 
     def __init__(self) -> None:
         super().__init__("heddle-new-run")
 
 
 class CostsPage(ui.element):
-    """What everything has cost, level by level and by model."""
+    """The costs, level by level and by model."""
 
     def __init__(self) -> None:
         super().__init__("heddle-costs")
@@ -40,7 +40,7 @@ class RunPage(ui.element):
 
 
 class NotFoundPage(ui.element):
-    """What an address that leads nowhere shows."""
+    """The page of an unknown address."""
 
     def __init__(self) -> None:
         super().__init__("heddle-not-found")

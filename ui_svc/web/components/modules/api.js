@@ -28,7 +28,8 @@ async function call(path, options) {
   } catch {
     throw new Problem("The web app does not answer. Nothing was changed; try again in a moment.", "OFFLINE");
   }
-  if (noteSignIn(response, number)) throw new Problem("Your sign-in has expired. Nothing was changed; sign in again.", "SIGNED_OUT");
+  if (noteSignIn(response, number))
+    throw new Problem("Your sign-in has expired. Nothing was changed; sign in again.", "SIGNED_OUT");
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const message = answer.message ?? `The web app answered ${response.status}. Try again in a moment.`;

@@ -4,21 +4,59 @@ import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
-// `act(approved, message)` returns a promise; `pending` is what was answered and is not true yet.
+// `act(approved, message)` returns a promise; `pending` is the answer that has not taken effect yet.
 export const Approval = {
   props: ["waiting", "pending", "act"],
   components: { Icon },
-  template: `
-    <div class="approval" @click.stop>
-      <p class="approval-question"><Icon name="hand" /><span>{{ plain(waiting.question) }}</span></p>
-      <p v-if="waiting.tool || waiting.target" class="approval-target"><b>{{ plain(waiting.tool) }}</b> <code>{{ plain(waiting.target) }}</code></p>
-      <input v-if="writing" ref="field" v-model="message" class="approval-message" aria-label="Message to the agent" placeholder="What the agent should know" :disabled="!!pending" @keydown.esc.stop.prevent="fold" @keydown.enter.prevent />
-      <div class="approval-buttons">
-        <button type="button" class="button small primary" :disabled="!!pending" data-answer="allow" title="Allow (a)" @click="answer(true)">{{ pending === "allowing" ? "Allowing…" : "Allow" }}</button>
-        <button type="button" class="button small" :disabled="!!pending" data-answer="deny" title="Deny (d)" @click="answer(false)">{{ pending === "denying" ? "Denying…" : "Deny" }}</button>
-        <button v-if="!writing && !pending" type="button" class="button small ghost" data-answer="message" title="With a message (m)" @click="write">With a message…</button>
-      </div>
-    </div>`,
+  template: /* HTML */ ` <div class="approval" @click.stop>
+    <p class="approval-question"><Icon name="hand" /><span>{{ plain(waiting.question) }}</span></p>
+    <p v-if="waiting.tool || waiting.target" class="approval-target">
+      <b>{{ plain(waiting.tool) }}</b> <code>{{ plain(waiting.target) }}</code>
+    </p>
+    <input
+      v-if="writing"
+      ref="field"
+      v-model="message"
+      class="approval-message"
+      aria-label="Message to the agent"
+      placeholder="What the agent should know"
+      :disabled="!!pending"
+      @keydown.esc.stop.prevent="fold"
+      @keydown.enter.prevent
+    />
+    <div class="approval-buttons">
+      <button
+        type="button"
+        class="button small primary"
+        :disabled="!!pending"
+        data-answer="allow"
+        title="Allow (a)"
+        @click="answer(true)"
+      >
+        {{ pending === "allowing" ? "Allowing…" : "Allow" }}
+      </button>
+      <button
+        type="button"
+        class="button small"
+        :disabled="!!pending"
+        data-answer="deny"
+        title="Deny (d)"
+        @click="answer(false)"
+      >
+        {{ pending === "denying" ? "Denying…" : "Deny" }}
+      </button>
+      <button
+        v-if="!writing && !pending"
+        type="button"
+        class="button small ghost"
+        data-answer="message"
+        title="With a message (m)"
+        @click="write"
+      >
+        With a message…
+      </button>
+    </div>
+  </div>`,
   setup(props) {
     const field = ref(null);
     const message = ref("");

@@ -1,4 +1,4 @@
-// What one attempt changed, read when it is shown.
+// The change of one attempt, fetched when it is shown.
 import { ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { Diff, readFiles } from "./diff.js";
@@ -6,9 +6,10 @@ import { Diff, readFiles } from "./diff.js";
 export const AttemptDiff = {
   props: ["attempt"],
   components: { Diff },
-  template: `
-    <div v-if="diff"><Diff :files="diff.files" :truncated="diff.truncated" /></div>
-    <p v-else-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="read">Try again</button></p>
+  template: /* HTML */ ` <div v-if="diff"><Diff :files="diff.files" :truncated="diff.truncated" /></div>
+    <p v-else-if="problem" class="note is-bad" role="alert">
+      {{ problem }} <button type="button" class="button small" @click="read">Try again</button>
+    </p>
     <p v-else class="quiet" role="status">Loading the change…</p>`,
   setup(props) {
     const diff = shallowRef(null);

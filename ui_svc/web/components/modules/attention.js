@@ -1,33 +1,43 @@
-// What waits for the operator, over all runs. Every page counts it in its bar and title.
+// Items that wait for the operator, over all runs. Every page shows their number in its bar and title.
 import { computed, reactive, ref, shallowRef, watchEffect } from "vue";
 import { post } from "./api.js";
 import { follow } from "./follow.js";
 import { href } from "./paths.js";
 
 const KEPT = "heddle-dismissed";
-// Failures that were looked at and put aside; older ones are history anyway.
+// Dismissed failures; older ones are no longer listed anyway.
 const MOST_KEPT = 500;
 
-// What stands still until somebody answers cannot be put aside.
+// Items that block work until they are answered cannot be dismissed.
 const WAITS = new Set(["question", "budget", "provider"]);
 
 const all = shallowRef([]);
-// Providers of models that take no work now.
+// Model providers that are on hold.
 const holds = shallowRef([]);
 const dismissed = ref(readDismissed());
-// What was answered and is not true yet, by item: "allowing", "denying".
+// Answers that have not taken effect yet, by item: "allowing", "denying".
 const pending = reactive(new Map());
 
-export const items = computed(() => all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)));
+export const items = computed(() =>
+  all.value.filter((item) => WAITS.has(item.kind) || !dismissed.value.has(item.key)),
+);
 
-// What the page itself is called.
+// The title of the page itself.
 export const pageTitle = ref("Heddle");
 
 let link = null;
 
 export function useAttention() {
   link ??= begin();
-  return { items, holds, pending, status: link.status, waits: (item) => WAITS.has(item.kind), answer, dismiss };
+  return {
+    items,
+    holds,
+    pending,
+    status: link.status,
+    waits: (item) => WAITS.has(item.kind),
+    answer,
+    dismiss,
+  };
 }
 
 function begin() {
@@ -44,11 +54,17 @@ function begin() {
     const asked = news.items.filter((item) => WAITS.has(item.kind));
     const keys = new Set(asked.map((item) => item.key));
     for (const key of pending.keys()) if (!keys.has(key)) pending.delete(key);
-    // What was there when the page opened is no news.
+    // Items that were there when the page opened are not new.
     if (known) asked.filter((item) => !known.has(item.key)).forEach(notify);
     known = keys;
   };
-  return follow({ ask: "heddle_look_at_attention", event: "heddle_attention", room: "attention", onSnapshot: take, onFrame: take });
+  return follow({
+    ask: "heddle_look_at_attention",
+    event: "heddle_attention",
+    room: "attention",
+    onSnapshot: take,
+    onFrame: take,
+  });
 }
 
 async function answer(item, approved, message) {
@@ -75,10 +91,13 @@ function readDismissed() {
   }
 }
 
-// Who looks at the page needs no notification; the browser shows one for all its tabs.
+// A visible page needs no notification; the browser shows one for all its tabs.
 function notify(item) {
   if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
-  const words = item.kind !== "question" ? [`${item.title} is paused`, item.reason] : [`${item.title} asks you`, item.question];
+  const words =
+    item.kind !== "question"
+      ? [`${item.title} is paused`, item.reason]
+      : [`${item.title} has a question`, item.question];
   const shown = new Notification(words[0], { body: words[1], tag: item.key });
   shown.onclick = () => {
     window.focus();

@@ -1,4 +1,4 @@
-// One thing that waits for the operator, with what they can do about it where it stands.
+// One item that waits for the operator, with its actions.
 import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { Approval } from "./approval.js";
@@ -14,42 +14,91 @@ const KINDS = {
   run: { word: "The run failed", icon: "cross", tone: "bad" },
   conflict: { word: "Merge conflict", icon: "merge", tone: "bad" },
   unchanged: { word: "Accepted without a change", icon: "minus", tone: "quiet" },
-  held: { word: "The merge waits", icon: "merge", tone: "wait" },
-  merge: { word: "Waits for you to merge it", icon: "merge", tone: "wait" },
-  environment: { word: "Waits for its environment", icon: "clock", tone: "wait" },
+  held: { word: "Merge on hold", icon: "merge", tone: "wait" },
+  merge: { word: "Awaiting your merge", icon: "merge", tone: "wait" },
+  environment: { word: "Waiting for its environment", icon: "clock", tone: "wait" },
   push: { word: "Not pushed", icon: "cross", tone: "bad" },
   budget: { word: "Paused", icon: "coin", tone: "wait" },
   provider: { word: "Paused", icon: "lock", tone: "wait" },
-  question: { word: "Asks you", icon: "hand", tone: "wait" },
+  question: { word: "Question", icon: "hand", tone: "wait" },
 };
 
 export const Item = {
   props: ["item", "attention"],
   components: { Ago, Approval, Icon, NewBudget },
-  template: `
-    <li class="attention-item" :class="'tone-' + kind.tone" tabindex="-1" :data-key="item.key">
-      <p class="attention-place"><a :href="address">{{ item.title }}</a><span class="quiet">{{ place }}</span><span class="grow"></span><span class="quiet num"><Ago :time="item.time" /></span></p>
-      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message) => attention.answer(item, approved, message)" />
-      <template v-else>
-        <p class="attention-reason"><Icon :name="kind.icon" /><span><b>{{ kind.word }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
-        <p v-if="item.saved" class="quiet attention-saved">Nothing is lost: the work is on <code>{{ item.saved }}</code>. Mend the branch, then merge it again.</p>
-        <NewBudget v-if="giving" :item="item" focus @close="giving = false" />
-        <div v-else class="approval-buttons">
-          <button v-if="again" type="button" class="button small" :disabled="asked" data-answer="retry" @click="retry"><Icon name="retry" />{{ asked ? "Starting…" : again.word }}</button>
-          <button v-if="item.kind === 'budget' && item.of" type="button" class="button small primary" data-answer="budget" @click="giving = true">Give a new budget…</button>
-          <button v-if="!attention.waits(item)" type="button" class="button small ghost" data-answer="dismiss" @click="attention.dismiss(item)">Dismiss</button>
-        </div>
-      </template>
-    </li>`,
+  template: /* HTML */ ` <li
+    class="attention-item"
+    :class="'tone-' + kind.tone"
+    tabindex="-1"
+    :data-key="item.key"
+  >
+    <p class="attention-place">
+      <a :href="address">{{ item.title }}</a><span class="quiet">{{ place }}</span><span class="grow"></span
+      ><span class="quiet num"><Ago :time="item.time" /></span>
+    </p>
+    <Approval
+      v-if="item.kind === 'question'"
+      :key="item.key"
+      :waiting="item"
+      :pending="attention.pending.get(item.key)"
+      :act="(approved, message) => attention.answer(item, approved, message)"
+    />
+    <template v-else>
+      <p class="attention-reason">
+        <Icon :name="kind.icon" /><span
+          ><b>{{ kind.word }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span
+        >
+      </p>
+      <p v-if="item.saved" class="quiet attention-saved">
+        Nothing is lost: the work is on <code>{{ item.saved }}</code>. Fix the branch, then merge it again.
+      </p>
+      <NewBudget v-if="giving" :item="item" focus @close="giving = false" />
+      <div v-else class="approval-buttons">
+        <button
+          v-if="again"
+          type="button"
+          class="button small"
+          :disabled="asked"
+          data-answer="retry"
+          @click="retry"
+        >
+          <Icon name="retry" />{{ asked ? "Starting…" : again.word }}
+        </button>
+        <button
+          v-if="item.kind === 'budget' && item.of"
+          type="button"
+          class="button small primary"
+          data-answer="budget"
+          @click="giving = true"
+        >
+          Raise the budget…
+        </button>
+        <button
+          v-if="!attention.waits(item)"
+          type="button"
+          class="button small ghost"
+          data-answer="dismiss"
+          @click="attention.dismiss(item)"
+        >
+          Dismiss
+        </button>
+      </div>
+    </template>
+  </li>`,
   setup(props) {
     const asked = ref(false);
     const giving = ref(false);
     const again = computed(() => {
-      if (props.item.task) return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
-      if (props.item.kind === "provider") return { word: "Resume", path: `${props.item.run}:resume`, said: "is resumed" };
-      if (props.item.kind === "merge") return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
-      if (props.item.kind === "conflict") return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
-      if (props.item.kind === "push") return { word: "Push again", path: `${props.item.run}:push`, said: "is pushed again" };
+      if (props.item.task)
+        return { word: "Retry", path: `${props.item.task}:retry`, said: "gets another attempt" };
+      if (props.item.kind === "provider")
+        return { word: "Resume", path: `${props.item.run}:resume`, said: "is resumed" };
+      if (props.item.kind === "merge")
+        return { word: "Merge", path: `${props.item.epic}:merge`, said: "is merged" };
+      if (props.item.kind === "conflict")
+        return { word: "Merge again", path: `${props.item.epic}:merge`, said: "is merged again" };
+      if (props.item.kind === "push")
+        return { word: "Push again", path: `${props.item.run}:push`, said: "is pushed again" };
       return null;
     });
     async function retry() {
@@ -68,7 +117,11 @@ export const Item = {
       asked,
       giving,
       kind: computed(() => KINDS[props.item.kind]),
-      place: computed(() => [props.item.epic_title, props.item.run_title].filter((each) => each && each !== props.item.title).join(" · ")),
+      place: computed(() =>
+        [props.item.epic_title, props.item.run_title]
+          .filter((each) => each && each !== props.item.title)
+          .join(" · "),
+      ),
       plain,
       retry,
     };

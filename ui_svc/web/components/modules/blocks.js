@@ -1,22 +1,22 @@
-// A session's events as what an operator reads: what was said, and each tool call
-// with all that belongs to it.
+// A session's events as an operator reads them: messages, and each tool call with its
+// input, output and result.
 import { reactive, shallowReactive } from "vue";
 import { readPlan } from "./edits.js";
 
-// A tool call keeps at most this much of what it printed; the log has it all.
+// A tool call keeps at most this much of its output; the log has all of it.
 const OUTPUT_KEPT = 128 << 10;
 const EDITS_KEPT = 20;
-// Of words and raw output likewise.
+// The same for messages and raw output.
 const TEXT_KEPT = 512 << 10;
 
-// Cut by half, so that a text that grows by lines is not copied for each.
+// Cuts to half, so that a text that grows line by line is not copied for each line.
 const keepEnd = (text, most) => (text.length > most ? text.slice(-most / 2) : text);
 
 export function createBlocks() {
   const blocks = reactive([]);
   const tools = new Map();
   const unanswered = new Map();
-  // What the agent plans, and the calls that changed the file that it changed last.
+  // The agent's plan, and the calls that changed the file that it changed last.
   const latest = shallowReactive({ plan: null, edits: [] });
 
   function add(block) {
@@ -24,11 +24,15 @@ export function createBlocks() {
     return blocks[blocks.length - 1];
   }
 
-  // `parent` is the call of the sub-agent that says it; none: the session's own agent does.
+  // `parent` is the call of the sub-agent that says it; empty for the session's own agent.
   function say(kind, text, last, parent) {
     const previous = blocks[blocks.length - 1];
     const goesOn = previous?.type === kind && !previous.whole && previous.parent_tool_call_id === parent;
-    const block = goesOn ? previous : text ? add({ type: kind, text: "", whole: false, parent_tool_call_id: parent }) : null;
+    const block = goesOn
+      ? previous
+      : text
+        ? add({ type: kind, text: "", whole: false, parent_tool_call_id: parent })
+        : null;
     if (!block) return;
     block.text = keepEnd(block.text + text, TEXT_KEPT);
     block.whole = last;
@@ -56,11 +60,26 @@ export function createBlocks() {
         look(event);
         return void tools.set(
           event.tool_call_id,
-          add({ ...event, type: "tool", key, kind: event.kind ?? "other", started: event.time, state: "running", output: "", result: "" }),
+          add({
+            ...event,
+            type: "tool",
+            key,
+            kind: event.kind ?? "other",
+            started: event.time,
+            state: "running",
+            output: "",
+            result: "",
+          }),
         );
       case "tool_finished": {
-        const tool = tools.get(event.tool_call_id) ?? add({ type: "tool", key, name: "Tool", target: "", output: "", input: "" });
-        Object.assign(tool, { state: event.ok ? "ok" : "failed", seconds: event.duration ?? 0, result: event.result ?? "" });
+        const tool =
+          tools.get(event.tool_call_id) ??
+          add({ type: "tool", key, name: "Tool", target: "", output: "", input: "" });
+        Object.assign(tool, {
+          state: event.ok ? "ok" : "failed",
+          seconds: event.duration ?? 0,
+          result: event.result ?? "",
+        });
         return undefined;
       }
       case "approval_requested":

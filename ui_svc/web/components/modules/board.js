@@ -1,6 +1,7 @@
-// A lane for each epic, those first that need somebody.
+// A lane for each epic; those that need the operator come first.
 import { computed, onMounted, onUnmounted, reactive, watch } from "vue";
 import { BoardTools, readChoice } from "./board_tools.js";
+import { elements } from "./elements.js";
 import { Icon } from "./icons.js";
 import { provideCover } from "./in_sight.js";
 import { LaneRow } from "./lane_row.js";
@@ -9,26 +10,44 @@ import { Empty } from "./parts.js";
 import { useSlices } from "./slices.js";
 import { GROUPS } from "./status.js";
 
-// What is over or not yet begun takes a row each, so that the page is for what goes on.
+// Epics that have ended or not started take one row each, to leave room for running ones.
 const CALM = new Set(["queued", "done"]);
 
 export const Board = {
   props: ["store", "covered"],
   emits: ["open"],
   components: { BoardTools, Empty, Icon, Lane, LaneRow },
-  template: `
-    <BoardTools :lanes="lanes" :choice="choice" />
+  template: /* HTML */ ` <BoardTools :lanes="lanes" :choice="choice" />
     <div class="board" :class="'is-' + choice.density" @keydown="step">
-      <section v-for="group in groups" :key="group.key" class="board-group" :class="['tone-' + group.tone, { 'is-slim': group.slim }]" :style="{ '--lanes': group.lanes.length }" :aria-label="group.word">
-        <h2 class="group-head"><Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.lanes.length }}</b></h2>
+      <section
+        v-for="group in groups"
+        :key="group.key"
+        class="board-group"
+        :class="['tone-' + group.tone, { 'is-slim': group.slim }]"
+        :style="{ '--lanes': group.lanes.length }"
+        :aria-label="group.word"
+      >
+        <h2 class="group-head">
+          <Icon :name="group.icon" /><span>{{ group.word }}</span><b class="num">{{ group.lanes.length }}</b>
+        </h2>
         <div class="lanes" :class="{ 'is-slim': group.slim }">
-          <component :is="group.slim ? 'LaneRow' : 'Lane'" v-for="lane in group.drawn" :key="lane.name" :store="store" :name="lane.name" :group="lane.group" @open="$emit('open', $event)" />
+          <component
+            :is="group.slim ? 'LaneRow' : 'Lane'"
+            v-for="lane in group.drawn"
+            :key="lane.name"
+            :store="store"
+            :name="lane.name"
+            :group="lane.group"
+            @open="$emit('open', $event)"
+          />
         </div>
       </section>
-      <Empty v-if="!groups.length" icon="search" title="No epic is like that"><p><button type="button" class="button" @click="clear">Show all epics</button></p></Empty>
+      <Empty v-if="!groups.length" icon="search" title="No matching epics"
+        ><p><button type="button" class="button" @click="clear">Show all epics</button></p></Empty
+      >
     </div>`,
   setup(props) {
-    // Nobody reads a board under a session: what goes on there is drawn once it is closed.
+    // A board below a session is not visible: it is drawn again once the session is closed.
     provideCover(() => props.covered);
     const choice = reactive(readChoice());
     const lanes = computed(() => props.store.lanes.value);
@@ -37,7 +56,13 @@ export const Board = {
       if (!words.length) return lanes.value;
       return lanes.value.filter((lane) => {
         const epic = props.store.epics.get(lane.name);
-        const text = [epic.title, epic.key, ...props.store.tasksOf(lane.name).map((task) => `${task.title} ${task.agent}`)].join(" ").toLowerCase();
+        const text = [
+          epic.title,
+          epic.key,
+          ...props.store.tasksOf(lane.name).map((task) => `${task.title} ${task.agent}`),
+        ]
+          .join(" ")
+          .toLowerCase();
         return words.every((word) => text.includes(word));
       });
     });
@@ -45,7 +70,11 @@ export const Board = {
     const groups = computed(() => {
       let left = drawn.value;
       return GROUPS.filter((group) => !choice.only || group.key === choice.only)
-        .map((group) => ({ ...group, lanes: wanted.value.filter((lane) => lane.group === group.key), slim: choice.density === "compact" || CALM.has(group.key) }))
+        .map((group) => ({
+          ...group,
+          lanes: wanted.value.filter((lane) => lane.group === group.key),
+          slim: choice.density === "compact" || CALM.has(group.key),
+        }))
         .filter((group) => group.lanes.length)
         .map((group) => {
           const part = group.lanes.slice(0, left);
@@ -54,7 +83,7 @@ export const Board = {
         });
     });
     const clear = () => Object.assign(choice, { only: "", q: "" });
-    // The last of a group has gone on to another one.
+    // The last epic of the chosen group has moved to another one.
     watch(lanes, () => {
       if (choice.only && !lanes.value.some((lane) => lane.group === choice.only)) choice.only = "";
     });
@@ -62,14 +91,14 @@ export const Board = {
     function step(event) {
       const move = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
       if (!move || !event.target.matches(".card-link")) return;
-      const links = [...document.querySelectorAll(".card-link")];
+      const links = elements(".card-link");
       links[links.indexOf(event.target) + move]?.focus();
       event.preventDefault();
     }
     const onKey = (event) => {
       if (props.covered || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, select, dialog, .card-link")) return;
-      if (event.key === "j" || event.key === "k") document.querySelector(".card-link")?.focus();
+      if (event.key === "j" || event.key === "k") elements(".card-link")[0]?.focus();
     };
     onMounted(() => addEventListener("keydown", onKey));
     onUnmounted(() => removeEventListener("keydown", onKey));

@@ -1,4 +1,4 @@
-// What was changed: by the whole run, by an epic, or by one task.
+// The changes of the whole run, an epic, or one task.
 import { computed, nextTick, onUnmounted, provide, ref, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { Diff, readFiles } from "./diff.js";
@@ -14,27 +14,73 @@ const KEPT = "heddle-diff-view";
 export const Changes = {
   props: ["store"],
   components: { Diff, Empty, Icon, SendNotes },
-  template: `
-    <div class="changes">
-      <div class="changes-tools">
-        <label class="changes-scope"><span class="visually-hidden">Changes of</span><select v-model="of">
-          <option value="">Whole run: what was merged</option>
-          <optgroup v-for="epic in epics" :key="epic.name" :label="epic.title"><option :value="epic.name">{{ epic.title }}: all of it</option><option v-for="task in epic.tasks" :key="task.value" :value="task.value">{{ task.title }}{{ task.word }}</option></optgroup>
-        </select></label>
-        <span v-if="change && files.length" class="num">{{ plural(files.length, "file") }}, <span class="diff"><ins>+{{ added }}</ins> <del>−{{ removed }}</del></span></span>
-        <span class="grow"></span>
-        <div v-if="wide" class="choice" role="group" aria-label="View"><button v-for="each in VIEWS" :key="each.key" type="button" class="chip" :aria-pressed="view === each.key" @click="view = each.key">{{ each.word }}</button></div>
+  template: /* HTML */ ` <div class="changes">
+    <div class="changes-tools">
+      <label class="changes-scope"
+        ><span class="visually-hidden">Changes of</span
+        ><select v-model="of">
+          <option value="">Whole run (merged changes)</option>
+          <optgroup v-for="epic in epics" :key="epic.name" :label="epic.title">
+            <option :value="epic.name">{{ epic.title }} (all tasks)</option>
+            <option v-for="task in epic.tasks" :key="task.value" :value="task.value">
+              {{ task.title }}{{ task.word }}
+            </option>
+          </optgroup>
+        </select></label
+      >
+      <span v-if="change && files.length" class="num"
+        >{{ plural(files.length, "file") }},
+        <span class="diff"><ins>+{{ added }}</ins> <del>−{{ removed }}</del></span></span
+      >
+      <span class="grow"></span>
+      <div v-if="wide" class="choice" role="group" aria-label="View">
+        <button
+          v-for="each in VIEWS"
+          :key="each.key"
+          type="button"
+          class="chip"
+          :aria-pressed="view === each.key"
+          @click="view = each.key"
+        >
+          {{ each.word }}
+        </button>
       </div>
-      <SendNotes :notes="notes" :epics="epics" :epic="epicOf" />
-      <p v-if="outdated" role="status" class="note changes-news"><span>There is more by now.</span><button type="button" class="button small" @click="read"><Icon name="retry" />Show it</button></p>
-      <p v-if="problem" class="note is-bad" role="alert">{{ problem }} <button type="button" class="button small" @click="read">Try again</button></p>
-      <div v-else-if="!change" class="skeleton-lines" role="status" aria-label="Loading the change"><i></i><i></i><i></i></div>
-      <Empty v-else-if="!files.length" icon="branch" title="Nothing is changed yet"><p>{{ of ? "What is accepted here appears at once." : "Epics appear here when they are merged. Choose one above to see what it has accepted so far." }}</p></Empty>
-      <div v-else class="changes-body">
-        <nav class="changes-files" aria-label="Files"><ol><li v-for="file in files" :key="file.name"><button type="button" :title="file.name" @click="show(file)"><span class="changes-name">{{ plain(file.name) }}</span><span class="num diff"><ins>+{{ file.added }}</ins> <del>−{{ file.removed }}</del></span></button></li></ol></nav>
-        <div class="changes-diff" ref="box"><Diff :key="of" :files="files" :truncated="change.truncated" :view="wide ? view : 'unified'" /></div>
+    </div>
+    <SendNotes :notes="notes" :epics="epics" :epic="epicOf" />
+    <p v-if="outdated" role="status" class="note changes-news">
+      <span>Newer changes are available.</span
+      ><button type="button" class="button small" @click="read"><Icon name="retry" />Reload</button>
+    </p>
+    <p v-if="problem" class="note is-bad" role="alert">
+      {{ problem }} <button type="button" class="button small" @click="read">Try again</button>
+    </p>
+    <div v-else-if="!change" class="skeleton-lines" role="status" aria-label="Loading the change">
+      <i></i><i></i><i></i>
+    </div>
+    <Empty v-else-if="!files.length" icon="branch" title="No changes yet"
+      ><p>
+        <template v-if="of">Accepted changes appear here.</template>
+        <template v-else>
+          Epics appear here when they are merged. Choose one above to see its accepted changes so far.
+        </template>
+      </p></Empty
+    >
+    <div v-else class="changes-body">
+      <nav class="changes-files" aria-label="Files">
+        <ol>
+          <li v-for="file in files" :key="file.name">
+            <button type="button" :title="file.name" @click="show(file)">
+              <span class="changes-name">{{ plain(file.name) }}</span
+              ><span class="num diff"><ins>+{{ file.added }}</ins> <del>−{{ file.removed }}</del></span>
+            </button>
+          </li>
+        </ol>
+      </nav>
+      <div class="changes-diff" ref="box">
+        <Diff :key="of" :files="files" :truncated="change.truncated" :view="wide ? view : 'unified'" />
       </div>
-    </div>`,
+    </div>
+  </div>`,
   setup(props) {
     const run = props.store.name;
     const VIEWS = [
@@ -59,7 +105,11 @@ export const Changes = {
           tasks: props.store
             .tasksOf(epic.name)
             .filter((task) => task.attempt?.diff)
-            .map((task) => ({ value: task.attempt.name, title: task.title, word: task.commit ? ` (${short(task.commit)})` : " (not accepted)" })),
+            .map((task) => ({
+              value: task.attempt.name,
+              title: task.title,
+              word: task.commit ? ` (${short(task.commit)})` : " (not accepted)",
+            })),
         })),
     );
     const files = computed(() => change.value?.files ?? []);
@@ -85,11 +135,14 @@ export const Changes = {
     });
     watch(view, (kept) => localStorage.setItem(KEPT, kept));
 
-    // News are offered, never pushed under the eyes of a reader; an empty page takes them at once.
+    // A newer change is offered, to leave the view of a reader as it is; an empty page loads it at once.
     const commits = computed(() => {
       const all = [...props.store.epics.values()];
       if (!of.value) return all.map((epic) => epic.merge_commit).join();
-      return all.filter((epic) => of.value.startsWith(epic.name)).map((epic) => epic.head_commit).join();
+      return all
+        .filter((epic) => of.value.startsWith(epic.name))
+        .map((epic) => epic.head_commit)
+        .join();
     });
     watch([of, commits], ([name], [before]) => {
       if (name !== before) return;
@@ -101,11 +154,14 @@ export const Changes = {
       const place = box.value.querySelector(`[data-file="${CSS.escape(file.name)}"]`);
       place.open = true;
       await nextTick();
-      place.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+      place.scrollIntoView({
+        block: "start",
+        behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+      });
       place.querySelector("summary").focus({ preventScroll: true });
     }
 
-    // Two columns need room.
+    // Two columns need a wide window.
     const room = matchMedia("(min-width: 900px)");
     const wide = ref(room.matches);
     const onRoom = () => (wide.value = room.matches);
@@ -113,6 +169,25 @@ export const Changes = {
     onUnmounted(() => room.removeEventListener("change", onRoom));
 
     read();
-    return { added: computed(() => sum("added")), box, change, epics, epicOf: computed(() => /^.+\/epics\/[^/]+/.exec(of.value)?.[0] ?? ""), files, notes, of, outdated, plain, plural, problem, read, removed: computed(() => sum("removed")), show, view, VIEWS, wide };
+    return {
+      added: computed(() => sum("added")),
+      box,
+      change,
+      epics,
+      epicOf: computed(() => /^.+\/epics\/[^/]+/.exec(of.value)?.[0] ?? ""),
+      files,
+      notes,
+      of,
+      outdated,
+      plain,
+      plural,
+      problem,
+      read,
+      removed: computed(() => sum("removed")),
+      show,
+      view,
+      VIEWS,
+      wide,
+    };
   },
 };

@@ -1,4 +1,4 @@
-// One clock for everything on the page that counts up.
+// One clock for all elapsed times on the page.
 import { ref } from "vue";
 
 export const now = ref(Date.now());

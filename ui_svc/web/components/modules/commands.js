@@ -1,4 +1,4 @@
-// What can be done from the palette: every part of the page offers its own.
+// The commands of the palette: every part of the page offers its own.
 import { onUnmounted, shallowReactive } from "vue";
 
 const sources = shallowReactive(new Set());
@@ -11,7 +11,7 @@ export function offer(source) {
 
 export const offered = () => [...sources].flatMap((source) => source());
 
-// Returns the commands that have every word of `query`, those first that begin with it.
+// Returns the commands that contain every word of `query`; those that begin with it come first.
 export function matching(commands, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const rank = (command) => {
@@ -20,7 +20,9 @@ export function matching(commands, query) {
     return words.every((word) => text.includes(word)) ? 1 : 2;
   };
   return commands
-    .filter((command) => words.every((word) => `${command.word} ${command.hint ?? ""}`.toLowerCase().includes(word)))
+    .filter((command) =>
+      words.every((word) => `${command.word} ${command.hint ?? ""}`.toLowerCase().includes(word)),
+    )
     .map((command, place) => ({ command, place, rank: rank(command) }))
     .sort((a, b) => a.rank - b.rank || a.place - b.place)
     .map((each) => each.command);

@@ -1,45 +1,118 @@
-// What everything has cost: by project, run, epic, task and session, and by model.
+// Costs by project, run, epic, task and session, and by model.
 import { computed, onMounted, onUnmounted, ref, shallowRef } from "vue";
 import { get } from "./api.js";
 import { pageTitle } from "./attention.js";
 import { ModelCosts } from "./costs_models.js";
 import { follow } from "./follow.js";
 import { count, dollars, money } from "./format.js";
-import { Frame } from "./frame.js";
-import { Icon } from "./icons.js";
+import { PageFrame } from "./frame.js";
 import { Ago, Empty } from "./parts.js";
 import { href } from "./paths.js";
 
 const tokens = (usage) => usage.input + usage.output + usage.cache_read + usage.cache_write;
 
-// While agents work, at most so often.
+// While agents work, fetched again at most this often.
 const AGAIN = 5000;
 
 export const CostsPage = {
-  components: { Ago, Empty, Frame, Icon, ModelCosts },
-  template: `
-    <Frame :status="link.status">
-      <template #crumbs><nav class="crumbs" aria-label="Where you are"><a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">Costs</span></nav></template>
-      <div class="page costs-page">
-        <h1 class="page-title">Costs</h1>
-        <nav class="cost-path" aria-label="What the costs are of"><template v-for="(step, place) in path" :key="step.parent"><span v-if="place" aria-hidden="true">›</span><a :href="address(step.parent)" :aria-current="place === path.length - 1 ? 'page' : undefined" @click="go($event, step.parent)">{{ step.word }}</a></template></nav>
-        <p v-if="problem" class="note is-bad" role="alert">{{ problem }}</p>
-        <div v-if="!found && !problem" role="status" aria-label="Loading the costs"><div v-for="n in 3" :key="n" class="skeleton row"></div></div>
-        <template v-if="found">
-          <dl class="cost-total"><div><dt>In all</dt><dd class="num">{{ said(found.total.usage) }}</dd></div><div><dt>Tokens</dt><dd class="num">{{ count(tokens(found.total.usage)) }}</dd></div><div v-if="found.total.budget"><dt>Budget left</dt><dd class="num">{{ dollars(found.total.budget - found.total.usage.cost) }} <span class="quiet">of {{ dollars(found.total.budget) }}</span></dd></div><div v-if="found.total.usage.cost_estimated"><dt>Estimated of it</dt><dd class="num">~{{ dollars(found.total.usage.cost_estimated) }}</dd></div></dl>
-          <p v-if="found.total.usage.cost_incomplete" class="note">Some prices are unknown, so a sum marked ≥ is the least that was spent.</p>
-          <Empty v-if="!found.costs.length" icon="coin" title="Nothing has run yet"><p>What agents report of tokens and money stands here, as they report it.</p></Empty>
-          <div v-else class="cost-columns">
-            <section aria-label="Below it"><h2>{{ LEVELS[level].many }}</h2>
-              <div class="report-table"><table class="figures cost-table"><thead><tr><th>{{ LEVELS[level].one }}</th><th class="right">Tokens</th><th class="right">Cost</th><th class="cost-share"></th><th class="right">Budget</th></tr></thead>
-                <tbody><tr v-for="each in sorted" :key="each.name"><th scope="row"><a v-if="LEVELS[level].next" :href="address(each.name)" @click="go($event, each.name)">{{ each.title || shortName(each.name) }}</a><a v-else :href="href('/' + each.name)">Attempt {{ each.name.split("/").at(-1) }}</a><span class="quiet cost-sub"><span>{{ each.title ? shortName(each.name) : each.agent }}</span> <Ago :time="each.started" /></span></th><td class="num right">{{ count(tokens(each.usage)) }}</td><td class="num right">{{ said(each.usage) }}</td><td class="cost-share" aria-hidden="true"><i :style="{ width: share(each) + '%' }"></i></td><td class="num right">{{ each.budget ? dollars(each.budget) : "" }}</td></tr></tbody></table></div>
-              <p v-if="found.next" class="pager"><button type="button" class="button small" :disabled="reading" @click="readMore">{{ reading ? "Reading…" : "Show more" }}</button></p>
-            </section>
-            <ModelCosts :models="found.total.usage.models ?? []" />
-          </div>
-        </template>
+  components: { Ago, Empty, PageFrame, ModelCosts },
+  template: /* HTML */ ` <PageFrame :status="link.status">
+    <template #crumbs
+      ><nav class="crumbs" aria-label="Breadcrumb">
+        <a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">Costs</span>
+      </nav></template
+    >
+    <div class="page costs-page">
+      <h1 class="page-title">Costs</h1>
+      <nav class="cost-path" aria-label="Level">
+        <template v-for="(step, place) in path" :key="step.parent"
+          ><span v-if="place" aria-hidden="true">›</span
+          ><a
+            :href="address(step.parent)"
+            :aria-current="place === path.length - 1 ? 'page' : undefined"
+            @click="go($event, step.parent)"
+            >{{ step.word }}</a
+          ></template
+        >
+      </nav>
+      <p v-if="problem" class="note is-bad" role="alert">{{ problem }}</p>
+      <div v-if="!found && !problem" role="status" aria-label="Loading the costs">
+        <div v-for="n in 3" :key="n" class="skeleton row"></div>
       </div>
-    </Frame>`,
+      <template v-if="found">
+        <dl class="cost-total">
+          <div>
+            <dt>Total</dt>
+            <dd class="num">{{ said(found.total.usage) }}</dd>
+          </div>
+          <div>
+            <dt>Tokens</dt>
+            <dd class="num">{{ count(tokens(found.total.usage)) }}</dd>
+          </div>
+          <div v-if="found.total.budget">
+            <dt>Budget left</dt>
+            <dd class="num">
+              {{ dollars(found.total.budget - found.total.usage.cost) }}
+              <span class="quiet">of {{ dollars(found.total.budget) }}</span>
+            </dd>
+          </div>
+          <div v-if="found.total.usage.cost_estimated">
+            <dt>Estimated part</dt>
+            <dd class="num">~{{ dollars(found.total.usage.cost_estimated) }}</dd>
+          </div>
+        </dl>
+        <p v-if="found.total.usage.cost_incomplete" class="note">
+          Some prices are unknown, so a sum marked ≥ is a lower bound.
+        </p>
+        <Empty v-if="!found.costs.length" icon="coin" title="Nothing has run yet"
+          ><p>Tokens and cost are shown here as agents report them.</p></Empty
+        >
+        <div v-else class="cost-columns">
+          <section aria-label="Breakdown">
+            <h2>{{ LEVELS[level].many }}</h2>
+            <div class="report-table">
+              <table class="figures cost-table">
+                <thead>
+                  <tr>
+                    <th>{{ LEVELS[level].one }}</th>
+                    <th class="right">Tokens</th>
+                    <th class="right">Cost</th>
+                    <th class="cost-share"></th>
+                    <th class="right">Budget</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  <tr v-for="each in sorted" :key="each.name">
+                    <th scope="row">
+                      <a v-if="LEVELS[level].next" :href="address(each.name)" @click="go($event, each.name)"
+                        >{{ each.title || shortName(each.name) }}</a
+                      ><a v-else :href="href('/' + each.name)">Attempt {{ each.name.split("/").at(-1) }}</a
+                      ><span class="quiet cost-sub"
+                        ><span>{{ each.title ? shortName(each.name) : each.agent }}</span>{{ " " }}
+                        <Ago :time="each.started"
+                      /></span>
+                    </th>
+                    <td class="num right">{{ count(tokens(each.usage)) }}</td>
+                    <td class="num right">{{ said(each.usage) }}</td>
+                    <td class="cost-share" aria-hidden="true">
+                      <i :style="{ width: share(each) + '%' }"></i>
+                    </td>
+                    <td class="num right">{{ each.budget ? dollars(each.budget) : "" }}</td>
+                  </tr>
+                </tbody>
+              </table>
+            </div>
+            <p v-if="found.next" class="pager">
+              <button type="button" class="button small" :disabled="reading" @click="readMore">
+                {{ reading ? "Reading…" : "Show more" }}
+              </button>
+            </p>
+          </section>
+          <ModelCosts :models="found.total.usage.models ?? []" />
+        </div>
+      </template>
+    </div>
+  </PageFrame>`,
   setup() {
     const parent = ref(new URLSearchParams(location.search).get("of") ?? "");
     const found = shallowRef(null);
@@ -51,18 +124,21 @@ export const CostsPage = {
       const mine = ++turn;
       reading.value = true;
       try {
-        const page = await get(`costs?parent=${encodeURIComponent(parent.value)}&page_token=${encodeURIComponent(token)}`);
+        const page = await get(
+          `costs?parent=${encodeURIComponent(parent.value)}&page_token=${encodeURIComponent(token)}`,
+        );
         if (mine !== turn) return;
         found.value = token ? { ...page, costs: [...found.value.costs, ...page.costs] } : page;
         problem.value = "";
       } catch (failure) {
-        if (mine === turn) problem.value = `${found.value ? "What you see may be old. " : ""}${failure.message}`;
+        if (mine === turn)
+          problem.value = `${found.value ? "This page may be out of date. " : ""}${failure.message}`;
       } finally {
         if (mine === turn) reading.value = false;
       }
     }
 
-    // Runs that change cost more: then it is read again, unless somebody has read on.
+    // A change of a run changes its cost: fetched again, unless further pages are loaded.
     let due = null;
     const again = (news) => {
       if (!news.runs || due || found.value?.costs.length > 500) return;
@@ -71,7 +147,13 @@ export const CostsPage = {
         read();
       }, AGAIN);
     };
-    const link = follow({ ask: "heddle_look_at_runs", event: "heddle_runs", room: "runs", onSnapshot: () => {}, onFrame: again });
+    const link = follow({
+      ask: "heddle_look_at_runs",
+      event: "heddle_runs",
+      room: "runs",
+      onSnapshot: () => {},
+      onFrame: again,
+    });
 
     const address = (of) => href(of ? `/costs?of=${encodeURIComponent(of)}` : "/costs");
     function show(of) {
@@ -103,13 +185,29 @@ export const CostsPage = {
       link.stop();
     });
     return {
-      address, count, dollars, found, go, home: href("/"), href, level, LEVELS, link, problem, reading, tokens,
+      address,
+      count,
+      dollars,
+      found,
+      go,
+      home: href("/"),
+      href,
+      level,
+      LEVELS,
+      link,
+      problem,
+      reading,
+      tokens,
       path: computed(() => steps(parent.value, found.value?.total)),
       readMore: () => read(found.value.next),
       said: (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : tokens(usage) ? "$0.00" : "–"),
       share: (each) => Math.round((100 * each.usage.cost) / most.value),
       shortName: (name) => (name.startsWith("runs/") ? name.split("/").at(-1) : name),
-      sorted: computed(() => (level.value < 2 ? [...found.value.costs].sort((a, b) => b.usage.cost - a.usage.cost) : found.value.costs)),
+      sorted: computed(() =>
+        level.value < 2
+          ? [...found.value.costs].sort((a, b) => b.usage.cost - a.usage.cost)
+          : found.value.costs,
+      ),
     };
   },
 };
@@ -122,13 +220,17 @@ const LEVELS = [
   { one: "Attempt", many: "By attempt", next: false },
 ];
 
-// The way down to `parent`: all projects, a project, a run, an epic, a task.
+// The path to `parent`: all projects, a project, a run, an epic, a task.
 function steps(parent, total) {
   const way = [{ parent: "", word: "All projects" }];
   if (!parent) return way;
   if (!parent.startsWith("runs/")) return [...way, { parent, word: parent.split("/").at(-1) }];
   if (total?.project) way.push({ parent: total.project, word: total.project.split("/").at(-1) });
   const parts = parent.split("/");
-  for (let end = 2; end <= parts.length; end += 2) way.push({ parent: parts.slice(0, end).join("/"), word: end === parts.length && total?.title ? total.title : parts[end - 1] });
+  for (let end = 2; end <= parts.length; end += 2)
+    way.push({
+      parent: parts.slice(0, end).join("/"),
+      word: end === parts.length && total?.title ? total.title : parts[end - 1],
+    });
   return way;
 }

@@ -6,7 +6,7 @@ function unquoted(name) {
   const bytes = [];
   const escapes = { n: 10, t: 9, r: 13, '"': 34, "\\": 92, a: 7, b: 8, f: 12, v: 11 };
   const inner = name.slice(1, name.lastIndexOf('"'));
-  for (let at = 0; at < inner.length; ) {
+  for (let at = 0; at < inner.length;) {
     const octal = /^\\([0-7]{3})/.exec(inner.slice(at, at + 4));
     if (octal) bytes.push(parseInt(octal[1], 8));
     else if (inner[at] === "\\") bytes.push(escapes[inner[at + 1]] ?? 63);
@@ -16,7 +16,7 @@ function unquoted(name) {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-// "a/NAME b/NAME": where nothing was renamed both halves are the same.
+// "a/NAME b/NAME": without a rename both halves are the same.
 function nameOf(head) {
   if (head.startsWith('"')) return unquoted(head.slice(head.lastIndexOf(' "') + 1)).slice(2);
   const half = (head.length - 1) / 2;
@@ -31,7 +31,15 @@ export function parseDiff(text) {
   let to = 0;
   for (const line of text.split("\n")) {
     if (line.startsWith("diff --git ")) {
-      file = { name: nameOf(line.slice(11)), was: "", note: "", lines: [], added: 0, removed: 0, inHunk: false };
+      file = {
+        name: nameOf(line.slice(11)),
+        was: "",
+        note: "",
+        lines: [],
+        added: 0,
+        removed: 0,
+        inHunk: false,
+      };
       files.push(file);
       continue;
     }
@@ -46,7 +54,8 @@ export function parseDiff(text) {
       else if (line.startsWith("rename to ")) file.name = unquoted(line.slice(10));
       else if (line.startsWith("new file")) file.note = "new";
       else if (line.startsWith("deleted file")) file.note = "deleted";
-      else if (/^(Binary files|GIT binary patch)/.test(line)) file.note = file.note ? `${file.note}, binary` : "binary";
+      else if (/^(Binary files|GIT binary patch)/.test(line))
+        file.note = file.note ? `${file.note}, binary` : "binary";
     } else if (line.startsWith("+")) {
       file.added += 1;
       file.lines.push({ kind: "add", text: line.slice(1), from: "", to: to++ });
@@ -62,10 +71,10 @@ export function parseDiff(text) {
   return files;
 }
 
-// Rows for two columns: what was removed stands beside what was added in its place.
+// Rows for two columns: a removed line is next to the line that replaces it.
 export function sideBySide(lines) {
   const rows = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const line = lines[at];
     if (line.kind !== "del" && line.kind !== "add") {
       rows.push({ left: line, right: line });
@@ -82,12 +91,13 @@ export function sideBySide(lines) {
   return rows;
 }
 
-// Marks within lines that were changed one by one what differs: `parts` is before, changed, behind.
+// Marks the difference within lines that replace each other: `parts` is before, changed, after.
 export function markWords(lines) {
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const removed = run(lines, at, "del");
     const added = run(lines, at + removed.length, "add");
-    if (removed.length && removed.length === added.length) removed.forEach((line, place) => compare(line, added[place]));
+    if (removed.length && removed.length === added.length)
+      removed.forEach((line, place) => compare(line, added[place]));
     at += removed.length + added.length || 1;
   }
   return lines;
@@ -106,7 +116,7 @@ function compare(one, other) {
   while (head < most && a[head] === b[head]) head += 1;
   let tail = 0;
   while (tail < most - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
-  // Lines that share little are two lines.
+  // Lines that share little are treated as unrelated.
   if (head + tail < most / 3) return;
   for (const line of [one, other]) {
     const end = line.text.length - tail;

@@ -1,15 +1,17 @@
-// What the worktrees of a run take on the disk; nothing where it has none.
+// Disk use of a run's worktrees; hidden if it has none.
 import { computed, onMounted, onUnmounted, ref } from "vue";
 import { get } from "./api.js";
 import { bytes, plural } from "./format.js";
 import { RUN_ENDED } from "./status.js";
 
-// As often as workers measure, at most.
+// Workers do not measure more often than this.
 const AGAIN = 60000;
 
 export const DiskUse = {
   props: ["run"],
-  template: `<span v-if="use.worktrees" class="num disk-use" :title="title">{{ bytes(use.bytes) }}</span>`,
+  template: /* HTML */ `<span v-if="use.worktrees" class="num disk-use" :title="title"
+    >{{ bytes(use.bytes) }}</span
+  >`,
   setup(props) {
     const use = ref({ bytes: 0, worktrees: 0 });
     let timer = 0;
@@ -17,7 +19,7 @@ export const DiskUse = {
       try {
         if (!document.hidden) use.value = await get(`${props.run.name}/disk`);
       } catch {
-        // The figure that is there stays.
+        // The last figure stays.
       }
       if (timer !== null && !RUN_ENDED.has(props.run.state)) timer = setTimeout(read, AGAIN);
     }
@@ -26,7 +28,12 @@ export const DiskUse = {
       clearTimeout(timer);
       timer = null;
     });
-    const title = computed(() => `${plural(use.value.worktrees, "worktree")} on the worker's disk, as last measured. The repository's own objects, which all runs share, are not counted. heddle worktrees shows each.`);
+    const title = computed(
+      () =>
+        `${plural(use.value.worktrees, "worktree")} on the worker's disk, as last measured. ` +
+        "The repository's objects, which all runs share, are not counted. " +
+        "The command heddle worktrees shows each worktree.",
+    );
     return { bytes, title, use };
   },
 };

@@ -1,9 +1,9 @@
-// What tool calls tell of plans and of changed files, read from their input.
+// Plans and file changes, read from the input of tool calls.
 
 const STEP = /^- \[([x> ])\] (.*)$/;
 const STATES = { x: "done", ">": "doing", " ": "left" };
 
-// Returns the steps of a checklist; null if the text is none.
+// Returns the steps of a checklist; null if the text is not one.
 export function readPlan(text) {
   const steps = text.split("\n").map((line) => STEP.exec(line));
   return steps.every(Boolean) ? steps.map(([, mark, what]) => ({ state: STATES[mark], text: what })) : null;
@@ -13,7 +13,8 @@ export function readPlan(text) {
 // "+ NEW", or else from a text that is new as a whole.
 export function editLines(call) {
   const lines = (call.input ?? "").replace(/\n$/, "").split("\n");
-  if (lines.some((line) => line.startsWith("@@ "))) return lines.filter((line) => !/^(---|\+\+\+) /.test(line)).map(unified);
+  if (lines.some((line) => line.startsWith("@@ ")))
+    return lines.filter((line) => !/^(---|\+\+\+) /.test(line)).map(unified);
   if (call.name === "Write" || !/^[-+] /.test(lines[0])) return lines.map((text) => row("add", text));
   let kind = "del";
   return lines.map((line) => {

@@ -1,11 +1,11 @@
 // Follows one feed of the web app: a snapshot first, then frames. A frame that is
-// missing, or a web app that was started anew, leads to another snapshot.
+// missing, or a restart of the web app, leads to another snapshot.
 import { reactive } from "vue";
 import { online, socket } from "./socket.js";
 
 const ANSWER_TIMEOUT = 15000;
 
-// ask: the event that joins; event: what frames come as; data(): what the join carries.
+// ask: the event that joins; event: the event of the frames; data(): the payload of the join.
 export function follow({ ask, event, room, data = () => ({}), onSnapshot, onFrame }) {
   const status = reactive({ ready: false, stale: "", failure: "" });
   let feed = null;
@@ -21,7 +21,7 @@ export function follow({ ask, event, room, data = () => ({}), onSnapshot, onFram
     try {
       answer = await it.timeout(ANSWER_TIMEOUT).emitWithAck(ask, { name: room, ...data() });
     } catch {
-      // Not answered in time: a lost connection joins again when it is back.
+      // No answer in time: a lost connection joins again once it is back.
       if (mine === turn && !stopped && online.value) setTimeout(join, 1000);
       return;
     }
@@ -39,7 +39,7 @@ export function follow({ ask, event, room, data = () => ({}), onSnapshot, onFram
   }
 
   function receive(frame) {
-    // Without a feed a snapshot is on its way, which will be newer.
+    // Without a feed, a newer snapshot is already requested.
     if (frame.room !== room || feed === null) return;
     if (frame.feed !== feed || frame.number > number + 1) return void join();
     if (frame.number <= number) return;

@@ -8,7 +8,7 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 86400)}d ${Math.floor(seconds / 3600) % 24}h`;
 }
 
-// Of something that took this long; short ones keep their fractions.
+// A duration in seconds; short ones keep their fractions.
 export function took(seconds) {
   if (seconds === undefined || seconds === null) return "";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -25,17 +25,29 @@ export function ago(time, now) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
-// One of each for all: a board writes hundreds of times, and to make one takes longer than to use it.
-const DATE = new Intl.DateTimeFormat([], { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" });
-const SECONDS = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+// Shared: a board formats hundreds of times, and creating a formatter is slower than using it.
+const DATE = new Intl.DateTimeFormat([], {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+});
+const SECONDS = new Intl.DateTimeFormat([], {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const MINUTES = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 export const absolute = (time) => (time ? DATE.format(time) : "");
 
 export const clockTime = (time) => (time ? SECONDS.format(time) : "");
 
-// A cost in millionths of a dollar. What has an unknown part is "at least" so much,
-// and what a table of prices was needed for is "about" so much.
+// A cost in millionths of a dollar. A sum with an unknown part is "at least" this much,
+// one that needed a table of prices is "about" this much.
 export function money(usage) {
   if (!usage) return "";
   if (usage.cost === 0 && usage.cost_incomplete) return "price unknown";
@@ -46,10 +58,11 @@ export function money(usage) {
 export function dollars(micros) {
   const value = micros / 1e6;
   const digits = value !== 0 && Math.abs(value) < 0.1 ? 3 : 2;
-  return `${value < 0 ? "−" : ""}$${Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${value < 0 ? "−" : ""}$${Math.abs(value).toLocaleString("en-US", options)}`;
 }
 
-// How long something will take: a guess has no use for seconds once there are minutes.
+// How long something will take: an estimate needs no seconds once there are minutes.
 export function roughly(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -58,7 +71,7 @@ export function roughly(seconds) {
   return `${(seconds / 86400).toFixed(1)} days`;
 }
 
-// "user:ada" is Ada. Empty: nobody wrote it down.
+// "user:ada" is Ada. Empty if it is unknown.
 export const person = (actor) => (actor ?? "").replace(/^user:/, "");
 
 export const clock = (time) => MINUTES.format(time);

@@ -1,10 +1,10 @@
-// Work that can wait until the browser has nothing else to do.
+// Work that can wait until the browser is idle.
 
 // Safari has no idle callbacks.
 const SOON = 50;
 
-// `act` gets what tells how much time is left; it runs after `patience` ms even if the browser never rests.
-// Returns a function that calls it off.
+// `act` gets the idle deadline; it runs after `patience` ms even if the browser is never idle.
+// Returns a function that cancels it.
 export function whenIdle(act, patience) {
   if (window.requestIdleCallback) {
     const due = requestIdleCallback(act, { timeout: patience });

@@ -1,4 +1,4 @@
-// Whether a component is in sight, or nearly: of a thousand cards a screen shows ten.
+// Whether a component is in or near the viewport: a screen shows ten of a thousand cards.
 import { computed, getCurrentInstance, inject, onMounted, onUnmounted, provide, ref } from "vue";
 import { now } from "./clock.js";
 
@@ -6,12 +6,15 @@ const NEARLY = "300px";
 const IN_SIGHT = Symbol("in sight");
 const COVERED = Symbol("covered");
 const cells = new WeakMap();
-const observer = new IntersectionObserver((entries) => entries.forEach((each) => (cells.get(each.target).value = each.isIntersecting)), { rootMargin: NEARLY });
+const observer = new IntersectionObserver(
+  (entries) => entries.forEach((each) => (cells.get(each.target).value = each.isIntersecting)),
+  { rootMargin: NEARLY },
+);
 
-// What lies inside the calling component is out of sight while `covered()`.
+// Components inside the calling one count as out of sight while `covered()`.
 export const provideCover = (covered) => provide(COVERED, covered);
 
-// The component answers for all that it is made of.
+// The component answers for all its children.
 export function useInSight() {
   const answer = inject(IN_SIGHT, null);
   if (answer) return answer;
@@ -20,7 +23,7 @@ export function useInSight() {
   const { proxy } = getCurrentInstance();
   let root = null;
   onMounted(() => {
-    // What shows nothing yet has no element.
+    // A component that shows nothing yet has no element.
     if (!(proxy.$el instanceof Element)) return;
     root = proxy.$el;
     cells.set(root, seen);
@@ -32,7 +35,7 @@ export function useInSight() {
   return inSight;
 }
 
-// The clock, which stands still out of sight.
+// The clock, which stops while the component is out of sight.
 export function useClock() {
   const inSight = useInSight();
   return computed((before) => (before === undefined || inSight.value ? now.value : before));

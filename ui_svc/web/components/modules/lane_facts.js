@@ -1,11 +1,11 @@
-// What a lane shows of its epic, whether it is drawn large or as one row.
+// The facts of an epic that its lane shows, as a card or as one row.
 import { computed } from "vue";
 import { plural } from "./format.js";
 import { EPIC, idle, RUN, status, TASK } from "./status.js";
 
 const isPaused = (store) => store.run.value.state === "paused";
 
-// What an epic does, as people see it: one that has begun does nothing while the run is paused.
+// The state of an epic as shown: a started one is paused while its run is.
 export function stateOf(store, epic) {
   if (!idle(epic, store.tasksOf(epic.name))) return status(EPIC, epic.state);
   return isPaused(store) ? status(RUN, "paused") : status(EPIC, "ready");
@@ -18,17 +18,19 @@ export function useLane(props) {
   const note = computed(() => {
     if (epic.value.reason) return epic.value.reason;
     if (epic.value.state === "blocked") {
-      const titles = epic.value.depends_on.map((key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.title ?? key);
+      const titles = epic.value.depends_on.map(
+        (key) => props.store.epics.get(`${props.store.name}/epics/${key}`)?.title ?? key,
+      );
       return `Starts when ${titles.join(" and ")} ${titles.length > 1 ? "are" : "is"} merged`;
     }
-    if (isPaused(props.store)) return "Starts when the run goes on";
+    if (isPaused(props.store)) return "Starts when the run resumes";
     if (epic.value.state === "ready") return "Starts as soon as a slot is free";
     return `${plural(epic.value.tasks.total, "task")}, none started`;
   });
   return {
     epic,
     note,
-    // What its card says already needs no second word.
+    // Not repeated if its card says it already.
     says: computed(() => epic.value.state !== "running"),
     shown: computed(() => props.store.shownTask(props.name)),
     state,

@@ -3,8 +3,9 @@ import { computed, reactive, ref, watch } from "vue";
 
 const keyOf = (run) => `heddle-notes ${run}`;
 
-// Removed lines stand in the old version of a file, all others in the new one.
-const placeOf = (line) => (line.kind === "del" ? { side: "old", number: line.from } : { side: "new", number: line.to });
+// Removed lines belong to the old version of a file, all others to the new one.
+const placeOf = (line) =>
+  line.kind === "del" ? { side: "old", number: line.from } : { side: "new", number: line.to };
 
 function kept(run) {
   try {
@@ -20,10 +21,13 @@ export function createLineNotes(run, of) {
   const all = reactive(kept(run));
   // The line that is being commented on; `id` where a note is edited.
   const draft = ref(null);
-  watch(all, () => (all.length ? localStorage.setItem(keyOf(run), JSON.stringify(all)) : localStorage.removeItem(keyOf(run))));
+  watch(all, () =>
+    all.length ? localStorage.setItem(keyOf(run), JSON.stringify(all)) : localStorage.removeItem(keyOf(run)),
+  );
 
   const notes = computed(() => all.filter((note) => note.of === of.value));
-  const isAt = (it, file, line) => it.file === file && it.side === placeOf(line).side && it.number === placeOf(line).number;
+  const isAt = (it, file, line) =>
+    it.file === file && it.side === placeOf(line).side && it.number === placeOf(line).number;
   function save() {
     const text = draft.value?.comment.trim();
     if (text === undefined) return;
@@ -37,9 +41,10 @@ export function createLineNotes(run, of) {
     notes,
     draft,
     at: (file, line) => notes.value.filter((note) => isAt(note, file, line)),
-    isDrafted: (file, line) => !!draft.value && !draft.value.id && draft.value.of === of.value && isAt(draft.value, file, line),
+    isDrafted: (file, line) =>
+      !!draft.value && !draft.value.id && draft.value.of === of.value && isAt(draft.value, file, line),
     begin(file, line) {
-      // What is written at another line is not lost.
+      // A draft at another line is not lost.
       save();
       draft.value = { of: of.value, file, ...placeOf(line), text: line.text, comment: "" };
     },
@@ -49,17 +54,31 @@ export function createLineNotes(run, of) {
     },
     save,
     leave: () => (draft.value = null),
-    remove: (note) => all.splice(all.findIndex((each) => each.id === note.id), 1),
-    clear: () => notes.value.forEach((note) => all.splice(all.findIndex((each) => each.id === note.id), 1)),
+    remove: (note) =>
+      all.splice(
+        all.findIndex((each) => each.id === note.id),
+        1,
+      ),
+    clear: () =>
+      notes.value.forEach((note) =>
+        all.splice(
+          all.findIndex((each) => each.id === note.id),
+          1,
+        ),
+      ),
   };
 }
 
-// What the agent is told: each comment with its file, line, and the line's text.
+// The prompt for the agent: each comment with its file, line, and the line's text.
 export function promptOf(notes) {
   const parts = notes.map((note) => {
-    const where = note.side === "old" ? `${note.file}, line ${note.number} before the change (it was removed)` : `${note.file}, line ${note.number}`;
+    const where =
+      note.side === "old"
+        ? `${note.file}, line ${note.number} before the change (it was removed)`
+        : `${note.file}, line ${note.number}`;
     return `## ${where}\n\n    ${note.text}\n\n${note.comment}`;
   });
   const count = notes.length === 1 ? "a comment" : `${notes.length} comments`;
-  return `The changes were reviewed, with ${count}. Do what each one asks; where you do not, say why.\n\n${parts.join("\n\n")}\n`;
+  const task = `The changes were reviewed, with ${count}. Do what each one asks; where you do not, say why.`;
+  return `${[task, ...parts].join("\n\n")}\n`;
 }

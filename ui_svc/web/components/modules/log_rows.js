@@ -13,7 +13,8 @@ export const LEVELS = [
 export function appendRows(rows, events, calls) {
   for (const event of events) {
     const nested = !!(event.parent_tool_call_id ?? calls.get(event.tool_call_id)?.parent_tool_call_id);
-    for (const [level, who, text, open] of spoken(event, calls)) addText(rows, event, level, who, text, open, nested);
+    for (const [level, who, text, open] of spoken(event, calls))
+      addText(rows, event, level, who, text, open, nested);
     const last = rows[rows.length - 1];
     if (event.type === "message" && event.last && last) last.open = false;
   }
@@ -45,7 +46,17 @@ function addText(rows, event, level, who, text, open, nested) {
       last.open = isOpen;
     } else if (line || isOpen || event.type !== "message") {
       // Empty lines between paragraphs tell nothing in a log.
-      rows.push({ key: event.sequence + place / (1 << 20), time: event.time, level, who, text: line, stream, open: isOpen, call: event.tool_call_id, nested });
+      rows.push({
+        key: event.sequence + place / (1 << 20),
+        time: event.time,
+        level,
+        who,
+        text: line,
+        stream,
+        open: isOpen,
+        call: event.tool_call_id,
+        nested,
+      });
     }
   });
 }
@@ -61,7 +72,11 @@ function* spoken(event, calls) {
       if (event.text) yield [level, who, event.text, !event.last];
       break;
     case "tool_finished":
-      yield [level, who, [calls.get(event.tool_call_id)?.name, words, event.result].filter(Boolean).join(" ")];
+      yield [
+        level,
+        who,
+        [calls.get(event.tool_call_id)?.name, words, event.result].filter(Boolean).join(" "),
+      ];
       break;
     case "check_finished":
       yield [level, who, words];

@@ -1,14 +1,24 @@
-// Renders the markdown that agents write, as elements and text: no HTML passes through.
+// Renders agents' markdown as elements and text: HTML in it stays text.
 import { h } from "vue";
 import { plain } from "./text.js";
 
-// Agents write what they like: of a longer text the end is shown, what has too many
-// parts is plain text from there on, and no pattern looks further than so many characters.
+// Limits, as the text may be anything: only the end of a longer text is shown, after too many parts
+// the rest is plain text, and no pattern matches more than this many characters.
 const MOST_TEXT = 60_000;
 const MOST_BLOCKS = 2000;
 const MOST_PARTS = 2000;
 const DEEPEST = 8;
-const INLINE = /(`{1,3})([^`]{1,2000}?)\1|\*\*([^*]{1,2000}?)\*\*|__([^_]{1,2000}?)__|\*([^*\s][^*]{0,2000}?)\*|!?\[([^\]]{0,500})\]\(([^)\s]{0,2000})\)/;
+const INLINE = new RegExp(
+  [
+    /(`{1,3})([^`]{1,2000}?)\1/,
+    /\*\*([^*]{1,2000}?)\*\*/,
+    /__([^_]{1,2000}?)__/,
+    /\*([^*\s][^*]{0,2000}?)\*/,
+    /!?\[([^\]]{0,500})\]\(([^)\s]{0,2000})\)/,
+  ]
+    .map((each) => each.source)
+    .join("|"),
+);
 
 function inline(text) {
   const parts = [];
@@ -42,7 +52,7 @@ const RULE = /^\s*([-*_])(\s*\1){2,}\s*$/;
 
 function blocks(lines, depth = 0) {
   const out = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (out.length >= MOST_BLOCKS) {
       out.push(h("pre", { tabindex: 0 }, lines.slice(at).join("\n")));
       break;
@@ -63,14 +73,26 @@ function blocks(lines, depth = 0) {
       at += 1;
     } else if (QUOTE.test(line) && depth < DEEPEST) {
       const stop = until(lines, at, (each) => !QUOTE.test(each));
-      out.push(h("blockquote", blocks(lines.slice(at, stop).map((each) => each.replace(QUOTE, "")), depth + 1)));
+      out.push(
+        h(
+          "blockquote",
+          blocks(
+            lines.slice(at, stop).map((each) => each.replace(QUOTE, "")),
+            depth + 1,
+          ),
+        ),
+      );
       at = stop;
     } else if (ITEM.test(line)) {
       const stop = until(lines, at, (each) => !ITEM.test(each) && !/^\s+\S/.test(each));
       out.push(list(lines.slice(at, stop)));
       at = stop;
     } else {
-      const stop = until(lines, at, (each) => !each.trim() || FENCE.test(each) || HEADING.test(each) || ITEM.test(each));
+      const stop = until(
+        lines,
+        at,
+        (each) => !each.trim() || FENCE.test(each) || HEADING.test(each) || ITEM.test(each),
+      );
       out.push(h("p", inline(lines.slice(at, Math.max(stop, at + 1)).join("\n"))));
       at = Math.max(stop, at + 1);
     }
@@ -88,14 +110,17 @@ function list(lines) {
   const items = [];
   for (const line of lines) {
     const match = ITEM.exec(line);
-    if (match) items.push({ depth: Math.min(4, Math.floor(match[1].length / 2)), mark: match[2], text: match[3] });
+    if (match)
+      items.push({ depth: Math.min(4, Math.floor(match[1].length / 2)), mark: match[2], text: match[3] });
     else if (items.length) items[items.length - 1].text += `\n${line.trim()}`;
   }
   const ordered = /\d/.test(items[0].mark);
   return h(
     ordered ? "ol" : "ul",
     ordered ? { start: parseInt(items[0].mark, 10) || 1 } : {},
-    items.map((item) => h("li", { style: item.depth ? { marginLeft: `${item.depth * 1.2}em` } : undefined }, inline(item.text))),
+    items.map((item) =>
+      h("li", { style: item.depth ? { marginLeft: `${item.depth * 1.2}em` } : undefined }, inline(item.text)),
+    ),
   );
 }
 

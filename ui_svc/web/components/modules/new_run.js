@@ -1,9 +1,9 @@
-// The page that starts a run: a plan, a repository, how it is to go, and what will come of it.
+// The page that starts a run: a plan, a repository, options, and the plan preview.
 import { onMounted, onUnmounted, reactive, ref, watch } from "vue";
 import { post } from "./api.js";
 import { pageTitle } from "./attention.js";
 import { plural } from "./format.js";
-import { Frame } from "./frame.js";
+import { PageFrame } from "./frame.js";
 import { Icon } from "./icons.js";
 import { Options } from "./new_run_options.js";
 import { Empty } from "./parts.js";
@@ -15,38 +15,107 @@ import { Outlook } from "./plan_outlook.js";
 const id = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
 export const NewRunPage = {
-  components: { Empty, Frame, Icon, Options, Outlook, PlanEditor },
-  template: `
-    <Frame :status="{ ready: true }">
-      <template #crumbs><nav class="crumbs" aria-label="Where you are"><a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">New run</span></nav></template>
-      <form class="new-run" aria-label="New run" @submit.prevent="start" @dragover.prevent="over = true" @dragleave="leave" @drop.prevent="drop" :class="{ 'is-over': over }">
-        <div class="new-run-left">
-          <h1 class="page-title">New run</h1>
-          <label class="field"><span class="label">Repository</span><input ref="first" v-model.trim="draft.project" class="mono" name="project" required placeholder="/home/you/code/project or https://…" autocomplete="on" spellcheck="false" autocapitalize="off" /><span class="hint">Absolute path of a git repository on the machine that runs the agents, or a URL, which is cloned. Your checkout is not touched.</span></label>
-          <div class="field new-run-plan">
-            <div class="label-line"><span class="label">Plan</span><span class="hint">drop a file anywhere on this page</span><span class="grow"></span><label class="button small file-button"><Icon name="file" />Choose a file<input type="file" accept=".yaml,.yml,text/yaml" class="visually-hidden" @change="choose" /></label><button v-if="!draft.text" type="button" class="button small" @click="draft.text = EXAMPLE">Insert an example</button></div>
-            <PlanEditor ref="editor" v-model="draft.text" :problems="problems" />
+  components: { Empty, PageFrame, Icon, Options, Outlook, PlanEditor },
+  template: /* HTML */ ` <PageFrame :status="{ ready: true }">
+    <template #crumbs
+      ><nav class="crumbs" aria-label="Breadcrumb">
+        <a :href="home">Runs</a><span aria-hidden="true">/</span><span aria-current="page">New run</span>
+      </nav></template
+    >
+    <form
+      class="new-run"
+      aria-label="New run"
+      @submit.prevent="start"
+      @dragover.prevent="over = true"
+      @dragleave="leave"
+      @drop.prevent="drop"
+      :class="{ 'is-over': over }"
+    >
+      <div class="new-run-left">
+        <h1 class="page-title">New run</h1>
+        <label class="field"
+          ><span class="label">Repository</span
+          ><input
+            ref="first"
+            v-model.trim="draft.project"
+            class="mono"
+            name="project"
+            required
+            placeholder="/home/you/code/project or https://…"
+            autocomplete="on"
+            spellcheck="false"
+            autocapitalize="off"
+          /><span class="hint"
+            >Absolute path of a git repository on the machine that runs the agents, or a URL, which is cloned.
+            Your checkout is not touched.</span
+          ></label
+        >
+        <div class="field new-run-plan">
+          <div class="label-line">
+            <span class="label">Plan</span><span class="hint">drop a file anywhere on this page</span
+            ><span class="grow"></span
+            ><label class="button small file-button"
+              ><Icon name="file" />Choose a file<input
+                type="file"
+                accept=".yaml,.yml,text/yaml"
+                class="visually-hidden"
+                @change="choose" /></label
+            ><button v-if="!draft.text" type="button" class="button small" @click="draft.text = EXAMPLE">
+              Insert an example
+            </button>
           </div>
-          <Options :options="draft.options" @slots="slots = $event" />
+          <PlanEditor ref="editor" v-model="draft.text" :problems="problems" />
         </div>
-        <aside class="new-run-right" aria-label="What the plan will do">
-          <div id="plan-found" role="status" class="found">
-            <p v-if="checking" class="quiet"><Icon name="spinner" /> Checking…</p>
-            <template v-else-if="problems.length"><p class="found-head tone-bad-text"><Icon name="cross" />{{ plural(problems.length, "mistake") }}. Nothing is created until the plan is right.</p></template>
-            <p v-else-if="found" class="found-head tone-ok-text"><Icon name="check" />{{ plural(found.epics, "epic") }}, {{ plural(found.tasks, "task") }}, no mistakes</p>
-          </div>
-          <ul v-if="problems.length" class="problems" aria-label="Mistakes"><li v-for="(each, place) in problems" :key="place"><button v-if="each.line" type="button" class="line-link num" @click="editor.goTo(each.line)">Line {{ each.line }}</button><code v-if="each.field">{{ each.field }}</code><span>{{ each.message }}</span></li></ul>
-          <Outlook v-else-if="found && found.outlook" :found="found" :class="{ 'is-old': checking }" />
-          <Empty v-else-if="!checking" icon="file" title="What the plan will do stands here"><p>Its waves, the critical path, how long it takes and which epics may get into each other’s way: before anything is started.</p></Empty>
-          <div class="new-run-foot">
-            <p v-if="behind" class="note">{{ behind.branch }} is {{ plural(behind.commits, "commit") }} behind {{ behind.upstream }}, as last fetched. Agents start without them.</p>
-            <label v-if="dirty" class="tick"><input v-model="draft.allowDirty" type="checkbox" /> Start although the checkout has changes that are not committed; agents will not see them</label>
-            <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
-            <button type="submit" class="button primary wide" :disabled="busy || problems.length > 0 || !draft.text.trim()"><Icon :name="busy ? 'spinner' : 'play'" />{{ busy ? "Starting…" : "Start run" }}</button>
-          </div>
-        </aside>
-      </form>
-    </Frame>`,
+        <Options :options="draft.options" @slots="slots = $event" />
+      </div>
+      <aside class="new-run-right" aria-label="Plan preview">
+        <div id="plan-found" role="status" class="found">
+          <p v-if="checking" class="quiet"><Icon name="spinner" /> Checking…</p>
+          <template v-else-if="problems.length"
+            ><p class="found-head tone-bad-text">
+              <Icon name="cross" />{{ plural(problems.length, "error") }}. Fix them to start the run.
+            </p></template
+          >
+          <p v-else-if="found" class="found-head tone-ok-text">
+            <Icon name="check" />{{ plural(found.epics, "epic") }}, {{ plural(found.tasks, "task") }}, no
+            errors
+          </p>
+        </div>
+        <ul v-if="problems.length" class="problems" aria-label="Errors">
+          <li v-for="(each, place) in problems" :key="place">
+            <button v-if="each.line" type="button" class="line-link num" @click="editor.goTo(each.line)">
+              Line {{ each.line }}</button
+            ><code v-if="each.field">{{ each.field }}</code><span>{{ each.message }}</span>
+          </li>
+        </ul>
+        <Outlook v-else-if="found && found.outlook" :found="found" :class="{ 'is-old': checking }" />
+        <Empty v-else-if="!checking" icon="file" title="Plan preview"
+          ><p>
+            The schedule, the critical path, the estimated time and predicted conflicts appear here before
+            anything starts.
+          </p></Empty
+        >
+        <div class="new-run-foot">
+          <p v-if="behind" class="note">
+            {{ behind.branch }} is {{ plural(behind.commits, "commit") }} behind {{ behind.upstream }}, as
+            last fetched. Agents start without them.
+          </p>
+          <label v-if="dirty" class="tick"
+            ><input v-model="draft.allowDirty" type="checkbox" /> Start with uncommitted changes in the
+            checkout; agents will not see them</label
+          >
+          <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
+          <button
+            type="submit"
+            class="button primary wide"
+            :disabled="busy || problems.length > 0 || !draft.text.trim()"
+          >
+            <Icon :name="busy ? 'spinner' : 'play'" />{{ busy ? "Starting…" : "Start run" }}
+          </button>
+        </div>
+      </aside>
+    </form>
+  </PageFrame>`,
   setup() {
     const first = ref(null);
     const editor = ref(null);
@@ -66,7 +135,8 @@ export const NewRunPage = {
     const body = () => ({
       yaml: draft.text,
       project: draft.project,
-      agent: draft.options.agentKind === "command:" ? `command:${draft.options.command}` : draft.options.agentKind,
+      agent:
+        draft.options.agentKind === "command:" ? `command:${draft.options.command}` : draft.options.agentKind,
       max_parallel: draft.options.parallel || 0,
       slots: slots.value,
       base_ref: draft.options.base,
@@ -91,7 +161,7 @@ export const NewRunPage = {
         [found.value, problems.value, refusal.value] = [answer, answer.problems, ""];
         draft.options.planned = answer.outlook?.budget ?? null;
         checking.value = false;
-        // The second question goes to a worker, so only a good plan is worth it.
+        // The second request goes to a worker, so it is made only for a valid plan.
         if (!draft.project || answer.problems.length) return;
         const judged = await post("plan:check", body());
         if (mine === turn) behind.value = judged.base_behind ?? null;
@@ -104,16 +174,30 @@ export const NewRunPage = {
     function refuse(problem) {
       dirty.value ||= problem.reason === "DIRTY_CHECKOUT";
       refusal.value = problem.message;
-      if (problem.reason === "INVALID_PLAN") problems.value = problem.violations.map((each) => ({ ...each, line: 0 }));
+      if (problem.reason === "INVALID_PLAN")
+        problems.value = problem.violations.map((each) => ({ ...each, line: 0 }));
     }
     function checkSoon(milliseconds) {
       clearTimeout(due);
       checking.value = !!draft.text.trim();
       due = setTimeout(check, milliseconds);
     }
-    watch(() => draft.text, () => checkSoon(300));
-    // Half a path is no mistake yet.
-    watch(() => [slots.value, draft.project, draft.allowDirty, ...Object.entries(draft.options).filter(([key]) => key !== "planned").map(([, value]) => value)], () => checkSoon(600));
+    watch(
+      () => draft.text,
+      () => checkSoon(300),
+    );
+    // A half-typed path is not an error yet.
+    watch(
+      () => [
+        slots.value,
+        draft.project,
+        draft.allowDirty,
+        ...Object.entries(draft.options)
+          .filter(([key]) => key !== "planned")
+          .map(([, value]) => value),
+      ],
+      () => checkSoon(600),
+    );
     watch(draft, () => {
       request = id();
       keepDraft(draft);
@@ -139,7 +223,7 @@ export const NewRunPage = {
         }
         keepDraft({ ...draft, text: "" });
         localStorage.setItem("heddle-project", draft.project);
-        // It stays busy until the page of the run is there.
+        // It stays busy until the run's page is loaded.
         location.assign(href(`/${answer.name}`));
       } catch (problem) {
         busy.value = false;
@@ -154,7 +238,21 @@ export const NewRunPage = {
     });
     onUnmounted(() => clearTimeout(due));
     return {
-      behind, busy, checking, dirty, draft, editor, EXAMPLE, first, found, over, plural, problems, refusal, slots, start,
+      behind,
+      busy,
+      checking,
+      dirty,
+      draft,
+      editor,
+      EXAMPLE,
+      first,
+      found,
+      over,
+      plural,
+      problems,
+      refusal,
+      slots,
+      start,
       choose: (event) => take(event.target.files[0]),
       drop: (event) => take(event.dataTransfer.files[0]),
       home: href("/"),

@@ -1,4 +1,4 @@
-// How many agents a run may have at once, changed while it goes on.
+// The maximum of parallel agents, changed while the run is active.
 import { computed, onUnmounted, ref, watch } from "vue";
 import { post } from "./api.js";
 import { offer } from "./commands.js";
@@ -12,14 +12,29 @@ const PAUSE = 400;
 export const Parallel = {
   props: ["run"],
   components: { Icon },
-  template: `
-    <div class="stepper" role="group" aria-label="Agents at once" :class="{ 'is-pending': wanted !== null }" :title="title">
-      <button type="button" class="icon-button" aria-label="One agent fewer at once" :disabled="shown <= 1" @click="step(-1)"><Icon name="minus" /></button>
-      <span class="num" role="status"><b>{{ shown }}</b> at once</span>
-      <button type="button" class="icon-button" aria-label="One agent more at once" @click="step(1)"><Icon name="plus" /></button>
-    </div>`,
+  template: /* HTML */ ` <div
+    class="stepper"
+    role="group"
+    aria-label="Max parallel agents"
+    :class="{ 'is-pending': wanted !== null }"
+    :title="title"
+  >
+    <button
+      type="button"
+      class="icon-button"
+      aria-label="Decrease max parallel agents"
+      :disabled="shown <= 1"
+      @click="step(-1)"
+    >
+      <Icon name="minus" />
+    </button>
+    <span class="num" role="status"><b>{{ shown }}</b> parallel</span>
+    <button type="button" class="icon-button" aria-label="Increase max parallel agents" @click="step(1)">
+      <Icon name="plus" />
+    </button>
+  </div>`,
   setup(props) {
-    // What was asked for and is not true yet.
+    // The requested number, until it takes effect.
     const wanted = ref(null);
     const shown = computed(() => wanted.value ?? props.run.max_parallel);
     let due = null;
@@ -38,16 +53,28 @@ export const Parallel = {
         toast(`The limit is still ${props.run.max_parallel}. ${problem.message}`, "bad");
       }
     }
-    watch(() => props.run.max_parallel, (now) => now === wanted.value && (wanted.value = null));
+    watch(
+      () => props.run.max_parallel,
+      (now) => now === wanted.value && (wanted.value = null),
+    );
     onUnmounted(() => clearTimeout(due));
     offer(() => [
-      { word: "One agent more at once", hint: props.run.title, icon: "plus", run: () => step(1) },
-      ...(shown.value > 1 ? [{ word: "One agent fewer at once", hint: props.run.title, icon: "minus", run: () => step(-1) }] : []),
+      { word: "Increase max parallel agents", hint: props.run.title, icon: "plus", run: () => step(1) },
+      ...(shown.value > 1
+        ? [
+            {
+              word: "Decrease max parallel agents",
+              hint: props.run.title,
+              icon: "minus",
+              run: () => step(-1),
+            },
+          ]
+        : []),
     ]);
     const title = computed(() =>
       wanted.value === null
-        ? `At most ${plural(shown.value, "agent")} at once. With fewer than now, those that run go on to their end.`
-        : "Asked for; not true yet",
+        ? `At most ${plural(shown.value, "agent")} in parallel. If you lower it, running agents finish their tasks.`
+        : "Requested",
     );
     return { shown, step, title, wanted };
   },

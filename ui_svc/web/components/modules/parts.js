@@ -12,7 +12,7 @@ Status.props = ["of"];
 // Time since `from`, counting up until `to` is known.
 export const Elapsed = {
   props: ["from", "to", "label"],
-  template: `<span v-if="from" class="num" :title="title">{{ text }}</span>`,
+  template: /* HTML */ `<span v-if="from" class="num" :title="title">{{ text }}</span>`,
   setup(props) {
     const clock = useClock();
     return {
@@ -24,7 +24,7 @@ export const Elapsed = {
 
 export const Ago = {
   props: ["time"],
-  template: `<time v-if="time" :title="absolute(time)">{{ text }}</time>`,
+  template: /* HTML */ `<time v-if="time" :title="absolute(time)">{{ text }}</time>`,
   setup(props) {
     const clock = useClock();
     return { absolute, text: computed(() => ago(props.time, clock.value)) };
@@ -32,12 +32,16 @@ export const Ago = {
 };
 
 // One piece per state, as wide as its share of the tasks.
-export const Progress = {
+export const TaskProgress = {
   props: ["tasks"],
-  template: `
-    <div class="progress" role="img" :aria-label="label">
-      <i v-for="part in parts" :key="part.key" :class="'tone-' + part.tone" :style="{ flexGrow: part.count }"></i>
-    </div>`,
+  template: /* HTML */ ` <div class="progress" role="img" :aria-label="label">
+    <i
+      v-for="part in parts"
+      :key="part.key"
+      :class="'tone-' + part.tone"
+      :style="{ flexGrow: part.count }"
+    ></i>
+  </div>`,
   setup(props) {
     const kinds = [
       { key: "accepted", word: "done", tone: "ok" },
@@ -50,27 +54,32 @@ export const Progress = {
     const parts = computed(() =>
       kinds.map((kind) => ({ ...kind, count: props.tasks?.[kind.key] ?? 0 })).filter((part) => part.count),
     );
-    const label = computed(() => parts.value.map((part) => `${part.count} ${part.word}`).join(", ") || "no tasks");
+    const label = computed(
+      () => parts.value.map((part) => `${part.count} ${part.word}`).join(", ") || "no tasks",
+    );
     return { parts, label };
   },
 };
 
-// A button that asks before it acts, where it stands. `act` may return a promise.
+// A button that asks for confirmation in its place. `act` may return a promise.
 export const Ask = {
   props: ["label", "icon", "question", "yes", "pending", "pendingLabel", "act", "quiet"],
   components: { Icon },
-  template: `
-    <span class="ask" @click.stop @keydown.stop>
-      <span v-if="pending" class="button small is-pending" role="status"><Icon name="spinner" />{{ pendingLabel }}</span>
-      <template v-else-if="asking">
-        <span class="ask-question">{{ question }}</span>
-        <button ref="first" type="button" class="button small danger" @click="confirm" @keydown.esc="cancel">{{ yes }}</button>
-        <button type="button" class="button small" @click="cancel" @keydown.esc="cancel">Keep</button>
-      </template>
-      <button v-else ref="opener" type="button" class="button small" :class="{ ghost: quiet }" @click="open">
-        <Icon v-if="icon" :name="icon" />{{ label }}
+  template: /* HTML */ ` <span class="ask" @click.stop @keydown.stop>
+    <span v-if="pending" class="button small is-pending" role="status"
+      ><Icon name="spinner" />{{ pendingLabel }}</span
+    >
+    <template v-else-if="asking">
+      <span class="ask-question">{{ question }}</span>
+      <button ref="first" type="button" class="button small danger" @click="confirm" @keydown.esc="cancel">
+        {{ yes }}
       </button>
-    </span>`,
+      <button type="button" class="button small" @click="cancel" @keydown.esc="cancel">Keep</button>
+    </template>
+    <button v-else ref="opener" type="button" class="button small" :class="{ ghost: quiet }" @click="open">
+      <Icon v-if="icon" :name="icon" />{{ label }}
+    </button>
+  </span>`,
   setup(props) {
     const asking = ref(false);
     const first = ref(null);
@@ -97,9 +106,13 @@ export const Ask = {
   },
 };
 
-// A designed nothing: what is missing, and what to do about it.
+// An empty state: what is missing, and what to do about it.
 export const Empty = {
   props: ["icon", "title"],
   components: { Icon },
-  template: `<div class="empty"><Icon :name="icon" /><p class="empty-title">{{ title }}</p><div class="empty-text"><slot /></div></div>`,
+  template: /* HTML */ `<div class="empty">
+    <Icon :name="icon" />
+    <p class="empty-title">{{ title }}</p>
+    <div class="empty-text"><slot /></div>
+  </div>`,
 };

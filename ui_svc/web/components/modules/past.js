@@ -1,11 +1,15 @@
-// How a run stood at a moment, from the turns that it had taken by then: the kinds that event.proto marks as `history`.
+// The state of a run at a moment, from its turns until then: the kinds that event.proto marks as `history`.
 import { nothing, report, add } from "./spending.js";
 import { ATTEMPT_LIVE } from "./status.js";
 
 const RUN_STATES = { run_started: "running", run_paused: "paused", run_resumed: "running" };
-const MERGE_STATES = { merge_started: "merging", merge_finished: "succeeded", merge_conflicted: "conflicted" };
+const MERGE_STATES = {
+  merge_started: "merging",
+  merge_finished: "succeeded",
+  merge_conflicted: "conflicted",
+};
 
-// `now` are the maps of what is known today; returns the same as of `time`.
+// `now` has the current maps; returns the same as of `time`.
 export function pastOf(now, turns, time) {
   const run = now.run.value;
   const attempts = new Map();
@@ -22,14 +26,31 @@ export function pastOf(now, turns, time) {
     const it = attempts.get(task);
     switch (turn.type) {
       case "task_started":
-        attempts.set(task, { name: `${task}/attempts/${turn.attempt}`, number: turn.attempt, state: "running", reason: "", agent: turn.agent ?? "", worker: turn.worker ?? "", started: turn.time, ended: null, commit: "", kept_ref: "", diff: null, usage: nothing(), checks: [], summary: null, asked: new Set() });
+        attempts.set(task, {
+          name: `${task}/attempts/${turn.attempt}`,
+          number: turn.attempt,
+          state: "running",
+          reason: "",
+          agent: turn.agent ?? "",
+          worker: turn.worker ?? "",
+          started: turn.time,
+          ended: null,
+          commit: "",
+          kept_ref: "",
+          diff: null,
+          usage: nothing(),
+          checks: [],
+          summary: null,
+          asked: new Set(),
+        });
         states.set(task, { state: "running", since: turn.time });
         epicStates.set(epic, "running");
         break;
       case "approval_requested":
       case "approval_resolved":
-        // Another attempt goes on with the answer to a parked session.
-        if (it?.state === "parked" && turn.type === "approval_resolved") states.set(task, { state: "pending", since: turn.time });
+        // Another attempt continues with the answer to a parked session.
+        if (it?.state === "parked" && turn.type === "approval_resolved")
+          states.set(task, { state: "pending", since: turn.time });
         if (!it || it.state === "parked") break;
         if (turn.type === "approval_requested") it.asked.add(turn.approval_id);
         else it.asked.delete(turn.approval_id);
@@ -52,8 +73,26 @@ export function pastOf(now, turns, time) {
         // Only the newest attempt still knows that it was stopped or lost.
         const last = now.tasks.get(task)?.attempt;
         const failed = last?.name === it?.name && !ATTEMPT_LIVE.has(last?.state) ? last.state : "failed";
-        if (it) Object.assign(it, { state: accepted ? "accepted" : failed, ended: turn.time, commit: turn.commit ?? "", no_changes: !!turn.no_changes, kept_ref: turn.kept_ref ?? "", reason: turn.reason ?? "", diff: turn.diff_stat ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat } : (accepted || last?.name !== it.name ? null : last.diff) });
-        states.set(task, { state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed", since: turn.time, reason: turn.reason ?? "", commit: turn.commit ?? "" });
+        if (it)
+          Object.assign(it, {
+            state: accepted ? "accepted" : failed,
+            ended: turn.time,
+            commit: turn.commit ?? "",
+            no_changes: !!turn.no_changes,
+            kept_ref: turn.kept_ref ?? "",
+            reason: turn.reason ?? "",
+            diff: turn.diff_stat
+              ? { files: 0, insertions: 0, deletions: 0, ...turn.diff_stat }
+              : accepted || last?.name !== it.name
+                ? null
+                : last.diff,
+          });
+        states.set(task, {
+          state: accepted ? "accepted" : turn.will_retry ? "pending" : "failed",
+          since: turn.time,
+          reason: turn.reason ?? "",
+          commit: turn.commit ?? "",
+        });
         break;
       }
       case "task_waiting":
@@ -81,17 +120,43 @@ export function pastOf(now, turns, time) {
 
   const tasks = [...now.tasks.values()].map((task) => {
     const attempt = attempts.get(task.name) ?? null;
-    // So that clocks stand where the moment is.
+    // So that clocks show the moment.
     if (attempt && !attempt.ended) attempt.ended = time;
-    return { ...task, state: "pending", reason: "", commit: "", ...states.get(task.name), attempts: attempt?.number ?? 0, attempt };
+    return {
+      ...task,
+      state: "pending",
+      reason: "",
+      commit: "",
+      ...states.get(task.name),
+      attempts: attempt?.number ?? 0,
+      attempt,
+    };
   });
   const epics = [...now.epics.values()].map((epic) => {
     const own = counts(tasks.filter((task) => task.epic === epic.name));
     const waits = epic.depends_on.some((key) => epicStates.get(`${run.name}/epics/${key}`) !== "succeeded");
     const state = epicStates.get(epic.name) ?? (waits ? "blocked" : "ready");
-    return { ...epic, state, reason: "", tasks: own, usage: usages.get(epic.name) ?? nothing(), conflict_files: state === "conflicted" ? epic.conflict_files : [] };
+    return {
+      ...epic,
+      state,
+      reason: "",
+      tasks: own,
+      usage: usages.get(epic.name) ?? nothing(),
+      conflict_files: state === "conflicted" ? epic.conflict_files : [],
+    };
   });
-  return { tasks, epics, run: { ...run, state: runState, reason: "", tasks: counts(tasks), usage: usages.get(run.name) ?? nothing(), ended: time } };
+  return {
+    tasks,
+    epics,
+    run: {
+      ...run,
+      state: runState,
+      reason: "",
+      tasks: counts(tasks),
+      usage: usages.get(run.name) ?? nothing(),
+      ended: time,
+    },
+  };
 }
 
 function counts(tasks) {

@@ -1,7 +1,7 @@
-// What was typed into the form for a run: it outlives a reload, and a start that went wrong.
+// The draft of the form for a run: it survives a reload and a failed start.
 const KEPT = "heddle-draft";
 
-// Plan files are at most 4 MiB; more is no plan.
+// Plan files are at most 4 MiB.
 const MOST_BYTES = 4 << 20;
 
 const OPTIONS = { agentKind: "", command: "", parallel: "", base: "", into: "", dollars: "", planned: null };
@@ -27,7 +27,7 @@ export function readDraft() {
   try {
     kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
   } catch {
-    // A broken one is none.
+    // A broken draft is ignored.
   }
   return {
     project: kept.project ?? localStorage.getItem("heddle-project") ?? "",
@@ -41,12 +41,13 @@ export function keepDraft({ project, text, options }) {
   try {
     sessionStorage.setItem(KEPT, JSON.stringify({ project, text, options }));
   } catch {
-    // No room: then it is only on the page.
+    // Storage is full: the draft is only on the page.
   }
 }
 
 // Returns why a file cannot be a plan; empty if it may be one.
 export function whyNoPlan(file) {
-  if (file.size > MOST_BYTES) return `${file.name} is larger than 4 MiB, which no plan is. Choose another file; what you typed is still here.`;
+  if (file.size > MOST_BYTES)
+    return `${file.name} is larger than 4 MiB, the limit of a plan. Choose another file; your draft is unchanged.`;
   return "";
 }

@@ -1,11 +1,26 @@
-// A session's log as it was at a moment, from the events that were written by then.
+// A session's log at a moment, from the events until then.
 import { shallowReactive } from "vue";
 import { createBlocks } from "./blocks.js";
 import { appendRows } from "./log_rows.js";
 import { SPOKEN } from "./session_log.js";
 
 export function createReplayLog() {
-  const log = shallowReactive({ replay: true, rows: [], shots: [], failures: [], version: 0, ready: false, complete: true, cut: false, ended: true, problem: "", blocks: [], latest: { plan: null, edits: [] }, current: () => undefined, calls: new Map() });
+  const log = shallowReactive({
+    replay: true,
+    rows: [],
+    shots: [],
+    failures: [],
+    version: 0,
+    ready: false,
+    complete: true,
+    cut: false,
+    ended: true,
+    problem: "",
+    blocks: [],
+    latest: { plan: null, edits: [] },
+    current: () => undefined,
+    calls: new Map(),
+  });
   let taken = 0;
   let first = null;
   let source = null;
@@ -13,7 +28,15 @@ export function createReplayLog() {
 
   function begin(events) {
     stream = createBlocks();
-    Object.assign(log, { rows: [], shots: [], failures: [], calls: new Map(), blocks: stream.blocks, latest: stream.latest, current: stream.current });
+    Object.assign(log, {
+      rows: [],
+      shots: [],
+      failures: [],
+      calls: new Map(),
+      blocks: stream.blocks,
+      latest: stream.latest,
+      current: stream.current,
+    });
     taken = 0;
     first = events[0]?.sequence;
   }
@@ -27,17 +50,24 @@ export function createReplayLog() {
     for (const event of fresh) {
       if (event.type === "tool_started") log.calls.set(event.tool_call_id, event);
       if (event.type === "screenshot") log.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok) log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
+      if (event.type === "tool_finished" && !event.ok)
+        log.failures.push({ ...event, tool: log.calls.get(event.tool_call_id) });
     }
     appendRows(log.rows, fresh, log.calls);
     fresh.slice(-SPOKEN).forEach(stream.append);
     taken = end;
-    Object.assign(log, { ready: of.ready, complete: of.complete, cut: of.cut, problem: of.problem, version: log.version + 1 });
+    Object.assign(log, {
+      ready: of.ready,
+      complete: of.complete,
+      cut: of.cut,
+      problem: of.problem,
+      version: log.version + 1,
+    });
   }
   return { log, show };
 }
 
-// Returns how many of the events, which are in order, were written by `time`.
+// Returns how many of the ordered events are not after `time`.
 function upTo(events, time) {
   let [low, high] = [0, events.length];
   while (low < high) {

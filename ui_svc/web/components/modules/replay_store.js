@@ -1,4 +1,4 @@
-// A run as it was at a moment, in the place of what the page knows of it now.
+// A run at a moment, in place of the live store.
 import { computed, reactive, ref, shallowReactive, shallowRef, watch } from "vue";
 import { get } from "./api.js";
 import { pastOf } from "./past.js";
@@ -6,7 +6,7 @@ import { viewsOf } from "./run_views.js";
 
 const REFUSAL = "This is a replay. Go back to now to act.";
 
-// `moment` is a ref of milliseconds; 0 is now. The turns are read once a moment is chosen.
+// `moment` is a ref of milliseconds; 0 is now. The turns are fetched once a moment is chosen.
 export function createReplay(live, moment) {
   const turns = shallowRef([]);
   const problem = ref("");
@@ -25,7 +25,11 @@ export function createReplay(live, moment) {
       problem.value = error.message;
     }
   }
-  watch(() => moment.value > 0 && live.run.value?.sequence, (wanted) => wanted && wanted > last && read(), { immediate: true });
+  watch(
+    () => moment.value > 0 && live.run.value?.sequence,
+    (wanted) => wanted && wanted > last && read(),
+    { immediate: true },
+  );
   watch(
     [moment, turns, live.run],
     () => {
@@ -55,7 +59,7 @@ export function createReplay(live, moment) {
     stop: refuse,
     resolve: refuse,
     ...viewsOf({ epics, tasks, order: live.order }),
-    // Attempts that are not there yet at the moment are there all the same.
+    // Includes attempts that start after the moment.
     hasAttempt: live.hasAttempt,
     ready: computed(() => !!run.value && turns.value.length > 0),
   };

@@ -1,27 +1,38 @@
-// What a report says of a run, out of its epics and tasks and of the milestones of its log. Pure.
+// The facts of a report, from a run's epics, tasks and the milestones of its log. Pure.
 import { plural } from "./format.js";
 import { EPIC, status, TASK } from "./status.js";
 
 export function gather(store, turns) {
   const epics = [...store.epics.values()].sort((a, b) => a.index - b.index);
-  const tasks = epics.flatMap((epic) => store.tasksOf(epic.name).map((task) => ({ ...task, epicTitle: epic.title })));
+  const tasks = epics.flatMap((epic) =>
+    store.tasksOf(epic.name).map((task) => ({ ...task, epicTitle: epic.title })),
+  );
   const accepted = tasks.filter((task) => task.state === "accepted");
   const pending = tasks.filter((task) => task.state === "pending");
+  const waiting = [...new Set(pending.map((task) => task.epicTitle))].join(", ");
   return {
-    ahead: pending.length && `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started: of ${[...new Set(pending.map((task) => task.epicTitle))].join(", ")}.`,
-    answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user")).length,
+    ahead:
+      pending.length &&
+      `${plural(pending.length, "task")} ${pending.length > 1 ? "have" : "has"} not started, in ${waiting}.`,
+    answers: turns.filter((turn) => turn.type === "approval_resolved" && turn.actor.startsWith("user"))
+      .length,
     done: epics
       .map((epic) => ({
         key: epic.key,
         title: epic.title,
         state: status(EPIC, epic.state),
         merge: epic.merge_commit,
-        tasks: accepted.filter((task) => task.epic === epic.name).map((task) => ({ ...task, tests: testsOf(task.attempt) })),
+        tasks: accepted
+          .filter((task) => task.epic === epic.name)
+          .map((task) => ({ ...task, tests: testsOf(task.attempt) })),
       }))
       .filter((epic) => epic.tasks.length),
     lines: linesOf(accepted),
     merges: mergesOf(store, turns),
-    notDone: [...epics.filter((epic) => epic.state === "conflicted").map(conflict), ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open)],
+    notDone: [
+      ...epics.filter((epic) => epic.state === "conflicted").map(conflict),
+      ...tasks.filter((task) => !["accepted", "pending"].includes(task.state)).map(open),
+    ],
     tests: total(accepted),
   };
 }
@@ -34,11 +45,15 @@ function conflict(epic) {
     place: "the whole epic",
     why: `Its merge conflicts in ${epic.conflict_files.join(", ")}`,
     saved: epic.branch,
-    next: "Mend the branch, then merge it again.",
+    next: "Fix the branch, then merge it again.",
   };
 }
 
-const NEXT = { waiting: "It waits for your answer.", failed: "Retry it, or skip it.", running: "An agent is working on it." };
+const NEXT = {
+  waiting: "Waiting for your answer.",
+  failed: "Retry it, or skip it.",
+  running: "An agent is working on it.",
+};
 
 function open(task) {
   return {
@@ -54,22 +69,25 @@ function open(task) {
 
 const testsIn = (attempt) =>
   (attempt?.checks ?? []).reduce(
-    (all, { tests }) => (tests ? { passed: all.passed + tests.passed, failed: all.failed + tests.failed, some: true } : all),
+    (all, { tests }) =>
+      tests ? { passed: all.passed + tests.passed, failed: all.failed + tests.failed, some: true } : all,
     { passed: 0, failed: 0, some: false },
   );
 
-// Where a check counts no tests, whether it passed says as much.
+// Without counted tests, the result of the checks is shown.
 function testsOf(attempt) {
   const { passed, failed, some } = testsIn(attempt);
   if (some) return failed ? `${passed} passed, ${failed} failed` : `${passed} passed`;
   const checks = attempt?.checks ?? [];
-  return checks.length ? `${checks.filter((check) => check.ok).length} of ${plural(checks.length, "check")}` : "no checks";
+  return checks.length
+    ? `${checks.filter((check) => check.ok).length} of ${plural(checks.length, "check")}`
+    : "no checks";
 }
 
 function total(tasks) {
   const sums = tasks.map((task) => testsIn(task.attempt)).filter((each) => each.some);
-  if (!sums.length) return "none counted";
-  // Each task runs the tests of all before it, so they do not add up.
+  if (!sums.length) return "none reported";
+  // Each task runs the tests of all tasks before it, so they are not summed.
   const most = Math.max(...sums.map((each) => each.passed));
   const failed = sums.reduce((all, each) => all + each.failed, 0);
   return failed ? `${most} passed, ${failed} failed` : `${most} passed`;
@@ -89,7 +107,9 @@ function mergesOf(store, turns) {
       return {
         ok,
         time: turn.time,
-        title: turn.epic ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic) : run.title,
+        title: turn.epic
+          ? (store.epics.get(`${run.name}/epics/${turn.epic}`)?.title ?? turn.epic)
+          : run.title,
         words: turn.words,
         advice: turn.advice,
       };

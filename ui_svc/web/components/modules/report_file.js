@@ -1,6 +1,6 @@
-// A report as one file that needs nothing else: what is on the page, with its pictures and its looks inside.
+// A report as one self-contained file, with its pictures and styles inside.
 
-// Nothing in it can run or reach out, wherever it is opened.
+// It runs no script and loads nothing, wherever it is opened.
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 export async function saveReport(paper, run) {
@@ -11,8 +11,9 @@ export async function saveReport(paper, run) {
     copied[place].removeAttribute("loading");
     copied[place].src = await inlined(picture.src);
   }
-  // Links into the web app lead nowhere from a file: they become addresses of it.
-  for (const link of copy.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), location.href).href;
+  // Relative links do not work from a file: they become absolute.
+  for (const link of copy.querySelectorAll("a[href]"))
+    link.setAttribute("href", new URL(link.getAttribute("href"), location.href).href);
   const page = document.implementation.createHTMLDocument(`${run.title}: run report`);
   page.documentElement.lang = "en-US";
   const add = (tag, attributes, text = "") => {
@@ -21,22 +22,24 @@ export async function saveReport(paper, run) {
     it.textContent = text;
     page.head.append(it);
   };
-  page.head.prepend(Object.assign(page.createElement("meta"), { content: POLICY }));
-  page.head.firstChild.setAttribute("http-equiv", "Content-Security-Policy");
+  add("meta", { "http-equiv": "Content-Security-Policy", content: POLICY });
   add("meta", { charset: "utf-8" });
   add("meta", { name: "viewport", content: "width=device-width" });
   add("style", {}, await looks());
   page.body.className = "heddle";
   page.body.append(page.importNode(copy, true));
   const file = new Blob([`<!doctype html>\n${page.documentElement.outerHTML}`], { type: "text/html" });
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: `${run.name.slice(5)}-report.html` });
+  const link = Object.assign(document.createElement("a"), {
+    href: URL.createObjectURL(file),
+    download: `${run.name.slice(5)}-report.html`,
+  });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 async function inlined(url) {
   const answer = await fetch(url);
-  // A picture whose worker is away leaves its caption.
+  // Of a picture whose worker is unavailable the caption remains.
   if (!answer.ok) return "data:,";
   const bytes = await answer.blob();
   return new Promise((resolve, reject) => {
@@ -47,9 +50,11 @@ async function inlined(url) {
   });
 }
 
-// The design's own sheets.
+// The style sheets of the web app.
 async function looks() {
-  const sheets = [...document.querySelectorAll('link[rel="stylesheet"]')].filter((link) => new URL(link.href).pathname.includes("/static/"));
-  const texts = await Promise.all(sheets.map(async (link) => (await fetch(link.href)).text()));
+  /** @type {NodeListOf<HTMLLinkElement>} */
+  const links = document.querySelectorAll('link[rel="stylesheet"]');
+  const addresses = [...links].map((link) => link.href).filter((address) => address.includes("/assets/"));
+  const texts = await Promise.all(addresses.map(async (address) => (await fetch(address)).text()));
   return texts.join("\n");
 }

@@ -1,4 +1,4 @@
-// The address of a run's page: which view it shows, and which session lies over that.
+// The address of a run's page: its view, and the session that is open over it.
 import { href } from "./paths.js";
 
 export const VIEWS = [
@@ -9,28 +9,30 @@ export const VIEWS = [
   { key: "report", word: "Report" },
 ];
 
-// Those that can show a run as it was; the others tell of now alone.
+// Views that can show the past; the others show only the present.
 const REPLAYED = new Set(["board", "timeline"]);
 
-// `session` is the resource name of a task or attempt; empty: none is open.
+// `session` is the resource name of a task or attempt; empty if none is open.
 export function readAddress(run) {
   const path = decoded(location.pathname.slice((window.path_prefix ?? "").length + 1));
   const rest = path.slice(run.length + 1);
   const session = rest.startsWith("epics/") ? path : "";
-  // Under a session lies the view that it was opened from.
+  // Below a session is the view that it was opened from.
   const key = session ? history.state?.view : rest;
   const view = VIEWS.some((each) => each.key === key) ? key : "board";
   return {
     view,
     session,
     // Milliseconds; 0: as it is now.
-    moment: (session || REPLAYED.has(view)) && Number(new URLSearchParams(location.search).get("at")) || 0,
+    moment: ((session || REPLAYED.has(view)) && Number(new URLSearchParams(location.search).get("at"))) || 0,
     // A link to a line needs no tab.
     tab: new URLSearchParams(location.search).get("tab") ?? (location.hash.startsWith("#L") ? "logs" : ""),
   };
 }
 
-export function addressOf(run, { view, session, tab, moment }) {
+/** @param {{ view: string, session?: string, tab?: string, moment?: number }} at */
+export function addressOf(run, at) {
+  const { view, session, tab, moment } = at;
   const asked = new URLSearchParams();
   if (session && tab) asked.set("tab", tab);
   if (moment && (session || REPLAYED.has(view))) asked.set("at", String(Math.round(moment)));

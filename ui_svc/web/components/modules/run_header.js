@@ -1,4 +1,4 @@
-// The head of a run's page: what it is, how far, and the controls of the whole.
+// The head of a run's page: title, progress and controls.
 import { computed, ref, watch } from "vue";
 import { post } from "./api.js";
 import { useAttention } from "./attention.js";
@@ -10,48 +10,98 @@ import { absolute, clockTime, person } from "./format.js";
 import { Icon } from "./icons.js";
 import { NewBudget } from "./new_budget.js";
 import { Parallel } from "./parallel.js";
-import { Ago, Ask, Elapsed, Progress, Status } from "./parts.js";
+import { Ago, Ask, Elapsed, TaskProgress, Status } from "./parts.js";
 import { RUN, RUN_ENDED, status } from "./status.js";
 import { toast } from "./toasts.js";
 
-export const Header = {
-  // `moment`: of a replay, in which nothing can be asked for; 0 is now.
+export const RunHeader = {
+  // `moment`: of a replay, which has no controls; 0 is now.
   props: ["store", "moment"],
-  components: { Ago, Ask, Budget, DiskUse, Elapsed, Eta, NewBudget, Parallel, Icon, Progress, Status },
-  template: `
-    <div class="run-head">
-      <div class="run-line">
-        <h1>{{ run.title }}</h1>
-        <span v-if="moment" class="replay-word" :title="absolute(moment)"><Icon name="replay" />Replay, {{ clockTime(moment) }}</span>
-        <Status :of="state" />
-        <span v-if="run.reason || run.fault" class="run-reason">{{ run.reason || "Waits: " + run.fault }}</span>
-        <span class="grow"></span>
-        <div v-if="!ended && !moment" class="run-controls">
-          <Parallel :run="run" />
-          <span v-if="asked" class="button small is-pending" role="status"><Icon name="spinner" />{{ asked === "pause" ? "Pausing…" : "Resuming…" }}</span>
-          <NewBudget v-else-if="halt" :item="halt" />
-          <button v-else-if="run.state === 'paused'" type="button" class="button small" @click="change('resume')"><Icon name="play" />Resume</button>
-          <button v-else type="button" class="button small" title="Running agents go on; no new task starts" @click="change('pause')"><Icon name="pause" />Pause</button>
-          <Ask label="Cancel run" icon="stop" question="Stop every agent and end the run?" yes="Cancel run" :pending="run.state === 'cancelling' || cancelling" pending-label="Cancelling…" :act="cancel" />
-        </div>
+  components: { Ago, Ask, Budget, DiskUse, Elapsed, Eta, NewBudget, Parallel, Icon, TaskProgress, Status },
+  template: /* HTML */ ` <div class="run-head">
+    <div class="run-line">
+      <h1>{{ run.title }}</h1>
+      <span v-if="moment" class="replay-word" :title="absolute(moment)"
+        ><Icon name="replay" />Replay, {{ clockTime(moment) }}</span
+      >
+      <Status :of="state" />
+      <span v-if="run.reason || run.fault" class="run-reason"
+        >{{ run.reason || "Waiting: " + run.fault }}</span
+      >
+      <span class="grow"></span>
+      <div v-if="!ended && !moment" class="run-controls">
+        <Parallel :run="run" />
+        <span v-if="asked" class="button small is-pending" role="status"
+          ><Icon name="spinner" />{{ asked === "pause" ? "Pausing…" : "Resuming…" }}</span
+        >
+        <NewBudget v-else-if="halt" :item="halt" />
+        <button
+          v-else-if="run.state === 'paused'"
+          type="button"
+          class="button small"
+          @click="change('resume')"
+        >
+          <Icon name="play" />Resume
+        </button>
+        <button
+          v-else
+          type="button"
+          class="button small"
+          title="Running agents finish; no new task starts"
+          @click="change('pause')"
+        >
+          <Icon name="pause" />Pause
+        </button>
+        <Ask
+          label="Cancel run"
+          icon="stop"
+          question="Stop every agent and end the run?"
+          yes="Cancel run"
+          :pending="run.state === 'cancelling' || cancelling"
+          pending-label="Cancelling…"
+          :act="cancel"
+        />
       </div>
-      <div class="run-progress">
-        <Progress :tasks="run.tasks" />
-        <span class="num"><b>{{ run.tasks.accepted }}</b> of {{ run.tasks.total }} tasks</span>
-        <span class="num" title="Elapsed time"><Elapsed :from="run.started" :to="run.ended" label="Started" /></span>
-        <Eta v-if="!moment" :run="run" />
-        <Budget :run="run" />
-        <DiskUse v-if="!moment" :run="run" />
-        <span class="quiet run-by">{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created" /></span>
-      </div>
-      <p v-for="hold in holds" :key="hold.provider" class="run-hold"><Icon name="pause" /><span><b>{{ hold.provider }}</b> takes no work <template v-if="hold.until">until <time :datetime="new Date(hold.until).toISOString()" :title="absolute(hold.until)">{{ holdEnd(hold) }}</time></template><template v-else>until you lift the hold</template>: {{ hold.reason }}</span><button type="button" class="button small" :disabled="lifting.has(hold.provider)" @click="lift(hold)"><Icon name="play" />Resume now</button></p>
-      <p v-if="ended && run.tasks.accepted" class="run-result"><Icon name="branch" /><span>What was accepted is on <code>{{ run.branch }}</code><template v-if="run.merge_into"> and was meant for <code>{{ run.merge_into }}</code></template> in <code>{{ run.project }}</code></span></p>
-    </div>`,
+    </div>
+    <div class="run-progress">
+      <TaskProgress :tasks="run.tasks" />
+      <span class="num"><b>{{ run.tasks.accepted }}</b> of {{ run.tasks.total }} tasks</span>
+      <span class="num" title="Elapsed time"
+        ><Elapsed :from="run.started" :to="run.ended" label="Started"
+      /></span>
+      <Eta v-if="!moment" :run="run" />
+      <Budget :run="run" />
+      <DiskUse v-if="!moment" :run="run" />
+      <span class="quiet run-by"
+        >{{ run.creator ? "by " + person(run.creator) + ", " : "" }}<Ago :time="run.created"
+      /></span>
+    </div>
+    <p v-for="hold in holds" :key="hold.provider" class="run-hold">
+      <Icon name="pause" /><span
+        ><b>{{ hold.provider }}</b> is on hold
+        <template v-if="hold.until"
+          >until
+          <time :datetime="new Date(hold.until).toISOString()" :title="absolute(hold.until)"
+            >{{ holdEnd(hold) }}</time
+          ></template
+        ><template v-else>until you resume it</template>: {{ hold.reason }}</span
+      ><button type="button" class="button small" :disabled="lifting.has(hold.provider)" @click="lift(hold)">
+        <Icon name="play" />Resume now
+      </button>
+    </p>
+    <p v-if="ended && run.tasks.accepted" class="run-result">
+      <Icon name="branch" /><span
+        >Result branch: <code>{{ run.branch }}</code
+        ><template v-if="run.merge_into">, to merge into <code>{{ run.merge_into }}</code></template
+        >, in <code>{{ run.project }}</code></span
+      >
+    </p>
+  </div>`,
   setup(props) {
     const run = computed(() => props.store.run.value);
     const attention = useAttention();
     const cancelling = ref(false);
-    // What was asked for and is not true yet: "pause", "resume".
+    // The request that has not taken effect yet: "pause", "resume".
     const asked = ref("");
     async function change(word) {
       asked.value = word;
@@ -62,8 +112,11 @@ export const Header = {
         toast(problem.message, "bad");
       }
     }
-    watch(() => run.value.state, () => (asked.value = ""));
-    // The providers whose holds are being lifted.
+    watch(
+      () => run.value.state,
+      () => (asked.value = ""),
+    );
+    // The providers that are being resumed.
     const lifting = ref(new Set());
     async function lift(hold) {
       lifting.value.add(hold.provider);
@@ -86,16 +139,30 @@ export const Header = {
     offer(() => {
       if (RUN_ENDED.has(run.value.state) || props.moment) return [];
       const paused = run.value.state === "paused";
-      return [{ word: paused ? "Resume the run" : "Pause the run", hint: run.value.title, icon: paused ? "play" : "pause", run: () => change(paused ? "resume" : "pause") }];
+      return [
+        {
+          word: paused ? "Resume the run" : "Pause the run",
+          hint: run.value.title,
+          icon: paused ? "play" : "pause",
+          run: () => change(paused ? "resume" : "pause"),
+        },
+      ];
     });
     return {
       absolute,
       run,
       asked,
-      // Where a budget paused it, to resume alone would pause it again at once.
-      halt: computed(() => attention.items.value.find((item) => item.kind === "budget" && item.run === run.value.name && item.of)),
-      holds: computed(() => (props.moment ? [] : attention.holds.value.filter((hold) => hold.runs.includes(run.value.name)))),
-      holdEnd: (hold) => (hold.until - Date.now() > 86_400_000 ? absolute(hold.until) : clockTime(hold.until)),
+      // If a budget paused it, a plain resume would pause it again at once.
+      halt: computed(() =>
+        attention.items.value.find(
+          (item) => item.kind === "budget" && item.run === run.value.name && item.of,
+        ),
+      ),
+      holds: computed(() =>
+        props.moment ? [] : attention.holds.value.filter((hold) => hold.runs.includes(run.value.name)),
+      ),
+      holdEnd: (hold) =>
+        hold.until - Date.now() > 86_400_000 ? absolute(hold.until) : clockTime(hold.until),
       lift,
       lifting,
       cancelling,

@@ -4,12 +4,18 @@ import { now } from "./clock.js";
 import { createReplay } from "./replay_store.js";
 import { RUN_ENDED } from "./status.js";
 
-// An address is written anew at most so often while the moment moves.
+// The address is updated at most this often while the moment moves.
 const SETTLED = 400;
 
-const MARKS = { task_accepted: ["ok", "accepted"], task_failed: ["bad", "failed"], approval_requested: ["wait", "asks"], merge_finished: ["ok", "merged"], merge_conflicted: ["bad", "merge conflict"] };
+const MARKS = {
+  task_accepted: ["ok", "accepted"],
+  task_failed: ["bad", "failed"],
+  approval_requested: ["wait", "asks"],
+  merge_finished: ["ok", "merged"],
+  merge_conflicted: ["bad", "merge conflict"],
+};
 
-// `at` is the page's address, `write` puts it into the browser.
+// `at` is the page's address, `write` writes it to the browser.
 export function useRunReplay(live, at, write) {
   const moment = toRef(at, "moment");
   const replay = createReplay(live, moment);
@@ -29,7 +35,13 @@ export function useRunReplay(live, at, write) {
     bar: computed(() => {
       const run = live.run.value;
       if (!moment.value || !run?.started) return null;
-      const marks = replay.turns.value.filter((turn) => MARKS[turn.type]).map((turn) => ({ time: turn.time, tone: MARKS[turn.type][0], word: `${turn.task || turn.epic} ${MARKS[turn.type][1]}` }));
+      const marks = replay.turns.value
+        .filter((turn) => MARKS[turn.type])
+        .map((turn) => ({
+          time: turn.time,
+          tone: MARKS[turn.type][0],
+          word: `${turn.task || turn.epic} ${MARKS[turn.type][1]}`,
+        }));
       return { from: run.started, to: run.ended ?? now.value, live: !RUN_ENDED.has(run.state), marks };
     }),
   };

@@ -1,5 +1,5 @@
-// What the page knows of one run. Each entry is replaced as a whole, so that only
-// the card that shows it is drawn again.
+// The page's data of one run. Each entry is replaced as a whole, so that only
+// the card that shows it is redrawn.
 import { reactive, ref, shallowReactive, shallowRef } from "vue";
 import { post } from "./api.js";
 import { follow } from "./follow.js";
@@ -12,11 +12,11 @@ export function createRunStore(name) {
   const tasks = shallowReactive(new Map());
   // By task.
   const summaries = shallowReactive(new Map());
-  // The oldest event of the run's log that Heddle still keeps.
+  // The oldest event of the run's log that is still kept.
   const keptFrom = ref(1);
   // Names of an epic's tasks in the order in which they run.
   const order = shallowReactive(new Map());
-  // What was asked of an attempt and is not true yet: "stopping", "allowing", "denying".
+  // Requests for an attempt that have not taken effect yet: "stopping", "allowing", "denying".
   const pending = reactive(new Map());
 
   function apply(news) {
@@ -33,13 +33,19 @@ export function createRunStore(name) {
       summaries.set(summary.attempt.slice(0, summary.attempt.lastIndexOf("/attempts/")), summary);
     }
     if (!grown.size) return;
-    const byEpic = Map.groupBy([...tasks.values()].filter((task) => grown.has(task.epic)), (task) => task.epic);
+    const byEpic = Map.groupBy(
+      [...tasks.values()].filter((task) => grown.has(task.epic)),
+      (task) => task.epic,
+    );
     for (const [epic, members] of byEpic) {
-      order.set(epic, members.sort((a, b) => a.position - b.position).map((task) => task.name));
+      order.set(
+        epic,
+        members.sort((a, b) => a.position - b.position).map((task) => task.name),
+      );
     }
   }
 
-  // Forgets what was pending once the truth has arrived.
+  // Removes pending requests once they have taken effect.
   function settle(task) {
     const attempt = task.attempt;
     const asked = attempt && pending.get(attempt.name);
@@ -80,6 +86,10 @@ export function createRunStore(name) {
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
     resolve: (attempt, id, approved, message) =>
-      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message }),
+      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, {
+        approval_id: id,
+        approved,
+        message,
+      }),
   };
 }

@@ -1,4 +1,4 @@
-// What the board derives from the epics and tasks of a run, as they are or as they were.
+// The board's data, derived from the epics and tasks of a run, now or at a moment.
 import { computed } from "vue";
 import { ATTEMPT_LIVE, groupOf, GROUPS } from "./status.js";
 
@@ -24,7 +24,7 @@ export function viewsOf({ epics, tasks, order }) {
     return broken || tried[0];
   }
 
-  // Attempts that run now, in the order of the board: what ← and → step through.
+  // Running attempts in the order of the board, for ← and →.
   const running = computed(() =>
     lanes.value.flatMap((lane) =>
       tasksOf(lane.name)

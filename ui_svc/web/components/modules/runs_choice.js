@@ -1,4 +1,4 @@
-// Which runs are shown, and in which order: kept in the page's address.
+// Filter and order of the runs, stored in the page's address.
 import { computed, reactive, watch } from "vue";
 import { RUN_ENDED } from "./status.js";
 
@@ -10,14 +10,20 @@ export const STATES = [
   { key: "active", word: "Active", tone: "run", icon: "play", of: (run) => !RUN_ENDED.has(run.state) },
   { key: "failed", word: "Failed", tone: "bad", icon: "cross", of: (run) => run.state === "failed" },
   { key: "succeeded", word: "Succeeded", tone: "ok", icon: "check", of: (run) => run.state === "succeeded" },
-  { key: "cancelled", word: "Cancelled", tone: "quiet", icon: "stop", of: (run) => run.state === "cancelled" },
+  {
+    key: "cancelled",
+    word: "Cancelled",
+    tone: "quiet",
+    icon: "stop",
+    of: (run) => run.state === "cancelled",
+  },
 ];
 
 const need = (run) => (run.tasks.waiting ? 2 : RUN_ENDED.has(run.state) ? 0 : 1);
 const newest = (a, b) => b.created - a.created;
 const length = (run) => (run.started ? (run.ended ?? Date.now()) - run.started : 0);
 
-// What has ended, or cannot be told of, comes last.
+// Runs that have ended or have no forecast come last.
 const left = (run) => (RUN_ENDED.has(run.state) ? Infinity : (run.forecast?.remaining ?? Number.MAX_VALUE));
 
 export const ORDERS = [
@@ -26,7 +32,11 @@ export const ORDERS = [
   { key: "oldest", word: "Oldest first", by: (a, b) => newest(b, a) },
   { key: "cost", word: "Most expensive first", by: (a, b) => b.usage.cost - a.usage.cost || newest(a, b) },
   { key: "time", word: "Longest first", by: (a, b) => length(b) - length(a) || newest(a, b) },
-  { key: "left", word: "Least left first", by: (a, b) => (left(a) === left(b) ? newest(a, b) : left(a) - left(b)) },
+  {
+    key: "left",
+    word: "Least time left first",
+    by: (a, b) => (left(a) === left(b) ? newest(a, b) : left(a) - left(b)),
+  },
   { key: "name", word: "By name", by: (a, b) => a.title.localeCompare(b.title) || newest(a, b) },
 ];
 
@@ -51,7 +61,9 @@ export function useChoice(runs) {
     });
   });
   const states = computed(() =>
-    STATES.map((state) => ({ ...state, count: found.value.filter(state.of).length })).filter((state) => !state.key || state.count || state.key === choice.state),
+    STATES.map((state) => ({ ...state, count: found.value.filter(state.of).length })).filter(
+      (state) => !state.key || state.count || state.key === choice.state,
+    ),
   );
   const chosen = computed(() => {
     const state = STATES.find((each) => each.key === choice.state);
@@ -61,7 +73,10 @@ export function useChoice(runs) {
   const page = computed(() => Math.min(choice.page, pages.value));
   const shown = computed(() => chosen.value.slice((page.value - 1) * PAGE, page.value * PAGE));
 
-  watch(() => [choice.q, choice.state, choice.sort], () => (choice.page = 1));
+  watch(
+    () => [choice.q, choice.state, choice.sort],
+    () => (choice.page = 1),
+  );
   watch(choice, () => {
     const kept = Object.entries(choice).filter(([key, value]) => value && !(key === "page" && value === 1));
     const text = new URLSearchParams(kept).toString();

@@ -1,13 +1,17 @@
-// What the keyboard does in an open session.
+// Keyboard shortcuts of an open session.
 
-// The keys of the list of what waits, while a question stands in the session.
+// The keys of the attention list, while the session has a question.
 const ANSWERS = { a: "allow", d: "deny", m: "message" };
 
-const isPlain = (event) => !event.target.closest?.("input, textarea, select") && !event.metaKey && !event.ctrlKey && !event.altKey;
+const isPlain = (event) =>
+  !event.target.closest?.("input, textarea, select") && !event.metaKey && !event.ctrlKey && !event.altKey;
 
-// Returns whether the key answered the question in `dialog`; nothing of it reaches the page behind.
+// Returns whether the key answered the question in `dialog`; it then does not reach the page below.
 export function answerByKey(event, dialog) {
-  const button = isPlain(event) && ANSWERS[event.key] && dialog.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
+  const button =
+    isPlain(event) &&
+    ANSWERS[event.key] &&
+    dialog.querySelector(`.approval [data-answer="${ANSWERS[event.key]}"]`);
   if (!button) return false;
   event.preventDefault();
   event.stopPropagation();
@@ -15,17 +19,17 @@ export function answerByKey(event, dialog) {
   return true;
 }
 
-// Returns -1 or 1 where the key steps to the agent before or behind, else 0.
+// Returns -1 or 1 if the key steps to the previous or next agent, else 0.
 export function stepByKey(event) {
   if (!isPlain(event) || event.defaultPrevented) return 0;
-  // Left and right belong to the tabs while one of them has the focus.
+  // The left and right keys belong to the tabs while one of them has the focus.
   const onTab = event.target.getAttribute?.("role") === "tab";
   if (event.key === "k" || (event.key === "ArrowLeft" && !onTab)) return -1;
   if (event.key === "j" || (event.key === "ArrowRight" && !onTab)) return 1;
   return 0;
 }
 
-// Returns the place of the tab that the key leads to from `at`, of `count`; undefined: none.
+// Returns the index of the tab that the key selects, from `at` of `count`; undefined if none.
 export function tabByKey(event, at, count) {
   const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: count - 1 }[event.key];
   return to === undefined ? undefined : (to + count) % count;

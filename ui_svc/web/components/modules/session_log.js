@@ -1,5 +1,5 @@
-// Everything that one session said and did: what came before over HTTP, newest page
-// first; what comes now over the socket. Every event is taken once, by its sequence.
+// The events of one session: earlier ones over HTTP, newest page first; new ones over
+// the socket. Every event is taken once, by its sequence.
 import { ref, shallowReactive } from "vue";
 import { get } from "./api.js";
 import { createBlocks } from "./blocks.js";
@@ -7,11 +7,11 @@ import { follow } from "./follow.js";
 import { whenIdle } from "./idle.js";
 import { appendRows, joinRows } from "./log_rows.js";
 
-// Lines that the browser keeps; a longer log loses its oldest here, not in the download.
+// Lines that the browser keeps; the oldest of a longer log are dropped here, not in the download.
 const MOST_ROWS = 200000;
-// ms that the next page waits at most.
+// ms; how long the next page waits at most.
 const PATIENCE = 500;
-// Words and calls are shown from so many events on; the log has all.
+// Messages and calls are shown for this many events; the log has all.
 export const SPOKEN = 5000;
 
 export function createSessionLog(attempt) {
@@ -24,14 +24,14 @@ export function createSessionLog(attempt) {
     shots: [],
     failures: [],
     version: 0,
-    // Whether the newest page is here, and whether all is.
+    // Whether the newest page is loaded, and whether all pages are.
     ready: false,
     complete: false,
-    // Whether its first words and calls are only in the log.
+    // Whether the first messages and calls are only in the log.
     skipped: false,
     // Whether the oldest lines were dropped.
     cut: false,
-    // The oldest event that Heddle still keeps.
+    // The oldest event that is still kept.
     keptFrom: 1,
     ended: false,
     problem: "",
@@ -52,7 +52,8 @@ export function createSessionLog(attempt) {
     for (const event of events) {
       if (event.type === "tool_started") calls.set(event.tool_call_id, event);
       if (event.type === "screenshot") into.shots.push(event);
-      if (event.type === "tool_finished" && !event.ok) into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
+      if (event.type === "tool_finished" && !event.ok)
+        into.failures.push({ ...event, tool: calls.get(event.tool_call_id) });
     }
   }
 
@@ -72,7 +73,7 @@ export function createSessionLog(attempt) {
     log.version += 1;
   }
 
-  // Reads over HTTP until `to` is here.
+  // Fetches over HTTP until `to` is loaded.
   async function catchUp(to) {
     while (last.value < to && !closed) {
       const page = await get(`${attempt}/events?after=${last.value}`);
@@ -81,9 +82,11 @@ export function createSessionLog(attempt) {
     }
   }
 
-  // Frames that follow one that is missing wait until it was read.
+  // Frames after a missing one wait until it is fetched.
   function afterGap(work) {
-    catchingUp = (catchingUp ?? Promise.resolve()).then(work).catch((problem) => (log.problem = problem.message));
+    catchingUp = (catchingUp ?? Promise.resolve())
+      .then(work)
+      .catch((problem) => (log.problem = problem.message));
     return catchingUp;
   }
 
@@ -97,7 +100,7 @@ export function createSessionLog(attempt) {
   async function loadEarlier() {
     const earlier = !log.complete;
     while (!closed && !log.complete) {
-      // Nobody waits for it: what is on the screen comes first.
+      // It can wait: what is on the screen comes first.
       await new Promise((goOn) => whenIdle(goOn, PATIENCE));
       const page = closed || (await get(`${attempt}/events?before=${first}`));
       if (closed) return;
@@ -120,11 +123,16 @@ export function createSessionLog(attempt) {
     if (!closed && earlier) tellAgain();
   }
 
-  // Words and calls of the newest page alone may lack their beginnings.
+  // Messages and calls of the newest page alone may lack their beginnings.
   function tellAgain() {
     stream = createBlocks();
     log.events.slice(-SPOKEN).forEach(stream.append);
-    Object.assign(log, { skipped: log.events.length > SPOKEN, blocks: stream.blocks, current: stream.current, latest: stream.latest });
+    Object.assign(log, {
+      skipped: log.events.length > SPOKEN,
+      blocks: stream.blocks,
+      current: stream.current,
+      latest: stream.latest,
+    });
   }
 
   async function begin() {

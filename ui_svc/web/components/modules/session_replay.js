@@ -1,4 +1,4 @@
-// A session as it was at the moment that is replayed, or else as it is.
+// A session at the replayed moment, or live.
 import { computed, watchEffect } from "vue";
 import { now } from "./clock.js";
 import { createReplayLog } from "./replay_log.js";
@@ -9,7 +9,10 @@ const MARKS = {
   approval_requested: (event) => ["wait", `Asks: ${plain(event.question ?? "")}`],
   approval_resolved: (event) => ["quiet", event.approved ? "Allowed" : "Denied"],
   screenshot: (event) => ["run", `Screenshot: ${plain(event.caption ?? "")}`],
-  check_finished: (event) => [event.ok ? "ok" : "bad", `Check ${plain(event.name ?? "")} ${event.ok ? "passed" : "failed"}`],
+  check_finished: (event) => [
+    event.ok ? "ok" : "bad",
+    `Check ${plain(event.name ?? "")} ${event.ok ? "passed" : "failed"}`,
+  ],
   session_finished: (event) => [event.outcome === "succeeded" ? "ok" : "bad", `Session ${event.outcome}`],
   tool_finished: (event) => (event.ok ? null : ["bad", "A tool call failed"]),
 };
@@ -23,11 +26,24 @@ function marksOf(events) {
   return out;
 }
 
-// What is known of the epic's attempts, as of `time`.
+// The epic's attempts as of `time`.
 function detailsAt(details, time) {
   const attempts = details.attempts
     .filter((each) => each.started <= time)
-    .map((each) => (each.ended && each.ended > time ? { ...each, state: "running", ended: null, reason: "", commit: "", kept_ref: "", diff: null, usage: nothing() } : each));
+    .map((each) =>
+      each.ended && each.ended > time
+        ? {
+            ...each,
+            state: "running",
+            ended: null,
+            reason: "",
+            commit: "",
+            kept_ref: "",
+            diff: null,
+            usage: nothing(),
+          }
+        : each,
+    );
   return { ...details, attempts };
 }
 
@@ -47,7 +63,12 @@ export function useReplay(session, details, moment) {
       if (!moment() || !whole?.started) return null;
       const { log } = session.value;
       void log.version;
-      return { from: whole.started, to: whole.ended ?? now.value, live: !whole.ended, marks: marksOf(log.events) };
+      return {
+        from: whole.started,
+        to: whole.ended ?? now.value,
+        live: !whole.ended,
+        marks: marksOf(log.events),
+      };
     }),
   };
 }

@@ -1,18 +1,18 @@
-// A sign-in that stands in front of the web app. Once it has expired, it answers in the web app's place.
+// A sign-in proxy in front of the web app. Once a sign-in has expired, the proxy answers instead of the web app.
 import { ref } from "vue";
 
-// Whether it does so now.
+// Whether the sign-in has expired.
 export const signedOut = ref(false);
 
-// Calls are numbered in the order in which they are sent: one that was under way as the sign-in
-// expired may be answered after a later one that was refused, and says nothing of now.
+// Calls are numbered in the order of sending: one that was sent before the sign-in expired
+// may be answered after a later one that was refused, and does not show the current state.
 let sent = 0;
 let newest = 0;
 
 export const nextCall = () => ++sent;
 
-// Returns whether an answer, which must not follow redirects, is that of a sign-in: it refuses, or sends
-// people to a page of its own, which no endpoint of the web app does. Notes it, unless a later call has.
+// Returns whether a response, of a call that follows no redirects, comes from the sign-in: it refuses, or
+// redirects, which no endpoint of the web app does. Stores the result, unless a later call did.
 export function noteSignIn(response, number = nextCall()) {
   const refused = response.status === 401 || response.type === "opaqueredirect";
   if (number >= newest) {

@@ -1,8 +1,8 @@
-// A long list is drawn in slices: what is seen first at once, the rest while the browser has nothing else to do.
+// A long list is drawn in slices: the visible part at once, the rest while the browser is idle.
 import { onUnmounted, ref, watch } from "vue";
 import { whenIdle } from "./idle.js";
 
-// What a screen shows, and what can be drawn between two frames.
+// The number that a screen shows, and that can be drawn between two frames.
 const FIRST = 9;
 const MORE = 6;
 
@@ -19,7 +19,7 @@ export function useSlices(total) {
   };
   function plan() {
     if (callOff || drawn.value >= total()) return;
-    // What is drawn is to be seen before more is.
+    // Lets the browser paint before the next slice.
     const due = requestAnimationFrame(() => (callOff = whenIdle(next, PATIENCE)));
     callOff = () => cancelAnimationFrame(due);
   }

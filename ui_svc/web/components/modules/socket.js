@@ -1,4 +1,4 @@
-// The socket that NiceGUI keeps open to the web app; it connects again by itself.
+// The socket that NiceGUI keeps open to the web app; it reconnects by itself.
 import { ref } from "vue";
 import { get } from "./api.js";
 
@@ -19,7 +19,7 @@ export function socket() {
       tellHidden();
     });
     it.on("disconnect", () => (online.value = false));
-    // A browser does not tell scripts why a socket was refused: a call does, if it is for want of a sign-in.
+    // A browser does not tell scripts why a socket was refused; a call shows whether the sign-in has expired.
     it.on("connect_error", () => get("workers").catch(() => {}));
     document.addEventListener("visibilitychange", tellHidden);
     if (it.connected) tellHidden();

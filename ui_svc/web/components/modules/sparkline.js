@@ -1,4 +1,4 @@
-// How busy an agent was in the last minutes: a bar for each few seconds, the newest on the right.
+// An agent's activity in the last minutes: a bar for each few seconds, the newest on the right.
 import { computed, shallowRef, watch } from "vue";
 import { useClock } from "./in_sight.js";
 
@@ -9,30 +9,47 @@ const WIDTH = 3;
 const HEIGHT = 16;
 
 export const Sparkline = {
-  // counts: how many events each span had, up to the one that `last`, a time, lies in.
+  // counts: events of each time span, up to the span that contains the time `last`.
   props: ["counts", "last", "live"],
-  template: `
-    <svg v-if="path" class="spark" :class="{ 'is-live': live }" :viewBox="'0 0 ' + width + ' ' + HEIGHT" :width="width" :height="HEIGHT" role="img" :aria-label="label"><title>{{ label }}</title><path :d="path" /></svg>`,
+  template: /* HTML */ ` <svg
+    v-if="path"
+    class="spark"
+    :class="{ 'is-live': live }"
+    :viewBox="'0 0 ' + width + ' ' + HEIGHT"
+    :width="width"
+    :height="HEIGHT"
+    role="img"
+    :aria-label="label"
+  >
+    <title>{{ label }}</title>
+    <path :d="path" />
+  </svg>`,
   setup(props) {
     const now = useClock();
     const spanOf = (time) => Math.floor(time / 1000 / SECONDS);
     function counted() {
       const last = spanOf(props.last);
-      // What is over stands still; what is live moves on with the clock.
+      // A live one moves with the clock, an ended one does not.
       const end = props.live ? Math.max(last, spanOf(now.value)) : last;
-      return Array.from({ length: BARS }, (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0);
+      return Array.from(
+        { length: BARS },
+        (_, place) => props.counts[props.counts.length - 1 - (last - (end - BARS + 1 + place))] ?? 0,
+      );
     }
-    // Drawn as often as the clock ticks: summaries come many times a second.
+    // Drawn once per tick of the clock: summaries come many times a second.
     const shown = shallowRef(counted());
     watch(now, () => (shown.value = counted()));
-    watch(() => props.live, () => (shown.value = counted()));
+    watch(
+      () => props.live,
+      () => (shown.value = counted()),
+    );
     const hasSome = computed(() => props.counts.length > 0);
     const path = computed(() => {
       if (!hasSome.value) return "";
       const most = Math.max(4, ...shown.value);
       return shown.value
         .map((count, place) => {
-          // The root lets a quiet agent be seen beside a flood.
+          // The square root keeps quiet minutes visible next to busy ones.
           const height = count ? Math.max(2, Math.sqrt(count / most) * HEIGHT) : 1;
           return `M${place * WIDTH} ${HEIGHT}v-${height.toFixed(1)}h${WIDTH - 1}v${height.toFixed(1)}z`;
         })

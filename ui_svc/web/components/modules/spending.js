@@ -1,4 +1,4 @@
-// What was used, from the usage reports of a run: sums, sums by model, and where it leads.
+// Usage from the reports of a run: sums, sums by model, and a projection.
 
 export const KINDS = [
   { key: "input", word: "Input" },
@@ -7,7 +7,7 @@ export const KINDS = [
   { key: "cache_write", word: "Cache write" },
 ];
 
-// One report, under the names that totals have. A cost that is not known is null.
+// One report, under the names that totals have. An unknown cost is null.
 export const report = (turn) => ({
   time: turn.time,
   task: `${turn.epic}/${turn.task}`,
@@ -22,7 +22,15 @@ export const report = (turn) => ({
   cost_estimated: turn.estimated ? (turn.cost_usd_micros ?? 0) : 0,
 });
 
-export const nothing = () => ({ input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, cost_incomplete: false, cost_estimated: 0 });
+export const nothing = () => ({
+  input: 0,
+  output: 0,
+  cache_read: 0,
+  cache_write: 0,
+  cost: 0,
+  cost_incomplete: false,
+  cost_estimated: 0,
+});
 
 // Adds a report or a total to a total.
 export function add(all, each) {
@@ -39,7 +47,9 @@ export const tokens = (usage) => KINDS.reduce((all, { key }) => all + usage[key]
 
 export function byModel(reports) {
   const models = Map.groupBy(reports, (each) => each.model);
-  return [...models].map(([model, of]) => ({ model, ...sum(of) })).sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
+  return [...models]
+    .map(([model, of]) => ({ model, ...sum(of) }))
+    .sort((a, b) => b.cost - a.cost || tokens(b) - tokens(a));
 }
 
 // Running sums over time: a list of {time, values}, at most `most` of them.
@@ -55,8 +65,8 @@ export function growth(reports, values, most = 400) {
   return step > 1 ? out.filter((_, place) => place % step === 0 || place === out.length - 1) : out;
 }
 
-// What the run will have cost in the end if the tasks that are left cost as much as
-// those that are over; null before the first is over.
+// The projected cost of the run if its remaining tasks cost as much as the finished
+// ones; null before the first is finished.
 export function projected(reports, isOver, left) {
   const costs = new Map();
   for (const { task, cost } of reports) costs.set(task, (costs.get(task) ?? 0) + (cost ?? 0));

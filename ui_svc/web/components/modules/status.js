@@ -23,8 +23,8 @@ export const ATTEMPT = {
   failed: of("Failed", "cross", "bad"),
   stopped: of("Stopped", "stop", "bad"),
   lost: of("Lost", "broken", "bad"),
-  // Its session has ended, and the next attempt goes on with it.
-  parked: of("Parked", "pause", "wait"),
+  // Its session has ended, and the next attempt continues it.
+  parked: of("Paused for your answer", "pause", "wait"),
 };
 
 export const EPIC = {
@@ -32,7 +32,7 @@ export const EPIC = {
   ready: of("Queued", "circle", "quiet"),
   running: of("Running", "spinner", "run"),
   merging: of("Merging", "merge", "run"),
-  awaiting_merge: of("Merge or drop it", "hand", "wait"),
+  awaiting_merge: of("Awaiting your merge", "hand", "wait"),
   succeeded: of("Merged", "check", "ok"),
   failed: of("Failed", "cross", "bad"),
   conflicted: of("Merge conflict", "merge", "bad"),
@@ -51,15 +51,15 @@ export const RUN = {
   cancelled: of("Cancelled", "stop", "quiet"),
 };
 
-// How far a branch has come on its way into its target.
+// The stage of a branch in the merge queue.
 export const MERGE = {
   working: of("Working", "circle", "quiet"),
   blocked: of("Blocked", "lock", "quiet"),
   queued: of("Queued", "circle", "quiet"),
   merging: of("Merging", "merge", "run"),
   conflicted: of("Conflict", "merge", "bad"),
-  awaiting: of("Merge or drop it", "hand", "wait"),
-  resolving: of("An agent resolves it", "spinner", "run"),
+  awaiting: of("Awaiting your merge", "hand", "wait"),
+  resolving: of("Agent resolving", "spinner", "run"),
   merged: of("Merged", "check", "ok"),
   unmerged: of("Not merged", "stop", "quiet"),
 };
@@ -71,7 +71,7 @@ export const status = (table, state) => table[state] ?? UNKNOWN;
 export const RUN_ENDED = new Set(["succeeded", "failed", "cancelled"]);
 export const ATTEMPT_LIVE = new Set(["starting", "running", "waiting", "checking"]);
 
-// The groups of the board, in the order in which an operator wants to see them.
+// The groups of the board, in the order of need.
 export const GROUPS = [
   { key: "waiting", word: "Waiting for you", icon: "hand", tone: "wait" },
   { key: "failed", word: "Failed", icon: "cross", tone: "bad" },
@@ -80,8 +80,9 @@ export const GROUPS = [
   { key: "done", word: "Done", icon: "check", tone: "ok" },
 ];
 
-// Says whether an epic has begun and does nothing now: between two tasks, or since a budget stopped its sessions.
-export const idle = (epic, tasks) => epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
+// Returns whether a started epic is idle: between two tasks, or because a budget stopped its sessions.
+export const idle = (epic, tasks) =>
+  epic.state === "running" && !tasks.some((task) => ["running", "waiting"].includes(task.state));
 
 export function groupOf(epic, tasks) {
   if (epic.state === "awaiting_merge" || tasks.some((task) => task.state === "waiting")) return "waiting";

@@ -1,4 +1,4 @@
-// A field in which the operator tells a running agent something.
+// A field for messages of the operator to a running agent.
 import { computed, ref } from "vue";
 import { post } from "./api.js";
 import { Icon } from "./icons.js";
@@ -8,15 +8,30 @@ const newId = () => crypto.randomUUID?.() ?? String(Math.random());
 export const Steer = {
   props: ["attempt", "log"],
   components: { Icon },
-  template: `
-    <form class="steer" @submit.prevent="send">
-      <ul v-if="unheard.length" class="steer-sent" role="status"><li v-for="each in unheard" :key="each.id"><Icon name="clock" /><span>{{ each.text }}</span><span class="quiet">sent; the agent has not read it yet</span></li></ul>
-      <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
-      <div v-if="listens" class="steer-line">
-        <textarea ref="field" v-model="text" rows="1" aria-label="Tell the agent something" placeholder="Tell the agent something" :disabled="busy" @keydown.enter.exact.prevent="send" @keydown.esc="onEsc"></textarea>
-        <button type="submit" class="button primary" :disabled="busy || !text.trim()"><Icon name="send" />{{ busy ? "Sending…" : "Send" }}</button>
-      </div>
-    </form>`,
+  template: /* HTML */ ` <form class="steer" @submit.prevent="send">
+    <ul v-if="unheard.length" class="steer-sent" role="status">
+      <li v-for="each in unheard" :key="each.id">
+        <Icon name="clock" /><span>{{ each.text }}</span
+        ><span class="quiet">sent; the agent has not read it yet</span>
+      </li>
+    </ul>
+    <p v-if="refusal" class="note is-bad" role="alert">{{ refusal }}</p>
+    <div v-if="listens" class="steer-line">
+      <textarea
+        ref="field"
+        v-model="text"
+        rows="1"
+        aria-label="Instructions to the agent"
+        placeholder="Instructions to the agent"
+        :disabled="busy"
+        @keydown.enter.exact.prevent="send"
+        @keydown.esc="onEsc"
+      ></textarea>
+      <button type="submit" class="button primary" :disabled="busy || !text.trim()">
+        <Icon name="send" />{{ busy ? "Sending…" : "Send" }}
+      </button>
+    </div>
+  </form>`,
   setup(props) {
     const text = ref("");
     const busy = ref(false);
@@ -24,12 +39,14 @@ export const Steer = {
     const listens = ref(true);
     const field = ref(null);
     const sent = ref([]);
-    // The same words sent twice after a lost answer are told once.
+    // The same message sent again after a lost answer is delivered once.
     let id = newId();
 
-    // Once the session's own log has the words, it shows them.
+    // Once the session's log has the message, the log shows it.
     const unheard = computed(() => {
-      const heard = props.log.blocks.filter((block) => block.type === "operator").map((block) => block.text.trim());
+      const heard = props.log.blocks
+        .filter((block) => block.type === "operator")
+        .map((block) => block.text.trim());
       return sent.value.filter((each) => !heard.includes(each.text));
     });
 
@@ -52,7 +69,7 @@ export const Steer = {
       }
     }
     function onEsc(event) {
-      // The first Esc leaves the field, the next closes the session.
+      // The first Esc leaves the field, the second closes the session.
       event.preventDefault();
       event.stopPropagation();
       event.target.closest("dialog")?.querySelector('[role="tab"][aria-selected="true"]')?.focus();

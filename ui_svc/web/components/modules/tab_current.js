@@ -1,7 +1,7 @@
-// What the agent says and does now.
+// Agent activity now.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { Approval } from "./approval.js";
-import { Beside } from "./beside.js";
+import { PlanAndFile } from "./plan_and_file.js";
 import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { Block } from "./session_block.js";
@@ -9,42 +9,79 @@ import { Steer } from "./steer.js";
 import { plain, waitingFor } from "./text.js";
 import { TOOL_ICONS } from "./tool_card.js";
 
-// Earlier ones are in the log.
+// Earlier blocks are in the log.
 const MOST_BLOCKS = 300;
 
 export const Current = {
   props: ["store", "attempt", "task", "log", "live", "until"],
   emits: ["tab"],
-  components: { Approval, Beside, Block, Empty, Icon, Steer },
-  template: `
-    <div class="current">
-      <div v-if="live" class="now-bar">
-        <template v-if="tool"><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template>
-        <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
-      </div>
-      <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)" />
-      <div class="current-body">
-        <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
-          <div class="stream" ref="content">
-            <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
-            <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">Earlier activity is in the logs</button>
-            <Block v-for="(block, place) in shown" :key="block.key ?? 'b' + (offset + place)" :class="{ 'is-nested': block.parent_tool_call_id }" :block="block" :attempt="attempt" />
-            <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading"><i></i><i></i><i></i></div>
-            <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'The agent has not said anything yet' : 'This session said nothing'"><p>{{ live ? "Its words and tool calls appear here as they happen." : "Look at the logs and the checks for why." }}</p></Empty>
+  components: { Approval, PlanAndFile, Block, Empty, Icon, Steer },
+  template: /* HTML */ ` <div class="current">
+    <div v-if="live" class="now-bar">
+      <template v-if="tool"
+        ><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b
+        ><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template
+      >
+      <template v-else
+        ><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template
+      >
+    </div>
+    <Approval
+      v-if="waiting"
+      :key="waiting.id"
+      class="in-modal"
+      :waiting="waiting"
+      :pending="pending"
+      :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)"
+    />
+    <div class="current-body">
+      <div
+        class="scroll"
+        ref="box"
+        :style="{ overflowAnchor: following ? 'none' : 'auto' }"
+        tabindex="0"
+        aria-label="Agent activity"
+        @scroll.passive="onScroll"
+      >
+        <div class="stream" ref="content">
+          <p v-if="log.problem" class="note is-bad" role="alert">{{ log.problem }}</p>
+          <button v-if="hidden" type="button" class="button small ghost" @click="$emit('tab', 'logs')">
+            Earlier activity is in the logs
+          </button>
+          <Block
+            v-for="(block, place) in shown"
+            :key="block.key ?? 'b' + (offset + place)"
+            :class="{ 'is-nested': block.parent_tool_call_id }"
+            :block="block"
+            :attempt="attempt"
+          />
+          <div v-if="!log.ready" class="skeleton-lines" role="status" aria-label="Loading">
+            <i></i><i></i><i></i>
           </div>
+          <Empty v-else-if="!shown.length" icon="clock" :title="live ? 'No activity yet' : 'No activity'"
+            ><p>
+              <template v-if="live">Its messages and tool calls appear here as they happen.</template>
+              <template v-else>The logs and the checks may say why.</template>
+            </p></Empty
+          >
         </div>
-        <Beside :latest="log.latest" :live="live || !!until" />
       </div>
-      <div class="follow-place"><button v-if="!following && live" type="button" class="button small follow" @click="follow"><Icon name="down" />Follow</button></div>
-      <Steer v-if="live" :attempt="attempt" :log="log" />
-    </div>`,
+      <PlanAndFile :latest="log.latest" :live="live || !!until" />
+    </div>
+    <div class="follow-place">
+      <button v-if="!following && live" type="button" class="button small follow" @click="follow">
+        <Icon name="down" />Follow
+      </button>
+    </div>
+    <Steer v-if="live" :attempt="attempt" :log="log" />
+  </div>`,
   setup(props) {
     const box = ref(null);
     const content = ref(null);
     const following = ref(true);
     let lastTop = 0;
-    // What lies before is not shown. It only grows under the eyes of nobody: who has
-    // scrolled up reads on undisturbed.
+    // Blocks before it are not shown. It only grows while the view follows its end, so that
+    // a reader who has scrolled up is not disturbed.
     const offset = ref(0);
     watch(
       () => props.log.blocks.length,
@@ -60,10 +97,10 @@ export const Current = {
     });
     const tool = computed(() => summary.value?.tool ?? (void props.log.version, props.log.current()));
     function onScroll() {
-      // The last word of a list that is gone by now.
+      // A late event of a removed list.
       if (!box.value) return;
       const { scrollTop, scrollHeight, clientHeight } = box.value;
-      // Only who scrolls up stops following: new text makes the end move away too.
+      // Only scrolling up stops following: new text moves the end away too.
       if (scrollTop < lastTop - 1) following.value = false;
       if (scrollHeight - scrollTop - clientHeight < 40) following.value = true;
       lastTop = scrollTop;
@@ -75,7 +112,7 @@ export const Current = {
     }
     // Text that comes and pictures that load make the content grow.
     const growth = new ResizeObserver(() => {
-      // A reader may have scrolled up just now, before the browser told.
+      // The reader may have just scrolled up, before the event arrived.
       onScroll();
       if (following.value && box.value) follow();
     });
@@ -84,15 +121,28 @@ export const Current = {
     const idle = computed(() => {
       if (summary.value?.waiting) return "Waiting for your answer";
       if (summary.value?.background?.length) return waitingFor(summary.value.background);
-      if (summary.value?.state === "checking") return "The agent has ended; its work is being checked";
+      if (summary.value?.state === "checking") return "The agent has finished; its checks are running";
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {
-      box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
-      hidden: computed(() => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete)),
+      box,
+      idle,
+      content,
+      follow,
+      following,
+      offset,
+      onScroll,
+      plain,
+      shown,
+      tool,
+      hidden: computed(
+        () => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete),
+      ),
       pending: computed(() => props.store.pending.get(props.attempt)),
       toolIcon: computed(() => TOOL_ICONS[tool.value?.kind] ?? "bolt"),
-      waiting: computed(() => (props.live || summary.value?.state === "parked" ? summary.value?.waiting : null)),
+      waiting: computed(() =>
+        props.live || summary.value?.state === "parked" ? summary.value?.waiting : null,
+      ),
     };
   },
 };

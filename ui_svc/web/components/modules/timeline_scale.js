@@ -1,14 +1,16 @@
-// Maps time to a place between 0 and 1. Where nothing worked, time may be compressed.
+// Maps time to a place between 0 and 1. Idle time may be compressed.
 
-// A gap is idle from here on: so long, and so much of the time that was worked.
+// A gap counts as idle from this length and this share of the working time.
 const IDLE = 20_000;
 const IDLE_SHARE = 0.04;
-// What is left of a compressed gap, as a share of the time that was worked.
+// The width of a compressed gap, as a share of the working time.
 const GAP_SHARE = 0.025;
 
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map((seconds) => seconds * 1000);
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].map(
+  (seconds) => seconds * 1000,
+);
 
-// Returns when at least one span worked, as pairs in order. Who waits for the operator does not.
+// Returns the times with at least one working span, as ordered pairs. Waiting for the operator is not working.
 function worked(spans, now) {
   const pieces = [];
   for (const span of spans) {
@@ -69,11 +71,11 @@ export function createScale(spans, now, compress) {
   return { place, timeAt, segments, weight, gaps: segments.filter((each) => each.gap) };
 }
 
-// What a written time takes beyond the lane's padding: 13:30, and 13:30:15.
+// The width of a time label beyond the lane's padding: 13:30, and 13:30:15.
 const MINUTES_WIDE = 30;
 const SECONDS_WIDE = 42;
 
-// Returns round times to write on the axis, at least `room` pixels apart, none of which would reach beyond the end.
+// Returns round times for the axis, at least `room` pixels apart; no label reaches beyond the end.
 export function ticks(scale, width, room = 86) {
   const wanted = (scale.weight / Math.max(width, 1)) * room;
   const step = STEPS.find((each) => each >= wanted) ?? STEPS[STEPS.length - 1];

@@ -1,10 +1,10 @@
-// From a run's events: how long each attempt and merge took, and what the end waited for.
+// The spans of attempts and merges from a run's events, and the critical path.
 
 // Spans by key: an attempt's resource name; "merge EPIC"; or "wait ATTEMPT", while no session is there
 // because the question of a parked one stands, or the provider wants to be left alone.
 export function createSpans(run) {
   const spans = new Map();
-  // By task: the key of the wait that goes on.
+  // By task: the key of the open wait.
   const parked = new Map();
 
   const keyOf = (turn) => `${run}/epics/${turn.epic}/tasks/${turn.task}/attempts/${turn.attempt}`;
@@ -29,7 +29,21 @@ export function createSpans(run) {
   }
 
   function begin(key, kind, turn, reason = "") {
-    spans.set(key, { key, kind, attempt: kind === "merge" ? "" : keyOf(turn), epic: turn.epic, task: turn.task, number: turn.attempt, from: turn.time, to: null, reason, outcome: "running", waits: [], asked: new Set(), checked: null });
+    spans.set(key, {
+      key,
+      kind,
+      attempt: kind === "merge" ? "" : keyOf(turn),
+      epic: turn.epic,
+      task: turn.task,
+      number: turn.attempt,
+      from: turn.time,
+      to: null,
+      reason,
+      outcome: "running",
+      waits: [],
+      asked: new Set(),
+      checked: null,
+    });
   }
 
   function apply(turn) {
@@ -60,7 +74,7 @@ export function createSpans(run) {
       case "task_skipped":
         return unpark(turn);
       case "task_waiting":
-        // Its session has ended; the next attempt goes on with it, or begins anew.
+        // Its session has ended; the next attempt continues it, or starts from scratch.
         if (!(turn.parked || turn.until) || !span) return undefined;
         end(key, turn.time, "parked");
         parked.set(`${turn.epic} ${turn.task}`, `wait ${key}`);
@@ -81,16 +95,17 @@ export function createSpans(run) {
   return { spans, apply };
 }
 
-// The chain of spans, back from the one that ended last (or goes on), each of which the
-// next one waited for: the one before it in its epic, else the last of a dependency.
+// The chain of spans, back from the one that ended last or still runs, each of which the
+// next one waited for: the previous one of its epic, else the last of a dependency.
 // `dependsOn` gives an epic's keys, `left` how many of its tasks are not over.
 export function criticalPath(spans, dependsOn, left) {
   const endOf = (span) => span.to ?? Infinity;
-  // Of those that go on, the one behind which most is left.
-  const isLater = (span, best) => (endOf(span) === endOf(best) ? left(span.epic) > left(best.epic) : endOf(span) > endOf(best));
+  // Of the running ones, the one with the most tasks left after it.
+  const isLater = (span, best) =>
+    endOf(span) === endOf(best) ? left(span.epic) > left(best.epic) : endOf(span) > endOf(best);
   const latest = (some) => some.reduce((best, span) => (!best || isLater(span, best) ? span : best), null);
   const path = new Set();
-  for (let span = latest(spans); span && !path.has(span.key); ) {
+  for (let span = latest(spans); span && !path.has(span.key);) {
     path.add(span.key);
     const start = span.from;
     const earlier = spans.filter((each) => each !== span && endOf(each) <= start);

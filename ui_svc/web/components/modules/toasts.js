@@ -1,4 +1,4 @@
-// Short words about something that the operator did.
+// Short messages about the operator's actions.
 import { h, reactive } from "vue";
 
 const shown = reactive([]);
@@ -23,7 +23,11 @@ export const Toasts = () =>
     shown.map((it) =>
       h("div", { key: it.id, class: ["toast", `tone-${it.tone}`] }, [
         h("span", it.text),
-        h("button", { type: "button", class: "icon-button", "aria-label": "Dismiss", onClick: () => dismiss(it.id) }, "✕"),
+        h(
+          "button",
+          { type: "button", class: "icon-button", "aria-label": "Dismiss", onClick: () => dismiss(it.id) },
+          "✕",
+        ),
       ]),
     ),
   );

@@ -1,10 +1,10 @@
-// A long list of equally high rows of which only the visible ones exist. It follows
-// its end until the reader scrolls up, and then never moves under their eyes.
+// A long list of rows of equal height of which only the visible ones exist. It follows
+// its end until the reader scrolls up, and then does not move.
 import { computed, nextTick, onMounted, onUnmounted, ref, watch } from "vue";
 
 const SPARE = 20;
 
-// Returns the place of the first row that is not before `key`.
+// Returns the index of the first row that is not before `key`.
 export function placeOf(list, key) {
   let low = 0;
   let high = list.length;
@@ -23,17 +23,21 @@ export function useRows(list, height) {
   const following = ref(true);
   const seen = ref(0);
 
-  const start = computed(() => Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)));
+  const start = computed(() =>
+    Math.max(0, Math.min(Math.floor(top.value / height) - SPARE, list.value.length - 1)),
+  );
   const end = computed(() => Math.ceil((top.value + view.value) / height) + SPARE);
   const window = computed(() => list.value.slice(start.value, end.value));
   const lastKey = () => list.value[list.value.length - 1]?.key ?? 0;
-  const fresh = computed(() => (following.value ? 0 : list.value.length - placeOf(list.value, seen.value + 1e-9)));
+  const fresh = computed(() =>
+    following.value ? 0 : list.value.length - placeOf(list.value, seen.value + 1e-9),
+  );
 
   function onScroll() {
     const it = box.value;
-    // The last word of a list that is gone by now.
+    // A late event of a removed list.
     if (!it) return;
-    // Only who scrolls up stops following: new rows make the end move away too.
+    // Only scrolling up stops following: new rows move the end away too.
     const up = it.scrollTop < top.value - 1;
     top.value = it.scrollTop;
     const atEnd = it.scrollHeight - it.scrollTop - it.clientHeight < height * 1.5;
@@ -49,7 +53,7 @@ export function useRows(list, height) {
     top.value = box.value.scrollTop;
   }
   function keepEnd() {
-    // A reader may have scrolled up just now, before the browser told.
+    // The reader may have just scrolled up, before the event arrived.
     onScroll();
     if (following.value) scrollTo(list.value.length * height);
   }
@@ -65,7 +69,7 @@ export function useRows(list, height) {
 
   watch(list, (now, before) => {
     if (following.value) return nextTick(keepEnd);
-    // The row at the top stays there, whatever was added above or taken away.
+    // The row at the top stays there, whatever was added or removed above it.
     const anchor = before[Math.floor(top.value / height)];
     const within = top.value % height;
     if (!anchor) return undefined;

@@ -1,14 +1,14 @@
-// Vue makes code of a component's template when it is first drawn. While the browser has nothing else to do, that is
-// done for what will be drawn once data comes or somebody clicks.
+// Vue compiles a component's template when it is first drawn. While the browser is idle, this compiles
+// the templates that are drawn once data arrives or the operator clicks.
 import { compile } from "vue";
 import { whenIdle } from "./idle.js";
 
-// ms; what one template takes at most, and how long each waits for a browser that never rests.
+// ms; how long one template takes at most, and how long each waits for a browser that is never idle.
 const ONE = 5;
 const PATIENCE = 500;
 
-// Makes `components` ready, each with all that it is made of before the next.
-export function makeReady(...components) {
+// Compiles `components`, each with its children before the next.
+export function precompile(...components) {
   const known = new Set();
   const add = (component) => {
     if (known.has(component)) return;

@@ -1,0 +1,54 @@
+"""Gets the tools of the browser's code and runs one of their scripts: `python -m tests.web_tools check`.
+
+npm installs them below ui_svc/web/node_modules, as pinned by the lock file there. Without a script they are
+only installed. A machine without Node.js, or without a network, is told so; only where CI=true is that a
+failure, as it is for the agents of tests/agents_setup.py.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.agents_setup import Run, run
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "ui_svc" / "web"
+
+
+def main() -> int:
+    """Installs the tools, then runs the script that the command line names; returns the exit code."""
+    script = sys.argv[1] if len(sys.argv) > 1 else ""
+    if problem := install(FOLDER, run):
+        print(f"The tools of the browser's code are not installed: {problem}.", file=sys.stderr)
+        if script:
+            print(f"So `npm run {script}` did not run in ui_svc/web.", file=sys.stderr)
+        return int(os.environ.get("CI") == "true")
+    if not script:
+        return 0
+    return subprocess.run(["npm", "run", "--silent", script], cwd=FOLDER, check=False).returncode
+
+
+def install(folder: Path, runs: Run) -> str:
+    """Installs what the lock file in `folder` pins, unless it did before; returns why it failed, or nothing."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return "Node.js and npm are not on the PATH"
+    # npm removes node_modules first, and the stamp with it.
+    stamp = folder / "node_modules" / ".heddle-stamp"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return ""
+    print("Getting the tools of the browser's code by npm …", flush=True)
+    # No scripts: the packages bring their programs as they are.
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    if problem := runs(["npm", "ci", *options], folder):
+        return problem
+    stamp.write_text(wanted)
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
