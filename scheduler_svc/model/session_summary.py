@@ -111,6 +111,8 @@ def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
     """Keeps the list of open questions; an agent may ask several at once."""
     asked, resolved = event.approval_requested, event.approval_resolved.approval_id
+    if event.approval_resolved.rule:
+        attempt.allowed_rules.append(event.approval_resolved.rule)
     known = [each for each in attempt.approvals if each.approval_id != resolved]
     if event.HasField("approval_requested") and asked.approval_id not in {each.approval_id for each in known}:
         known.append(_approval(asked, event.time))

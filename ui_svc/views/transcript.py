@@ -67,7 +67,9 @@ def _end(end: pb.SessionFinished) -> Spoken:
 
 
 def _answer(answer: pb.ApprovalResolved) -> Spoken:
-    return "operator", f"{'allowed' if answer.approved else 'denied'} {answer.message}"
+    reach = "in the whole run" if answer.scope == pb.APPROVAL_SCOPE_RUN else "for the rest of the session"
+    always = f" {answer.rule} {reach}" if answer.rule else ""
+    return "operator", f"{'allowed' if answer.approved else 'denied'}{always} {answer.message}"
 
 
 def _background(work: pb.BackgroundWork) -> str:

@@ -115,7 +115,9 @@ def _approval(event: pb.ApprovalRequested) -> str:
 
 def _approval_resolved(event: pb.ApprovalResolved) -> str:
     said = f": {event.message}" if event.message else ""
-    return f"{'allowed' if event.approved else 'denied'}{said}"
+    reach = " in the whole run" if event.scope == pb.APPROVAL_SCOPE_RUN else " for the rest of the session"
+    always = f", {event.rule}{reach}" if event.rule else ""
+    return f"{'allowed' if event.approved else 'denied'}{always}{said}"
 
 
 def _conflict(event: pb.MergeConflicted) -> str:

@@ -4,7 +4,7 @@ import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
-// `act(approved, message)` returns a promise; `pending` is what was answered and is not true yet.
+// `act(approved, message, scope)`, with the scope "session", "run" or "" for this call alone, returns a promise; `pending` is what was answered and is not true yet.
 export const Approval = {
   props: ["waiting", "pending", "act"],
   components: { Icon },
@@ -16,6 +16,10 @@ export const Approval = {
       <div class="approval-buttons">
         <button type="button" class="button small primary" :disabled="!!pending" data-answer="allow" title="Allow (a)" @click="answer(true)">{{ pending === "allowing" ? "Allowing…" : "Allow" }}</button>
         <button type="button" class="button small" :disabled="!!pending" data-answer="deny" title="Deny (d)" @click="answer(false)">{{ pending === "denying" ? "Denying…" : "Deny" }}</button>
+        <span v-if="waiting.tool && !pending" class="approval-always">
+          <button type="button" class="button small ghost" data-answer="session" title="Allow, and do not ask again in this session" @click="answer(true, 'session')">Always in session</button>
+          <button type="button" class="button small ghost" data-answer="run" title="Allow, and do not ask again in sessions of this run that begin later" @click="answer(true, 'run')">Always in run</button>
+        </span>
         <button v-if="!writing && !pending" type="button" class="button small ghost" data-answer="message" title="With a message (m)" @click="write">With a message…</button>
       </div>
     </div>`,
@@ -33,10 +37,10 @@ export const Approval = {
       if (!message.value) writing.value = false;
       place?.focus();
     }
-    async function answer(approved) {
+    async function answer(approved, scope = "") {
       if (props.pending) return;
       try {
-        await props.act(approved, message.value.trim());
+        await props.act(approved, message.value.trim(), scope);
       } catch (problem) {
         toast(problem.message, "bad");
       }

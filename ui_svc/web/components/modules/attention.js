@@ -51,10 +51,10 @@ function begin() {
   return follow({ ask: "heddle_look_at_attention", event: "heddle_attention", room: "attention", onSnapshot: take, onFrame: take });
 }
 
-async function answer(item, approved, message) {
+async function answer(item, approved, message, scope) {
   pending.set(item.key, approved ? "allowing" : "denying");
   try {
-    await post(`${item.attempt}:resolve`, { approval_id: item.id, approved, message });
+    await post(`${item.attempt}:resolve`, { approval_id: item.id, approved, message, scope });
   } catch (problem) {
     pending.delete(item.key);
     throw problem;

@@ -29,7 +29,7 @@ export const Item = {
   template: `
     <li class="attention-item" :class="'tone-' + kind.tone" tabindex="-1" :data-key="item.key">
       <p class="attention-place"><a :href="address">{{ item.title }}</a><span class="quiet">{{ place }}</span><span class="grow"></span><span class="quiet num"><Ago :time="item.time" /></span></p>
-      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message) => attention.answer(item, approved, message)" />
+      <Approval v-if="item.kind === 'question'" :key="item.key" :waiting="item" :pending="attention.pending.get(item.key)" :act="(approved, message, scope) => attention.answer(item, approved, message, scope)" />
       <template v-else>
         <p class="attention-reason"><Icon :name="kind.icon" /><span><b>{{ kind.word }}</b><template v-if="item.reason">: {{ plain(item.reason) }}</template></span></p>
         <p v-if="item.saved" class="quiet attention-saved">Nothing is lost: the work is on <code>{{ item.saved }}</code>. Mend the branch, then merge it again.</p>

@@ -77,7 +77,7 @@ export const Card = {
         <span v-else-if="tool" class="card-tool" :title="tool.target"><Icon :name="toolIcon" /><b>{{ tool.name }}</b><code>{{ tool.target }}</code></span>
         <span v-else-if="reason" class="card-reason" :title="reason">{{ reason }}</span>
       </div>
-      <Approval v-if="waiting" :key="waiting.id" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt.name, waiting.id, approved, message)" />
+      <Approval v-if="waiting" :key="waiting.id" :waiting="waiting" :pending="pending" :act="(approved, message, scope) => store.resolve(attempt.name, waiting.id, approved, message, scope)" />
       <div v-else-if="lines.length && attempt.state !== 'accepted'" class="card-lines" aria-label="Last output"><div v-for="(line, place) in lines" :key="place">{{ line }}</div></div>
       <div v-else-if="live" class="card-lines is-empty">No output yet</div>
       <div class="card-foot">

@@ -98,7 +98,7 @@ function* spoken(event, calls) {
       yield ["warning", "asks", event.question ?? ""];
       break;
     case "approval_resolved":
-      yield ["system", "operator", `${event.approved ? "Allowed" : "Denied"} ${event.message ?? ""}`.trim()];
+      yield ["system", "operator", [event.approved ? "Allowed" : "Denied", event.rule, event.message].filter(Boolean).join(" ")];
       break;
     case "session_silent":
       yield ["warning", "heddle", `Silent for ${took(event.silence ?? 0)}, at ${took(event.limit ?? 0)} it is stopped`];

@@ -79,7 +79,7 @@ export function createRunStore(name) {
     close: link.stop,
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
-    resolve: (attempt, id, approved, message) =>
-      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message }),
+    resolve: (attempt, id, approved, message, scope) =>
+      ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, { approval_id: id, approved, message, scope }),
   };
 }

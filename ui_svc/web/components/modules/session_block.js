@@ -40,7 +40,7 @@ export const Block = {
     <pre v-else-if="block.type === 'output'" class="raw" tabindex="0">{{ plain(block.text.slice(-OUTPUT_SHOWN)) }}</pre>
     <p v-else-if="block.type === 'system'" class="aside">{{ plain(block.text.slice(-OUTPUT_SHOWN)) }}</p>
     <figure v-else-if="block.type === 'screenshot'" class="shot-inline"><img :src="apiUrl(attempt + '/artifacts/' + block.artifact)" :alt="plain(block.caption || 'Screenshot')" loading="lazy" /><figcaption>{{ plain(block.caption ?? "") }}</figcaption></figure>
-    <p v-else-if="block.type === 'question'" class="aside"><Icon name="hand" /><span>{{ plain(block.question) }}</span><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b></p>
+    <p v-else-if="block.type === 'question'" class="aside"><Icon name="hand" /><span>{{ plain(block.question) }}</span><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b><code v-if="block.answer?.rule">{{ plain(block.answer.rule) }}</code></p>
     <p v-else-if="block.type === 'check_finished'" class="aside" :class="block.ok ? 'is-ok' : 'is-bad'"><Icon name="shield" /><span>Check {{ plain(block.name) }} {{ block.ok ? "passed" : "failed" }}</span><span class="num tool-time">{{ took(block.duration) }}</span></p>
     <p v-else-if="block.type === 'session_finished'" class="aside end" :class="block.outcome === 'succeeded' ? 'is-ok' : 'is-bad'"><Icon :name="block.outcome === 'succeeded' ? 'check' : 'cross'" /><span>Session {{ block.outcome.replace("_", " ") }}<template v-if="block.reason">: {{ plain(block.reason) }}</template></span></p>`,
   setup: () => ({ apiUrl, OUTPUT_SHOWN, plain, took }),

@@ -22,7 +22,7 @@ export const Current = {
         <template v-if="tool"><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template>
         <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
       </div>
-      <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)" />
+      <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message, scope) => store.resolve(attempt, waiting.id, approved, message, scope)" />
       <div class="current-body">
         <div class="scroll" ref="box" :style="{ overflowAnchor: following ? 'none' : 'auto' }" tabindex="0" aria-label="What the agent says and does" @scroll.passive="onScroll">
           <div class="stream" ref="content">
