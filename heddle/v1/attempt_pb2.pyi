@@ -224,12 +224,17 @@ class SessionSummary(_message.Message):
     LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
     ACTIVITY_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     state: Global___AttemptState.ValueType
     tool_calls: _builtins.int
     tool_errors: _builtins.int
     screenshots: _builtins.int
+    context_tokens: _builtins.int
+    """As in Usage, of the newest report that says it."""
+    context_window: _builtins.int
     @_builtins.property
     def current_tool(self) -> _event_pb2.ToolStarted:
         """The tool call that is open now. Absent between calls."""
@@ -278,10 +283,12 @@ class SessionSummary(_message.Message):
         last_activity_time: _timestamp_pb2.Timestamp | None = ...,
         activity: _abc.Iterable[_builtins.int] | None = ...,
         background: _abc.Iterable[_builtins.str] | None = ...,
+        context_tokens: _builtins.int = ...,
+        context_window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "background", b"background", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "background", b"background", "context_tokens", b"context_tokens", "context_window", b"context_window", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1535,6 +1535,8 @@ class Usage(_message.Message):
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
     SETTLED_USD_MICROS_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -1549,6 +1551,11 @@ class Usage(_message.Message):
     one. cost_usd_micros is then the difference to what the table of prices made of it,
     and may be negative; this is how much of the cost was an estimate until now.
     """
+    context_tokens: _builtins.int
+    """The tokens in the context of the session's own agent after its last call, and how
+    many its model can take. Absent: the agent does not say.
+    """
+    context_window: _builtins.int
     def __init__(
         self,
         *,
@@ -1560,10 +1567,12 @@ class Usage(_message.Message):
         cost_usd_micros: _builtins.int | None = ...,
         estimated: _builtins.bool = ...,
         settled_usd_micros: _builtins.int | None = ...,
+        context_tokens: _builtins.int = ...,
+        context_window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cost_usd_micros", b"cost_usd_micros", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015

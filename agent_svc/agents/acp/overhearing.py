@@ -11,7 +11,13 @@ from agent_svc.agents.claude.model_calls import OpenCall, used
 from heddle import pb
 
 # What to ask the adapter for, and how it calls what it then sends.
-WANTED: Final = [{"type": "stream_event"}, {"type": "assistant"}, {"type": "result"}]
+COMPACTED: Final = "compact_boundary"
+WANTED: Final = [
+    {"type": "stream_event"},
+    {"type": "assistant"},
+    {"type": "result"},
+    {"type": "system", "subtype": COMPACTED},
+]
 METHOD: Final = "claude/sdkMessage"
 
 # Claude's names of the four kinds of tokens in its totals.

@@ -36,6 +36,12 @@ def behind(found: pb.BaseBehind) -> str:
     return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
 
 
+def context(summary: pb.SessionSummary) -> str:
+    """Returns how full the context of a session's model is."""
+    used, window = summary.context_tokens, summary.context_window
+    return f"context {used:,} tokens" + (f" of {window:,} ({used / window:.0%})" if window else "")
+
+
 def outcome(value: "pb.Outcome.ValueType") -> str:
     """Returns the outcome in lower-case words."""
     return pb.Outcome.Name(value).removeprefix("OUTCOME_").lower().replace("_", " ")

@@ -70,6 +70,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     usage = [event.usage for event in payloads(events, "usage")]
     assert [(each.input_tokens, each.output_tokens) for each in usage] == [(1000, 100)] * 3
     assert all(each.cost_usd_micros > 0 for each in usage)
+    assert usage[-1].context_window > usage[-1].context_tokens > 0
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert output(events) == f"it's {tmp_path}\n"
     assert (it.worker.worktree / "docs/a.txt").read_text() == "one\ntwo\n"
     used = [event.usage for event in payloads(events, "usage")]
+    assert (used[0].context_tokens, used[0].context_window) == (1100, 258_400)
     assert [(each.model, each.input_tokens, each.output_tokens) for each in used] == [
         ("gpt-5.5", 1000, 100)
     ] * 3

@@ -15,6 +15,14 @@ const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "s
 // Nothing, where nothing was reported.
 export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
 
+// How full the context of a session's model is. Null: its agent has not said.
+export function contextOf(summary) {
+  const { tokens = 0, window = 0 } = summary?.context ?? {};
+  if (!tokens) return null;
+  const label = window ? `Context ${Math.round((100 * tokens) / window)} %` : `Context ${tokens.toLocaleString("en")}`;
+  return { label, title: `${tokens.toLocaleString("en")} tokens in the model's context${window ? ` of ${window.toLocaleString("en")}` : ""}` };
+}
+
 // What a card or a row shows of a task's newest attempt; `props` has the store and the task.
 export function useCard(props, emit) {
   const attempt = computed(() => props.task.attempt);
@@ -38,6 +46,7 @@ export function useCard(props, emit) {
     attempt,
     // What a session waits for whose agent has ended its turn.
     background: computed(() => (live.value && summary.value?.background?.length ? waitingFor(summary.value.background) : "")),
+    context: computed(() => (live.value ? contextOf(summary.value) : null)),
     cost,
     href,
     live,
@@ -83,6 +92,7 @@ export const Card = {
       <div class="card-foot">
         <span class="fact" title="Time of this attempt"><Icon name="clock" /><Elapsed :from="attempt.started" :to="attempt.ended" label="Started" /></span>
         <span v-if="cost" class="fact num" title="Cost of this attempt">{{ cost }}</span>
+        <span v-if="context" class="fact num" :title="context.title">{{ context.label }}</span>
         <span v-if="attempt.no_changes" class="fact tone-wait-text" title="Accepted without a change that git keeps">No changes</span>
         <span v-else-if="attempt.diff" class="fact num diff" title="Lines added and removed"><ins>+{{ attempt.diff.insertions }}</ins> <del>−{{ attempt.diff.deletions }}</del></span>
         <span v-if="summary && summary.tool_errors" class="fact tone-bad-text" title="Tool calls that failed">{{ plural(summary.tool_errors, "error") }}</span>

@@ -2,6 +2,7 @@
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { Approval } from "./approval.js";
 import { Beside } from "./beside.js";
+import { contextOf } from "./card.js";
 import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
 import { Block } from "./session_block.js";
@@ -21,6 +22,7 @@ export const Current = {
       <div v-if="live" class="now-bar">
         <template v-if="tool"><Icon :name="toolIcon" /><b>{{ plain(tool.name) }}</b><code>{{ plain((tool.target ?? '').slice(0, 300)) }}</code></template>
         <template v-else><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template>
+        <span v-if="context" class="fact num" :title="context.title">{{ context.label }}</span>
       </div>
       <Approval v-if="waiting" :key="waiting.id" class="in-modal" :waiting="waiting" :pending="pending" :act="(approved, message, scope) => store.resolve(attempt, waiting.id, approved, message, scope)" />
       <div class="current-body">
@@ -88,6 +90,7 @@ export const Current = {
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {
+      context: computed(() => contextOf(summary.value)),
       box, idle, content, follow, following, offset, onScroll, plain, shown, tool,
       hidden: computed(() => offset.value > 0 || props.log.skipped || (props.log.ready && !props.log.complete)),
       pending: computed(() => props.store.pending.get(props.attempt)),
