@@ -118,6 +118,9 @@ class Overhearing:
         else:
             # What this turn cost cannot be told apart: what was made of its calls stays.
             since = {name: pb.Usage() for name in unsettled}
+        if not self._known and not unsettled:
+            # Told all the same: whatever was said is then no answer of a model.
+            return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
         names = {_plain(model): model for model in totals} | unsettled
         events = []
         for name, usage in since.items():

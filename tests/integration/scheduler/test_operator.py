@@ -268,13 +268,8 @@ async def test_approval_can_hold_for_the_whole_run(worker: FakeWorker, scheduler
     answer = pb.ResolveApprovalRequest(
         attempt=f"{run}/epics/a/tasks/one/attempts/1", approval_id="q1", scope=pb.APPROVAL_SCOPE_RUN
     )
-    for wrong in (
-        answer,
-        pb.ResolveApprovalRequest(attempt=answer.attempt, approval_id="q1", approved=True, rule="Bash"),
-        pb.ResolveApprovalRequest(
-            attempt=answer.attempt, approval_id="q1", approved=True, scope=answer.scope, rule="Bash("
-        ),
-    ):
+    plain = pb.ResolveApprovalRequest(attempt=answer.attempt, approval_id="q1", approved=True, rule="Bash")
+    for wrong in (answer, plain):
         assert await reason_of(scheduler.api.ResolveApproval(wrong)) == pb.ERROR_REASON_INVALID_FIELD
     answer.approved = True
     await scheduler.api.ResolveApproval(answer)
