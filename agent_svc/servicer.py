@@ -61,7 +61,11 @@ class AgentServicer(stubs.AgentServiceServicer):
         self, request: pb.AnswerApprovalRequest, context: Context
     ) -> pb.AnswerApprovalResponse:
         resolved = pb.ApprovalResolved(
-            approval_id=request.approval_id, approved=request.approved, message=request.message
+            approval_id=request.approval_id,
+            approved=request.approved,
+            message=request.message,
+            scope=request.scope,
+            rule=request.rule,
         )
         await self._sessions.answer(
             AttemptName.parse(request.attempt), request.epoch, resolved, request.actor

@@ -214,10 +214,22 @@ class HeddleClient:
             request.page_token = page.next_page_token
 
     async def resolve_approval(
-        self, attempt: str, approval_id: str, *, approved: bool, message: str = ""
+        self,
+        attempt: str,
+        approval_id: str,
+        *,
+        approved: bool,
+        message: str = "",
+        scope: "pb.ApprovalScope.ValueType" = pb.APPROVAL_SCOPE_UNSPECIFIED,
+        rule: str = "",
     ) -> None:
         request = pb.ResolveApprovalRequest(
-            attempt=attempt, approval_id=approval_id, approved=approved, message=message
+            attempt=attempt,
+            approval_id=approval_id,
+            approved=approved,
+            message=message,
+            scope=scope,
+            rule=rule,
         )
         await self._caller.mutate(self._stub.ResolveApproval, request)
 

@@ -228,13 +228,13 @@ class Conversation:
         self._parked = True
         await self._remember_session()
 
-    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> None:
-        """Hands the operator's answer to the agent. Idempotent: the first answer stays."""
+    async def answer(self, resolved: pb.ApprovalResolved, actor: str) -> bool:
+        """Hands the operator's answer to the agent; False if it had one before, which stays."""
         answered = self._approvals.get(resolved.approval_id)
         if answered is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of this session")
         if answered:
-            return
+            return False
         if self._parked:
             raise parked()
         if self._host is None:
@@ -246,6 +246,7 @@ class Conversation:
         event = pb.Event(approval_resolved=resolved)
         self._host.write(protocol.line_of(event))
         await self._journal.tell(actor or "user", event)
+        return True
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
         """Tells the agent what the operator says. Idempotent by `message_id`, where it has one."""

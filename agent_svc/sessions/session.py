@@ -122,7 +122,9 @@ class Session:
         """Hands the operator's answer to the agent. Idempotent."""
         if self._conversation is None:
             raise errors.not_found(f"approval {resolved.approval_id!r} of {self.name}")
-        await self._conversation.answer(resolved, actor)
+        if await self._conversation.answer(resolved, actor) and resolved.rule:
+            # For an agent that is started again within the session.
+            self._spec.permissions.allow.append(resolved.rule)
 
     async def park(self) -> None:
         """Begins to end the session so that a later one can go on with it; raises WRONG_STATE."""

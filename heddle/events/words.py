@@ -160,7 +160,10 @@ def _approval_requested(event: pb.ApprovalRequested) -> str:
 
 
 def _approval_resolved(event: pb.ApprovalResolved) -> str:
-    return f"{'allowed' if event.approved else 'denied'}{f': {event.message}' if event.message else ''}"
+    scope = "in the whole run" if event.scope == pb.APPROVAL_SCOPE_RUN else "for the rest of the session"
+    always = f", {event.rule} {scope}" if event.rule else ""
+    message = f": {event.message}" if event.message else ""
+    return f"{'allowed' if event.approved else 'denied'}{always}{message}"
 
 
 def _session_silent(event: pb.SessionSilent) -> str:

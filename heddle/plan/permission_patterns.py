@@ -14,6 +14,7 @@ denied if any part is. Patterns guard against accidents, not against an agent th
 writes a script and runs it.
 """
 
+import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ _FAMILIES: Final = {
     "Edit": frozenset({"Write", "MultiEdit", "NotebookEdit"}),
     "Read": frozenset({"Grep", "Glob", "LS", "NotebookRead"}),
 }
+# Their target is a text that runs.
+_RUN_TEXTS: Final = COMMAND_TOOLS | {"REPL", "Workflow"}
+# Their target is a path.
+_TOUCH_FILES: Final = frozenset({*_FAMILIES, "Delete", "Move"}).union(*_FAMILIES.values())
+_WILD: Final = re.compile(r"[*?]")
 _PATTERN: Final = re.compile(r"([A-Za-z0-9_*.-]+)(?:\((.+)\))?", re.DOTALL)
 _SEPARATORS: Final = re.compile(r"&&|\|\||[;|&\n]")
 _SUBSTITUTIONS: Final = re.compile(r"[$<>]\(|`|\$\{")
@@ -67,6 +73,10 @@ class Pattern:
             return self._command(target)
         return self._target(target)
 
+    def is_exactly(self, tool: str, target: str) -> bool:
+        """Says whether it is about this very call, whatever parts a command has: what `rule_for` returns is."""
+        return self._names(tool) and bool(self.argument) and self.argument == glob.escape(target.strip())
+
     def denies(self, tool: str, target: str) -> bool:
         """Returns whether the pattern covers any part of this call."""
         if not self._names(tool):
@@ -93,6 +103,28 @@ class Pattern:
             domain = self.argument.removeprefix(_DOMAIN).lower()
             return host == domain or host.endswith(f".{domain}")
         return bool(globs.pattern(self.argument).fullmatch(target))
+
+
+def rule_for(tool: str, target: str) -> str:
+    """Returns the narrowest useful pattern that allows such calls; empty where there is none.
+
+    The same command or file, the same host for a URL, every call for other tools.
+    """
+    target = target.strip()
+    if tool in _RUN_TEXTS:
+        return _checked(f"{tool}({glob.escape(target)})") if target else ""
+    if tool in _TOUCH_FILES and target:
+        # A path has no way to say that a star stands for itself.
+        return "" if _WILD.search(target) else _checked(f"{tool}({target})")
+    host = urlsplit(target).hostname if tool == "WebFetch" else None
+    return _checked(f"{tool}({_DOMAIN}{host})" if host else tool)
+
+
+def _checked(text: str) -> str:
+    try:
+        return text if Pattern.parse(text).argument or "(" not in text else ""
+    except ValueError:
+        return ""
 
 
 def parts(command: str) -> list[str] | None:

@@ -545,6 +545,8 @@ class AnswerApprovalRequest(_message.Message):
     APPROVED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     epoch: _builtins.int
     approval_id: _builtins.str
@@ -552,6 +554,9 @@ class AnswerApprovalRequest(_message.Message):
     message: _builtins.str
     actor: _builtins.str
     """Who answered, for the event's actor. Absent: "user"."""
+    scope: _event_pb2.ApprovalScope.ValueType
+    """As in ApprovalResolved."""
+    rule: _builtins.str
     def __init__(
         self,
         *,
@@ -561,10 +566,12 @@ class AnswerApprovalRequest(_message.Message):
         approved: _builtins.bool = ...,
         message: _builtins.str = ...,
         actor: _builtins.str = ...,
+        scope: _event_pb2.ApprovalScope.ValueType = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "epoch", b"epoch", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "epoch", b"epoch", "message", b"message", "rule", b"rule", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

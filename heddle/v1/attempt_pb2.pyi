@@ -101,6 +101,7 @@ class Attempt(_message.Message):
     NO_CHANGES_FIELD_NUMBER: _builtins.int
     IGNORED_FILES_FIELD_NUMBER: _builtins.int
     FOUND_REF_FIELD_NUMBER: _builtins.int
+    ALLOWED_RULES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/RUN/epics/EPIC/tasks/TASK/attempts/N"""
     state: Global___AttemptState.ValueType
@@ -165,6 +166,10 @@ class Attempt(_message.Message):
         none were found.
         """
 
+    @_builtins.property
+    def allowed_rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Patterns that the operator allowed for the rest of its session."""
+
     def __init__(
         self,
         *,
@@ -189,10 +194,11 @@ class Attempt(_message.Message):
         no_changes: _builtins.bool = ...,
         ignored_files: _event_pb2.IgnoredFilesLeft | None = ...,
         found_ref: _builtins.str = ...,
+        allowed_rules: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_session", b"agent_session", "diff_stat", b"diff_stat", "end_time", b"end_time", "ignored_files", b"ignored_files", "start_time", b"start_time", "summary", b"summary", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "agent_session", b"agent_session", "allowed_rules", b"allowed_rules", "answers", b"answers", "approvals", b"approvals", "background_stopped", b"background_stopped", "checks", b"checks", "commit", b"commit", "diff_stat", b"diff_stat", "end_time", b"end_time", "found_ref", b"found_ref", "ignored_files", b"ignored_files", "kept_ref", b"kept_ref", "name", b"name", "no_changes", b"no_changes", "reason", b"reason", "session_sequence", b"session_sequence", "start_time", b"start_time", "state", b"state", "summary", b"summary", "usage", b"usage", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,12 +222,17 @@ class SessionSummary(_message.Message):
     LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
     ACTIVITY_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     state: Global___AttemptState.ValueType
     tool_calls: _builtins.int
     tool_errors: _builtins.int
     screenshots: _builtins.int
+    context_tokens: _builtins.int
+    """As in Usage, of the newest report that says it."""
+    context_window: _builtins.int
     @_builtins.property
     def current_tool(self) -> _event_pb2.ToolStarted:
         """The current tool call. Absent between calls."""
@@ -270,10 +281,12 @@ class SessionSummary(_message.Message):
         last_activity_time: _timestamp_pb2.Timestamp | None = ...,
         activity: _abc.Iterable[_builtins.int] | None = ...,
         background: _abc.Iterable[_builtins.str] | None = ...,
+        context_tokens: _builtins.int = ...,
+        context_window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "background", b"background", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "attempt", b"attempt", "background", b"background", "context_tokens", b"context_tokens", "context_window", b"context_window", "current_tool", b"current_tool", "last_activity_time", b"last_activity_time", "last_lines", b"last_lines", "screenshots", b"screenshots", "state", b"state", "tool_calls", b"tool_calls", "tool_errors", b"tool_errors", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -201,6 +201,27 @@ FINDING_LEVEL_WARNING: FindingLevel.ValueType  # 2
 FINDING_LEVEL_NOTE: FindingLevel.ValueType  # 3
 Global___FindingLevel: _TypeAlias = FindingLevel  # noqa: Y015
 
+class _ApprovalScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_SCOPE_UNSPECIFIED: _ApprovalScope.ValueType  # 0
+    APPROVAL_SCOPE_SESSION: _ApprovalScope.ValueType  # 1
+    """The agent's session, including attempts that continue it."""
+    APPROVAL_SCOPE_RUN: _ApprovalScope.ValueType  # 2
+    """That session, and every session of its run that begins later."""
+
+class ApprovalScope(_ApprovalScope, metaclass=_ApprovalScopeEnumTypeWrapper): ...
+
+APPROVAL_SCOPE_UNSPECIFIED: ApprovalScope.ValueType  # 0
+APPROVAL_SCOPE_SESSION: ApprovalScope.ValueType  # 1
+"""The agent's session, including attempts that continue it."""
+APPROVAL_SCOPE_RUN: ApprovalScope.ValueType  # 2
+"""That session, and every session of its run that begins later."""
+Global___ApprovalScope: _TypeAlias = ApprovalScope  # noqa: Y015
+
 class _BudgetLevel:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1522,6 +1543,8 @@ class Usage(_message.Message):
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
     SETTLED_USD_MICROS_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    CONTEXT_WINDOW_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     input_tokens: _builtins.int
     output_tokens: _builtins.int
@@ -1539,6 +1562,11 @@ class Usage(_message.Message):
     estimate, and can be negative; this field is the amount that was estimated until
     now.
     """
+    context_tokens: _builtins.int
+    """The tokens in the context of the session's own agent after its last call, and how
+    many its model can take. Absent: the agent does not say.
+    """
+    context_window: _builtins.int
     def __init__(
         self,
         *,
@@ -1550,10 +1578,12 @@ class Usage(_message.Message):
         cost_usd_micros: _builtins.int | None = ...,
         estimated: _builtins.bool = ...,
         settled_usd_micros: _builtins.int | None = ...,
+        context_tokens: _builtins.int = ...,
+        context_window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cost_usd_micros", b"cost_usd_micros", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros", "_settled_usd_micros", b"_settled_usd_micros", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "context_tokens", b"context_tokens", "context_window", b"context_window", "cost_usd_micros", b"cost_usd_micros", "estimated", b"estimated", "input_tokens", b"input_tokens", "model", b"model", "output_tokens", b"output_tokens", "settled_usd_micros", b"settled_usd_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd_micros: _TypeAlias = _typing.Literal["cost_usd_micros"]  # noqa: Y015
     _WhichOneofArgType__cost_usd_micros: _TypeAlias = _typing.Literal["_cost_usd_micros", b"_cost_usd_micros"]  # noqa: Y015
@@ -1833,20 +1863,30 @@ class ApprovalResolved(_message.Message):
     APPROVAL_ID_FIELD_NUMBER: _builtins.int
     APPROVED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     approval_id: _builtins.str
     approved: _builtins.bool
     message: _builtins.str
     """The operator's message. Absent: none."""
+    scope: Global___ApprovalScope.ValueType
+    """For how long calls that `rule` matches are allowed from now on. Absent: the
+    answer is for this call alone.
+    """
+    rule: _builtins.str
+    """A pattern of `permissions.allow`, as "Bash(make test)". Absent without a scope."""
     def __init__(
         self,
         *,
         approval_id: _builtins.str = ...,
         approved: _builtins.bool = ...,
         message: _builtins.str = ...,
+        scope: Global___ApprovalScope.ValueType = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "approved", b"approved", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "approved", b"approved", "message", b"message", "rule", b"rule", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

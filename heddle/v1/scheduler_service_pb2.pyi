@@ -1229,6 +1229,8 @@ class ResolveApprovalRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     attempt: _builtins.str
     """The attempt's name."""
     approval_id: _builtins.str
@@ -1237,6 +1239,14 @@ class ResolveApprovalRequest(_message.Message):
     """For the agent to read. Absent: none."""
     request_id: _builtins.str
     actor: _builtins.str
+    scope: _event_pb2.ApprovalScope.ValueType
+    """Of an approved call of a tool: allows such calls without a question from now on,
+    unless the plan denies them. Absent: the answer is for this call alone.
+    """
+    rule: _builtins.str
+    """Which calls, as a pattern of `permissions.allow`. Absent: the same command or file,
+    the same host for a URL, and every call for other tools.
+    """
     def __init__(
         self,
         *,
@@ -1246,10 +1256,12 @@ class ResolveApprovalRequest(_message.Message):
         message: _builtins.str = ...,
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
+        scope: _event_pb2.ApprovalScope.ValueType = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "message", b"message", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_id", b"approval_id", "approved", b"approved", "attempt", b"attempt", "message", b"message", "request_id", b"request_id", "rule", b"rule", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -543,6 +543,8 @@ class SchedulerServiceServicer:
         final. If the session was parked meanwhile, the answer is stored, and the task
         resumes with it in the next free slot.
 
+        - INVALID_ARGUMENT / INVALID_FIELD: a scope or rule with a denial or a plain
+        question, a rule without a scope, or a rule that is not a pattern.
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
         """

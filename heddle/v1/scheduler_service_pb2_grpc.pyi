@@ -237,6 +237,8 @@ class SchedulerServiceStub:
     final. If the session was parked meanwhile, the answer is stored, and the task
     resumes with it in the next free slot.
 
+    - INVALID_ARGUMENT / INVALID_FIELD: a scope or rule with a denial or a plain
+      question, a rule without a scope, or a rule that is not a pattern.
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
     """
@@ -558,6 +560,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     final. If the session was parked meanwhile, the answer is stored, and the task
     resumes with it in the next free slot.
 
+    - INVALID_ARGUMENT / INVALID_FIELD: a scope or rule with a denial or a plain
+      question, a rule without a scope, or a rule that is not a pattern.
     - NOT_FOUND: no such attempt or approval.
     - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
     """
@@ -1020,6 +1024,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         final. If the session was parked meanwhile, the answer is stored, and the task
         resumes with it in the next free slot.
 
+        - INVALID_ARGUMENT / INVALID_FIELD: a scope or rule with a denial or a plain
+          question, a rule without a scope, or a rule that is not a pattern.
         - NOT_FOUND: no such attempt or approval.
         - FAILED_PRECONDITION / WRONG_STATE: the session has ended.
         """

@@ -14,14 +14,13 @@ from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.add_task import add_task
-from scheduler_svc.commands.budgets import NewBudget
+from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
 from scheduler_svc.commands.create_run import create_run
 from scheduler_svc.commands.epic_merges import drop, get_epic, resolve, retry_merge
 from scheduler_svc.commands.garbage import find_garbage
 from scheduler_svc.commands.push_run import push_run
 from scheduler_svc.commands.rewind import retry_from_here
 from scheduler_svc.commands.worktree_list import list_worktrees
-from scheduler_svc.model.agent_availability import check_available, check_form
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.pools.workers import POLL_INTERVAL, Workers
@@ -33,7 +32,7 @@ from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.costs import list_costs
 from scheduler_svc.store.queries.merge_view import get_conflicts
 from scheduler_svc.store.queries.page_tokens import page_size, texts, token
-from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task, get_worker
+from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.task_progress import read_stand
 from scheduler_svc.store.rows import leader_requests, requests
@@ -128,6 +127,8 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ResumeRun(self, request: pb.ResumeRunRequest, context: Context) -> pb.ResumeRunResponse:
         name = RunName.parse(request.name)
         budget = NewBudget.of(request)
+        if budget is not None:
+            await check_budget(self._database, self._workers, budget)
         work = partial(
             runs_and_tasks.resume_run, name=name, actor=_actor(request), now=self._now(), budget=budget
         )
@@ -373,11 +374,8 @@ class SchedulerServicer(SchedulerServiceServicer):
         return answer
 
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
-        """Raises unless the run's worker can start the agent."""
-        worker = await self._database.read(partial(get_worker, name=RunName(name.run)))
-        programs = self._workers.get(worker).state.agents
-        check_form(agent, programs)
-        check_available(agent, str(name), programs)
+        """Raises unless the run's worker can start the agent, and a budget that applies can stop it."""
+        await check_agent(self._database, self._workers, name, agent, self._project_budget)
 
     async def _wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
         """Returns the resource once it is `done`."""

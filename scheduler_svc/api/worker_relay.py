@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError, invalid_field, not_found
 from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc.commands.approval_answers import answer_to
 from scheduler_svc.commands.runs_and_tasks import wrong_state
 from scheduler_svc.pools.workers import Workers, call, from_worker
 from scheduler_svc.store.db.database import Database
@@ -28,19 +29,18 @@ async def answer_approval(
 ) -> None:
     """Hands the operator's answer to the worker, or keeps it for the attempt that goes on with a parked one.
 
-    Raises NOT_FOUND or WRONG_STATE. `now` is in microseconds.
+    Raises INVALID_FIELD, NOT_FOUND or WRONG_STATE. `now` is in microseconds.
     """
     name = AttemptName.parse(request.attempt)
-    said = pb.ApprovalResolved(
-        approval_id=request.approval_id, approved=request.approved, message=request.message
-    )
-    keep = partial(parked_sessions.answer, attempt=name, said=said, actor=actor, now=now)
     found = await database.read(partial(get_attempt, name=name))
+    asked = next((each for each in found.approvals if each.approval_id == request.approval_id), None)
+    said = answer_to(asked, request)
+    keep = partial(parked_sessions.answer, attempt=name, said=said, actor=actor, now=now)
     if found.HasField("end_time"):
         await database.submit(keep, LOOP, str(name.parent.parent.parent))
         return
     try:
-        await _hand_over(database, workers, request, actor)
+        await _hand_over(database, workers, request.attempt, said, actor)
     except HeddleError as error:
         if error.metadata.get("state") != "parked":
             raise
@@ -49,18 +49,18 @@ async def answer_approval(
 
 
 async def _hand_over(
-    database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str
+    database: Database, workers: Workers, name: str, said: pb.ApprovalResolved, actor: str
 ) -> None:
-    attempt, epoch = await _live(
-        database, request.attempt, "its session has ended, so nobody waits for an answer"
-    )
+    attempt, epoch = await _live(database, name, "its session has ended, so nobody waits for an answer")
     answer = pb.AnswerApprovalRequest(
         attempt=attempt.name,
         epoch=epoch,
-        approval_id=request.approval_id,
-        approved=request.approved,
-        message=request.message,
+        approval_id=said.approval_id,
+        approved=said.approved,
+        message=said.message,
         actor=actor,
+        scope=said.scope,
+        rule=said.rule,
     )
     worker = workers.get(attempt.worker)
     await call(worker.name, worker.agent.AnswerApproval, answer, _ANSWER_TIMEOUT)

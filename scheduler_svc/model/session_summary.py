@@ -76,7 +76,7 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
         case "screenshot":
             summary.screenshots += 1
         case "usage":
-            add_report(attempt.usage, event.usage)
+            _take_usage(attempt, event.usage)
         case "approval_requested" | "approval_resolved":
             _take_approval(attempt, event)
         case "check_finished":
@@ -88,6 +88,13 @@ def _take(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
             _end(attempt, event.session_finished)
         case _:
             _take_own(attempt, kind, event)
+
+
+def _take_usage(attempt: pb.Attempt, told: pb.Usage) -> None:
+    add_report(attempt.usage, told)
+    if told.context_tokens:
+        attempt.summary.context_tokens = told.context_tokens
+        attempt.summary.context_window = told.context_window
 
 
 def _take_own(attempt: pb.Attempt, kind: str | None, event: pb.Event) -> None:
@@ -111,6 +118,8 @@ def _end(attempt: pb.Attempt, ended: pb.SessionFinished) -> None:
 def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
     """Keeps the list of open questions; an agent may ask several at once."""
     asked, resolved = event.approval_requested, event.approval_resolved.approval_id
+    if event.approval_resolved.rule:
+        attempt.allowed_rules.append(event.approval_resolved.rule)
     known = [each for each in attempt.approvals if each.approval_id != resolved]
     if event.HasField("approval_requested") and asked.approval_id not in {each.approval_id for each in known}:
         known.append(_approval(asked, event.time))

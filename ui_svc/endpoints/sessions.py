@@ -30,6 +30,8 @@ _IMAGES: Final = {
     b"RIFF": "image/webp",
 }
 
+_SCOPES: Final = {"session": pb.APPROVAL_SCOPE_SESSION, "run": pb.APPROVAL_SCOPE_RUN}
+
 Answer: TypeAlias = Annotated[dict[str, Any], Body()]
 
 
@@ -79,6 +81,7 @@ class SessionCalls:
             str(answer.get("approval_id", "")),
             approved=bool(answer.get("approved")),
             message=str(answer.get("message", "")),
+            scope=_SCOPES.get(str(answer.get("scope")), pb.APPROVAL_SCOPE_UNSPECIFIED),
         )
         return {}
 

@@ -176,6 +176,7 @@ def summary(message: pb.SessionSummary) -> View:
         "active": time(message, "last_activity_time"),
         "activity": list(message.activity),
         "background": list(message.background),
+        "context": {"tokens": message.context_tokens, "window": message.context_window},
     }
 
 

@@ -27,14 +27,16 @@ from acp.schema import (
 )
 
 from agent_svc.agents.acp.memory import Memory
-from agent_svc.agents.acp.overhearing import METHOD
+from agent_svc.agents.acp.overhearing import COMPACTED, METHOD
 from agent_svc.agents.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.agents.acp.transcript import Transcript
+from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.host import Host
 from agent_svc.agents.base.images import Picture
 from agent_svc.agents.base.permission_gate import permit
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from agent_svc.agents.claude.background_tasks import Tasks
+from agent_svc.agents.claude.transcript import compacted
 from heddle import pb
 
 # In the order of preference: what is answered for good is never asked again.
@@ -91,7 +93,9 @@ class Client:
         self._updated = time.monotonic()
         self._follow(message)
         was_unsettled = self.transcript.overhearing.unsettled
-        self._host.emit(*self.transcript.overhearing.take(message))
+        self._host.emit(*with_context(self.transcript.overhearing.take(message), *self.transcript.context))
+        if message.get("subtype") == COMPACTED:
+            self._host.note(compacted(message))
         if self.transcript.overhearing.unsettled and not was_unsettled:
             self.remember(str(params.get("sessionId")))
 

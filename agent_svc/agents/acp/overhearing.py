@@ -11,7 +11,13 @@ from agent_svc.agents.claude.model_calls import OpenCall, used
 from heddle import pb
 
 # What to ask the adapter for, and how it calls what it then sends.
-WANTED: Final = [{"type": "stream_event"}, {"type": "assistant"}, {"type": "result"}]
+COMPACTED: Final = "compact_boundary"
+WANTED: Final = [
+    {"type": "stream_event"},
+    {"type": "assistant"},
+    {"type": "result"},
+    {"type": "system", "subtype": COMPACTED},
+]
 METHOD: Final = "claude/sdkMessage"
 
 # Claude's names of the four kinds of tokens in its totals.
@@ -117,6 +123,9 @@ class Overhearing:
         else:
             # What this turn cost cannot be told apart: what was made of its calls stays.
             since = {name: pb.Usage() for name in unsettled}
+        if not self._known and not unsettled:
+            # Told all the same: whatever was said is then no answer of a model.
+            return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
         names = {_plain(model): model for model in totals} | unsettled
         events = []
         for name, usage in since.items():

@@ -19,6 +19,7 @@ from acp.schema import (
 from agent_svc.agents.acp.overhearing import Overhearing
 from agent_svc.agents.acp.tool_calls import PARENT, Call, of_claude
 from agent_svc.agents.acp.usage import Spending
+from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.tool_vocabulary import plan_told
 from heddle import pb
 
@@ -39,6 +40,8 @@ class Transcript:
         # When each call that is told and has not ended began.
         self._running: dict[str, float] = {}
         self._plans = 0
+        # What the context of the model holds and what it takes, in tokens. 0: not known.
+        self.context = 0, 0
 
     def update(self, said: object) -> list[pb.Event]:
         """Returns the events for one session update; an unknown kind has none."""
@@ -52,9 +55,10 @@ class Transcript:
             case AgentPlanUpdate():
                 return [*self._end_message(), *self._plan(said.entries)]
             case UsageUpdate():
+                self.context = said.used, said.size
                 spent = self.spending.cost(said.cost)
                 # Claude's own messages have told it already.
-                return [] if self.overhearing.heard else spent
+                return [] if self.overhearing.heard else with_context(spent, *self.context)
             case _:
                 return []
 
@@ -89,7 +93,8 @@ class Transcript:
             events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
         if self.overhearing.heard:
             return [*events, *self.overhearing.rest()]
-        return [*events, *self.spending.tokens(response.usage if response else None)]
+        tokens = self.spending.tokens(response.usage if response else None)
+        return [*events, *with_context(tokens, *self.context)]
 
     def _speak(
         self, said: AgentMessageChunk | AgentThoughtChunk, kind: "pb.MessageKind.ValueType"

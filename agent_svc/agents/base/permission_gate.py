@@ -33,6 +33,8 @@ async def permit(host: Host, call: ToolCall, question: str = "") -> Permission:
     answer = await host.ask(asked, tool=call.name, target=call.target, wait=wait)
     if answer.message.startswith(UNANSWERED):
         return Permission(answer.approved, answer.message)
+    if answer.approved and answer.rule:
+        policy.allow.append(answer.rule)
     said = f": {answer.message}" if answer.message else ""
     reason = f"the operator said {'yes' if answer.approved else 'no'}{said}"
     return Permission(answer.approved, reason, answer.message)

@@ -63,9 +63,7 @@ def runs_anything(permissions: pb.Permissions) -> bool:
 def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
     """Returns the patterns that allow the call; empty where some part of it is not allowed."""
     known = [(text, pattern) for text, pattern in _patterns(allow) if pattern is not None]
-    whole = next(
-        (text for text, pattern in known if not pattern.argument and _allows(pattern, tools, target)), ""
-    )
+    whole = next((text for text, pattern in known if _allows_whole(pattern, tools, target)), "")
     if whole:
         return whole
     pieces = [target] if COMMAND_TOOLS.isdisjoint(tools) else parts(target)
@@ -75,6 +73,12 @@ def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
         next((text for text, pattern in known if _allows(pattern, tools, piece)), "") for piece in pieces
     ]
     return ", ".join(dict.fromkeys(found)) if all(found) else ""
+
+
+def _allows_whole(pattern: Pattern, tools: Sequence[str], target: str) -> bool:
+    if pattern.argument:
+        return any(pattern.is_exactly(tool, target) for tool in tools)
+    return _allows(pattern, tools, target)
 
 
 def _allows(pattern: Pattern, tools: Sequence[str], target: str) -> bool:

@@ -59,5 +59,10 @@ def used(model: object, counts: object) -> pb.Usage:
     return told
 
 
+def tokens_of(call: pb.Usage) -> int:
+    """Returns how much of the model's context a call and its answer take."""
+    return _input(call) + call.output_tokens
+
+
 def _input(call: pb.Usage) -> int:
     return call.input_tokens + call.cache_read_tokens + call.cache_write_tokens

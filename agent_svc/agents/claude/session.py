@@ -23,10 +23,11 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.agents.base import provider_failures
+from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, go_on
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
-from agent_svc.agents.claude.model_calls import OpenCall
+from agent_svc.agents.claude.model_calls import OpenCall, tokens_of
 from agent_svc.agents.claude.options import claude_options
 from agent_svc.agents.claude.permission_hook import Guard
 from agent_svc.agents.claude.transcript import Transcript
@@ -87,6 +88,8 @@ class ClaudeSession:
         # What runs in the background and is ended with the session.
         self._leaves: list[str] = []
         self._call = OpenCall()
+        # What its last answered call has used.
+        self._context = pb.Usage()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of what Claude was told and has not answered yet.
         self._open: set[str] = set()
@@ -239,10 +242,14 @@ class ClaudeSession:
             # Its whole messages tell the same.
             ended = False
         else:
-            self._call.take(message.event)
+            if (answered := self._call.take(message.event)) is not None:
+                self._context = answered
             ended = message.event["type"] == "message_stop"
         if ended:
-            self._host.emit(*self._spending.report(await self._used()))
+            used = await self._used()
+            model = used.get(self._context.model) or {}
+            events = self._spending.report(used)
+            self._host.emit(*with_context(events, tokens_of(self._context), model.get("contextWindow")))
 
     def _show(self, message: Message) -> list[pb.Event]:
         for picture in self._transcript.pictures(message):

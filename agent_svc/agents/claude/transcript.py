@@ -1,6 +1,6 @@
 """What Claude says, as events. Pure but for the clock that measures its tools."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -183,7 +183,7 @@ def _of_system(subtype: str, data: dict[str, Any]) -> Iterator[str]:
         case "api_retry":
             yield _retry(data)
         case "compact_boundary":
-            yield _compacted(data)
+            yield compacted(data)
 
 
 def _not_started(data: dict[str, Any]) -> Iterator[str]:
@@ -196,7 +196,8 @@ def _not_started(data: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _compacted(data: dict[str, Any]) -> str:
+def compacted(data: Mapping[str, Any]) -> str:
+    """Returns what people read of a message that the conversation was compacted."""
     told = data.get("compact_metadata")
     tokens = told.get("pre_tokens") if isinstance(told, dict) else None
     size = f" of {tokens:,} tokens" if isinstance(tokens, int) else ""

@@ -42,6 +42,11 @@ class Record:
         self.model = ""
         # What the session has used since its beginning, as codex counts it. Empty: not known yet.
         self.used: dict[str, int] = {}
+        # What the last call has in the context of the model, and what that takes, in tokens. 0: not known.
+        self.context = 0
+        self.window = 0
+        # True once codex has put a summary in the place of the conversation; whoever tells it sets it back.
+        self.compacted = False
 
     def follow(self, thread_id: str, *, skip: bool) -> None:
         """Begins to read the record of a session; with `skip` behind what is there already.
@@ -55,6 +60,7 @@ class Record:
         self._offset = 0
         if skip:
             self.read()
+            self.compacted = False
         self._called = {}
 
     def _find(self) -> Path | None:
@@ -84,9 +90,14 @@ class Record:
     def _take(self, line: bytes) -> Refused | None:
         try:
             said = json.loads(line)
+            self.compacted |= said["type"] == "compacted"
             return self._learn(said["type"], said["payload"])
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
+
+    def _count(self, total: dict[str, int], last: dict[str, int]) -> None:
+        self.used = dict(total)
+        self.context = last.get("total_tokens", 0)
 
     def _learn(self, kind: str, payload: dict[str, Any]) -> Refused | None:
         match kind, payload.get("type"):
@@ -94,10 +105,13 @@ class Record:
                 self.model = str(payload["model"])
             case "token_usage_record", _:
                 # Written as soon as a call is answered, before its tools run.
-                self.used = dict(payload["thread_token_usage"])
                 self._exact = True
+                self._count(payload["thread_token_usage"], payload.get("usage") or {})
+            case "event_msg", "task_started":
+                self.window = payload["model_context_window"]
             case "event_msg", "token_count" if not self._exact:
-                self.used = dict(payload["info"]["total_token_usage"])
+                info = payload["info"]
+                self._count(info["total_token_usage"], info.get("last_token_usage") or {})
             case "response_item", "function_call" if payload["name"] == "exec_command":
                 self._called[payload["call_id"]] = str(json.loads(payload["arguments"])["cmd"])
             case "response_item", "custom_tool_call" if payload["name"] == "apply_patch":

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from agent_svc.agents.base.tool_vocabulary import ToolCall, plan_told, readable, relative_target
 from agent_svc.agents.codex.failures import RECONNECTING
 from agent_svc.agents.codex.usage import Spending
-from agent_svc.text import tail, whole_characters
+from agent_svc.text import whole_characters
 from heddle import pb
 
 Json: TypeAlias = dict[str, Any]
@@ -133,13 +133,15 @@ class Transcript:
         call = ToolCall(self._id(item), "Bash", command, pb.TOOL_KIND_COMMAND, command)
         output = item.get("aggregated_output") or ""
         code = item.get("exit_code")
-        result = tail(output.encode(), MAX_RESULT_BYTES)
+        # A longer one is told as output of the call, and only there.
+        is_long = len(output.encode()) > MAX_RESULT_BYTES
+        result = "" if is_long else output
         if done and code:
             if output.startswith(SANDBOX_VOICE) and SANDBOX_VOICE.strip(": ") not in command:
                 self.sandbox_trouble = output
-            result = f"exit code {code}\n{result}"
+            result = f"exit code {code}\n{result}" if result else f"exit code {code}"
         events = self._call(item, [call], done=done, ok=not code, result=result)
-        if done and output:
+        if done and is_long:
             shown = pb.Output(stream=pb.OUTPUT_STREAM_STDOUT, text=output, tool_call_id=call.id)
             events.insert(-1, pb.Event(output=shown))
         return events

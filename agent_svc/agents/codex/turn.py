@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
+from agent_svc.agents.base.context_fill import with_context
 from agent_svc.agents.base.host import AgentFailedError, Host
 from agent_svc.agents.codex.failures import is_refusal
 from agent_svc.agents.codex.session_record import Record, Refused
@@ -168,7 +169,11 @@ class Turn:
         self._refused += self._record.read()
         self._transcript.spending.model = self._record.model or self._transcript.spending.model
         if self._record.used:
-            self._host.emit(*self._transcript.spending.report(self._record.used))
+            used = self._transcript.spending.report(self._record.used)
+            self._host.emit(*with_context(used, self._record.context, self._record.window))
+        if self._record.compacted:
+            self._record.compacted = False
+            self._host.note("The conversation had become too long: codex continues with a summary of it.")
 
     def _tell(self, line: bytes) -> None:
         self._read_record()

@@ -214,6 +214,15 @@ def _state(resource: pb.Run | pb.Epic | pb.Task) -> SafeText:
     return SafeText(word, style=STYLES.get(word, ""))
 
 
+def context_fills(tasks: Iterable[pb.Task]) -> Iterator[str]:
+    """Yields how full the context of each session is that runs now, where its agent says it."""
+    for task in tasks:
+        attempt = task.latest_attempt
+        if attempt.summary.context_tokens and not attempt.HasField("end_time"):
+            short = task.name.removeprefix("runs/").replace("/epics/", "/").replace("/tasks/", "/")
+            yield f"{short}: {words.context(attempt.summary)}"
+
+
 def own_sessions(tasks: Iterable[pb.Task]) -> Iterator[str]:
     """Yields how to open the agent's own session of each task that is not accepted, and how to resume failed ones."""
     for task in tasks:

@@ -43,6 +43,12 @@ def behind(found: pb.BaseBehind) -> str:
     return f"{plain(found.branch)} is {commits} behind {plain(found.upstream)}, as last fetched"
 
 
+def context(summary: pb.SessionSummary) -> str:
+    """Returns how full the context of a session's model is."""
+    used, window = summary.context_tokens, summary.context_window
+    return f"context {used:,} tokens" + (f" of {window:,} ({used / window:.0%})" if window else "")
+
+
 def epic_state(value: "pb.EpicState.ValueType") -> str:
     """Returns the state in lower-case words."""
     return pb.EpicState.Name(value).removeprefix("EPIC_STATE_").lower().replace("_", " ")

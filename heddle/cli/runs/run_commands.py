@@ -121,7 +121,7 @@ def show(run: RunArgument, as_json: Json = False) -> None:
         output.line(line)
     output.line("")
     output.out.print(tables.tasks(epics, tasks, utc_now()))
-    for line in tables.own_sessions(tasks):
+    for line in (*tables.context_fills(tasks), *tables.own_sessions(tasks)):
         output.line(line)
 
 

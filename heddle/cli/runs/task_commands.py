@@ -1,7 +1,8 @@
 """Commands that answer questions of agents, and that stop, retry or skip tasks."""
 
 from contextlib import aclosing
-from typing import Annotated, NamedTuple
+from enum import StrEnum
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -24,6 +25,29 @@ IdArgument = Annotated[
     ),
 ]
 MessageOption = Annotated[str, typer.Option("--message", "-m", help="Message for the agent.")]
+
+
+class Always(StrEnum):
+    """For how long calls like the approved one are allowed."""
+
+    SESSION = "session"
+    RUN = "run"
+
+
+_SCOPES: Final = {
+    None: pb.APPROVAL_SCOPE_UNSPECIFIED,
+    Always.SESSION: pb.APPROVAL_SCOPE_SESSION,
+    Always.RUN: pb.APPROVAL_SCOPE_RUN,
+}
+
+
+class _Answer(NamedTuple):
+    """What the operator says to a question."""
+
+    approved: bool
+    message: str
+    scope: "pb.ApprovalScope.ValueType" = pb.APPROVAL_SCOPE_UNSPECIFIED
+    rule: str = ""
 
 
 class _Queue(NamedTuple):
@@ -78,11 +102,26 @@ async def _queue(client: HeddleClient) -> _Queue:
 def approve(
     attempt: AttemptArgument,
     approval_id: IdArgument = "",
+    *,
     message: MessageOption = "",
+    always: Annotated[
+        Always | None,
+        typer.Option(help="Also allows such calls for the rest of the session, or in the whole run."),
+    ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="With --always: what to allow, as 'Bash(make *)'. Absent: the same command, file or host.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Approve what an agent asks."""
-    _answer(attempt, approval_id, approved=True, message=message, as_json=as_json)
+    """Approve what an agent asks; with --always also later calls like it."""
+    if rule and always is None:
+        raise Failure("--rule needs --always session or --always run", BAD_INPUT)
+    said = _Answer(approved=True, message=message, scope=_SCOPES[always], rule=rule)
+    _answer(attempt, approval_id, said, as_json=as_json)
 
 
 @app.command()
@@ -93,7 +132,7 @@ def deny(
     as_json: Json = False,
 ) -> None:
     """Deny what an agent asks."""
-    _answer(attempt, approval_id, approved=False, message=message, as_json=as_json)
+    _answer(attempt, approval_id, _Answer(approved=False, message=message), as_json=as_json)
 
 
 @app.command(name="say")
@@ -171,19 +210,26 @@ def skip(task: TaskArgument, as_json: Json = False) -> None:
     _tell_task(output.run_async(with_client(lambda client: client.skip_task(name))), as_json)
 
 
-def _answer(attempt: str, approval_id: str, *, approved: bool, message: str, as_json: bool) -> None:
+def _answer(attempt: str, approval_id: str, said: _Answer, *, as_json: bool) -> None:
     async def answered(client: HeddleClient) -> pb.Approval:
         name = await resource_names.attempt_name(client, attempt)
         asked = list((await client.get_attempt(name)).approvals)
         approval = _chosen(name, asked, approval_id)
-        await client.resolve_approval(name, approval.approval_id, approved=approved, message=message)
+        await client.resolve_approval(
+            name,
+            approval.approval_id,
+            approved=said.approved,
+            message=said.message,
+            scope=said.scope,
+            rule=said.rule,
+        )
         return approval
 
     approval = output.run_async(with_client(answered))
     if as_json:
         output.print_json(approval)
     else:
-        verdict = "approved" if approved else "denied"
+        verdict = "approved" if said.approved else "denied"
         output.line(f"{approval.attempt.removeprefix('runs/')} {approval.approval_id} {verdict}")
 
 

@@ -49,7 +49,7 @@ runs = sa.Table(
     # What all below may cost, here and in the two tables that follow. Null: no limit.
     sa.Column("budget_micros", sa.BigInteger),
     sa.Column("worker", sa.Text, nullable=False),
-    # pb.Plan, as it was submitted.
+    # pb.Plan, as it was submitted, with what the operator allowed for the whole run since.
     sa.Column("plan", sa.LargeBinary, nullable=False),
     # The actor who asked for it.
     sa.Column("creator", sa.Text, nullable=False, server_default=""),

@@ -1,6 +1,6 @@
 """What a live attempt is to do, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +57,9 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         return None
     spec = pb.PlanTask.FromString(row.spec)
     depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
+    continued = _goes_on(connection, attempt, spec.agent, row.resume_from)
+    if continued:
+        spec.permissions.allow.extend(_allowed_before(connection, attempt))
     return Assignment(
         project=row.project,
         base_commit=(depends and row.head_commit) or row.base_commit,
@@ -73,7 +76,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         budget=row.share_micros,
         merges=attempt.parent.parent.parent.branch if row.resolves else "",
         rewind_to=row.rewind_to,
-        **_goes_on(connection, attempt, spec.agent, row.resume_from),
+        **continued,
     )
 
 
@@ -106,6 +109,15 @@ def _goes_on(
         "continue_attempt": str(earlier) if continues else "",
         "answers": tuple(record.answers),
     }
+
+
+def _allowed_before(connection: sa.Connection, attempt: AttemptName) -> Iterator[str]:
+    """Yields what the operator allowed for the rest of the session that `attempt` continues."""
+    for number in range(attempt.number - 1, 0, -1):
+        row = connection.execute(ANY_ATTEMPT, of(attempt.parent.attempt(number))).one()
+        if number < attempt.number - 1 and row.state not in _RESUMES:
+            return
+        yield from pb.Attempt.FromString(row.record).allowed_rules
 
 
 def _had_others_since(connection: sa.Connection, attempt: AttemptName, moment: int) -> bool:

@@ -24,7 +24,7 @@ from scheduler_svc.store.db.statements import (
 from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.queries.resources import is_epic, is_task, last_accepted
-from scheduler_svc.store.rows import holds
+from scheduler_svc.store.rows import allowed_rules, holds
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 # outcome, attempts so far, retries, lost ones
@@ -112,6 +112,8 @@ def ingest(
     before.usage.ParseFromString(row.usage)
     after = fold(before, fresh)
     _note_setup(connection, attempt, fresh)
+    for each in fresh:
+        allowed_rules.take(connection, attempt, each.approval_resolved)
     if any(map(_shows_a_model, fresh)):
         holds.works(connection, provider_of(row.agent), now)
     result = next((each.session_finished for each in fresh if each.HasField("session_finished")), None)
@@ -169,6 +171,7 @@ def _save(
             agent_session=folded.agent_session if folded.HasField("agent_session") else None,
             background_stopped=folded.background_stopped,
             found_ref=folded.found_ref,
+            allowed_rules=folded.allowed_rules,
         ).SerializeToString(),
     }
     if result is not None:

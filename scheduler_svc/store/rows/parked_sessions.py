@@ -16,6 +16,7 @@ from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
 from scheduler_svc.store.db.tables import attempts, tasks
 from scheduler_svc.store.queries.resources import is_task
+from scheduler_svc.store.rows import allowed_rules
 
 
 def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
@@ -59,6 +60,9 @@ def answer(
         raise not_found(f"approval {said.approval_id!r} of {attempt}")
     record.answers.add(approval=asked, approved=said.approved, message=said.message)
     record.approvals.remove(asked)
+    if said.rule:
+        record.allowed_rules.append(said.rule)
+    allowed_rules.take(connection, attempt, said)
     _save(connection, attempt, row, record)
     append(connection, [event(attempt, actor, approval_resolved=said)], now)
     if not record.approvals and row.ended_at is not None:

@@ -53,6 +53,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert sum(each.input_tokens for each in usage) == 4000
     assert sum(each.output_tokens for each in usage) == 400
     assert all(each.HasField("cost_usd_micros") for each in usage)
+    assert usage[-1].context_window > usage[-1].context_tokens > 0
     assert sum(each.cost_usd_micros for each in usage) > 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -69,6 +70,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     usage = [event.usage for event in payloads(events, "usage")]
     assert [(each.input_tokens, each.output_tokens) for each in usage] == [(1000, 100)] * 3
     assert all(each.cost_usd_micros > 0 for each in usage)
+    assert usage[-1].context_window > usage[-1].context_tokens > 0
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
@@ -261,6 +263,33 @@ async def test_asks_before_it_writes_what_agents_obey(tmp_path: Path) -> None:
         events = await it.worker.events(attempt)
         assert path.read_text() == "{}"
     assert len(payloads(events, "approval_requested")) == 1
+
+
+async def test_an_answer_can_hold_for_the_rest_of_the_session(tmp_path: Path) -> None:
+    """After "always" the same command is not asked about again, another one is, and a denied one stays denied."""
+    commands = ("touch one", "touch one", "touch two", "git push")
+    turns = [Turn(calls=[Call("Bash", {"command": each})]) for each in commands]
+    async with claude(tmp_path, [*turns, Turn("Done.")]) as it:
+        attempt = await it.worker.start(
+            "claude", environment=it.environment, permissions=pb.Permissions(deny=["Bash(git push:*)"])
+        )
+        for command, always in (("touch one", "Bash(touch one)"), ("touch two", "")):
+            asked = await it.worker.until(attempt, partial(asks_about, command))
+            answer = pb.AnswerApprovalRequest(
+                attempt=attempt, epoch=1, approval_id=asked.approval_requested.approval_id, approved=True
+            )
+            if always:
+                answer.scope, answer.rule = pb.APPROVAL_SCOPE_SESSION, always
+            await it.worker.stub.AnswerApproval(answer)
+        events = await it.worker.events(attempt)
+    asked_about = [each.approval_requested.target for each in payloads(events, "approval_requested")]
+    assert asked_about == ["touch one", "touch two"]
+    assert [each.tool_finished.ok for each in payloads(events, "tool_finished")] == [True, True, True, False]
+    assert payloads(events, "approval_resolved")[0].approval_resolved.rule == "Bash(touch one)"
+
+
+def asks_about(target: str, event: pb.Event) -> bool:
+    return event.approval_requested.target == target
 
 
 async def test_a_resumed_session_costs_what_it_adds(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ async def spend(session: FakeSession) -> pb.SessionFinished:
     return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
 
 
+async def hold(_session: FakeSession) -> pb.SessionFinished:
+    """Plays until it is stopped."""
+    await asyncio.Event().wait()
+    return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+
 async def test_a_run_at_its_budget_is_paused_and_goes_on_with_another(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
@@ -253,3 +259,15 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await scheduler.api.AddTask(pb.AddTaskRequest(parent=f"{run}/epics/a", task=asked))
         assert "task.timeout" in (caught.value.details() or "")
+        # So is an agent that replaces another, and a budget that is given later.
+        retry = pb.RetryTaskRequest(name=f"{run}/epics/a/tasks/one", agent="command:make")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await scheduler.api.RetryTask(retry)
+        assert "no budget could stop it" in (caught.value.details() or "")
+        worker.play = hold
+        free = make_plan({"a": ["one"]}, agent="acp:quiet")
+        run = await scheduler.create(free)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await scheduler.api.ResumeRun(pb.ResumeRunRequest(name=run, budget_usd_micros=5))
+        assert f"{run}/epics/a/tasks/one has no timeout" in (caught.value.details() or "")
+        await scheduler.api.CancelRun(pb.CancelRunRequest(name=run))

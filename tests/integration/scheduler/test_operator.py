@@ -248,6 +248,45 @@ async def test_session_that_asks_waits_for_the_operator(worker: FakeWorker, sche
     assert await reason_of(scheduler.api.ResolveApproval(answer)) == pb.ERROR_REASON_WRONG_STATE
 
 
+async def test_approval_can_hold_for_the_whole_run(worker: FakeWorker, scheduler: Scheduler) -> None:
+    """An answer for the run becomes a rule of every session that begins later, also of tasks that are added."""
+
+    async def ask_once(session: FakeSession) -> pb.SessionFinished:
+        if "/tasks/one/" in session.request.attempt:
+            asked = pb.ApprovalRequested(approval_id="q1", question="May it?", tool="Bash", target="make x")
+            session.emit(approval_requested=asked)
+            while "q1" not in session.answers:
+                await session.news()
+            (told,) = worker.called("AnswerApproval")
+            resolved = pb.ApprovalResolved(approval_id="q1", approved=True, scope=told.scope, rule=told.rule)
+            session.emit(approval_resolved=resolved)
+        return pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
+
+    worker.play = ask_once
+    run = await scheduler.create(make_plan({"a": ["one", "two"]}))
+    await scheduler.until(run, lambda event: event.HasField("task_waiting"))
+    answer = pb.ResolveApprovalRequest(
+        attempt=f"{run}/epics/a/tasks/one/attempts/1", approval_id="q1", scope=pb.APPROVAL_SCOPE_RUN
+    )
+    plain = pb.ResolveApprovalRequest(attempt=answer.attempt, approval_id="q1", approved=True, rule="Bash")
+    for wrong in (answer, plain):
+        assert await reason_of(scheduler.api.ResolveApproval(wrong)) == pb.ERROR_REASON_INVALID_FIELD
+    answer.approved = True
+    await scheduler.api.ResolveApproval(answer)
+    events = await scheduler.finished(run)
+    added = pb.PlanTask(prompt="More.", key="three")
+    await scheduler.api.AddTask(pb.AddTaskRequest(parent=f"{run}/epics/a", task=added))
+
+    async def over() -> bool:
+        return (await scheduler.tasks(run))["a/three"].state == pb.TASK_STATE_ACCEPTED
+
+    await eventually(over)
+    started = [request.permissions.allow for request in worker.called("StartSession")]
+    assert started == [[], ["Bash(make x)"], ["Bash(make x)"]]
+    (resolved,) = [event.approval_resolved for event in events if event.HasField("approval_resolved")]
+    assert (resolved.scope, resolved.rule) == (pb.APPROVAL_SCOPE_RUN, "Bash(make x)")
+
+
 async def test_attention_queue_holds_every_open_question(worker: FakeWorker, scheduler: Scheduler) -> None:
     """Open questions of all runs are listed in pages, oldest first, and leave when answered or over."""
     wait = Duration(seconds=60)

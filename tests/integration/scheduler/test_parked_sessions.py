@@ -107,6 +107,27 @@ async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
     assert worker.peak == 1
 
 
+async def test_an_answer_holds_for_the_rest_of_a_parked_session(
+    worker: FakeWorker, scheduler: Scheduler
+) -> None:
+    """What is allowed for the session reaches the attempt that continues it, and no other task."""
+    run, approval = await parked(scheduler)
+    await scheduler.api.ResolveApproval(
+        pb.ResolveApprovalRequest(
+            attempt=approval.attempt,
+            approval_id=approval.approval_id,
+            approved=True,
+            scope=pb.APPROVAL_SCOPE_SESSION,
+            rule="Bash(make *)",
+        )
+    )
+    await scheduler.finished(run)
+
+    allowed = {each.attempt: list(each.permissions.allow) for each in worker.called("StartSession")}
+    assert allowed.pop(f"{run}/epics/a/tasks/one/attempts/2") == ["Bash(make *)"]
+    assert not any(allowed.values())
+
+
 async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, scheduler: Scheduler) -> None:
     """A stop ends the wait and fails the task; a retry begins anew, and the old question is gone."""
     run, approval = await parked(scheduler)

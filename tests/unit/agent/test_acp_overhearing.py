@@ -168,3 +168,9 @@ def test_an_interrupted_call_counts_once() -> None:
     call.take({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 40}}})
     call.settle([pb.Usage(model="m", input_tokens=40, output_tokens=2)])
     assert call.rest() is None
+
+
+def test_a_turn_without_a_call_of_the_model_says_so() -> None:
+    """Nothing used is reported as nothing, so that a hook's words do not count as an answer of the model."""
+    [event] = Overhearing().take({"type": "result", "modelUsage": {}})
+    assert event.usage == pb.Usage(cost_usd_micros=0)

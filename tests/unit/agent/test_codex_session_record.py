@@ -104,3 +104,22 @@ def test_usage_is_that_of_the_newest_call(path: Path, tmp_path: Path) -> None:
     record = Record(tmp_path)
     record.follow(THREAD, skip=True)
     assert record.used == {"output_tokens": 9}
+
+
+def test_tells_how_full_the_context_is(path: Path, tmp_path: Path) -> None:
+    """The last call and the model's window say it; a summary in place of the conversation is told once."""
+    tokens = {"total_tokens": 1100}
+    write(path, {"type": "compacted", "payload": {"message": "before"}})
+    record = Record(tmp_path)
+    record.follow(THREAD, skip=True)
+    started = {"type": "task_started", "model_context_window": 258_400}
+    write(path, {"type": "event_msg", "payload": started})
+    info = {"total_token_usage": tokens, "last_token_usage": tokens}
+    write(path, {"type": "event_msg", "payload": {"type": "token_count", "info": info}})
+    record.read()
+    assert (record.context, record.window, record.compacted) == (1100, 258_400, False)
+
+    exact = {"usage": {"total_tokens": 7}, "thread_token_usage": {"total_tokens": 1107}}
+    write(path, {"type": "token_usage_record", "payload": exact}, {"type": "compacted", "payload": {}})
+    record.read()
+    assert (record.context, record.compacted) == (7, True)

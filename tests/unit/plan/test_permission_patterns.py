@@ -2,7 +2,7 @@
 
 import pytest
 
-from heddle.plan.permission_patterns import Pattern, parts
+from heddle.plan.permission_patterns import Pattern, parts, rule_for
 
 
 def pattern(text: str) -> Pattern:
@@ -93,3 +93,23 @@ def test_says_which_form_a_pattern_has(text: str) -> None:
     """An invalid pattern is rejected with an example."""
     with pytest.raises(ValueError, match=r"Bash\(git status:\*\)"):
         pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("tool", "target", "expected"),
+    [
+        ("Bash", "make test", "Bash(make test)"),
+        ("Bash", "rm *.tmp && echo [x] > out", "Bash(rm [*].tmp && echo [[]x] > out)"),
+        ("Workflow", "run()", "Workflow(run())"),
+        ("WebFetch", "https://docs.example.com/a?b=*", "WebFetch(domain:docs.example.com)"),
+        ("Write", ".claude/settings.json", "Write(.claude/settings.json)"),
+        ("mcp__github__create_issue", "a title", "mcp__github__create_issue"),
+        ("Bash", "", ""),
+        ("Bash", "*", "Bash([*])"),
+        ("Read", "/etc/*", ""),
+        ("Say it", "x", ""),
+    ],
+)
+def test_a_rule_is_about_calls_like_one(tool: str, target: str, expected: str) -> None:
+    """What is allowed for good is the same command or file, the same host, or another tool; never more."""
+    assert rule_for(tool, target) == expected

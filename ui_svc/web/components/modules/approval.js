@@ -4,7 +4,8 @@ import { Icon } from "./icons.js";
 import { plain } from "./text.js";
 import { toast } from "./toasts.js";
 
-// `act(approved, message)` returns a promise; `pending` is the answer that has not taken effect yet.
+// `act(approved, message, scope)` returns a promise; the scope is "session", "run" or "" for this call alone.
+// `pending` is the answer that has not taken effect yet.
 export const Approval = {
   props: ["waiting", "pending", "act"],
   components: { Icon },
@@ -45,6 +46,26 @@ export const Approval = {
       >
         {{ pending === "denying" ? "Denying…" : "Deny" }}
       </button>
+      <span v-if="waiting.tool && !pending" class="approval-always">
+        <button
+          type="button"
+          class="button small ghost"
+          data-answer="session"
+          title="Allow, and do not ask again in this session"
+          @click="answer(true, 'session')"
+        >
+          Always in session
+        </button>
+        <button
+          type="button"
+          class="button small ghost"
+          data-answer="run"
+          title="Allow, and do not ask again in sessions of this run that begin later"
+          @click="answer(true, 'run')"
+        >
+          Always in run
+        </button>
+      </span>
       <button
         v-if="!writing && !pending"
         type="button"
@@ -71,10 +92,10 @@ export const Approval = {
       if (!message.value) writing.value = false;
       place?.focus();
     }
-    async function answer(approved) {
+    async function answer(approved, scope = "") {
       if (props.pending) return;
       try {
-        await props.act(approved, message.value.trim());
+        await props.act(approved, message.value.trim(), scope);
       } catch (problem) {
         toast(problem.message, "bad");
       }

@@ -67,10 +67,10 @@ function begin() {
   });
 }
 
-async function answer(item, approved, message) {
+async function answer(item, approved, message, scope) {
   pending.set(item.key, approved ? "allowing" : "denying");
   try {
-    await post(`${item.attempt}:resolve`, { approval_id: item.id, approved, message });
+    await post(`${item.attempt}:resolve`, { approval_id: item.id, approved, message, scope });
   } catch (problem) {
     pending.delete(item.key);
     throw problem;

@@ -41,7 +41,7 @@ export const Item = {
       :key="item.key"
       :waiting="item"
       :pending="attention.pending.get(item.key)"
-      :act="(approved, message) => attention.answer(item, approved, message)"
+      :act="(approved, message, scope) => attention.answer(item, approved, message, scope)"
     />
     <template v-else>
       <p class="attention-reason">

@@ -86,7 +86,12 @@ export function createBlocks() {
         return void unanswered.set(event.approval_id, add({ ...event, type: "question", key, answer: null }));
       case "approval_resolved": {
         const question = unanswered.get(event.approval_id);
-        if (question) question.answer = { approved: event.approved ?? false, message: event.message ?? "" };
+        if (question)
+          question.answer = {
+            approved: event.approved ?? false,
+            message: event.message ?? "",
+            rule: event.rule ?? "",
+          };
         return undefined;
       }
       case "screenshot":

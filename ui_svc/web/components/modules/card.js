@@ -15,6 +15,19 @@ const TOOL_ICONS = { read: "file", edit: "edit", command: "terminal", search: "s
 // Empty if no usage was reported.
 export const costOf = (usage) => (usage.cost || usage.cost_incomplete ? money(usage) : "");
 
+// How full the context of a session's model is; null if its agent does not report it.
+export function contextOf(summary) {
+  const { tokens = 0, window = 0 } = summary?.context ?? {};
+  if (!tokens) return null;
+  const label = window
+    ? `Context ${Math.round((100 * tokens) / window)} %`
+    : `Context ${tokens.toLocaleString("en")}`;
+  return {
+    label,
+    title: `${tokens.toLocaleString("en")} tokens in the model's context${window ? ` of ${window.toLocaleString("en")}` : ""}`,
+  };
+}
+
 // The content of a card or row for a task's newest attempt; `props` has the store and the task.
 export function useCard(props, emit) {
   const attempt = computed(() => props.task.attempt);
@@ -46,6 +59,7 @@ export function useCard(props, emit) {
     background: computed(() =>
       live.value && summary.value?.background?.length ? waitingFor(summary.value.background) : "",
     ),
+    context: computed(() => (live.value ? contextOf(summary.value) : null)),
     cost,
     href,
     live,
@@ -101,7 +115,7 @@ export const Card = {
       :key="waiting.id"
       :waiting="waiting"
       :pending="pending"
-      :act="(approved, message) => store.resolve(attempt.name, waiting.id, approved, message)"
+      :act="(approved, message, scope) => store.resolve(attempt.name, waiting.id, approved, message, scope)"
     />
     <div v-else-if="lines.length && attempt.state !== 'accepted'" class="card-lines" aria-label="Last output">
       <div v-for="(line, place) in lines" :key="place">{{ line }}</div>
@@ -112,6 +126,7 @@ export const Card = {
         ><Icon name="clock" /><Elapsed :from="attempt.started" :to="attempt.ended" label="Started"
       /></span>
       <span v-if="cost" class="fact num" title="Cost of this attempt">{{ cost }}</span>
+      <span v-if="context" class="fact num" :title="context.title">{{ context.label }}</span>
       <span
         v-if="attempt.no_changes"
         class="fact tone-wait-text"

@@ -85,11 +85,12 @@ export function createRunStore(name) {
     close: link.stop,
     ...viewsOf({ epics, tasks, order }),
     stop: (attempt) => ask(attempt, "stopping", `${attempt}:stop`),
-    resolve: (attempt, id, approved, message) =>
+    resolve: (attempt, id, approved, message, scope) =>
       ask(attempt, approved ? "allowing" : "denying", `${attempt}:resolve`, {
         approval_id: id,
         approved,
         message,
+        scope,
       }),
   };
 }

@@ -56,7 +56,8 @@ export const Block = {
     </figure>
     <p v-else-if="block.type === 'question'" class="aside">
       <Icon name="hand" /><span>{{ plain(block.question) }}</span
-      ><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b>
+      ><b v-if="block.answer">{{ block.answer.approved ? "Allowed" : "Denied" }}</b
+      ><code v-if="block.answer?.rule">{{ plain(block.answer.rule) }}</code>
     </p>
     <p v-else-if="block.type === 'check_finished'" class="aside" :class="block.ok ? 'is-ok' : 'is-bad'">
       <Icon name="shield" /><span>Check {{ plain(block.name) }} {{ block.ok ? "passed" : "failed" }}</span

@@ -1,6 +1,7 @@
 // Agent activity now.
 import { computed, onMounted, onUnmounted, ref, watch } from "vue";
 import { Approval } from "./approval.js";
+import { contextOf } from "./card.js";
 import { PlanAndFile } from "./plan_and_file.js";
 import { Icon } from "./icons.js";
 import { Empty } from "./parts.js";
@@ -25,6 +26,7 @@ export const Current = {
       <template v-else
         ><Icon :name="waiting ? 'hand' : 'thought'" /><span class="quiet">{{ idle }}</span></template
       >
+      <span v-if="context" class="fact num" :title="context.title">{{ context.label }}</span>
     </div>
     <Approval
       v-if="waiting"
@@ -32,7 +34,7 @@ export const Current = {
       class="in-modal"
       :waiting="waiting"
       :pending="pending"
-      :act="(approved, message) => store.resolve(attempt, waiting.id, approved, message)"
+      :act="(approved, message, scope) => store.resolve(attempt, waiting.id, approved, message, scope)"
     />
     <div class="current-body">
       <div
@@ -125,6 +127,7 @@ export const Current = {
       return summary.value?.state === "starting" ? "Starting" : "Between tool calls";
     });
     return {
+      context: computed(() => contextOf(summary.value)),
       box,
       idle,
       content,

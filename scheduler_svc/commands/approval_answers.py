@@ -1,0 +1,43 @@
+"""What an operator's answer to a question comes to. Pure."""
+
+from heddle import pb
+from heddle.errors import invalid_field
+from heddle.plan.permission_patterns import Pattern, rule_for
+
+
+def answer_to(asked: pb.Approval | None, request: pb.ResolveApprovalRequest) -> pb.ApprovalResolved:
+    """Returns the answer with its rule, where it is to hold for more than this call; raises INVALID_FIELD.
+
+    `asked` is None for a question that is not open: what its answer should allow is then not known, and the first
+    answer stays.
+    """
+    said = pb.ApprovalResolved(
+        approval_id=request.approval_id, approved=request.approved, message=request.message
+    )
+    if not request.scope:
+        if request.rule:
+            raise invalid_field("rule", "needs a scope: the session or the run")
+        return said
+    if request.scope not in pb.ApprovalScope.values():
+        raise invalid_field("scope", "must be the session or the run")
+    if not request.approved:
+        raise invalid_field("scope", "is for approved calls; a denial is for one call alone")
+    rule = _given(request.rule)
+    if asked is None:
+        return said
+    if not asked.tool:
+        raise invalid_field("scope", "this is a plain question, not a call of a tool that can be allowed")
+    said.rule = rule or rule_for(asked.tool, asked.target)
+    if not said.rule:
+        raise invalid_field("rule", f"no pattern is about this call of {asked.tool} alone; give one")
+    said.scope = request.scope
+    return said
+
+
+def _given(rule: str) -> str:
+    if rule:
+        try:
+            Pattern.parse(rule)
+        except ValueError as error:
+            raise invalid_field("rule", str(error)) from error
+    return rule
