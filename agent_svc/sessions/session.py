@@ -80,6 +80,7 @@ class Session:
         self._process: supervised.Supervised | None = None
         self._conversation: Conversation | None = None
         self._told = Told()
+        self._login_variables: tuple[str, ...] = ()
         # The project's setup, while it runs.
         self._setup: Commands | None = None
         self._interruption: Ending | None = None
@@ -269,7 +270,8 @@ class Session:
 
     async def _run_agent(self, driver: Driver) -> Ending:
         request, resume = told_again(self._spec, self._said), self._resume
-        pricing = Pricing.of(self._spec, self._place.prices, live=driver.reports_usage_live)
+        self._login_variables = tuple(driver.login_variables)
+        pricing = Pricing.of(self._spec, self._place.prices, live=driver.kind.reports_usage_live)
         began, answered = self._place.clock(), False
         await self._journal.begin_agent(self._actor)
         for restarts in range(restart.MOST + 1):
@@ -366,12 +368,9 @@ class Session:
         )
 
     def _environment(self, launch: Launch | None = None) -> dict[str, str]:
-        added = {
-            **(launch.environment if launch else {}),
-            **self._spec.environment,
-            "TMPDIR": str(self._folder.scratch),
-        }
-        inherited = (*self._place.inherited, *(launch.credentials if launch else ()))
+        agents = launch.environment if launch else {}
+        added = {**agents, **self._spec.environment, "TMPDIR": str(self._folder.scratch)}
+        inherited = (*self._place.inherited, *(self._login_variables if launch else ()))
         return agent_environment(os.environ, inherited, added, self._spec.prompt)
 
     @property

@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema
 
 from heddle.names import KEY
 from heddle.plan import durations
-from heddle.plan.agent_model import AgentOptions, Part
+from heddle.plan.agent_model import AGENTS, AgentOptions, Part
 
 _INT32: Final = 2**31 - 1
 _INT64: Final = 2**63 - 1
@@ -88,7 +88,6 @@ PermissionDecision = Annotated[
     Literal["ask", "allow", "deny"],
     PlainSerializer(lambda value: f"PERMISSION_DECISION_{value.upper()}"),
 ]
-AGENTS: Final = "claude, codex, acp:NAME, command:SHELL COMMAND or scripted."
 
 
 # One glob, or a list of them.

@@ -19,6 +19,8 @@ class FakeState:
     programs: tuple[str, ...] = ("scripted", "command:")
     # Those of them that do not report their usage while they work.
     late_programs: tuple[str, ...] = ("command:",)
+    # Those of them that max_turns limits.
+    turn_limited_programs: tuple[str, ...] = ()
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     project_file: pb.ProjectFile | None = None

@@ -10,8 +10,8 @@ import acp
 from acp import connect_to_agent
 
 from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.driver import Agent, find
 from agent_svc.agents.acp.failures import CutOffError
+from agent_svc.agents.acp.presets import Agent, find
 from agent_svc.agents.acp.session import Session, Stopped
 from agent_svc.agents.acp.wire import Wire, exited, start
 from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host

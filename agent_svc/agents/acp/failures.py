@@ -5,7 +5,7 @@ from typing import Final
 
 from acp import RequestError
 
-from agent_svc.agents.acp.driver import Agent
+from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
 from heddle import pb

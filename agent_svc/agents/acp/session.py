@@ -27,10 +27,10 @@ from acp.schema import (
 )
 
 from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.driver import Agent
 from agent_svc.agents.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.agents.acp.memory import Memory
 from agent_svc.agents.acp.overhearing import WANTED
+from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, go_on
 from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS

@@ -19,7 +19,7 @@ from acp.schema import (
 )
 
 from agent_svc.agents.base import tool_vocabulary
-from agent_svc.agents.base.tool_vocabulary import OBEYED, ToolCall, readable, relative_target
+from agent_svc.agents.base.tool_vocabulary import ToolCall, obeyed, readable, relative_target
 from heddle import pb
 
 # ACP names kinds of tools, not tools: this is what agents usually call them.
@@ -206,7 +206,7 @@ def unfenced(text: str) -> str:
 
 
 def _delicate(path: str) -> bool:
-    return path.startswith("/") or not OBEYED.isdisjoint(Path(path.lower()).parts)
+    return path.startswith("/") or not obeyed().isdisjoint(Path(path.lower()).parts)
 
 
 def of_claude(meta: Mapping[str, Any] | None, key: str) -> str:

@@ -4,11 +4,12 @@ import json
 import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from agent_svc.text import whole_characters
-from heddle import pb
+from heddle import agents, pb
 
 # The tool by which agents tell what they plan to do; its input is a checklist.
 PLAN_TOOL: Final = "TodoWrite"
@@ -74,8 +75,11 @@ FAMILIES: Final[Mapping["pb.ToolKind.ValueType", str]] = {
     pb.TOOL_KIND_COMMAND: "Bash",
 }
 
-# Their content is obeyed by git or by agents: writing them is more than writing a file.
-OBEYED: Final = frozenset({".git", ".claude", ".codex", ".mcp.json", "opencode.json"})
+
+@cache
+def obeyed() -> frozenset[str]:
+    """Returns the names whose content git or an agent obeys: writing them is more than writing a file."""
+    return frozenset({".git"}.union(*(kind.obeyed for kind in agents.kinds())))
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class ToolCall:
         """True where it changes a file of the worktree that neither git nor an agent obeys."""
         if self.kind != pb.TOOL_KIND_EDIT or not self.target or self.target.startswith("/"):
             return False
-        return OBEYED.isdisjoint(part.lower() for part in Path(self.target).parts)
+        return obeyed().isdisjoint(part.lower() for part in Path(self.target).parts)
 
 
 def relative_target(worktree: Path, path: str) -> str:

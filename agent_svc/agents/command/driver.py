@@ -11,28 +11,30 @@ import re
 from typing import Final
 
 from agent_svc.agents.base.driver import Launch
+from agent_svc.agents.command.kind import KIND
 from agent_svc.text import TextStream
 from heddle import pb
-
-PREFIX: Final = "command:"
+from heddle.agents import AgentKind
 
 
 class CommandDriver:
     """Starts `/bin/sh -c SHELL`."""
 
-    reports_usage_live = False
-    holds_max_turns = False
+    login_variables = ()
+
+    def __init__(self, kind: AgentKind = KIND) -> None:
+        self.kind = kind
 
     def accepts(self, agent: str) -> bool:
-        return agent.startswith(PREFIX) and bool(agent.removeprefix(PREFIX).strip())
+        return agent.startswith(self.kind.name) and bool(agent.removeprefix(self.kind.name).strip())
 
     def program(self) -> pb.AgentProgram:
         return pb.AgentProgram(
-            name=PREFIX, available=True, detail="any shell command, run by /bin/sh in the worktree"
+            name=self.kind.name, available=True, detail="any shell command, run by /bin/sh in the worktree"
         )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        shell = request.agent.removeprefix(PREFIX)
+        shell = request.agent.removeprefix(self.kind.name)
         return Launch(arguments=("/bin/sh", "-c", shell), stdin=request.prompt.encode())
 
     def translator(self) -> "CommandTranslator":

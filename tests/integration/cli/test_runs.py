@@ -182,7 +182,7 @@ async def test_task_is_given_to_another_agent_or_skipped(server: Server) -> None
     assert (await server.heddle("watch", name))[0] == 1
     code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "nobody")
     assert (code, out) == (2, "")
-    assert "no known agent" in err
+    assert "not a known agent" in err
     code, out, err = await server.heddle("retry", f"{name}/api/one", "--agent", "scripted")
     assert (code, out) == (0, f"{name}/epics/api/tasks/one pending\n"), err
     assert (await server.heddle("watch", name))[0] == 0

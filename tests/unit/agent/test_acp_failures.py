@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from acp import RequestError
 
-from agent_svc.agents.acp.driver import find
 from agent_svc.agents.acp.failures import failed, reason, stopped_early
+from agent_svc.agents.acp.presets import find
 from heddle import pb
 
 AGENT = find("acp:claude-agent-acp")

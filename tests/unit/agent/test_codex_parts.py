@@ -106,7 +106,7 @@ def test_home_without_a_file(tmp_path: Path) -> None:
 def test_driver_says_what_is_missing(tmp_path: Path) -> None:
     """Each lack comes with the line that mends it; only its own credentials reach the agent."""
     environ = {"PATH": str(tmp_path), "CODEX_HOME": str(tmp_path), "SECRET": "s"}
-    driver = CodexDriver(environ)
+    driver = CodexDriver(environ=environ)
     assert driver.program().detail == "not found on PATH; run: npm install -g @openai/codex"
     assert not driver.program().available
     (tmp_path / "codex").write_text("#!/bin/sh\n")
@@ -116,9 +116,8 @@ def test_driver_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "auth.json").touch()
     assert driver.program().detail == str(tmp_path / "codex")
     (tmp_path / "config.toml").write_text(CONFIG)
-    launch = driver.launch(pb.StartSessionRequest(agent="codex"), "")
-    assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(launch.credentials)
-    assert "SECRET" not in launch.credentials
+    assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(driver.login_variables)
+    assert "SECRET" not in driver.login_variables
 
 
 def test_a_patch_is_told_by_file() -> None:

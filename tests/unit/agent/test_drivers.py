@@ -166,8 +166,8 @@ def test_catalogue_finds_drivers() -> None:
 def test_scripted_takes_its_speed_from_the_service() -> None:
     """The factor on the scripted agent's pauses may be set for the whole service."""
     request = pb.StartSessionRequest(agent="scripted")
-    assert ScriptedDriver({}).launch(request, "").environment == {}
-    launch = ScriptedDriver({"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
+    assert ScriptedDriver(environ={}).launch(request, "").environment == {}
+    launch = ScriptedDriver(environ={"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
     assert launch.environment == {"HEDDLE_SCRIPT_SPEED": "0"}
 
 

@@ -140,7 +140,7 @@ epics:
 def test_tells_column_and_source() -> None:
     """The description is what editors and terminals can jump to."""
     loaded = parse("name: x\nepics:\n  - key: a\n    tasks: [{key: t, prompt: x, agent: cloud}]\n", "my.yaml")
-    assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is no known agent")
+    assert loaded.describe().startswith("my.yaml:4:33: epics[0].tasks[0].agent: 'cloud' is not a known agent")
 
 
 def test_shows_a_cycle_at_its_line() -> None:
