@@ -1,4 +1,4 @@
-"""The folders of sessions: HEDDLE_HOME/spool/RUN/EPIC/TASK/N, and what lies in each.
+"""The folders of sessions: HEDDLE_HOME/spool/RUN/EPIC/TASK/N, and the files in each.
 
 spec.pb      the StartSessionRequest that made it
 events.log   what happened: event_log.py
@@ -205,13 +205,13 @@ class Spool:
             self._owner = None
 
     def newest(self, task: TaskName) -> int:
-        """Returns the highest attempt of `task` that is here; 0 where there is none."""
+        """Returns the highest attempt of `task` in the spool; 0 if it has no attempt."""
         path = self._root / task.run / task.epic / task.task
         return max((int(spec.parent.name) for spec in path.glob("*/spec.pb")), default=0)
 
 
 def lock(path: Path) -> int | None:
-    """Returns the locked file; None where somebody else holds it."""
+    """Returns the locked file; None if another process holds the lock."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,7 +50,7 @@ class Exit(NamedTuple):
 
     @property
     def lost(self) -> bool:
-        """True where nobody saw how it ended."""
+        """True if its end was not observed."""
         return self.code is None and self.signal is None and not self.error
 
     @property
@@ -71,7 +71,7 @@ class Rest(NamedTuple):
 
 
 class Gone(Protocol):
-    """Hears that a supervisor has ended, `clean` where it had ended its tree before."""
+    """Records that a supervisor has ended; `clean` if it had ended its process tree before."""
 
     async def __call__(self, pid: int, *, clean: bool) -> None: ...
 
@@ -83,7 +83,7 @@ class Command:
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
-    # Seconds between SIGTERM and SIGKILL wherever nobody says otherwise.
+    # Seconds between SIGTERM and SIGKILL by default.
     grace: float
     # Stays locked until the tree is gone.
     lock: int
@@ -107,7 +107,7 @@ class Supervised:
         self._stdin: asyncio.WriteTransport | None = None
         self._reports = asyncio.StreamReader()
         self._control: asyncio.StreamWriter | None = None
-        # Is told what is waited for once the command has ended well, and what of that is stopped.
+        # Called with what is waited for once the command has succeeded, and with what of that is stopped.
         self.on_rest: Callable[[Rest], Awaitable[None]] | None = None
         # Of the command itself, as this process sees it. 0 until it was started.
         self.pid = 0
@@ -270,9 +270,9 @@ def _spawn(
 
 
 def _own_number(root: int, told: int) -> int:
-    """Returns the process id here of the process below `root` that calls itself `told`.
+    """Returns the process id, in this namespace, of the process below `root` whose own id is `told`.
 
-    In a sandbox processes are numbered anew. 0 where it has ended.
+    A sandbox has its own process ids. 0 if it has ended.
     """
     for pid in supervisor.descendants(root):
         with contextlib.suppress(OSError):

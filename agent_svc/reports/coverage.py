@@ -26,7 +26,7 @@ def read_coverage(data: bytes) -> pb.Coverage:
         elif path[-1] == "class":
             file = attributes.get("filename", "")
         elif path[-1] == "line":
-            # A line stands in its class and again in its method.
+            # A line is listed in its class and again in its method.
             place = file, attributes.get("number", "")
             lines[place] = lines.get(place, False) or attributes.get("hits", "0") not in {"", "0"}
 

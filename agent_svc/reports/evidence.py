@@ -80,7 +80,7 @@ class Evidence:
                     break
                 reports.append(parse(data))
             except UnreadableError as error:
-                # Among the files that nobody named, most are something else.
+                # Of files that the plan does not name, most are not reports.
                 if kind.named:
                     self._problem(f"{kind.name}: {path} {error}")
         return reports

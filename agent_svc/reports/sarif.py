@@ -24,7 +24,7 @@ LEVELS: Final[dict[str, "pb.FindingLevel.ValueType"]] = {
 
 
 def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
-    """Returns all findings of one report, as they stand there; raises UnreadableError.
+    """Returns all findings of one report, unchanged; raises UnreadableError.
 
     Paths below `worktree` become relative to it. What is suppressed, or gone since
     an earlier report, is left out.

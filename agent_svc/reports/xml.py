@@ -17,7 +17,7 @@ def walk(
 ) -> None:
     """Calls `begin` and `end` for each element with the names from the root to it; raises UnreadableError.
 
-    A document type that lies elsewhere is never fetched; one within the file is refused.
+    An external document type is never fetched; one inside the file is refused.
     """
     path: list[str] = []
 

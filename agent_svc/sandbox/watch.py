@@ -19,7 +19,7 @@ class Stay:
 
     attempt: AttemptName
     worktree: Path
-    # A folder that the agent does not know, by whose file system the time is told.
+    # A folder that the agent does not know; the clock of its file system gives the time.
     folder: Path
     begun: int
     # 0 while it lasts.

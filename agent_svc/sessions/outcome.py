@@ -16,7 +16,7 @@ from heddle import pb
 
 MAX_REASON_BYTES: Final = 4 << 10
 
-# Failures that an agent may tell apart itself.
+# Failures that an agent may distinguish itself.
 OWN_OUTCOMES: Final = frozenset(
     {
         pb.OUTCOME_OVER_BUDGET,
@@ -47,7 +47,7 @@ class Ending(NamedTuple):
     retry_at: int | None = None
 
     def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
-        """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
+        """Returns the event's payload. `seconds` is None if the duration is unknown."""
         finished = pb.SessionFinished(outcome=self.outcome, reason=self.reason)
         if self.exit_code is not None:
             finished.exit_code = self.exit_code
@@ -159,7 +159,7 @@ def silent(limit: Duration) -> Ending:
 
 
 def half_silent(limit: Duration) -> pb.SessionSilent:
-    """Returns what is told of an agent that has said and done nothing for half of `limit`."""
+    """Returns the report of an agent that has said and done nothing for half of `limit`."""
     told = pb.SessionSilent(limit=limit)
     told.silence.FromNanoseconds(limit.ToNanoseconds() // 2)
     return told

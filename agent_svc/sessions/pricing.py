@@ -21,9 +21,9 @@ class Pricing:
         self._prices = prices
         self._budget = budget
         self._live = live
-        # Models of which it was said that nobody knows their price.
+        # Models that were already reported as having no known price.
         self._told: set[str] = set()
-        # What was made of reports without a cost, by model, until the agent tells their cost itself.
+        # Estimates for reports without a cost, by model, until the agent reports their cost itself.
         self._estimates: defaultdict[str, int] = defaultdict(int)
         # True once the agent has reported anything.
         self._reported = False
@@ -48,7 +48,7 @@ class Pricing:
             if event.HasField("usage") and event.usage.HasField("settled_usd_micros"):
                 estimate = self._estimates.pop(event.usage.model, 0)
                 if not event.usage.HasField("cost_usd_micros"):
-                    # The agent will not tell more of it: the estimate stays.
+                    # The agent will not report more of it: the estimate stays.
                     continue
                 event.usage.settled_usd_micros = estimate
                 event.usage.cost_usd_micros -= estimate
@@ -62,7 +62,7 @@ class Pricing:
         return told
 
     def unreported(self, *, cut_off: bool) -> list[pb.Event]:
-        """Returns what is told at the end of an agent that does not report live, where a budget counts on it.
+        """Returns what to report at the end of an agent that does not report live, where a budget depends on it.
 
         `cut_off`: it was ended before it could report.
         """

@@ -16,7 +16,7 @@ DEADLINE: Final = 60.0
 
 
 class Stage:
-    """One agent_svc behind `channel`, and a worktree on its disk."""
+    """One agent_svc at `channel`, and a worktree on its disk."""
 
     def __init__(self, channel: grpc.aio.Channel, worktree: Path) -> None:
         self._stub = AgentServiceStub(channel)

@@ -26,7 +26,7 @@ from heddle.testing.driver_stage import Stage, ending, payloads, said, told, tre
 
 TEXT: Final = "Hello from the suite: naïve ünïcode 🎉."
 WORKING: Final = "Working on it."
-RECOVERED: Final = "That failed; I went on."
+RECOVERED: Final = "That failed; I continued."
 FILE: Final = "notes/hello.txt"
 CONTENT: Final = "Hello\n"
 COMMAND: Final = "echo from-the-command"
@@ -68,7 +68,7 @@ class Scenario(Enum):
     RATE_LIMITED = "429"
     OVERLOADED = "529"
     UNREACHABLE = "unreachable"
-    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` tells.
+    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` says which.
     RESUME = "resume"
     # Is to resume a session that its agent does not know; says TEXT and ends.
     RESUME_UNKNOWN = "resume unknown"
@@ -82,7 +82,7 @@ REASONS: Final = {
     Scenario.UNREACHABLE: ("connect",),
 }
 
-# What a driver that can tell it apart calls it; others say that the session failed.
+# The outcome of a driver that can distinguish it; others say that the session failed.
 OUTCOMES: Final = {
     Scenario.UNAUTHORISED: pb.OUTCOME_UNAUTHORIZED,
     Scenario.UNREACHABLE: pb.OUTCOME_PROVIDER_UNAVAILABLE,
@@ -107,7 +107,7 @@ class Scene:
 
 
 class Subject(Protocol):
-    """A driver with its agent, set up so that it can be told what to do."""
+    """A driver with its agent, set up so that the suite decides what the agent does."""
 
     # By scenario: why the agent cannot have it.
     unsupported: Mapping[Scenario, str]
@@ -152,7 +152,7 @@ class DriverSuite:
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_a_failed_tool_is_no_failed_session(self, tmp_path: Path) -> None:
-        """A call that fails says so, and the agent goes on."""
+        """A failed call is reported as failed, and the agent continues."""
         events = await self._play(Scenario.FAILING_TOOL, tmp_path)
         (finished,) = (event.tool_finished for event in payloads(events, "tool_finished"))
         assert not finished.ok
@@ -240,10 +240,10 @@ class DriverSuite:
         assert not _alive(processes)
 
     async def test_a_killed_agent_is_no_hanging_session(self, tmp_path: Path) -> None:
-        """An agent whose program is killed fails with a reason, or goes on by itself."""
+        """An agent whose program is killed fails with a reason, or continues by itself."""
         async with self._set(Scenario.CRASH, tmp_path) as (stage, scene):
             attempt, processes = await self._until_it_works(stage, scene)
-            # A host of ours lives on; it is the program below it that breaks.
+            # The host survives; the program below it is killed.
             for process in processes[1:] or processes:
                 # One may have ended by itself, or with the one before.
                 with suppress(psutil.NoSuchProcess):
@@ -274,13 +274,13 @@ class DriverSuite:
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_begins_anew_where_it_cannot_go_on(self, tmp_path: Path) -> None:
-        """A session that the agent no longer knows is begun anew, and the log says so."""
+        """For a session that the agent no longer knows, a new one starts, and the log says so."""
         async with self._set(Scenario.RESUME_UNKNOWN, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
             await stage.events(first)
             scene.forget()
             events = await stage.events(await stage.start(scene.request, resume=first))
-        assert "anew" in "".join(
+        assert "a new one starts" in "".join(
             event.output.text for event in events if event.output.stream == pb.OUTPUT_STREAM_SYSTEM
         )
         assert said(events).strip() == TEXT

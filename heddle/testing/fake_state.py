@@ -53,7 +53,7 @@ class FakeState:
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
     open_merges: dict[str, list[str]] = field(default_factory=dict)
-    # Names of epics in whose worktrees something lies that was not accepted.
+    # Names of epics whose worktrees contain something that was not accepted.
     dirty: set[str] = field(default_factory=set)
     # By epic's name: what is archived of its worktree.
     archived: dict[str, str] = field(default_factory=dict)

@@ -96,7 +96,7 @@ class AcpCommandDriver:
 
 def _launch(request: pb.StartSessionRequest, resume: str, agent: Agent) -> Launch:
     return Launch(
-        # -P: a module of the worktree must not stand in for one of ours.
+        # -P: a module in the worktree must not replace one of Heddle's.
         arguments=(sys.executable, "-P", "-m", "agent_svc.agents.acp"),
         stdin=protocol.opening(request, resume),
         controlled=True,

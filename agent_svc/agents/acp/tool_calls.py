@@ -59,7 +59,7 @@ FENCE: Final = re.compile(r"\A```[^\n`]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 class Call:
-    """What is known of one tool call so far. Agents tell it piece by piece; later words win."""
+    """What is known of one tool call so far. Agents send it piece by piece; later values win."""
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
@@ -73,7 +73,7 @@ class Call:
         self._output: Any = None
         self._content: Sequence[Any] = ()
         self._locations: tuple[str, ...] = ()
-        # What a diff was when it was first told; afterwards some agents replace it by a result.
+        # The diff as it was first sent; afterwards some agents replace it by a result.
         self._diffs: list[FileEditToolCallContent] = []
 
     def learn(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> None:

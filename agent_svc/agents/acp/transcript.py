@@ -1,4 +1,4 @@
-"""What an ACP agent says in a session, told as events. Pure but for the clock that it is given."""
+"""Translates what an ACP agent sends in a session to events. Pure except for the clock that it is given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from agent_svc.agents.acp.overhearing import Overhearing
+from agent_svc.agents.acp.forwarded_messages import ForwardedMessages
 from agent_svc.agents.acp.tool_calls import PARENT, Call, of_claude
 from agent_svc.agents.acp.usage import Spending
 from agent_svc.agents.base.tool_vocabulary import plan_told
@@ -30,13 +30,13 @@ class Transcript:
         self._worktree = worktree
         self._clock = clock
         self.spending = Spending()
-        self.overhearing = Overhearing()
+        self.forwarded = ForwardedMessages()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
         # The call of the sub-agent that speaks. Empty: the agent itself does.
         self._speaker = ""
         self._calls: dict[str, Call] = {}
-        # When each call that is told and has not ended began.
+        # When each reported call that has not ended began.
         self._running: dict[str, float] = {}
         self._plans = 0
 
@@ -53,8 +53,8 @@ class Transcript:
                 return [*self._end_message(), *self._plan(said.entries)]
             case UsageUpdate():
                 spent = self.spending.cost(said.cost)
-                # Claude's own messages have told it already.
-                return [] if self.overhearing.heard else spent
+                # Claude's own messages have reported it already.
+                return [] if self.forwarded.heard else spent
             case _:
                 return []
 
@@ -72,7 +72,7 @@ class Transcript:
         return [call.target if call.kind == pb.TOOL_KIND_COMMAND else call.label for call in calls]
 
     def begin(self, call_id: str) -> list[pb.Event]:
-        """Returns the event that a call began, where it is not told yet."""
+        """Returns the event that a call began, if it is not reported yet."""
         call = self.call(call_id)
         if call_id in self._running or call.ended():
             return []
@@ -87,8 +87,8 @@ class Transcript:
         events = self._end_message()
         for call_id in list(self._running):
             events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
-        if self.overhearing.heard:
-            return [*events, *self.overhearing.rest()]
+        if self.forwarded.heard:
+            return [*events, *self.forwarded.rest()]
         return [*events, *self.spending.tokens(response.usage if response else None)]
 
     def _speak(
@@ -132,6 +132,6 @@ class Transcript:
         return [call.described(self._worktree).finished(ok=ok, result=result, seconds=seconds)]
 
     def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
-        """Returns a plan as the call of the tool by which other agents tell theirs."""
+        """Returns a plan as a call of the tool that other agents use for theirs."""
         self._plans += 1
         return plan_told(f"plan-{self._plans}", ((entry.content, entry.status) for entry in entries))

@@ -76,7 +76,7 @@ class Wire:
 
 
 async def exited(process: asyncio.subprocess.Process) -> int:
-    """Returns the exit code, though a process that was left behind may hold the pipes open."""
+    """Returns the exit code, even if a process that was left running holds the pipes open."""
     while process.returncode is None:
         # On some versions of Python `wait` waits for the pipes, too.
         with suppress(TimeoutError):

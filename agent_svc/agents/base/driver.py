@@ -16,12 +16,12 @@ class Launch:
     arguments: Sequence[str]
     # All of standard input, or with `controlled` its beginning.
     stdin: bytes
-    # True: it is a host that goes on reading control lines from standard input.
+    # True: it is a host that keeps reading control lines from standard input.
     controlled: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     # True: it works by calling a model, so a session without any answer of one did nothing.
     models: bool = False
-    # What the agent keeps for itself outside of its worktree, and writes there.
+    # The agent's own folders outside of its worktree, which it must be able to write.
     own: Sequence[OwnFolder] = ()
     # Says for people what an agent_session_id is, and how to open that session. None: people cannot.
     own_session: Callable[[str], pb.AgentSession] | None = None

@@ -18,7 +18,7 @@ class Picture(NamedTuple):
     media_type: str
     # In base64.
     data: str
-    # What people read beside it.
+    # What people read next to it.
     caption: str
 
 
@@ -30,7 +30,7 @@ def keep(worktree: Path, picture: Picture) -> str:
     suffix = SUFFIXES.get(picture.media_type)
     if suffix is None:
         return f"pictures of the type {clip(picture.media_type, 80)!r} are not kept"
-    # Four characters stand for three bytes.
+    # Four characters encode three bytes.
     if len(picture.data) // 4 * 3 > MAX_BYTES:
         return f"it has more than {MAX_BYTES >> 20} MiB"
     try:

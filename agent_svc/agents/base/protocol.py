@@ -3,8 +3,8 @@
 A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 
 1. agent_svc writes one line to its standard input: {"protocol": 1, "session": …},
-   the session a StartSessionRequest. With "resume": "ID" the agent should go on with
-   the session of its own that has this id; where it cannot, it says so and begins anew.
+   the session a StartSessionRequest. With "resume": "ID" the agent should resume
+   its own session with this id; if it cannot, it says so and starts a new one.
 2. The host writes {"protocol": 1} to its standard output.
 3. From then on every line in both directions is an Event of which only the payload
    is set. The host sends what the agent does. agent_svc sends approval_resolved, the
@@ -12,7 +12,7 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
    waits no longer for an answer sends the approval_resolved itself. By session_started
    with agent_session_id it says how the agent calls its own session; that is kept for
    a later resume and is no event. A host that has said so may be ended while its
-   question is open: the session that goes on with it has the answer in "answers", and
+   question is open: the session that resumes it has the answer in "answers", and
    does not ask again.
 4. The host may say how it ended by session_finished with outcome (failed, over
    budget, unauthorized, out of credit, provider unavailable, rate limited and then also
@@ -21,7 +21,7 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 5. Before it ends well, the host writes {"closing": N}, where N is how many messages it
    has read. If these are all, agent_svc answers {"closed": true}, and from then on
    refuses what the operator says. If not, the others are on their way, and there is no
-   answer: the host has its agent heed them, and asks again. A host that ends without
+   answer: the host passes them to its agent, and asks again. A host that ends without
    this may lose what was said last.
 
 All messages are in protobuf's JSON form. A line that is none of this is the output
@@ -45,7 +45,7 @@ class Opening(NamedTuple):
     """What the first line says."""
 
     session: pb.StartSessionRequest
-    # Empty: begin anew.
+    # Empty: start a new session.
     resume: str = ""
 
 
@@ -106,7 +106,7 @@ def line_of(event: pb.Event) -> bytes:
 
 
 def parse_event(line: bytes) -> pb.Event:
-    """Returns the event of one line; raises ValueError where it is none."""
+    """Returns the event of one line; raises ValueError if it is not an event."""
     try:
         return json_format.Parse(line, pb.Event())
     except Exception as error:  # the parser has no one error for what is no message of its kind

@@ -11,7 +11,7 @@ from typing import Any, Final
 from agent_svc.text import whole_characters
 from heddle import agents, pb
 
-# The tool by which agents tell what they plan to do; its input is a checklist.
+# The tool with which agents report their plan; its input is a checklist.
 PLAN_TOOL: Final = "TodoWrite"
 
 # Every tool that is known, by what it does. A test with the real agents fails where one is missing.
@@ -114,7 +114,7 @@ class ToolCall:
         )
 
     def finished(self, *, ok: bool, result: str, seconds: float | None = None) -> pb.Event:
-        """Returns the event of its end. `seconds` is None where nobody measured it."""
+        """Returns the event of its end. `seconds` is None if it was not measured."""
         done = pb.ToolFinished(tool_call_id=self.id, ok=ok, result=result)
         if seconds is not None:
             done.duration.FromMilliseconds(round(seconds * 1000))
@@ -145,7 +145,7 @@ class ToolCall:
 
 
 def relative_target(worktree: Path, path: str) -> str:
-    """Returns `path` relative to the worktree; absolute where it lies outside, links followed.
+    """Returns `path` relative to the worktree; absolute if it is outside, links followed.
 
     What names no file at all, as a loop of links or a NUL, is absolute too: it needs a permission.
     """
@@ -161,7 +161,7 @@ def relative_target(worktree: Path, path: str) -> str:
 
 
 def plan_told(call_id: str, steps: Iterable[tuple[str, str]]) -> list[pb.Event]:
-    """Returns a plan as a call of the tool by which agents tell theirs; see `checklist`."""
+    """Returns a plan as a call of the tool with which agents report theirs; see `checklist`."""
     call = ToolCall(call_id, PLAN_TOOL, "", pb.TOOL_KIND_PLAN, checklist(steps))
     return [call.started(), call.finished(ok=True, result="")]
 

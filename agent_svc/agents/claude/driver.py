@@ -1,4 +1,4 @@
-"""The `claude` agent: Claude Code, driven by a host of ours that uses claude-agent-sdk."""
+"""The `claude` agent: Claude Code, driven by a host that uses claude-agent-sdk."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from heddle import pb
 from heddle.agents import AgentKind
 
-# Where it is told how to reach its model, in the order in which it looks.
+# The variables with its log-in, in the order in which it looks.
 LOGINS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 ROUTES: Final = (
     "ANTHROPIC_BASE_URL",
@@ -53,7 +53,7 @@ class ClaudeDriver:
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.claude"),
             stdin=protocol.opening(request, resume),
             controlled=True,

@@ -31,7 +31,7 @@ HOPELESS: Final = frozenset({401, 402, 403, 404})
 _OVER_BUDGET: Final = "error_max_budget_usd"
 _OVER_TURNS: Final = "error_max_turns"
 
-# Before the prompt, where Claude tells that a hook has blocked it.
+# Comes before the prompt when Claude reports that a hook has blocked it.
 _PROMPT: Final = "\n\nOriginal prompt:"
 
 
@@ -63,7 +63,7 @@ def error_of(
 def wish(retry: Mapping[str, Any]) -> float | None:
     """Returns how many seconds the API wants Claude to wait, by an api_retry; None where it did not say.
 
-    Claude tells only its own delay, which is the wish where that is longer than
+    Claude reports only its own delay, which is the provider's where that is longer than
     Claude would wait by itself.
     """
     delay = (retry.get("retry_delay_ms") or 0) / 1000
@@ -100,7 +100,7 @@ def api_failure(status: int | None, told: str) -> str:
     if provider_failures.kind_of(status, told) == pb.OUTCOME_OUT_OF_CREDIT:
         return f"{_NO_CREDIT}. {told}"
     if status is None:
-        return f"Claude cannot go on: {told}"
+        return f"Claude cannot continue: {told}"
     if status in _ADVICE:
         return f"{_ADVICE[status]}. {told}"
     if status >= 500:

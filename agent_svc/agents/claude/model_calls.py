@@ -1,4 +1,4 @@
-"""What calls of Claude's model use, as their streams tell it before anything has a price. Pure."""
+"""What calls of Claude's model use, as their streams report it before anything has a price. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -39,7 +39,7 @@ class OpenCall:
         return None
 
     def settle(self, told: Iterable[pb.Usage]) -> None:
-        """Forgets a call that is open where `told`, all that was used since the last call, holds it."""
+        """Forgets an open call if `told`, the whole usage since the last call, includes it."""
         if self._open is not None and sum(map(_input, told)) >= _input(self._open):
             self._open = None
 

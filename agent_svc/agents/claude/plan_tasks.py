@@ -1,4 +1,4 @@
-"""The plan of an agent that keeps it as tasks, one call for each change, told as a whole. Pure."""
+"""The plan of an agent that keeps it as tasks, one call for each change, reported as a whole. Pure."""
 
 import re
 from typing import Any, Final

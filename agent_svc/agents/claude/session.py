@@ -43,7 +43,7 @@ REVIVALS: Final = 2
 
 
 class ForgottenError(Exception):
-    """Claude no longer knows the session that it should go on with."""
+    """Claude no longer knows the session that it should resume."""
 
 
 class KilledError(Exception):
@@ -51,14 +51,14 @@ class KilledError(Exception):
 
 
 async def drive(host: Host) -> None:
-    """Returns when Claude has done its work or was told to stop; raises AgentFailedError."""
+    """Returns when Claude has done its work or was asked to stop; raises AgentFailedError."""
     resume, killed = host.resume, 0
     while True:
         session = ClaudeSession(host, resume)
         try:
             await session.hold()
         except ForgottenError:
-            host.note(f"Claude no longer knows its session {resume}; it begins anew.")
+            host.note(f"Claude no longer knows its session {resume}; a new one starts.")
             resume = ""
         except KilledError as error:
             killed += 1
@@ -66,7 +66,7 @@ async def drive(host: Host) -> None:
                 raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
             resume = session.id
             host.session.files_kept = True
-            host.note(f"Claude Code was killed ({error}); it is started again and goes on.")
+            host.note(f"Claude Code was killed ({error}); it is started again and resumes its session.")
         else:
             return
 
@@ -88,7 +88,7 @@ class ClaudeSession:
         self._leaves: list[str] = []
         self._call = OpenCall()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
-        # Ids of what Claude was told and has not answered yet.
+        # Ids of the messages that Claude has not answered yet.
         self._open: set[str] = set()
         # Seconds that the API last wanted Claude to wait.
         self._retry_after: float | None = None
@@ -96,7 +96,7 @@ class ClaudeSession:
         self._retry_at: float | None = None
 
     async def hold(self) -> None:
-        """Returns once everything that Claude was told is answered, or somebody wants the end."""
+        """Returns once Claude has answered every message, or the session must end."""
         holding = asyncio.create_task(self._hold())
         stopping = asyncio.create_task(self._host.stopping.wait())
         steering = asyncio.create_task(self._steer())
@@ -113,7 +113,7 @@ class ClaudeSession:
             self._host.emit(*self._transcript.end())
             if cut_off := self._call.rest():
                 self._host.emit(pb.Event(usage=cut_off))
-            # What Claude is told to leave may outlive it, and would be waited for again.
+            # A task that Claude is asked to leave may outlive it, and would be waited for again.
             left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
@@ -138,7 +138,7 @@ class ClaudeSession:
         except ResultError as error:
             if self._resume and "No conversation found" in str(error):
                 raise ForgottenError from error
-            raise AgentFailedError(f"Claude cannot go on: {error}") from error
+            raise AgentFailedError(f"Claude cannot continue: {error}") from error
         except ClaudeSDKError as error:
             raise self._broken(error) from error
 
@@ -223,7 +223,7 @@ class ClaudeSession:
 
     def _take_result(self, result: ResultMessage) -> None:
         used = self._spending.report(result.model_usage or {})
-        # Of a call that was interrupted, it tells what it knows.
+        # Of a call that was interrupted, it reports what it knows.
         self._call.settle(event.usage for event in used)
         self._host.emit(*used)
         if error := error_of(result, self._retry_after, self._retry_at):
@@ -236,7 +236,7 @@ class ClaudeSession:
         if not isinstance(message, StreamEvent):
             ended = of_sub_agent
         elif of_sub_agent:
-            # Its whole messages tell the same.
+            # Its whole messages contain the same.
             ended = False
         else:
             self._call.take(message.event)
@@ -270,8 +270,8 @@ class ClaudeSession:
             async with asyncio.timeout(ASK_USAGE):
                 answer = await private._query._send_control_request(request)  # noqa: SLF001 (see above)
             used: Mapping[str, Any] = answer["session"]["model_usage"] or {}
-        except Exception as error:  # noqa: BLE001 (a private call may change; the result tells the same, later)
-            self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
+        except Exception as error:  # noqa: BLE001 (a private call may change; the result contains the same, later)
+            self._host.note(f"Claude does not report what it has used so far ({error!r}).")
             return {}
         return used
 

@@ -1,4 +1,4 @@
-"""The `codex` agent: OpenAI's Codex CLI, driven by a host of ours through `codex exec --json`."""
+"""The `codex` agent: OpenAI's Codex CLI, driven by a host through `codex exec --json`."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ class CodexDriver:
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         patience = self._environ.get(PATIENCE)
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.codex"),
             stdin=protocol.opening(request, resume),
             controlled=True,

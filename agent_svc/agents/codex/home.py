@@ -29,7 +29,7 @@ class CodexHome:
 
     @property
     def model(self) -> str:
-        """The model that codex takes where nobody names one. Empty: codex's own choice."""
+        """The model that codex uses if the plan names none. Empty: codex's own choice."""
         return _text(self._config.get("model"))
 
     @property

@@ -4,7 +4,7 @@ from typing import Final
 
 from agent_svc.sandbox.own_folder import OwnFolder
 
-# It writes databases beside its settings; those name programs that would run wherever its user works.
+# It writes databases next to its settings; the settings name programs that would run wherever its user works.
 CODEX_FOLDER: Final = OwnFolder(
     ".codex",
     variable="CODEX_HOME",

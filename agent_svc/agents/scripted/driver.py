@@ -1,4 +1,4 @@
-"""The `scripted` agent: a host of ours that plays the steps of a task's script."""
+"""The `scripted` agent: a host that plays the steps of a task's script."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ class ScriptedDriver:
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.scripted"),
             stdin=protocol.opening(request, resume),
             controlled=True,

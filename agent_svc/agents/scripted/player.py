@@ -28,7 +28,7 @@ class ScriptFailedError(Exception):
 
 
 class ToolFailedError(Exception):
-    """A tool call failed; the agent goes on."""
+    """A tool call failed; the agent continues."""
 
 
 class Player:
@@ -161,14 +161,14 @@ class Player:
     def _inside(self, path: str) -> Path:
         resolved = (self._worktree / path).resolve()
         if not resolved.is_relative_to(self._worktree.resolve()):
-            raise ToolFailedError(f"{path} lies outside the worktree")
+            raise ToolFailedError(f"{path} is outside the worktree")
         return resolved
 
     def _ask(self, step: pb.ScriptStep.Ask) -> None:
         question = step.question
         answer = self._answers.pop(question, None) or self._asked(question)
         if answer is None:
-            raise ScriptFailedError(f"nobody answered: {question}")
+            raise ScriptFailedError(f"no answer to: {question}")
         if not answer.approved:
             said = f": {answer.message}" if answer.message else ""
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")

@@ -67,7 +67,7 @@ async def test_agent_starts_in_the_worktree(worker: Agents) -> None:
 
 
 async def test_checks_all_run(worker: Agents) -> None:
-    """All checks run, also behind one that fails; the reason names the failed ones."""
+    """All checks run, also after one that fails; the reason names the failed ones."""
     checks = {"lint": "echo bad; exit 1", "tests": "echo good", "types": "exit 2"}
     events = await worker.run("command:true", checks=checks)
     reports = [event.check_finished for event in payloads(events, "check_finished")]

@@ -76,7 +76,7 @@ def test_what_names_no_agent_is_refused(agent: str) -> None:
 
 
 def test_what_is_missing_is_said(program: Path) -> None:
-    """A program that is not there is told with the line that brings it, one without a login with how to."""
+    """A missing program is reported with the command that installs it, a missing login with how to log in."""
     assert not told().available
     assert told().detail == "not found on PATH; run: npm install -g @agentclientprotocol/claude-agent-acp"
     found = told(program)
@@ -94,7 +94,7 @@ def test_a_login_is_found_in_the_home(program: Path, tmp_path: Path) -> None:
 
 
 def test_versions_come_from_npm_alone(tmp_path: Path) -> None:
-    """A package file that merely lies above a program says nothing about it."""
+    """A package file in some folder above a program says nothing about it."""
     (tmp_path / "package.json").write_text(json.dumps({"version": "9"}))
     assert npm_version(tmp_path / "goose") == ""
 

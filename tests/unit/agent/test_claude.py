@@ -164,7 +164,7 @@ def used(tokens: int, cost: float) -> dict[str, Any]:
 
 
 def test_a_list_of_todos_is_a_checklist() -> None:
-    """As other agents tell theirs; what is no such list is shown as it is."""
+    """A plan is reported as other agents report theirs; anything else is shown unchanged."""
     told = {
         "todos": [
             {"content": "Read", "status": "completed"},

@@ -175,7 +175,7 @@ def test_a_host_names_its_agents_own_session() -> None:
     """The agent's own id of its session is kept and is no event; an answer by the host is one."""
     translator = HostTranslator()
     started = pb.Event(session_started=pb.SessionStarted(agent_session_id="abc"))
-    resolved = pb.Event(approval_resolved=pb.ApprovalResolved(approval_id="1", message="nobody answered"))
+    resolved = pb.Event(approval_resolved=pb.ApprovalResolved(approval_id="1", message="no answer"))
     assert translator.agent_session_id == ""
     assert translator.stdout(protocol.line_of(started) + protocol.line_of(resolved)) == [resolved]
     assert translator.agent_session_id == "abc"

@@ -18,7 +18,7 @@ def test_counts_every_case() -> None:
 
 
 def test_a_foreign_document_type_is_not_fetched() -> None:
-    """A report may name a document type that lies elsewhere; nobody looks there."""
+    """A report may name an external document type; it is never fetched."""
     assert read_tests(f'<!DOCTYPE testsuite SYSTEM "http://127.0.0.1:1/x.dtd">{REPORT}'.encode()).passed == 1
 
 

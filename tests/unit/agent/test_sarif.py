@@ -19,7 +19,7 @@ def result(uri: str = "a.py", line: object = 3, **more: object) -> dict[str, Any
 
 
 def test_a_finding_has_its_place() -> None:
-    """A finding tells level, rule, message, file and line."""
+    """A finding has level, rule, message, file and line."""
     assert findings(result(ruleId="E1", level="error")) == [
         pb.Finding(level=pb.FINDING_LEVEL_ERROR, rule="E1", message="Bad", file="a.py", line=3)
     ]
