@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_svc.agents.acp.forwarded_messages import ForwardedMessages
@@ -117,6 +117,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["stream_event", "assistant", "result", "other"]),
     st.dictionaries(st.text(max_size=3), _JSON),
