@@ -21,7 +21,7 @@ LOOK_EVERY: Final = 0.1
 
 
 @dataclass
-class Told:
+class OperatorMessages:
     """What the operator has said in a session, whichever process of the agent received it."""
 
     texts: list[str] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Conversation:
     """Listens to one agent.
 
     `on_defect` is called with an exception of Heddle's own; listening continues. `remember` is called, in
-    a thread, how the agent calls its own session. `on_used_up` is called once a session
-    that a later one can continue has used up its budget. `told` is what the operator has
-    said in the session so far; it takes in what follows.
+    a thread, with the agent's own id of its session. `on_used_up` is called once a session
+    that a later one can continue has used up its budget. `operator_messages` are those of the
+    session so far; later ones are added to them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
         *,
         on_defect: Callable[[Exception], None],
         remember: Callable[[str], None],
-        told: Told,
+        operator_messages: OperatorMessages,
         worker: str,
         background_wait: Duration,
         on_used_up: Callable[[], None],
@@ -78,7 +78,7 @@ class Conversation:
         self._told_session = pb.AgentSession()
         # How many messages this process got.
         self._said = 0
-        self._told = told
+        self._operator_messages = operator_messages
         # True once the agent ends and has read all of them.
         self._closed = False
         # Seconds in which this process could not run.
@@ -249,7 +249,7 @@ class Conversation:
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
         """Sends the operator's message to the agent. Idempotent by `message_id`, where it has one."""
-        if message_id in self._told.ids:
+        if message_id in self._operator_messages.ids:
             return
         if self._deaf:
             raise errors.HeddleError(
@@ -267,8 +267,8 @@ class Conversation:
                 state="ended",
             )
         if message_id:
-            self._told.ids.add(message_id)
-        self._told.texts.append(text)
+            self._operator_messages.ids.add(message_id)
+        self._operator_messages.texts.append(text)
         self._said += 1
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))

@@ -23,7 +23,7 @@ from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sessions import restart
 from agent_svc.sessions.checks import run_check
-from agent_svc.sessions.conversation import Conversation, Told
+from agent_svc.sessions.conversation import Conversation, OperatorMessages
 from agent_svc.sessions.outcome import (
     Ending,
     Span,
@@ -79,7 +79,7 @@ class Session:
         # The agent, then each check.
         self._process: supervised.Supervised | None = None
         self._conversation: Conversation | None = None
-        self._told = Told()
+        self._operator_messages = OperatorMessages()
         self._login_variables: tuple[str, ...] = ()
         # The project's setup, while it runs.
         self._setup: Commands | None = None
@@ -286,7 +286,9 @@ class Session:
                 await self._conversation.withdraw()
             words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
-            request = restart.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
+            request = restart.again(
+                self._spec, [*self._said, *self._operator_messages.texts], spent=pricing.spent
+            )
         self._span = Span(began, self._context.clock())
         unreported = pricing.unreported(cut_off=self._interruption is not None)
         await self._journal.end_agent(self._actor, *unreported)
@@ -315,7 +317,7 @@ class Session:
             pricing,
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
-            told=self._told,
+            operator_messages=self._operator_messages,
             worker=self._actor,
             background_wait=self._spec.background_wait,
             on_used_up=lambda: self.interrupt(used_up(self._spec.budget_usd_micros)),

@@ -82,7 +82,7 @@ def said(events: Sequence[pb.Event]) -> str:
     )
 
 
-def told(events: Sequence[pb.Event]) -> str:
+def output_text(events: Sequence[pb.Event]) -> str:
     """Returns all text that is in the log: what was said, written and answered by tools."""
     return "".join(event.message.text + event.output.text + event.tool_finished.result for event in events)
 

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from heddle import pb
-from heddle.testing.driver_stage import Stage, ending, payloads, said, told, tree
+from heddle.testing.driver_stage import Stage, ending, output_text, payloads, said, tree
 
 TEXT: Final = "Hello from the suite: naïve ünïcode 🎉."
 WORKING: Final = "Working on it."
@@ -148,7 +148,7 @@ class DriverSuite:
         )
         assert (file.target, file.name in {"Write", "Edit"}) == (FILE, True)
         assert (command.target, command.name) == (COMMAND, "Bash")
-        assert "from-the-command" in told(events)
+        assert "from-the-command" in output_text(events)
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_a_failed_tool_is_no_failed_session(self, tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ class DriverSuite:
     async def test_other_bytes_are_replaced(self, tmp_path: Path) -> None:
         """Output that is no UTF-8 neither breaks the session nor hides what is around it."""
         events = await self._play(Scenario.OTHER_BYTES, tmp_path)
-        assert "caf" in told(events)
-        assert " end" in told(events)
+        assert "caf" in output_text(events)
+        assert " end" in output_text(events)
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     @pytest.mark.parametrize("approved", [True, False], ids=["granted", "denied"])

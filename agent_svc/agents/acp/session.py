@@ -31,7 +31,7 @@ from agent_svc.agents.acp.failures import Unanswered, failed, stopped_early
 from agent_svc.agents.acp.forwarded_messages import WANTED
 from agent_svc.agents.acp.memory import Memory
 from agent_svc.agents.acp.presets import Agent
-from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, go_on
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
 from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
 from agent_svc.agents.claude.background_tasks import SUBTYPES
@@ -119,7 +119,7 @@ class Session:
 
     async def work(self) -> None:
         """Sends the agent its prompt, then the operator's messages, until none is left or it must stop."""
-        text = go_on(self._host.session) if self._resumed else self._host.session.prompt
+        text = resume_prompt(self._host.session) if self._resumed else self._host.session.prompt
         while text and not self._host.stopping.is_set():
             response = await self._turn(text)
             if response is not None and (why := stopped_early(response.stop_reason)):

@@ -31,7 +31,7 @@ UNANSWERED: Final = "no answer within"
 ENDING: Final = 2.0
 LOOK: Final = 0.05
 
-GO_ON: Final = """\
+RESUMED: Final = """\
 Your session was interrupted and is resumed now. {files} The task was:
 
 {prompt}"""
@@ -40,10 +40,10 @@ FILES_KEPT: Final = "Your files are as you left them."
 FILES_GONE: Final = "Files that you changed may be back as they were: look before you rely on them."
 
 
-def go_on(session: pb.StartSessionRequest) -> str:
+def resume_prompt(session: pb.StartSessionRequest) -> str:
     """Returns the prompt of an agent whose own session is resumed."""
     files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
-    return GO_ON.format(files=files, prompt=session.prompt)
+    return RESUMED.format(files=files, prompt=session.prompt)
 
 
 def _told(answer: pb.ApprovalAnswer) -> str:

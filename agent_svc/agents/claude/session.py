@@ -23,7 +23,7 @@ from claude_agent_sdk import (
 )
 
 from agent_svc.agents.base import provider_failures
-from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, go_on
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, resume_prompt
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.agents.claude.model_calls import OpenCall
@@ -131,7 +131,7 @@ class ClaudeSession:
             await self._client.connect()
             if self._resume:
                 self._spending.begin(await self._used())
-                await self._tell(go_on(self._host.session))
+                await self._tell(resume_prompt(self._host.session))
             else:
                 await self._tell(self._host.session.prompt)
             await self._listen()

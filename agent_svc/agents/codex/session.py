@@ -31,7 +31,7 @@ DEFAULT_PATIENCE: Final = 60.0
 UNKNOWN_THREAD: Final = "thread/resume"
 
 # The prompt after codex was interrupted.
-GO_ON: Final = "You were interrupted; continue. Your task is:\n\n{prompt}"
+RESUMED: Final = "You were interrupted; continue. Your task is:\n\n{prompt}"
 
 # The prompt about commands that still ran when its turn ended; sent once.
 CUT_OFF: Final = """\
@@ -70,7 +70,7 @@ async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
     prompt = host.session.prompt
     if not host.resume:
         return await _whole(host, transcript, turn, prompt)
-    ended = await _whole(host, transcript, turn, GO_ON.format(prompt=prompt), host.resume)
+    ended = await _whole(host, transcript, turn, RESUMED.format(prompt=prompt), host.resume)
     if transcript.thread_id or UNKNOWN_THREAD not in ended.last_words:
         return ended
     host.note(f"codex no longer has its session {host.resume}; a new one starts.")
@@ -86,7 +86,7 @@ async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, th
         host.note(
             f"codex was ended by {signal_name(-ended.code)}; it is started again and resumes its session."
         )
-        ended = await turn.run(GO_ON.format(prompt=prompt), transcript.thread_id)
+        ended = await turn.run(RESUMED.format(prompt=prompt), transcript.thread_id)
     return ended
 
 
@@ -110,12 +110,12 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
         "-c",
         "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
-        *told(host.session),
+        *option_arguments(host.session),
         *model,
     )
 
 
-def told(session: pb.StartSessionRequest) -> list[str]:
+def option_arguments(session: pb.StartSessionRequest) -> list[str]:
     """Returns what the plan says of the agent in the words of config.toml; JSON strings are TOML's."""
     settings: dict[str, object] = {}
     if session.system_prompt:

@@ -12,7 +12,7 @@ from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator
 from agent_svc.processes.supervised import Exit
-from agent_svc.sessions.conversation import Conversation, Told
+from agent_svc.sessions.conversation import Conversation, OperatorMessages
 from heddle import errors, pb
 from tests.unit.agent.test_host import Connection
 
@@ -65,7 +65,7 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
         session,
         on_defect=lambda error: pytest.fail(repr(error)),
         remember=lambda _: None,
-        told=Told(),
+        operator_messages=OperatorMessages(),
         worker="worker:w",
         background_wait=Duration(),
         on_used_up=lambda: pytest.fail("nothing was spent"),
