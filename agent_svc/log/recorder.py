@@ -165,7 +165,7 @@ def join(event: pb.Event, following: pb.Event) -> bool:
 
 
 def _source(event: pb.Event) -> tuple[object, ...] | None:
-    """Returns what all pieces of one text have in common; None for what is no text."""
+    """Returns what all pieces of one text have in common; None for an event without text."""
     if event.HasField("output"):
         return event.actor, event.output.stream, event.output.tool_call_id
     if event.HasField("message"):

@@ -316,7 +316,7 @@ def listening_sockets() -> set[str]:
 
 
 def opened(pid: int, number: str) -> str:
-    """Returns the link of a file that a process has open; empty where it cannot be seen."""
+    """Returns the link of a file that a process has open; empty if it cannot be seen."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 (same)
     return ""

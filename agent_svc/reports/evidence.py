@@ -86,7 +86,7 @@ class Evidence:
         return reports
 
     def _problem(self, text: str) -> None:
-        # A name of a file may hold bytes that are no text.
+        # The name of a file may contain bytes that are not text.
         self._problems.append(clip(text.encode(errors="replace").decode(), MAX_PROBLEM_BYTES))
 
 

@@ -14,7 +14,7 @@ SKIPPED: Final = frozenset({".git", "node_modules", ".venv"})
 
 
 class UnreadableError(Exception):
-    """A file is no report that can be read; the message says why."""
+    """A report cannot be read; the message says why."""
 
 
 class Identity(NamedTuple):

@@ -102,7 +102,7 @@ class Screenshots:
             return None
         kind = media_type(data)
         if not kind:
-            return [_left_out(f"{name} is no complete PNG, JPEG or WebP file")] if final else None
+            return [_left_out(f"{name} is not a complete PNG, JPEG or WebP file")] if final else None
         width, height = dimensions(data)
         if not 0 < width * height <= MAX_PIXELS:
             return [_left_out(f"{name} has {width} by {height} pixels; 1 to {MAX_PIXELS} are shown")]

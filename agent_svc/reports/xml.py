@@ -6,7 +6,7 @@ from xml.parsers import expat
 
 from agent_svc.reports.files import UnreadableError
 
-# Deeper ones are no reports.
+# Reports are never deeper.
 MAX_DEPTH: Final = 100
 
 
@@ -42,4 +42,4 @@ def walk(
         parser.EndElementHandler = stop
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise UnreadableError(f"is no XML: {error}") from error
+        raise UnreadableError(f"is not valid XML: {error}") from error

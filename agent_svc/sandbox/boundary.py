@@ -26,7 +26,7 @@ class Boundary(NamedTuple):
         return await asyncio.to_thread(self.sandbox.wrapper, resident) if self.sandbox else ()
 
     def warning(self) -> str:
-        """Returns what a session's log should say; empty where agents are held."""
+        """Returns what a session's log should say; empty if agents run in a sandbox."""
         if self.sandbox is not None:
             return ""
         return f"No write boundary: the agent can write whatever agent_svc can ({self.report.detail}).\n"

@@ -1,4 +1,4 @@
-"""What changed around a session's worktree while it ran, where nothing keeps its agent from writing there.
+"""What changed around a session's worktree while it ran, for agents without a sandbox.
 
 Who changed it cannot be known. Left out is what has another reason: a worktree in which
 another session ran in that time, and one that worktree_svc itself made ready. What is left was

@@ -19,7 +19,7 @@ class OwnFolder:
     kept: tuple[str, ...] = ()
 
     def path(self, environment: Mapping[str, str]) -> Path | None:
-        """Returns where it is for an agent with this environment; None where that names no home."""
+        """Returns where it is for an agent with this environment; None if that names no home."""
         if self.variable and (named := environment.get(self.variable)):
             return Path(named)
         home = environment.get("HOME")

@@ -46,7 +46,7 @@ class Checkout(NamedTuple):
 
 
 def checkout(worktree: Path) -> Checkout | None:
-    """Returns the git folders of a linked worktree; None where `worktree` is none.
+    """Returns the git folders of a linked worktree; None if `worktree` is not one.
 
     Only the file .git is believed, which agents cannot write: others of git's files
     could send a later session elsewhere.

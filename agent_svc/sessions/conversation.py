@@ -152,7 +152,7 @@ class Conversation:
 
         Time in which the operator kept it waiting, in which it waits for what it has in the
         background, or in which nothing here could run, does not count. With `since`, a
-        moment that an earlier call returned, None where it has stirred after that.
+        moment that an earlier call returned, None if it has stirred after that.
         """
         while (left := self._stirred + seconds - self._now()) > 0:
             await self._pass(left)

@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
+    """Outcome, and why in plain words. The exit code is the agent's; None if a signal ended it."""
 
     outcome: "pb.Outcome.ValueType"
     reason: str = ""
@@ -103,7 +103,7 @@ def without_model(ending: Ending, *, answered: bool) -> Ending:
 
 
 def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
-    """Returns when the agent wants to be started again, as the last two fields of an Ending."""
+    """Returns when the agent asks to be started again, as the last two fields of an Ending."""
     return (
         said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
         said.retry_time.ToMilliseconds() if said.HasField("retry_time") else None,

@@ -38,11 +38,11 @@ class Pricing:
 
     @property
     def used_up(self) -> bool:
-        """True where nothing is left of the budget."""
+        """True if nothing is left of the budget."""
         return self._budget is not None and self.spent >= self._budget
 
     def priced(self, events: Iterable[pb.Event]) -> list[pb.Event]:
-        """Returns `events`, with estimated costs, and a word where one is no more than a guess."""
+        """Returns `events`, with estimated costs, and a note where one is only a guess."""
         told: list[pb.Event] = []
         for event in events:
             if event.HasField("usage") and event.usage.HasField("settled_usd_micros"):

@@ -344,11 +344,13 @@ class Sessions:
 def _validate(request: pb.StartSessionRequest) -> None:
     path = Path(request.worktree_path)
     if not path.is_absolute() or not path.is_dir():
-        raise errors.invalid_field("worktree_path", f"{request.worktree_path!r} is no folder of this worker")
+        raise errors.invalid_field(
+            "worktree_path", f"{request.worktree_path!r} is not a folder on this worker"
+        )
     for name, value in request.environment.items():
         if not name or "=" in name or "\0" in name + value:
             raise errors.invalid_field(
-                "environment", f"{name!r} is no name and value that a process can have"
+                "environment", f"{name!r} is not a valid name and value of an environment variable"
             )
     if "\0" in request.agent:
         raise errors.invalid_field("agent", "a command cannot hold a zero byte")

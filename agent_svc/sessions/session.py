@@ -74,7 +74,7 @@ class Session:
         self._actor = f"worker:{context.worker}"
         self._journal = Journal(name, folder.log, context.clock, self._broke, limit=context.text_limit)
         self._begun = self._journal.begun
-        # -1 where its file could not be opened, for want of descriptors perhaps.
+        # -1 if its file could not be opened, for example without free descriptors.
         self._lock = -1
         # The agent, then each check.
         self._process: supervised.Supervised | None = None

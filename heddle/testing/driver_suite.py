@@ -50,14 +50,14 @@ class Scenario(Enum):
     LONG_OUTPUT = "long output"
     # Says LONG_LINE, which is 5 MB, and ends.
     LONG_LINE = "long line"
-    # Runs OTHER_BYTES, whose output is no UTF-8, and ends.
+    # Runs OTHER_BYTES, whose output is not UTF-8, and ends.
     OTHER_BYTES = "other bytes"
-    # Wants to run APPROVED_COMMAND, which the request's permissions make a question.
+    # Tries to run APPROVED_COMMAND, for which the request's permissions require a question.
     APPROVAL_GRANTED = "approval granted"
     APPROVAL_DENIED = "approval denied"
     # The same with a wait of half a second.
     APPROVAL_UNANSWERED = "approval unanswered"
-    # Wants to run APPROVED_COMMAND, which the request's permissions deny.
+    # Tries to run APPROVED_COMMAND, which the request's permissions deny.
     DENIED = "denied"
     # Says WORKING and then works for ever.
     STOP = "stop"
@@ -124,14 +124,14 @@ class DriverSuite:
     subject: ClassVar[Subject]
 
     async def test_says_what_the_agent_says(self, tmp_path: Path) -> None:
-        """Text arrives whole, and an agent that ends well has succeeded."""
+        """Text arrives whole, and an agent that exits without an error has succeeded."""
         events = await self._play(Scenario.TEXT, tmp_path)
         assert said(events).strip() == TEXT
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
         messages = [event.message for event in payloads(events, "message")]
         assert all(message.last for message in messages[-1:])
 
-    async def test_tells_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
+    async def test_reports_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
         """Each call names its tool, its kind, and the file in the worktree or the command; then its end."""
         async with self._set(Scenario.TOOLS, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
@@ -175,7 +175,7 @@ class DriverSuite:
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_other_bytes_are_replaced(self, tmp_path: Path) -> None:
-        """Output that is no UTF-8 neither breaks the session nor hides what is around it."""
+        """Output that is not UTF-8 neither breaks the session nor hides what is around it."""
         events = await self._play(Scenario.OTHER_BYTES, tmp_path)
         assert "caf" in output_text(events)
         assert " end" in output_text(events)
@@ -197,7 +197,7 @@ class DriverSuite:
         outcomes = {pb.OUTCOME_SUCCEEDED} if approved else {pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED}
         assert ending(events).outcome in outcomes
 
-    async def test_nobody_answers(self, tmp_path: Path) -> None:
+    async def test_a_question_without_an_answer_is_denied(self, tmp_path: Path) -> None:
         """A question that waits longer than the plan allows counts as denied, and the log says so."""
         async with self._set(Scenario.APPROVAL_UNANSWERED, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
@@ -263,7 +263,7 @@ class DriverSuite:
         for part in REASONS[scenario]:
             assert part in finished.reason.lower()
 
-    async def test_goes_on_with_an_earlier_session(self, tmp_path: Path) -> None:
+    async def test_resumes_an_earlier_session(self, tmp_path: Path) -> None:
         """A resumed agent knows what it did before."""
         async with self._set(Scenario.RESUME, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
@@ -273,7 +273,7 @@ class DriverSuite:
         assert said(events).strip() == TEXT
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
-    async def test_begins_anew_where_it_cannot_go_on(self, tmp_path: Path) -> None:
+    async def test_starts_a_new_session_if_it_cannot_resume(self, tmp_path: Path) -> None:
         """For a session that the agent no longer knows, a new one starts, and the log says so."""
         async with self._set(Scenario.RESUME_UNKNOWN, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)

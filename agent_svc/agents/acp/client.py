@@ -228,7 +228,7 @@ class Client:
         return call
 
     async def _permitted(self, call: ToolCall) -> bool | None:
-        """Returns whether `call` may happen; None where the session ends before anybody says so."""
+        """Returns whether `call` may happen; None if the session ends before anybody says so."""
         asking = asyncio.ensure_future(permit(self._host, call))
         stopping = asyncio.ensure_future(self._host.stopping.wait())
         try:
@@ -250,7 +250,7 @@ class Client:
 
 
 def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:
-    """Returns the option of the first kind that is offered; None where none is."""
+    """Returns the option of the first kind that is offered; None if none of them is."""
     offered = list(options)
     return next((option for kind in kinds for option in offered if option.kind == kind), None)
 

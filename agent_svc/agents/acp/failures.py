@@ -98,5 +98,5 @@ def _status(error: RequestError, said: str) -> int:
 
 
 def stopped_early(stop_reason: str) -> str:
-    """Returns why the work is not done though the turn ended; empty where it may be."""
+    """Returns why the work is not done though the turn ended; empty if it may be."""
     return STOPS.get(stop_reason, "")

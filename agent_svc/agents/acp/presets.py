@@ -46,7 +46,7 @@ class Agent:
     command: tuple[str, ...]
     # The one line that brings it.
     install: str
-    # What to do where it is not logged in.
+    # What to do if it is not logged in.
     login: str
     # Names of the service's variables that it gets; those that end in _KEY or _TOKEN log it in.
     login_variables: tuple[str, ...] = ()
@@ -176,7 +176,7 @@ PRESETS: Final = (
 
 
 def find(agent: str) -> Agent:
-    """Returns the agent that a plan calls `agent`; raises ValueError for what is no command line."""
+    """Returns the agent that a plan calls `agent`; raises ValueError for an invalid command line."""
     name = agent.removeprefix(PREFIX)
     for preset in PRESETS:
         if preset.name == name:

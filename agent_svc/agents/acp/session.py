@@ -74,7 +74,7 @@ class Session:
         self._agent = agent
         self._client = client
         self._connection = connection
-        # What an earlier session left to be resumed by. Empty: there is none.
+        # What is stored of an earlier session to resume it. Empty: there is none.
         self._resume_by = resume
         self._id = ""
         self._resumed = False
@@ -128,7 +128,7 @@ class Session:
 
     async def _begin(self) -> NewSessionResponse:
         if self._host.session.HasField("max_turns") and not self._agent.claude:
-            self._host.note(f"{self._agent.name} cannot be held to max_turns; its turns are not limited.")
+            self._host.note(f"{self._agent.name} does not support max_turns; its turns are not limited.")
         opened = await self._answer(
             self._connection.new_session(
                 cwd=str(self._host.worktree), mcp_servers=self._servers(), **self._options()
@@ -267,7 +267,7 @@ class Session:
         self._client.transcript.spending.model = wanted or ("" if current == "default" else current)
 
     async def _turn(self, text: str) -> PromptResponse | None:
-        """Returns how one turn ended; None where it was interrupted."""
+        """Returns how one turn ended; None if it was interrupted."""
         prompting = asyncio.ensure_future(
             self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
@@ -304,7 +304,7 @@ class Session:
             waited += await running_time.tick(LOOK)
 
     def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
-        """Says whether all that runs are background commands of Claude Code that are idle servers."""
+        """Says whether everything that runs is a background command of Claude Code that is an idle server."""
         tasks = self._client.tasks
         own = tasks.only_commands and len(tasks.names) == len(names)
         return own and count_servers(servers, depth=3) >= len(names)

@@ -77,7 +77,7 @@ class Call:
         self._diffs: list[FileEditToolCallContent] = []
 
     def learn(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> None:
-        """Takes in what the agent says of it now."""
+        """Records what the agent now says about the call."""
         self.status = said.status or self.status
         self._title = said.title or self._title
         self._kind = said.kind or self._kind

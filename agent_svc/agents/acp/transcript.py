@@ -63,7 +63,7 @@ class Transcript:
         return self._calls.setdefault(call_id, Call(call_id))
 
     def call_of_terminal(self, terminal_id: str) -> str:
-        """Returns the id of the call that shows this terminal; empty where none does."""
+        """Returns the id of the call that shows this terminal; empty if none does."""
         return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
 
     def open_calls(self) -> list[str]:

@@ -53,7 +53,7 @@ class Translator(Protocol):
 
     @property
     def closing(self) -> int | None:
-        """How many messages the agent had read when it last wanted to end. None: it did not ask."""
+        """How many messages the agent had read when it last asked to end. None: it did not ask."""
         ...
 
 

@@ -59,7 +59,7 @@ class AgentFailedError(Exception):
     """The agent could not do its work; the message says why and what to do, in plain words."""
 
     outcome: "pb.Outcome.ValueType" = pb.OUTCOME_FAILED
-    # Seconds that a provider wants to be left alone. None: it did not say.
+    # Seconds to wait before the provider is called again. None: it did not say.
     retry_after: float | None = None
     # When a limit ends, in seconds since 1970. None: it did not say.
     retry_at: float | None = None
@@ -125,13 +125,13 @@ class Host:
     def tell(self, translate: Callable[[], Iterable[pb.Event]]) -> None:
         """Sends the events that `translate` returns for something that the agent said.
 
-        Where it fails the session says so and continues: one strange message ends no work.
+        If that fails the session's log says so and the session continues: one strange message does not end it.
         """
         try:
             self.emit(*translate())
         except (BrokenPipeError, AgentFailedError):
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a model may say is no reason to end)
+        except Exception as error:  # noqa: BLE001 (nothing that a model says may end the session)
             traceback.print_exc()
             self.note(f"Something that the agent said could not be understood and is left out: {error!r}.")
 
@@ -227,7 +227,7 @@ class Host:
         return self._closed or self.stopping.is_set()
 
     async def listen(self) -> None:
-        """Takes in what agent_svc says, until it goes away."""
+        """Reads the lines of agent_svc until it closes the connection."""
         while line := await self._incoming.readline():
             if line == protocol.closed():
                 self._closed = True

@@ -25,7 +25,7 @@ class Picture(NamedTuple):
 def keep(worktree: Path, picture: Picture) -> str:
     """Leaves a picture where a session's pictures are found; twice the same is kept once.
 
-    Returns why it was left out; empty where it was kept.
+    Returns why it was left out; empty if it was kept.
     """
     suffix = SUFFIXES.get(picture.media_type)
     if suffix is None:
@@ -36,7 +36,7 @@ def keep(worktree: Path, picture: Picture) -> str:
     try:
         data = base64.b64decode(picture.data, validate=True)
     except (binascii.Error, ValueError):
-        return "it is no base64"
+        return "it is not valid base64"
     path = worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
     try:
         if not path.exists():

@@ -94,7 +94,7 @@ def failure(
 
 
 def reset_time(said: str, now: datetime) -> float | None:
-    """Returns when a limit ends by an agent's words, in seconds since 1970; None where they do not say.
+    """Returns when a limit ends by an agent's words, in seconds since 1970; None if they do not say.
 
     Of a time to the minute, the minute after. A time of day without a zone is in
     that of `now`.

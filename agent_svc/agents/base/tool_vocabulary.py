@@ -98,7 +98,7 @@ class ToolCall:
     parent: str = ""
 
     def __post_init__(self) -> None:
-        # It is shown, matched and stored where no text may hold a NUL.
+        # It is shown, matched and stored in places that do not allow a NUL.
         object.__setattr__(self, "target", whole_characters(self.target).replace("\0", "\ufffd"))
 
     def started(self) -> pb.Event:
@@ -127,18 +127,18 @@ class ToolCall:
 
     @property
     def reads(self) -> bool:
-        """True where the call changes nothing outside of the agent itself."""
+        """True if the call changes nothing outside of the agent itself."""
         return self.kind in HARMLESS or (self.kind == pb.TOOL_KIND_OTHER and self.name in KINDS)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names by which a plan's patterns find it: its own, and that of all that do the same."""
+        """The names by which a plan's patterns find it: its own, and that of all tools that do the same."""
         family = FAMILIES.get(self.kind)
         return (self.name,) if family in {None, self.name} else (self.name, str(family))
 
     @property
     def writes_inside(self) -> bool:
-        """True where it changes a file of the worktree that neither git nor an agent obeys."""
+        """True if it changes a file of the worktree that neither git nor an agent obeys."""
         if self.kind != pb.TOOL_KIND_EDIT or not self.target or self.target.startswith("/"):
             return False
         return obeyed().isdisjoint(part.lower() for part in Path(self.target).parts)
@@ -155,7 +155,7 @@ def relative_target(worktree: Path, path: str) -> str:
     except (OSError, RuntimeError, ValueError):
         return os.path.normpath(worktree / path)
     if resolved.is_symlink():
-        # Followed to its end it would be none: from Python 3.13 on a loop is no error.
+        # It is a loop of links: from Python 3.13 on that is not an error.
         return str(resolved)
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
 

@@ -39,7 +39,7 @@ class Tasks:
 
     @property
     def only_commands(self) -> bool:
-        """True where all of it are commands."""
+        """True if all of it are commands."""
         return self._commands == len(self._running)
 
     @property
@@ -54,7 +54,7 @@ class Tasks:
         self._lines[call_id] = line
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """Takes in a system message as Claude Code writes it; others say nothing of this."""
+        """Takes a system message as Claude Code writes it; other messages have no such information."""
         match message.get("subtype"):
             case "task_started":
                 task = str(message.get("task_id", ""))

@@ -42,9 +42,9 @@ _FIRST_RETRY: Final = 0.5
 def error_of(
     result: ResultMessage, retry_after: float | None, retry_at: float | None = None
 ) -> AgentFailedError | None:
-    """Returns what `result` raises; None where it is a success.
+    """Returns what `result` raises; None if it is a success.
 
-    `retry_after` is how many seconds the API wanted Claude to wait last, `retry_at`
+    `retry_after` is how many seconds the API last asked Claude to wait, `retry_at`
     when the limit of a subscription ends, in seconds since 1970. None: it did not say.
     """
     reason = failure(result)
@@ -61,7 +61,7 @@ def error_of(
 
 
 def wish(retry: Mapping[str, Any]) -> float | None:
-    """Returns how many seconds the API wants Claude to wait, by an api_retry; None where it did not say.
+    """Returns how many seconds the API asks Claude to wait, by an api_retry; None if it did not say.
 
     Claude reports only its own delay, which is the provider's where that is longer than
     Claude would wait by itself.
@@ -72,7 +72,7 @@ def wish(retry: Mapping[str, Any]) -> float | None:
 
 
 def failure(result: ResultMessage) -> str:
-    """Returns why `result` is no success; empty where it is one."""
+    """Returns why `result` is not a success; empty if it is one."""
     if result.stop_reason == "refusal":
         return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
@@ -89,14 +89,14 @@ def _told(result: ResultMessage) -> str:
 
 
 def _not_called(result: ResultMessage) -> str:
-    """Returns why Claude answered by itself, as a hook of the repository may have it; empty where its model did."""
+    """Returns why Claude answered by itself, as a hook of the repository may have it; empty if its model did."""
     if result.num_turns or result.model_usage or not result.result:
         return ""
     return f"Claude did not call its model: {result.result.partition(_PROMPT)[0]}"
 
 
 def api_failure(status: int | None, told: str) -> str:
-    """Returns the reason for an answer of the API. `status` is None where there was no answer."""
+    """Returns the reason for an answer of the API. `status` is None if there was no answer."""
     if provider_failures.kind_of(status, told) == pb.OUTCOME_OUT_OF_CREDIT:
         return f"{_NO_CREDIT}. {told}"
     if status is None:

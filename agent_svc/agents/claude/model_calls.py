@@ -13,7 +13,7 @@ _TOKENS: Final = {
     "cache_write_tokens": "cache_creation_input_tokens",
 }
 
-# More is no count of tokens.
+# A larger number is not a count of tokens.
 _MOST: Final = 1 << 50
 
 
@@ -44,7 +44,7 @@ class OpenCall:
             self._open = None
 
     def rest(self) -> pb.Usage | None:
-        """Returns what a call has used that is not answered to its end, once; None where none is open."""
+        """Returns, once, what a call has used whose answer is incomplete; None if no call is open."""
         told, self._open = self._open, None
         return told
 

@@ -47,7 +47,7 @@ class ForgottenError(Exception):
 
 
 class KilledError(Exception):
-    """A signal ended Claude amid its work."""
+    """A signal ended Claude while it worked."""
 
 
 async def drive(host: Host) -> None:
@@ -90,7 +90,7 @@ class ClaudeSession:
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
         # Ids of the messages that Claude has not answered yet.
         self._open: set[str] = set()
-        # Seconds that the API last wanted Claude to wait.
+        # Seconds that the API last asked Claude to wait.
         self._retry_after: float | None = None
         # When the limit that it has met ends, in seconds since 1970.
         self._retry_at: float | None = None
@@ -189,7 +189,7 @@ class ClaudeSession:
         return running_time.counted(loop.time() - begun, running_time.TICK)
 
     def _serves_only(self) -> bool:
-        """Says whether all that runs in the background are idle servers, which do not end by themselves."""
+        """Says whether everything in the background is an idle server, which does not end by itself."""
         count = len(self._background.names)
         return self._background.only_commands and count_servers(self._servers, depth=2) >= count
 
@@ -216,7 +216,7 @@ class ClaudeSession:
                 await self._count(message)
 
     def _take_retry(self, retry: Mapping[str, Any]) -> None:
-        """Remembers how long the API wants Claude to wait; raises AgentFailedError where waiting does not help."""
+        """Stores how long the API asks Claude to wait; raises AgentFailedError if waiting does not help."""
         if (status := retry.get("error_status")) in HOPELESS:
             raise provider_failures.failure(api_failure(status, retry["error"]), status, retry["error"])
         self._retry_after = wish(retry)
@@ -260,7 +260,7 @@ class ClaudeSession:
         await self._client.query(_one_message(text, number))
 
     async def _used(self) -> Mapping[str, Any]:
-        """Returns what the session has used so far, by model; empty where Claude does not say.
+        """Returns what the session has used so far, by model; empty if Claude does not say.
 
         The SDK has no public call for it, and its results come only at the very end.
         """

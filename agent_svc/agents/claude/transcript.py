@@ -86,7 +86,7 @@ class Transcript:
         ]
 
     def end(self) -> list[pb.Event]:
-        """Returns the end of what was begun, where Claude ended amid it."""
+        """Returns the end events of calls that were open when Claude ended."""
         events = [_last(self._kind)] if self._kind is not None else []
         self._kind = None
         for call in list(self._calls):

@@ -40,7 +40,7 @@ class CodexHome:
 
     @property
     def ready(self) -> bool:
-        """True where there is a login, a key, or a provider of the user's own."""
+        """True if there is a login, a key, or a provider of the user's own."""
         if self._config.get("model_provider", "openai") != "openai":
             return True
         return bool(self._environ.get(API_KEY)) or (self.path / "auth.json").is_file()

@@ -142,7 +142,7 @@ def _toml(value: object) -> str:
 
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
-    """Raises AgentFailedError where the turn that has ended failed."""
+    """Raises AgentFailedError if the turn that has ended failed."""
     if ended.end is ListeningEnd.STOPPED:
         raise AgentFailedError("the session was stopped")
     if transcript.sandbox_trouble:

@@ -31,8 +31,8 @@ COUNT_EVERY: Final = 0.2
 class ListeningEnd(Enum):
     """How listening to codex ended."""
 
-    ALL = "all that it had to say"
-    HOPELESS = "nothing good could come any more"
+    ALL = "it closed its output"
+    HOPELESS = "it could no longer succeed"
     NO_CONNECTION = "it was without a connection for too long"
     STOPPED = "the session had to end"
 
@@ -95,7 +95,7 @@ class Turn:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # Also of a codex that was ended amid its turn.
+            # Also of a codex that was ended during its turn.
             self._read_record()
             self._host.emit(*self._transcript.end_turn())
 

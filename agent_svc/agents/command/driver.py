@@ -58,7 +58,7 @@ class CommandTranslator:
     def __init__(self) -> None:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
         self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
-        # By stream: the line that has not ended yet, where it is short.
+        # By stream: the line that has not ended yet, if it is short.
         self._open = {pb.OUTPUT_STREAM_STDOUT: b"", pb.OUTPUT_STREAM_STDERR: b""}
 
     def stdout(self, data: bytes) -> list[pb.Event]:
@@ -83,7 +83,7 @@ class CommandTranslator:
 
 
 def _later(when: str) -> pb.SessionFinished | None:
-    """Returns what a command wants of its next start; None where that is neither seconds nor a time."""
+    """Returns when a command asks to be started again; None if `when` is neither seconds nor a time."""
     said = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
     try:
         if when.isdecimal():

@@ -17,7 +17,7 @@ class InputLines:
         self._ended = False
 
     def line(self, seconds: float | None = None) -> bytes | None:
-        """Returns the next line; None where none came within `seconds`, or the other end has gone.
+        """Returns the next line; None if none came within `seconds`, or the other end has gone.
 
         Without `seconds` it waits as long as it takes. It takes all of `seconds` also
         where the other end has gone.

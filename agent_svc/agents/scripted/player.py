@@ -65,7 +65,7 @@ class Player:
         }
 
     def play(self, step: pb.ScriptStep, place: int = 0) -> None:
-        """Does one step; raises ScriptFailedError where it ends the session."""
+        """Does one step; raises ScriptFailedError if the step ends the session."""
         self._place = place
         kind = step.WhichOneof("step")
         if kind is not None:
@@ -174,7 +174,7 @@ class Player:
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")
 
     def _asked(self, question: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None where agent_svc went away."""
+        """Returns the operator's answer; None if agent_svc went away."""
         self._approvals += 1
         approval = f"approval-{self._approvals}"
         self._stage.send(pb.Event(session_started=pb.SessionStarted(agent_session_id=str(self._place))))

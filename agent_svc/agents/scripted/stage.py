@@ -49,7 +49,7 @@ class Stage:
             self.pause(PIECE)
 
     def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None where agent_svc went away."""
+        """Returns the operator's answer; None if agent_svc went away."""
         while line := self._incoming.line():
             event = protocol.parse_event(line)
             if event.approval_resolved.approval_id == approval_id:

@@ -49,7 +49,7 @@ async def test_exit_code_is_the_outcome(worker: Agents, command: str, outcome: s
 
 
 async def test_bytes_that_are_no_text(worker: Agents) -> None:
-    """Bytes that are no UTF-8 become U+FFFD; a character cut between two writes stays whole."""
+    """Bytes that are not UTF-8 become U+FFFD; a character cut between two writes stays whole."""
     events = await worker.run(r"command:printf 'a\377b'; printf '\303'; sleep 0.3; printf '\244!\n'")
     assert output(events) == "a\ufffdbä!\n"
 

@@ -137,7 +137,7 @@ async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
 
 
 async def test_long_and_broken_output(tmp_path: Path) -> None:
-    """A line of 5 MB and bytes that are no UTF-8 go through; codex itself keeps 1 MiB of a line."""
+    """A line of 5 MB and bytes that are not UTF-8 go through; codex itself keeps 1 MiB of a line."""
     async with codex(tmp_path) as it:
         commands = [r"printf 'a\377b\n'", r"head -c 5000000 /dev/zero | tr '\0' x"]
         it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")

@@ -30,7 +30,7 @@ def test_characters_survive_any_cut(size: int) -> None:
 
 
 def test_other_bytes_are_replaced() -> None:
-    """Bytes that are no UTF-8 become U+FFFD, also a character that never ends."""
+    """Bytes that are not UTF-8 become U+FFFD, also a character that never ends."""
     stream = TextStream(pb.OUTPUT_STREAM_STDERR)
     assert texts(stream.feed(b"a\xffb\xc3")) == "a\ufffdb"
     assert texts(stream.feed(b"", final=True)) == "\ufffd"

@@ -104,7 +104,7 @@ def test_problems_of_named_reports_are_told(tmp_path: Path) -> None:
         file.truncate(MAX_BYTES + 1)
     report = reported(evidence)
     assert list(report.report_problems) == [
-        "junit: a.xml is no JUnit report: its root is coverage",
+        "junit: a.xml is not a JUnit report: its root is coverage",
         "coverage: c.xml is larger than 16 MiB",
         "sarif: the check wrote no file s.json or t.json",
     ]
@@ -117,7 +117,7 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
     """A file's name may hold any bytes; its problem is reported all the same."""
     evidence = Evidence(pb.Check(junit=["*.xml"]), tmp_path)
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.xml")).write_text("no")
-    assert "?.xml is no XML" in reported(evidence).report_problems[0]
+    assert "?.xml is not valid XML" in reported(evidence).report_problems[0]
 
 
 def test_files_that_no_glob_names_are_ignored(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_a_picture_is_kept_once(tmp_path: Path) -> None:
     ("picture", "why"),
     [
         (Picture("image/svg+xml", encoded(PNG), ""), "image/svg"),
-        (Picture("image/png", "no base64!", ""), "no base64"),
-        (Picture("image/png", "é", ""), "no base64"),
+        (Picture("image/png", "no base64!", ""), "not valid base64"),
+        (Picture("image/png", "é", ""), "not valid base64"),
         (Picture("image/png", "A" * (MAX_BYTES // 3 * 4 + 8), ""), "more than 16 MiB"),
     ],
 )
