@@ -69,7 +69,12 @@ def test_odd_values_are_passed_over(odd: object) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"{", "not valid JSON"), (b"[" * 100_000, "not valid JSON"), (b"[]", "not a SARIF"), (b"{}", "not a SARIF")],
+    [
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "not a SARIF"),
+        (b"{}", "not a SARIF"),
+    ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
     """What is not SARIF is refused with a reason."""
