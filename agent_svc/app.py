@@ -7,8 +7,8 @@ from agent_svc.log.spool import Spool
 from agent_svc.sandbox.boundary import boundary
 from agent_svc.servicer import AgentServicer
 from agent_svc.sessions.registry import Sessions
-from agent_svc.sessions.standalone_checks import BareChecks
-from agent_svc.sessions.worker_context import Place
+from agent_svc.sessions.standalone_checks import StandaloneChecks
+from agent_svc.sessions.worker_context import WorkerContext
 from heddle.clock import Clock, utc_now
 from heddle.config import Settings
 from heddle.fencing import EpochFence
@@ -21,7 +21,7 @@ from heddle.v1 import agent_service_pb2_grpc as stubs
 def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Clock = utc_now) -> Service:
     """Returns the service; one agent_svc at a time may use `settings.home`."""
     prices = Prices.read(settings.home)
-    place = Place(
+    context = WorkerContext(
         settings.worker_name,
         settings.stop_grace,
         settings.agent_env,
@@ -36,13 +36,13 @@ def build(settings: Settings, *, catalogue: Catalogue | None = None, clock: Cloc
         Spool(settings.home),
         catalogue or default_catalogue(),
         fence,
-        place,
+        context,
         slots=settings.slots,
         min_free_bytes=settings.min_free_bytes,
         lease=settings.lease,
         drain=settings.drain,
     )
-    checks = BareChecks(settings.home / "checks", fence, place)
+    checks = StandaloneChecks(settings.home / "checks", fence, context)
 
     async def recover() -> None:
         await sessions.recover()

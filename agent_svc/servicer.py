@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final
 import grpc
 
 from agent_svc.sessions.registry import Sessions
-from agent_svc.sessions.standalone_checks import BareChecks
+from agent_svc.sessions.standalone_checks import StandaloneChecks
 from heddle import pb
 from heddle.names import AttemptName
 from heddle.v1 import agent_service_pb2_grpc as stubs
@@ -20,7 +20,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AgentServicer(stubs.AgentServiceServicer):
     """See protos/heddle/v1/agent_service.proto."""
 
-    def __init__(self, sessions: Sessions, checks: BareChecks) -> None:
+    def __init__(self, sessions: Sessions, checks: StandaloneChecks) -> None:
         self._sessions = sessions
         self._checks = checks
 

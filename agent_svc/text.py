@@ -12,7 +12,7 @@ MAX_TEXT_BYTES: Final = 32 << 10
 
 
 class TextStream:
-    """Decodes one stream; bytes that are no UTF-8 become U+FFFD, also across pieces."""
+    """Decodes one stream; bytes that are not UTF-8 become U+FFFD, also across pieces."""
 
     def __init__(self, stream: "pb.OutputStream.ValueType", tool_call_id: str = "") -> None:
         self._stream = stream

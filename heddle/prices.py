@@ -35,7 +35,7 @@ class Prices:
     def cost(self, usage: pb.Usage) -> int | None:
         """Returns what `usage` costs in micros; None if a price is unknown.
 
-        A model's name may start with its provider ("openai/") and end with a date.
+        A model's name may begin with its provider's ("vendor/") and end with a date.
         """
         name = usage.model.rpartition("/")[2]
         prices = (

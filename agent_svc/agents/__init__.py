@@ -1,1 +1,1 @@
-"""Programs that drive one agent each and speak drivers/protocol.py. They import no gRPC."""
+"""The agents that Heddle can start, one folder each: kind, driver and host. They import no gRPC."""

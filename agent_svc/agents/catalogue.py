@@ -1,28 +1,29 @@
 """All kinds of agents that this worker can start."""
 
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
-from agent_svc.agents.acp.driver import acp_drivers
+import structlog
+
 from agent_svc.agents.base.driver import Driver
-from agent_svc.agents.claude.driver import ClaudeDriver
-from agent_svc.agents.codex.driver import CodexDriver
-from agent_svc.agents.command.driver import CommandDriver
-from agent_svc.agents.scripted.driver import ScriptedDriver
 from agent_svc.text import clip
-from heddle import errors, pb
+from heddle import agents, errors, pb
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Catalogue:
-    """The drivers, in the order in which people see them."""
+    """The drivers, in the order in which people see them, and the kinds whose driver is broken."""
 
-    def __init__(self, drivers: Sequence[Driver]) -> None:
+    def __init__(self, drivers: Sequence[Driver], broken: Sequence[pb.AgentProgram] = ()) -> None:
         self._drivers = tuple(drivers)
+        self._broken = tuple(broken)
 
     def programs(self) -> list[pb.AgentProgram]:
-        return [_program(driver) for driver in self._drivers]
+        return [*map(_program, self._drivers), *self._broken]
 
     def driver(self, agent: str) -> Driver:
-        """Returns the driver of `agent`; raises UNKNOWN_AGENT that says which there are."""
+        """Returns the driver of `agent`; raises UNKNOWN_AGENT, which lists the available ones."""
         for driver in self._drivers:
             if driver.accepts(agent):
                 return driver
@@ -35,13 +36,29 @@ class Catalogue:
 
 
 def _program(driver: Driver) -> pb.AgentProgram:
-    program = driver.program()
-    live = driver.reports_usage_live
-    program.usage_reports = pb.USAGE_REPORTS_LIVE if live else pb.USAGE_REPORTS_LATE
-    program.holds_max_turns = driver.holds_max_turns
+    program, kind = driver.program(), driver.kind
+    program.usage_reports = pb.USAGE_REPORTS_LIVE if kind.reports_usage_live else pb.USAGE_REPORTS_LATE
+    program.holds_max_turns = kind.holds_max_turns
+    program.provider = kind.provider
+    program.options.extend(kind.options)
+    program.resumes = kind.resumes
+    program.takes_messages = kind.takes_messages
+    program.login_variables.extend(driver.login_variables)
     return program
 
 
 def default_catalogue() -> Catalogue:
-    """Returns the agents that come with Heddle."""
-    return Catalogue((ScriptedDriver(), ClaudeDriver(), CodexDriver(), *acp_drivers(), CommandDriver()))
+    """Returns Heddle's own agents and those of installed packages. A driver that cannot be loaded is not available."""
+    drivers: list[Driver] = []
+    broken: list[pb.AgentProgram] = []
+    for kind in agents.kinds():
+        why = kind.problem
+        try:
+            if not why:
+                drivers.append(resolve_name(kind.driver)(kind))
+        except Exception as error:  # noqa: BLE001 (whatever a package raises: other kinds must still work)
+            why = f"its driver {kind.driver} cannot be loaded: {error!r}"
+        if why:
+            log.warning("agent_kind_broken", kind=kind.name, reason=why)
+            broken.append(pb.AgentProgram(name=kind.name, detail=why))
+    return Catalogue(drivers, broken)

@@ -1,4 +1,4 @@
-"""What the operator said to sessions that another one goes on with. Their agents may not have heard it any more."""
+"""What the operator said to earlier sessions that this one continues. Their agents may not have received it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -11,13 +11,13 @@ from heddle.names import AttemptName
 _AGAIN: Final = """\
 {prompt}
 
-Meanwhile the operator said what follows. You may not have heard all of it:
+Meanwhile the operator sent these messages. You may not have received all of them:
 
 {said}"""
 
 
-def said_before(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
-    """Returns it, oldest first: of the session that `request` goes on with, of the one before that, and so on.
+def earlier_messages(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
+    """Returns the messages, oldest first: of the session that `request` continues, of the one before that, and so on.
 
     Sessions that are no longer kept are left out.
     """
@@ -31,12 +31,12 @@ def said_before(spool: Spool, request: pb.StartSessionRequest) -> list[str]:
             earlier = folder.spec().resume_attempt
         except FileNotFoundError:
             break
-        said = [*said_in(folder), *said]
+        said = [*messages_in(folder), *said]
     return said
 
 
-def told_again(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.StartSessionRequest:
-    """Returns the request with what was said before behind its prompt."""
+def with_earlier_messages(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.StartSessionRequest:
+    """Returns the request with the earlier messages after its prompt."""
     if not said:
         return request
     told = pb.StartSessionRequest()
@@ -45,7 +45,7 @@ def told_again(request: pb.StartSessionRequest, said: Sequence[str]) -> pb.Start
     return told
 
 
-def said_in(folder: SessionFolder) -> list[str]:
+def messages_in(folder: SessionFolder) -> list[str]:
     """Returns what the operator said in one session, oldest first."""
     released = folder.released()
     return list(_told(EventLog.view(folder.log))) if released is None else released

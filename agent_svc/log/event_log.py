@@ -1,4 +1,4 @@
-"""The file that holds a session's events: appended in frames, each on disk before it is told.
+"""The file that holds a session's events: appended in frames, each on disk before watchers receive it.
 
 A frame is one batch: its length and the CRC-32 of its body, both 32 bits little
 endian, then the body, a serialised AgentServiceWatchSessionResponse with only
@@ -29,8 +29,8 @@ MARGIN: Final = 1 << 10
 class EventLog:
     """One session's events, numbered 1..n. In memory only the place of each frame.
 
-    Blocks on the disk: meant for a thread. One appends at a time; reads may go on
-    beside it.
+    Blocks on the disk: meant for a thread. One caller appends at a time; reads may run
+    at the same time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class EventLog:
     def open(cls, path: Path) -> Self:
         """Returns the log at `path`, which may not exist yet, for reading and appending.
 
-        What a crash left half written at its end is cut off: nobody was told of it.
+        What a crash left half written at its end is cut off: no watcher has received it.
         """
         log = cls(path)
         log._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -106,7 +106,7 @@ class EventLog:
             self._index(len(frame), count)
 
     def read(self, after: int, last: int) -> pb.AgentServiceWatchSessionResponse:
-        """Returns events behind `after`, at most 256 KiB and none behind `last`; there must be one."""
+        """Returns events after `after`, at most 256 KiB and none after `last`; there must be at least one."""
         first = bisect_right(self._firsts, after + 1) - 1
         begin = self._bounds[first]
         fits = bisect_right(self._bounds, begin + MAX_RESPONSE_BYTES - MARGIN) - 1
@@ -125,13 +125,13 @@ class EventLog:
         return response
 
     def last_event(self) -> pb.Event | None:
-        """Returns the newest event; None where there is none."""
+        """Returns the newest event; None if the log is empty."""
         if not self.last_sequence:
             return None
         return self.read(self.last_sequence - 1, self.last_sequence).events[0]
 
     def close(self) -> None:
-        """Ends appending; reading goes on. Idempotent."""
+        """Ends appending; reading still works. Idempotent."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

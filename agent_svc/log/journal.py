@@ -17,7 +17,7 @@ _SETUP_PART: Final = 8
 
 
 class Journal:
-    """What is recorded of one session. `on_failure` hears of a disk that takes no more.
+    """What is recorded of one session. `on_failure` is called when the disk takes no more.
 
     `limit`: the bytes of text that are stored. 0: all.
     """
@@ -41,14 +41,14 @@ class Journal:
 
     @property
     def begun(self) -> datetime:
-        """Time of the first event; now, where there is none."""
+        """Time of the first event; now, if there is no event yet."""
         if not self._log.last_sequence:
             return self._clock()
         return self._log.read(0, 1).events[0].time.ToDatetime(self._clock().tzinfo)
 
     @property
     def written(self) -> int:
-        """Newest event on disk, told or not."""
+        """Newest event on disk, whether watchers have received it or not."""
         return self._log.last_sequence
 
     def finished(self) -> pb.SessionFinished | None:

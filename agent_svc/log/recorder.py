@@ -1,4 +1,4 @@
-"""Takes a session's events in, joins small ones, and tells watchers once they are on disk."""
+"""Collects a session's events, joins small ones, and sends them to watchers once they are on disk."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,14 +21,14 @@ MAX_PENDING: Final = 1 << 20
 
 
 def ignore(_: OSError) -> None:
-    """Is told where nobody minds."""
+    """Ignores a failure."""
 
 
 class Recorder:
     """The live end of one session's log.
 
     Many watchers are cheap: each reads the file, and waits for one shared doorbell.
-    A disk that takes no more is told to `on_failure` once; what follows is dropped.
+    When the disk takes no more, `on_failure` is called once; later events are dropped.
     """
 
     def __init__(self, log: EventLog, on_failure: Callable[[OSError], None] = ignore) -> None:
@@ -93,7 +93,7 @@ class Recorder:
             await asyncio.to_thread(self._log.append, batch)
 
     async def finish(self, last: pb.Event) -> None:
-        """Puts all that was taken, and `last`, on disk; `close` tells it. Raises OSError."""
+        """Writes all collected events, and `last`, to disk; `close` sends them to watchers. Raises OSError."""
         await self._rest()
         if self._failure is not None:
             raise self._failure
@@ -101,7 +101,7 @@ class Recorder:
         await self._write()
 
     async def forget(self) -> None:
-        """Drops what is not on disk, after a failure of the disk, and begins anew."""
+        """Drops what is not on disk, after a failure of the disk, and starts again from what is."""
         await self._rest()
         self._pending = []
         self._pending_bytes = 0
@@ -118,7 +118,7 @@ class Recorder:
             self._timer = None
 
     def close(self) -> None:
-        """Tells what is untold, then ends the log and every watch of it. Nothing more may come."""
+        """Sends the remaining events to watchers, then closes the log and every watch of it. No event may follow."""
         self._log.close()
         self._told = self._log.last_sequence
         self.closed = True
@@ -129,7 +129,7 @@ class Recorder:
         self._doorbell = asyncio.Event()
 
     async def watch(self, after: int) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
-        """Yields what comes behind `after` until the log is closed; while idle, checkpoints."""
+        """Yields what comes after `after` until the log is closed; while idle, checkpoints."""
         while True:
             doorbell = self._doorbell
             while after < self._told:
@@ -165,7 +165,7 @@ def join(event: pb.Event, following: pb.Event) -> bool:
 
 
 def _source(event: pb.Event) -> tuple[object, ...] | None:
-    """Returns what all pieces of one text have in common; None for what is no text."""
+    """Returns what all pieces of one text have in common; None for an event without text."""
     if event.HasField("output"):
         return event.actor, event.output.stream, event.output.tool_call_id
     if event.HasField("message"):

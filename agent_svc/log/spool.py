@@ -1,11 +1,11 @@
-"""The folders of sessions: HEDDLE_HOME/spool/RUN/EPIC/TASK/N, and what lies in each.
+"""The folders of sessions: HEDDLE_HOME/spool/RUN/EPIC/TASK/N, and the files in each.
 
 spec.pb      the StartSessionRequest that made it
 events.log   what happened: event_log.py
 result.pb    the finished Session; absent while it runs
 said.pb      in place of a log that was released: what the operator said
 artifacts/   screenshots by content hash
-agent        how the agent calls its own session; absent where it said nothing
+agent        how the agent calls its own session; absent if it said nothing
 lock         locked while any process of the session lives
 reserve      room for the last words on a full disk
 """
@@ -48,7 +48,7 @@ class SessionFolder:
         self.log = path / "events.log"
 
     def create(self, spec: pb.StartSessionRequest) -> None:
-        """Writes the session down; raises OSError with nothing kept where there is no room."""
+        """Writes the session to disk; raises OSError, and leaves no files, if there is no room."""
         try:
             # A crash may have left a folder without a spec.
             (self.path / "artifacts").mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class SessionFolder:
         write_durably(self.path / "agent", agent_session_id.encode(), "agent")
 
     def agent_session(self) -> str:
-        """Returns how the agent called its own session; empty where it said nothing, or is not known."""
+        """Returns how the agent called its own session; empty if it said nothing, or is not known."""
         try:
             return (self.path / "agent").read_text()
         except FileNotFoundError:
@@ -113,7 +113,7 @@ class SessionFolder:
         return size
 
     def released(self) -> list[str] | None:
-        """Returns what the operator said to a session whose log was released; None where it was not."""
+        """Returns what the operator said to a session whose log was released; None if it was not."""
         try:
             told = pb.WatchSessionResponse.FromString((self.path / "said.pb").read_bytes())
         except FileNotFoundError:
@@ -137,7 +137,7 @@ class SessionFolder:
         return f"{HASH_PREFIX}{digest}"
 
     def artifact(self, name: str) -> Path | None:
-        """Returns the file of an artifact; None where this session has none of that name."""
+        """Returns the file of an artifact; None if this session has no artifact of that name."""
         digest = name.removeprefix(HASH_PREFIX)
         if not (name.startswith(HASH_PREFIX) and len(digest) == 64 and digest.isalnum()):
             return None
@@ -205,13 +205,13 @@ class Spool:
             self._owner = None
 
     def newest(self, task: TaskName) -> int:
-        """Returns the highest attempt of `task` that is here; 0 where there is none."""
+        """Returns the highest attempt of `task` in the spool; 0 if it has no attempt."""
         path = self._root / task.run / task.epic / task.task
         return max((int(spec.parent.name) for spec in path.glob("*/spec.pb")), default=0)
 
 
 def lock(path: Path) -> int | None:
-    """Returns the locked file; None where somebody else holds it."""
+    """Returns the locked file; None if another process holds the lock."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,13 +13,13 @@ _HEAD: Final = 6 / 8
 _TOOLS: Final = 1 / 8
 _TAIL: Final = 1 / 8
 
-# Left out before it is told again, at first.
+# Bytes left out before the next event says so, at first.
 _FIRST_REPORT: Final = 1 << 20
 
 # What is kept of the input or result of a tool call beyond the beginning.
 _DETAIL_BYTES: Final = 1 << 10
 
-# What an event in memory takes beside its text.
+# What an event takes in memory in addition to its text.
 _OVERHEAD: Final = 256
 
 

@@ -6,13 +6,13 @@ from typing import Final
 ALLOWED: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"})
 LOCALE_PREFIX: Final = "LC_"
 
-# A program that opens an editor is told why it gets none, in place of waiting or of an empty text. $0 is the file.
+# A program that opens an editor gets an error that says why, instead of a wait or an empty text. $0 is the file.
 _NO_EDITOR: Final = (
-    'sh -c \'echo "nobody is here to edit $0: give the text by an option or a file, as git commit -m TEXT does" >&2;'
+    'sh -c \'echo "no editor is available for $0: give the text by an option or a file, as git commit -m TEXT does" >&2;'
     " exit 1'"
 )
 
-# Nobody sits at the terminal of an agent, a check or a setup: what would ask fails at once and says so. ssh asks
+# An agent, a check or a setup has no one at a terminal: what would ask fails at once with an error. ssh asks
 # nothing either, as there is no terminal; its own variables stay free for a user's keys.
 UNATTENDED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("EDITOR", "VISUAL", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR"), _NO_EDITOR),
@@ -36,9 +36,9 @@ def agent_environment(
 ) -> dict[str, str]:
     """Returns the environment of an agent: what is allowed of `ours`, the operator's `names`, `added`.
 
-    Beneath these is what keeps programs from waiting for somebody who is not there.
+    UNATTENDED, which keeps programs from waiting for input, has the lowest priority.
 
-    HEDDLE_PROMPT is left out where there is none, or it is too long for an
+    HEDDLE_PROMPT is left out if there is no prompt, or it is too long for an
     environment; it always comes on standard input.
     """
     wanted = ALLOWED | set(names)

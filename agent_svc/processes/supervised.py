@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PR_GET_CHILD_SUBREAPER: Final = 37
 
-# Bytes that wait unread before the command is held back.
+# Bytes that wait unread before the command is blocked.
 READ_LIMIT: Final = 64 << 10
 
 # Seconds that pipes get to run dry once the tree is gone.
@@ -50,12 +50,12 @@ class Exit(NamedTuple):
 
     @property
     def lost(self) -> bool:
-        """True where nobody saw how it ended."""
+        """True if its end was not observed."""
         return self.code is None and self.signal is None and not self.error
 
     @property
     def shell_code(self) -> int | None:
-        """What a supervisor that did its work exits with; None where it did not."""
+        """The exit code of a supervisor that did its work; None if it did not."""
         if self.error:
             return supervisor.NOT_STARTED
         return self.code if self.signal is None else 128 + self.signal
@@ -71,7 +71,7 @@ class Rest(NamedTuple):
 
 
 class Gone(Protocol):
-    """Hears that a supervisor has ended, `clean` where it had ended its tree before."""
+    """Records that a supervisor has ended; `clean` if it had ended its process tree before."""
 
     async def __call__(self, pid: int, *, clean: bool) -> None: ...
 
@@ -83,7 +83,7 @@ class Command:
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
-    # Seconds between SIGTERM and SIGKILL wherever nobody says otherwise.
+    # Seconds between SIGTERM and SIGKILL by default.
     grace: float
     # Stays locked until the tree is gone.
     lock: int
@@ -91,7 +91,7 @@ class Command:
     memory: int = 0
     # What the supervisor and its tree are started through: a sandbox, or nothing.
     wrapper: Sequence[str] = ()
-    # Seconds that a command which ended well waits for what it left running. 0: that is ended at once.
+    # Seconds to wait for what a successful command left running. 0: that is ended at once.
     wait: float = 0
 
 
@@ -107,12 +107,12 @@ class Supervised:
         self._stdin: asyncio.WriteTransport | None = None
         self._reports = asyncio.StreamReader()
         self._control: asyncio.StreamWriter | None = None
-        # Is told what is waited for once the command has ended well, and what of that is stopped.
+        # Called with what is waited for once the command has succeeded, and with what of that is stopped.
         self.on_rest: Callable[[Rest], Awaitable[None]] | None = None
         # Of the command itself, as this process sees it. 0 until it was started.
         self.pid = 0
         self.stdout = asyncio.StreamReader(READ_LIMIT)
-        # Stays empty where it was joined with stdout.
+        # Stays empty if it was joined with stdout.
         self.stderr = asyncio.StreamReader(READ_LIMIT)
 
     async def connect(self, control: socket.socket) -> None:
@@ -132,7 +132,7 @@ class Supervised:
             self._transports.append(self._stdin)
 
     def write(self, data: bytes) -> None:
-        """Puts `data` on the command's standard input; lost where it no longer reads."""
+        """Writes `data` to the command's standard input; lost where it no longer reads."""
         if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.write(data)
 
@@ -204,7 +204,7 @@ class Supervisors:
     async def start(
         self, command: Command, *, stdin: int | IO[bytes], join_streams: bool = False
     ) -> Supervised:
-        """Starts `command`; raises OSError or ValueError where it cannot, as for a folder that is gone.
+        """Starts `command`; raises OSError or ValueError if it cannot, as for a folder that is gone.
 
         Whatever happens to this process, the command's tree does not outlive it for
         longer than the grace period.
@@ -270,9 +270,9 @@ def _spawn(
 
 
 def _own_number(root: int, told: int) -> int:
-    """Returns the process id here of the process below `root` that calls itself `told`.
+    """Returns the process id, in this namespace, of the process below `root` whose own id is `told`.
 
-    In a sandbox processes are numbered anew. 0 where it has ended.
+    A sandbox has its own process ids. 0 if it has ended.
     """
     for pid in supervisor.descendants(root):
         with contextlib.suppress(OSError):

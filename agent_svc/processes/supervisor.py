@@ -1,4 +1,4 @@
-"""Runs one command and leaves nothing of it behind.
+"""Runs one command and leaves no process of it running.
 
     python -I -S supervisor.py CONTROL LOCK GRACE MEMORY WAIT COMMAND [ARGUMENT …]
 
@@ -43,7 +43,7 @@ NOT_STARTED = 127
 PAUSE = 0.01
 # Seconds between two looks at how much memory a tree uses, or at what a command left running.
 WEIGH = 0.25
-# Bytes of a command line that are told, and how many command lines.
+# Bytes of a command line that are reported, and how many command lines.
 NAME_BYTES, MOST_NAMES = 200, 20
 # Seconds over which a server's use of processors is looked at, and the share of one up to which it is idle.
 IDLE, IDLE_SHARE = 2.0, 0.05
@@ -101,7 +101,7 @@ class Supervisor:
         return exit_code(self._status)
 
     def _wait_for_rest(self) -> None:
-        """Waits for what a command that ended well left running; tells what is left then."""
+        """Waits for what a successful command left running; reports what is left then."""
         told, working = list[int](), children(os.getpid())
         ran, servers = Stopwatch(), Servers()
         while working and not self._stopping and ran.seconds() < self._wait:
@@ -267,10 +267,10 @@ def command_line(pid: int) -> str:
 
 
 class Servers:
-    """Tells servers, which do not end by themselves, from work. Linux only; elsewhere there is none.
+    """Distinguishes servers, which do not end by themselves, from work. Linux only; elsewhere nothing counts as a server.
 
     A server listens on a socket or reads from a pipe, as those of MCP and LSP do, and has
-    used next to nothing of a processor for some seconds. Tests with a server are none.
+    used next to nothing of a processor for some seconds. A test run that contains a server does not count as one.
     """
 
     def __init__(self) -> None:
@@ -316,7 +316,7 @@ def listening_sockets() -> set[str]:
 
 
 def opened(pid: int, number: str) -> str:
-    """Returns the link of a file that a process has open; empty where it cannot be seen."""
+    """Returns the link of a file that a process has open; empty if it cannot be seen."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/fd/{number}")  # noqa: PTH115 (same)
     return ""

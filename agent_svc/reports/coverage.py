@@ -20,13 +20,13 @@ def read_coverage(data: bytes) -> pb.Coverage:
     def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
         nonlocal file
         if path[0] != "coverage":
-            raise UnreadableError(f"is no Cobertura report: its root is {clip(path[0], 40)}")
+            raise UnreadableError(f"is not a Cobertura report: its root is {clip(path[0], 40)}")
         if len(path) == 1:
             told.update(attributes)
         elif path[-1] == "class":
             file = attributes.get("filename", "")
         elif path[-1] == "line":
-            # A line stands in its class and again in its method.
+            # A line is listed in its class and again in its method.
             place = file, attributes.get("number", "")
             lines[place] = lines.get(place, False) or attributes.get("hits", "0") not in {"", "0"}
 

@@ -80,13 +80,13 @@ class Evidence:
                     break
                 reports.append(parse(data))
             except UnreadableError as error:
-                # Among the files that nobody named, most are something else.
+                # Of files that the plan does not name, most are not reports.
                 if kind.named:
                     self._problem(f"{kind.name}: {path} {error}")
         return reports
 
     def _problem(self, text: str) -> None:
-        # A name of a file may hold bytes that are no text.
+        # The name of a file may contain bytes that are not text.
         self._problems.append(clip(text.encode(errors="replace").decode(), MAX_PROBLEM_BYTES))
 
 

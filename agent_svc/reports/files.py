@@ -14,11 +14,11 @@ SKIPPED: Final = frozenset({".git", "node_modules", ".venv"})
 
 
 class UnreadableError(Exception):
-    """A file is no report that can be read; the message says why."""
+    """A report cannot be read; the message says why."""
 
 
 class Identity(NamedTuple):
-    """What differs after a file was written anew or changed."""
+    """What differs after a file was replaced or changed."""
 
     modified_ns: int
     size: int
@@ -52,7 +52,7 @@ def _walk(folder: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Identity
 def changed(before: Listing, after: Listing) -> list[str]:
     """Returns what is new or different in `after`, in its order.
 
-    Times alone would not tell: file systems round them, and a check may take less than that.
+    Times alone are not enough: file systems round them, and a check may take less than that.
     """
     return [path for path, identity in after.items() if before.get(path) != identity]
 

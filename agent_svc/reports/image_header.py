@@ -5,7 +5,7 @@ from typing import Final
 
 # A JPEG's frame header: marker, length, precision, then height and width.
 _JPEG_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-# Markers that stand alone.
+# Markers without a length.
 _JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -21,7 +21,7 @@ def media_type(data: bytes) -> str:
 
 
 def dimensions(data: bytes) -> tuple[int, int]:
-    """Returns width and height in pixels; (0, 0) where the header does not tell them."""
+    """Returns width and height in pixels; (0, 0) if the header does not contain them."""
     match media_type(data):
         case "image/png" if data[12:16] == b"IHDR":
             return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])

@@ -26,7 +26,7 @@ def read_tests(data: bytes) -> pb.TestCounts:
     def begin(path: tuple[str, ...], attributes: dict[str, str]) -> None:
         nonlocal name
         if path[0] not in ROOTS:
-            raise UnreadableError(f"is no JUnit report: its root is {clip(path[0], 40)}")
+            raise UnreadableError(f"is not a JUnit report: its root is {clip(path[0], 40)}")
         if path[-1] == "testcase":
             name = _name(attributes)
             outcomes.clear()

@@ -24,7 +24,7 @@ LEVELS: Final[dict[str, "pb.FindingLevel.ValueType"]] = {
 
 
 def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
-    """Returns all findings of one report, as they stand there; raises UnreadableError.
+    """Returns all findings of one report, unchanged; raises UnreadableError.
 
     Paths below `worktree` become relative to it. What is suppressed, or gone since
     an earlier report, is left out.
@@ -32,9 +32,9 @@ def read_findings(data: bytes, worktree: str) -> list[pb.Finding]:
     try:
         report = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"is no JSON: {error}") from error
+        raise UnreadableError(f"is not valid JSON: {error}") from error
     if not isinstance(report, dict) or not isinstance(report.get("runs"), list):
-        raise UnreadableError("is no SARIF report: it has no list of runs")
+        raise UnreadableError("is not a SARIF report: it has no list of runs")
     return [finding for run in report["runs"] for finding in _findings(_mapping(run), worktree)]
 
 

@@ -1,7 +1,7 @@
 """Pictures that an agent leaves in its worktree become screenshots of its session.
 
 Any agent can do it: write a PNG, JPEG or WebP file into .heddle/screenshots/. A text
-file of the same stem beside it holds the caption; without one the stem is it. What
+file of the same stem next to it holds the caption; without one the stem is the caption. What
 browser tools leave in .playwright-mcp/ is taken as well.
 """
 
@@ -92,7 +92,7 @@ class Screenshots:
                     yield Picture(path, status.st_mtime_ns, status.st_size)
 
     def _take(self, picture: Picture, *, final: bool) -> list[pb.Event] | None:
-        """Returns what there is to tell of it; None: look again later."""
+        """Returns what to report about it; None: look again later."""
         name = picture.path.name
         if picture.size > MAX_BYTES:
             return [_left_out(f"{name} has {picture.size} bytes; at most {MAX_BYTES} are kept")]
@@ -102,7 +102,7 @@ class Screenshots:
             return None
         kind = media_type(data)
         if not kind:
-            return [_left_out(f"{name} is no complete PNG, JPEG or WebP file")] if final else None
+            return [_left_out(f"{name} is not a complete PNG, JPEG or WebP file")] if final else None
         width, height = dimensions(data)
         if not 0 < width * height <= MAX_PIXELS:
             return [_left_out(f"{name} has {width} by {height} pixels; 1 to {MAX_PIXELS} are shown")]

@@ -6,7 +6,7 @@ from xml.parsers import expat
 
 from agent_svc.reports.files import UnreadableError
 
-# Deeper ones are no reports.
+# Reports are never deeper.
 MAX_DEPTH: Final = 100
 
 
@@ -17,7 +17,7 @@ def walk(
 ) -> None:
     """Calls `begin` and `end` for each element with the names from the root to it; raises UnreadableError.
 
-    A document type that lies elsewhere is never fetched; one within the file is refused.
+    An external document type is never fetched; one inside the file is refused.
     """
     path: list[str] = []
 
@@ -42,4 +42,4 @@ def walk(
         parser.EndElementHandler = stop
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise UnreadableError(f"is no XML: {error}") from error
+        raise UnreadableError(f"is not valid XML: {error}") from error

@@ -15,21 +15,21 @@ OFF = "HEDDLE_SANDBOX is off"
 
 
 class Boundary(NamedTuple):
-    """What holds agents, and what people are told of it."""
+    """The sandbox of agents, and how it is reported to people."""
 
     # None: agents can write what this service can.
     sandbox: Bubblewrap | None
-    told: pb.WriteBoundary
+    report: pb.WriteBoundary
 
     async def wrapper(self, resident: Resident) -> tuple[str, ...]:
-        """Returns what stands before a command that is to live in a sandbox; nothing where there is none."""
+        """Returns the arguments to put before a command that runs in the sandbox; empty without a sandbox."""
         return await asyncio.to_thread(self.sandbox.wrapper, resident) if self.sandbox else ()
 
     def warning(self) -> str:
-        """Returns what a session's log should say; empty where agents are held."""
+        """Returns what a session's log should say; empty if agents run in a sandbox."""
         if self.sandbox is not None:
             return ""
-        return f"No write boundary: the agent can write whatever agent_svc can ({self.told.detail}).\n"
+        return f"No write boundary: the agent can write whatever agent_svc can ({self.report.detail}).\n"
 
 
 def boundary(settings: Settings) -> Boundary:

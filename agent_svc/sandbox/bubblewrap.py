@@ -2,7 +2,7 @@
 
 In a sandbox the whole file system is read-only and the network as it is. Below
 HEDDLE_HOME and /run a session sees only what is its own; /tmp is a folder of its own.
-Processes are numbered anew, so it sees no process but its own, and when its first one,
+Processes have their own numbers, so it sees no process but its own, and when its first one,
 the supervisor, is gone, the kernel ends all others. Containers often forbid a new /proc:
 there processes of others are seen, but their memory and their files are out of reach.
 """
@@ -34,7 +34,7 @@ ALLOW: Final = (
 # What root keeps: power over its own files, and none over mounts, processes and devices.
 CAPABILITIES: Final = ("chown", "dac_override", "fowner", "fsetid", "setfcap", "setgid", "setuid")
 
-# How processes are told apart, the better way first. The second needs a user namespace also for root.
+# How processes are separated, the better way first. The second needs a user namespace also for root.
 WAYS: Final = (
     ("--unshare-pid", "--as-pid-1", "--proc", "/proc"),
     ("--unshare-user", "--ro-bind", "/proc", "/proc"),
@@ -57,7 +57,7 @@ HERE: Final = Path(__file__).resolve().parents[2]
 
 
 class NoSandboxError(Exception):
-    """bubblewrap does not work here; the message says why, `advice` what mends it."""
+    """bubblewrap does not work here; the message says why, `advice` how to fix it."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ class NoSandboxError(Exception):
 class Resident:
     """Who is to live in a sandbox."""
 
-    # Whose branch its git may move. None: nobody's.
+    # Whose branch its git may move. None: no branch.
     epic: EpicName | None
     worktree: Path
     # The session's temporary folder.
@@ -101,7 +101,7 @@ class Bubblewrap:
         """Returns it after a trial; raises NoSandboxError.
 
         `home` is HEDDLE_HOME, `writable` what the operator lets every session write,
-        `secrets` files of the service that nobody in a sandbox may read.
+        `secrets` files of the service that no process in a sandbox may read.
         """
         program = shutil.which(PROGRAM)
         if sys.platform != "linux":
@@ -115,7 +115,7 @@ class Bubblewrap:
             with contextlib.suppress(NoSandboxError):
                 found.try_out()
                 return found
-        # Told is what is wrong with the better way.
+        # The error of the better way is the one to report.
         ways[0].try_out()
         return ways[0]
 
@@ -131,7 +131,7 @@ class Bubblewrap:
             _output([*self.wrapper(resident), "/bin/sh", "-c", "test -d /proc/$$"])
 
     def wrapper(self, resident: Resident) -> tuple[str, ...]:
-        """Returns what stands before the command that is to live in the sandbox; makes the folders that it needs.
+        """Returns the arguments to put before a command that runs in the sandbox; creates the folders that it needs.
 
         The command may become process 1 there, so it must reap. What it holds open, it keeps.
         """
@@ -179,10 +179,10 @@ def _kernel_settings() -> list[str]:
 
 
 def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
-    """Yields where the programs of a session and what they read may lie."""
+    """Yields where the programs of a session, and the files that they read, may be."""
     yield from (Path(sys.prefix), Path(sys.base_prefix), HERE)
     for name in environment.get("PATH", "").split(os.pathsep):
-        # With the folders beside bin: what is in bin are often links into those.
+        # With the folders next to bin: files in bin are often links into those.
         if name.startswith("/") and Path(name).is_dir():
             yield Path(name).resolve().parent
     if home := environment.get("HOME"):

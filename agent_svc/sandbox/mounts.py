@@ -9,7 +9,7 @@ DEVICES: Final = Path("/dev")
 
 
 class Mount(NamedTuple):
-    """What lies at a path in the sandbox: `source` of the real file system, or nothing."""
+    """What a path in the sandbox shows: `source` of the real file system, or nothing."""
 
     # None: an empty folder.
     source: Path | None
@@ -24,7 +24,7 @@ class Mounts:
         self._visible: set[Path] = set()
 
     def empty(self, path: Path) -> None:
-        """Hides all that lies below a folder."""
+        """Hides everything below a folder."""
         self._at[path] = Mount(None)
 
     def read_only(self, path: Path, source: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class Mounts:
         self._visible.update(paths)
 
     def arguments(self) -> list[str]:
-        """Returns the arguments, parents before what lies in them."""
+        """Returns the arguments, parents before their children."""
         at = dict(self._at)
         for path in sorted(self._visible - at.keys(), key=_depth):
             above = next(each for each in path.parents if each in at)

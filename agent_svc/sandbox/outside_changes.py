@@ -1,4 +1,4 @@
-"""What changed around a session's worktree while it ran, where nothing keeps its agent from writing there.
+"""What changed around a session's worktree while it ran, for agents without a sandbox.
 
 Who changed it cannot be known. Left out is what has another reason: a worktree in which
 another session ran in that time, and one that worktree_svc itself made ready. What is left was
@@ -37,7 +37,7 @@ PATIENCE: Final = 30
 
 
 def now(folder: Path) -> int:
-    """Returns the time as the file system there tells it, in nanoseconds."""
+    """Returns the time by the clock of the file system there, in nanoseconds."""
     mark = folder / ".heddle-mark"
     mark.touch()
     try:
@@ -68,7 +68,7 @@ def _main(found: Checkout) -> Iterator[tuple[Path, Path]]:
 
 
 def _others(found: Checkout, since: int, busy: Callable[[Path], bool]) -> Iterator[tuple[Path, Path]]:
-    """Yields the worktrees in which nobody had a reason to write, each with its git folder."""
+    """Yields the worktrees in which no one had a reason to write, each with its git folder."""
     for git_dir in found.git_dir.parent.iterdir():
         if git_dir == found.git_dir:
             continue
@@ -86,7 +86,7 @@ def _guarded(common: Path, since: int) -> Iterator[Path]:
     for name in GUARDED:
         path = common / name
         inside = path.iterdir() if path.is_dir() else ()
-        # Of what is not there nobody knows whether it ever was: the folder above changes with each git that runs.
+        # Whether a missing file ever existed is unknown: the folder above changes with each git that runs.
         yield from (each for each in (path, *inside) if os.path.lexists(each) and _newer(each, since))
 
 

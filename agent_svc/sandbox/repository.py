@@ -38,7 +38,7 @@ class Checkout(NamedTuple):
         return folders
 
     def read_only(self) -> list[Path]:
-        """Returns what lies in the writable folders and is read-only nonetheless."""
+        """Returns the paths inside the writable folders that are read-only."""
         return [
             *(self.git_dir / name for name in POINTERS),
             *(self.common / "objects" / name for name in KEPT_OBJECTS),
@@ -46,7 +46,7 @@ class Checkout(NamedTuple):
 
 
 def checkout(worktree: Path) -> Checkout | None:
-    """Returns the git folders of a linked worktree; None where `worktree` is none.
+    """Returns the git folders of a linked worktree; None if `worktree` is not one.
 
     Only the file .git is believed, which agents cannot write: others of git's files
     could send a later session elsewhere.

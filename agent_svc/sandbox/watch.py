@@ -19,7 +19,7 @@ class Stay:
 
     attempt: AttemptName
     worktree: Path
-    # A folder that the agent does not know, by whose file system the time is told.
+    # A folder that the agent does not know; the clock of its file system gives the time.
     folder: Path
     begun: int
     # 0 while it lasts.
@@ -43,7 +43,7 @@ class Watch:
         return stay
 
     async def end(self, stay: Stay) -> pb.SurroundingsChanged | None:
-        """Returns what changed around a session that has ended; None where nothing did."""
+        """Returns what changed around a session that has ended; None if nothing did."""
         others = [each for each in self._stays if each is not stay and each.meets(stay.begun)]
         busy = {each.worktree for each in others}
         found = await asyncio.to_thread(

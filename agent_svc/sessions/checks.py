@@ -23,7 +23,7 @@ async def run_check(
     """Runs a check and returns its report once its whole tree is gone.
 
     `attach` gets the process as soon as it runs, to be able to stop it. Raises
-    OSError or ValueError where it cannot start.
+    OSError or ValueError if it cannot start.
     """
     evidence = await asyncio.to_thread(Evidence, check, command.folder)
     begun = time.monotonic()

@@ -21,8 +21,8 @@ LOOK_EVERY: Final = 0.1
 
 
 @dataclass
-class Told:
-    """What the operator has said in a session, whichever process of the agent heard it."""
+class OperatorMessages:
+    """What the operator has said in a session, whichever process of the agent received it."""
 
     texts: list[str] = field(default_factory=list)
     # Of messages that have one.
@@ -32,10 +32,10 @@ class Told:
 class Conversation:
     """Listens to one agent.
 
-    `on_defect` hears of an exception of ours; listening goes on. `remember` hears, in
-    a thread, how the agent calls its own session. `on_used_up` is called once a session
-    that a later one can continue has used up its budget. `told` is what the operator has
-    said in the session so far; it takes in what follows.
+    `on_defect` is called with an exception of Heddle's own; listening continues. `remember` is called, in
+    a thread, with the agent's own id of its session. `on_used_up` is called once a session
+    that a later one can continue has used up its budget. `operator_messages` are those of the
+    session so far; later ones are added to them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
         *,
         on_defect: Callable[[Exception], None],
         remember: Callable[[str], None],
-        told: Told,
+        operator_messages: OperatorMessages,
         worker: str,
         background_wait: Duration,
         on_used_up: Callable[[], None],
@@ -74,11 +74,11 @@ class Conversation:
         self._deaf = False
         # Of the launch: how people open the agent's session.
         self._own_session: Callable[[str], pb.AgentSession] | None = None
-        # What people were told of it.
+        # What was reported of it.
         self._told_session = pb.AgentSession()
         # How many messages this process got.
         self._said = 0
-        self._told = told
+        self._operator_messages = operator_messages
         # True once the agent ends and has read all of them.
         self._closed = False
         # Seconds in which this process could not run.
@@ -120,7 +120,7 @@ class Conversation:
                 await self._record(translate(data))
                 await self._remember_session()
                 self._close()
-            except Exception as error:  # noqa: BLE001 (an agent whose output nobody reads would hang)
+            except Exception as error:  # noqa: BLE001 (an agent whose output is not read would hang)
                 self._on_defect(error)
 
     async def _record(self, events: list[pb.Event]) -> None:
@@ -150,9 +150,9 @@ class Conversation:
     async def silence(self, seconds: float, since: float | None = None) -> float | None:
         """Returns when the agent last said or did something, once that is `seconds` ago.
 
-        Time in which somebody kept it waiting, in which it waits for what it has in the
+        Time in which the operator kept it waiting, in which it waits for what it has in the
         background, or in which nothing here could run, does not count. With `since`, a
-        moment that an earlier call returned, None where it has stirred after that.
+        moment that an earlier call returned, None if it has stirred after that.
         """
         while (left := self._stirred + seconds - self._now()) > 0:
             await self._pass(left)
@@ -180,7 +180,7 @@ class Conversation:
             await self._tell_session()
 
     async def _tell_session(self) -> None:
-        """Tells people what the agent calls its session, once."""
+        """Reports the agent's own id of its session, once."""
         if self._own_session is None:
             return
         session = self._own_session(self._remembered)
@@ -189,7 +189,7 @@ class Conversation:
             await self._journal.tell(self._actor, pb.Event(agent_session=session))
 
     async def _tell_rest(self, rest: Rest) -> None:
-        """Tells what the agent's program left running when it ended."""
+        """Reports what the agent's program left running when it ended."""
         if rest.stopped:
             told = background_work.stopped(rest.commands, rest.total)
         else:
@@ -216,13 +216,13 @@ class Conversation:
                 await self._journal.tell(self._actor, *found)
 
     async def park(self) -> None:
-        """Takes no answer from here on; raises WRONG_STATE unless it waits for one and can go on later."""
+        """Accepts no more answers; raises WRONG_STATE unless it waits for one and can be resumed later."""
         if self._parked:
             return
         if self._host is None or all(self._approvals.values()) or not self._translator.agent_session_id:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE,
-                "it does not wait for the operator, or its agent cannot go on later",
+                "it does not wait for the operator, or its agent cannot resume later",
                 state="running",
             )
         self._parked = True
@@ -249,8 +249,8 @@ class Conversation:
         return True
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
-        """Tells the agent what the operator says. Idempotent by `message_id`, where it has one."""
-        if message_id in self._told.ids:
+        """Sends the operator's message to the agent. Idempotent by `message_id`, where it has one."""
+        if message_id in self._operator_messages.ids:
             return
         if self._deaf:
             raise errors.HeddleError(
@@ -263,11 +263,13 @@ class Conversation:
             raise parked()
         if self._host is None or self._closed or self._translator.finished is not None:
             raise errors.HeddleError(
-                pb.ERROR_REASON_WRONG_STATE, "the agent has ended, so nobody listens", state="ended"
+                pb.ERROR_REASON_WRONG_STATE,
+                "the agent has ended and receives no more messages",
+                state="ended",
             )
         if message_id:
-            self._told.ids.add(message_id)
-        self._told.texts.append(text)
+            self._operator_messages.ids.add(message_id)
+        self._operator_messages.texts.append(text)
         self._said += 1
         said = pb.Message(kind=pb.MESSAGE_KIND_OPERATOR, text=text, last=True)
         self._host.write(protocol.line_of(pb.Event(message=said)))

@@ -1,4 +1,4 @@
-"""How long sessions go on while no leader is heard of."""
+"""How long sessions continue without contact with a leader."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Final
 
 from heddle import running_time
 
-# Seconds that the leader has to be heard of after this process could not run for a while.
+# Seconds that the leader has to get in contact after this process could not run for a while.
 WAKE: Final = 10.0
 
 
@@ -23,7 +23,7 @@ class Lease:
         self._running: asyncio.Task[None] | None = None
 
     def renew(self) -> None:
-        """Begins it anew, also after its end."""
+        """Starts the lease again, even after it has ended."""
         self.drop()
         if self.seconds:
             self._running = asyncio.get_running_loop().create_task(self._run())

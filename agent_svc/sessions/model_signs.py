@@ -1,4 +1,4 @@
-"""Whether an agent that works by calling a model has had an answer of it, by what it tells. Pure."""
+"""Whether an agent that calls a model has received an answer from it, judged by its events. Pure."""
 
 from collections.abc import Iterable
 

@@ -16,7 +16,7 @@ from heddle import pb
 
 MAX_REASON_BYTES: Final = 4 << 10
 
-# Failures that an agent may tell apart itself.
+# Failures that an agent may distinguish itself.
 OWN_OUTCOMES: Final = frozenset(
     {
         pb.OUTCOME_OVER_BUDGET,
@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Outcome, and why in plain words. The exit code is the agent's; None where a signal ended it."""
+    """Outcome, and why in plain words. The exit code is the agent's; None if a signal ended it."""
 
     outcome: "pb.Outcome.ValueType"
     reason: str = ""
@@ -47,7 +47,7 @@ class Ending(NamedTuple):
     retry_at: int | None = None
 
     def message(self, seconds: float | None, span: Span | None = None) -> pb.SessionFinished:
-        """Returns the event's payload. `seconds` is None where nobody knows how long it took."""
+        """Returns the event's payload. `seconds` is None if the duration is unknown."""
         finished = pb.SessionFinished(outcome=self.outcome, reason=self.reason)
         if self.exit_code is not None:
             finished.exit_code = self.exit_code
@@ -103,7 +103,7 @@ def without_model(ending: Ending, *, answered: bool) -> Ending:
 
 
 def _wish(said: pb.SessionFinished) -> tuple[float | None, int | None]:
-    """Returns when the agent wants to be started again, as the last two fields of an Ending."""
+    """Returns when the agent asks to be started again, as the last two fields of an Ending."""
     return (
         said.retry_after.ToNanoseconds() / 1e9 if said.HasField("retry_after") else None,
         said.retry_time.ToMilliseconds() if said.HasField("retry_time") else None,
@@ -159,7 +159,7 @@ def silent(limit: Duration) -> Ending:
 
 
 def half_silent(limit: Duration) -> pb.SessionSilent:
-    """Returns what is told of an agent that has said and done nothing for half of `limit`."""
+    """Returns the report of an agent that has said and done nothing for half of `limit`."""
     told = pb.SessionSilent(limit=limit)
     told.silence.FromNanoseconds(limit.ToNanoseconds() // 2)
     return told

@@ -21,9 +21,9 @@ class Pricing:
         self._prices = prices
         self._budget = budget
         self._live = live
-        # Models of which it was said that nobody knows their price.
+        # Models that were already reported as having no known price.
         self._told: set[str] = set()
-        # What was made of reports without a cost, by model, until the agent tells their cost itself.
+        # Estimates for reports without a cost, by model, until the agent reports their cost itself.
         self._estimates: defaultdict[str, int] = defaultdict(int)
         # True once the agent has reported anything.
         self._reported = False
@@ -38,17 +38,17 @@ class Pricing:
 
     @property
     def used_up(self) -> bool:
-        """True where nothing is left of the budget."""
+        """True if nothing is left of the budget."""
         return self._budget is not None and self.spent >= self._budget
 
     def priced(self, events: Iterable[pb.Event]) -> list[pb.Event]:
-        """Returns `events`, with estimated costs, and a word where one is no more than a guess."""
+        """Returns `events`, with estimated costs, and a note where one is only a guess."""
         told: list[pb.Event] = []
         for event in events:
             if event.HasField("usage") and event.usage.HasField("settled_usd_micros"):
                 estimate = self._estimates.pop(event.usage.model, 0)
                 if not event.usage.HasField("cost_usd_micros"):
-                    # The agent will not tell more of it: the estimate stays.
+                    # The agent will not report more of it: the estimate stays.
                     continue
                 event.usage.settled_usd_micros = estimate
                 event.usage.cost_usd_micros -= estimate
@@ -62,7 +62,7 @@ class Pricing:
         return told
 
     def unreported(self, *, cut_off: bool) -> list[pb.Event]:
-        """Returns what is told at the end of an agent that does not report live, where a budget counts on it.
+        """Returns what to report at the end of an agent that does not report live, where a budget depends on it.
 
         `cut_off`: it was ended before it could report.
         """

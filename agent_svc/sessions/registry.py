@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from agent_svc.agents.catalogue import Catalogue
-from agent_svc.log.earlier_messages import said_before, said_in
+from agent_svc.log.earlier_messages import earlier_messages, messages_in
 from agent_svc.log.event_log import EventLog
 from agent_svc.log.recorder import Recorder
 from agent_svc.log.spool import Spool
@@ -18,7 +18,7 @@ from agent_svc.sessions.conversation import parked
 from agent_svc.sessions.leader_lease import Lease
 from agent_svc.sessions.outcome import Ending
 from agent_svc.sessions.session import Session
-from agent_svc.sessions.worker_context import Place
+from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import MAX_TEXT_BYTES
 from heddle import errors, pb
 from heddle.fencing import EpochFence
@@ -44,7 +44,7 @@ class Sessions:
         spool: Spool,
         catalogue: Catalogue,
         fence: EpochFence,
-        place: Place,
+        context: WorkerContext,
         *,
         slots: int,
         min_free_bytes: int,
@@ -54,7 +54,7 @@ class Sessions:
         self._spool = spool
         self._catalogue = catalogue
         self._fence = fence
-        self._place = place
+        self._context = context
         self._slots = slots
         self._min_free_bytes = min_free_bytes
         self._drain = drain
@@ -66,7 +66,7 @@ class Sessions:
         for name in spool.names():
             folder = spool.folder(name)
             if folder.result() is None:
-                self._running[name] = Session(name, folder.spec(), folder, place)
+                self._running[name] = Session(name, folder.spec(), folder, context)
 
     async def recover(self) -> None:
         """Begins to end what a killed agent_svc left unfinished: lost, once its processes are gone."""
@@ -111,8 +111,8 @@ class Sessions:
                 if resume:
                     # Also where this session ends before its agent has said a word.
                     await asyncio.to_thread(folder.remember_agent_session, resume)
-                said = await asyncio.to_thread(said_before, self._spool, request)
-                session = Session(name, request, folder, self._place, resume, said=said)
+                said = await asyncio.to_thread(earlier_messages, self._spool, request)
+                session = Session(name, request, folder, self._context, resume, said=said)
             except OSError as error:
                 raise self._unwritable(error) from error
             self._running[name] = session
@@ -139,7 +139,7 @@ class Sessions:
             await older.wait()
 
     def _agent_session(self, request: pb.StartSessionRequest) -> str:
-        """Returns the agent's own id of the session to go on with; empty where there is none."""
+        """Returns the agent's own id of the session to resume; empty if there is none."""
         if not request.resume_attempt:
             return ""
         return self._spool.folder(AttemptName.parse(request.resume_attempt)).agent_session()
@@ -187,7 +187,7 @@ class Sessions:
         raise errors.not_found(name)
 
     async def page(self, *, running_only: bool, size: int, token: str) -> tuple[list[pb.Session], str]:
-        """Returns sessions by name behind `token`, and the token of the next page; empty at the end."""
+        """Returns sessions by name after `token`, and the token of the next page; empty at the end."""
         if size < 0:
             raise errors.invalid_field("page_size", "it takes a number from 0 (the default) to 1000")
         after = AttemptName.parse(token) if token else None
@@ -200,12 +200,12 @@ class Sessions:
     async def watch(
         self, name: AttemptName, after: int
     ) -> AsyncIterator[pb.AgentServiceWatchSessionResponse]:
-        """Yields a session's log behind `after`; ends once the session has finished and all was told."""
+        """Yields a session's log after `after`; ends once the session has finished and every event was sent."""
         recorder = await self._recorder(name)
         if not 0 <= after <= recorder.last_sequence:
             raise errors.HeddleError(
                 pb.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
-                f"{name} has events 1 to {recorder.last_sequence}; none is behind {after}: begin at 0",
+                f"{name} has events 1 to {recorder.last_sequence}; none comes after {after}: start at 0",
                 oldest=1,
             )
         async for response in recorder.watch(after):
@@ -248,7 +248,7 @@ class Sessions:
         await (await self._live_session(name)).answer(resolved, actor)
 
     async def send(self, name: AttemptName, request: pb.AgentServiceSendMessageRequest) -> None:
-        """Tells the agent what the operator says."""
+        """Sends the operator's message to the agent."""
         self._fence.check(request.epoch)
         if not request.text.strip():
             raise errors.invalid_field("text", "there is nothing to say in it")
@@ -278,7 +278,7 @@ class Sessions:
             folder = self._spool.folder(name)
             if name in self._running or not await asyncio.to_thread(folder.result):
                 raise errors.not_found(name)
-            return await asyncio.to_thread(lambda: folder.release(said_in(folder)))
+            return await asyncio.to_thread(lambda: folder.release(messages_in(folder)))
 
     async def delete(self, names: Sequence[AttemptName], epoch: int, *, only_says: bool) -> int:
         """Removes finished sessions; returns what they took on the disk. Idempotent."""
@@ -293,29 +293,29 @@ class Sessions:
         return size
 
     def worker(self, epoch: int) -> pb.Worker:
-        """Returns what this worker is; with a leader's epoch, its lease begins anew. Raises STALE_EPOCH."""
+        """Returns what this worker is; with a leader's epoch, its lease starts again. Raises STALE_EPOCH."""
         if epoch:
             self._fence.check(epoch)
             self._lease.renew()
         worker = pb.Worker(
-            name=f"workers/{self._place.worker}",
+            name=f"workers/{self._context.worker}",
             slots=self._slots,
             running_sessions=len(self._running),
             agents=self._catalogue.programs(),
             connected=True,
-            write_boundary=self._place.boundary.told,
+            write_boundary=self._context.boundary.report,
         )
         free = shutil.disk_usage(self._spool.path).free
         if free < self._min_free_bytes:
             worker.full = self._full(free)
         if self._lease.seconds:
-            longest = self._lease.seconds + self._place.grace + LEASE_MARGIN
+            longest = self._lease.seconds + self._context.grace + LEASE_MARGIN
             worker.lease.FromMilliseconds(round(longest * 1000))
         return worker
 
     def _let_go(self) -> None:
         """Ends all sessions: whoever leads cannot reach them, nor stop what they cost."""
-        reason = f"its worker heard of no scheduler for {self._lease.seconds:g} s"
+        reason = f"its worker had no contact with a scheduler for {self._lease.seconds:g} s"
         log.warning("lease_ended", sessions=len(self._running), seconds=self._lease.seconds)
         for session in self._running.values():
             session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, reason))
@@ -334,7 +334,7 @@ class Sessions:
             for session in self._running.values():
                 session.interrupt(Ending(pb.OUTCOME_INTERRUPTED, "its worker was shut down"))
         if self._lives:
-            _, late = await asyncio.wait(self._lives, timeout=self._place.grace + DRAIN_MARGIN)
+            _, late = await asyncio.wait(self._lives, timeout=self._context.grace + DRAIN_MARGIN)
             for life in late:
                 life.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -344,11 +344,13 @@ class Sessions:
 def _validate(request: pb.StartSessionRequest) -> None:
     path = Path(request.worktree_path)
     if not path.is_absolute() or not path.is_dir():
-        raise errors.invalid_field("worktree_path", f"{request.worktree_path!r} is no folder of this worker")
+        raise errors.invalid_field(
+            "worktree_path", f"{request.worktree_path!r} is not a folder on this worker"
+        )
     for name, value in request.environment.items():
         if not name or "=" in name or "\0" in name + value:
             raise errors.invalid_field(
-                "environment", f"{name!r} is no name and value that a process can have"
+                "environment", f"{name!r} is not a valid name and value of an environment variable"
             )
     if "\0" in request.agent:
         raise errors.invalid_field("agent", "a command cannot hold a zero byte")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent_svc.agents.base.driver import Launch, Translator
-from agent_svc.log.earlier_messages import told_again
+from agent_svc.log.earlier_messages import with_earlier_messages
 from agent_svc.processes.supervised import Exit
 from heddle import pb
 
@@ -28,7 +28,7 @@ def again(request: pb.StartSessionRequest, said: Sequence[str], *, spent: int) -
     the session has cost so far, which are no longer in its budget.
     """
     resumed = pb.StartSessionRequest()
-    resumed.CopyFrom(told_again(request, said))
+    resumed.CopyFrom(with_earlier_messages(request, said))
     resumed.files_kept = True
     if resumed.HasField("budget_usd_micros"):
         resumed.budget_usd_micros = max(0, resumed.budget_usd_micros - spent)

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from agent_svc.agents.base.driver import Driver, Launch, Translator
-from agent_svc.log.earlier_messages import told_again
+from agent_svc.log.earlier_messages import with_earlier_messages
 from agent_svc.log.journal import Journal, system
 from agent_svc.log.recorder import Recorder
 from agent_svc.log.spool import SessionFolder
@@ -23,7 +23,7 @@ from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sandbox.own_folder import OwnFolder
 from agent_svc.sessions import restart
 from agent_svc.sessions.checks import run_check
-from agent_svc.sessions.conversation import Conversation, Told
+from agent_svc.sessions.conversation import Conversation, OperatorMessages
 from agent_svc.sessions.outcome import (
     Ending,
     Span,
@@ -38,7 +38,7 @@ from agent_svc.sessions.outcome import (
 from agent_svc.sessions.pricing import Pricing
 from agent_svc.sessions.setup_commands import Commands
 from agent_svc.sessions.silence import Silence
-from agent_svc.sessions.worker_context import Place
+from agent_svc.sessions.worker_context import WorkerContext
 from agent_svc.text import clip
 from heddle import errors, pb
 from heddle.names import AttemptName
@@ -59,31 +59,32 @@ class Session:
         name: AttemptName,
         spec: pb.StartSessionRequest,
         folder: SessionFolder,
-        place: Place,
+        context: WorkerContext,
         resume: str = "",
         *,
         said: Sequence[str] = (),
     ) -> None:
         self.name = name
-        # The agent's own id of a session that is to go on.
+        # The agent's own id of the session to resume.
         self._resume = resume
         self._said = said
         self._spec = spec
         self._folder = folder
-        self._place = place
-        self._actor = f"worker:{place.worker}"
-        self._journal = Journal(name, folder.log, place.clock, self._broke, limit=place.text_limit)
+        self._context = context
+        self._actor = f"worker:{context.worker}"
+        self._journal = Journal(name, folder.log, context.clock, self._broke, limit=context.text_limit)
         self._begun = self._journal.begun
-        # -1 where its file could not be opened, for want of descriptors perhaps.
+        # -1 if its file could not be opened, for example without free descriptors.
         self._lock = -1
         # The agent, then each check.
         self._process: supervised.Supervised | None = None
         self._conversation: Conversation | None = None
-        self._told = Told()
+        self._operator_messages = OperatorMessages()
+        self._login_variables: tuple[str, ...] = ()
         # The project's setup, while it runs.
         self._setup: Commands | None = None
         self._interruption: Ending | None = None
-        self._stop_grace = place.grace
+        self._stop_grace = context.grace
         self._over = asyncio.Event()
         self._result: pb.SessionFinished | None = None
         # Begin and end of the agent's process. None: it did not start, or its end was not seen.
@@ -95,7 +96,7 @@ class Session:
         return self._journal.recorder
 
     def message(self) -> pb.Session:
-        """Returns the session as it is told; finished once its end is."""
+        """Returns the session as watchers see it; finished once they have received its end."""
         return self._message(self.recorder.last_sequence, self._result if self._over.is_set() else None)
 
     def _message(self, last_sequence: int, result: pb.SessionFinished | None) -> pb.Session:
@@ -110,7 +111,7 @@ class Session:
 
     def interrupt(self, ending: Ending, grace: float | None = None) -> None:
         """Ends the session as `ending` says, politely for `grace` seconds. The first reason stays."""
-        asked = self._place.grace if grace is None else grace
+        asked = self._context.grace if grace is None else grace
         self._stop_grace = min(asked, self._stop_grace) if self._interruption else asked
         self._interruption = self._interruption or ending
         if self._process is not None:
@@ -127,7 +128,7 @@ class Session:
             self._spec.permissions.allow.append(resolved.rule)
 
     async def park(self) -> None:
-        """Begins to end the session so that a later one can go on with it; raises WRONG_STATE."""
+        """Starts to end the session so that a later one can resume it; raises WRONG_STATE."""
         if self._conversation is None or self._interruption is not None:
             if self._interruption is not None and self._interruption.outcome == pb.OUTCOME_PARKED:
                 return
@@ -138,7 +139,7 @@ class Session:
         self.interrupt(Ending(pb.OUTCOME_PARKED, "parked until the operator answers"))
 
     async def send(self, text: str, message_id: str, actor: str) -> None:
-        """Tells the agent what the operator says. Idempotent by `message_id`."""
+        """Sends the operator's message to the agent. Idempotent by `message_id`."""
         if self._conversation is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE,
@@ -148,7 +149,7 @@ class Session:
         await self._conversation.send(text, message_id, actor)
 
     async def run(self, driver: Driver) -> None:
-        """Runs agent and checks. Never raises for what they do; a defect of ours fails the session."""
+        """Runs agent and checks. Never raises for what they do; a defect of Heddle's own fails the session."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
@@ -157,7 +158,7 @@ class Session:
             self._lock = lock
             self._folder.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
             ending = await self._watched(driver)
-        except Exception as error:  # noqa: BLE001 (told as the session's end, with its traceback in our log)
+        except Exception as error:  # noqa: BLE001 (reported as the session's end, with its traceback in the log)
             ending = self._failed(error)
         await self._finish(ending, loop.time() - begun)
 
@@ -166,7 +167,7 @@ class Session:
         while (lock := self._folder.take_lock()) is None:  # noqa: ASYNC110 (its holder rings no bell)
             await asyncio.sleep(POLL_LOCK)
         self._lock = lock
-        # A supervisor that was killed as well left its tree behind; its private folder marks it.
+        # A supervisor that was killed as well left its process tree running; its private folder marks it.
         await supervised.end_marked("TMPDIR", str(self._folder.scratch))
         if finished := self._journal.finished():
             await self._close_folder(finished)
@@ -179,10 +180,10 @@ class Session:
         self._over.set()
 
     async def _watched(self, driver: Driver) -> Ending:
-        """Works; where no sandbox holds the session, tells what changed around its worktree meanwhile."""
-        if self._place.boundary.sandbox is not None:
+        """Does the work; without a sandbox, reports what changed around its worktree meanwhile."""
+        if self._context.boundary.sandbox is not None:
             return await self._play(driver)
-        watch = self._place.watch
+        watch = self._context.watch
         stay = await watch.begin(self.name, self._worktree, self._folder.path)
         try:
             return await self._play(driver)
@@ -199,11 +200,11 @@ class Session:
         if not setup.commands:
             return self._interruption
         self._setup = Commands(
-            self._place.supervisors,
+            self._context.supervisors,
             lambda command: self._command(("/bin/sh", "-c", command), self._environment()),
             lambda events: self._journal.tell(self._actor, *events),
         )
-        report = await self._setup.run_within("Setup", setup.commands, setup.timeout, self._place.grace)
+        report = await self._setup.run_within("Setup", setup.commands, setup.timeout, self._context.grace)
         self._setup = None
         if self._interruption is not None:
             return self._interruption
@@ -270,9 +271,10 @@ class Session:
         log.info("session_finished", attempt=str(self.name), outcome=outcome, reason=finished.reason)
 
     async def _run_agent(self, driver: Driver) -> Ending:
-        request, resume = told_again(self._spec, self._said), self._resume
-        pricing = Pricing.of(self._spec, self._place.prices, live=driver.reports_usage_live)
-        began, answered = self._place.clock(), False
+        request, resume = with_earlier_messages(self._spec, self._said), self._resume
+        self._login_variables = tuple(driver.login_variables)
+        pricing = Pricing.of(self._spec, self._context.prices, live=driver.kind.reports_usage_live)
+        began, answered = self._context.clock(), False
         await self._journal.begin_agent(self._actor)
         for restarts in range(restart.MOST + 1):
             launch, translator = driver.launch(request, resume), driver.translator()
@@ -286,8 +288,10 @@ class Session:
                 await self._conversation.withdraw()
             words = f"{agent_ending(ended, None).reason}; it is started again and resumes its session"
             await self._journal.tell(self._actor, system(f"{words[0].upper()}{words[1:]}.\n"))
-            request = restart.again(self._spec, [*self._said, *self._told.texts], spent=pricing.spent)
-        self._span = Span(began, self._place.clock())
+            request = restart.again(
+                self._spec, [*self._said, *self._operator_messages.texts], spent=pricing.spent
+            )
+        self._span = Span(began, self._context.clock())
         unreported = pricing.unreported(cut_off=self._interruption is not None)
         await self._journal.end_agent(self._actor, *unreported)
         ending = agent_ending(ended, translator.finished)
@@ -305,7 +309,7 @@ class Session:
         if not launch.controlled and "HEDDLE_PROMPT" not in self._environment(launch):
             note = system("The prompt is too long for HEDDLE_PROMPT; read standard input.\n")
             await self._journal.tell(self._actor, note)
-        if warning := self._place.boundary.warning():
+        if warning := self._context.boundary.warning():
             await self._journal.tell(self._actor, system(warning))
         self._conversation = Conversation(
             self._journal,
@@ -315,7 +319,7 @@ class Session:
             pricing,
             on_defect=self._broke,
             remember=self._folder.remember_agent_session,
-            told=self._told,
+            operator_messages=self._operator_messages,
             worker=self._actor,
             background_wait=self._spec.background_wait,
             on_used_up=lambda: self.interrupt(used_up(self._spec.budget_usd_micros)),
@@ -334,17 +338,17 @@ class Session:
         command = await self._command(launch.arguments, self._environment(launch), launch.own)
         command = replace(command, wait=self._spec.background_wait.ToNanoseconds() / 1e9)
         if launch.controlled:
-            return await self._place.supervisors.start(command, stdin=subprocess.PIPE)
+            return await self._context.supervisors.start(command, stdin=subprocess.PIPE)
         with tempfile.TemporaryFile(dir=self._folder.scratch) as file:
             file.write(launch.stdin)
             file.seek(0)
-            return await self._place.supervisors.start(command, stdin=file)
+            return await self._context.supervisors.start(command, stdin=file)
 
     async def _run_check(self, check: pb.Check) -> pb.CheckFinished:
         await self._journal.tell(self._actor, system(f"Check '{check.name}': {check.run}\n"))
         try:
             command = await self._command(("/bin/sh", "-c", check.run), self._environment())
-            report = await run_check(check, command, self._place.supervisors, self._attach)
+            report = await run_check(check, command, self._context.supervisors, self._attach)
         except (OSError, ValueError) as error:
             report = pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
         self._process = None
@@ -359,21 +363,18 @@ class Session:
     async def _command(
         self, arguments: Iterable[str], environment: dict[str, str], own: Sequence[OwnFolder] = ()
     ) -> supervised.Command:
-        place, epic = self._place, self.name.parent.parent
+        context, epic = self._context, self.name.parent.parent
         shared = [Path(each) for each in self._spec.shared_folders]
         resident = Resident(epic, self._worktree, self._folder.scratch, environment, own, shared)
-        wrapper = await place.boundary.wrapper(resident)
+        wrapper = await context.boundary.wrapper(resident)
         return supervised.Command(
-            tuple(arguments), self._worktree, environment, place.grace, self._lock, place.memory, wrapper
+            tuple(arguments), self._worktree, environment, context.grace, self._lock, context.memory, wrapper
         )
 
     def _environment(self, launch: Launch | None = None) -> dict[str, str]:
-        added = {
-            **(launch.environment if launch else {}),
-            **self._spec.environment,
-            "TMPDIR": str(self._folder.scratch),
-        }
-        inherited = (*self._place.inherited, *(launch.credentials if launch else ()))
+        agents = launch.environment if launch else {}
+        added = {**agents, **self._spec.environment, "TMPDIR": str(self._folder.scratch)}
+        inherited = (*self._context.inherited, *(self._login_variables if launch else ()))
         return agent_environment(os.environ, inherited, added, self._spec.prompt)
 
     @property

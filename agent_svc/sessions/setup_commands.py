@@ -34,7 +34,7 @@ class Report:
     seconds: float = 0.0
     # Why, where it is not a command that failed.
     problem: str = ""
-    # True: nobody saw how the command ended.
+    # True: the command's end was not observed.
     lost: bool = False
 
     @property
@@ -77,7 +77,7 @@ class Commands:
             self._process.stop(self._stop_grace)
 
     async def run(self, what: str, commands: Sequence[str]) -> Report:
-        """Returns how they ended, once all that they started is gone. `what` is what they are told as."""
+        """Returns how they ended, once every process that they started is gone. `what` names them in reports."""
         begun = time.monotonic()
         kept = bytearray()
         report = Report()

@@ -16,12 +16,12 @@ class Silence:
     conversation: Conversation
     spec: pb.StartSessionRequest
     journal: Journal
-    # Of what is told.
+    # Of its reports.
     actor: str
     interrupt: Callable[[Ending], None]
 
     async def watch(self) -> None:
-        """Tells of an agent that is silent for half of its limit, and interrupts one that is for all of it."""
+        """Reports an agent that is silent for half of its limit, and interrupts one that is silent for all of it."""
         limit = self.spec.silence
         if not self.spec.HasField("silence"):
             return

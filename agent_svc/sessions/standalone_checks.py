@@ -20,7 +20,7 @@ from agent_svc.processes.environment import agent_environment
 from agent_svc.sandbox.bubblewrap import Resident
 from agent_svc.sessions.checks import run_check
 from agent_svc.sessions.session import POLL_LOCK
-from agent_svc.sessions.worker_context import Place
+from agent_svc.sessions.worker_context import WorkerContext
 from heddle import errors, pb
 from heddle.fencing import EpochFence
 from heddle.names import run_or_epic
@@ -32,13 +32,13 @@ _LOCK: Final = "lock"
 _SCRATCH: Final = "tmp"
 
 
-class BareChecks:
-    """Runs checks; those of one resource never beside others of it."""
+class StandaloneChecks:
+    """Runs checks; those of one resource never at the same time."""
 
-    def __init__(self, folder: Path, fence: EpochFence, place: Place) -> None:
+    def __init__(self, folder: Path, fence: EpochFence, context: WorkerContext) -> None:
         self._folder = folder
         self._fence = fence
-        self._place = place
+        self._context = context
         self._draining = False
         self._runs: dict[str, _Run] = {}
         self._lives: set[asyncio.Task[None]] = set()
@@ -58,7 +58,7 @@ class BareChecks:
         if not Path(request.folder).is_dir():
             raise errors.invalid_field("folder", f"{request.folder} is not there")
         while former := self._runs.get(name):
-            former.stop(self._place.grace)
+            former.stop(self._context.grace)
             await former.over.wait()
         if self._draining:
             raise errors.HeddleError(pb.ERROR_REASON_DRAINING, "this worker is shutting down; try later")
@@ -70,28 +70,28 @@ class BareChecks:
             while report := await run.reports.get():
                 yield report
         finally:
-            run.stop(self._place.grace)
-        # What went wrong, where something of ours did.
+            run.stop(self._context.grace)
+        # A defect of Heddle's own, if there was one.
         await life
 
     async def drain(self) -> None:
         """Ends all of them."""
         self._draining = True
         for run in self._runs.values():
-            run.stop(self._place.grace)
+            run.stop(self._context.grace)
         await asyncio.gather(*self._lives, return_exceptions=True)
 
     def _done(self, life: "asyncio.Task[None]") -> None:
         self._lives.discard(life)
         if not life.cancelled():
-            life.exception()  # its caller may be gone; asyncio would complain that nobody asked
+            life.exception()  # its caller may be gone; asyncio would complain about an exception that is never retrieved
 
     async def _live(self, name: str, run: "_Run", request: pb.RunChecksRequest) -> None:
         folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:12]
         limit = request.timeout.ToNanoseconds() / 1e9 if request.HasField("timeout") else None
         timer = None
         if limit is not None:
-            timer = Timer(limit, lambda: run.time_out(self._place.grace))
+            timer = Timer(limit, lambda: run.time_out(self._context.grace))
         try:
             (folder / _SCRATCH).mkdir(parents=True, exist_ok=True, mode=0o700)
             file = await _taken(folder / _LOCK)
@@ -115,17 +115,17 @@ class BareChecks:
         self, run: "_Run", request: pb.RunChecksRequest, check: pb.Check, folder: Path, file: int
     ) -> pb.CheckFinished:
         added = {**request.environment, "TMPDIR": str(folder / _SCRATCH)}
-        environment = agent_environment(os.environ, self._place.inherited, added, "")
+        environment = agent_environment(os.environ, self._context.inherited, added, "")
         del environment["HEDDLE_PROMPT"]
-        place, where = self._place, Path(request.folder)
+        context, where = self._context, Path(request.folder)
         try:
             shared = [Path(each) for each in request.shared_folders]
             resident = Resident(None, where, folder / _SCRATCH, environment, shared=shared)
-            wrapper = await place.boundary.wrapper(resident)
+            wrapper = await context.boundary.wrapper(resident)
             command = supervised.Command(
-                ("/bin/sh", "-c", check.run), where, environment, place.grace, file, wrapper=wrapper
+                ("/bin/sh", "-c", check.run), where, environment, context.grace, file, wrapper=wrapper
             )
-            report = await run_check(check, command, self._place.supervisors, run.attach)
+            report = await run_check(check, command, self._context.supervisors, run.attach)
         except (OSError, ValueError) as error:
             return pb.CheckFinished(name=check.name, command=check.run, output=f"could not start: {error}")
         if run.timed_out:
@@ -165,7 +165,7 @@ class _Run:
 
 
 async def _taken(path: Path) -> int:
-    """Returns the locked file, once nobody else holds it."""
+    """Returns the locked file, once no other process holds the lock."""
     while (file := lock(path)) is None:  # noqa: ASYNC110 (its holder rings no bell)
         await asyncio.sleep(POLL_LOCK)
     return file

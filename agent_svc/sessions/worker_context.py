@@ -10,7 +10,7 @@ from heddle.prices import Prices
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerContext:
     """What all sessions of a worker share."""
 
     worker: str

@@ -1,8 +1,14 @@
 """The part of a plan file that says what an agent gets besides its prompt, as pydantic models."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from heddle import agents
+from heddle.plan.text_rules import one_of
+
+# How `agent` may be written, in the published schema.
+AGENTS: Final = f"{one_of(agents.forms())}."
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 

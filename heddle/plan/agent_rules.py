@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from heddle import pb
+from heddle import agents, pb
 from heddle.errors import Violation
 from heddle.plan import text_rules
 from heddle.plan.text_rules import at_most, shown
@@ -13,32 +13,16 @@ MAX_SYSTEM_PROMPT_BYTES: Final = 100_000
 MAX_SERVERS: Final = 50
 MAX_TOOLS: Final = 200
 
-_ALL: Final = ("system_prompt", "effort", "tools", "mcp_servers")
-
-# By kind of agent, the longest name first: the keys that it supports.
-_TAKES: Final = {
-    "claude": _ALL,
-    "acp:claude-agent-acp": _ALL,
-    "acp:": ("mcp_servers",),
-    "codex": ("system_prompt", "effort", "mcp_servers"),
-}
-
-
-def takes(agent: str) -> tuple[str, ...]:
-    """Returns which of the keys the agent supports."""
-    if agent in _TAKES:
-        return _TAKES[agent]
-    return _TAKES["acp:"] if agent.startswith("acp:") else ()
-
 
 def unheeded(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults, agent: str) -> Iterator[Violation]:
     """Yields each key that the task or its defaults set and that its agent does not support."""
-    for key in _ALL:
-        if key in takes(agent):
+    kind = agents.find(agent)
+    for key in agents.OPTIONS:
+        if kind is not None and key in kind.options:
             continue
         where = "" if getattr(task, key) else " (from defaults)" if getattr(defaults, key) else None
         if where is not None:
-            able = ", ".join(kind for kind, keys in _TAKES.items() if key in keys)
+            able = ", ".join(agents.names_with(key))
             message = f"is not supported by the agent {shown(agent)}{where}; agents that support it: {able}"
             yield Violation(f"{path}.{key}", message)
 

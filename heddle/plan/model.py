@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from heddle.plan.agent_model import AgentOptions, Part
+from heddle.plan.agent_model import AGENTS, AgentOptions, Part
 from heddle.plan.field_types import Count, Duration, Globs, Key, Priority, ShortPart, Turns, Usd
 from heddle.plan.script_model import AgentPlan, EditFile, Fail, Flood, ReportUsage, Step, WriteFile
 
@@ -53,7 +53,6 @@ PermissionDecision = Annotated[
     Literal["ask", "allow", "deny"],
     PlainSerializer(lambda value: f"PERMISSION_DECISION_{value.upper()}"),
 ]
-AGENTS: Final = "claude, codex, acp:NAME, command:SHELL COMMAND or scripted."
 
 
 class Check(ShortPart):

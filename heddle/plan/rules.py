@@ -4,15 +4,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from heddle import pb
+from heddle import agents, pb
 from heddle.errors import Violation
 from heddle.plan import agent_rules, budget_rules, graph, permission_rules, script_rules, text_rules
-from heddle.plan.text_rules import at_most, did_you_mean, shown
+from heddle.plan.text_rules import at_most, did_you_mean, one_of, shown
 
 SCRIPTED: Final = "scripted"
-COMMAND_PREFIX: Final = "command:"
-ACP_PREFIX: Final = "acp:"
-AGENTS: Final = (SCRIPTED, "claude", "codex")
 
 MAX_EPICS: Final = 1_000
 MAX_TASKS: Final = 10_000
@@ -39,16 +36,10 @@ def agent_problem(agent: str) -> str | None:
     """Returns why an agent's name is malformed; None if it is well-formed."""
     if "\0" in agent:
         return "must not contain a NUL character"
-    if agent.startswith(COMMAND_PREFIX):
-        has_command = agent.removeprefix(COMMAND_PREFIX).strip()
-        return None if has_command else 'needs a shell command after "command:"'
-    if agent.startswith(ACP_PREFIX):
-        has_name = agent.removeprefix(ACP_PREFIX).strip()
-        return None if has_name else 'needs a name or a command line after "acp:"'
-    if agent in AGENTS:
-        return None
-    others = "; use claude, codex, acp:NAME, command:SHELL COMMAND or scripted"
-    hint = did_you_mean(agent, AGENTS) or others
+    if agents.find(agent) is not None:
+        return agents.problem(agent)
+    names = [kind.name for kind in agents.kinds() if not kind.is_prefix]
+    hint = did_you_mean(agent, names) or f"; use {one_of(agents.forms())}"
     return f"{shown(agent)} is not a known agent{hint}"
 
 
@@ -132,17 +123,19 @@ def _task(path: str, task: pb.PlanTask, defaults: pb.TaskDefaults) -> Iterator[V
 
 
 def _without_limit(path: str, epic: pb.PlanEpic, plan: pb.Plan) -> Iterator[Violation]:
-    """Yields the tasks under a budget whose agent is a plain command, which reports no usage."""
+    """Yields the tasks under a budget whose agents do not report their usage while they run."""
     for index, task in enumerate(epic.tasks):
         agent = resolved_agent(task, plan.defaults)
-        if (
-            not agent.startswith(COMMAND_PREFIX)
-            or task.HasField("timeout")
-            or plan.defaults.HasField("timeout")
-        ):
+        kind = agents.find(agent)
+        if kind is None or kind.reports_usage_live or _limited(kind, task) or _limited(kind, plan.defaults):
             continue
         if budget := budget_rules.budget_of(plan, epic, task):
-            yield budget_rules.needs_limit(f"{path}.tasks[{index}]", agent, budget)
+            where = f"{path}.tasks[{index}]"
+            yield budget_rules.needs_limit(where, agent, budget, holds_max_turns=kind.holds_max_turns)
+
+
+def _limited(kind: agents.AgentKind, part: pb.PlanTask | pb.TaskDefaults) -> bool:
+    return part.HasField("timeout") or (kind.holds_max_turns and part.HasField("max_turns"))
 
 
 def _prompt(path: str, task: pb.PlanTask) -> Iterator[Violation]:

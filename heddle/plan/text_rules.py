@@ -1,6 +1,6 @@
 """Validates single values: a title, a path, a command, a duration, a key."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Final
@@ -30,6 +30,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def shown(text: str) -> str:
     """Returns `text` quoted for a message, and cut where it is long."""
     return repr(text if len(text) <= _LONGEST_WORD else f"{text[:_LONGEST_WORD]}…")
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Returns the words as a choice: "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def at_most(limit: int) -> str:

@@ -16,7 +16,7 @@ DEADLINE: Final = 60.0
 
 
 class Stage:
-    """One agent_svc behind `channel`, and a worktree on its disk."""
+    """One agent_svc at `channel`, and a worktree on its disk."""
 
     def __init__(self, channel: grpc.aio.Channel, worktree: Path) -> None:
         self._stub = AgentServiceStub(channel)
@@ -82,7 +82,7 @@ def said(events: Sequence[pb.Event]) -> str:
     )
 
 
-def told(events: Sequence[pb.Event]) -> str:
+def output_text(events: Sequence[pb.Event]) -> str:
     """Returns all text that is in the log: what was said, written and answered by tools."""
     return "".join(event.message.text + event.output.text + event.tool_finished.result for event in events)
 

@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 from heddle import pb
-from heddle.testing.driver_stage import Stage, ending, payloads, said, told, tree
+from heddle.testing.driver_stage import Stage, ending, output_text, payloads, said, tree
 
 TEXT: Final = "Hello from the suite: naïve ünïcode 🎉."
 WORKING: Final = "Working on it."
-RECOVERED: Final = "That failed; I went on."
+RECOVERED: Final = "That failed; I continued."
 FILE: Final = "notes/hello.txt"
 CONTENT: Final = "Hello\n"
 COMMAND: Final = "echo from-the-command"
@@ -50,14 +50,14 @@ class Scenario(Enum):
     LONG_OUTPUT = "long output"
     # Says LONG_LINE, which is 5 MB, and ends.
     LONG_LINE = "long line"
-    # Runs OTHER_BYTES, whose output is no UTF-8, and ends.
+    # Runs OTHER_BYTES, whose output is not UTF-8, and ends.
     OTHER_BYTES = "other bytes"
-    # Wants to run APPROVED_COMMAND, which the request's permissions make a question.
+    # Tries to run APPROVED_COMMAND, for which the request's permissions require a question.
     APPROVAL_GRANTED = "approval granted"
     APPROVAL_DENIED = "approval denied"
     # The same with a wait of half a second.
     APPROVAL_UNANSWERED = "approval unanswered"
-    # Wants to run APPROVED_COMMAND, which the request's permissions deny.
+    # Tries to run APPROVED_COMMAND, which the request's permissions deny.
     DENIED = "denied"
     # Says WORKING and then works for ever.
     STOP = "stop"
@@ -68,7 +68,7 @@ class Scenario(Enum):
     RATE_LIMITED = "429"
     OVERLOADED = "529"
     UNREACHABLE = "unreachable"
-    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` tells.
+    # Says TEXT and ends; when it is resumed, says TEXT and ends. `Scene.went_on` says which.
     RESUME = "resume"
     # Is to resume a session that its agent does not know; says TEXT and ends.
     RESUME_UNKNOWN = "resume unknown"
@@ -82,7 +82,7 @@ REASONS: Final = {
     Scenario.UNREACHABLE: ("connect",),
 }
 
-# What a driver that can tell it apart calls it; others say that the session failed.
+# The outcome of a driver that can distinguish it; others say that the session failed.
 OUTCOMES: Final = {
     Scenario.UNAUTHORISED: pb.OUTCOME_UNAUTHORIZED,
     Scenario.UNREACHABLE: pb.OUTCOME_PROVIDER_UNAVAILABLE,
@@ -107,7 +107,7 @@ class Scene:
 
 
 class Subject(Protocol):
-    """A driver with its agent, set up so that it can be told what to do."""
+    """A driver with its agent, set up so that the suite decides what the agent does."""
 
     # By scenario: why the agent cannot have it.
     unsupported: Mapping[Scenario, str]
@@ -124,14 +124,14 @@ class DriverSuite:
     subject: ClassVar[Subject]
 
     async def test_says_what_the_agent_says(self, tmp_path: Path) -> None:
-        """Text arrives whole, and an agent that ends well has succeeded."""
+        """Text arrives whole, and an agent that exits without an error has succeeded."""
         events = await self._play(Scenario.TEXT, tmp_path)
         assert said(events).strip() == TEXT
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
         messages = [event.message for event in payloads(events, "message")]
         assert all(message.last for message in messages[-1:])
 
-    async def test_tells_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
+    async def test_reports_tools_in_one_vocabulary(self, tmp_path: Path) -> None:
         """Each call names its tool, its kind, and the file in the worktree or the command; then its end."""
         async with self._set(Scenario.TOOLS, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
@@ -148,11 +148,11 @@ class DriverSuite:
         )
         assert (file.target, file.name in {"Write", "Edit"}) == (FILE, True)
         assert (command.target, command.name) == (COMMAND, "Bash")
-        assert "from-the-command" in told(events)
+        assert "from-the-command" in output_text(events)
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_a_failed_tool_is_no_failed_session(self, tmp_path: Path) -> None:
-        """A call that fails says so, and the agent goes on."""
+        """A failed call is reported as failed, and the agent continues."""
         events = await self._play(Scenario.FAILING_TOOL, tmp_path)
         (finished,) = (event.tool_finished for event in payloads(events, "tool_finished"))
         assert not finished.ok
@@ -175,10 +175,10 @@ class DriverSuite:
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     async def test_other_bytes_are_replaced(self, tmp_path: Path) -> None:
-        """Output that is no UTF-8 neither breaks the session nor hides what is around it."""
+        """Output that is not UTF-8 neither breaks the session nor hides what is around it."""
         events = await self._play(Scenario.OTHER_BYTES, tmp_path)
-        assert "caf" in told(events)
-        assert " end" in told(events)
+        assert "caf" in output_text(events)
+        assert " end" in output_text(events)
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
     @pytest.mark.parametrize("approved", [True, False], ids=["granted", "denied"])
@@ -197,7 +197,7 @@ class DriverSuite:
         outcomes = {pb.OUTCOME_SUCCEEDED} if approved else {pb.OUTCOME_SUCCEEDED, pb.OUTCOME_FAILED}
         assert ending(events).outcome in outcomes
 
-    async def test_nobody_answers(self, tmp_path: Path) -> None:
+    async def test_a_question_without_an_answer_is_denied(self, tmp_path: Path) -> None:
         """A question that waits longer than the plan allows counts as denied, and the log says so."""
         async with self._set(Scenario.APPROVAL_UNANSWERED, tmp_path) as (stage, scene):
             events = await stage.events(await stage.start(scene.request))
@@ -240,10 +240,10 @@ class DriverSuite:
         assert not _alive(processes)
 
     async def test_a_killed_agent_is_no_hanging_session(self, tmp_path: Path) -> None:
-        """An agent whose program is killed fails with a reason, or goes on by itself."""
+        """An agent whose program is killed fails with a reason, or continues by itself."""
         async with self._set(Scenario.CRASH, tmp_path) as (stage, scene):
             attempt, processes = await self._until_it_works(stage, scene)
-            # A host of ours lives on; it is the program below it that breaks.
+            # The host survives; the program below it is killed.
             for process in processes[1:] or processes:
                 # One may have ended by itself, or with the one before.
                 with suppress(psutil.NoSuchProcess):
@@ -263,7 +263,7 @@ class DriverSuite:
         for part in REASONS[scenario]:
             assert part in finished.reason.lower()
 
-    async def test_goes_on_with_an_earlier_session(self, tmp_path: Path) -> None:
+    async def test_resumes_an_earlier_session(self, tmp_path: Path) -> None:
         """A resumed agent knows what it did before."""
         async with self._set(Scenario.RESUME, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
@@ -273,14 +273,14 @@ class DriverSuite:
         assert said(events).strip() == TEXT
         assert ending(events).outcome == pb.OUTCOME_SUCCEEDED
 
-    async def test_begins_anew_where_it_cannot_go_on(self, tmp_path: Path) -> None:
-        """A session that the agent no longer knows is begun anew, and the log says so."""
+    async def test_starts_a_new_session_if_it_cannot_resume(self, tmp_path: Path) -> None:
+        """For a session that the agent no longer knows, a new one starts, and the log says so."""
         async with self._set(Scenario.RESUME_UNKNOWN, tmp_path) as (stage, scene):
             first = await stage.start(scene.request)
             await stage.events(first)
             scene.forget()
             events = await stage.events(await stage.start(scene.request, resume=first))
-        assert "anew" in "".join(
+        assert "a new one starts" in "".join(
             event.output.text for event in events if event.output.stream == pb.OUTPUT_STREAM_SYSTEM
         )
         assert said(events).strip() == TEXT

@@ -163,7 +163,7 @@ class FakeAgents(AgentServiceServicer):
                 name=name,
                 available=True,
                 usage_reports=late if name in self._worker.late_programs else live,
-                holds_max_turns=name.startswith("acp:"),
+                holds_max_turns=name in self._worker.turn_limited_programs,
             )
             for name in self._worker.programs
         ]

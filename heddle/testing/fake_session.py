@@ -10,7 +10,7 @@ from heddle.names import AttemptName
 
 
 class FakeSession:
-    """One session: its log, and whether it was told to stop."""
+    """One session: its log, and whether it was asked to stop."""
 
     def __init__(self, request: pb.StartSessionRequest) -> None:
         self.request = request
@@ -37,7 +37,7 @@ class FakeSession:
         self.ring()
 
     def begin(self, *, setup_fails: bool) -> bool:
-        """Tells how the project's setup went, if it runs, and that the agent runs; returns whether it does."""
+        """Reports the project's setup, if there is one, and the agent's start; returns whether the agent runs."""
         setup = self.request.setup
         if setup.commands and setup_fails:
             self.emit(setup_finished=pb.SetupFinished(command="make", exit_code=2, output="no rule"))

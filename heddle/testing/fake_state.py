@@ -19,6 +19,8 @@ class FakeState:
     programs: tuple[str, ...] = ("scripted", "command:")
     # Those of them that do not report their usage while they work.
     late_programs: tuple[str, ...] = ("command:",)
+    # Those of them that max_turns limits.
+    turn_limited_programs: tuple[str, ...] = ()
     # Returned by InspectProject.
     dirty_files: list[str] = field(default_factory=list)
     project_file: pb.ProjectFile | None = None
@@ -51,7 +53,7 @@ class FakeState:
     merged: dict[str, list[str]] = field(default_factory=dict)
     # By run: the branches of its open merge.
     open_merges: dict[str, list[str]] = field(default_factory=dict)
-    # Names of epics in whose worktrees something lies that was not accepted.
+    # Names of epics whose worktrees contain something that was not accepted.
     dirty: set[str] = field(default_factory=set)
     # By epic's name: what is archived of its worktree.
     archived: dict[str, str] = field(default_factory=dict)

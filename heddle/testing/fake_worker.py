@@ -1,6 +1,6 @@
 """A worker in memory: AgentService and WorktreeService without agents, git or a disk.
 
-It keeps the promises of both services that a scheduler builds upon: calls are
+It keeps the promises of both services that a scheduler relies on: calls are
 idempotent, an old epoch or attempt is refused, a watch resumes.
 """
 

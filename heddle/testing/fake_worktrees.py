@@ -15,7 +15,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class FakeWorktrees(WorktreeServiceServicer):
-    """Keeps what it is told in its worker's state."""
+    """Keeps the state of its worker in memory."""
 
     def __init__(self, worker: FakeState) -> None:
         self._worker = worker
@@ -121,7 +121,7 @@ class FakeWorktrees(WorktreeServiceServicer):
             else:
                 commit = _commit_id(f"{request.target_branch}+{source.branch}")
                 already = source.branch in held
-                answer.merged.add(branch=source.branch, commit=commit, already=already, advice="mend it")
+                answer.merged.add(branch=source.branch, commit=commit, already=already, advice="fix it")
         new = [part.branch for part in answer.merged if not part.already]
         worker.open_merges[request.run] = new
         if answer.merged:

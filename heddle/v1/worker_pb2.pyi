@@ -151,6 +151,11 @@ class AgentProgram(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     USAGE_REPORTS_FIELD_NUMBER: _builtins.int
     HOLDS_MAX_TURNS_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    RESUMES_FIELD_NUMBER: _builtins.int
+    TAKES_MESSAGES_FIELD_NUMBER: _builtins.int
+    LOGIN_VARIABLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name in plans, e.g. "scripted"; "command:" stands for any command."""
     available: _builtins.bool
@@ -162,6 +167,20 @@ class AgentProgram(_message.Message):
     """When sessions of this kind report tokens and cost."""
     holds_max_turns: _builtins.bool
     """True: it supports max_turns of a task."""
+    provider: _builtins.str
+    """Whose limits it shares with other kinds, e.g. "anthropic". Absent: each agent has its own."""
+    resumes: _builtins.bool
+    """True: it can resume its own session."""
+    takes_messages: _builtins.bool
+    """True: it receives messages of the operator while it works."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The keys of a plan that it follows, of system_prompt, effort, tools and mcp_servers."""
+
+    @_builtins.property
+    def login_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the worker's environment variables that it inherits, to log in and to reach its model."""
+
     def __init__(
         self,
         *,
@@ -171,10 +190,15 @@ class AgentProgram(_message.Message):
         detail: _builtins.str = ...,
         usage_reports: Global___UsageReports.ValueType = ...,
         holds_max_turns: _builtins.bool = ...,
+        provider: _builtins.str = ...,
+        options: _abc.Iterable[_builtins.str] | None = ...,
+        resumes: _builtins.bool = ...,
+        takes_messages: _builtins.bool = ...,
+        login_variables: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "holds_max_turns", b"holds_max_turns", "name", b"name", "usage_reports", b"usage_reports", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "detail", b"detail", "holds_max_turns", b"holds_max_turns", "login_variables", b"login_variables", "name", b"name", "options", b"options", "provider", b"provider", "resumes", b"resumes", "takes_messages", b"takes_messages", "usage_reports", b"usage_reports", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

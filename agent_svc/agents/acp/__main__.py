@@ -10,8 +10,8 @@ import acp
 from acp import connect_to_agent
 
 from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.driver import Agent, find
 from agent_svc.agents.acp.failures import CutOffError
+from agent_svc.agents.acp.presets import Agent, find
 from agent_svc.agents.acp.session import Session, Stopped
 from agent_svc.agents.acp.wire import Wire, exited, start
 from agent_svc.agents.base.host import AgentFailedError, Host, end_all, run_host
@@ -96,7 +96,7 @@ async def _why_gone(name: str, wire: Wire) -> tuple[bool, str]:
         code = await asyncio.wait_for(exited(wire.process), ENDING)
     except TimeoutError:
         return False, f"{name} closed its output {more}"
-    # npm's programs are often a shell around the real one, which tells a signal so.
+    # npm's programs are often a shell around the real one, which reports a signal in this form.
     number = -code if code < 0 else code - 128
     if number > 0:
         return True, f"{name} was ended by signal {number} {more}"
@@ -104,7 +104,7 @@ async def _why_gone(name: str, wire: Wire) -> tuple[bool, str]:
 
 
 class OneLine(logging.Formatter):
-    """Leaves tracebacks out: what the protocol's library logs is a mistake of the agent's."""
+    """Leaves tracebacks out: what the protocol's library logs is an error of the agent's."""
 
     def formatException(self, ei: object) -> str:
         return str(ei[1]).partition("\n")[0] if isinstance(ei, tuple) else ""

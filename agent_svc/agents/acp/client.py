@@ -26,8 +26,8 @@ from acp.schema import (
     WriteTextFileResponse,
 )
 
+from agent_svc.agents.acp.forwarded_messages import COMPACTED, METHOD
 from agent_svc.agents.acp.memory import Memory
-from agent_svc.agents.acp.overhearing import COMPACTED, METHOD
 from agent_svc.agents.acp.terminals import Terminal, command_line, open_terminal
 from agent_svc.agents.acp.transcript import Transcript
 from agent_svc.agents.base.context_fill import with_context
@@ -52,7 +52,7 @@ class Client:
         self.transcript = Transcript(host.worktree, time.monotonic)
         # While a session is loaded, what it once said is said again.
         self.replaying = False
-        # True: the agent can go on with a session of an earlier process.
+        # True: the agent can resume a session of an earlier process.
         self.resumable = False
         # What was kept last for that.
         self.memory = ""
@@ -60,13 +60,13 @@ class Client:
         self._terminals: dict[str, tuple[Terminal, str]] = {}
         # What Claude Code has in the background; of other agents nothing.
         self.tasks = Tasks()
-        # When the agent last told anything of its session.
+        # When the agent last sent anything about its session.
         self._updated = time.monotonic()
         # Commands that a permission was granted for, and that no terminal has run yet.
         self._granted: set[str] = set()
 
     def running(self, quiet: float) -> list[str]:
-        """Returns what runs: commands in terminals, tasks, open calls unless nothing was told for `quiet` seconds."""
+        """Returns what runs: commands in terminals, tasks, open calls unless the agent sent nothing for `quiet` seconds."""
         lines = [line for terminal, line in self._terminals.values() if terminal.runs] + self.tasks.names
         if self.tasks.idle and not self._is_quiet(quiet):
             lines += [label for label in self.transcript.open_calls() if label not in lines]
@@ -92,15 +92,15 @@ class Client:
             return
         self._updated = time.monotonic()
         self._follow(message)
-        was_unsettled = self.transcript.overhearing.unsettled
-        self._host.emit(*with_context(self.transcript.overhearing.take(message), *self.transcript.context))
+        was_unsettled = self.transcript.forwarded.unsettled
+        self._host.emit(*with_context(self.transcript.forwarded.take(message), *self.transcript.context))
         if message.get("subtype") == COMPACTED:
             self._host.note(compacted(message))
-        if self.transcript.overhearing.unsettled and not was_unsettled:
+        if self.transcript.forwarded.unsettled and not was_unsettled:
             self.remember(str(params.get("sessionId")))
 
     def _follow(self, message: dict[str, Any]) -> None:
-        """Takes in what a message tells of Claude's background."""
+        """Records what a message says about Claude's background tasks."""
         if isinstance(call_id := message.get("tool_use_id"), str):
             call = self.transcript.call(call_id).described(self._host.worktree)
             if call.kind == pb.TOOL_KIND_COMMAND:
@@ -125,9 +125,9 @@ class Client:
         return events
 
     def remember(self, session_id: str) -> None:
-        """Keeps what a later attempt needs to go on with the session; nothing where its agent never can."""
+        """Stores what a later attempt needs to resume the session; nothing if its agent never can."""
         if self.resumable:
-            spent, unsettled = self.transcript.spending.total, self.transcript.overhearing.unsettled
+            spent, unsettled = self.transcript.spending.total, self.transcript.forwarded.unsettled
             self.memory = str(Memory(session_id, spent, unsettled))
             self._host.remember(self.memory)
 
@@ -163,7 +163,7 @@ class Client:
     ) -> WriteTextFileResponse:
         call = await self._require(path, "Write", pb.TOOL_KIND_EDIT)
         if not call.writes_inside:
-            raise RequestError(-32600, f"{path} cannot be written from here: it lies outside the worktree")
+            raise RequestError(-32600, f"{path} cannot be written from here: it is outside the worktree")
         try:
             await asyncio.to_thread(_write, self._host.worktree / call.target, content)
         except (OSError, ValueError, RuntimeError) as error:
@@ -232,7 +232,7 @@ class Client:
         return call
 
     async def _permitted(self, call: ToolCall) -> bool | None:
-        """Returns whether `call` may happen; None where the session ends before anybody says so."""
+        """Returns whether `call` may happen; None if the session ends before anybody says so."""
         asking = asyncio.ensure_future(permit(self._host, call))
         stopping = asyncio.ensure_future(self._host.stopping.wait())
         try:
@@ -254,7 +254,7 @@ class Client:
 
 
 def choose(options: Iterable[PermissionOption], kinds: Iterable[str]) -> PermissionOption | None:
-    """Returns the option of the first kind that is offered; None where none is."""
+    """Returns the option of the first kind that is offered; None if none of them is."""
     offered = list(options)
     return next((option for kind in kinds for option in offered if option.kind == kind), None)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from acp import RequestError
 
-from agent_svc.agents.acp.driver import Agent
+from agent_svc.agents.acp.presets import Agent
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.host import AgentFailedError, OverBudgetError, ProviderError
 from heddle import pb
@@ -17,7 +17,7 @@ AUTH_REQUIRED: Final = -32000
 STOPS: Final = {
     "max_tokens": "the model's answer was cut at its limit of tokens; ask for less in one task",
     "max_turn_requests": "the agent reached its limit of turns; raise max_turns or ask for less in one task",
-    "refusal": "the model refused to go on with this task; word the prompt differently",
+    "refusal": "the model refused to continue this task; change the wording of the prompt",
 }
 
 
@@ -91,12 +91,12 @@ def _said(error: RequestError) -> str:
 
 
 def _status(error: RequestError, said: str) -> int:
-    """Returns the status that the model's API answered; 0 where the agent does not tell."""
+    """Returns the status that the model's API answered; 0 if the agent does not report it."""
     if found := STATUS.search(said):
         return int(found[1])
     return STATUS_OF.get(error.data.get("errorKind", ""), 0) if isinstance(error.data, dict) else 0
 
 
 def stopped_early(stop_reason: str) -> str:
-    """Returns why the work is not done though the turn ended; empty where it may be."""
+    """Returns why the work is not done though the turn ended; empty if it may be."""
     return STOPS.get(stop_reason, "")

@@ -1,4 +1,4 @@
-"""What a later attempt needs to go on with a session: kept by agent_svc as the session's id. Pure."""
+"""What a later attempt needs to resume a session: stored by agent_svc as the session's id. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -6,10 +6,10 @@ _MORE: Final = "+"
 
 
 class Memory(NamedTuple):
-    """The agent's own id of its session, and what of its cost is told already, in micros of a dollar.
+    """The agent's own id of its session, and how much of its cost was reported already, in micros of a dollar.
 
     Agents count a session's cost from its beginning, also after it was resumed. `unsettled`:
-    more was told than `spent`, of which the agent has not told the cost.
+    more usage was reported than `spent` covers, and the agent has not reported its cost.
     """
 
     session_id: str

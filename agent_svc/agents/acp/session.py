@@ -27,11 +27,11 @@ from acp.schema import (
 )
 
 from agent_svc.agents.acp.client import Client
-from agent_svc.agents.acp.driver import Agent
 from agent_svc.agents.acp.failures import Unanswered, failed, stopped_early
+from agent_svc.agents.acp.forwarded_messages import WANTED
 from agent_svc.agents.acp.memory import Memory
-from agent_svc.agents.acp.overhearing import WANTED
-from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, go_on
+from agent_svc.agents.acp.presets import Agent
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, resume_prompt
 from agent_svc.agents.base.permissions import runs_anything
 from agent_svc.agents.base.tool_vocabulary import HARMLESS, KINDS
 from agent_svc.agents.claude.background_tasks import SUBTYPES
@@ -74,7 +74,7 @@ class Session:
         self._agent = agent
         self._client = client
         self._connection = connection
-        # What an earlier session left to be resumed by. Empty: there is none.
+        # What is stored of an earlier session to resume it. Empty: there is none.
         self._resume_by = resume
         self._id = ""
         self._resumed = False
@@ -92,7 +92,7 @@ class Session:
         return self._client.memory
 
     async def open(self) -> None:
-        """Opens the session, or goes on with the earlier one, in the plan's mode and model."""
+        """Opens the session, or resumes the earlier one, in the plan's mode and model."""
         said = await self._answer(
             self._connection.initialize(
                 protocol_version=PROTOCOL_VERSION,
@@ -118,8 +118,8 @@ class Session:
         await self._choose_model(opened)
 
     async def work(self) -> None:
-        """Prompts the agent, then tells it what the operator says, until neither is left or it must stop."""
-        text = go_on(self._host.session) if self._resumed else self._host.session.prompt
+        """Sends the agent its prompt, then the operator's messages, until none is left or it must stop."""
+        text = resume_prompt(self._host.session) if self._resumed else self._host.session.prompt
         while text and not self._host.stopping.is_set():
             response = await self._turn(text)
             if response is not None and (why := stopped_early(response.stop_reason)):
@@ -128,7 +128,7 @@ class Session:
 
     async def _begin(self) -> NewSessionResponse:
         if self._host.session.HasField("max_turns") and not self._agent.claude:
-            self._host.note(f"{self._agent.name} cannot be held to max_turns; its turns are not limited.")
+            self._host.note(f"{self._agent.name} does not support max_turns; its turns are not limited.")
         opened = await self._answer(
             self._connection.new_session(
                 cwd=str(self._host.worktree), mcp_servers=self._servers(), **self._options()
@@ -138,11 +138,11 @@ class Session:
         return opened
 
     async def _resume(self, can: AgentCapabilities) -> Opened | None:
-        """Goes on with the earlier session; None where there is none, or where it cannot be had."""
+        """Resumes the earlier session; None if there is none, or if it cannot be resumed."""
         if not self._resume_by:
             return None
         if not self._client.resumable:
-            self._host.note(f"{self._agent.name} cannot resume a session; this one begins anew.")
+            self._host.note(f"{self._agent.name} cannot resume a session; a new one starts.")
             return None
         earlier = Memory.parse(self._resume_by)
         self._id = earlier.session_id
@@ -152,13 +152,13 @@ class Session:
         except Unanswered:
             raise
         except AgentFailedError as error:
-            self._host.note(f"The earlier session could not be resumed ({error}); this one begins anew.")
+            self._host.note(f"The earlier session could not be resumed ({error}); a new one starts.")
             return None
         finally:
             self._client.replaying = False
         self._resumed = True
         self._client.transcript.spending.total = earlier.spent
-        self._client.transcript.overhearing.resume(None if earlier.unsettled else earlier.spent)
+        self._client.transcript.forwarded.resume(None if earlier.unsettled else earlier.spent)
         return opened
 
     async def _reopen(self, *, loads: bool) -> Opened:
@@ -217,7 +217,7 @@ class Session:
         if session.HasField("max_turns"):
             options["maxTurns"] = session.max_turns
         if session.HasField("budget_usd_micros") and not self._host.resume:
-            # Of a session that goes on Claude would count what it has cost before; the scheduler stops that one.
+            # In a resumed session Claude would count its earlier cost too; the scheduler stops that one.
             options["maxBudgetUsd"] = session.budget_usd_micros / 1_000_000
         if session.effort:
             options["effort"] = session.effort
@@ -267,7 +267,7 @@ class Session:
         self._client.transcript.spending.model = wanted or ("" if current == "default" else current)
 
     async def _turn(self, text: str) -> PromptResponse | None:
-        """Returns how one turn ended; None where it was interrupted."""
+        """Returns how one turn ended; None if it was interrupted."""
         prompting = asyncio.ensure_future(
             self._connection.prompt(session_id=self._id, prompt=[text_block(as_text(text))])
         )
@@ -304,7 +304,7 @@ class Session:
             waited += await running_time.tick(LOOK)
 
     def _serves_only(self, names: Sequence[str], servers: Servers) -> bool:
-        """Says whether all that runs are background commands of Claude Code that are idle servers."""
+        """Says whether everything that runs is a background command of Claude Code that is an idle server."""
         tasks = self._client.tasks
         own = tasks.only_commands and len(tasks.names) == len(names)
         return own and count_servers(servers, depth=3) >= len(names)
@@ -340,7 +340,7 @@ class Session:
 
 
 def _resumes(can: AgentCapabilities) -> bool:
-    """Says whether the agent goes on with a session without saying all of it again."""
+    """Says whether the agent resumes a session without sending all of it again."""
     return can.session_capabilities is not None and can.session_capabilities.resume is not None
 
 

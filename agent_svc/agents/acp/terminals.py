@@ -1,4 +1,4 @@
-"""The terminals that an ACP agent asks for: commands that run in the host, their output kept and told."""
+"""The terminals that an ACP agent asks for: commands that run in the host, their output kept and reported."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ REST: Final = 1.0
 
 
 class Terminal:
-    """One command. `tell` is handed its output as it comes."""
+    """One command. `tell` is called with its output as it comes."""
 
     def __init__(self, process: asyncio.subprocess.Process, limit: int, tell: Callable[[str], None]) -> None:
         self._process = process
@@ -61,7 +61,7 @@ class Terminal:
     async def wait(self) -> TerminalExitStatus:
         """Returns how the command ended, once its output is here."""
         await exited(self._process)
-        # A process that it left behind may hold the pipe open for ever.
+        # A process that it left running may hold the pipe open forever.
         await asyncio.wait([self._reading], timeout=REST)
         return self._exit_status()
 

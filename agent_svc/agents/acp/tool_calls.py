@@ -19,7 +19,7 @@ from acp.schema import (
 )
 
 from agent_svc.agents.base import tool_vocabulary
-from agent_svc.agents.base.tool_vocabulary import OBEYED, ToolCall, readable, relative_target
+from agent_svc.agents.base.tool_vocabulary import ToolCall, obeyed, readable, relative_target
 from heddle import pb
 
 # ACP names kinds of tools, not tools: this is what agents usually call them.
@@ -59,7 +59,7 @@ FENCE: Final = re.compile(r"\A```[^\n`]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 class Call:
-    """What is known of one tool call so far. Agents tell it piece by piece; later words win."""
+    """What is known of one tool call so far. Agents send it piece by piece; later values win."""
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
@@ -73,11 +73,11 @@ class Call:
         self._output: Any = None
         self._content: Sequence[Any] = ()
         self._locations: tuple[str, ...] = ()
-        # What a diff was when it was first told; afterwards some agents replace it by a result.
+        # The diff as it was first sent; afterwards some agents replace it by a result.
         self._diffs: list[FileEditToolCallContent] = []
 
     def learn(self, said: ToolCallStart | ToolCallProgress | ToolCallUpdate) -> None:
-        """Takes in what the agent says of it now."""
+        """Records what the agent now says about the call."""
         self.status = said.status or self.status
         self._title = said.title or self._title
         self._kind = said.kind or self._kind
@@ -206,7 +206,7 @@ def unfenced(text: str) -> str:
 
 
 def _delicate(path: str) -> bool:
-    return path.startswith("/") or not OBEYED.isdisjoint(Path(path.lower()).parts)
+    return path.startswith("/") or not obeyed().isdisjoint(Path(path.lower()).parts)
 
 
 def of_claude(meta: Mapping[str, Any] | None, key: str) -> str:

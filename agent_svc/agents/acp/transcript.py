@@ -1,4 +1,4 @@
-"""What an ACP agent says in a session, told as events. Pure but for the clock that it is given."""
+"""Translates what an ACP agent sends in a session to events. Pure except for the clock that it is given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from agent_svc.agents.acp.overhearing import Overhearing
+from agent_svc.agents.acp.forwarded_messages import ForwardedMessages
 from agent_svc.agents.acp.tool_calls import PARENT, Call, of_claude
 from agent_svc.agents.acp.usage import Spending
 from agent_svc.agents.base.context_fill import with_context
@@ -31,13 +31,13 @@ class Transcript:
         self._worktree = worktree
         self._clock = clock
         self.spending = Spending()
-        self.overhearing = Overhearing()
+        self.forwarded = ForwardedMessages()
         self._speaking: pb.MessageKind.ValueType | None = None
         self._message_id: str | None = None
         # The call of the sub-agent that speaks. Empty: the agent itself does.
         self._speaker = ""
         self._calls: dict[str, Call] = {}
-        # When each call that is told and has not ended began.
+        # When each reported call that has not ended began.
         self._running: dict[str, float] = {}
         self._plans = 0
         # What the context of the model holds and what it takes, in tokens. 0: not known.
@@ -57,8 +57,8 @@ class Transcript:
             case UsageUpdate():
                 self.context = said.used, said.size
                 spent = self.spending.cost(said.cost)
-                # Claude's own messages have told it already.
-                return [] if self.overhearing.heard else with_context(spent, *self.context)
+                # Claude's own messages have reported it already.
+                return [] if self.forwarded.heard else with_context(spent, *self.context)
             case _:
                 return []
 
@@ -67,7 +67,7 @@ class Transcript:
         return self._calls.setdefault(call_id, Call(call_id))
 
     def call_of_terminal(self, terminal_id: str) -> str:
-        """Returns the id of the call that shows this terminal; empty where none does."""
+        """Returns the id of the call that shows this terminal; empty if none does."""
         return next((call.id for call in self._calls.values() if terminal_id in call.terminals()), "")
 
     def open_calls(self) -> list[str]:
@@ -76,7 +76,7 @@ class Transcript:
         return [call.target if call.kind == pb.TOOL_KIND_COMMAND else call.label for call in calls]
 
     def begin(self, call_id: str) -> list[pb.Event]:
-        """Returns the event that a call began, where it is not told yet."""
+        """Returns the event that a call began, if it is not reported yet."""
         call = self.call(call_id)
         if call_id in self._running or call.ended():
             return []
@@ -91,8 +91,8 @@ class Transcript:
         events = self._end_message()
         for call_id in list(self._running):
             events += self._finish(self.call(call_id), ok=False, result="the turn ended before it did")
-        if self.overhearing.heard:
-            return [*events, *self.overhearing.rest()]
+        if self.forwarded.heard:
+            return [*events, *self.forwarded.rest()]
         tokens = self.spending.tokens(response.usage if response else None)
         return [*events, *with_context(tokens, *self.context)]
 
@@ -137,6 +137,6 @@ class Transcript:
         return [call.described(self._worktree).finished(ok=ok, result=result, seconds=seconds)]
 
     def _plan(self, entries: list[PlanEntry]) -> list[pb.Event]:
-        """Returns a plan as the call of the tool by which other agents tell theirs."""
+        """Returns a plan as a call of the tool that other agents use for theirs."""
         self._plans += 1
         return plan_told(f"plan-{self._plans}", ((entry.content, entry.status) for entry in entries))

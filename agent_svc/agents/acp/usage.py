@@ -25,7 +25,7 @@ class Spending:
     def cost(self, cost: Cost | None) -> list[pb.Event]:
         """Returns the usage for a report of what the session cost so far.
 
-        A cost of nothing says nothing: it stands for a model without a price, too.
+        A cost of zero has no meaning: a model without a price has it, too.
         """
         if cost is None or cost.currency.upper() != "USD" or not cost.amount:
             return []
@@ -34,11 +34,11 @@ class Spending:
         return [pb.Event(usage=pb.Usage(model=self.model, cost_usd_micros=spent))] if spent else []
 
     def tokens(self, usage: Usage | None) -> list[pb.Event]:
-        """Returns the usage of one turn; its cost is what `cost` has not told yet."""
+        """Returns the usage of one turn; its cost is the part of `cost` that is not reported yet."""
         if usage is None:
             return []
         read, write = usage.cached_read_tokens or 0, usage.cached_write_tokens or 0
-        # Some count thoughts within the output, some beside it; the total knows.
+        # Some count thoughts in the output, some separately; the total shows which.
         output = max(usage.output_tokens, usage.total_tokens - usage.input_tokens - read - write)
         told = pb.Usage(
             model=self.model,
@@ -54,5 +54,5 @@ class Spending:
     def _take(self, cost: Cost) -> int:
         total = round(cost.amount * MICROS)
         spent, self.total = total - self.total, total
-        # It counts from zero again where the agent began anew.
+        # It counts from zero again if the agent started a new session.
         return spent if spent >= 0 else total

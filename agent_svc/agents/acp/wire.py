@@ -19,10 +19,10 @@ LOOK_EVERY: Final = 0.2
 
 
 class Wire:
-    """A transport of the protocol's library. A line that is no message is handed to `stray`.
+    """A transport of the protocol's library. A line that is not a message is passed to `stray`.
 
     A library of the agent's that prints to standard output does no harm that way, and bytes
-    that are no UTF-8 become U+FFFD.
+    that are not UTF-8 become U+FFFD.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, stray: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ class Wire:
 
 
 async def exited(process: asyncio.subprocess.Process) -> int:
-    """Returns the exit code, though a process that was left behind may hold the pipes open."""
+    """Returns the exit code, even if a process that was left running holds the pipes open."""
     while process.returncode is None:
         # On some versions of Python `wait` waits for the pipes, too.
         with suppress(TimeoutError):
@@ -87,7 +87,7 @@ async def exited(process: asyncio.subprocess.Process) -> int:
 async def start(
     arguments: Sequence[str], worktree: Path, environment: Mapping[str, str], stray: Callable[[str], None]
 ) -> Wire:
-    """Starts an agent in `worktree`; raises OSError where there is no such program.
+    """Starts an agent in `worktree`; raises OSError if there is no such program.
 
     Its standard error is the host's own, which is the session's.
     """

@@ -1,4 +1,4 @@
-"""What is told of work that an agent left in the background. Pure."""
+"""Reports of work that an agent left in the background. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -33,7 +33,7 @@ def stopped(names: Iterable[str], count: int | None = None) -> pb.Event:
 
 
 def limited(work: pb.BackgroundWork) -> pb.BackgroundWork:
-    """Returns what a host tells, cut to what an event holds."""
+    """Returns a host's report, cut to what an event may hold."""
     cut = pb.BackgroundWork(running=_named(work.running), stopped=_named(work.stopped))
     cut.count = max(work.count, len(work.running), len(work.stopped))
     if work.HasField("limit"):

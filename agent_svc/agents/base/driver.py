@@ -6,6 +6,7 @@ from typing import Protocol
 
 from agent_svc.sandbox.own_folder import OwnFolder
 from heddle import pb
+from heddle.agents import AgentKind
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,12 @@ class Launch:
     arguments: Sequence[str]
     # All of standard input, or with `controlled` its beginning.
     stdin: bytes
-    # True: it is a host that goes on reading control lines from standard input.
+    # True: it is a host that keeps reading control lines from standard input.
     controlled: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-    # Names of this service's own variables that the agent needs, as ANTHROPIC_API_KEY.
-    credentials: Sequence[str] = ()
     # True: it works by calling a model, so a session without any answer of one did nothing.
     models: bool = False
-    # What the agent keeps for itself outside of its worktree, and writes there.
+    # The agent's own folders outside of its worktree, which it must be able to write.
     own: Sequence[OwnFolder] = ()
     # Says for people what an agent_session_id is, and how to open that session. None: people cannot.
     own_session: Callable[[str], pb.AgentSession] | None = None
@@ -54,7 +53,7 @@ class Translator(Protocol):
 
     @property
     def closing(self) -> int | None:
-        """How many messages the agent had read when it last wanted to end. None: it did not ask."""
+        """How many messages the agent had read when it last asked to end. None: it did not ask."""
         ...
 
 
@@ -62,13 +61,13 @@ class Driver(Protocol):
     """One kind of agent."""
 
     @property
-    def reports_usage_live(self) -> bool:
-        """True: its sessions report what they use after each call of the model, so that a budget stops them."""
+    def kind(self) -> AgentKind:
+        """What plans and the scheduler know of it."""
         ...
 
     @property
-    def holds_max_turns(self) -> bool:
-        """True: `max_turns` of a session limits it."""
+    def login_variables(self) -> Sequence[str]:
+        """Names of agent_svc's own environment variables that the agent inherits: log-ins, and how to reach its model."""
         ...
 
     def accepts(self, agent: str) -> bool:
@@ -80,7 +79,7 @@ class Driver(Protocol):
         ...
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        """Returns how to start it. `resume` is an agent_session_id to go on with; empty: begin anew."""
+        """Returns how to start it. `resume` is the agent_session_id to resume; empty: a new session."""
         ...
 
     def translator(self) -> Translator: ...

@@ -24,15 +24,15 @@ from heddle import pb, running_time
 # A prompt has at most 200 KB, a script may have more.
 MAX_LINE_BYTES: Final = 16 << 20
 
-# How the message of an answer begins that no operator gave.
-UNANSWERED: Final = "nobody answered within"
+# The first words of an answer that no operator gave.
+UNANSWERED: Final = "no answer within"
 
-# Seconds that what runs in the background gets to end itself once it is told to, and between two looks.
+# Seconds for background processes to end after SIGTERM, and between two looks.
 ENDING: Final = 2.0
 LOOK: Final = 0.05
 
-GO_ON: Final = """\
-Your session was interrupted and goes on now. {files} The task was:
+RESUMED: Final = """\
+Your session was interrupted and is resumed now. {files} The task was:
 
 {prompt}"""
 
@@ -40,10 +40,10 @@ FILES_KEPT: Final = "Your files are as you left them."
 FILES_GONE: Final = "Files that you changed may be back as they were: look before you rely on them."
 
 
-def go_on(session: pb.StartSessionRequest) -> str:
-    """Returns what an agent is told whose own session goes on."""
+def resume_prompt(session: pb.StartSessionRequest) -> str:
+    """Returns the prompt of an agent whose own session is resumed."""
     files = " ".join([FILES_KEPT if session.files_kept else FILES_GONE, *map(_told, session.answers)])
-    return GO_ON.format(files=files, prompt=session.prompt)
+    return RESUMED.format(files=files, prompt=session.prompt)
 
 
 def _told(answer: pb.ApprovalAnswer) -> str:
@@ -51,15 +51,15 @@ def _told(answer: pb.ApprovalAnswer) -> str:
     call = f"{asked.tool}({asked.target})" if asked.tool else asked.question
     words = f", and said: {answer.message}" if answer.message else ""
     if answer.approved:
-        return f"The operator allowed {call}{words}. Make that call again; it is not asked for any more."
-    return f"The operator denied {call}{words}. Go on without it."
+        return f"The operator allowed {call}{words}. Make that call again; it needs no further permission."
+    return f"The operator denied {call}{words}. Continue without it."
 
 
 class AgentFailedError(Exception):
     """The agent could not do its work; the message says why and what to do, in plain words."""
 
     outcome: "pb.Outcome.ValueType" = pb.OUTCOME_FAILED
-    # Seconds that a provider wants to be left alone. None: it did not say.
+    # Seconds to wait before the provider is called again. None: it did not say.
     retry_after: float | None = None
     # When a limit ends, in seconds since 1970. None: it did not say.
     retry_at: float | None = None
@@ -92,10 +92,10 @@ class Host:
 
     def __init__(self, opening: protocol.Opening, incoming: asyncio.StreamReader, outgoing: BinaryIO) -> None:
         self.session = opening.session
-        # The agent's own id of a session that is to go on. Empty: begin anew.
+        # The agent's own id of the session to resume. Empty: start a new one.
         self.resume = opening.resume
         self.worktree = Path(self.session.worktree_path)
-        # Set once somebody wants the end (SIGTERM): interrupt the agent and return.
+        # Set once the session must end (SIGTERM): interrupt the agent and return.
         self.stopping = asyncio.Event()
         # What the operator says to the agent, oldest first.
         self.heard: asyncio.Queue[str] = asyncio.Queue()
@@ -105,33 +105,33 @@ class Host:
         self._told = asyncio.Event()
         self._incoming = incoming
         self._outgoing = outgoing
-        # What the operator has said to the session that goes on, and that was not asked again yet.
+        # The operator's answers to the resumed session's questions, as long as those are not asked again.
         self._answers = list(self.session.answers)
         # By approval_id.
         self._waiting: dict[str, asyncio.Future[pb.ApprovalResolved]] = {}
         self._asked = 0
         # Before ids that count from 1: one session may have several hosts, one after the other.
         self.prefix = f"{secrets.token_hex(2)}-" if opening.resume else ""
-        # What it was told to wait for last.
+        # The background work that was reported last.
         self._background: list[str] = []
 
     def emit(self, *events: pb.Event) -> None:
-        """Tells agent_svc, long texts cut or split; each event has only its payload.
+        """Sends events to agent_svc, long texts cut or split; each has only its payload.
 
         Waits where agent_svc reads slowly.
         """
         self._write(*(protocol.line_of(part) for event in events for part in limited(event)))
 
     def tell(self, translate: Callable[[], Iterable[pb.Event]]) -> None:
-        """Tells what `translate` makes of something that the agent said.
+        """Sends the events that `translate` returns for something that the agent said.
 
-        Where it fails the session says so and continues: one strange message ends no work.
+        If that fails the session's log says so and the session continues: one strange message does not end it.
         """
         try:
             self.emit(*translate())
         except (BrokenPipeError, AgentFailedError):
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a model may say is no reason to end)
+        except Exception as error:  # noqa: BLE001 (nothing that a model says may end the session)
             traceback.print_exc()
             self.note(f"Something that the agent said could not be understood and is left out: {error!r}.")
 
@@ -140,7 +140,7 @@ class Host:
         self._outgoing.flush()
 
     def say(self, text: str, kind: "pb.MessageKind.ValueType" = pb.MESSAGE_KIND_TEXT, *, last: bool) -> None:
-        """Tells a piece of what the model said."""
+        """Sends a piece of what the model said."""
         self.emit(pb.Event(message=pb.Message(kind=kind, text=text, last=last)))
 
     @property
@@ -149,19 +149,19 @@ class Host:
         return self.session.background_wait.ToNanoseconds() / 1e9
 
     def tell_background(self, names: Sequence[str]) -> None:
-        """Tells what the session waits for now; nothing: that it waits no longer. The same again is not told."""
+        """Reports what the session waits for now; empty: it no longer waits. The same names are not reported twice."""
         if list(names) != self._background:
             self._background = list(names)
             self.emit(background_work.waiting(names, self.session.background_wait))
 
     def tell_stopped(self, names: Sequence[str]) -> None:
-        """Tells what ran in the background to the end of the session and is ended with it."""
+        """Reports what still ran in the background at the end of the session and is ended with it."""
         self._background = []
         if names:
             self.emit(background_work.stopped(names))
 
     def note(self, text: str) -> None:
-        """Tells, as Heddle's own words, a line that people should read in the session's log."""
+        """Adds a line of Heddle's own to the session's log."""
         self.emit(pb.Event(output=pb.Output(stream=pb.OUTPUT_STREAM_SYSTEM, text=f"{text}\n")))
 
     def keep_picture(self, picture: Picture) -> None:
@@ -170,7 +170,7 @@ class Host:
             self.note(f"Screenshot left out: {picture.caption}: {why}.")
 
     def remember(self, agent_session_id: str) -> None:
-        """Keeps the agent's own id of its session, so that a later attempt can go on with it."""
+        """Stores the agent's own id of its session, so that a later attempt can resume it."""
         self.emit(pb.Event(session_started=pb.SessionStarted(agent_session_id=agent_session_id)))
 
     async def ask(self, question: str, *, tool: str, target: str, wait: float) -> pb.ApprovalResolved:
@@ -194,7 +194,7 @@ class Host:
             return resolved
         except asyncio.CancelledError:
             if not self.stopping.is_set():
-                # What asked is gone; once started again it may ask anew.
+                # The program that asked is gone; after a restart it may ask again.
                 gone = pb.ApprovalResolved(approval_id=approval, message="the agent ended while it waited")
                 self.emit(pb.Event(approval_resolved=gone))
             raise
@@ -202,7 +202,7 @@ class Host:
             del self._waiting[approval]
 
     def _answered(self, question: str, tool: str, target: str) -> pb.ApprovalResolved | None:
-        """Returns what the operator has said to the same question of the session that goes on, once."""
+        """Returns the operator's answer to the same question of the resumed session, once."""
         for answer in self._answers:
             asked = answer.approval
             if (asked.tool, asked.target) == (tool, target) and (tool or asked.question == question):
@@ -211,9 +211,9 @@ class Host:
         return None
 
     async def may_end(self) -> bool:
-        """Returns True once nobody says anything more, or wants the end; False where something was said meanwhile.
+        """Returns True once the session may end or must; False if the operator said something meanwhile.
 
-        To be asked before the work counts as done: what is in `heard` then is still
+        To be called before the work counts as done: what is in `heard` then is still
         for the agent.
         """
         if not self.heard.empty():
@@ -227,7 +227,7 @@ class Host:
         return self._closed or self.stopping.is_set()
 
     async def listen(self) -> None:
-        """Takes in what agent_svc says, until it goes away."""
+        """Reads the lines of agent_svc until it closes the connection."""
         while line := await self._incoming.readline():
             if line == protocol.closed():
                 self._closed = True
@@ -305,7 +305,7 @@ async def _drive(drive: Callable[[Host], Awaitable[None]], host: Host) -> int:
             finished.retry_after.FromNanoseconds(round(error.retry_after * 1e9))
         if error.retry_at is not None:
             finished.retry_time.FromMilliseconds(round(error.retry_at * 1e3))
-    except Exception as error:  # noqa: BLE001 (told as the session's end)
+    except Exception as error:  # noqa: BLE001 (reported as the session's end)
         traceback.print_exc()
         reason = f"the host of the agent has a defect: {error!r}; the session's log says more"
         finished = pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)

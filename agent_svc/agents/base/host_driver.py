@@ -10,7 +10,7 @@ from agent_svc.text import TextStream, clip, pieces
 from heddle import pb
 from heddle.events import kinds
 
-# A longer line is no event but a mistake; it becomes output.
+# A longer line cannot be an event; it becomes output.
 MAX_LINE_BYTES: Final = 1 << 20
 
 # The longest tool input or result that is kept.

@@ -18,25 +18,25 @@ class Picture(NamedTuple):
     media_type: str
     # In base64.
     data: str
-    # What people read beside it.
+    # What people read next to it.
     caption: str
 
 
 def keep(worktree: Path, picture: Picture) -> str:
     """Leaves a picture where a session's pictures are found; twice the same is kept once.
 
-    Returns why it was left out; empty where it was kept.
+    Returns why it was left out; empty if it was kept.
     """
     suffix = SUFFIXES.get(picture.media_type)
     if suffix is None:
         return f"pictures of the type {clip(picture.media_type, 80)!r} are not kept"
-    # Four characters stand for three bytes.
+    # Four characters encode three bytes.
     if len(picture.data) // 4 * 3 > MAX_BYTES:
         return f"it has more than {MAX_BYTES >> 20} MiB"
     try:
         data = base64.b64decode(picture.data, validate=True)
     except (binascii.Error, ValueError):
-        return "it is no base64"
+        return "it is not valid base64"
     path = worktree / FOLDER / f"{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
     try:
         if not path.exists():

@@ -15,7 +15,7 @@ class Permission(NamedTuple):
 
     allowed: bool
     reason: str
-    # What the operator had to say about it. Empty: nothing, or nobody was asked.
+    # The operator's comment. Empty: none, or the operator was not asked.
     words: str = ""
 
 

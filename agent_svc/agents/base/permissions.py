@@ -35,7 +35,7 @@ def decide(
     """Returns what the policy says of one call.
 
     `tools` are the names that patterns know the tool by: its own first, then that of its
-    kind, as "Bash" for all that run commands. `target` is the file relative to the worktree (absolute outside of it), the
+    kind, such as "Bash" for every tool that runs commands. `target` is the file relative to the worktree (absolute outside of it), the
     command, or the URL. `writes_inside`: it changes a file of the worktree and
     nothing else; `reads`: it changes nothing.
     """
@@ -61,7 +61,7 @@ def runs_anything(permissions: pb.Permissions) -> bool:
 
 
 def _allowing(allow: Iterable[str], tools: Sequence[str], target: str) -> str:
-    """Returns the patterns that allow the call; empty where some part of it is not allowed."""
+    """Returns the patterns that allow the call; empty if some part of it is not allowed."""
     known = [(text, pattern) for text, pattern in _patterns(allow) if pattern is not None]
     whole = next((text for text, pattern in known if _allows_whole(pattern, tools, target)), "")
     if whole:

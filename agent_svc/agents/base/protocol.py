@@ -3,16 +3,16 @@
 A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 
 1. agent_svc writes one line to its standard input: {"protocol": 1, "session": …},
-   the session a StartSessionRequest. With "resume": "ID" the agent should go on with
-   the session of its own that has this id; where it cannot, it says so and begins anew.
+   the session a StartSessionRequest. With "resume": "ID" the agent should resume
+   its own session with this id; if it cannot, it says so and starts a new one.
 2. The host writes {"protocol": 1} to its standard output.
 3. From then on every line in both directions is an Event of which only the payload
    is set. The host sends what the agent does. agent_svc sends approval_resolved, the
    answer to an approval_requested, and message, what the operator says. A host that
    waits no longer for an answer sends the approval_resolved itself. By session_started
    with agent_session_id it says how the agent calls its own session; that is kept for
-   a later resume and is no event. A host that has said so may be ended while its
-   question is open: the session that goes on with it has the answer in "answers", and
+   a later resume and is not an event. A host that has said so may be ended while its
+   question is open: the session that resumes it has the answer in "answers", and
    does not ask again.
 4. The host may say how it ended by session_finished with outcome (failed, over
    budget, unauthorized, out of credit, provider unavailable, rate limited and then also
@@ -21,10 +21,10 @@ A host hides an agent's own language (an SDK, ACP, JSONL) behind lines of JSON:
 5. Before it ends well, the host writes {"closing": N}, where N is how many messages it
    has read. If these are all, agent_svc answers {"closed": true}, and from then on
    refuses what the operator says. If not, the others are on their way, and there is no
-   answer: the host has its agent heed them, and asks again. A host that ends without
+   answer: the host passes them to its agent, and asks again. A host that ends without
    this may lose what was said last.
 
-All messages are in protobuf's JSON form. A line that is none of this is the output
+All messages are in protobuf's JSON form. Any other line is the output
 of a careless library and becomes Output; so does standard error.
 
 Tools are named as agents name them (Bash, Read, Write, Edit); a target is the file,
@@ -45,7 +45,7 @@ class Opening(NamedTuple):
     """What the first line says."""
 
     session: pb.StartSessionRequest
-    # Empty: begin anew.
+    # Empty: start a new session.
     resume: str = ""
 
 
@@ -80,12 +80,12 @@ def is_greeting(line: bytes) -> bool:
 
 
 def closing(heard: int) -> bytes:
-    """Returns the line of a host that has read so many messages and wants to end."""
+    """Returns the line with which a host that has read so many messages asks to end."""
     return json.dumps({"closing": heard}).encode() + b"\n"
 
 
 def parse_closing(line: bytes) -> int | None:
-    """Returns how many messages a host has read that wants to end; None where the line does not say that."""
+    """Returns how many messages a host has read that asks to end; None if the line does not say that."""
     if not line.startswith(b'{"closing"'):
         return None
     try:
@@ -106,8 +106,8 @@ def line_of(event: pb.Event) -> bytes:
 
 
 def parse_event(line: bytes) -> pb.Event:
-    """Returns the event of one line; raises ValueError where it is none."""
+    """Returns the event of one line; raises ValueError if it is not an event."""
     try:
         return json_format.Parse(line, pb.Event())
-    except Exception as error:  # the parser has no one error for what is no message of its kind
+    except Exception as error:  # the parser raises various errors for an invalid message
         raise ValueError(str(error)) from error

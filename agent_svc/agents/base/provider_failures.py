@@ -1,6 +1,6 @@
-"""What a failed call of a model's provider means for the work: the one place that tells the kinds apart. Pure.
+"""What a failed call of a model's provider means for the work: the one place that classifies them. Pure.
 
-Hosts give the HTTP status, where their agent tells it, and what the agent said.
+Hosts pass the HTTP status, if their agent reports it, and the agent's words.
 """
 
 import re
@@ -28,7 +28,7 @@ _CREDIT: Final = re.compile(
     re.IGNORECASE,
 )
 
-# Where no status is told.
+# Where no status is reported.
 _WORDS: Final = (
     (
         pb.OUTCOME_UNAUTHORIZED,
@@ -68,7 +68,7 @@ _AT: Final = re.compile(
 
 
 def kind_of(status: int | None, said: str) -> "pb.Outcome.ValueType":
-    """Returns what the failure is; FAILED where it is none of the provider's."""
+    """Returns the outcome of the failure; FAILED if it is not the provider's."""
     if _CREDIT.search(said):
         return pb.OUTCOME_OUT_OF_CREDIT
     if status in _OF_STATUS:
@@ -94,7 +94,7 @@ def failure(
 
 
 def reset_time(said: str, now: datetime) -> float | None:
-    """Returns when a limit ends by an agent's words, in seconds since 1970; None where they do not say.
+    """Returns when a limit ends by an agent's words, in seconds since 1970; None if they do not say.
 
     Of a time to the minute, the minute after. A time of day without a zone is in
     that of `now`.

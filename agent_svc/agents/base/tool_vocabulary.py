@@ -4,13 +4,14 @@ import json
 import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from agent_svc.text import whole_characters
-from heddle import pb
+from heddle import agents, pb
 
-# The tool by which agents tell what they plan to do; its input is a checklist.
+# The tool with which agents report their plan; its input is a checklist.
 PLAN_TOOL: Final = "TodoWrite"
 
 # Every tool that is known, by what it does. A test with the real agents fails where one is missing.
@@ -74,8 +75,11 @@ FAMILIES: Final[Mapping["pb.ToolKind.ValueType", str]] = {
     pb.TOOL_KIND_COMMAND: "Bash",
 }
 
-# Their content is obeyed by git or by agents: writing them is more than writing a file.
-OBEYED: Final = frozenset({".git", ".claude", ".codex", ".mcp.json", "opencode.json"})
+
+@cache
+def obeyed() -> frozenset[str]:
+    """Returns the names whose content git or an agent obeys: writing them is more than writing a file."""
+    return frozenset({".git"}.union(*(kind.obeyed for kind in agents.kinds())))
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class ToolCall:
     parent: str = ""
 
     def __post_init__(self) -> None:
-        # It is shown, matched and stored where no text may hold a NUL.
+        # It is shown, matched and stored in places that do not allow a NUL.
         object.__setattr__(self, "target", whole_characters(self.target).replace("\0", "\ufffd"))
 
     def started(self) -> pb.Event:
@@ -110,7 +114,7 @@ class ToolCall:
         )
 
     def finished(self, *, ok: bool, result: str, seconds: float | None = None) -> pb.Event:
-        """Returns the event of its end. `seconds` is None where nobody measured it."""
+        """Returns the event of its end. `seconds` is None if it was not measured."""
         done = pb.ToolFinished(tool_call_id=self.id, ok=ok, result=result)
         if seconds is not None:
             done.duration.FromMilliseconds(round(seconds * 1000))
@@ -123,25 +127,25 @@ class ToolCall:
 
     @property
     def reads(self) -> bool:
-        """True where the call changes nothing outside of the agent itself."""
+        """True if the call changes nothing outside of the agent itself."""
         return self.kind in HARMLESS or (self.kind == pb.TOOL_KIND_OTHER and self.name in KINDS)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names by which a plan's patterns find it: its own, and that of all that do the same."""
+        """The names by which a plan's patterns find it: its own, and that of all tools that do the same."""
         family = FAMILIES.get(self.kind)
         return (self.name,) if family in {None, self.name} else (self.name, str(family))
 
     @property
     def writes_inside(self) -> bool:
-        """True where it changes a file of the worktree that neither git nor an agent obeys."""
+        """True if it changes a file of the worktree that neither git nor an agent obeys."""
         if self.kind != pb.TOOL_KIND_EDIT or not self.target or self.target.startswith("/"):
             return False
-        return OBEYED.isdisjoint(part.lower() for part in Path(self.target).parts)
+        return obeyed().isdisjoint(part.lower() for part in Path(self.target).parts)
 
 
 def relative_target(worktree: Path, path: str) -> str:
-    """Returns `path` relative to the worktree; absolute where it lies outside, links followed.
+    """Returns `path` relative to the worktree; absolute if it is outside, links followed.
 
     What names no file at all, as a loop of links or a NUL, is absolute too: it needs a permission.
     """
@@ -151,13 +155,13 @@ def relative_target(worktree: Path, path: str) -> str:
     except (OSError, RuntimeError, ValueError):
         return os.path.normpath(worktree / path)
     if resolved.is_symlink():
-        # Followed to its end it would be none: from Python 3.13 on a loop is no error.
+        # It is a loop of links: from Python 3.13 on that is not an error.
         return str(resolved)
     return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
 
 
 def plan_told(call_id: str, steps: Iterable[tuple[str, str]]) -> list[pb.Event]:
-    """Returns a plan as a call of the tool by which agents tell theirs; see `checklist`."""
+    """Returns a plan as a call of the tool with which agents report theirs; see `checklist`."""
     call = ToolCall(call_id, PLAN_TOOL, "", pb.TOOL_KIND_PLAN, checklist(steps))
     return [call.started(), call.finished(ok=True, result="")]
 

@@ -1,4 +1,4 @@
-"""What Claude has running beside its turn, and whether a turn is under way. Pure."""
+"""What Claude runs in the background of its turn, and whether a turn is under way. Pure."""
 
 from claude_agent_sdk import (
     AssistantMessage,

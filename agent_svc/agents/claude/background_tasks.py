@@ -1,4 +1,4 @@
-"""What Claude Code tells of its background, alone or behind its ACP adapter. Pure."""
+"""What Claude Code reports about its background tasks, directly or through its ACP adapter. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,11 +9,11 @@ _COMMANDS: Final = frozenset({"local_bash", "shell", "monitor", "local_monitor"}
 # It says whether another turn follows, as one does where something in the background has ended.
 TELLING: Final = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
 
-# The messages of type "system" that tell of it.
+# The messages of type "system" that report them.
 SUBTYPES: Final = ("session_state_changed", "background_tasks_changed", "task_started")
 
 # Seconds for which Claude may say nothing while it says that it owes another turn, and after the end of
-# something in the background, of which it is told in another turn.
+# something in the background, which it learns in another turn.
 OWED: Final = 60.0
 SETTLING: Final = 2.0
 
@@ -39,7 +39,7 @@ class Tasks:
 
     @property
     def only_commands(self) -> bool:
-        """True where all of it are commands."""
+        """True if all of it are commands."""
         return self._commands == len(self._running)
 
     @property
@@ -54,7 +54,7 @@ class Tasks:
         self._lines[call_id] = line
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """Takes in a system message as Claude Code writes it; others say nothing of this."""
+        """Takes a system message as Claude Code writes it; other messages have no such information."""
         match message.get("subtype"):
             case "task_started":
                 task = str(message.get("task_id", ""))
@@ -68,7 +68,7 @@ class Tasks:
                 pass
 
     def _take_list(self, tasks: list[Mapping[str, Any]]) -> None:
-        """Takes the whole list of background tasks, as Claude tells it with each change."""
+        """Takes the whole list of background tasks, as Claude sends it with each change."""
         self._running = {
             str(task.get("task_id", "")): str(task.get("description") or task.get("task_id", ""))
             for task in tasks

@@ -1,4 +1,4 @@
-"""The `claude` agent: Claude Code, driven by a host of ours that uses claude-agent-sdk."""
+"""The `claude` agent: Claude Code, driven by a host that uses claude-agent-sdk."""
 
 import os
 import sys
@@ -13,12 +13,12 @@ from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator
 from agent_svc.agents.base.session_command import own_session
-from agent_svc.sandbox.own_folder import CLAUDE_FOLDER
+from agent_svc.agents.claude.kind import KIND
+from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
 from heddle import pb
+from heddle.agents import AgentKind
 
-NAME: Final = "claude"
-
-# Where it is told how to reach its model, in the order in which it looks.
+# The variables with its log-in, in the order in which it looks.
 LOGINS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 ROUTES: Final = (
     "ANTHROPIC_BASE_URL",
@@ -35,30 +35,29 @@ ROUTES: Final = (
 class ClaudeDriver:
     """Starts `python -m agent_svc.agents.claude`."""
 
-    reports_usage_live = True
-    holds_max_turns = True
+    login_variables = (*LOGINS, *ROUTES)
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, kind: AgentKind = KIND, environ: Mapping[str, str] = os.environ) -> None:
+        self.kind = kind
         self._environ = environ
 
     def accepts(self, agent: str) -> bool:
-        return agent == NAME
+        return agent == self.kind.name
 
     def program(self) -> pb.AgentProgram:
         if not find_spec("claude_agent_sdk"):
             return pb.AgentProgram(
-                name=NAME, available=False, detail="not installed: pip install 'heddle[claude]'"
+                name=self.kind.name, available=False, detail="not installed: pip install 'heddle[claude]'"
             )
-        return pb.AgentProgram(name=NAME, available=True, version=_version(), detail=self._login())
+        return pb.AgentProgram(name=self.kind.name, available=True, version=_version(), detail=self._login())
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.claude"),
             stdin=protocol.opening(request, resume),
             controlled=True,
             models=True,
-            credentials=(*LOGINS, *ROUTES),
             own=(CLAUDE_FOLDER,),
             own_session=partial(own_session, request, ("claude", "--resume")),
         )

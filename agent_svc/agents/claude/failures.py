@@ -31,7 +31,7 @@ HOPELESS: Final = frozenset({401, 402, 403, 404})
 _OVER_BUDGET: Final = "error_max_budget_usd"
 _OVER_TURNS: Final = "error_max_turns"
 
-# Before the prompt, where Claude tells that a hook has blocked it.
+# Comes before the prompt when Claude reports that a hook has blocked it.
 _PROMPT: Final = "\n\nOriginal prompt:"
 
 
@@ -42,9 +42,9 @@ _FIRST_RETRY: Final = 0.5
 def error_of(
     result: ResultMessage, retry_after: float | None, retry_at: float | None = None
 ) -> AgentFailedError | None:
-    """Returns what `result` raises; None where it is a success.
+    """Returns what `result` raises; None if it is a success.
 
-    `retry_after` is how many seconds the API wanted Claude to wait last, `retry_at`
+    `retry_after` is how many seconds the API last asked Claude to wait, `retry_at`
     when the limit of a subscription ends, in seconds since 1970. None: it did not say.
     """
     reason = failure(result)
@@ -61,9 +61,9 @@ def error_of(
 
 
 def wish(retry: Mapping[str, Any]) -> float | None:
-    """Returns how many seconds the API wants Claude to wait, by an api_retry; None where it did not say.
+    """Returns how many seconds the API asks Claude to wait, by an api_retry; None if it did not say.
 
-    Claude tells only its own delay, which is the wish where that is longer than
+    Claude reports only its own delay, which is the provider's where that is longer than
     Claude would wait by itself.
     """
     delay = (retry.get("retry_delay_ms") or 0) / 1000
@@ -72,7 +72,7 @@ def wish(retry: Mapping[str, Any]) -> float | None:
 
 
 def failure(result: ResultMessage) -> str:
-    """Returns why `result` is no success; empty where it is one."""
+    """Returns why `result` is not a success; empty if it is one."""
     if result.stop_reason == "refusal":
         return f"the model refused to work on this task; word the prompt differently. {result.result or ''}".strip()
     if not result.is_error:
@@ -89,18 +89,18 @@ def _told(result: ResultMessage) -> str:
 
 
 def _not_called(result: ResultMessage) -> str:
-    """Returns why Claude answered by itself, as a hook of the repository may have it; empty where its model did."""
+    """Returns why Claude answered by itself, as a hook of the repository may have it; empty if its model did."""
     if result.num_turns or result.model_usage or not result.result:
         return ""
     return f"Claude did not call its model: {result.result.partition(_PROMPT)[0]}"
 
 
 def api_failure(status: int | None, told: str) -> str:
-    """Returns the reason for an answer of the API. `status` is None where there was no answer."""
+    """Returns the reason for an answer of the API. `status` is None if there was no answer."""
     if provider_failures.kind_of(status, told) == pb.OUTCOME_OUT_OF_CREDIT:
         return f"{_NO_CREDIT}. {told}"
     if status is None:
-        return f"Claude cannot go on: {told}"
+        return f"Claude cannot continue: {told}"
     if status in _ADVICE:
         return f"{_ADVICE[status]}. {told}"
     if status >= 500:

@@ -1,4 +1,4 @@
-"""What calls of Claude's model use, as their streams tell it before anything has a price. Pure."""
+"""What calls of Claude's model use, as their streams report it before anything has a price. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ _TOKENS: Final = {
     "cache_write_tokens": "cache_creation_input_tokens",
 }
 
-# More is no count of tokens.
+# A larger number is not a count of tokens.
 _MOST: Final = 1 << 50
 
 
@@ -39,12 +39,12 @@ class OpenCall:
         return None
 
     def settle(self, told: Iterable[pb.Usage]) -> None:
-        """Forgets a call that is open where `told`, all that was used since the last call, holds it."""
+        """Forgets an open call if `told`, the whole usage since the last call, includes it."""
         if self._open is not None and sum(map(_input, told)) >= _input(self._open):
             self._open = None
 
     def rest(self) -> pb.Usage | None:
-        """Returns what a call has used that is not answered to its end, once; None where none is open."""
+        """Returns, once, what a call has used whose answer is incomplete; None if no call is open."""
         told, self._open = self._open, None
         return told
 

@@ -12,7 +12,7 @@ from agent_svc.agents.claude.background_tasks import TELLING
 from agent_svc.agents.claude.permission_hook import Guard
 from heddle import pb
 
-# It reports to nobody but its model, and stays the version that was tested.
+# It sends data to its model only, and stays the version that was tested.
 QUIET: Final = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_TELEMETRY": "1",
@@ -62,7 +62,7 @@ def claude_options(session: pb.StartSessionRequest, guard: Guard, resume: str) -
         # The project's CLAUDE.md and settings; the user's own settings are about the user.
         setting_sources=["project"],
         include_partial_messages=True,
-        # Told below the call that has the sub-agent work.
+        # Reported below the call that started the sub-agent.
         forward_subagent_text=True,
         settings=json.dumps({"disableSkillShellExecution": not runs_anything(session.permissions)}),
         disallowed_tools=list(WITHHELD),
@@ -88,7 +88,7 @@ def mcp_server(server: pb.McpServer) -> Any:
 def _budget(session: pb.StartSessionRequest, resume: str) -> float | None:
     """Returns the US dollars at which Claude stops by itself.
 
-    None for a session that goes on: Claude would count what it has cost before. The
+    None for a resumed session: Claude would count its earlier cost too. The
     scheduler stops that one.
     """
     if resume or not session.HasField("budget_usd_micros"):

@@ -27,7 +27,7 @@ class Guard:
         self._decided: dict[str, Permission] = {}
 
     async def before_tool(self, told: Any, tool_use_id: str | None, context: HookContext) -> HookJSONOutput:
-        """Is Claude's PreToolUse hook: unlike a permission request, it hears of every call."""
+        """Is Claude's PreToolUse hook: unlike a permission request, it runs for every call."""
         # Registered for PreToolUse alone.
         asked: PreToolUseHookInput = told
         permission = await self._decide(asked["tool_use_id"], asked["tool_name"], asked["tool_input"])

@@ -1,4 +1,4 @@
-"""The plan of an agent that keeps it as tasks, one call for each change, told as a whole. Pure."""
+"""The plan of an agent that keeps it as tasks, one call for each change, reported as a whole. Pure."""
 
 import re
 from typing import Any, Final
@@ -25,7 +25,7 @@ class Tasks:
         return name in {CREATE, UPDATE}
 
     def take(self, call_id: str, name: str, told: dict[str, Any], answer: str) -> list[pb.Event]:
-        """Returns the whole plan after a call that went well; nothing where the call cannot be understood."""
+        """Returns the whole plan after a call that went well; nothing if the call cannot be understood."""
         if name == CREATE:
             found = _ID.search(answer)
             number = found[1] if found else str(len(self._steps) + 1)

@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 
 from agent_svc.agents.base import provider_failures
 from agent_svc.agents.base.context_fill import with_context
-from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, go_on
+from agent_svc.agents.base.host import AgentFailedError, Host, count_servers, end_all, resume_prompt
 from agent_svc.agents.claude.background import Background
 from agent_svc.agents.claude.failures import HOPELESS, api_failure, error_of, wish
 from agent_svc.agents.claude.model_calls import OpenCall, tokens_of
@@ -44,22 +44,22 @@ REVIVALS: Final = 2
 
 
 class ForgottenError(Exception):
-    """Claude no longer knows the session that it should go on with."""
+    """Claude no longer knows the session that it should resume."""
 
 
 class KilledError(Exception):
-    """A signal ended Claude amid its work."""
+    """A signal ended Claude while it worked."""
 
 
 async def drive(host: Host) -> None:
-    """Returns when Claude has done its work or was told to stop; raises AgentFailedError."""
+    """Returns when Claude has done its work or was asked to stop; raises AgentFailedError."""
     resume, killed = host.resume, 0
     while True:
         session = ClaudeSession(host, resume)
         try:
             await session.hold()
         except ForgottenError:
-            host.note(f"Claude no longer knows its session {resume}; it begins anew.")
+            host.note(f"Claude no longer knows its session {resume}; a new one starts.")
             resume = ""
         except KilledError as error:
             killed += 1
@@ -67,7 +67,7 @@ async def drive(host: Host) -> None:
                 raise AgentFailedError(f"Claude Code was killed {killed} times ({error})") from error
             resume = session.id
             host.session.files_kept = True
-            host.note(f"Claude Code was killed ({error}); it is started again and goes on.")
+            host.note(f"Claude Code was killed ({error}); it is started again and resumes its session.")
         else:
             return
 
@@ -91,15 +91,15 @@ class ClaudeSession:
         # What its last answered call has used.
         self._context = pb.Usage()
         self._client = ClaudeSDKClient(claude_options(host.session, Guard(host), resume))
-        # Ids of what Claude was told and has not answered yet.
+        # Ids of the messages that Claude has not answered yet.
         self._open: set[str] = set()
-        # Seconds that the API last wanted Claude to wait.
+        # Seconds that the API last asked Claude to wait.
         self._retry_after: float | None = None
         # When the limit that it has met ends, in seconds since 1970.
         self._retry_at: float | None = None
 
     async def hold(self) -> None:
-        """Returns once everything that Claude was told is answered, or somebody wants the end."""
+        """Returns once Claude has answered every message, or the session must end."""
         holding = asyncio.create_task(self._hold())
         stopping = asyncio.create_task(self._host.stopping.wait())
         steering = asyncio.create_task(self._steer())
@@ -116,7 +116,7 @@ class ClaudeSession:
             self._host.emit(*self._transcript.end())
             if cut_off := self._call.rest():
                 self._host.emit(pb.Event(usage=cut_off))
-            # What Claude is told to leave may outlive it, and would be waited for again.
+            # A task that Claude is asked to leave may outlive it, and would be waited for again.
             left = descendants(os.getpid()) if self._leaves else []
             with suppress(ClaudeSDKError):
                 await self._client.disconnect()
@@ -134,14 +134,14 @@ class ClaudeSession:
             await self._client.connect()
             if self._resume:
                 self._spending.begin(await self._used())
-                await self._tell(go_on(self._host.session))
+                await self._tell(resume_prompt(self._host.session))
             else:
                 await self._tell(self._host.session.prompt)
             await self._listen()
         except ResultError as error:
             if self._resume and "No conversation found" in str(error):
                 raise ForgottenError from error
-            raise AgentFailedError(f"Claude cannot go on: {error}") from error
+            raise AgentFailedError(f"Claude cannot continue: {error}") from error
         except ClaudeSDKError as error:
             raise self._broken(error) from error
 
@@ -192,7 +192,7 @@ class ClaudeSession:
         return running_time.counted(loop.time() - begun, running_time.TICK)
 
     def _serves_only(self) -> bool:
-        """Says whether all that runs in the background are idle servers, which do not end by themselves."""
+        """Says whether everything in the background is an idle server, which does not end by itself."""
         count = len(self._background.names)
         return self._background.only_commands and count_servers(self._servers, depth=2) >= count
 
@@ -219,14 +219,14 @@ class ClaudeSession:
                 await self._count(message)
 
     def _take_retry(self, retry: Mapping[str, Any]) -> None:
-        """Remembers how long the API wants Claude to wait; raises AgentFailedError where waiting does not help."""
+        """Stores how long the API asks Claude to wait; raises AgentFailedError if waiting does not help."""
         if (status := retry.get("error_status")) in HOPELESS:
             raise provider_failures.failure(api_failure(status, retry["error"]), status, retry["error"])
         self._retry_after = wish(retry)
 
     def _take_result(self, result: ResultMessage) -> None:
         used = self._spending.report(result.model_usage or {})
-        # Of a call that was interrupted, it tells what it knows.
+        # Of a call that was interrupted, it reports what it knows.
         self._call.settle(event.usage for event in used)
         self._host.emit(*used)
         if error := error_of(result, self._retry_after, self._retry_at):
@@ -239,7 +239,7 @@ class ClaudeSession:
         if not isinstance(message, StreamEvent):
             ended = of_sub_agent
         elif of_sub_agent:
-            # Its whole messages tell the same.
+            # Its whole messages contain the same.
             ended = False
         else:
             if (answered := self._call.take(message.event)) is not None:
@@ -267,7 +267,7 @@ class ClaudeSession:
         await self._client.query(_one_message(text, number))
 
     async def _used(self) -> Mapping[str, Any]:
-        """Returns what the session has used so far, by model; empty where Claude does not say.
+        """Returns what the session has used so far, by model; empty if Claude does not say.
 
         The SDK has no public call for it, and its results come only at the very end.
         """
@@ -277,8 +277,8 @@ class ClaudeSession:
             async with asyncio.timeout(ASK_USAGE):
                 answer = await private._query._send_control_request(request)  # noqa: SLF001 (see above)
             used: Mapping[str, Any] = answer["session"]["model_usage"] or {}
-        except Exception as error:  # noqa: BLE001 (a private call may change; the result tells the same, later)
-            self._host.note(f"Claude does not tell what it has used so far ({error!r}).")
+        except Exception as error:  # noqa: BLE001 (a private call may change; the result contains the same, later)
+            self._host.note(f"Claude does not report what it has used so far ({error!r}).")
             return {}
         return used
 

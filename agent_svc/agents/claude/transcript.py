@@ -50,11 +50,11 @@ class Transcript:
         # By id: each call that has not ended, and when it began.
         self._calls: dict[str, tuple[ToolCall, float]] = {}
         self._tasks = Tasks()
-        # By id: the input of each call that changes the plan; it is told once it has done so.
+        # By id: the input of each call that changes the plan; it is reported once it has done so.
         self._planning: dict[str, dict[str, Any]] = {}
 
     def take(self, message: Message) -> list[pb.Event]:
-        """Returns what one message tells; what people need not see is nothing."""
+        """Returns the events of one message; a message that people need not see has none."""
         message = whole_characters(message)
         match message:
             case StreamEvent(parent_tool_use_id=None):
@@ -86,7 +86,7 @@ class Transcript:
         ]
 
     def end(self) -> list[pb.Event]:
-        """Returns the end of what was begun, where Claude ended amid it."""
+        """Returns the end events of calls that were open when Claude ended."""
         events = [_last(self._kind)] if self._kind is not None else []
         self._kind = None
         for call in list(self._calls):
@@ -201,7 +201,7 @@ def compacted(data: Mapping[str, Any]) -> str:
     told = data.get("compact_metadata")
     tokens = told.get("pre_tokens") if isinstance(told, dict) else None
     size = f" of {tokens:,} tokens" if isinstance(tokens, int) else ""
-    return f"The conversation{size} had become too long: Claude goes on with a summary of it."
+    return f"The conversation{size} had become too long: Claude continues with a summary of it."
 
 
 def _retry(data: dict[str, Any]) -> str:

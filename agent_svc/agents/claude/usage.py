@@ -49,7 +49,7 @@ def _total(model: str, told: Mapping[str, Any]) -> pb.Usage:
 
 
 def _difference(total: pb.Usage, reported: pb.Usage) -> pb.Usage:
-    # A total that went down began anew.
+    # A total that went down was started again.
     since = pb.Usage(model=total.model)
     for field in _TOKENS:
         setattr(since, field, max(0, getattr(total, field) - getattr(reported, field)))

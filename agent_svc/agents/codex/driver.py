@@ -1,4 +1,4 @@
-"""The `codex` agent: OpenAI's Codex CLI, driven by a host of ours through `codex exec --json`."""
+"""The `codex` agent: OpenAI's Codex CLI, driven by a host through `codex exec --json`."""
 
 import os
 import shutil
@@ -8,16 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agent_svc.agents.acp.driver import npm_version
 from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.base.npm_package import npm_version
 from agent_svc.agents.base.session_command import own_session
 from agent_svc.agents.codex.home import HOME, PATIENCE, CodexHome
-from agent_svc.sandbox.own_folder import CODEX_FOLDER
+from agent_svc.agents.codex.kind import KIND
+from agent_svc.agents.codex.own_folder import CODEX_FOLDER
 from heddle import pb
-
-NAME: Final = "codex"
+from heddle.agents import AgentKind
 
 # How it reaches the model's API.
 ROUTES: Final = (HOME, "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
@@ -29,26 +29,32 @@ LOG_IN: Final = "run: codex login, or set CODEX_API_KEY for the agent service"
 class CodexDriver:
     """Starts `python -m agent_svc.agents.codex`."""
 
-    reports_usage_live = True
-    holds_max_turns = False
-
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, kind: AgentKind = KIND, environ: Mapping[str, str] = os.environ) -> None:
+        self.kind = kind
         self._environ = environ
 
+    @property
+    def login_variables(self) -> tuple[str, ...]:
+        return (*ROUTES, *CodexHome(self._environ).keys)
+
     def accepts(self, agent: str) -> bool:
-        return agent == NAME
+        return agent == self.kind.name
 
     def program(self) -> pb.AgentProgram:
         path = shutil.which("codex", path=self._environ.get("PATH"))
         if path is None:
-            return pb.AgentProgram(name=NAME, available=False, detail=f"not found on PATH; {INSTALL}")
+            return pb.AgentProgram(
+                name=self.kind.name, available=False, detail=f"not found on PATH; {INSTALL}"
+            )
         detail = path if CodexHome(self._environ).ready else f"{path}; no login found: {LOG_IN}"
-        return pb.AgentProgram(name=NAME, available=True, version=npm_version(Path(path)), detail=detail)
+        return pb.AgentProgram(
+            name=self.kind.name, available=True, version=npm_version(Path(path)), detail=detail
+        )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         patience = self._environ.get(PATIENCE)
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.codex"),
             stdin=protocol.opening(request, resume),
             controlled=True,
@@ -56,7 +62,6 @@ class CodexDriver:
             environment={PATIENCE: patience} if patience else {},
             own=(CODEX_FOLDER,),
             own_session=partial(own_session, request, ("codex", "resume")),
-            credentials=(*ROUTES, *CodexHome(self._environ).keys),
         )
 
     def translator(self) -> HostTranslator:

@@ -20,7 +20,7 @@ _RETRY: Final = re.compile(r"Reconnecting\.\.\. [^(]*\((.*)\)\s*", re.DOTALL)
 
 
 def status_of(message: str) -> int | None:
-    """Returns the HTTP status that codex tells of; None where it tells of none."""
+    """Returns the HTTP status that codex mentions; None if it mentions none."""
     if found := _STATUS.search(message):
         return int(found[1])
     return 429 if message.lower().startswith("rate limit") else None

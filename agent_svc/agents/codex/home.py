@@ -29,7 +29,7 @@ class CodexHome:
 
     @property
     def model(self) -> str:
-        """The model that codex takes where nobody names one. Empty: codex's own choice."""
+        """The model that codex uses if the plan names none. Empty: codex's own choice."""
         return _text(self._config.get("model"))
 
     @property
@@ -40,7 +40,7 @@ class CodexHome:
 
     @property
     def ready(self) -> bool:
-        """True where there is a login, a key, or a provider of the user's own."""
+        """True if there is a login, a key, or a provider of the user's own."""
         if self._config.get("model_provider", "openai") != "openai":
             return True
         return bool(self._environ.get(API_KEY)) or (self.path / "auth.json").is_file()

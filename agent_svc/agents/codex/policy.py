@@ -1,6 +1,6 @@
 """Heddle's permissions as codex can keep them: by its sandbox, not call by call. Pure.
 
-`codex exec` asks nobody. Its sandbox lets commands read, and write in the worktree
+`codex exec` never asks. Its sandbox lets commands read, and write in the worktree
 and the session's own temporary folder; it refuses the network and all other writes.
 """
 

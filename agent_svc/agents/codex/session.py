@@ -19,7 +19,7 @@ from agent_svc.agents.codex.home import PATIENCE, CodexHome
 from agent_svc.agents.codex.policy import confine
 from agent_svc.agents.codex.session_record import Record
 from agent_svc.agents.codex.transcript import Transcript
-from agent_svc.agents.codex.turn import Ended, Heard, Turn
+from agent_svc.agents.codex.turn import Ended, ListeningEnd, Turn
 from agent_svc.processes.signals import signal_name
 from heddle import pb
 from heddle.clock import utc_now
@@ -27,13 +27,13 @@ from heddle.clock import utc_now
 # Seconds without a connection to the model's API: codex itself would try again for ever.
 DEFAULT_PATIENCE: Final = 60.0
 
-# Words of codex where it does not have the session that is to go on.
+# Words of codex if it does not have the session to resume.
 UNKNOWN_THREAD: Final = "thread/resume"
 
-# What codex is told where it was cut off.
-GO_ON: Final = "You were interrupted; go on. Your task is:\n\n{prompt}"
+# The prompt after codex was interrupted.
+RESUMED: Final = "You were interrupted; continue. Your task is:\n\n{prompt}"
 
-# What codex is told of commands that still ran when its turn ended, once.
+# The prompt about commands that still ran when its turn ended; sent once.
 CUT_OFF: Final = """\
 These commands still ran in the background when you ended your turn, and were stopped with it:
 
@@ -66,40 +66,42 @@ async def drive(host: Host) -> None:
 
 
 async def _first(host: Host, transcript: Transcript, turn: Turn) -> Ended:
-    """Runs the turn for the task, in the session that is to go on where codex still has it."""
+    """Runs the turn for the task, in the session to resume if codex still has it."""
     prompt = host.session.prompt
     if not host.resume:
         return await _whole(host, transcript, turn, prompt)
-    ended = await _whole(host, transcript, turn, GO_ON.format(prompt=prompt), host.resume)
+    ended = await _whole(host, transcript, turn, RESUMED.format(prompt=prompt), host.resume)
     if transcript.thread_id or UNKNOWN_THREAD not in ended.last_words:
         return ended
-    host.note(f"codex no longer has its session {host.resume}; it begins anew.")
+    host.note(f"codex no longer has its session {host.resume}; a new one starts.")
     return await _whole(host, transcript, turn, prompt)
 
 
 async def _whole(host: Host, transcript: Transcript, turn: Turn, prompt: str, thread_id: str = "") -> Ended:
-    """Runs a turn; a codex that is killed goes on with its session, a few times."""
+    """Runs a turn; a killed codex resumes its session, a few times."""
     ended = await turn.run(prompt, thread_id)
     for _ in range(RESTARTS):
         if not ended.crashed or not transcript.thread_id:
             break
-        host.note(f"codex was ended by {signal_name(-ended.code)}; it is started again and goes on.")
-        ended = await turn.run(GO_ON.format(prompt=prompt), transcript.thread_id)
+        host.note(
+            f"codex was ended by {signal_name(-ended.code)}; it is started again and resumes its session."
+        )
+        ended = await turn.run(RESUMED.format(prompt=prompt), transcript.thread_id)
     return ended
 
 
 def cut_off_words(commands: Sequence[str]) -> str:
-    """Returns what codex is told of commands that ended with its turn."""
+    """Returns the prompt about commands that ended with its turn."""
     return CUT_OFF.format(commands="\n".join(f"- {command}" for command in commands))
 
 
 def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
-    """Returns what every turn of the session tells codex beside its prompt."""
+    """Returns the arguments of every turn of the session, without its prompt."""
     hidden = ", ".join(f'"{name}"' for name in home.keys)
     model = ("-m", host.session.model) if host.session.model else ()
     return (
         "--json",
-        # A worktree that nobody has called trusted is what codex is here for.
+        # codex has to work in a worktree that no user has marked as trusted.
         "--skip-git-repo-check",
         # The commands that codex runs need no key of a model's API.
         "-c",
@@ -108,12 +110,12 @@ def arguments(host: Host, home: CodexHome) -> tuple[str, ...]:
         "-c",
         "skills.bundled.enabled=false",
         *confine(host.session.permissions).arguments,
-        *told(host.session),
+        *option_arguments(host.session),
         *model,
     )
 
 
-def told(session: pb.StartSessionRequest) -> list[str]:
+def option_arguments(session: pb.StartSessionRequest) -> list[str]:
     """Returns what the plan says of the agent in the words of config.toml; JSON strings are TOML's."""
     settings: dict[str, object] = {}
     if session.system_prompt:
@@ -140,16 +142,16 @@ def _toml(value: object) -> str:
 
 
 def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
-    """Raises AgentFailedError where the turn that has ended failed."""
-    if ended.heard is Heard.STOPPED:
+    """Raises AgentFailedError if the turn that has ended failed."""
+    if ended.end is ListeningEnd.STOPPED:
         raise AgentFailedError("the session was stopped")
     if transcript.sandbox_trouble:
         raise AgentFailedError(sandbox_broken(transcript.sandbox_trouble))
-    if ended.heard is Heard.NO_CONNECTION:
+    if ended.end is ListeningEnd.NO_CONNECTION:
         raise ProviderError(unreachable(transcript.reconnecting, patience), pb.OUTCOME_PROVIDER_UNAVAILABLE)
     if words := transcript.failure or transcript.reconnecting:
         cause = cause_of(words)
-        # codex tells times of day in the zone of the machine.
+        # codex gives times of day in the time zone of the machine.
         retry_at = provider_failures.reset_time(cause, utc_now().astimezone())
         raise provider_failures.failure(plain_reason(words), status_of(cause), cause, retry_at=retry_at)
     if not transcript.completed or ended.code:
@@ -161,7 +163,7 @@ def judge(transcript: Transcript, ended: Ended, patience: float) -> None:
 def _tell_limits(host: Host) -> None:
     if unkept := confine(host.session.permissions).unkept:
         host.note(
-            "codex asks nobody and cannot refuse single calls: only its sandbox holds it."
+            "codex never asks and cannot refuse single calls: only its sandbox limits it."
             f" It does not keep: deny {', '.join(unkept)}"
         )
     if host.session.HasField("max_turns"):

@@ -1,7 +1,7 @@
 """What codex itself writes down of a session, for what `codex exec --json` leaves out. Only read.
 
-A command that the sandbox refuses at once is told to the model, but not in the JSON lines
-(openai/codex#47433). In codex's record a command that was told stands as a finished item
+A command that the sandbox refuses at once is reported to the model, but not in the JSON lines
+(openai/codex#47433). In codex's record a command that was reported is a finished item
 before its result; one that was not has only the result. Lines of another form say nothing.
 """
 
@@ -17,7 +17,7 @@ _RESULT: Final = re.compile(r"Process exited with code (\d+)\n.*?Output:\n(.*)",
 
 
 class Refused(NamedTuple):
-    """A command that the JSON lines did not tell."""
+    """A command that is missing from the JSON lines."""
 
     command: str
     code: int
@@ -49,7 +49,7 @@ class Record:
         self.compacted = False
 
     def follow(self, thread_id: str, *, skip: bool) -> None:
-        """Begins to read the record of a session; with `skip` behind what is there already.
+        """Starts to read the record of a session; with `skip`, after its present end.
 
         A session that is followed already is read on.
         """

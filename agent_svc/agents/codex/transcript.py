@@ -1,4 +1,4 @@
-"""What `codex exec --json` writes, told as events. Pure but for the clock that it is given."""
+"""Translates what `codex exec --json` writes to events. Pure except for the clock that it is given."""
 
 import json
 import re
@@ -57,7 +57,7 @@ class Transcript:
         self.sandbox_trouble = ""
 
     def begin_turn(self) -> None:
-        """Begins with the next process: codex numbers its items anew."""
+        """Starts with the next process: codex numbers its items from the start."""
         self._turn += 1
         self.failure = self.reconnecting = self.sandbox_trouble = ""
         self.completed = False
@@ -72,13 +72,13 @@ class Transcript:
             return [_system(text)] if text.strip() else []
 
     def refused(self, command: str, code: int, output: str) -> list[pb.Event]:
-        """Returns the events of a command that the sandbox refused and codex did not tell."""
+        """Returns the events of a command that the sandbox refused and codex did not report."""
         self._untold += 1
         item = {"id": f"refused_{self._untold}", "command": command}
         return self._command({**item, "aggregated_output": output, "exit_code": code}, done=True)
 
     def end_turn(self) -> list[pb.Event]:
-        """Returns the ends of calls that codex never told: what they run in is gone now."""
+        """Returns the ends of calls that codex never reported: their process is gone now."""
         events: list[pb.Event] = []
         if self.completed:
             calls = [call for _, calls in self._running.values() for call in calls]
@@ -167,7 +167,7 @@ class Transcript:
         return ToolCall(self._id(item), "WebSearch", query, pb.TOOL_KIND_SEARCH, query)
 
     def _todo(self, item: Json) -> list[pb.Event]:
-        """Returns the list as the call of the tool by which other agents tell theirs."""
+        """Returns the list as a call of the tool that other agents use for theirs."""
         self._lists += 1
         steps = [(str(todo["text"]), "completed" if todo["completed"] else "") for todo in item["items"]]
         return plan_told(f"plan-{self._lists}", steps)
@@ -217,7 +217,7 @@ def _mcp_result(item: Json) -> str:
 
 
 def _words(item: Json) -> pb.Event:
-    """Returns an item that is words, or one of a kind that nobody here knows."""
+    """Returns the events of a text item, or of one of an unknown kind."""
     match item["type"]:
         case "agent_message":
             return _message(item["text"], pb.MESSAGE_KIND_TEXT)

@@ -25,17 +25,17 @@ GRACE: Final = 2.0
 
 MAX_WORDS_BYTES: Final = 1 << 10
 
-# Seconds between two looks for what codex has used: its lines tell that only at the end of a turn.
+# Seconds between two looks for what codex has used: its lines report that only at the end of a turn.
 COUNT_EVERY: Final = 0.2
 
 
-class Heard(Enum):
+class ListeningEnd(Enum):
     """How listening to codex ended."""
 
-    ALL = "all that it had to say"
-    HOPELESS = "nothing good could come any more"
+    ALL = "it closed its output"
+    HOPELESS = "it could no longer succeed"
     NO_CONNECTION = "it was without a connection for too long"
-    STOPPED = "somebody wanted the end of the session"
+    STOPPED = "the session had to end"
 
 
 class Ended(NamedTuple):
@@ -44,12 +44,12 @@ class Ended(NamedTuple):
     code: int
     # The last line on standard error.
     last_words: str
-    heard: Heard
+    end: ListeningEnd
 
     @property
     def crashed(self) -> bool:
-        """True where a signal ended it that nobody of Heddle sent."""
-        return self.heard is Heard.ALL and self.code < 0
+        """True if a signal that Heddle did not send ended it."""
+        return self.end is ListeningEnd.ALL and self.code < 0
 
 
 class Turn:
@@ -63,7 +63,7 @@ class Turn:
         self._record = record
         self._arguments = arguments
         self._last_words = ""
-        # What was refused and is not told yet.
+        # What was refused and is not reported yet.
         self._refused: list[Refused] = []
         # Seconds that codex may be without a connection.
         self.patience = patience
@@ -83,18 +83,20 @@ class Turn:
         stopping = asyncio.create_task(self._host.stopping.wait())
         try:
             await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            heard = listening.result() if listening.done() else Heard.STOPPED
-            code = await _end(process, hurry=heard is not Heard.ALL)
+            end = listening.result() if listening.done() else ListeningEnd.STOPPED
+            code = await _end(process, hurry=end is not ListeningEnd.ALL)
             # What a command left running may hold standard error open.
             await asyncio.wait({overhearing}, timeout=GRACE)
-            # A stop reaches codex too, which may be faster to end than this to hear of it.
-            return Ended(code, self._last_words, Heard.STOPPED if self._host.stopping.is_set() else heard)
+            # A stop reaches codex too, which may end before this process learns of it.
+            return Ended(
+                code, self._last_words, ListeningEnd.STOPPED if self._host.stopping.is_set() else end
+            )
         finally:
             tasks = (asking, overhearing, listening, counting, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # Also of a codex that was ended amid its turn.
+            # Also of a codex that was ended during its turn.
             self._read_record()
             self._host.emit(*self._transcript.end_turn())
 
@@ -128,8 +130,8 @@ class Turn:
             await process.stdin.drain()
         process.stdin.close()
 
-    async def _listen(self, process: Process) -> Heard:
-        """Tells what codex says, until it says no more, nothing good can come, or it lacks a connection too long."""
+    async def _listen(self, process: Process) -> ListeningEnd:
+        """Reports what codex writes, until it ends, cannot succeed, or has no connection for too long."""
         assert process.stdout is not None  # noqa: S101 (a pipe)
         unconnected = asyncio.Event()
         patience: Timer | None = None
@@ -138,7 +140,7 @@ class Turn:
             while line := await self._line(process.stdout, giving_up):
                 self._tell(line)
                 if self._transcript.sandbox_trouble or is_refusal(self._transcript.reconnecting):
-                    return Heard.HOPELESS
+                    return ListeningEnd.HOPELESS
                 if patience is None and self._transcript.reconnecting:
                     patience = Timer(self.patience, unconnected.set)
                 elif patience is not None and not self._transcript.reconnecting:
@@ -148,7 +150,7 @@ class Turn:
             giving_up.cancel()
             if patience is not None:
                 patience.cancel()
-        return Heard.NO_CONNECTION if unconnected.is_set() else Heard.ALL
+        return ListeningEnd.NO_CONNECTION if unconnected.is_set() else ListeningEnd.ALL
 
     async def _line(self, stream: asyncio.StreamReader, giving_up: "asyncio.Task[bool]") -> bytes:
         """Returns the next line; none at its end, and once `giving_up` is done."""
@@ -165,7 +167,7 @@ class Turn:
             self._read_record()
 
     def _read_record(self) -> None:
-        """Tells what was used since the last call."""
+        """Reports what was used since the last call."""
         self._refused += self._record.read()
         self._transcript.spending.model = self._record.model or self._transcript.spending.model
         if self._record.used:
@@ -177,7 +179,7 @@ class Turn:
 
     def _tell(self, line: bytes) -> None:
         self._read_record()
-        # What was refused came before what is told now.
+        # What was refused came before what is reported now.
         refused, self._refused = self._refused, []
         for each in refused:
             self._host.emit(*self._transcript.refused(*each))

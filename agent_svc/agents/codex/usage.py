@@ -20,10 +20,10 @@ class Spending:
         self._total = _total(counts)
 
     def report(self, counts: Mapping[str, int]) -> list[pb.Event]:
-        """Returns the usage of what codex calls `usage`; nothing where nothing was added."""
+        """Returns the usage in codex's `usage`; nothing if nothing was added."""
         before, self._total = self._total, _total(counts)
         total = self._total
-        # It counts from zero again where codex began anew.
+        # It counts from zero again if codex started a new session.
         if total.output_tokens < before.output_tokens:
             before = pb.Usage()
         used = pb.Usage(

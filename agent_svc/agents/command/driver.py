@@ -11,28 +11,30 @@ import re
 from typing import Final
 
 from agent_svc.agents.base.driver import Launch
+from agent_svc.agents.command.kind import KIND
 from agent_svc.text import TextStream
 from heddle import pb
-
-PREFIX: Final = "command:"
+from heddle.agents import AgentKind
 
 
 class CommandDriver:
     """Starts `/bin/sh -c SHELL`."""
 
-    reports_usage_live = False
-    holds_max_turns = False
+    login_variables = ()
+
+    def __init__(self, kind: AgentKind = KIND) -> None:
+        self.kind = kind
 
     def accepts(self, agent: str) -> bool:
-        return agent.startswith(PREFIX) and bool(agent.removeprefix(PREFIX).strip())
+        return agent.startswith(self.kind.name) and bool(agent.removeprefix(self.kind.name).strip())
 
     def program(self) -> pb.AgentProgram:
         return pb.AgentProgram(
-            name=PREFIX, available=True, detail="any shell command, run by /bin/sh in the worktree"
+            name=self.kind.name, available=True, detail="any shell command, run by /bin/sh in the worktree"
         )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
-        shell = request.agent.removeprefix(PREFIX)
+        shell = request.agent.removeprefix(self.kind.name)
         return Launch(arguments=("/bin/sh", "-c", shell), stdin=request.prompt.encode())
 
     def translator(self) -> "CommandTranslator":
@@ -56,7 +58,7 @@ class CommandTranslator:
     def __init__(self) -> None:
         self._out = TextStream(pb.OUTPUT_STREAM_STDOUT)
         self._err = TextStream(pb.OUTPUT_STREAM_STDERR)
-        # By stream: the line that has not ended yet, where it is short.
+        # By stream: the line that has not ended yet, if it is short.
         self._open = {pb.OUTPUT_STREAM_STDOUT: b"", pb.OUTPUT_STREAM_STDERR: b""}
 
     def stdout(self, data: bytes) -> list[pb.Event]:
@@ -81,7 +83,7 @@ class CommandTranslator:
 
 
 def _later(when: str) -> pb.SessionFinished | None:
-    """Returns what a command wants of its next start; None where that is neither seconds nor a time."""
+    """Returns when a command asks to be started again; None if `when` is neither seconds nor a time."""
     said = pb.SessionFinished(outcome=pb.OUTCOME_SUCCEEDED)
     try:
         if when.isdecimal():

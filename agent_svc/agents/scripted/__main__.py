@@ -1,4 +1,4 @@
-"""Plays a script as an agent would: `python -m agent_svc.agents.scripted`, a host of drivers/protocol.py."""
+"""Plays a script as an agent would: `python -m agent_svc.agents.scripted`, a host of base/protocol.py."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_svc.agents.base import protocol
 from agent_svc.agents.scripted.driver import SPEED
-from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.input_lines import InputLines
 from agent_svc.agents.scripted.player import Player, ScriptFailedError
 from agent_svc.agents.scripted.rehearsal import rehearsal
 from agent_svc.agents.scripted.stage import Stage
@@ -15,14 +15,14 @@ from heddle import pb
 
 def main() -> int:
     """Returns the exit code: 1 where the script says that the session fails."""
-    incoming = Incoming(sys.stdin.fileno())
+    incoming = InputLines(sys.stdin.fileno())
     stage = Stage(incoming, sys.stdout.buffer, speed=float(os.environ.get(SPEED) or 1))
     request, resume = protocol.parse_opening(incoming.line() or b"")
     stage.greet()
     player = Player(
         stage, Path.cwd(), attempt=int(request.attempt.rpartition("/")[2]), answers=request.answers
     )
-    # It goes on at the question where it was parked; without what it did before, it begins anew.
+    # It resumes at the question where it was parked; without its earlier files, it starts from the first step.
     done = int(resume) if resume and request.files_kept else 0
     try:
         for place, step in enumerate(request.script or rehearsal(request)):

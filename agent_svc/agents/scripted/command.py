@@ -1,4 +1,4 @@
-"""A shell command of the scripted agent, its output told as it comes."""
+"""A shell command of the scripted agent, its output reported as it comes."""
 
 import os
 import selectors

@@ -1,4 +1,4 @@
-"""The `scripted` agent: a host of ours that plays the steps of a task's script."""
+"""The `scripted` agent: a host that plays the steps of a task's script."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from typing import Final
 from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator
+from agent_svc.agents.scripted.kind import KIND
 from heddle import __version__, pb
-
-NAME: Final = "scripted"
+from heddle.agents import AgentKind
 
 # A factor on the pauses between pieces of text; 0: none.
 SPEED: Final = "HEDDLE_SCRIPT_SPEED"
@@ -19,23 +19,26 @@ SPEED: Final = "HEDDLE_SCRIPT_SPEED"
 class ScriptedDriver:
     """Starts `python -m agent_svc.agents.scripted`."""
 
-    reports_usage_live = True
-    holds_max_turns = False
+    login_variables = ()
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, kind: AgentKind = KIND, environ: Mapping[str, str] = os.environ) -> None:
+        self.kind = kind
         self._environment = {SPEED: environ[SPEED]} if environ.get(SPEED) else {}
 
     def accepts(self, agent: str) -> bool:
-        return agent == NAME
+        return agent == self.kind.name
 
     def program(self) -> pb.AgentProgram:
         return pb.AgentProgram(
-            name=NAME, available=True, version=__version__, detail="plays a task's script; costs nothing"
+            name=self.kind.name,
+            available=True,
+            version=__version__,
+            detail="plays a task's script; costs nothing",
         )
 
     def launch(self, request: pb.StartSessionRequest, resume: str) -> Launch:
         return Launch(
-            # -P: a module of the worktree must not stand in for one of ours.
+            # -P: a module in the worktree must not replace one of Heddle's.
             arguments=(sys.executable, "-P", "-m", "agent_svc.agents.scripted"),
             stdin=protocol.opening(request, resume),
             controlled=True,

@@ -32,7 +32,7 @@ class Canvas:
         self._rows = [bytearray(bytes(colour) * width) for _ in range(height)]
 
     def fill(self, left: int, top: int, width: int, height: int, colour: Colour) -> None:
-        """Paints a rectangle; what lies outside the picture is left out."""
+        """Paints a rectangle; what is outside the picture is left out."""
         left, right = max(left, 0), min(left + width, self._width)
         for row in self._rows[max(top, 0) : top + height]:
             row[left * 3 : right * 3] = bytes(colour) * (right - left)
@@ -59,7 +59,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def draw(caption: str) -> bytes:
-    """Returns a PNG of a window: title bar, the caption, and lines that stand for content."""
+    """Returns a PNG of a window: title bar, the caption, and lines in place of content."""
     canvas = Canvas(WIDTH, HEIGHT, PAGE)
     accent = ACCENTS[zlib.crc32(caption.encode()) % len(ACCENTS)]
     canvas.fill(0, 0, WIDTH, BAR, FRAME)

@@ -28,7 +28,7 @@ class ScriptFailedError(Exception):
 
 
 class ToolFailedError(Exception):
-    """A tool call failed; the agent goes on."""
+    """A tool call failed; the agent continues."""
 
 
 class Player:
@@ -65,7 +65,7 @@ class Player:
         }
 
     def play(self, step: pb.ScriptStep, place: int = 0) -> None:
-        """Does one step; raises ScriptFailedError where it ends the session."""
+        """Does one step; raises ScriptFailedError if the step ends the session."""
         self._place = place
         kind = step.WhichOneof("step")
         if kind is not None:
@@ -161,20 +161,20 @@ class Player:
     def _inside(self, path: str) -> Path:
         resolved = (self._worktree / path).resolve()
         if not resolved.is_relative_to(self._worktree.resolve()):
-            raise ToolFailedError(f"{path} lies outside the worktree")
+            raise ToolFailedError(f"{path} is outside the worktree")
         return resolved
 
     def _ask(self, step: pb.ScriptStep.Ask) -> None:
         question = step.question
         answer = self._answers.pop(question, None) or self._asked(question)
         if answer is None:
-            raise ScriptFailedError(f"nobody answered: {question}")
+            raise ScriptFailedError(f"no answer to: {question}")
         if not answer.approved:
             said = f": {answer.message}" if answer.message else ""
             raise ScriptFailedError(f"the operator said no to “{question}”{said}")
 
     def _asked(self, question: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None where agent_svc went away."""
+        """Returns the operator's answer; None if agent_svc went away."""
         self._approvals += 1
         approval = f"approval-{self._approvals}"
         self._stage.send(pb.Event(session_started=pb.SessionStarted(agent_session_id=str(self._place))))

@@ -4,7 +4,7 @@ import time
 from typing import BinaryIO, Final
 
 from agent_svc.agents.base import protocol
-from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.input_lines import InputLines
 from heddle import pb
 
 # Seconds between two pieces of text at speed factor 1, about as fast as a model.
@@ -17,7 +17,7 @@ PIECE_LENGTH: Final = 12
 class Stage:
     """Sends events, and waits for answers. `speed` is a factor on every natural pause; 0: none."""
 
-    def __init__(self, incoming: Incoming, outgoing: BinaryIO, speed: float) -> None:
+    def __init__(self, incoming: InputLines, outgoing: BinaryIO, speed: float) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._speed = speed
@@ -49,7 +49,7 @@ class Stage:
             self.pause(PIECE)
 
     def answer(self, approval_id: str) -> pb.ApprovalResolved | None:
-        """Returns the operator's answer; None where agent_svc went away."""
+        """Returns the operator's answer; None if agent_svc went away."""
         while line := self._incoming.line():
             event = protocol.parse_event(line)
             if event.approval_resolved.approval_id == approval_id:
@@ -65,7 +65,7 @@ class Stage:
                 self._echo(protocol.parse_event(line))
 
     def close(self) -> None:
-        """Returns once nobody says anything more; repeats what was said meanwhile."""
+        """Returns once the operator says nothing more; repeats what was said meanwhile."""
         self._write(protocol.closing(self._heard))
         while (line := self._incoming.line()) and line + b"\n" != protocol.closed():
             self._echo(protocol.parse_event(line))

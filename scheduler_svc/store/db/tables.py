@@ -231,7 +231,7 @@ forecasts = sa.Table(
 holds = sa.Table(
     "holds",
     metadata,
-    # As scheduler_svc/model/providers.py names it.
+    # As provider_of in heddle/agents.py names it.
     sa.Column("provider", sa.Text, primary_key=True),
     # When its agents may start again.
     sa.Column("until", sa.BigInteger, nullable=False),

@@ -6,10 +6,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from heddle import pb
+from heddle.agents import provider_of
 from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName, RunName
-from scheduler_svc.model.providers import provider_of
 from scheduler_svc.model.session_summary import fold
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event

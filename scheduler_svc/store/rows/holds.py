@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from heddle import pb
-from scheduler_svc.model.providers import provider_of
+from heddle.agents import provider_of
 from scheduler_svc.policy.pauses import PROBE, hold_seconds
 from scheduler_svc.policy.snapshot import ProviderView
 from scheduler_svc.store.db.tables import attempts, holds, runs, tasks

@@ -76,9 +76,7 @@ def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> b
     late = [each for each in pb.Attempt.FromString(row.record).approvals if is_overdue(each, now)]
     for each in late if row.state == pb.ATTEMPT_STATE_PARKED else ():
         seconds = (each.deny_time.ToNanoseconds() - each.request_time.ToNanoseconds()) / 1e9
-        said = pb.ApprovalResolved(
-            approval_id=each.approval_id, message=f"nobody answered within {seconds:g} s"
-        )
+        said = pb.ApprovalResolved(approval_id=each.approval_id, message=f"no answer within {seconds:g} s")
         answer(connection, attempt, said, "scheduler", now)
     return bool(late)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from heddle import pb
+from heddle.agents import provider_of
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, RunName, TaskName
-from scheduler_svc.model.providers import provider_of
 from scheduler_svc.policy.pauses import MAX_OUTAGES
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of

@@ -21,7 +21,7 @@ def _work(events: list[pb.Event]) -> list[pb.BackgroundWork]:
 
 
 async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> None:
-    """A child that outlives its program ends its work, and is heard, before the first check looks at the files."""
+    """A child that outlives its program finishes its work, and its output is kept, before the first check looks at the files."""
     command = "command:(sleep 2.5; echo late; echo x > late.txt) & echo begun"
     events = await worker.run(command, checks={"there": "cat late.txt"}, background_wait=60)
     assert ending(events) == ("SUCCEEDED", "")
@@ -34,7 +34,7 @@ async def test_checks_wait_for_what_the_agent_left_running(worker: Agents) -> No
 
 
 async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
-    """At its limit what still runs is ended, named by its command line; the session then goes on to its checks."""
+    """At its limit what still runs is ended, named by its command line; the session then continues with its checks."""
     command = "command:setsid sleep 617.5 & echo begun"
     events = await worker.run(command, checks={"gone": "! pgrep -f 'sleep 617[.]5'"}, background_wait=0.5)
     assert ending(events) == ("SUCCEEDED", "")
@@ -44,7 +44,7 @@ async def test_work_without_end_is_stopped_and_told(worker: Agents) -> None:
 
 
 async def test_idle_server_is_not_waited_for(worker: Agents) -> None:
-    """What listens and does nothing else will not end by itself: it is ended long before the limit, and told."""
+    """What listens and does nothing else will not end by itself: it is ended long before the limit, and reported."""
     server = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print('up', flush=True); time.sleep(600)"
     async with asyncio.timeout(45):
         events = await worker.run(f'command:python3 -c "{server}" & sleep 1; echo done', background_wait=600)

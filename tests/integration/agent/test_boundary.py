@@ -66,7 +66,7 @@ SANDBOX_ONLY = {
 
 @dataclass
 class Ground:
-    """A worker whose sessions begin in the worktree of an epic, and what lies around it."""
+    """A worker whose sessions start in the worktree of an epic, and the folders around it."""
 
     agents: Agents
     worktrees: worktrees.Worker
@@ -93,7 +93,7 @@ class Ground:
 
 @pytest.fixture(name="folder")
 def _folder() -> Iterator[Path]:
-    """A folder that a sandbox shows, unlike all that lies below /tmp."""
+    """A folder that a sandbox shows, unlike those below /tmp."""
     path = Path(tempfile.mkdtemp(prefix="heddle-test-", dir="/var/tmp"))
     yield path
     shutil.rmtree(path)

@@ -49,7 +49,7 @@ async def test_exit_code_is_the_outcome(worker: Agents, command: str, outcome: s
 
 
 async def test_bytes_that_are_no_text(worker: Agents) -> None:
-    """Bytes that are no UTF-8 become U+FFFD; a character cut between two writes stays whole."""
+    """Bytes that are not UTF-8 become U+FFFD; a character cut between two writes stays whole."""
     events = await worker.run(r"command:printf 'a\377b'; printf '\303'; sleep 0.3; printf '\244!\n'")
     assert output(events) == "a\ufffdbä!\n"
 
@@ -67,7 +67,7 @@ async def test_agent_starts_in_the_worktree(worker: Agents) -> None:
 
 
 async def test_checks_all_run(worker: Agents) -> None:
-    """All checks run, also behind one that fails; the reason names the failed ones."""
+    """All checks run, also after one that fails; the reason names the failed ones."""
     checks = {"lint": "echo bad; exit 1", "tests": "echo good", "types": "exit 2"}
     events = await worker.run("command:true", checks=checks)
     reports = [event.check_finished for event in payloads(events, "check_finished")]

@@ -1,4 +1,4 @@
-"""A worker whose processes all stand still for a while, as in a paused container."""
+"""A worker whose processes are all suspended for a while, as in a paused container."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ FROZEN = 6.0
 
 
 def send_all(root: psutil.Process, number: signal.Signals) -> None:
-    """Signals a process and all below it, the ones below last: none may notice that another stands still."""
+    """Signals a process and all below it, the ones below last: none may notice that another is suspended."""
     for process in (root, *root.children(recursive=True)):
         process.send_signal(number)
 

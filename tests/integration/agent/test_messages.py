@@ -38,7 +38,7 @@ def said(event: pb.Event) -> tuple[str, str]:
 
 
 async def test_message_reaches_an_agent_that_waits(worker: Agents) -> None:
-    """A message is recorded as its sender's before the agent reacts; the same one again is told once."""
+    """A message is recorded as its sender's before the agent reacts; the same one again is delivered once."""
     attempt = await worker.start(
         script=[Step(say=Step.Say(text="Begun")), Step(wait=Step.Wait(duration=seconds(60)))]
     )
@@ -58,7 +58,7 @@ async def test_message_reaches_an_agent_that_waits(worker: Agents) -> None:
 
 
 async def test_message_said_as_the_agent_ends_is_heard(worker: Agents) -> None:
-    """What was said while the last step ran, which listens to nobody, is heard before the agent ends."""
+    """A message sent during the last step, which reads none, is received before the agent ends."""
     last = Step(run=Step.RunCommand(command="until test -e go; do sleep 0.02; done"))
     attempt = await worker.start(script=[last])
     await worker.until(attempt, lambda event: event.HasField("tool_started"))
@@ -70,7 +70,7 @@ async def test_message_said_as_the_agent_ends_is_heard(worker: Agents) -> None:
 
 
 async def test_message_is_no_answer(worker: Agents) -> None:
-    """An agent that asks hears a message and goes on waiting for the answer."""
+    """An agent that waits for an answer receives a message and keeps waiting."""
     attempt = await worker.start(
         script=[Step(ask=Step.Ask(question="May I?")), Step(say=Step.Say(text="Done"))]
     )
@@ -94,7 +94,7 @@ async def test_agent_that_cannot_listen_says_so(worker: Agents) -> None:
     assert await refusal(worker, attempt) == pb.ERROR_REASON_WRONG_STATE
 
 
-async def test_nobody_listens_once_the_checks_run(worker: Agents) -> None:
+async def test_messages_are_refused_once_the_checks_run(worker: Agents) -> None:
     """After the agent has ended, a message is refused while its checks still run."""
     attempt = await worker.start(script=[Step(say=Step.Say(text="Done"))], checks={"slow": "sleep 60"})
     await worker.until_says(attempt, "Check 'slow'")
@@ -110,6 +110,6 @@ async def test_text_that_cannot_be_said_is_refused(worker: Agents, text: str) ->
     await worker.stop(attempt)
 
 
-async def test_message_to_nobody_is_not_found(worker: Agents) -> None:
+async def test_a_message_to_an_unknown_session_is_not_found(worker: Agents) -> None:
     """A message to an attempt without a session is refused."""
     assert await refusal(worker, "runs/r/epics/e/tasks/t/attempts/9") == pb.ERROR_REASON_NOT_FOUND

@@ -72,7 +72,7 @@ async def test_setup_and_checks_that_print_without_end(tmp_path: Path) -> None:
 
 
 async def test_tool_calls_without_end(tmp_path: Path) -> None:
-    """A call of many beyond the limit is still told to begin and end, with its details cut."""
+    """Beyond the limit, the start and end of each call are still reported, with its details cut."""
     step = pb.ScriptStep(run=pb.ScriptStep.RunCommand(command="head -c 60000 /dev/zero | tr '\\0' y"))
     async with agents(tmp_path, HEDDLE_SESSION_TEXT=str(LIMIT)) as worker:
         permissions = pb.Permissions(default=pb.PERMISSION_DECISION_ALLOW)

@@ -1,4 +1,4 @@
-"""Where no sandbox holds agents: what changes around a session's worktree is told after it."""
+"""Where no sandbox holds agents: what changes around a session's worktree is reported after it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,8 +72,8 @@ async def test_deleted_files_are_told(tmp_path: Path) -> None:
         assert list(found.paths) == [str(it.project / "src/app.py")]
 
 
-async def test_work_inside_is_nobody_elses_business(tmp_path: Path) -> None:
-    """An agent that stays in its worktree, and commits there, is not told of."""
+async def test_work_inside_the_worktree_is_not_reported(tmp_path: Path) -> None:
+    """An agent that stays in its worktree, and commits there, is not reported."""
     async with ground(tmp_path) as it:
         commit = "git -c user.name=a -c user.email=a@b commit --quiet --all --message=x"
         assert told(await it.run(f"echo x > README.md; {commit}; git log")) is None

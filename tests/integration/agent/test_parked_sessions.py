@@ -1,4 +1,4 @@
-"""A session that waits for the operator is ended, and another goes on with it."""
+"""A session that waits for the operator is ended, and another resumes it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -85,7 +85,7 @@ async def test_a_parked_session_goes_on_with_its_answer(worker: Agents) -> None:
 
 
 async def test_what_was_lost_is_played_again(worker: Agents) -> None:
-    """Where the files of the parked session are gone, the script begins anew; the answer still holds."""
+    """Where the files of the parked session are gone, the script starts from its first step; the answer still counts."""
     attempt, _ = await asking(worker)
     await park(worker, attempt)
 

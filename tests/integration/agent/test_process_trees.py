@@ -121,7 +121,7 @@ async def test_shutdown_leaves_nothing(tmp_path: Path, mark: str, hider: str, sa
 
 @HIDERS
 async def test_killed_service_leaves_nothing(tmp_path: Path, mark: str, hider: str, sandbox: str) -> None:
-    """SIGKILL to agent_svc: every process of its sessions goes, and the next one tells they are lost."""
+    """SIGKILL to agent_svc: every process of its sessions goes, and the next one reports them as lost."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX=sandbox)
     async with service.serving() as worker:
         attempt = await start_hidden(worker, hider, mark)
@@ -174,7 +174,7 @@ async def test_broken_supervisor_leaves_nothing(tmp_path: Path, mark: str) -> No
 
 
 async def test_killed_with_its_supervisors(tmp_path: Path, mark: str) -> None:
-    """When both are killed at once, the next agent_svc finds what they left before it tells the end."""
+    """When both are killed at once, the next agent_svc finds their processes before it reports the end."""
     service = AgentProcess(tmp_path, HEDDLE_SANDBOX="off")
     async with service.serving() as worker:
         attempt = await start_hidden(worker, SETSID, mark)
@@ -246,7 +246,7 @@ async def test_newer_attempt_replaces_older(tmp_path: Path, mark: str) -> None:
 
 
 async def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    """Fifty sessions leave no descriptor, process or thread of theirs behind."""
+    """Fifty sessions leave no descriptor, process or thread."""
     async with agents(tmp_path, HEDDLE_SLOTS="50") as worker:
         await worker.run("command:echo hi", task="warm", checks={"c": "true"})
         before, others = descriptors(), psutil.Process().children()

@@ -68,7 +68,7 @@ async def test_write_and_edit_change_files(worker: Agents) -> None:
     ids=["edit", "outside", "command"],
 )
 async def test_failed_tool_is_no_failed_session(worker: Agents, step: pb.ScriptStep) -> None:
-    """A tool call that fails says so, and the agent goes on."""
+    """A failed tool call is reported as failed, and the agent continues."""
     events = await worker.run(script=[step, Step(say=Step.Say(text="Still here"))])
     (finished,) = payloads(events, "tool_finished")
     assert not finished.tool_finished.ok
@@ -123,7 +123,7 @@ async def test_usage_without_price_stays_unknown(worker: Agents) -> None:
 
 
 async def test_ask_waits_for_yes(worker: Agents) -> None:
-    """An approved question lets the agent go on; the same answer twice is one event."""
+    """An approved question lets the agent continue; the same answer twice is one event."""
     attempt = await worker.start(
         script=[Step(ask=Step.Ask(question="May I?")), Step(say=Step.Say(text="Thanks"))]
     )

@@ -153,7 +153,7 @@ async def test_stale_attempt_is_refused(tmp_path: Path) -> None:
 async def test_unknown_session_is_not_found(tmp_path: Path) -> None:
     """Every call on a session that does not exist says so."""
     async with agents(tmp_path) as worker:
-        attempt = attempt_name("nobody")
+        attempt = attempt_name("unknown")
         for call in (
             worker.session(attempt),
             worker.stop(attempt),
@@ -166,7 +166,7 @@ async def test_unknown_session_is_not_found(tmp_path: Path) -> None:
 
 
 async def test_answers_that_cannot_be_given(tmp_path: Path) -> None:
-    """An approval that nobody asked for is not found; a finished session takes no answer."""
+    """An unknown approval is not found; a finished session takes no answer."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(FOREVER)
         error = await refused(worker.answer(attempt, "approval-1", approved=True))
@@ -188,7 +188,7 @@ async def test_answer_that_comes_too_late(tmp_path: Path) -> None:
 
 
 async def test_watch_resumes_anywhere(tmp_path: Path) -> None:
-    """Whatever sequence a watch begins behind, it gives the same events."""
+    """Whatever sequence a watch starts after, it returns the same events."""
     async with agents(tmp_path) as worker:
         say = [Step(say=Step.Say(text=f"Line {number}")) for number in range(60)]
         attempt = await worker.start(script=[*say, Step(flood=Step.Flood(lines=20000))])
@@ -199,7 +199,7 @@ async def test_watch_resumes_anywhere(tmp_path: Path) -> None:
 
 
 async def test_watchers_that_disconnect_see_the_same(tmp_path: Path) -> None:
-    """Watchers that break off at random and go on from their last number see the same list."""
+    """Watchers that break off at random and resume from their last number see the same list."""
     async with agents(tmp_path) as worker:
         script = [Step(say=Step.Say(text=f"Message {number} of many")) for number in range(40)]
         attempt = await worker.start(script=script, environment={"HEDDLE_SCRIPT_SPEED": "0.3"})
@@ -281,7 +281,7 @@ async def test_list_pages(tmp_path: Path) -> None:
 
 
 async def test_worker_says_what_it_has(tmp_path: Path) -> None:
-    """GetWorker tells name, slots, and each agent with a detail."""
+    """GetWorker returns name, slots, and each agent with a detail."""
     async with agents(tmp_path, HEDDLE_WORKER_NAME="w1", HEDDLE_SLOTS="3") as worker:
         found = (await worker.stub.GetWorker(pb.GetWorkerRequest())).worker
         assert (found.name, found.slots, found.running_sessions) == ("workers/w1", 3, 0)
@@ -307,7 +307,7 @@ async def test_home_has_one_owner(tmp_path: Path) -> None:
 
 
 async def test_full_disk_fails_the_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fills up, the session ends with that reason, and the service goes on."""
+    """When the disk fills up, the session ends with that reason, and the service keeps running."""
     real = event_log._write
     full = False
 
@@ -369,12 +369,12 @@ async def test_flood_keeps_memory_bounded(tmp_path: Path) -> None:
 
 
 async def test_no_watcher_no_loss(tmp_path: Path) -> None:
-    """What happens while nobody watches is told to whoever watches later."""
+    """Events that occur while no one watches reach later watchers."""
     async with agents(tmp_path) as worker:
         attempt = await worker.start(
             script=[Step(say=Step.Say(text="Unheard")), Step(wait=Step.Wait(duration=seconds(0.2)))]
         )
         async with asyncio.timeout(DEADLINE):
-            while (await worker.session(attempt)).state != pb.SESSION_STATE_FINISHED:  # noqa: ASYNC110 (nobody is to watch)
+            while (await worker.session(attempt)).state != pb.SESSION_STATE_FINISHED:  # noqa: ASYNC110 (the test must not watch)
                 await asyncio.sleep(0.02)
         assert kinds(await worker.events(attempt)) == ["session_started", "message", "session_finished"]

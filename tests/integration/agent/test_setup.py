@@ -104,7 +104,7 @@ async def test_setup_of_a_killed_service_is_over(tmp_path: Path) -> None:
     await all_gone("sleep 614")
 
 
-async def test_setup_agent_and_checks_wait_for_nobody(worker: Agents) -> None:
+async def test_setup_agent_and_checks_never_wait_for_a_person(worker: Agents) -> None:
     """An editor, a question at the terminal or on standard input ends at once in each of them, and says why."""
     asks = (
         'git init -q . && git commit -q --allow-empty; test $? != 0 && ! read x && ! sh -c "read x </dev/tty"'
@@ -113,7 +113,7 @@ async def test_setup_agent_and_checks_wait_for_nobody(worker: Agents) -> None:
     events = await worker.events(attempt)
     assert ending(events) == ("SUCCEEDED", "")
     said = output(events) + output(events, pb.OUTPUT_STREAM_STDERR)
-    assert said.count("nobody is here to edit") >= 2
+    assert said.count("no editor is available") >= 2
     (check,) = [each.check_finished for each in payloads(events, "check_finished")]
     assert check.ok
-    assert "nobody is here to edit" in check.output
+    assert "no editor is available" in check.output

@@ -37,14 +37,14 @@ async def test_agent_that_speaks_after_the_report_goes_on(worker: Agents) -> Non
 
 
 async def test_agent_that_speaks_now_and_then_goes_on(worker: Agents) -> None:
-    """Every sign of life begins the time anew; checks may be as silent as they like."""
+    """Every sign of life restarts the time; checks may be silent for any time."""
     command = "command:for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done"
     attempt = await worker.start(command, silence=1.5, checks={"slow": "sleep 1.8"})
     assert ending(await worker.events(attempt)) == ("SUCCEEDED", "")
 
 
 async def test_waiting_for_the_operator_is_no_silence(worker: Agents) -> None:
-    """The time in which a question is open does not count, and the answer begins it anew."""
+    """The time in which a question is open does not count, and the answer restarts it."""
     script = [Step(ask=Step.Ask(question="May I?")), Step(wait=Step.Wait(duration=seconds(600)))]
     attempt = await worker.start(script=script, silence=3.0)
     asked = await worker.until(attempt, lambda event: event.HasField("approval_requested"))

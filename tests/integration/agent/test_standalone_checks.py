@@ -1,4 +1,4 @@
-"""Checks outside of any session: streamed, limited, and gone when nobody listens any more."""
+"""Checks outside of any session: streamed, limited, and ended once their caller is gone."""
 
 import asyncio
 import uuid
@@ -52,8 +52,8 @@ async def test_a_limit_ends_them(worker: Agents) -> None:
 
 
 async def test_what_runs_ends_with_the_call(worker: Agents) -> None:
-    """Once nobody listens, or the next call comes, no process is left."""
-    # Nobody else sleeps for as long. What a sandbox calls a process is no name for it out here.
+    """Once the caller is gone, or the next call comes, no process is left."""
+    # No other process sleeps for as long. A process id inside a sandbox is not valid outside.
     sleep = f"sleep 60.{uuid.uuid4().int}"
     for _ in range(2):
         call = worker.stub.RunChecks(request(worker, f"exec {sleep}"))

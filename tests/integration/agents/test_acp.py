@@ -1,4 +1,4 @@
-"""A real ACP agent, Claude Code behind its adapter, against a scripted model."""
+"""A real ACP agent, Claude Code with its adapter, against a scripted model."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.models.turns import Call, Turn
 
 
 async def test_a_hook_of_the_repository_that_blocks_the_prompt_is_a_failure(tmp_path: Path) -> None:
-    """The adapter tells the hook's words as if they were the model's; that none was used gives it away."""
+    """The adapter sends the hook's words as if they were the model's; that no tokens were used shows that they are not."""
     async with adapter(tmp_path) as it:
         settings = it.worker.worktree / ".claude" / "settings.json"
         settings.parent.mkdir()
@@ -58,7 +58,7 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
 
 
 async def test_the_operator_decides(tmp_path: Path) -> None:
-    """A command waits for the operator; denied, it does not run, and the agent hears why in its next turn."""
+    """A command waits for the operator; denied, it does not run, and the agent receives the reason in its next turn."""
     answers = [Turn(calls=[Call("Bash", {"command": "touch deployed"})]), Turn("A pity."), Turn("I see.")]
     async with adapter(tmp_path, answers) as it:
         attempt = await it.worker.start(AGENT, environment=it.environment)
@@ -87,7 +87,7 @@ async def test_settings_do_not_stand_above_the_plan(tmp_path: Path) -> None:
 
 
 async def test_a_session_goes_on(tmp_path: Path) -> None:
-    """A later attempt goes on with what was said before, and pays for none of it again."""
+    """A later attempt continues the conversation, and pays for none of it again."""
     async with adapter(tmp_path, [Turn("The password is sesame."), Turn("Done.")]) as it:
         earlier = await it.worker.start(AGENT, environment=it.environment)
         first = await it.worker.events(earlier)
@@ -107,7 +107,7 @@ def cost(events: list[pb.Event]) -> int:
 
 
 async def test_waits_for_what_runs_in_the_background(tmp_path: Path) -> None:
-    """A session whose turn is over waits for the rest, tells so, and has the agent take up what came of it."""
+    """A session whose turn is over waits for the background work, says so, and lets the agent use its outcome."""
     slow = "sleep 2; echo x > late.txt"
     call = Call("Bash", {"command": slow, "description": "slow", "run_in_background": True})
     async with adapter(tmp_path) as it:

@@ -1,4 +1,4 @@
-"""The ACP host with an agent of ours that does what a real one can hardly be made to do."""
+"""The ACP host with an agent written for the test, which does what a real one hardly ever does."""
 
 import base64
 import sys
@@ -49,7 +49,7 @@ def notes(events: list[pb.Event]) -> str:
 
 
 async def test_words_and_usage(worker: Agents) -> None:
-    """What the agent says is a message that ends; its cost is told as differences, its tokens by turn."""
+    """What the agent says is a message that ends; its cost is reported as differences, its tokens by turn."""
     events = await play(worker, "say Hello", "spend 0.01", "spend 0.005")
     assert said(events) == "Hello"
     assert [event.message.last for event in payloads(events, "message")][-1]
@@ -80,8 +80,8 @@ async def test_the_plan_decides(worker: Agents) -> None:
     assert "Bash rm -rf / was not permitted: the plan denies Bash(rm:*)" in notes(events)
 
 
-async def test_nobody_answers(worker: Agents) -> None:
-    """A question that nobody answers in time counts as denied."""
+async def test_a_question_without_an_answer_is_denied(worker: Agents) -> None:
+    """A question without an answer in time counts as denied."""
     permissions = pb.Permissions(wait=seconds(0.2))
     events = await play(worker, "ask make deploy", permissions=permissions)
     assert said(events) == "answer: no\n"
@@ -196,7 +196,7 @@ async def test_a_crash_has_a_reason(worker: Agents) -> None:
 
 
 async def test_a_killed_agent_resumes_its_session(worker: Agents) -> None:
-    """One that a signal ends is started again, loads its session and is told to go on with its task and files."""
+    """One that a signal ends is started again, loads its session and is asked to continue its task with its files."""
     events = await play(worker, "say I am", "die now", "say Still here", flags="--load")
     assert ending(events) == ("SUCCEEDED", "")
     assert "was ended by signal 9" in notes(events)
@@ -205,14 +205,14 @@ async def test_a_killed_agent_resumes_its_session(worker: Agents) -> None:
 
 
 async def test_an_agent_that_cannot_resume_fails_when_it_is_killed(worker: Agents) -> None:
-    """Its work cannot go on, and the reason says what ended it."""
+    """Its work cannot continue, and the reason says what ended it."""
     outcome, reason = ending(await play(worker, "die now"))
     assert outcome == "FAILED"
     assert "was ended by signal 9 before its work was done" in reason
 
 
 async def test_commands_that_run_on_are_waited_for(worker: Agents) -> None:
-    """A terminal that outlives its turn, and a call that ends after it, hold up the session's end, and are told."""
+    """A terminal that outlives its turn, and a call that ends after it, delay the session's end, and are reported."""
     events = await play(
         worker,
         "leave sleep 1; echo x > late.txt",
@@ -228,7 +228,7 @@ async def test_commands_that_run_on_are_waited_for(worker: Agents) -> None:
 
 
 async def test_commands_without_end_are_stopped(worker: Agents) -> None:
-    """At the limit they are ended, and told."""
+    """At the limit they are ended, and reported."""
     events = await play(
         worker,
         "leave sleep 611.5",
@@ -257,7 +257,7 @@ async def test_failures_say_what_to_do(worker: Agents, steps: str, ended: str, t
 
 
 async def test_a_login_is_wanted(worker: Agents) -> None:
-    """An agent that nobody logged in says how to."""
+    """An agent that is not logged in says how to log in."""
     outcome, reason = ending(await play(worker, "say Hi", flags="--auth"))
     assert outcome == "UNAUTHORIZED"
     assert "is not logged in: log in with" in reason
@@ -303,7 +303,7 @@ async def test_models_are_chosen(worker: Agents) -> None:
 
 
 async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent sees none of the service's variables that nobody named."""
+    """The agent sees only those of the service's variables that are named."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
     monkeypatch.setenv("SECRET", "canary")
     events = await play(worker, "environment SECRET", "environment ANTHROPIC_API_KEY")
@@ -311,23 +311,23 @@ async def test_secrets_of_the_service_stay_there(worker: Agents, monkeypatch: py
 
 
 async def resumed(worker: Agents, *steps: str, flags: str, before: str | None = None) -> list[pb.Event]:
-    """Returns the events of an attempt that goes on with the session of an earlier one, which had flags `before`."""
+    """Returns the events of an attempt that resumes the session of an earlier one, which had flags `before`."""
     earlier = await begin(worker, "say Hi", flags=flags if before is None else before)
     await worker.events(earlier)
     return await play(worker, *steps, flags=flags, number=2, resume_attempt=earlier)
 
 
 async def test_a_session_goes_on(worker: Agents) -> None:
-    """A resumed session is loaded without telling again what was said, and told to go on with its task."""
+    """A resumed session is loaded without reporting its messages again, and is asked to continue its task."""
     told = said(await resumed(worker, "Improve the docs", flags="--load"))
     assert "what was said before" not in told
-    assert told.startswith("You said: Your session was interrupted and goes on now.")
+    assert told.startswith("You said: Your session was interrupted and is resumed now.")
     assert "Improve the docs" in told
 
 
 @pytest.mark.parametrize(
     ("before", "flags", "note"),
-    # An agent that can go on with sessions, and one that cannot since it was exchanged.
+    # An agent that can resume sessions, and one that cannot since it was replaced.
     [("--load", "", "cannot resume a session"), (None, "--forgetful", "could not be resumed (")],
 )
 async def test_a_session_that_cannot_go_on_begins_anew(
@@ -341,7 +341,7 @@ async def test_a_session_that_cannot_go_on_begins_anew(
 
 
 async def test_what_the_operator_said_is_told_to_the_session_that_goes_on(worker: Agents) -> None:
-    """A message that an agent did not come to hear is lost neither with its session nor with the next, nor where one begins anew."""
+    """A message that an agent did not receive is lost neither with its session nor with the next, nor if a new one starts."""
     attempt = ""
     for number, words in enumerate(("Use tabs", "Mind the docs"), 1):
         attempt = await begin(worker, "hang", flags="--load", number=number, resume_attempt=attempt)
@@ -352,7 +352,7 @@ async def test_what_the_operator_said_is_told_to_the_session_that_goes_on(worker
         told = said(await play(worker, "Improve it", flags=flags, number=number, resume_attempt=attempt))
         assert "You said: Improve it\n" in told
         assert (
-            "You may not have heard all of it:\nYou said: \nYou said: Use tabs\nYou said: \nYou said: Mind the docs\n"
+            "You may not have received all of them:\nYou said: \nYou said: Use tabs\nYou said: \nYou said: Mind the docs\n"
             in told
         )
     assert "Use tabs" not in said(await play(worker, "Improve it", flags="--load", number=5))

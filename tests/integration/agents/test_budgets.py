@@ -1,4 +1,4 @@
-"""Budgets of the real agents: each is stopped at its own, and what it used is told as it works, once."""
+"""Budgets of the real agents: each is stopped at its own, and what it used is reported as it works, once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ async def test_an_agent_in_a_loop_is_stopped_at_its_budget(tmp_path: Path, kind:
     assert "budget" in reason
     assert calls <= 5
     assert budget <= spent(events) <= 2 * budget
-    # It is told call by call, not at the end.
+    # It is reported call by call, not at the end.
     assert len(payloads(events, "usage")) >= 3
 
 
@@ -95,7 +95,7 @@ async def test_a_stopped_agent_has_told_what_it_used(tmp_path: Path, kind: str) 
 
 @pytest.mark.parametrize("kind", ["claude", ACP])
 async def test_what_sub_agents_use_counts_once(tmp_path: Path, kind: str) -> None:
-    """Calls of a sub-agent are told while it works, and not again in the result of the turn."""
+    """Calls of a sub-agent are reported while it works, and not again in the result of the turn."""
     async with real(kind, tmp_path) as it:
         task = {"description": "count", "prompt": "Look into it", "subagent_type": "general-purpose"}
         it.model.play(

@@ -157,7 +157,7 @@ async def test_secrets_of_the_service_stay_there(tmp_path: Path, monkeypatch: py
 
 
 async def test_waits_a_rate_limit_out(tmp_path: Path) -> None:
-    """A passing 429 is told and waited out; the session goes on by itself."""
+    """A passing 429 is reported and waited out; the session continues by itself."""
     limited = Failure(429, headers={"retry-after": "1"})
     async with claude(tmp_path, [limited, Turn("Done.")]) as it:
         events = await it.worker.run("claude", environment=it.environment)
@@ -176,7 +176,7 @@ async def test_a_lasting_rate_limit_is_told_apart(tmp_path: Path) -> None:
 
 
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
-    """A used-up plan is a rate limit until exactly the moment that the API tells."""
+    """A used-up plan is a rate limit until exactly the moment that the API gives."""
     resets_at = int(time.time()) + 3 * 3600
     limit = "anthropic-ratelimit-unified"
     headers = {
@@ -215,7 +215,7 @@ async def test_failures_of_the_provider_are_told_apart(
 
 
 async def test_stops_by_itself_at_its_budget(tmp_path: Path) -> None:
-    """Claude is told what the session may cost, and ends within the turn that reaches it."""
+    """Claude receives what the session may cost, and ends within the turn that reaches it."""
     answers = [Turn(calls=[Call("Bash", {"command": "true"})])] * 5
     async with claude(tmp_path, answers) as it:
         events = await it.worker.run(
@@ -325,7 +325,7 @@ async def test_goes_on_after_the_service_was_killed(tmp_path: Path) -> None:
 
 
 async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
-    """Its session goes on where it was, and the log says so."""
+    """Its session is resumed where it was, and the log says so."""
     endless = Turn("Working.", calls=[Call("Bash", {"command": "while :; do sleep 1; done"})])
     async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
         attempt = await it.worker.start(
@@ -345,7 +345,7 @@ async def test_a_killed_claude_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_a_killed_host_is_started_again(tmp_path: Path) -> None:
-    """Its session goes on where it was within the same attempt, with its files, up to a limit; the log says so."""
+    """Its session is resumed where it was within the same attempt, with its files, up to a limit; the log says so."""
     endless = Turn("Working.", calls=[Call("Bash", {"command": "echo x > x.txt; while :; do sleep 1; done"})])
     async with claude(tmp_path, [endless, Turn("Went on.")]) as it:
         attempt = await it.worker.start(

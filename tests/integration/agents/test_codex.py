@@ -70,12 +70,12 @@ async def test_work_is_told_as_it_happens(tmp_path: Path) -> None:
     assert [(each.model, each.input_tokens, each.output_tokens) for each in used] == [
         ("gpt-5.5", 1000, 100)
     ] * 3
-    # codex tells no cost; the table of prices does.
+    # codex reports no cost; the table of prices gives it.
     assert all(each.estimated and each.cost_usd_micros for each in used)
 
 
 async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None:
-    """What still runs when a turn ends ends with it: the log tells so, and codex may run it to its end."""
+    """What still runs when a turn ends is ended with it: the log says so, and codex may run it to its end."""
     slow = "sleep 5; echo x > late.txt"
     early = Call("exec_command", {"cmd": slow, "yield_time_ms": 250})
     async with codex(tmp_path) as it:
@@ -96,7 +96,7 @@ async def test_is_told_of_commands_that_its_turn_cut_off(tmp_path: Path) -> None
 
 
 async def test_a_model_that_refuses_is_a_failure(tmp_path: Path) -> None:
-    """Codex tells nothing of a refusal and ends well; that it neither said nor did anything gives it away."""
+    """Codex reports nothing about a refusal and exits with success; that it neither said nor did anything shows it."""
     async with codex(tmp_path, [Turn("I will not do that.", refuses=True)]) as it:
         events = await it.worker.run("codex", environment=it.environment)
     outcome, reason = ending(events)
@@ -127,7 +127,7 @@ async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
         permissions = pb.Permissions(deny=["Edit", "Bash(git push:*)"])
         events = await it.worker.run("codex", environment=it.environment, permissions=permissions)
     assert ending(events) == ("SUCCEEDED", "")
-    # The second command is one that codex itself does not tell: its sandbox refused it at once.
+    # The second command is one that codex itself does not report: its sandbox refused it at once.
     started = [event.tool_started.target for event in payloads(events, "tool_started")]
     assert started == commands
     assert [ok for ok, _ in results(events)] == [True, False, True]
@@ -138,7 +138,7 @@ async def test_denied_writing_makes_it_read_only(tmp_path: Path) -> None:
 
 
 async def test_long_and_broken_output(tmp_path: Path) -> None:
-    """A line of 5 MB and bytes that are no UTF-8 go through; codex itself keeps 1 MiB of a line."""
+    """A line of 5 MB and bytes that are not UTF-8 go through; codex itself keeps 1 MiB of a line."""
     async with codex(tmp_path) as it:
         commands = [r"printf 'a\377b\n'", r"head -c 5000000 /dev/zero | tr '\0' x"]
         it.model.play([Turn(calls=[bash(command)]) for command in commands], "Do it")
@@ -164,7 +164,7 @@ async def test_stop_ends_the_tree(tmp_path: Path) -> None:
 
 
 async def test_killed_codex_goes_on(tmp_path: Path) -> None:
-    """A codex that is killed is started again and goes on with its own session."""
+    """A codex that is killed is started again and resumes its own session."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7302")]), Turn("On we go.")], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
@@ -195,7 +195,7 @@ async def test_codex_that_is_killed_again_and_again(tmp_path: Path) -> None:
 
 
 async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
-    """The next attempt goes on with what codex did before it was stopped."""
+    """The next attempt continues what codex did before it was stopped."""
     async with codex(tmp_path) as it:
         it.model.play([Turn(calls=[bash("sleep 7304")]), Turn("On we go.")], "Do it")
         attempt = await it.worker.start("codex", environment=it.environment)
@@ -209,7 +209,7 @@ async def test_stopped_session_is_resumed(tmp_path: Path) -> None:
 
 
 async def test_usage_is_reported_once(tmp_path: Path) -> None:
-    """An attempt that goes on with a session reports only what the earlier one has not."""
+    """An attempt that resumes a session reports only what the earlier one has not."""
     async with codex(tmp_path) as it:
         first = await it.worker.start("codex", environment=it.environment)
         events = await it.worker.events(first)
@@ -218,14 +218,14 @@ async def test_usage_is_reported_once(tmp_path: Path) -> None:
 
 
 async def test_lost_session_begins_anew(tmp_path: Path) -> None:
-    """Where codex no longer has the session that is to go on, a fresh one does the work."""
+    """If codex no longer has the session to resume, a new one does the work."""
     async with codex(tmp_path) as it:
         first = await it.worker.start("codex", environment=it.environment)
         await it.worker.events(first)
         it.forget()
         events = await it.worker.run("codex", number=2, environment=it.environment, resume=first)
     assert ending(events) == ("SUCCEEDED", "")
-    assert "begins anew" in output(events, pb.OUTPUT_STREAM_SYSTEM)
+    assert "a new one starts" in output(events, pb.OUTPUT_STREAM_SYSTEM)
     assert said(events) == ["Done."]
 
 
@@ -260,8 +260,8 @@ async def test_failures_of_the_api_are_plain(
     assert reason in why
 
 
-async def test_nobody_answers(tmp_path: Path) -> None:
-    """Where the model's API is not there, codex does not try for ever."""
+async def test_an_unreachable_api_is_an_outage(tmp_path: Path) -> None:
+    """If the model's API is unreachable, codex does not try forever."""
     async with codex(tmp_path) as it:
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
@@ -273,7 +273,7 @@ async def test_nobody_answers(tmp_path: Path) -> None:
 
 
 async def test_the_limit_of_a_subscription_ends_at_its_time(tmp_path: Path) -> None:
-    """A used-up plan is a rate limit, until the minute after the time that codex tells."""
+    """A used-up plan is a rate limit, until the minute after the time that codex gives."""
     resets_at = int(time.time()) + 7200
     error = {"type": "usage_limit_reached", "plan_type": "plus", "resets_at": resets_at}
     async with codex(tmp_path, [Failure(429, error=error)]) as it:

@@ -1,4 +1,4 @@
-"""What a plan says of an agent beside its prompt reaches the real program."""
+"""A plan's options for an agent reach the real program."""
 
 import json
 import sys

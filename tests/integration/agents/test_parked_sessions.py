@@ -1,4 +1,4 @@
-"""A question of the real Claude Code holds no slot: its session goes on, with its files, once it is answered."""
+"""A question of the real Claude Code holds no slot: its session is resumed, with its files, once it is answered."""
 
 import json
 from pathlib import Path
@@ -77,7 +77,7 @@ async def test_claude_goes_on_with_the_answer(tmp_path: Path, *, approved: bool)
     assert ended.state == pb.RUN_STATE_SUCCEEDED, ended.reason
     assert approval.target == DEPLOY
     assert [attempt.state for attempt in attempts] == [pb.ATTEMPT_STATE_PARKED, pb.ATTEMPT_STATE_ACCEPTED]
-    # The same conversation: what the first process was told and did is in what the model hears last.
+    # The same conversation: what the first process received and did is in the model's last request.
     heard = json.dumps(model.requests[-1]["messages"])
     assert "I will deploy." in heard
     assert f"The operator {'allowed' if approved else 'denied'} Bash({DEPLOY}), and said: be careful" in heard

@@ -28,7 +28,7 @@ PATH = os.pathsep.join([*map(str, PLACES), os.environ["PATH"]])
 
 @dataclass
 class Preset:
-    """A worker, and what its agent must be told to use a scripted model."""
+    """A worker, and the settings with which its agent uses a scripted model."""
 
     agent: str
     worker: Agents
@@ -106,7 +106,7 @@ async def test_text(agent: str, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 async def test_command(agent: str, tmp_path: Path) -> None:
-    """A command that the plan allows is run and told."""
+    """A command that the plan allows is run and reported."""
     answers = [_bash("touch made.txt"), Turn("Done.")]
     async with preset(agent, tmp_path, answers) as it:
         events = await it.run(pb.Permissions(allow=["Bash(touch:*)"]))

@@ -103,8 +103,8 @@ async def test_deny_holds_for_all_that_runs_commands(agent: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("agent", ["claude", AGENT])
-async def test_planning_and_delegating_ask_nobody(agent: str, tmp_path: Path) -> None:
-    """The agent's tasks are its plan; what a sub-agent says and does is told below the call that began it."""
+async def test_planning_and_delegating_need_no_permission(agent: str, tmp_path: Path) -> None:
+    """The agent's tasks are its plan; what a sub-agent says and does is reported below the call that started it."""
     async with claude_of(agent, tmp_path) as it:
         it.model.play(
             [

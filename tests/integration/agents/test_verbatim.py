@@ -18,7 +18,7 @@ from tests.support.models.turns import Call, Turn
 
 CANARY = "canary-8841"
 PROMPT = "/login must redirect to /home: see @.env"
-# Commands that agents have, one of the project's own, and one that nobody has.
+# Commands that agents have, one of the project's own, and one that does not exist.
 SAID = ("/compact the logs", "/deploy to @.env", "/clear", "$deploy", "!cat .env", "# Not a memory")
 
 Scene: TypeAlias = tuple[Agents, Endpoint, Mapping[str, str]]

@@ -213,9 +213,10 @@ async def test_a_session_at_its_share_goes_on_with_what_is_free(
 
 async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWorker, tmp_path: Path) -> None:
     """A budget of any level refuses tasks whose agents do not report live, and says which limits they may have."""
-    worker.programs = ("scripted", "acp:quiet", "command:")
-    worker.late_programs = ("acp:quiet", "command:")
-    plan = make_plan({"a": ["one", "two"]}, agent="acp:quiet")
+    worker.programs = ("scripted", "claude", "command:")
+    worker.late_programs = ("claude", "command:")
+    worker.turn_limited_programs = ("claude",)
+    plan = make_plan({"a": ["one", "two"]}, agent="claude")
     plan.epics[0].tasks[1].agent = "scripted"
 
     async def refused(scheduler: Scheduler, plan: pb.Plan, **fields: str) -> str:
@@ -238,7 +239,7 @@ async def test_an_agent_that_no_budget_could_stop_needs_a_limit(worker: FakeWork
         plan.epics[0].budget_usd_micros = 5
         told = await refused(scheduler, plan)
         assert "epics[0].tasks[0].timeout" in told
-        assert "'acp:quiet' does not report" in told
+        assert "'claude' does not report" in told
         assert "budget_usd of epic a cannot stop" in told
         assert "`timeout` or `max_turns`" in told
         # What replaces the plan's agent is judged.

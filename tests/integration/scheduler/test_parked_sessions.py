@@ -206,7 +206,7 @@ async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, 
         later = timedelta(seconds=700)
         async with scheduling(address, tmp_path, database_url, environ=AT_ONCE, clock=clock) as scheduler:
             events = await scheduler.until(run, lambda event: event.HasField("approval_resolved"))
-            assert events[-1].approval_resolved.message == "nobody answered within 600 s"
+            assert events[-1].approval_resolved.message == "no answer within 600 s"
             assert not events[-1].approval_resolved.approved
             await scheduler.until(
                 run, lambda e: e.task == "one" and e.epic == "a" and e.HasField("task_accepted")

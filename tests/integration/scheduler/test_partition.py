@@ -62,6 +62,6 @@ async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) ->
         finally:
             fleet.stop()
     assert first.state == pb.ATTEMPT_STATE_LOST
-    assert first.reason == "its worker heard of no scheduler for 2 s"
+    assert first.reason == "its worker had no contact with a scheduler for 2 s"
     assert second.state == pb.ATTEMPT_STATE_ACCEPTED
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))

@@ -3,10 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.agents.acp.driver import PRESETS, AcpCommandDriver, AcpDriver, acp_drivers, find, npm_version
+from agent_svc.agents.acp.driver import AcpCommandDriver, AcpDriver
+from agent_svc.agents.acp.kinds import KINDS, PREFIX
+from agent_svc.agents.acp.presets import PRESETS, find
+from agent_svc.agents.base.npm_package import npm_version
 from heddle import pb
 
-CLAUDE = PRESETS[0]
+KIND, CLAUDE = KINDS[0], PRESETS[0]
+COMMAND = AcpCommandDriver(KINDS[-1])
+DRIVERS: list[AcpDriver | AcpCommandDriver] = [*map(AcpDriver, KINDS[:-1]), COMMAND]
 
 
 @pytest.fixture(name="program")
@@ -26,11 +31,12 @@ def _program(tmp_path: Path) -> Path:
 
 def told(program: Path | None = None, **environ: str) -> pb.AgentProgram:
     path = str(program.parent) if program else "/nowhere"
-    return AcpDriver(CLAUDE, {"PATH": path, "HOME": "/nowhere", **environ}, lambda: True).program()
+    return AcpDriver(KIND, {"PATH": path, "HOME": "/nowhere", **environ}, lambda: True).program()
 
 
 def test_presets_are_found_by_name() -> None:
-    """Each preset has its driver, which leaves every other agent alone."""
+    """Each preset has its kind and its driver, which leaves every other agent alone."""
+    assert [PREFIX + preset.name for preset in PRESETS] == [kind.name for kind in KINDS[:-1]]
     assert [preset.name for preset in PRESETS] == [
         "claude-agent-acp",
         "gemini",
@@ -38,7 +44,7 @@ def test_presets_are_found_by_name() -> None:
         "codex-acp",
         "goose",
     ]
-    driver = AcpDriver(CLAUDE)
+    driver = AcpDriver(KIND)
     assert driver.accepts("acp:claude-agent-acp")
     assert not any(driver.accepts(agent) for agent in ("acp:gemini", "claude-agent-acp", "acp:", "claude"))
 
@@ -60,24 +66,24 @@ def test_a_refused_login_is_not_tried_for_minutes() -> None:
 def test_other_names_are_command_lines(agent: str, command: tuple[str, ...]) -> None:
     """What is no preset is a command line."""
     assert find(agent).command == command
-    assert sum(driver.accepts(agent) for driver in acp_drivers()) >= 1
+    assert sum(driver.accepts(agent) for driver in DRIVERS) >= 1
 
 
 @pytest.mark.parametrize("agent", ["acp:", "acp:   ", "acp:'open", "claude", "command:acp:x"])
 def test_what_names_no_agent_is_refused(agent: str) -> None:
     """An empty or broken command line, and an agent of another kind, are not taken."""
-    assert not any(driver.accepts(agent) for driver in acp_drivers())
+    assert not any(driver.accepts(agent) for driver in DRIVERS)
 
 
 def test_what_is_missing_is_said(program: Path) -> None:
-    """A program that is not there is told with the line that brings it, one without a login with how to."""
+    """A missing program is reported with the command that installs it, a missing login with how to log in."""
     assert not told().available
     assert told().detail == "not found on PATH; run: npm install -g @agentclientprotocol/claude-agent-acp"
     found = told(program)
     assert (found.available, found.version) == (True, "1.2.3")
     assert found.detail == f"{program}; no login found: {CLAUDE.login}"
     assert told(program, ANTHROPIC_API_KEY="x").detail == str(program)
-    assert "pip install" in AcpDriver(CLAUDE, {}, lambda: False).program().detail
+    assert "pip install" in AcpDriver(KIND, {}, lambda: False).program().detail
 
 
 def test_a_login_is_found_in_the_home(program: Path, tmp_path: Path) -> None:
@@ -88,14 +94,13 @@ def test_a_login_is_found_in_the_home(program: Path, tmp_path: Path) -> None:
 
 
 def test_versions_come_from_npm_alone(tmp_path: Path) -> None:
-    """A package file that merely lies above a program says nothing about it."""
+    """A package file in some folder above a program says nothing about it."""
     (tmp_path / "package.json").write_text(json.dumps({"version": "9"}))
     assert npm_version(tmp_path / "goose") == ""
 
 
 def test_only_a_preset_gets_credentials() -> None:
     """A preset's agent is given the variables that it needs; a command line gets none."""
-    request = pb.StartSessionRequest(agent="acp:my-agent")
-    assert AcpCommandDriver().launch(request, "").credentials == ()
-    assert "ANTHROPIC_API_KEY" in AcpDriver(CLAUDE).launch(request, "").credentials
-    assert "OPENAI_API_KEY" not in AcpDriver(CLAUDE).launch(request, "").credentials
+    assert COMMAND.login_variables == ()
+    assert "ANTHROPIC_API_KEY" in AcpDriver(KIND).login_variables
+    assert "OPENAI_API_KEY" not in AcpDriver(KIND).login_variables

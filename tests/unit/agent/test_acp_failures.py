@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from acp import RequestError
 
-from agent_svc.agents.acp.driver import find
 from agent_svc.agents.acp.failures import failed, reason, stopped_early
+from agent_svc.agents.acp.presets import find
 from heddle import pb
 
 AGENT = find("acp:claude-agent-acp")
@@ -27,7 +27,7 @@ AGENT = find("acp:claude-agent-acp")
     ],
 )
 def test_errors_say_what_to_do(message: str, data: Any, told: str) -> None:
-    """An error of the model's API is told by its status and with what to do; another one as it is."""
+    """An error of the model's API is reported with its status and what to do; another one unchanged."""
     assert told in reason(RequestError(-32603, message, data), AGENT)
 
 
@@ -50,7 +50,7 @@ def test_a_login_is_explained() -> None:
     ],
 )
 def test_outages_are_told_apart(message: str, kind: str, outcome: "pb.Outcome.ValueType") -> None:
-    """What the adapter calls the failure of its model's provider decides where it tells no status."""
+    """Without a status, the adapter's own name for its provider's failure decides."""
     assert failed(RequestError(-32603, message, {"errorKind": kind}), AGENT).outcome == outcome
 
 

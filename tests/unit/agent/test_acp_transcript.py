@@ -53,7 +53,7 @@ def spoken(events: list[pb.Event]) -> list[tuple[int, str, bool]]:
 
 
 def test_pieces_of_a_message_end_with_the_next_one(session: Session) -> None:
-    """Pieces are told as they come; a message ends where thinking, another message or a call begins."""
+    """Pieces are reported as they come; a message ends where thinking, another message or a call begins."""
     text, thinking = pb.MESSAGE_KIND_TEXT, pb.MESSAGE_KIND_THINKING
     assert spoken(session.text("hm", "agent_thought_chunk")) == [(thinking, "hm", False)]
     assert spoken(session.text("Hel", messageId="a")) == [(thinking, "", True), (text, "Hel", False)]
@@ -81,7 +81,7 @@ def test_a_call_is_told_once_it_is_known(session: Session) -> None:
 
 
 def test_a_failed_call_says_so(session: Session) -> None:
-    """A call that only appears when it has failed is told whole."""
+    """A call that only appears when it has failed is reported whole."""
     started, finished = session.call(kind="execute", status="failed", rawOutput="no such command")
     assert started.tool_started.tool_call_id == finished.tool_finished.tool_call_id == "1"
     assert not finished.tool_finished.ok
@@ -119,7 +119,7 @@ def cost(session: Session, amount: float, currency: str = "USD") -> list[int]:
 
 
 def test_cost_is_told_as_differences(session: Session) -> None:
-    """Reports are cumulative, usage events are what came on top; none is told twice."""
+    """Reports are cumulative, usage events contain only what was added; none is reported twice."""
     assert cost(session, 0.010) == [10_000]
     assert cost(session, 0.010) == []
     assert cost(session, 0.0305) == [20_500]
@@ -132,7 +132,7 @@ def turn(**usage: int) -> PromptResponse:
 
 
 def test_tokens_are_told_by_turn(session: Session) -> None:
-    """A turn's tokens are told by kind; their cost is known only where the agent reports cost."""
+    """A turn's tokens are reported by kind; their cost is known only where the agent reports cost."""
     response = turn(totalTokens=100, inputTokens=10, outputTokens=20, cachedReadTokens=40, thoughtTokens=30)
     (told,) = session.transcript.end_turn(response)
     expected = pb.Usage(model="model-x", input_tokens=10, output_tokens=50, cache_read_tokens=40)
@@ -158,7 +158,7 @@ def test_what_is_not_shown_is_passed_over(session: Session) -> None:
 
 
 def test_a_resumed_session_pays_for_nothing_twice(session: Session) -> None:
-    """A later attempt remembers what an earlier one told of the session's cost."""
+    """A later attempt knows what an earlier one reported of the session's cost."""
     cost(session, 0.01)
     memory = Memory.parse(str(Memory("id:with:colons", session.transcript.spending.total)))
     assert memory == Memory("id:with:colons", 10_000)

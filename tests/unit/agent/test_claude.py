@@ -164,7 +164,7 @@ def used(tokens: int, cost: float) -> dict[str, Any]:
 
 
 def test_a_list_of_todos_is_a_checklist() -> None:
-    """As other agents tell theirs; what is no such list is shown as it is."""
+    """A plan is reported as other agents report theirs; anything else is shown unchanged."""
     told = {
         "todos": [
             {"content": "Read", "status": "completed"},
@@ -276,12 +276,12 @@ def test_refused_credentials_say_how_to_log_in() -> None:
 def test_says_how_it_is_logged_in(tmp_path: Path) -> None:
     """By a variable, by a file, or not at all and then how to."""
     home = {"HOME": str(tmp_path)}
-    assert "ANTHROPIC_API_KEY" in ClaudeDriver({**home, "ANTHROPIC_API_KEY": "k"}).program().detail
-    assert "log in" in ClaudeDriver(home).program().detail
+    assert "ANTHROPIC_API_KEY" in ClaudeDriver(environ={**home, "ANTHROPIC_API_KEY": "k"}).program().detail
+    assert "log in" in ClaudeDriver(environ=home).program().detail
     (tmp_path / ".claude").mkdir()
     credentials = tmp_path / ".claude" / ".credentials.json"
     credentials.write_text("{}")
-    program = ClaudeDriver(home).program()
+    program = ClaudeDriver(environ=home).program()
     assert str(credentials) in program.detail
     assert (program.available, program.version.startswith("claude-agent-sdk 0.2")) == (True, True)
 

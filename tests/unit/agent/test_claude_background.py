@@ -1,4 +1,4 @@
-"""What Claude has running beside its turn, from its messages."""
+"""What Claude runs in the background of its turn, from its messages."""
 
 from typing import Any
 

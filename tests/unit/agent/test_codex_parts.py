@@ -49,7 +49,7 @@ def mode(permissions: pb.Permissions) -> str:
 
 @pytest.mark.parametrize("decision", [0, pb.PERMISSION_DECISION_ALLOW, pb.PERMISSION_DECISION_DENY])
 def test_defaults_keep_to_the_worktree(decision: "pb.PermissionDecision.ValueType") -> None:
-    """Whatever the default is, codex may write in the worktree and asks nobody."""
+    """Whatever the default is, codex may write in the worktree and never asks."""
     confined = confine(pb.Permissions(default=decision, allow=["Bash(*)"]))
     assert 'sandbox_mode="workspace-write"' in confined.arguments
     assert 'approval_policy="never"' in confined.arguments
@@ -98,15 +98,15 @@ def test_home_is_read(tmp_path: Path) -> None:
 
 
 def test_home_without_a_file(tmp_path: Path) -> None:
-    """Without CODEX_HOME it lies below the user's home; without files nothing is known."""
+    """Without CODEX_HOME it is below the user's home; without files nothing is known."""
     found = CodexHome({"HOME": str(tmp_path)})
     assert (found.path, found.model, found.ready) == (tmp_path / ".codex", "", False)
 
 
 def test_driver_says_what_is_missing(tmp_path: Path) -> None:
-    """Each lack comes with the line that mends it; only its own credentials reach the agent."""
+    """Whatever is missing is reported with the command that fixes it; only its own credentials reach the agent."""
     environ = {"PATH": str(tmp_path), "CODEX_HOME": str(tmp_path), "SECRET": "s"}
-    driver = CodexDriver(environ)
+    driver = CodexDriver(environ=environ)
     assert driver.program().detail == "not found on PATH; run: npm install -g @openai/codex"
     assert not driver.program().available
     (tmp_path / "codex").write_text("#!/bin/sh\n")
@@ -116,9 +116,8 @@ def test_driver_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "auth.json").touch()
     assert driver.program().detail == str(tmp_path / "codex")
     (tmp_path / "config.toml").write_text(CONFIG)
-    launch = driver.launch(pb.StartSessionRequest(agent="codex"), "")
-    assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(launch.credentials)
-    assert "SECRET" not in launch.credentials
+    assert {"CODEX_HOME", "CODEX_API_KEY", "MY_KEY"} <= set(driver.login_variables)
+    assert "SECRET" not in driver.login_variables
 
 
 def test_a_patch_is_told_by_file() -> None:

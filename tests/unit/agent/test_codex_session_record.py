@@ -41,7 +41,7 @@ def write(path: Path, *lines: dict[str, Any]) -> None:
 
 
 def test_refused_commands_are_found(path: Path, tmp_path: Path) -> None:
-    """A command whose result came without the item of its end was refused; others were told."""
+    """A command whose result came without the item of its end was refused; others were reported."""
     record = Record(tmp_path)
     record.follow(THREAD, skip=False)
     assert record.read() == []
@@ -54,7 +54,7 @@ def test_refused_commands_are_found(path: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_there_is_skipped(path: Path, tmp_path: Path) -> None:
-    """A resumed session begins behind what an earlier attempt has told; followed again it goes on."""
+    """A resumed session starts after what an earlier attempt has reported; followed again it continues."""
     write(path, called("1", "a"), answered("1"))
     record = Record(tmp_path)
     record.follow(THREAD, skip=True)

@@ -86,7 +86,7 @@ def test_shell_is_taken_off(wrapped: str, plain: str) -> None:
 
 
 def test_changed_files_are_a_call_each(transcript: Transcript) -> None:
-    """Each file of a change is its own call, relative to the worktree where it lies within."""
+    """Each file of a change is its own call, relative to the worktree if it is inside."""
     changes = [
         {"path": "/srv/tree/a.txt", "kind": "add"},
         {"path": "/srv/tree/src/b.py", "kind": "update"},
@@ -107,7 +107,7 @@ def test_changed_files_are_a_call_each(transcript: Transcript) -> None:
 
 
 def test_other_tools(transcript: Transcript) -> None:
-    """Calls of MCP servers, searches and to-do lists are told as other agents' are."""
+    """Calls of MCP servers, searches and to-do lists are reported like those of other agents."""
     result = {"content": [{"type": "text", "text": "42"}, {"type": "image", "data": "…"}]}
     events = transcript.line(
         item("completed", "mcp_tool_call", server="s", tool="t", arguments={"x": 1}, result=result)
@@ -137,7 +137,7 @@ def test_calls_that_codex_never_ends(transcript: Transcript) -> None:
 
 
 def test_usage_is_a_difference(transcript: Transcript) -> None:
-    """Codex counts from the session's beginning and cached tokens twice; told is what each turn added."""
+    """Codex counts from the session's beginning and cached tokens twice; the events report what each turn added."""
     first = {"input_tokens": 300, "cached_input_tokens": 120, "output_tokens": 30}
     second = {"input_tokens": 400, "cached_input_tokens": 160, "output_tokens": 40}
     (one,) = transcript.line(line(type="turn.completed", usage=first))
@@ -162,7 +162,7 @@ def test_life_of_a_thread(transcript: Transcript) -> None:
 
 
 def test_sandbox_that_cannot_start(transcript: Transcript) -> None:
-    """A sandbox's own complaint is told apart from a command that calls bwrap by itself."""
+    """A sandbox's own error is distinguished from a command that calls bwrap itself."""
     said: dict[str, Any] = {
         "aggregated_output": "bwrap: Creating new namespace failed\n",
         "exit_code": 1,
@@ -211,7 +211,7 @@ KINDS = ("agent_message", "command_execution", "file_change", "mcp_tool_call", "
     st.fixed_dictionaries({"type": st.sampled_from(KINDS)}, optional=dict.fromkeys(FIELDS, JSON)),
 )
 def test_no_shape_breaks_it(kind: str, inner: dict[str, Any]) -> None:
-    """Whatever stands in the fields, a line is events or output, never an exception."""
+    """Whatever the fields contain, a line becomes events or output, never an exception."""
     transcript = Transcript(WORKTREE, "", lambda: 0.0)
     transcript.line(line(type=kind, item=inner, usage=inner, error=inner, message=inner.get("message")))
     transcript.end_turn()

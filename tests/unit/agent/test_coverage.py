@@ -18,7 +18,7 @@ def test_totals_are_taken() -> None:
 
 
 def test_without_totals_lines_are_counted() -> None:
-    """Each line of a file counts once, though it stands in its method and in its class."""
+    """Each line of a file counts once, though it is listed in its method and in its class."""
     report = f"<coverage><packages><package><classes>{CLASS}</classes></package></packages></coverage>"
     assert read_coverage(report.encode()) == pb.Coverage(lines_covered=2, lines_valid=3)
 

@@ -30,7 +30,7 @@ def test_characters_survive_any_cut(size: int) -> None:
 
 
 def test_other_bytes_are_replaced() -> None:
-    """Bytes that are no UTF-8 become U+FFFD, also a character that never ends."""
+    """Bytes that are not UTF-8 become U+FFFD, also a character that never ends."""
     stream = TextStream(pb.OUTPUT_STREAM_STDERR)
     assert texts(stream.feed(b"a\xffb\xc3")) == "a\ufffdb"
     assert texts(stream.feed(b"", final=True)) == "\ufffd"
@@ -166,8 +166,8 @@ def test_catalogue_finds_drivers() -> None:
 def test_scripted_takes_its_speed_from_the_service() -> None:
     """The factor on the scripted agent's pauses may be set for the whole service."""
     request = pb.StartSessionRequest(agent="scripted")
-    assert ScriptedDriver({}).launch(request, "").environment == {}
-    launch = ScriptedDriver({"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
+    assert ScriptedDriver(environ={}).launch(request, "").environment == {}
+    launch = ScriptedDriver(environ={"HEDDLE_SCRIPT_SPEED": "0"}).launch(request, "")
     assert launch.environment == {"HEDDLE_SCRIPT_SPEED": "0"}
 
 
@@ -175,7 +175,7 @@ def test_a_host_names_its_agents_own_session() -> None:
     """The agent's own id of its session is kept and is no event; an answer by the host is one."""
     translator = HostTranslator()
     started = pb.Event(session_started=pb.SessionStarted(agent_session_id="abc"))
-    resolved = pb.Event(approval_resolved=pb.ApprovalResolved(approval_id="1", message="nobody answered"))
+    resolved = pb.Event(approval_resolved=pb.ApprovalResolved(approval_id="1", message="no answer"))
     assert translator.agent_session_id == ""
     assert translator.stdout(protocol.line_of(started) + protocol.line_of(resolved)) == [resolved]
     assert translator.agent_session_id == "abc"

@@ -49,8 +49,8 @@ def test_the_operator_may_give_an_editor() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        ("git commit --allow-empty", 1, "nobody is here to edit"),
-        ("git rebase -i --root", 1, "nobody is here to edit"),
+        ("git commit --allow-empty", 1, "no editor is available"),
+        ("git rebase -i --root", 1, "no editor is available"),
         ("git log --oneline", 0, ""),
         ("git -c core.pager='sleep 60' log", 0, ""),
         ("git merge --no-ff side", 0, ""),

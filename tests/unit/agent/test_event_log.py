@@ -51,7 +51,7 @@ def test_reads_from_any_sequence(path: Path, after: int) -> None:
 
 
 def test_reads_nothing_behind_last(path: Path) -> None:
-    """A read gives nothing behind the number it was given as the last."""
+    """A read returns nothing after the number it was given as the last."""
     log = EventLog.open(path)
     log.append(said("a", "b", "c"))
     log.close()
@@ -71,7 +71,7 @@ def test_responses_stay_below_their_limit(path: Path, size: int) -> None:
 
 @pytest.mark.parametrize("kept", range(1, 30, 3))
 def test_torn_tail_is_cut_off(path: Path, kept: int) -> None:
-    """What a crash left half written is cut off, and the log goes on behind what was whole."""
+    """What a crash left half written is cut off, and the log continues after the last whole frame."""
     log = EventLog.open(path)
     log.append(said("a", "b"))
     whole = path.stat().st_size
@@ -133,7 +133,7 @@ def test_last_event(path: Path) -> None:
 
 
 def test_closed_log_takes_nothing(path: Path) -> None:
-    """Appending to a closed log is a mistake that shows."""
+    """Appending to a closed log raises."""
     log = EventLog.open(path)
     log.close()
     log.close()

@@ -1,4 +1,4 @@
-"""What a check wrote, told from what was there before."""
+"""What a check wrote, as opposed to what existed before."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def reported(evidence: Evidence) -> pb.CheckFinished:
 
 
 def test_only_what_the_check_wrote_counts(tmp_path: Path) -> None:
-    """A report that lay there before, however fresh, belongs to who wrote it."""
+    """A report that existed before, however fresh, is not the check's."""
     write(tmp_path / "one.xml", REPORT)
     assert not reported(Evidence(pb.Check(), tmp_path)).HasField("tests")
 
@@ -79,7 +79,7 @@ def test_links_do_not_count(tmp_path: Path) -> None:
 
 
 def test_named_reports_are_the_only_ones(tmp_path: Path) -> None:
-    """Globs say where reports are, whatever their suffix; a folder covers what lies in it."""
+    """Globs say where reports are, whatever their suffix; a folder covers what is in it."""
     evidence = Evidence(
         pb.Check(junit=["reports", "*.junit"], coverage=["**/cov*.xml"], sarif=["lint.json"]), tmp_path
     )
@@ -97,14 +97,14 @@ def test_named_reports_are_the_only_ones(tmp_path: Path) -> None:
 
 
 def test_problems_of_named_reports_are_told(tmp_path: Path) -> None:
-    """A report that the check names and did not write, or wrote badly, is told with its reason."""
+    """A report that the check names and did not write, or wrote in a broken form, is reported with the reason."""
     evidence = Evidence(pb.Check(junit=["a.xml"], coverage=["c.xml"], sarif=["s.json", "t.json"]), tmp_path)
     write(tmp_path / "a.xml", COVERAGE)
     with (tmp_path / "c.xml").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     report = reported(evidence)
     assert list(report.report_problems) == [
-        "junit: a.xml is no JUnit report: its root is coverage",
+        "junit: a.xml is not a JUnit report: its root is coverage",
         "coverage: c.xml is larger than 16 MiB",
         "sarif: the check wrote no file s.json or t.json",
     ]
@@ -114,14 +114,14 @@ def test_problems_of_named_reports_are_told(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
-    """A file's name may hold any bytes; its problem is told all the same."""
+    """A file's name may hold any bytes; its problem is reported all the same."""
     evidence = Evidence(pb.Check(junit=["*.xml"]), tmp_path)
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.xml")).write_text("no")
-    assert "?.xml is no XML" in reported(evidence).report_problems[0]
+    assert "?.xml is not valid XML" in reported(evidence).report_problems[0]
 
 
-def test_files_that_nobody_named_are_passed_over(tmp_path: Path) -> None:
-    """Of the XML files that lie about, most are no reports; nobody is told."""
+def test_files_that_no_glob_names_are_ignored(tmp_path: Path) -> None:
+    """Most other XML files are not reports; they are ignored silently."""
     evidence = Evidence(pb.Check(), tmp_path)
     write(tmp_path / "pom.xml", "<project/>")
     write(tmp_path / "broken.xml", "<")
@@ -129,7 +129,7 @@ def test_files_that_nobody_named_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_all_reports_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of endless reports the first are read, and it is told that there are more."""
+    """Of very many reports the first are read, and the evidence says that there are more."""
     monkeypatch.setattr(evidence_module, "MAX_TOTAL_BYTES", 2 * len(REPORT))
     evidence = Evidence(pb.Check(junit=["*.xml"]), tmp_path)
     for name in "abc":

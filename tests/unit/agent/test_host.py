@@ -52,7 +52,7 @@ async def test_an_answer_ends_the_wait() -> None:
 
 
 async def test_what_cannot_be_understood_ends_nothing() -> None:
-    """A translator that fails costs the one message: the log says so, and what follows is told."""
+    """A translator that fails costs the one message: the log says so, and later messages are translated."""
     connection = Connection()
     connection.host.tell(lambda: [pb.Event(message=pb.Message(text="\ud800"))])
     connection.host.tell(lambda: [pb.Event(message=pb.Message(text="next"))])
@@ -78,7 +78,7 @@ async def test_no_answer_is_a_no() -> None:
     connection = Connection(session)
     permission = await permit(connection.host, BASH)
     assert not permission.allowed
-    assert "nobody answered within 0.01 s" in permission.reason
+    assert "no answer within 0.01 s" in permission.reason
     asked, resolved = connection.told()
     assert resolved.approval_resolved.approval_id == asked.approval_requested.approval_id
     assert not resolved.approval_resolved.approved
@@ -103,7 +103,7 @@ async def test_the_operators_words_wait_in_order() -> None:
     connection.incoming.feed_eof()
     await connection.host.listen()
     assert [connection.host.heard.get_nowait() for _ in range(2)] == ["one", "two"]
-    # Without agent_svc there is nobody to work for.
+    # Without agent_svc there is no reason to work.
     assert connection.host.stopping.is_set()
 
 
@@ -130,7 +130,7 @@ def run_a_host(ending: str, tmp_path: Path) -> subprocess.CompletedProcess[bytes
 
 
 def test_a_host_ends_well(tmp_path: Path) -> None:
-    """It greets, tells, and keeps what libraries print out of its lines."""
+    """It greets, sends events, and keeps what libraries print out of its lines."""
     done = run_a_host("", tmp_path)
     greeting, said = done.stdout.splitlines()
     assert protocol.is_greeting(greeting)

@@ -12,7 +12,7 @@ from agent_svc.agents.base import protocol
 from agent_svc.agents.base.driver import Launch
 from agent_svc.agents.base.host_driver import HostTranslator
 from agent_svc.processes.supervised import Exit
-from agent_svc.sessions.conversation import Conversation, Told
+from agent_svc.sessions.conversation import Conversation, OperatorMessages
 from heddle import errors, pb
 from tests.unit.agent.test_host import Connection
 
@@ -65,7 +65,7 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
         session,
         on_defect=lambda error: pytest.fail(repr(error)),
         remember=lambda _: None,
-        told=Told(),
+        operator_messages=OperatorMessages(),
         worker="worker:w",
         background_wait=Duration(),
         on_used_up=lambda: pytest.fail("nothing was spent"),
@@ -81,7 +81,7 @@ async def talking() -> AsyncIterator[tuple[Conversation, Process]]:
 
 
 async def test_what_is_said_after_the_leave_to_end_is_refused() -> None:
-    """Once a host that has read everything may end, the operator is told that nobody listens, though it still lives."""
+    """Once a host that has read everything may end, the operator's messages are refused, though its process still runs."""
     async with talking() as (conversation, process):
         process.stdout.feed_data(protocol.closing(0))
         assert await process.lines.get() == protocol.closed()
@@ -91,7 +91,7 @@ async def test_what_is_said_after_the_leave_to_end_is_refused() -> None:
 
 
 async def test_a_host_may_not_end_on_what_it_has_not_read() -> None:
-    """A message that crosses the host's wish to end is heard first; then the host may end."""
+    """A message that crosses the host's request to end is delivered first; then the host may end."""
     async with talking() as (conversation, process):
         await conversation.send("Use tabs", "m1", "user:ada")
         process.stdout.feed_data(protocol.closing(0) + protocol.closing(1))
@@ -101,8 +101,8 @@ async def test_a_host_may_not_end_on_what_it_has_not_read() -> None:
         assert process.lines.empty()
 
 
-async def test_nobody_listens_in_a_session_that_has_failed() -> None:
-    """After a host's account of its failure there is no turn in which a message could be heard."""
+async def test_a_failed_session_receives_no_messages() -> None:
+    """After a host's account of its failure there is no turn in which a message could be received."""
     async with talking() as (conversation, process):
         finished = pb.Event(session_finished=pb.SessionFinished(outcome=pb.OUTCOME_FAILED))
         process.stdout.feed_data(protocol.line_of(finished))

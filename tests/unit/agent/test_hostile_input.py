@@ -191,7 +191,7 @@ UPDATES = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(UPDATES, max_size=3))
 def test_acp(updates: list[dict[str, Any]]) -> None:
-    """Whatever an ACP agent tells in the forms of the protocol becomes events."""
+    """Whatever an ACP agent sends in the forms of the protocol becomes events."""
     schema = pytest.importorskip("acp.schema")
     from agent_svc.agents.acp.transcript import Transcript  # noqa: PLC0415 (imports the library)
 
@@ -207,7 +207,7 @@ def test_acp(updates: list[dict[str, Any]]) -> None:
 
 
 def test_paths_that_are_none(tmp_path: Path) -> None:
-    """A path with a NUL, half a character, a loop of links or too long a name is shown, and lies outside."""
+    """A path with a NUL, half a character, a loop of links or too long a name is shown, and counts as outside."""
     (tmp_path / "loop").symlink_to("loop")
     for path in ("a\0b", "\ud800", "loop", "loop/x", "x" * 5000):
         target = relative_target(tmp_path, path)

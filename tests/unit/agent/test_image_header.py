@@ -40,7 +40,7 @@ VP8 = webp(b"VP8 \x0a\0\0\0" + bytes(6) + (40).to_bytes(2, "little") + (30 | 1 <
     ],
 )
 def test_kinds_of_pictures(data: bytes, kind: str) -> None:
-    """The kind of a picture is told from its bytes, not from its name."""
+    """The kind of a picture is read from its bytes, not from its name."""
     assert media_type(data) == kind
 
 
@@ -78,7 +78,7 @@ def encoded(data: bytes) -> str:
 
 
 def test_a_picture_is_kept_once(tmp_path: Path) -> None:
-    """A picture of a tool's result lies where screenshots are found, with its caption; twice is once."""
+    """A picture of a tool's result is stored where screenshots are found, with its caption, and only once."""
     for _ in range(2):
         assert keep(tmp_path, Picture("image/png", encoded(PNG), "Read logo.png")) == ""
     text, picture = sorted((tmp_path / FOLDER).iterdir(), key=lambda path: path.suffix, reverse=True)
@@ -91,8 +91,8 @@ def test_a_picture_is_kept_once(tmp_path: Path) -> None:
     ("picture", "why"),
     [
         (Picture("image/svg+xml", encoded(PNG), ""), "image/svg"),
-        (Picture("image/png", "no base64!", ""), "no base64"),
-        (Picture("image/png", "é", ""), "no base64"),
+        (Picture("image/png", "no base64!", ""), "not valid base64"),
+        (Picture("image/png", "é", ""), "not valid base64"),
         (Picture("image/png", "A" * (MAX_BYTES // 3 * 4 + 8), ""), "more than 16 MiB"),
     ],
 )

@@ -18,25 +18,25 @@ def test_counts_every_case() -> None:
 
 
 def test_a_foreign_document_type_is_not_fetched() -> None:
-    """A report may name a document type that lies elsewhere; nobody looks there."""
+    """A report may name an external document type; it is never fetched."""
     assert read_tests(f'<!DOCTYPE testsuite SYSTEM "http://127.0.0.1:1/x.dtd">{REPORT}'.encode()).passed == 1
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no XML"),
-        (b"<testsuite>", "no XML"),
+        (b"", "not valid XML"),
+        (b"<testsuite>", "not valid XML"),
         (b"<project/>", "root is project"),
-        (b"\xff\xfe\0", "no XML"),
-        (b'<?xml version="1.0" encoding="nonsense"?><testsuite/>', "no XML"),
+        (b"\xff\xfe\0", "not valid XML"),
+        (b'<?xml version="1.0" encoding="nonsense"?><testsuite/>', "not valid XML"),
         (b'<!DOCTYPE t [<!ENTITY a "b">]><testsuite><testcase name="&a;"/></testsuite>', "entities"),
         ('<!DOCTYPE t [<!ENTITY a "b">]><testsuite/>'.encode("utf-16"), "entities"),
         (b"<testsuite>" * 200 + b"</testsuite>" * 200, "too deeply"),
     ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
-    """What is no JUnit report, or could be an attack, is refused with a reason."""
+    """What is not a JUnit report, or could be an attack, is refused with a reason."""
     with pytest.raises(UnreadableError, match=why):
         read_tests(content)
 

@@ -9,7 +9,7 @@ def joined(mounts: Mounts) -> str:
 
 
 def test_everything_is_read_only_but_what_is_named() -> None:
-    """Parents come before what lies in them, in whatever order they were named."""
+    """Parents come before their children, whatever the order of the input."""
     mounts = Mounts()
     mounts.writable(Path("/data/tree"))
     mounts.read_only(Path("/data/tree/.git"))
@@ -21,7 +21,7 @@ def test_everything_is_read_only_but_what_is_named() -> None:
 
 
 def test_a_hidden_folder_is_closed_once_it_is_filled() -> None:
-    """What is mounted in a hidden folder needs a place there; afterwards nobody can write it."""
+    """What is mounted in a hidden folder needs a mount point there; afterwards it is read-only."""
     mounts = Mounts()
     mounts.empty(Path("/data"))
     mounts.writable(Path("/data/mine"))
@@ -33,7 +33,7 @@ def test_what_must_be_seen_is_shown_only_where_it_is_not() -> None:
     mounts = Mounts()
     mounts.empty(Path("/data"))
     mounts.writable(Path("/tmp"), Path("/data/scratch"))  # noqa: S108 (nothing is written)
-    mounts.visible([Path("/usr/lib"), Path("/data/programs"), Path("/data/programs/bin"), Path("/tmp/x")])  # noqa: S108
+    mounts.visible([Path("/usr/lib"), Path("/data/programs"), Path("/data/programs/bin"), Path("/tmp/x")])  # noqa: S108 (a path in the sandbox)
     arguments = joined(mounts)
     assert "--ro-bind /data/programs /data/programs" in arguments
     assert "--ro-bind /tmp/x /tmp/x" in arguments

@@ -55,13 +55,13 @@ def test_how_the_agent_ended(ended: Exit, said: pb.SessionFinished | None, endin
 
 
 def test_limits_are_told_in_seconds() -> None:
-    """A time limit is told as people wrote it."""
+    """A time limit is shown as people wrote it."""
     assert timed_out(Duration(seconds=30)).reason == "over its time limit of 30 s"
     assert timed_out(Duration(nanos=500_000_000)).reason == "over its time limit of 0.5 s"
 
 
 def test_full_disk_says_what_to_do() -> None:
-    """A full disk is told apart from other trouble with it."""
+    """A full disk is distinguished from other failures of it."""
     assert "make room" in disk_failed(OSError(errno.ENOSPC, "No space left")).reason
     assert disk_failed(OSError(errno.EIO, "Input/output error")).reason.endswith("Input/output error")
 

@@ -93,7 +93,7 @@ def call(name: str, target: str, kind: "pb.ToolKind.ValueType") -> ToolCall:
     "target", [".git", ".git/config", "a/.GIT/hooks/x", ".claude/settings.json", "/etc/passwd", ""]
 )
 def test_some_files_are_more_than_files(target: str) -> None:
-    """What git or an agent obeys, and what lies outside, is not simply written."""
+    """What git or an agent obeys, and what is outside, needs a permission to be written."""
     assert not call("Write", target, pb.TOOL_KIND_EDIT).writes_inside
     assert call("Write", "src/claude/.gitignore", pb.TOOL_KIND_EDIT).writes_inside
 

@@ -36,7 +36,7 @@ def test_a_missing_cost_is_estimated_and_said_to_be() -> None:
 
 
 def test_what_the_agent_says_stays() -> None:
-    """A cost that the agent told is taken as it is, also where it is nothing."""
+    """A cost that the agent reported is used unchanged, even if it is zero."""
     events = Pricing(PRICES, budget=100).priced([usage("small", cost_usd_micros=0)])
 
     assert [event.usage.cost_usd_micros for event in events] == [0]

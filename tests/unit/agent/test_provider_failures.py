@@ -76,12 +76,12 @@ def test_only_the_providers_failures_are_outages() -> None:
     ],
 )
 def test_the_end_of_a_limit_is_read(said: str, moment: datetime | None) -> None:
-    """A time is read as agents word it: never one before the limit ends, and none where none is told."""
+    """A time is read as agents word it: never one before the limit ends, and none if none is given."""
     assert reset_time(said, NOW) == (None if moment is None else moment.timestamp())
 
 
 def test_a_time_without_a_zone_is_local() -> None:
-    """Agents tell times of day in the zone of their machine."""
+    """Agents give times of day in the time zone of their machine."""
     here = NOW.astimezone(timezone(timedelta(hours=2)))
     told = reset_time("try again at 11:00 PM", here)
     assert told == datetime(2026, 11, 29, 21, 1, tzinfo=UTC).timestamp()

@@ -76,7 +76,7 @@ async def test_joins_within_the_window(tmp_path: Path) -> None:
 
 
 async def test_text_alone_is_told_after_the_window(tmp_path: Path) -> None:
-    """A text that nothing follows is told when the window has passed."""
+    """A text that nothing follows is sent when the window has passed."""
     recorded = Recorder(EventLog.open(tmp_path / "log"))
     await recorded.record(text("a"))
     async with asyncio.timeout(10):
@@ -116,7 +116,7 @@ async def test_many_watchers_one_doorbell(tmp_path: Path) -> None:
 
 
 async def test_failure_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that takes no more is told once; after that nothing is taken until it is forgotten."""
+    """A failed disk is reported once; after that events are dropped until the failure is cleared."""
     failures: list[OSError] = []
     log = EventLog.open(tmp_path / "log")
     recorded = Recorder(log, failures.append)

@@ -19,12 +19,12 @@ def settings(tmp_path: Path, sandbox: str) -> Settings:
 
 
 def test_without_bubblewrap_agents_are_not_held(tmp_path: Path) -> None:
-    """By default the service starts nonetheless, and says why and what mends it."""
+    """By default the service still starts, and says why there is no sandbox and how to fix it."""
     found = boundary(settings(tmp_path, "auto"))
     assert found.sandbox is None
-    assert not found.told.held
-    assert found.told.detail == "bwrap is not on PATH"
-    assert "apt-get install bubblewrap" in found.told.advice
+    assert not found.report.held
+    assert found.report.detail == "bwrap is not on PATH"
+    assert "apt-get install bubblewrap" in found.report.advice
 
 
 def test_a_required_sandbox_must_be_there(tmp_path: Path) -> None:
@@ -34,20 +34,20 @@ def test_a_required_sandbox_must_be_there(tmp_path: Path) -> None:
 
 
 def test_a_bubblewrap_that_does_not_work_is_none(tmp_path: Path) -> None:
-    """A bubblewrap that cannot make a sandbox is told with its own words."""
+    """A bubblewrap that cannot make a sandbox is reported with its own words."""
     program = tmp_path / "bwrap"
     program.write_text(
         "#!/bin/sh\n[ $1 = --version ] && echo bubblewrap 9.9 || { echo 'bwrap: not here' >&2; exit 1; }\n"
     )
     program.chmod(0o755)
-    told = boundary(settings(tmp_path, "auto")).told
+    told = boundary(settings(tmp_path, "auto")).report
     assert told.detail == "bwrap cannot make a sandbox: bwrap: not here"
     assert "user namespaces" in told.advice
 
 
 def test_off_is_off(tmp_path: Path) -> None:
     """The operator may switch it off."""
-    assert boundary(settings(tmp_path, "off")).told.detail == "HEDDLE_SANDBOX is off"
+    assert boundary(settings(tmp_path, "off")).report.detail == "HEDDLE_SANDBOX is off"
 
 
 def test_a_worktree_shows_its_repository(tmp_path: Path) -> None:

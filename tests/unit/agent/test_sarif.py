@@ -19,7 +19,7 @@ def result(uri: str = "a.py", line: object = 3, **more: object) -> dict[str, Any
 
 
 def test_a_finding_has_its_place() -> None:
-    """A finding tells level, rule, message, file and line."""
+    """A finding has level, rule, message, file and line."""
     assert findings(result(ruleId="E1", level="error")) == [
         pb.Finding(level=pb.FINDING_LEVEL_ERROR, rule="E1", message="Bad", file="a.py", line=3)
     ]
@@ -69,10 +69,15 @@ def test_odd_values_are_passed_over(odd: object) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"{", "no JSON"), (b"[" * 100_000, "no JSON"), (b"[]", "no SARIF"), (b"{}", "no SARIF")],
+    [
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "not a SARIF"),
+        (b"{}", "not a SARIF"),
+    ],
 )
 def test_other_files_are_refused(content: bytes, why: str) -> None:
-    """What is no SARIF is refused with a reason."""
+    """What is not SARIF is refused with a reason."""
     with pytest.raises(UnreadableError, match=why):
         read_findings(content, "/w")
 

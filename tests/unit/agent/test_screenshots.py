@@ -34,7 +34,7 @@ def _shelf(tmp_path: Path) -> Shelf:
 
 
 def test_new_picture_is_taken_once(shelf: Shelf) -> None:
-    """A picture that appears is told once, with what is known of it."""
+    """A new picture is reported once, with what is known of it."""
     screenshots = shelf.watch()
     (shelf.folder / "login-page.png").write_bytes(PNG)
     (event,) = screenshots.collect()
@@ -65,7 +65,7 @@ def test_a_caption_is_not_read_through_a_link(shelf: Shelf, tmp_path: Path) -> N
 
 
 def test_earlier_pictures_are_not_taken(shelf: Shelf) -> None:
-    """Pictures of an earlier attempt are not this session's, unless they are taken anew."""
+    """Pictures of an earlier attempt are not this session's, unless they are taken again."""
     path = shelf.folder / "1.png"
     path.write_bytes(PNG)
     screenshots = shelf.watch()
@@ -140,7 +140,7 @@ def test_what_browser_tools_leave_is_taken(shelf: Shelf) -> None:
 
 
 def test_a_small_file_of_very_many_pixels_is_left_out(shelf: Shelf) -> None:
-    """Who looked at it would unpack gigabytes; its header tells."""
+    """Decoding it would unpack gigabytes; its header says so."""
     screenshots = shelf.watch()
     bomb = PNG[:16] + (60_000).to_bytes(4) + (60_000).to_bytes(4) + PNG[24:]
     (shelf.folder / "bomb.png").write_bytes(bomb)

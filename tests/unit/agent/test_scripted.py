@@ -2,7 +2,7 @@ import io
 from pathlib import Path
 
 from agent_svc.agents.base import protocol
-from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.input_lines import InputLines
 from agent_svc.agents.scripted.player import Player
 from agent_svc.agents.scripted.rehearsal import rehearsal
 from agent_svc.agents.scripted.stage import Stage
@@ -11,7 +11,7 @@ from heddle import pb
 
 def test_player_knows_every_step() -> None:
     """The scripted agent plays every step that a plan can hold."""
-    player = Player(Stage(Incoming(-1), io.BytesIO(), speed=0), Path(), attempt=1)
+    player = Player(Stage(InputLines(-1), io.BytesIO(), speed=0), Path(), attempt=1)
     assert set(player._acts) == {
         field.name for field in pb.ScriptStep.DESCRIPTOR.oneofs_by_name["step"].fields
     }
@@ -28,9 +28,9 @@ def test_rehearsal_says_and_notes_the_prompt() -> None:
 
 
 def test_a_plan_says_how_far_it_is() -> None:
-    """As agents tell theirs: by a call of the tool for it, with a checklist."""
+    """A plan is reported as other agents report theirs: by a call of the tool for it, with a checklist."""
     told = io.BytesIO()
-    player = Player(Stage(Incoming(-1), told, speed=0), Path(), attempt=1)
+    player = Player(Stage(InputLines(-1), told, speed=0), Path(), attempt=1)
     player.play(pb.ScriptStep(plan=pb.ScriptStep.Plan(steps=["Read", "Write", "Test"], done=1)))
     started = protocol.parse_event(told.getvalue().splitlines()[0]).tool_started
     assert (started.name, started.input) == ("TodoWrite", "- [x] Read\n- [>] Write\n- [ ] Test")

@@ -30,7 +30,7 @@ def test_session_comes_back(tmp_path: Path) -> None:
 
 
 def test_half_created_session_can_be_created(tmp_path: Path) -> None:
-    """A crash within the creation of a session does not stand in the way of the next try."""
+    """A crash while a session is created does not block the next try."""
     folder = Spool(tmp_path).folder(NAME)
     (folder.path / "artifacts").mkdir(parents=True)
     folder.create(SPEC)
@@ -49,7 +49,7 @@ def test_names_and_newest(tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session for which there is no room leaves nothing behind."""
+    """A session for which there is no room leaves no files."""
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")

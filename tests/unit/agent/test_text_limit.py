@@ -114,7 +114,7 @@ def test_no_mixture_is_stored_beyond_the_limit(written: list[tuple[str, int]]) -
             case _:
                 events.append(pb.Event(actor=AGENT, tool_started=pb.ToolStarted(input="i" * size)))
     stored = admitted(TextLimit(small), events)
-    # An event may begin within its part and end behind it; the last piece, of up to 32 KiB, is always kept.
+    # An event may begin within its part and end after it; the last piece, of up to 32 KiB, is always kept.
     beyond = 2 * 3100 + (32 << 10)
     assert (
         sum(event.ByteSize() for event in stored if not event.HasField("output_left_out")) <= small + beyond

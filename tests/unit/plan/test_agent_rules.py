@@ -26,7 +26,7 @@ def test_what_an_agent_cannot_heed_is_refused() -> None:
     assert field == "epics[0].tasks[0].tools"
     found = problems(pb.TaskDefaults(effort="high"), agent="command:make")
     assert (
-        "(from defaults); agents that support it: claude, acp:claude-agent-acp, codex"
+        "(from defaults); agents that support it: claude, codex, acp:claude-agent-acp"
         in found["epics[0].tasks[0].effort"]
     )
 

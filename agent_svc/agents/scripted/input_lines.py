@@ -1,4 +1,4 @@
-"""What agent_svc tells the scripted agent, waited for no longer than the agent wants."""
+"""What agent_svc sends to the scripted agent; each wait has the limit that the agent gives."""
 
 import os
 import select
@@ -8,8 +8,8 @@ import time
 _BYTES = 64 << 10
 
 
-class Incoming:
-    """The lines of a pipe. A thread would do too, but could not be left behind at the end."""
+class InputLines:
+    """The lines of a pipe. A thread would do too, but could not be abandoned at the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -17,7 +17,7 @@ class Incoming:
         self._ended = False
 
     def line(self, seconds: float | None = None) -> bytes | None:
-        """Returns the next line; None where none came within `seconds`, or the other end has gone.
+        """Returns the next line; None if none came within `seconds`, or the other end has gone.
 
         Without `seconds` it waits as long as it takes. It takes all of `seconds` also
         where the other end has gone.

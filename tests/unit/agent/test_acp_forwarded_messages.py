@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_svc.agents.acp.forwarded_messages import ForwardedMessages
 from agent_svc.agents.acp.memory import Memory
-from agent_svc.agents.acp.overhearing import Overhearing
 from agent_svc.agents.claude.model_calls import OpenCall
 from heddle import pb
 
@@ -42,54 +42,49 @@ def result(dollars: float, tokens: int, output: int, read: int = 0, model: str =
     return {"type": "result", "modelUsage": {model: total}}
 
 
-def heard(overhearing: Overhearing, messages: Iterable[dict[str, Any]]) -> list[pb.Usage]:
-    return [event.usage for message in messages for event in overhearing.take(message)]
-
-
-def test_a_turn_without_a_call_reports_that_nothing_was_used() -> None:
-    """A turn that a hook of the repository has blocked cost nothing, which is known; so its words are not a model's."""
-    assert heard(Overhearing(), [{"type": "result", "modelUsage": {}}]) == [pb.Usage(cost_usd_micros=0)]
+def heard(forwarded: ForwardedMessages, messages: Iterable[dict[str, Any]]) -> list[pb.Usage]:
+    return [event.usage for message in messages for event in forwarded.take(message)]
 
 
 def test_a_call_is_told_once_it_is_answered() -> None:
-    """Its tokens come without a cost, the last count of each kind holds; one that is cut off is told at the end."""
-    overhearing = Overhearing()
-    assert heard(overhearing, call(1000, 50)) == [
+    """Its tokens come without a cost, the last count of each kind holds; one that is cut off is reported at the end."""
+    forwarded = ForwardedMessages()
+    assert heard(forwarded, call(1000, 50)) == [
         pb.Usage(model=MODEL, input_tokens=1000, output_tokens=50, cache_read_tokens=3)
     ]
-    assert overhearing.rest() == []
-    assert heard(overhearing, [opened(7)]) == []
-    [cut_off] = overhearing.rest()
+    assert forwarded.rest() == []
+    assert heard(forwarded, [opened(7)]) == []
+    [cut_off] = forwarded.rest()
     assert (cut_off.usage.input_tokens, cut_off.usage.output_tokens) == (7, 1)
-    assert overhearing.rest() == []
+    assert forwarded.rest() == []
 
 
 def test_the_end_of_a_turn_settles_it() -> None:
-    """The totals bring what no call told, as a sub-agent's output, and the cost; a second turn only what it added."""
-    overhearing = Overhearing()
-    told = heard(overhearing, [*call(1000, 50), of_sub_agent("a", 200), of_sub_agent("a", 200)])
+    """The totals add what no call reported, such as a sub-agent's output, and the cost; a second turn only what it added."""
+    forwarded = ForwardedMessages()
+    told = heard(forwarded, [*call(1000, 50), of_sub_agent("a", 200), of_sub_agent("a", 200)])
     assert [usage.input_tokens for usage in told] == [1000, 200]
-    was_unsettled = overhearing.unsettled
+    was_unsettled = forwarded.unsettled
 
-    [rest] = heard(overhearing, [result(0.25, 1200, 90, read=3, model="claude-haiku-4-5[1m]")])
-    # It has the name under which the calls were told.
+    [rest] = heard(forwarded, [result(0.25, 1200, 90, read=3, model="claude-haiku-4-5[1m]")])
+    # It has the name under which the calls were reported.
     assert rest == pb.Usage(model=MODEL, output_tokens=39, cost_usd_micros=250_000, settled_usd_micros=0)
-    assert (was_unsettled, overhearing.unsettled) == (True, False)
+    assert (was_unsettled, forwarded.unsettled) == (True, False)
 
-    heard(overhearing, call(500, 5))
-    [rest] = heard(overhearing, [result(0.30, 1700, 95, read=6, model="claude-haiku-4-5[1m]")])
+    heard(forwarded, call(500, 5))
+    [rest] = heard(forwarded, [result(0.30, 1700, 95, read=6, model="claude-haiku-4-5[1m]")])
     assert rest == pb.Usage(model=MODEL, cost_usd_micros=50_000, settled_usd_micros=0)
 
 
 def test_a_resumed_session_pays_for_nothing_twice() -> None:
-    """Totals that hold an earlier attempt's share are told without it, or only as estimates where that is not known."""
-    known = Overhearing()
+    """Totals that include an earlier attempt's share are reported without it, or only as estimates if that is not known."""
+    known = ForwardedMessages()
     known.resume(100_000)
     heard(known, call(500, 5))
     [rest] = heard(known, [result(0.15, 5000, 50)])
     assert rest == pb.Usage(model=MODEL, cost_usd_micros=50_000, settled_usd_micros=0)
 
-    cut_off = Overhearing()
+    cut_off = ForwardedMessages()
     cut_off.resume(None)
     heard(cut_off, call(500, 5))
     [rest] = heard(cut_off, [result(0.15, 5000, 50)])
@@ -101,7 +96,7 @@ def test_a_resumed_session_pays_for_nothing_twice() -> None:
 
 
 def test_what_is_unsettled_is_remembered() -> None:
-    """The id of a session says whether more was told than its cost, also one that an older version wrote."""
+    """The id of a session says whether usage was reported without its cost, also an id that an older version wrote."""
     assert Memory.parse(str(Memory("a:b", 5, unsettled=True))) == Memory("a:b", 5, unsettled=True)
     assert Memory.parse("5:a:b") == Memory("a:b", 5, unsettled=False)
 
@@ -122,14 +117,15 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["stream_event", "assistant", "result", "other"]),
     st.dictionaries(st.text(max_size=3), _JSON),
     _JSON,
 )
 def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any], event: Any) -> None:
-    """Whatever the adapter sends, the session goes on."""
-    overhearing = Overhearing()
+    """Whatever the adapter sends, the session continues."""
+    forwarded = ForwardedMessages()
     for message in (
         {"type": kind, **more},
         {"type": "stream_event", "event": event},
@@ -138,8 +134,8 @@ def test_a_message_of_another_form_tells_nothing(kind: str, more: dict[str, Any]
         {"type": "stream_event", "event": {"type": "message_start", "message": event}},
         {"type": "result", "modelUsage": {"m": event}},
     ):
-        overhearing.take(message)
-    overhearing.rest()
+        forwarded.take(message)
+    forwarded.rest()
 
 
 def test_counts_of_another_form_are_none() -> None:
@@ -160,7 +156,7 @@ def test_counts_of_another_form_are_none() -> None:
 
 
 def test_an_interrupted_call_counts_once() -> None:
-    """Totals that hold the call that is open close it; those of another leave it to be told."""
+    """Totals that include the open call close it; those of another call leave it to be reported."""
     call = OpenCall()
     call.take({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 40}}})
     call.settle([pb.Usage(model="other", input_tokens=5)])
@@ -172,5 +168,5 @@ def test_an_interrupted_call_counts_once() -> None:
 
 def test_a_turn_without_a_call_of_the_model_says_so() -> None:
     """Nothing used is reported as nothing, so that a hook's words do not count as an answer of the model."""
-    [event] = Overhearing().take({"type": "result", "modelUsage": {}})
+    [event] = ForwardedMessages().take({"type": "result", "modelUsage": {}})
     assert event.usage == pb.Usage(cost_usd_micros=0)

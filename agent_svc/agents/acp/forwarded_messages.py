@@ -1,6 +1,6 @@
 """What Claude's adapter passes on of Claude's own messages: tokens of each call, and the cost of a turn. Pure.
 
-The protocol tells both at the end of a turn only, and leaves the tokens of sub-agents out.
+The protocol reports both at the end of a turn only, and leaves out the tokens of sub-agents.
 """
 
 import re
@@ -34,36 +34,36 @@ _VARIANT: Final = re.compile(r"(-20\d{6})?(\[\w+\])?$")
 _MICROS: Final = 1_000_000
 
 
-class Overhearing:
+class ForwardedMessages:
     """Turns Claude's messages into what was used since the last one.
 
-    A call is told without a cost as soon as it is answered. At the end of a turn Claude
-    tells its totals: what is missing is told then, and each cost settles what calls of its
-    model were told without one.
+    A call is reported without a cost as soon as it is answered. At the end of a turn Claude
+    reports its totals: what is missing is reported then, and each cost settles what calls of its
+    model were reported without one.
     """
 
     def __init__(self) -> None:
         self._call = OpenCall()
         # Messages of sub-agents: each comes once for each of its blocks.
         self._told: set[str] = set()
-        # By model without its variant: what was told.
+        # By model without its variant: what was reported.
         self._known: dict[str, pb.Usage] = {}
         # True until the first totals of a session that an earlier attempt began.
         self._resumed = False
-        # What that attempt has told of their cost, in micros of a dollar. None: nobody knows.
+        # What that attempt has reported of their cost, in micros of a dollar. None: unknown.
         self._spent_before: int | None = 0
-        # Models that were told since the last totals.
+        # Models that were reported since the last totals.
         self._unsettled: dict[str, str] = {}
         # True once the adapter has passed anything on.
         self.heard = False
 
     @property
     def unsettled(self) -> bool:
-        """True where something was told of which Claude has not told the cost."""
+        """True if usage was reported for which Claude has not reported the cost."""
         return bool(self._unsettled)
 
     def resume(self, spent: int | None) -> None:
-        """Begins with a session whose totals hold what an earlier attempt has told.
+        """Starts with a session whose totals include what an earlier attempt has reported.
 
         `spent`: its cost in micros; None: it was cut off before it knew that.
         """
@@ -71,7 +71,7 @@ class Overhearing:
         self._spent_before = spent
 
     def take(self, message: Mapping[str, Any]) -> list[pb.Event]:
-        """Returns the usage that one message tells; one of another form tells nothing."""
+        """Returns the usage in one message; a message of another form contains none."""
         self.heard = True
         try:
             return self._take(message)
@@ -121,7 +121,7 @@ class Overhearing:
         elif self._spent_before is not None:
             since = _cost_beyond(self._spent_before, self._known)
         else:
-            # What this turn cost cannot be told apart: what was made of its calls stays.
+            # The cost of this turn cannot be separated: the estimates of its calls stay.
             since = {name: pb.Usage() for name in unsettled}
         if not self._known and not unsettled:
             # Told all the same: whatever was said is then no answer of a model.
@@ -144,7 +144,7 @@ def _difference(total: pb.Usage, before: pb.Usage | None) -> pb.Usage:
 
 
 def _cost_beyond(spent: int, totals: Mapping[str, pb.Usage]) -> dict[str, pb.Usage]:
-    """Returns the cost by model without `spent`, of which nobody knows which models it was for."""
+    """Returns the cost by model without `spent`, whose models are unknown."""
     since = {}
     for name, total in totals.items():
         since[name] = pb.Usage(cost_usd_micros=max(0, total.cost_usd_micros - spent))

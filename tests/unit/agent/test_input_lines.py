@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent_svc.agents.scripted.incoming import Incoming
+from agent_svc.agents.scripted.input_lines import InputLines
 
 
 @pytest.fixture(name="pipe")
-def _pipe() -> Iterator[tuple[Incoming, int]]:
+def _pipe() -> Iterator[tuple[InputLines, int]]:
     reader, writer = os.pipe()
     with os.fdopen(writer, "wb", buffering=0) as end:
-        yield Incoming(reader), end.fileno()
+        yield InputLines(reader), end.fileno()
     os.close(reader)
 
 
-def test_lines_come_one_by_one(pipe: tuple[Incoming, int]) -> None:
+def test_lines_come_one_by_one(pipe: tuple[InputLines, int]) -> None:
     """Lines that came at once are given one after the other; a piece waits for its end."""
     incoming, writer = pipe
     os.write(writer, b"one\ntwo\nthr")
@@ -27,7 +27,7 @@ def test_lines_come_one_by_one(pipe: tuple[Incoming, int]) -> None:
     assert incoming.line() == b"three"
 
 
-def test_wait_takes_all_of_its_time_after_the_end(pipe: tuple[Incoming, int]) -> None:
+def test_wait_takes_all_of_its_time_after_the_end(pipe: tuple[InputLines, int]) -> None:
     """Where the other end has gone, a wait is no shorter, and a wait without limit ends."""
     incoming, writer = pipe
     os.write(writer, b"last\nhalf")

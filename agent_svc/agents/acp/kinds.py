@@ -1,0 +1,35 @@
+"""What is true of agents of the Agent Client Protocol on every worker."""
+
+from functools import partial
+from typing import Final
+
+from agent_svc.agents.claude import kind as claude
+from agent_svc.agents.codex import kind as codex
+from heddle.agents import OPTIONS, AgentKind
+
+PREFIX: Final = "acp:"
+
+# The protocol reports usage at the end of a turn, and has no limit of turns.
+_kind = partial(AgentKind, options=("mcp_servers",), resumes=True, takes_messages=True)
+_preset = partial(_kind, driver="agent_svc.agents.acp.driver:AcpDriver")
+
+KINDS: Final = (
+    # Claude's adapter passes on each call of the model, and takes Claude Code's options.
+    _preset(
+        "acp:claude-agent-acp",
+        provider=claude.PROVIDER,
+        options=OPTIONS,
+        reports_usage_live=True,
+        holds_max_turns=True,
+    ),
+    _preset("acp:gemini"),
+    _preset("acp:opencode", obeyed=("opencode.json",)),
+    _preset("acp:codex-acp", provider=codex.PROVIDER),
+    _preset("acp:goose"),
+    _kind(
+        PREFIX,
+        driver="agent_svc.agents.acp.driver:AcpCommandDriver",
+        argument="a name or a command line",
+        form="acp:NAME",
+    ),
+)

@@ -1,0 +1,193 @@
+"""The agents of the Agent Client Protocol that Heddle knows by name: how to start each of them."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from agent_svc.agents.acp.kinds import PREFIX
+from agent_svc.agents.claude.background_tasks import TELLING
+from agent_svc.agents.claude.own_folder import CLAUDE_FOLDER
+from agent_svc.agents.codex.own_folder import CODEX_FOLDER
+from agent_svc.sandbox.own_folder import OwnFolder
+
+GEMINI_FOLDER: Final = OwnFolder(
+    ".gemini",
+    kept=(
+        "GEMINI.md",
+        "agents/",
+        "commands/",
+        "extensions/",
+        "policies/",
+        "settings.json",
+        "skills/",
+        "trustedFolders.json",
+    ),
+)
+
+# The folder of its settings and one file in it must be there; nothing in it is to be written.
+OPENCODE_FOLDERS: Final = (
+    OwnFolder(".config/opencode", kept=(".gitignore", "./")),
+    *(OwnFolder(f"{folder}/opencode") for folder in (".cache", ".local/share", ".local/state")),
+)
+GOOSE_FOLDERS: Final = tuple(OwnFolder(f"{folder}/goose") for folder in (".local/share", ".local/state"))
+
+# OpenCode's tools that change nothing.
+OPENCODE_READS: Final = ("read", "list", "glob", "grep", "todowrite", "todoread")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """How to start one agent, and what people need to know to have it."""
+
+    name: str
+    command: tuple[str, ...]
+    # The one line that brings it.
+    install: str
+    # What to do if it is not logged in.
+    login: str
+    # Names of the service's variables that it gets; those that end in _KEY or _TOKEN log it in.
+    login_variables: tuple[str, ...] = ()
+    # Below the user's home: present where somebody has logged in.
+    login_file: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    # Used where the service itself does not set the variable.
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    # The session mode in which it asks for permissions. Empty: its own default is that.
+    mode: str = ""
+    # True: it takes Claude Code's options.
+    claude: bool = False
+    own: tuple[OwnFolder, ...] = ()
+    # The command that opens one of its sessions in a terminal, before the session's id. Empty: none is known.
+    reopen: tuple[str, ...] = ()
+    # False: it reads and writes files by itself, as it does not understand that one is not there yet.
+    files: bool = True
+
+
+PRESETS: Final = (
+    Agent(
+        "claude-agent-acp",
+        command=("claude-agent-acp",),
+        install="run: npm install -g @agentclientprotocol/claude-agent-acp",
+        login="run `claude` and /login, or set ANTHROPIC_API_KEY for the agent service",
+        login_variables=(
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "ANTHROPIC_BASE_URL",
+            "ANTHROPIC_MODEL",
+            "CLAUDE_CODE_EXECUTABLE",
+            "CLAUDE_CODE_MAX_RETRIES",
+            "CLAUDE_CONFIG_DIR",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "NODE_EXTRA_CA_CERTS",
+            "NO_PROXY",
+        ),
+        login_file=".claude/.credentials.json",
+        environment={
+            # `@path` in a prompt or in a check's output would attach the file, whatever is denied.
+            "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+            "DISABLE_TELEMETRY": "1",
+            **TELLING,
+        },
+        # By itself it tries a refused log-in again for three minutes, and says nothing meanwhile.
+        defaults={"CLAUDE_CODE_MAX_RETRIES": "5"},
+        mode="default",
+        claude=True,
+        reopen=("claude", "--resume"),
+        own=(CLAUDE_FOLDER,),
+    ),
+    Agent(
+        "gemini",
+        command=("gemini", "--acp"),
+        install="run: npm install -g @google/gemini-cli",
+        login="run `gemini` and log in, or set GEMINI_API_KEY for the agent service",
+        login_variables=(
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GEMINI_MODEL",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_CLOUD_LOCATION",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_GEMINI_BASE_URL",
+            "GOOGLE_GENAI_USE_VERTEXAI",
+        ),
+        login_file=".gemini/oauth_creds.json",
+        mode="default",
+        own=(GEMINI_FOLDER,),
+        files=False,
+    ),
+    Agent(
+        "opencode",
+        command=("opencode", "acp"),
+        reopen=("opencode", "--session"),
+        install="run: npm install -g opencode-ai",
+        login="run: opencode auth login",
+        login_variables=(
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "GEMINI_API_KEY",
+            "OPENCODE_CONFIG",
+            "OPENCODE_CONFIG_CONTENT",
+        ),
+        login_file=".local/share/opencode/auth.json",
+        environment={
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            # Without it OpenCode does everything unasked.
+            "OPENCODE_PERMISSION": json.dumps({"*": "ask", **dict.fromkeys(OPENCODE_READS, "allow")}),
+        },
+        own=OPENCODE_FOLDERS,
+    ),
+    Agent(
+        "codex-acp",
+        command=("codex-acp", "-c", "skills.bundled.enabled=false"),
+        install="run: npm install -g @zed-industries/codex-acp",
+        login="run: codex login, or set OPENAI_API_KEY for the agent service",
+        login_variables=("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"),
+        login_file=".codex/auth.json",
+        mode="read-only",
+        own=(CODEX_FOLDER,),
+    ),
+    Agent(
+        "goose",
+        command=("goose", "acp"),
+        install="see https://block.github.io/goose/docs/getting-started/installation",
+        login="run: goose configure",
+        login_variables=(
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "GOOGLE_API_KEY",
+            "OPENROUTER_API_KEY",
+            "GOOSE_MODEL",
+            "GOOSE_PROVIDER",
+        ),
+        login_file=".config/goose/config.yaml",
+        environment={"GOOSE_MODE": "approve"},
+        own=GOOSE_FOLDERS,
+    ),
+)
+
+
+def find(agent: str) -> Agent:
+    """Returns the agent that a plan calls `agent`; raises ValueError for an invalid command line."""
+    name = agent.removeprefix(PREFIX)
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    command = tuple(shlex.split(name))
+    if not agent.startswith(PREFIX) or not command:
+        raise ValueError(f"{agent!r} names no agent: write acp:NAME or acp:COMMAND LINE")
+    program = Path(command[0]).name
+    return Agent(
+        program,
+        command=command,
+        install="check the command line in the plan, and PATH of the agent service",
+        login=f"log in with {program} as the user of the agent service, or name its variables in HEDDLE_AGENT_ENV",
+    )
