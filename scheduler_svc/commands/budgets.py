@@ -2,13 +2,11 @@
 
 from typing import NamedTuple, Self
 
-import sqlalchemy as sa
-
 from heddle import pb
 from heddle.errors import invalid_field, not_found
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.store.db.tables import epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_epic, is_task
+from scheduler_svc.store.db.database import Connection
+from scheduler_svc.store.rows import epics, runs, tasks
 
 
 class NewBudget(NamedTuple):
@@ -33,16 +31,16 @@ class NewBudget(NamedTuple):
         return cls(name, request.budget_usd_micros)
 
 
-def set_budget(connection: sa.Connection, budget: NewBudget) -> None:
+def set_budget(connection: Connection, budget: NewBudget) -> None:
     """Replaces what the run, epic or task may cost; raises NOT_FOUND."""
     match budget.name:
         case TaskName():
-            change = sa.update(tasks).where(*is_task(budget.name))
+            known = tasks.change(connection, budget.name, budget_micros=budget.micros)
         case EpicName():
-            change = sa.update(epics).where(*is_epic(budget.name))
+            known = epics.change(connection, budget.name, budget_micros=budget.micros)
         case RunName():
-            change = sa.update(runs).where(runs.c.run == budget.name.run)
-    if not connection.execute(change.values(budget_micros=budget.micros)).rowcount:
+            known = runs.change(connection, budget.name, budget_micros=budget.micros)
+    if not known:
         raise not_found(budget.name)
 
 

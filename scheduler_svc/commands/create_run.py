@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
-
 from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
@@ -15,12 +13,11 @@ from scheduler_svc.model.agent_availability import check_available, check_form, 
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.pools.workers import Worker, Workers, call
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
 from scheduler_svc.store.queries.resources import get_run
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.rows import epics, requests, runs, tasks
 
 # Seconds that looking at a project may take.
 _INSPECT_TIMEOUT: Final = 30.0
@@ -65,7 +62,7 @@ async def create_run(
         return _planned(request, ground)
     name = RunName(run_id(request.plan.name, suffix))
 
-    def write(connection: sa.Connection) -> str:
+    def write(connection: Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
         if made:
             return made
@@ -156,7 +153,7 @@ def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
 
 
 def _write(
-    connection: sa.Connection,
+    connection: Connection,
     name: RunName,
     request: pb.CreateRunRequest,
     ground: _Ground,
@@ -167,8 +164,8 @@ def _write(
     plan = request.plan
     defaults = with_checks(plan.defaults, ground.file)
     actor = request.actor or "user"
-    connection.execute(
-        sa.insert(runs),
+    runs.insert(
+        connection,
         {
             "run": name.run,
             "title": plan.name,
@@ -217,8 +214,8 @@ def _write(
         # Runs that are there already heard of it when it began.
         report = pb.WorkerFull(worker=ground.worker, reason=full)
         events.append(event(name, "scheduler", worker_full=report))
-    connection.execute(sa.insert(epics), epic_rows)
-    connection.execute(sa.insert(tasks), task_rows)
+    epics.insert(connection, epic_rows)
+    tasks.insert(connection, task_rows)
     append(connection, events, now)
 
 

@@ -16,6 +16,7 @@ from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_qu
 from scheduler_svc.leader.conflict_forecast import Radar
 from scheduler_svc.leader.term import Lead
 from scheduler_svc.policy.snapshot import FinishRun, Snapshot
+from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.rows import leader_requests, log_retention
 from scheduler_svc.store.rows.leader_requests import Errand
@@ -90,7 +91,7 @@ class Crew:
         """Removes what is no longer kept: worktrees, then logs."""
 
         async def begin() -> None:
-            left = partial(cleanup.left_behind, retention=self._lead.retention, now=self._lead.now())
+            left = partial(worktrees.left_behind, retention=self._lead.retention, now=self._lead.now())
             for run in await self._lead.read(left):
                 self.clean(run)
             for problem in (await self._expire())[1]:
@@ -130,7 +131,7 @@ class Crew:
         for run in dict.fromkeys(epic.parent for epic in worktree_list.epics_of(found.worktrees)):
             done.problems.extend(await self._alone(run, partial(cleanup.clean, lead, run)))
         left = await lead.read(
-            partial(worktree_list.read_archives, names=worktree_list.epics_of(found.worktrees))
+            partial(worktrees.read_archives, names=worktree_list.epics_of(found.worktrees))
         )
         for worktree, (path, archived) in zip(found.worktrees, left, strict=True):
             if not path:

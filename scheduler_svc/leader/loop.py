@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
 import structlog
 
 from heddle import pb
@@ -34,12 +33,12 @@ from scheduler_svc.policy.snapshot import (
     StopAttempt,
 )
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.leadership import Leadership, read_epoch
-from scheduler_svc.store.db.tables import runs
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.leader_requests import read_open
@@ -168,7 +167,7 @@ class Loop:
         """Writes the actions in one transaction; returns those that held, each start with its assignment."""
 
         def act_on(
-            connection: sa.Connection, chosen: Sequence[Action]
+            connection: Connection, chosen: Sequence[Action]
         ) -> list[tuple[Action, Assignment | None]]:
             return [
                 (action, _assignment(connection, action))
@@ -208,17 +207,13 @@ class Loop:
                 change = pb.Event(worker_joined=pb.WorkerJoined(worker=name, slots=worker.slots))
             else:
                 change = pb.Event(worker_lost=pb.WorkerLost(worker=name, reason=worker.reason))
-            for run in await lead.read(_going_on):
+            for run in await lead.read(open_runs):
                 report = event(RunName(run), "scheduler")
                 report.MergeFrom(change)
                 await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
 
 
-def _going_on(connection: sa.Connection) -> Sequence[str]:
-    return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
-
-
-def _assignment(connection: sa.Connection, action: Action) -> Assignment | None:
+def _assignment(connection: Connection, action: Action) -> Assignment | None:
     return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
 
 

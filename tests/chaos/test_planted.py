@@ -11,6 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from heddle import pb
 from heddle.names import AttemptName
 from scheduler_svc.commands import apply_action
+from scheduler_svc.model import transitions
+from scheduler_svc.model.transitions import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.snapshot import Action, Snapshot
 from scheduler_svc.store.db import statements
@@ -39,6 +41,12 @@ def without_epoch(patch: pytest.MonkeyPatch) -> None:
 def accepting_twice(patch: pytest.MonkeyPatch) -> None:
     every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements._THIS_ATTEMPT)
     patch.setattr(attempt_outcomes, "LIVE_ATTEMPT", every)
+    # The table of moves would refuse it as well.
+    of_task = frozenset(map(TaskStatus, pb.TaskState.values()))
+    of_attempt = frozenset(map(AttemptStatus, pb.AttemptState.values()))
+    patch.setattr(transitions, "TASK_ACCEPT", replace(transitions.TASK_ACCEPT, sources=of_task))
+    ends = {state: replace(move, sources=of_attempt) for state, move in transitions.ATTEMPT_END.items()}
+    patch.setattr(transitions, "ATTEMPT_END", ends)
 
 
 def ignoring_order(patch: pytest.MonkeyPatch) -> None:
