@@ -154,7 +154,7 @@ class Conductor:
                 worker=assignment.worker,
                 now=self._lead.now(),
             )
-            await self._lead.write(record, self._run)
+            await self._lead.write("record_worktree", record, self._run)
         return answer
 
     async def _start_session(self, assignment: Assignment, ensured: pb.EnsureWorktreeResponse) -> None:
@@ -247,7 +247,7 @@ class Conductor:
         if any(event.WhichOneof("payload") in PROMOTED for event in events):
             topics.append(self._run)
         take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._lead.now())
-        return await self._lead.write(take, *topics)
+        return await self._lead.write("ingest", take, *topics)
 
     async def _accept(self, assignment: Assignment) -> None:
         spec = assignment.spec
@@ -266,21 +266,21 @@ class Conductor:
         accept = partial(
             attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._lead.now()
         )
-        await self._lead.write(accept, LOOP, self._run, str(self._attempt))
+        await self._lead.write("accept", accept, LOOP, self._run, str(self._attempt))
 
     async def _park(self, result: pb.SessionFinished) -> bool:
         """Writes down that the session is parked; False where it is to stop for good instead."""
         park = partial(
             parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._lead.now()
         )
-        return await self._lead.write(park, LOOP, self._run, str(self._attempt))
+        return await self._lead.write("park", park, LOOP, self._run, str(self._attempt))
 
     async def _suspend(self, result: pb.SessionFinished) -> bool:
         """Writes down that the provider takes no work; False where the attempt is to end for good instead."""
         suspend = partial(
             provider_outages.suspend, attempt=self._attempt, result=result, now=self._lead.now()
         )
-        return await self._lead.write(suspend, LOOP, self._run, str(self._attempt))
+        return await self._lead.write("suspend", suspend, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
         """Makes sure that nothing of the attempt still runs; returns the failure to record."""
@@ -296,7 +296,7 @@ class Conductor:
             should_retry=self._lead.should_retry,
             now=self._lead.now(),
         )
-        await self._lead.write(end, LOOP, self._run, str(self._attempt))
+        await self._lead.write("fail", end, LOOP, self._run, str(self._attempt))
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
         """Keeps what the attempt left behind. Trouble only logs: EnsureWorktree keeps it then."""

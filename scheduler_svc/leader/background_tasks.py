@@ -111,7 +111,7 @@ class Crew:
                     raise
                 ended = error
             end = partial(leader_requests.end_errand, errand=errand.id, ended=ended, now=self._lead.now())
-            await self._lead.write(end, leader_requests.topic(errand.id))
+            await self._lead.write("end_request", end, leader_requests.topic(errand.id))
 
         self._begin("errand", errand.id, begin)
 
@@ -154,7 +154,9 @@ class Crew:
                 if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                     raise
                 problems.append(f"{run}: {error.message}")
-        await self._lead.write(partial(leader_requests.forget_errands, before=self._lead.now() - _REMEMBERED))
+        await self._lead.write(
+            "forget_requests", partial(leader_requests.forget_errands, before=self._lead.now() - _REMEMBERED)
+        )
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:

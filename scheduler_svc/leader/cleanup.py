@@ -36,7 +36,7 @@ _AT_ONCE: Final = 4
 async def finish_run(lead: Lead, action: FinishRun) -> None:
     """Cleans up after the run, then ends it, unless something of it was reopened meanwhile."""
     await _clean(lead, action.run, ended_only=False)
-    await lead.write(partial(act, action=action, now=lead.now()), LOOP, str(action.run))
+    await lead.write("act", partial(act, action=action, now=lead.now()), LOOP, str(action.run))
 
 
 async def clean(lead: Lead, run: RunName) -> list[str]:
@@ -68,7 +68,9 @@ async def _clean_epic(lead: Lead, name: EpicName, epic: Any) -> str:
         if not epic.due:
             release = pb.ReleaseLeaseRequest(epic=str(name), epoch=lead.epoch)
             await call(worker.name, worker.worktree.ReleaseLease, release, _REMOVE_TIMEOUT)
-            await lead.write(partial(_released, epic=name, path=epic.worktree_path), str(name.parent))
+            await lead.write(
+                "released", partial(_released, epic=name, path=epic.worktree_path), str(name.parent)
+            )
             return ""
         request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=lead.epoch)
         done = await call(worker.name, worker.worktree.RemoveWorktree, request, _REMOVE_TIMEOUT)
@@ -79,7 +81,7 @@ async def _clean_epic(lead: Lead, name: EpicName, epic: Any) -> str:
         return f"{name}: {error.message}"
     removed = pb.WorktreeRemoved(path=epic.worktree_path, archive_commit=done.archive_commit)
     told = event(name, f"worker:{epic.worker}", worktree_removed=removed)
-    await lead.write(partial(_removed, epic=name, told=told, now=lead.now()), str(name.parent))
+    await lead.write("removed", partial(_removed, epic=name, told=told, now=lead.now()), str(name.parent))
     return ""
 
 

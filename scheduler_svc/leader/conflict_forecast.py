@@ -71,7 +71,7 @@ class Radar:
             new, events = forecast(scene.in_play, found, scene.before, attempt, now)
             new.upstream = scene.upstream
             write = partial(_record_forecast, run=attempt.run, new=new, events=events, now=now)
-            await self._lead.write(write, *([f"runs/{attempt.run}"] if events else []))
+            await self._lead.write("record_forecast", write, *([f"runs/{attempt.run}"] if events else []))
 
 
 def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:

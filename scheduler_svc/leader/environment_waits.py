@@ -45,7 +45,7 @@ class Faults:
                 record = partial(
                     environment_faults.record_fault, name=name, error=error, now=self._lead.now()
                 )
-                await self._lead.write(record, LOOP, str(_run(name)))
+                await self._lead.write("record_fault", record, LOOP, str(_run(name)))
 
         try:
             yield note
@@ -68,7 +68,7 @@ class Faults:
             began=began,
             others=any(_run(each) == run for each in self._waiting),
         )
-        await self._lead.write(record, LOOP, str(run))
+        await self._lead.write("record_recovery", record, LOOP, str(run))
         self._clean.add(run)
 
     async def _forget_old(self, run: RunName) -> None:
@@ -77,7 +77,9 @@ class Faults:
             return
         self._clean.add(run)
         if await self._lead.read(partial(environment_faults.read_fault, run=run)):
-            await self._lead.write(partial(environment_faults.clear_fault, name=run), LOOP, str(run))
+            await self._lead.write(
+                "clear_fault", partial(environment_faults.clear_fault, name=run), LOOP, str(run)
+            )
 
 
 def _run(name: Waiter) -> RunName:

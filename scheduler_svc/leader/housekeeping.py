@@ -74,7 +74,7 @@ async def _restore(lead: Lead, epic: EpicName, row: Any, actor: str) -> None:
     done = await call(worker.name, worker.worktree.RestoreWorktree, request, _RESTORE_TIMEOUT)
     told = pb.WorktreeRestored(path=done.worktree.path, archive_commit=done.archive_commit)
     note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=lead.now())
-    await lead.write(note, str(epic.parent))
+    await lead.write("restored", note, str(epic.parent))
 
 
 def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) -> None:
@@ -90,7 +90,7 @@ async def expire_logs(lead: Lead, run: RunName) -> int:
     """
     freed = await delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
     before = lead.now() - lead.retention.logs
-    while await lead.write(partial(prune_logs, run=run, before=before)):
+    while await lead.write("prune_logs", partial(prune_logs, run=run, before=before)):
         pass
     log.info("logs_removed", run=str(run), spool_bytes=freed)
     return freed

@@ -176,7 +176,7 @@ class Loop:
             ]
 
         try:
-            return await lead.write(partial(act_on, chosen=actions), *_topics(actions))
+            return await lead.write("act_on", partial(act_on, chosen=actions), *_topics(actions))
         except HeddleError:
             raise
         except Exception:
@@ -185,7 +185,7 @@ class Loop:
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
-                held += await lead.write(partial(act_on, chosen=[action]), *_topics([action]))
+                held += await lead.write("act_on", partial(act_on, chosen=[action]), *_topics([action]))
             except HeddleError:
                 raise
             except Exception:
@@ -210,7 +210,7 @@ class Loop:
             for run in await lead.read(open_runs):
                 report = event(RunName(run), "scheduler")
                 report.MergeFrom(change)
-                await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
+                await lead.write("append", partial(append, events=[report], now=lead.now()), f"runs/{run}")
 
 
 def _assignment(connection: Connection, action: Action) -> Assignment | None:

@@ -152,7 +152,7 @@ class _Target:
                 check=report,
                 now=self._lead.now(),
             )
-            await self._lead.write(write, str(self._ground.run))
+            await self._lead.write("record_merge_check", write, str(self._ground.run))
         return reports
 
     async def _merged(
@@ -167,7 +167,7 @@ class _Target:
             refused={branch: error for branch, error in refused.items() if error},
             now=self._lead.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._lead.write("record_merged", write, LOOP, str(self._ground.run))
 
     async def _conflicted(self, source: Source, found: pb.MergeBranchResponse.Conflict) -> None:
         count = len(found.files)
@@ -213,7 +213,7 @@ class _Target:
             reason=reason,
             now=self._lead.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._lead.write("record_conflict", write, LOOP, str(self._ground.run))
 
     async def _stopped(self, source: Source, error: HeddleError) -> None:
         """Notes why a merge was not done: it waits for whoever stands in its way, or has failed."""
@@ -231,7 +231,7 @@ class _Target:
             problem=error.message,
             now=self._lead.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._lead.write("record_merge_hold", write, LOOP, str(self._ground.run))
 
     async def _failed(self, source: Source, problem: str) -> None:
         log.warning("merge_failed", source=source.branch, target=self._ground.target, error=problem)
@@ -242,7 +242,7 @@ class _Target:
             problem=problem,
             now=self._lead.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._lead.write("record_merge_failure", write, LOOP, str(self._ground.run))
 
 
 def _halves(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:

@@ -66,7 +66,7 @@ async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
         return
     failpoint("RunChecks.after_call")
     told = event(epic, f"worker:{row.worker}", teardown_finished=_told(reports))
-    await lead.write(partial(append, events=[told], now=lead.now()), str(epic.parent))
+    await lead.write("append", partial(append, events=[told], now=lead.now()), str(epic.parent))
 
 
 def _told(reports: Sequence[pb.CheckFinished]) -> pb.TeardownFinished:
