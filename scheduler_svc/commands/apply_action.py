@@ -1,15 +1,17 @@
 """Writes decisions down: each action's change of state, with its events.
 
-The world may have moved since the snapshot, so each action looks whether it still
-holds and is dropped if it does not; the next decision sees why.
+Rows may have changed since the snapshot, so each effect checks whether its action still
+holds and drops it if not; the next decision sees why.
 """
 
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
 from heddle import pb
-from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.commands import resolve_tasks
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import EPIC_OUTCOME, RUN_OUTCOME
-from scheduler_svc.policy.snapshot import (
+from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
@@ -34,46 +36,56 @@ from scheduler_svc.store.rows import attempts, epics, parked_sessions, runs, tas
 _ACTOR = "scheduler"
 
 
-def act(connection: Connection, action: Action, now: int) -> bool:  # noqa: C901, PLR0911, PLR0912 (one for each kind)
+Kind = TypeVar("Kind", bound=Action)
+
+# Writes an action; False, and nothing is written, where it no longer holds. The last argument is the time.
+Effect: TypeAlias = Callable[[Connection, Kind, int], bool]
+
+# By the class of the action.
+EFFECTS: Final[dict[type, Effect[Any]]] = {}
+
+
+def _effect_of(kind: type[Kind]) -> Callable[[Effect[Kind]], Effect[Kind]]:
+    def register(effect: Effect[Kind]) -> Effect[Kind]:
+        EFFECTS[kind] = effect
+        return effect
+
+    return register
+
+
+def act(connection: Connection, action: Action, now: int) -> bool:
     """Writes one action; returns False if it no longer holds, and then writes nothing."""
-    match action:
-        case ReadyEpic(epic):
-            return _ready_epic(connection, epic, now)
-        case StartTask(attempt, share):
-            return _start_task(connection, attempt, share, now)
-        case StopAttempt(attempt, reason, counts):
-            return attempts.ask_to_stop(connection, attempt, reason, counts=counts)
-        case ParkAttempt(attempt):
-            # Its worker decides whether it still waits, so nothing is written before it has ended.
-            return True
-        case DenyOverdue(attempt):
-            return parked_sessions.deny_overdue(connection, attempt, now)
-        case PauseRun():
-            return _pause_run(connection, action, now)
-        case SkipTask(task, reason):
-            return _skip_task(connection, task, reason, now)
-        case MergeEpic(epic):
-            return _merge_epic(connection, epic, now)
-        case AwaitMerge(epic):
-            return _await_merge(connection, epic, now)
-        case ResolveConflict(epic):
-            return _resolve_conflict(connection, epic, now)
-        case FinishEpic(epic, state, reason):
-            return _finish_epic(connection, epic, state, reason, now)
-        case MergeRun(run):
-            return _merge_run(connection, run, now)
-        case FinishRun(run, state, reason):
-            return _finish_run(connection, run, state, reason, now)
+    return EFFECTS[type(action)](connection, action, now)
 
 
-def _ready_epic(connection: Connection, epic: EpicName, now: int) -> bool:
+@_effect_of(StopAttempt)
+def _stop_attempt(connection: Connection, action: StopAttempt, _now: int) -> bool:
+    return attempts.ask_to_stop(connection, action.attempt, action.reason, counts=action.counts)
+
+
+@_effect_of(ParkAttempt)
+def _park_attempt(_connection: Connection, _action: ParkAttempt, _now: int) -> bool:
+    # Its worker decides whether it still waits, so nothing is written before it has ended.
+    return True
+
+
+@_effect_of(DenyOverdue)
+def _deny_overdue(connection: Connection, action: DenyOverdue, now: int) -> bool:
+    return parked_sessions.deny_overdue(connection, action.attempt, now)
+
+
+@_effect_of(ReadyEpic)
+def _ready_epic(connection: Connection, action: ReadyEpic, now: int) -> bool:
+    epic = action.epic
     if not epics.try_to(connection, epic, transitions.EPIC_READY):
         return False
     append(connection, [event(epic, _ACTOR, epic_ready=pb.EpicReady())], now)
     return True
 
 
-def _start_task(connection: Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
+@_effect_of(StartTask)
+def _start_task(connection: Connection, action: StartTask, now: int) -> bool:
+    attempt = action.attempt
     epic, run = attempt.parent.parent, attempt.parent.parent.parent
     base = read_start(connection, epic)
     if base.state not in {pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING} or base.has_live_attempt:
@@ -81,7 +93,7 @@ def _start_task(connection: Connection, attempt: AttemptName, share: int | None,
     spec = tasks.start(connection, attempt)
     if spec is None:
         return False
-    attempts.insert(connection, attempt, base.worker, spec.agent, share=share, now=now)
+    attempts.insert(connection, attempt, base.worker, spec.agent, share=action.share, now=now)
     if base.state == pb.RUN_STATE_PENDING:
         runs.move(connection, run, transitions.RUN_START, now=now)
         append(connection, [event(run, _ACTOR, run_started=pb.RunStarted())], now)
@@ -92,9 +104,10 @@ def _start_task(connection: Connection, attempt: AttemptName, share: int | None,
     return True
 
 
-def _pause_run(connection: Connection, pause: PauseRun, now: int) -> bool:
+@_effect_of(PauseRun)
+def _pause_run(connection: Connection, action: PauseRun, now: int) -> bool:
     move = transitions.RUN_PAUSE
-    if not runs.try_to(connection, pause.run, move, reason=pause.reason, held_by=pause.held_by):
+    if not runs.try_to(connection, action.run, move, reason=action.reason, held_by=action.held_by):
         return False
     reached = [
         event(
@@ -104,14 +117,16 @@ def _pause_run(connection: Connection, pause: PauseRun, now: int) -> bool:
                 budget_usd_micros=each.budget, spent_usd_micros=each.spent, level=each.level
             ),
         )
-        for each in pause.spent
+        for each in action.spent
     ]
-    paused = event(pause.run, _ACTOR, run_paused=pb.RunPaused(reason=pause.reason))
+    paused = event(action.run, _ACTOR, run_paused=pb.RunPaused(reason=action.reason))
     append(connection, [*reached, paused], now)
     return True
 
 
-def _skip_task(connection: Connection, task: TaskName, reason: str, now: int) -> bool:
+@_effect_of(SkipTask)
+def _skip_task(connection: Connection, action: SkipTask, now: int) -> bool:
+    task, reason = action.task, action.reason
     parked = parked_sessions.end_wait(connection, task, reason) is not None
     skip = transitions.TASK_SKIP_PARKED if parked else transitions.TASK_SKIP
     if not tasks.try_to(connection, task, skip, reason=reason):
@@ -120,7 +135,9 @@ def _skip_task(connection: Connection, task: TaskName, reason: str, now: int) ->
     return True
 
 
-def _merge_epic(connection: Connection, epic: EpicName, now: int) -> bool:
+@_effect_of(MergeEpic)
+def _merge_epic(connection: Connection, action: MergeEpic, now: int) -> bool:
+    epic = action.epic
     if not epics.close(connection, epic, transitions.EPIC_MERGE):
         return False
     started = pb.MergeStarted(source_branch=epic.branch, target_branch=epic.parent.branch)
@@ -128,7 +145,9 @@ def _merge_epic(connection: Connection, epic: EpicName, now: int) -> bool:
     return True
 
 
-def _await_merge(connection: Connection, epic: EpicName, now: int) -> bool:
+@_effect_of(AwaitMerge)
+def _await_merge(connection: Connection, action: AwaitMerge, now: int) -> bool:
+    epic = action.epic
     if not epics.await_merge(connection, epic):
         return False
     waiting = pb.MergeWaiting(target_branch=epic.parent.branch)
@@ -136,16 +155,18 @@ def _await_merge(connection: Connection, epic: EpicName, now: int) -> bool:
     return True
 
 
-def _resolve_conflict(connection: Connection, epic: EpicName, now: int) -> bool:
+@_effect_of(ResolveConflict)
+def _resolve_conflict(connection: Connection, action: ResolveConflict, now: int) -> bool:
+    epic = action.epic
     if not epics.conflicts(connection, epic):
         return False
     resolve_tasks.add(connection, epic, "", _ACTOR, now)
     return True
 
 
-def _finish_epic(
-    connection: Connection, epic: EpicName, state: "pb.EpicState.ValueType", reason: str, now: int
-) -> bool:
+@_effect_of(FinishEpic)
+def _finish_epic(connection: Connection, action: FinishEpic, now: int) -> bool:
+    epic, state, reason = action.epic, action.state, action.reason
     if not epics.close(connection, epic, transitions.EPIC_FINISH[state], now=now, reason=reason):
         return False
     finished = pb.EpicFinished(outcome=EPIC_OUTCOME[state], reason=reason)
@@ -153,7 +174,9 @@ def _finish_epic(
     return True
 
 
-def _merge_run(connection: Connection, run: RunName, now: int) -> bool:
+@_effect_of(MergeRun)
+def _merge_run(connection: Connection, action: MergeRun, now: int) -> bool:
+    run = action.run
     target = runs.merge(connection, run)
     if target is None:
         return False
@@ -162,14 +185,14 @@ def _merge_run(connection: Connection, run: RunName, now: int) -> bool:
     return True
 
 
-def _finish_run(
-    connection: Connection, run: RunName, state: "pb.RunState.ValueType", reason: str, now: int
-) -> bool:
-    if not runs.finish(connection, run, state, reason, now):
+@_effect_of(FinishRun)
+def _finish_run(connection: Connection, action: FinishRun, now: int) -> bool:
+    run = action.run
+    if not runs.finish(connection, run, action.state, action.reason, now):
         return False
     ended = get_run(connection, run)
     finished = pb.RunFinished(
-        outcome=RUN_OUTCOME[state],
+        outcome=RUN_OUTCOME[action.state],
         reason=ended.reason,
         tasks_accepted=ended.tasks.accepted,
         tasks_failed=ended.tasks.failed,

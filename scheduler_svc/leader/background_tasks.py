@@ -15,7 +15,8 @@ from scheduler_svc.commands import garbage, worktree_list
 from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue
 from scheduler_svc.leader.conflict_forecast import Radar
 from scheduler_svc.leader.term import Lead
-from scheduler_svc.policy.snapshot import FinishRun, Snapshot
+from scheduler_svc.policy.actions import FinishRun
+from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.rows import leader_requests, log_retention

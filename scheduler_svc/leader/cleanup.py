@@ -16,7 +16,7 @@ from heddle.names import EpicName, RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.leader.project_setup import tear_down
 from scheduler_svc.leader.term import Lead
-from scheduler_svc.policy.snapshot import FinishRun
+from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.doorbell import LOOP

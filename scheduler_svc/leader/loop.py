@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -15,23 +15,8 @@ from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.leader.background_tasks import Crew
 from scheduler_svc.leader.term import Lead
-from scheduler_svc.policy.snapshot import (
-    Action,
-    AwaitMerge,
-    DenyOverdue,
-    FinishEpic,
-    FinishRun,
-    MergeEpic,
-    MergeRun,
-    ParkAttempt,
-    PauseRun,
-    ReadyEpic,
-    ResolveConflict,
-    SkipTask,
-    Snapshot,
-    StartTask,
-    StopAttempt,
-)
+from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
+from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
@@ -160,8 +145,9 @@ class Loop:
         rest = [action for action in actions if not isinstance(action, FinishRun)]
         if not rest:
             return
+        begin = _follow_ups(crew)
         for action, assignment in await self._act(lead, rest):
-            _begin(crew, action, assignment)
+            begin[action.follow_up](action, assignment)
 
     async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
         """Writes the actions in one transaction; returns those that held, each start with its assignment."""
@@ -217,52 +203,19 @@ def _assignment(connection: Connection, action: Action) -> Assignment | None:
     return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
 
 
-def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
-    """Begins the work that an action stands for, where it stands for any."""
-    match action:
-        case StartTask(attempt):
-            crew.conduct(attempt, assignment)
-        case StopAttempt(attempt):
-            crew.stop(attempt)
-        case ParkAttempt(attempt):
-            crew.park(attempt)
-        case MergeEpic(epic):
-            crew.merge_epics(epic.parent)
-        case MergeRun(run):
-            crew.merge_run(run)
-        case (
-            ReadyEpic()
-            | DenyOverdue()
-            | PauseRun()
-            | SkipTask()
-            | AwaitMerge()
-            | ResolveConflict()
-            | FinishEpic()
-            | FinishRun()
-        ):
-            pass
+def _follow_ups(crew: Crew) -> Mapping[FollowUp, Callable[[Any, Assignment | None], None]]:
+    """Returns what begins each follow-up of an action; the action is of a kind that declares it."""
+    return {
+        FollowUp.NONE: lambda _action, _assignment: None,
+        FollowUp.DRIVE_ATTEMPT: lambda action, assignment: crew.conduct(action.attempt, assignment),
+        FollowUp.STOP_ATTEMPT: lambda action, _: crew.stop(action.attempt),
+        FollowUp.PARK_ATTEMPT: lambda action, _: crew.park(action.attempt),
+        FollowUp.MERGE_EPICS: lambda action, _: crew.merge_epics(action.epic.parent),
+        FollowUp.MERGE_RUN: lambda action, _: crew.merge_run(action.run),
+    }
 
 
 def _topics(actions: Sequence[Action]) -> set[str]:
     """Returns the names of the runs that actions change, and LOOP where more can be decided at once."""
-    topics = set()
-    for action in actions:
-        match action:
-            case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
-                # Whatever these begin rings when it ends.
-                topics.add(f"runs/{name.run}")
-            case (
-                ReadyEpic(name)
-                | PauseRun(name)
-                | SkipTask(name)
-                | AwaitMerge(name)
-                | ResolveConflict(name)
-                | FinishEpic(name)
-                | FinishRun(name)
-            ):
-                topics |= {f"runs/{name.run}", LOOP}
-            case DenyOverdue(name):
-                topics |= {f"runs/{name.run}", LOOP}
-            case ParkAttempt():
-                pass
-    return topics
+    topics = {str(action.run_name) for action in actions if action.wakes is not Wakes.NO_ONE}
+    return topics | {LOOP for action in actions if action.wakes is Wakes.LEADER}

@@ -13,8 +13,9 @@ from scheduler_svc.commands.apply_action import act
 from scheduler_svc.commands.create_run import _Ground, _write
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import Action, MergeEpic, MergeRun, StartTask, StopAttempt
 from scheduler_svc.policy.pauses import OUTAGES
-from scheduler_svc.policy.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
+from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch

@@ -9,12 +9,12 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from heddle import pb
-from heddle.names import AttemptName
 from scheduler_svc.commands import apply_action
 from scheduler_svc.model import transitions
 from scheduler_svc.model.transitions import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
-from scheduler_svc.policy.snapshot import Action, Snapshot
+from scheduler_svc.policy.actions import Action, StartTask
+from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.db import statements
 from scheduler_svc.store.rows import attempt_outcomes
 from tests.chaos import core
@@ -71,13 +71,13 @@ def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
-    started = apply_action._start_task
+    started = apply_action.EFFECTS[StartTask]
 
-    def start(connection: sa.Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
+    def start(connection: sa.Connection, action: StartTask, now: int) -> bool:
         paused = sa.text("UPDATE runs SET state = :running WHERE state = :paused AND run = :run")
-        states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": attempt.run}
+        states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": action.attempt.run}
         connection.execute(paused, states)
-        return started(connection, attempt, share, now)
+        return started(connection, action, now)
 
     def decide(snapshot: Snapshot) -> list[Action]:
         going = {pb.RUN_STATE_PAUSED: pb.RUN_STATE_RUNNING}
@@ -86,7 +86,7 @@ def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
 
     decided = decision.decide
     patch.setattr(decision, "decide", decide)
-    patch.setattr(apply_action, "_start_task", start)
+    patch.setitem(apply_action.EFFECTS, StartTask, start)
 
 
 @pytest.mark.parametrize(

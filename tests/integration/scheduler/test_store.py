@@ -16,7 +16,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.commands.create_run import _Ground, _write
-from scheduler_svc.policy.snapshot import StartTask
+from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.engine import open_engine
