@@ -15,7 +15,7 @@ from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_ta
 from scheduler_svc.model.agent_availability import check_available, without_limit
 from scheduler_svc.model.plan_defaults import resolved_tasks
 from scheduler_svc.model.run_ids import slug
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP

@@ -6,7 +6,7 @@ from heddle.names import EpicName
 from scheduler_svc.commands import resolve_tasks
 from scheduler_svc.commands.reopen import reopen_run
 from scheduler_svc.model import transitions
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import epic_row, epic_status

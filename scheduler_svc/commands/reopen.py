@@ -4,7 +4,7 @@ from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import MergeState
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import epic_row, epic_status, run_row

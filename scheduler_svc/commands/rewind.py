@@ -11,7 +11,7 @@ from heddle.names import EpicName, TaskName
 from scheduler_svc.commands.reopen import check_reopenable, reopen_task
 from scheduler_svc.commands.runs_and_tasks import set_agent
 from scheduler_svc.model import transitions
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection, Row
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import epic_row, tasks_by_end

@@ -10,7 +10,7 @@ from scheduler_svc.commands.budgets import NewBudget, set_budget
 from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task, set_up_again
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import ENDED_RUN
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.records import run_row

@@ -11,7 +11,7 @@ from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.garbage import delete_sessions
 from scheduler_svc.leader.term import Lead
-from scheduler_svc.model.transitions import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event

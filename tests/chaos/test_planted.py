@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from heddle import pb
 from scheduler_svc.commands import apply_action
 from scheduler_svc.model import transitions
-from scheduler_svc.model.transitions import AttemptStatus, TaskStatus
+from scheduler_svc.model.status import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, StartTask
 from scheduler_svc.policy.snapshot import Snapshot

@@ -9,7 +9,7 @@ from heddle import pb
 from heddle.errors import not_found
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
-from scheduler_svc.model.transitions import EpicStatus
+from scheduler_svc.model.status import EpicStatus
 from scheduler_svc.store.db.statements import RUN_OF_EPIC, of
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.resources import is_attempt, is_epic

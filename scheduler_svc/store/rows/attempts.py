@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import AttemptName
-from scheduler_svc.model.transitions import AttemptStatus, Move
+from scheduler_svc.model.status import AttemptStatus, Move
 from scheduler_svc.store.db.statements import of
 from scheduler_svc.store.db.tables import attempts
 from scheduler_svc.store.rows.moves import make_move, this

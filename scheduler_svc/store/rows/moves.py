@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.model.states import MergeState
-from scheduler_svc.model.transitions import (
+from scheduler_svc.model.status import (
     AttemptStatus,
     EpicStatus,
     IllegalMoveError,

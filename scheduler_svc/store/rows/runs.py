@@ -8,7 +8,7 @@ from heddle import pb
 from heddle.names import RunName
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import ENDED_EPIC, MergeState
-from scheduler_svc.model.transitions import Move, RunStatus
+from scheduler_svc.model.status import Move, RunStatus
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import of
 from scheduler_svc.store.db.tables import epics, runs

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from heddle import pb
 from scheduler_svc.model import transitions
 from scheduler_svc.model.states import ENDED_EPIC, ENDED_RUN, MergeState
-from scheduler_svc.model.transitions import (
-    ATTEMPT_MOVES,
-    EPIC_MOVES,
-    RUN_MOVES,
-    TASK_MOVES,
+from scheduler_svc.model.status import (
+    STATES,
     AttemptStatus,
     EpicStatus,
     IllegalMoveError,
@@ -22,6 +19,7 @@ from scheduler_svc.model.transitions import (
     RunStatus,
     TaskStatus,
 )
+from scheduler_svc.model.transitions import ATTEMPT_MOVES, EPIC_MOVES, RUN_MOVES, TASK_MOVES
 from scheduler_svc.store.db import tables
 
 Row = dict[str, Any]
@@ -135,7 +133,7 @@ def test_every_state_can_be_reached(kind: str) -> None:
     reached = {first}
     while new := {move.after(status) for move in moves for status in reached & move.sources} - reached:
         reached |= new
-    states = set(transitions._STATES[type(first)].values()) - {0}
+    states = set(STATES[type(first)].values()) - {0}
     assert {status.state for status in reached} == states
     assert all(move.sources & reached for move in moves)
 
