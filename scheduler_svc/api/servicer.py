@@ -363,10 +363,10 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def _by_the_leader(self, request: Any) -> bytes:
         """Has the leader do something; returns the answer's message."""
-        errand = leader_requests.new_id(request)
-        enter = partial(leader_requests.enter, errand=errand, request=request, now=self._now())
-        read = partial(leader_requests.read_answer, errand=errand)
-        with self._doorbell.listen(leader_requests.topic(errand)) as bell:
+        request_id = leader_requests.new_id(request)
+        enter = partial(leader_requests.enter, request_id=request_id, request=request, now=self._now())
+        read = partial(leader_requests.read_answer, request_id=request_id)
+        with self._doorbell.listen(leader_requests.topic(request_id)) as bell:
             await self._database.submit(enter, LOOP)
             while (answer := await self._database.read(read)) is None:
                 await bell.wait(_LOOK)

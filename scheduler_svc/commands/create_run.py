@@ -26,8 +26,8 @@ _CLONE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True)
-class _Ground:
-    """Where a run will stand."""
+class _Base:
+    """What a run starts from, and where it runs."""
 
     worker: str
     project: str
@@ -57,16 +57,16 @@ async def create_run(
     _check_request(request)
     worker = workers.most_free()
     _check_agents(request, worker.state.agents, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
-    ground = await _inspect(request, worker)
+    base = await _inspect(request, worker)
     if request.validate_only:
-        return _planned(request, ground)
+        return _planned(request, base)
     name = RunName(run_id(request.plan.name, suffix))
 
     def write(connection: Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
         if made:
             return made
-        _write(connection, name, request, ground, now, full=worker.state.full)
+        _write(connection, name, request, base, now, full=worker.state.full)
         requests.remember(connection, request.request_id, request, name, now)
         return str(name)
 
@@ -108,7 +108,7 @@ def _check_agents(
         raise invalid_plan(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -123,7 +123,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
             files=", ".join(found.dirty_files),
         )
     slots = max(worker.state.slots, 1)
-    return _Ground(
+    return _Base(
         worker.name,
         found.project,
         found.base_commit,
@@ -134,21 +134,21 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
     )
 
 
-def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
+def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
     """Returns the run that would be created; it has no name."""
     count = sum(len(epic.tasks) for epic in request.plan.epics)
     return pb.Run(
         title=request.plan.name,
         state=pb.RUN_STATE_PENDING,
-        project=ground.project,
+        project=base.project,
         base_ref=request.base_ref or "HEAD",
-        base_commit=ground.base_commit,
+        base_commit=base.base_commit,
         merge_into=_merge_into(request),
-        max_parallel=ground.max_parallel,
+        max_parallel=base.max_parallel,
         budget_usd_micros=_budget(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
-        base_behind=ground.behind,
+        base_behind=base.behind,
     )
 
 
@@ -156,13 +156,13 @@ def _write(
     connection: Connection,
     name: RunName,
     request: pb.CreateRunRequest,
-    ground: _Ground,
+    base: _Base,
     now: int,
     *,
     full: str = "",
 ) -> None:
     plan = request.plan
-    defaults = with_checks(plan.defaults, ground.file)
+    defaults = with_checks(plan.defaults, base.file)
     actor = request.actor or "user"
     runs.insert(
         connection,
@@ -170,18 +170,18 @@ def _write(
             "run": name.run,
             "title": plan.name,
             "state": pb.RUN_STATE_PENDING,
-            "project": ground.project,
+            "project": base.project,
             "base_ref": request.base_ref or "HEAD",
-            "base_commit": ground.base_commit,
-            "base_branch": ground.base_branch,
-            "base_behind": ground.behind and ground.behind.SerializeToString(),
+            "base_commit": base.base_commit,
+            "base_branch": base.base_branch,
+            "base_behind": base.behind and base.behind.SerializeToString(),
             "merge_into": _merge_into(request),
             "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
             "merge_checks": merge_checks(plan, defaults).SerializeToString(),
-            "max_parallel": ground.max_parallel,
-            "worker": ground.worker,
+            "max_parallel": base.max_parallel,
+            "worker": base.worker,
             "plan": plan.SerializeToString(),
-            "project_file": ground.file and ground.file.SerializeToString(),
+            "project_file": base.file and base.file.SerializeToString(),
             "budget_micros": _budget(plan),
             "creator": actor,
             "created_at": now,
@@ -193,11 +193,11 @@ def _write(
             actor,
             run_created=pb.RunCreated(
                 title=plan.name,
-                project=ground.project,
-                base_commit=ground.base_commit,
+                project=base.project,
+                base_commit=base.base_commit,
                 epic_count=len(plan.epics),
                 task_count=sum(len(epic.tasks) for epic in plan.epics),
-                max_parallel=ground.max_parallel,
+                max_parallel=base.max_parallel,
             ),
         )
     ]
@@ -212,7 +212,7 @@ def _write(
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     if full:
         # Runs that are there already heard of it when it began.
-        report = pb.WorkerFull(worker=ground.worker, reason=full)
+        report = pb.WorkerFull(worker=base.worker, reason=full)
         events.append(event(name, "scheduler", worker_full=report))
     epics.insert(connection, epic_rows)
     tasks.insert(connection, task_rows)

@@ -15,7 +15,7 @@ from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.leader.project_setup import tear_down
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import FinishRun
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
@@ -33,46 +33,46 @@ _REMOVE_TIMEOUT: Final = 120.0
 _AT_ONCE: Final = 4
 
 
-async def finish_run(lead: Lead, action: FinishRun) -> None:
+async def finish_run(term: Term, action: FinishRun) -> None:
     """Cleans up after the run, then ends it, unless something of it was reopened meanwhile."""
-    await _clean(lead, action.run, ended_only=False)
-    await lead.write("act", partial(act, action=action, now=lead.now()), LOOP, str(action.run))
+    await _clean(term, action.run, ended_only=False)
+    await term.write("act", partial(act, action=action, now=term.now()), LOOP, str(action.run))
 
 
-async def clean(lead: Lead, run: RunName) -> list[str]:
+async def clean(term: Term, run: RunName) -> list[str]:
     """Tears down the worktrees of an ended run and removes those whose time has come, a few at a time.
 
     Returns why any could not be removed, which is also logged; it is tried again each hour.
     """
-    return await _clean(lead, run, ended_only=True)
+    return await _clean(term, run, ended_only=True)
 
 
-async def _clean(lead: Lead, run: RunName, *, ended_only: bool) -> list[str]:
+async def _clean(term: Term, run: RunName, *, ended_only: bool) -> list[str]:
     at_once = asyncio.Semaphore(_AT_ONCE)
-    left = await lead.read(
-        partial(worktrees.to_clean, run=run, retention=lead.retention, now=lead.now(), ended_only=ended_only)
+    left = await term.read(
+        partial(worktrees.to_clean, run=run, retention=term.retention, now=term.now(), ended_only=ended_only)
     )
 
     async def one(epic: Any) -> str:
         async with at_once:
-            return await _clean_epic(lead, EpicName(run.run, epic.epic), epic)
+            return await _clean_epic(term, EpicName(run.run, epic.epic), epic)
 
     return [problem for problem in await asyncio.gather(*map(one, left)) if problem]
 
 
-async def _clean_epic(lead: Lead, name: EpicName, epic: Any) -> str:
+async def _clean_epic(term: Term, name: EpicName, epic: Any) -> str:
     """Returns why it could not be done; empty if it was."""
-    await tear_down(lead, name, epic)
+    await tear_down(term, name, epic)
     try:
-        worker = lead.workers.get(epic.worker)
+        worker = term.workers.get(epic.worker)
         if not epic.due:
-            release = pb.ReleaseLeaseRequest(epic=str(name), epoch=lead.epoch)
+            release = pb.ReleaseLeaseRequest(epic=str(name), epoch=term.epoch)
             await call(worker.name, worker.worktree.ReleaseLease, release, _REMOVE_TIMEOUT)
-            await lead.write(
+            await term.write(
                 "released", partial(_released, epic=name, path=epic.worktree_path), str(name.parent)
             )
             return ""
-        request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=lead.epoch)
+        request = pb.RemoveWorktreeRequest(project=epic.project, epic=str(name), epoch=term.epoch)
         done = await call(worker.name, worker.worktree.RemoveWorktree, request, _REMOVE_TIMEOUT)
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:
@@ -81,7 +81,7 @@ async def _clean_epic(lead: Lead, name: EpicName, epic: Any) -> str:
         return f"{name}: {error.message}"
     removed = pb.WorktreeRemoved(path=epic.worktree_path, archive_commit=done.archive_commit)
     told = event(name, f"worker:{epic.worker}", worktree_removed=removed)
-    await lead.write("removed", partial(_removed, epic=name, told=told, now=lead.now()), str(name.parent))
+    await term.write("removed", partial(_removed, epic=name, told=told, now=term.now()), str(name.parent))
     return ""
 
 

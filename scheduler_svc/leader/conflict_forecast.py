@@ -13,7 +13,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
 from scheduler_svc.leader.forecast_changes import EpicInPlay, forecast
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
@@ -48,30 +48,30 @@ class _Scene:
         )
 
 
-class Radar:
+class ConflictForecasts:
     """Looks for conflicts in one leader's term."""
 
-    def __init__(self, lead: Lead) -> None:
-        self._lead = lead
+    def __init__(self, term: Term) -> None:
+        self._term = term
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def look(self, attempt: AttemptName) -> None:
         """Writes what an attempt's accepted work will conflict with. Trouble only logs: the next task looks again."""
         async with self._looking[attempt.run]:
-            scene = await self._lead.read(partial(_scene, attempt=attempt))
+            scene = await self._term.read(partial(_scene, attempt=attempt))
             if scene is None:
                 return
             try:
-                worker = self._lead.workers.get(scene.worker)
+                worker = self._term.workers.get(scene.worker)
                 found = await call(worker.name, worker.worktree.PredictConflicts, scene.request(), _TIMEOUT)
             except HeddleError as error:
                 log.warning("conflicts_not_predicted", attempt=str(attempt), error=error.message)
                 return
-            now = self._lead.now()
+            now = self._term.now()
             new, events = forecast(scene.in_play, found, scene.before, attempt, now)
             new.upstream = scene.upstream
             write = partial(_record_forecast, run=attempt.run, new=new, events=events, now=now)
-            await self._lead.write("record_forecast", write, *([f"runs/{attempt.run}"] if events else []))
+            await self._term.write("record_forecast", write, *([f"runs/{attempt.run}"] if events else []))
 
 
 def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:

@@ -10,7 +10,7 @@ from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.garbage import delete_sessions
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import call
 from scheduler_svc.store.db.database import Connection
@@ -51,30 +51,30 @@ def _restorable(connection: Connection, name: EpicName, asked: int) -> Any:
     return row
 
 
-async def restore(lead: Lead, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
+async def restore(term: Term, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
     """Has the worker restore an archived worktree, and notes it; raises as the RPC says.
 
     Idempotent: it is done once for what was `asked` at one time.
     """
-    row = await lead.read(partial(_restorable, name=name.parent, asked=asked))
+    row = await term.read(partial(_restorable, name=name.parent, asked=asked))
     if row is not None:
-        await _restore(lead, name.parent, row, actor)
-    worktree = await worktree_list.get_worktree(lead.read, lead.workers, lead.retention, name)
+        await _restore(term, name.parent, row, actor)
+    worktree = await worktree_list.get_worktree(term.read, term.workers, term.retention, name)
     return pb.RestoreEpicWorktreeResponse(worktree=worktree)
 
 
-async def _restore(lead: Lead, epic: EpicName, row: Any, actor: str) -> None:
+async def _restore(term: Term, epic: EpicName, row: Any, actor: str) -> None:
     request = pb.RestoreWorktreeRequest(
         project=row.project,
         epic=str(epic),
-        epoch=lead.epoch,
+        epoch=term.epoch,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),
     )
-    worker = lead.workers.get(row.worker)
+    worker = term.workers.get(row.worker)
     done = await call(worker.name, worker.worktree.RestoreWorktree, request, _RESTORE_TIMEOUT)
     told = pb.WorktreeRestored(path=done.worktree.path, archive_commit=done.archive_commit)
-    note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=lead.now())
-    await lead.write("restored", note, str(epic.parent))
+    note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=term.now())
+    await term.write("restored", note, str(epic.parent))
 
 
 def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) -> None:
@@ -83,14 +83,14 @@ def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) 
         append(connection, [told], now)
 
 
-async def expire_logs(lead: Lead, run: RunName) -> int:
+async def expire_logs(term: Term, run: RunName) -> int:
     """Removes a run's logs, the spools of its sessions first; returns the bytes that these took.
 
     Raises HeddleError where their worker is away: then nothing of the run's logs is removed.
     """
-    freed = await delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
-    before = lead.now() - lead.retention.logs
-    while await lead.write("prune_logs", partial(prune_logs, run=run, before=before)):
+    freed = await delete_sessions(term.read, term.workers, run, epoch=term.epoch)
+    before = term.now() - term.retention.logs
+    while await term.write("prune_logs", partial(prune_logs, run=run, before=before)):
         pass
     log.info("logs_removed", run=str(run), spool_bytes=freed)
     return freed

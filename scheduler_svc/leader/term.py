@@ -42,7 +42,7 @@ class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE), self.longest)
 
 
-class Lead:
+class Term:
     """One leader's term."""
 
     def __init__(

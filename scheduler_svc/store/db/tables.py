@@ -245,7 +245,7 @@ holds = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-errands = sa.Table(
+leader_requests = sa.Table(
     "errands",
     metadata,
     # The request_id.

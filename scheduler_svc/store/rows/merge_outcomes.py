@@ -38,7 +38,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Ground:
+class MergeContext:
     """Where branches are merged, and how."""
 
     run: RunName
@@ -56,10 +56,10 @@ class Ground:
     project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
 
 
-def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[Ground, list[Source]]:
+def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeContext, list[Source]]:
     """Returns the epics whose merge is noted as under way, in the order of the plan."""
     row = connection.execute(sa.select(runs_table).where(runs_table.c.run == run.run)).one()
-    ground = _ground(row, run, run.branch, row.base_commit)
+    context = _context(row, run, run.branch, row.base_commit)
     chosen = (
         sa.select(epics_table.c.epic, epics_table.c.spec)
         .where(epics_table.c.run == run.run, epics_table.c.merge_state == MergeState.MERGING)
@@ -69,12 +69,12 @@ def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[Ground, l
     for each in connection.execute(chosen).all():
         name = run.epic(each.epic)
         title = pb.PlanEpic.FromString(each.spec).title
-        tested = _was_tested(connection, name, ground.checks)
+        tested = _was_tested(connection, name, context.checks)
         sources.append(Source(name, f"Merge epic {title}", tested))
-    return ground, sources
+    return context, sources
 
 
-def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[Ground, Source] | None:
+def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[MergeContext, Source] | None:
     """Returns the merge of a run's branch; None unless it is noted as under way."""
     row = connection.execute(
         sa.select(runs_table).where(
@@ -83,12 +83,12 @@ def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[Ground, Sou
     ).one_or_none()
     if row is None:
         return None
-    return _ground(row, run, row.merge_into, ""), Source(run, f"Merge {row.title}")
+    return _context(row, run, row.merge_into, ""), Source(run, f"Merge {row.title}")
 
 
-def _ground(row: Any, run: RunName, target: str, create_at: str) -> Ground:
+def _context(row: Any, run: RunName, target: str, create_at: str) -> MergeContext:
     checks = pb.MergeChecks.FromString(row.merge_checks or b"")
-    return Ground(
+    return MergeContext(
         run,
         row.worker,
         row.project,
@@ -123,7 +123,7 @@ def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeCheck
 
 def record_merged(
     connection: sa.Connection,
-    ground: Ground,
+    context: MergeContext,
     commits: Sequence[tuple[Name, str]],
     *,
     tree: str,
@@ -137,14 +137,14 @@ def record_merged(
     for name, commit in commits:
         if not _note_merged(connection, name, commit):
             continue
-        finished = pb.MergeFinished(target_branch=ground.target, commit=commit)
+        finished = pb.MergeFinished(target_branch=context.target, commit=commit)
         append(connection, [event(name, _ACTOR, merge_finished=finished)], now)
         if isinstance(name, EpicName):
             values = {"head_commit": commit, **({"tested_tree": tree} if tree else {})}
             runs.change(connection, name.parent, **values)
-    note_pushes(connection, ground.run, [ground.target, *(name.branch for name, _ in commits)], refused)
+    note_pushes(connection, context.run, [context.target, *(name.branch for name, _ in commits)], refused)
     failed = [pb.PushFailed(branch=branch, error=error) for branch, error in refused.items()]
-    append(connection, [event(ground.run, _ACTOR, push_failed=each) for each in failed], now)
+    append(connection, [event(context.run, _ACTOR, push_failed=each) for each in failed], now)
 
 
 def record_conflict(
@@ -179,12 +179,12 @@ def record_merge_hold(connection: sa.Connection, name: Name, target: str, proble
 
 
 def record_merge_check(
-    connection: sa.Connection, ground: Ground, names: Sequence[Name], check: pb.CheckFinished, now: int
+    connection: sa.Connection, context: MergeContext, names: Sequence[Name], check: pb.CheckFinished, now: int
 ) -> None:
     """Notes how a check ended on a merged tree; of one epic's alone it is told as that epic's."""
     keys = [name.epic for name in names if isinstance(name, EpicName)]
-    about = names[0] if len(names) == 1 else ground.run
-    finished = pb.MergeCheckFinished(target_branch=ground.target, epics=keys, check=check)
+    about = names[0] if len(names) == 1 else context.run
+    finished = pb.MergeCheckFinished(target_branch=context.target, epics=keys, check=check)
     append(connection, [event(about, _ACTOR, merge_check_finished=finished)], now)
 
 

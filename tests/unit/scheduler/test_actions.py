@@ -47,7 +47,7 @@ def test_every_follow_up_can_be_begun() -> None:
 @pytest.mark.parametrize(
     ("action", "begun"),
     [
-        (StartTask(ATTEMPT), [("conduct", str(ATTEMPT))]),
+        (StartTask(ATTEMPT), [("drive", str(ATTEMPT))]),
         (StopAttempt(ATTEMPT, "enough"), [("stop", str(ATTEMPT))]),
         (ParkAttempt(ATTEMPT), [("park", str(ATTEMPT))]),
         (MergeEpic(EPIC), [("merge_epics", "runs/r")]),
