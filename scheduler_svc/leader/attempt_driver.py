@@ -19,6 +19,7 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
+from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
 from scheduler_svc.leader.term import Term, tries
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
@@ -34,9 +35,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
-# Seconds. Git in a large repository takes its time; a session is on disk at once.
+# Seconds. Git in a large repository takes its time.
 _GIT_TIMEOUT: Final = 600.0
-_SESSION_TIMEOUT: Final = 60.0
 
 # So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
@@ -116,7 +116,7 @@ class AttemptDriver:
                 assignment,
                 lambda worker: worker.agent.GetSession,
                 request,
-                _SESSION_TIMEOUT,
+                SESSION_TIMEOUT,
                 stoppable=partial(self._term.workers.has_let_go, assignment.worker),
             )
         except HeddleError as error:
@@ -195,7 +195,7 @@ class AttemptDriver:
             assignment,
             lambda worker: worker.renewing().agent.StartSession,
             request,
-            _SESSION_TIMEOUT,
+            SESSION_TIMEOUT,
             stoppable=partial(self._term.workers.has_let_go, assignment.worker),
             waits=True,
         )
@@ -356,48 +356,6 @@ class AttemptDriver:
     @property
     def _run(self) -> str:
         return str(self._attempt.parent.parent.parent)
-
-
-async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: str) -> bool:
-    """Stops a session, however long its worker is away; returns False if there is none."""
-    request = pb.StopSessionRequest(attempt=str(attempt), epoch=term.epoch, reason=reason)
-    async for _ in tries():
-        try:
-            await call(worker, term.workers.get(worker).agent.StopSession, request, _SESSION_TIMEOUT)
-        except HeddleError as error:
-            if error.code is grpc.StatusCode.NOT_FOUND:
-                return False
-            if error.code is not _UNAVAILABLE:
-                raise
-        else:
-            return True
-    raise AssertionError("tries() has no end")
-
-
-async def park_session(term: Term, attempt: AttemptName) -> None:
-    """Parks the session of a live attempt if it still waits for the operator; its driver sees how it ended."""
-    assignment = await term.read(partial(read_assignment, attempt=attempt))
-    if assignment is None or assignment.result:
-        return
-    request = pb.ParkSessionRequest(attempt=str(attempt), epoch=term.epoch)
-    worker = term.workers.get(assignment.worker)
-    try:
-        await call(worker.name, worker.agent.ParkSession, request, _SESSION_TIMEOUT)
-    except HeddleError as error:
-        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-            raise
-        # It has its answer, or its worker is away: the loop looks again.
-        log.info("session_not_parked", attempt=str(attempt), error=error.message)
-
-
-async def stop(term: Term, attempt: AttemptName) -> None:
-    """Stops the session of an attempt that was told to stop; also one that is only about to start."""
-    async for _ in tries():
-        assignment = await term.read(partial(read_assignment, attempt=attempt))
-        if assignment is None or assignment.result or assignment.stop_reason is None:
-            return
-        if await stop_session(term, attempt, assignment.worker, assignment.stop_reason):
-            return
 
 
 def _lost(reason: str) -> pb.SessionFinished:

@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue
+from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue, session_stop
 from scheduler_svc.leader.conflict_forecast import ConflictForecasts
 from scheduler_svc.leader.term import Term
 from scheduler_svc.policy.actions import FinishRun
@@ -71,10 +71,10 @@ class BackgroundTasks:
         self._begin("drive", attempt, begin)
 
     def stop(self, attempt: AttemptName) -> None:
-        self._begin("stop", attempt, lambda: attempt_driver.stop(self._term, attempt))
+        self._begin("stop", attempt, lambda: session_stop.stop(self._term, attempt))
 
     def park(self, attempt: AttemptName) -> None:
-        self._begin("park", attempt, lambda: attempt_driver.park_session(self._term, attempt))
+        self._begin("park", attempt, lambda: session_stop.park_session(self._term, attempt))
 
     def merge_epics(self, run: RunName) -> None:
         self._begin("merge_epics", run, lambda: merge_queue.merge_epics(self._term, run))
