@@ -41,7 +41,7 @@ class _Seen:
     """Which runs a watcher has, and as of when."""
 
     def __init__(self) -> None:
-        # By id of run: those that may change. One that ended stays as it is until it goes on again.
+        # By id of run: those that may change. One that ended stays as it is until it is reopened.
         self._versions: dict[str, tuple[Any, ...]] = {}
 
     def first(self, connection: Connection, newest: int) -> list[pb.Run]:

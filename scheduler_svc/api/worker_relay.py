@@ -25,7 +25,7 @@ _ANSWER_TIMEOUT: Final = 30.0
 async def answer_approval(
     database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str, now: int
 ) -> None:
-    """Hands the operator's answer to the worker, or keeps it for the attempt that goes on with a parked one.
+    """Hands the operator's answer to the worker, or keeps it for the attempt that continues a parked one.
 
     Raises NOT_FOUND or WRONG_STATE. `now` is in microseconds.
     """

@@ -1,4 +1,4 @@
-"""Adds a task to an epic of a run that goes on or has ended."""
+"""Adds a task to an epic of a run, also of one that has ended."""
 
 import re
 from collections.abc import Collection

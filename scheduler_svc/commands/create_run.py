@@ -164,29 +164,7 @@ def _write(
     plan = request.plan
     defaults = with_checks(plan.defaults, base.file)
     actor = request.actor or "user"
-    runs.insert(
-        connection,
-        {
-            "run": name.run,
-            "title": plan.name,
-            "state": pb.RUN_STATE_PENDING,
-            "project": base.project,
-            "base_ref": request.base_ref or "HEAD",
-            "base_commit": base.base_commit,
-            "base_branch": base.base_branch,
-            "base_behind": base.behind and base.behind.SerializeToString(),
-            "merge_into": _merge_into(request),
-            "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
-            "merge_checks": merge_checks(plan, defaults).SerializeToString(),
-            "max_parallel": base.max_parallel,
-            "worker": base.worker,
-            "plan": plan.SerializeToString(),
-            "project_file": base.file and base.file.SerializeToString(),
-            "budget_micros": _budget(plan),
-            "creator": actor,
-            "created_at": now,
-        },
-    )
+    runs.insert(connection, _run_row(name, request, base, defaults, now))
     events = [
         event(
             name,
@@ -217,6 +195,33 @@ def _write(
     epics.insert(connection, epic_rows)
     tasks.insert(connection, task_rows)
     append(connection, events, now)
+
+
+def _run_row(
+    name: RunName, request: pb.CreateRunRequest, base: _Base, defaults: pb.TaskDefaults, now: int
+) -> dict[str, object]:
+    """Returns the row of a run that has not started."""
+    plan = request.plan
+    return {
+        "run": name.run,
+        "title": plan.name,
+        "state": pb.RUN_STATE_PENDING,
+        "project": base.project,
+        "base_ref": request.base_ref or "HEAD",
+        "base_commit": base.base_commit,
+        "base_branch": base.base_branch,
+        "base_behind": base.behind and base.behind.SerializeToString(),
+        "merge_into": _merge_into(request),
+        "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
+        "merge_checks": merge_checks(plan, defaults).SerializeToString(),
+        "max_parallel": base.max_parallel,
+        "worker": base.worker,
+        "plan": plan.SerializeToString(),
+        "project_file": base.file and base.file.SerializeToString(),
+        "budget_micros": _budget(plan),
+        "creator": request.actor or "user",
+        "created_at": now,
+    }
 
 
 def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:

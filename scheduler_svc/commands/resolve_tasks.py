@@ -20,7 +20,7 @@ _OUTPUT_CHARACTERS: Final = 4 << 10
 
 
 def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
-    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; lets it go on."""
+    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; reopens it."""
     rows = task_rows(connection, epic)
     last = pb.PlanTask.FromString([each for each in rows if not each.resolves][-1].spec)
     conflict = pb.MergeConflicted.FromString(epic_row(connection, epic).conflict or b"")

@@ -38,7 +38,7 @@ T = TypeVar("T")
 # Seconds. Git in a large repository takes its time.
 _GIT_TIMEOUT: Final = 600.0
 
-# So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
+# With these outcomes the next attempt continues the session. One that is over its share of a budget may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
@@ -208,7 +208,7 @@ class AttemptDriver:
         return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
-        """Takes the session's events in until its last; goes on after every break."""
+        """Takes the session's events in until its last; resumes after every break."""
         after = assignment.session_sequence
         has_let_go = partial(self._term.workers.has_let_go, assignment.worker)
         async for _ in tries():
@@ -231,7 +231,7 @@ class AttemptDriver:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
                     return _lost("its worker no longer has the session's log")
-                # A worker without descriptors cannot open the log now; the session goes on.
+                # A worker without descriptors cannot open the log now; the session continues.
                 short = problem.reason == pb.ERROR_REASON_NO_DESCRIPTORS
                 if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error

@@ -46,7 +46,7 @@ class BackgroundTasks:
         self._forecasts = ConflictForecasts(term)
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Begins whatever the snapshot says is under way and nobody here does: also after a restart."""
+        """Begins whatever the snapshot says is in progress and has no task here, also after a restart."""
         for run in snapshot.runs:
             if run.merging_into:
                 self.merge_run(run.name)
@@ -161,7 +161,7 @@ class BackgroundTasks:
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:
-        """Does something about the worktrees of an ended run while nobody else does, and no attempt begins there."""
+        """Does something about the worktrees of an ended run while no other task does, and no attempt begins there."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def begin() -> None:
@@ -176,7 +176,7 @@ class BackgroundTasks:
         return await done
 
     async def dismiss(self) -> None:
-        """Ends all tasks. What they had under way goes on at the workers; the next leader takes it up."""
+        """Ends all tasks. What they had in progress continues at the workers; the next leader takes it up."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -75,7 +75,7 @@ class ConflictForecasts:
 
 
 def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
-    """Returns what to look at; None unless the attempt was accepted and its run goes on."""
+    """Returns what to look at; None unless the attempt was accepted and its run has not ended."""
     run = accepted_run(connection, attempt)
     if run is None:
         return None

@@ -183,7 +183,7 @@ class Loop:
         self._doorbell.ring([LOOP])
 
     async def _report_workers(self, term: Term) -> None:
-        """Writes into the log of each run that goes on which workers were lost, are full, or take work again."""
+        """Writes into the log of each run that has not ended which workers were lost, are full, or take work again."""
         while self._changed_workers:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")

@@ -42,7 +42,7 @@ _LARGEST_GROUP: Final = 256
 _READERS: Final = 4
 
 # The connection or the disk failed, not the work: the whole group must go again. The last is what work
-# meets that goes on with a connection which broke under it.
+# meets that continues with a connection which broke under it.
 _LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
 
 
@@ -164,7 +164,7 @@ class Database:
                         return [error]
                 with connection.begin():
                     return _run_apart(group, connection)
-        except Exception as error:  # noqa: BLE001 (each job gets it; the writer must go on)
+        except Exception as error:  # noqa: BLE001 (each job gets it; the writer must continue)
             log.warning("database_unavailable", error=str(error))
             return [unavailable(error)] * len(group)
 

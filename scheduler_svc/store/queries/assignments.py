@@ -73,7 +73,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         budget=row.share_micros,
         merges=attempt.parent.parent.parent.branch if row.resolves else "",
         rewind_to=row.rewind_to,
-        **_goes_on(connection, attempt, spec.agent, row.resume_from),
+        **_continued(connection, attempt, spec.agent, row.resume_from),
     )
 
 
@@ -81,10 +81,10 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
 _RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
 
 
-def _goes_on(
+def _continued(
     connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
 ) -> dict[str, Any]:
-    """Returns those fields of the assignment that say with what the attempt goes on.
+    """Returns those fields of the assignment that say what the attempt continues.
 
     `resume_from` is the number of the attempt that the operator wants resumed.
     """

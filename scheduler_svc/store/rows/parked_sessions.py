@@ -119,7 +119,7 @@ def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
     return True
 
 
-# Answered or not, as long as no other attempt goes on with it.
+# Answered or not, as long as no other attempt continues it.
 _WAITING = frozenset({pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING})
 
 _NEWEST = sa.select(attempts_table, tasks_table.c.state.label("task_state")).join(
