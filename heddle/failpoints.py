@@ -16,7 +16,7 @@ def _around(event: str, names: Iterable[str]) -> list[str]:
     return [f"{name}.{when}_{event}" for name, when in product(names, ("before", "after"))]
 
 
-# The leader's transactions, by function name.
+# The leader's transactions, by the names that the leader gives them.
 COMMITS: Final = (
     "act",
     "act_on",
@@ -38,8 +38,8 @@ COMMITS: Final = (
     "removed",
     "released",
     "restored",
-    "end_errand",
-    "forget_errands",
+    "end_request",
+    "forget_requests",
     "prune_logs",
     "record_forecast",
 )

@@ -51,7 +51,7 @@ class App:
         )
 
     async def start(self) -> None:
-        """Waits for the database, looks for the workers, begins to lead if nobody else does."""
+        """Waits for the database, looks for the workers, begins to lead if no other replica does."""
         async for _ in tries():
             try:
                 await self.database.open()
@@ -62,7 +62,7 @@ class App:
         self._leading = asyncio.create_task(self._loop.run())
 
     async def drain(self) -> None:
-        """Ends watches and the loop; sessions go on at their workers. Idempotent."""
+        """Ends watches and the loop; sessions continue at their workers. Idempotent."""
         self._doorbell.close()
         if self._leading:
             self._leading.cancel()

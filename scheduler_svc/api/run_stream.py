@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-import sqlalchemy as sa
 from google.protobuf.message import Message
 
 from heddle import pb
 from heddle.names import AttemptName, RunName
 from scheduler_svc.model.states import ENDED_RUN
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import Doorbell, Listener, summaries
 from scheduler_svc.store.db.events import oldest_event, read_events
-from scheduler_svc.store.db.tables import attempts
-from scheduler_svc.store.queries.resources import get_epics, get_run, get_tasks, is_attempt, summary_of
+from scheduler_svc.store.queries.records import attempt_rows, live_attempts
+from scheduler_svc.store.queries.resources import get_epics, get_run, get_tasks, summary_of
 from scheduler_svc.store.queries.session_log import STREAM_BYTES, check_kept, check_sequence, read_tail
 
 T = TypeVar("T", bound=Message)
@@ -121,13 +120,12 @@ class _Summaries:
             return float("inf")
         return self._next - time.monotonic()
 
-    def read(self, connection: sa.Connection) -> list[pb.SessionSummary]:
+    def read(self, connection: Connection) -> list[pb.SessionSummary]:
         """Returns those with news, the last words of sessions that have ended among them."""
-        live = sa.select(attempts).where(attempts.c.run == self._run, attempts.c.ended_at.is_(None))
-        rows = list(connection.execute(live))
+        rows = live_attempts(connection, self._run)
         names = {AttemptName(row.run, row.epic, row.task, row.number) for row in rows}
         for name in self._sent.keys() - names:
-            rows += connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
+            rows += attempt_rows(connection, name)
         found = []
         for row in rows:
             name = AttemptName(row.run, row.epic, row.task, row.number)
@@ -144,7 +142,7 @@ class _Summaries:
         return found
 
 
-def _read_page(connection: sa.Connection, name: RunName, after: int, *, is_first: bool) -> _Page:
+def _read_page(connection: Connection, name: RunName, after: int, *, is_first: bool) -> _Page:
     run = get_run(connection, name)
     check_sequence(after, run.sequence)
     events = read_events(connection, name.run, after, _EVENTS, STREAM_BYTES) if after < run.sequence else []

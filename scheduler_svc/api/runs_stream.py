@@ -1,24 +1,19 @@
 """The stream of all runs: which there are, and each as it changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from heddle import pb
 from scheduler_svc.api.run_stream import CHECKPOINT, grouped
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database, Row
 from scheduler_svc.store.db.doorbell import RUNS, Doorbell
-from scheduler_svc.store.db.tables import runs
+from scheduler_svc.store.queries.records import newest_runs, run_rows, run_versions
 from scheduler_svc.store.queries.resources import runs_of
 
 # Seconds between two looks: what changes more often is told as it is then.
 _INTERVAL: Final = 0.5
-
-# What no change leaves as it was: cancelling alone has no event.
-_VERSION: Final = (runs.c.run, runs.c.sequence, runs.c.state)
 
 
 async def watch_runs(
@@ -46,26 +41,22 @@ class _Seen:
     """Which runs a watcher has, and as of when."""
 
     def __init__(self) -> None:
-        # By id of run: those that may change. One that ended stays as it is until it goes on again.
+        # By id of run: those that may change. One that ended stays as it is until it is reopened.
         self._versions: dict[str, tuple[Any, ...]] = {}
 
-    def first(self, connection: sa.Connection, newest: int) -> list[pb.Run]:
+    def first(self, connection: Connection, newest: int) -> list[pb.Run]:
         """Returns what comes first, the newest first."""
-        of_newest = sa.select(runs.c.run).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(newest)
-        wanted = sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(of_newest))
-        return self._read(connection, wanted)
+        return self._take(connection, newest_runs(connection, newest))
 
-    def changed(self, connection: sa.Connection, rung: set[str]) -> list[pb.Run]:
+    def changed(self, connection: Connection, rung: set[str]) -> list[pb.Run]:
         """Returns the runs with news since they were last returned; `rung` are the names of some of them."""
         # By its ring a run is found that began and ended since the last look.
         known = [*self._versions, *(name.removeprefix("runs/") for name in rung)]
-        live = sa.select(*_VERSION).where(sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(known)))
-        changed = [row.run for row in connection.execute(live) if self._versions.get(row.run) != tuple(row)]
-        return self._read(connection, runs.c.run.in_(changed)) if changed else []
+        versions = run_versions(connection, known)
+        changed = [run for run, version in versions.items() if self._versions.get(run) != version]
+        return self._take(connection, run_rows(connection, changed)) if changed else []
 
-    def _read(self, connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[pb.Run]:
-        chosen = sa.select(runs).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
-        rows = connection.execute(chosen).all()
+    def _take(self, connection: Connection, rows: Sequence[Row]) -> list[pb.Run]:
         for row in rows:
             if row.ended_at is None:
                 self._versions[row.run] = (row.run, row.sequence, row.state)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
@@ -12,6 +12,7 @@ from heddle.errors import invalid_field
 from heddle.names import AttemptName, EpicName, RunName, TaskName, WorktreeName
 from heddle.v1.scheduler_service_pb2_grpc import SchedulerServiceServicer
 from scheduler_svc.api import run_stream, runs_stream, worker_relay
+from scheduler_svc.api.store_calls import StoreCalls
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.commands.add_task import add_task
 from scheduler_svc.commands.budgets import NewBudget, check_agent, check_budget
@@ -24,7 +25,7 @@ from scheduler_svc.commands.worktree_list import list_worktrees
 from scheduler_svc.model.eta import forecast
 from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.pools.workers import POLL_INTERVAL, Workers
-from scheduler_svc.store.db.database import Database, Work
+from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import oldest_event, read_events
 from scheduler_svc.store.db.times import micros
@@ -35,19 +36,15 @@ from scheduler_svc.store.queries.page_tokens import page_size, texts, token
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.session_log import check_kept, check_sequence, list_session_events
 from scheduler_svc.store.queries.task_progress import read_stand
-from scheduler_svc.store.rows import leader_requests, requests
+from scheduler_svc.store.rows import requests
 from scheduler_svc.store.rows.holds import list_holds
 from scheduler_svc.store.rows.provider_outages import lift_hold
 from scheduler_svc.store.rows.retention import Retention
 
-T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 # Bytes of one page of events.
 _PAGE_BYTES: Final = 1 << 20
-
-# Seconds between looks at something that is waited for, where no bell is heard.
-_LOOK: Final = 5.0
 
 
 class SchedulerServicer(SchedulerServiceServicer):
@@ -65,6 +62,7 @@ class SchedulerServicer(SchedulerServiceServicer):
         retention: Retention,
     ) -> None:
         self._database = database
+        self._store = StoreCalls(database, doorbell, self._now)
         self._doorbell = doorbell
         self._workers = workers
         self._clock = clock
@@ -87,10 +85,10 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         name = RunName.parse(request.name)
-        return pb.GetRunResponse(run=await self._database.read(partial(get_run, name=name)))
+        return pb.GetRunResponse(run=await self._store.read(get_run, name=name))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
-        return await self._database.read(partial(lists.list_runs, request=request))
+        return await self._store.read(lists.list_runs, request=request)
 
     async def WatchRuns(
         self, request: pb.WatchRunsRequest, context: Context
@@ -101,7 +99,7 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def ForecastRun(self, request: pb.ForecastRunRequest, context: Context) -> pb.ForecastRunResponse:
         name = RunName.parse(request.name)
-        stand = await self._database.read(partial(read_stand, name=name, now=self._now()))
+        stand = await self._store.read(read_stand, name=name, now=self._now())
         slots = self._workers.slots(stand.worker)
         parallel = max(1, min(stand.max_parallel, slots or stand.max_parallel))
         return pb.ForecastRunResponse(forecast=forecast(stand.plan, stand.tasks, parallel))
@@ -110,51 +108,68 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = RunName.parse(request.name)
         if request.max_parallel < 1:
             raise invalid_field("max_parallel", "must be at least 1; to start nothing more, pause the run")
-        work = partial(
-            runs_and_tasks.update_run,
-            name=name,
-            actor=_actor(request),
-            max_parallel=request.max_parallel,
-            now=self._now(),
+        return pb.UpdateRunResponse(
+            run=await self._store.change(
+                request,
+                name,
+                get_run,
+                runs_and_tasks.update_run,
+                actor=_actor(request),
+                max_parallel=request.max_parallel,
+                now=self._now(),
+            )
         )
-        return pb.UpdateRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
 
     async def PauseRun(self, request: pb.PauseRunRequest, context: Context) -> pb.PauseRunResponse:
         name = RunName.parse(request.name)
-        work = partial(runs_and_tasks.pause_run, name=name, actor=_actor(request), now=self._now())
-        return pb.PauseRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
+        return pb.PauseRunResponse(
+            run=await self._store.change(
+                request, name, get_run, runs_and_tasks.pause_run, actor=_actor(request), now=self._now()
+            )
+        )
 
     async def ResumeRun(self, request: pb.ResumeRunRequest, context: Context) -> pb.ResumeRunResponse:
         name = RunName.parse(request.name)
         budget = NewBudget.of(request)
         if budget is not None:
             await check_budget(self._database, self._workers, budget)
-        work = partial(
-            runs_and_tasks.resume_run, name=name, actor=_actor(request), now=self._now(), budget=budget
+        return pb.ResumeRunResponse(
+            run=await self._store.change(
+                request,
+                name,
+                get_run,
+                runs_and_tasks.resume_run,
+                actor=_actor(request),
+                now=self._now(),
+                budget=budget,
+            )
         )
-        return pb.ResumeRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Context) -> pb.CancelRunResponse:
         name = RunName.parse(request.name)
-        work = partial(runs_and_tasks.cancel_run, name=name, actor=_actor(request))
-        await self._once(request, name, work, partial(get_run, name=name))
-        ended = await self._wait(name, partial(get_run, name=name), lambda run: run.state in ENDED_RUN)
+        await self._store.change(request, name, get_run, runs_and_tasks.cancel_run, actor=_actor(request))
+        ended = await self._store.wait(name, partial(get_run, name=name), lambda run: run.state in ENDED_RUN)
         return pb.CancelRunResponse(run=ended)
 
     # Epics, tasks, attempts.
 
     async def ListEpics(self, request: pb.ListEpicsRequest, context: Context) -> pb.ListEpicsResponse:
-        return await self._database.read(partial(lists.list_epics, request=request))
+        return await self._store.read(lists.list_epics, request=request)
 
     async def RetryMerge(self, request: pb.RetryMergeRequest, context: Context) -> pb.RetryMergeResponse:
         name = EpicName.parse(request.name)
-        work = partial(retry_merge, name=name, actor=_actor(request), now=self._now())
-        return pb.RetryMergeResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
+        return pb.RetryMergeResponse(
+            epic=await self._store.change(
+                request, name, get_epic, retry_merge, actor=_actor(request), now=self._now()
+            )
+        )
 
     async def PushRun(self, request: pb.PushRunRequest, context: Context) -> pb.PushRunResponse:
         name = RunName.parse(request.name)
         work = await push_run(self._database, self._workers, name, _actor(request), self._now())
-        return pb.PushRunResponse(run=await self._once(request, name, work, partial(get_run, name=name)))
+        return pb.PushRunResponse(
+            run=await self._store.once(request, name, work, partial(get_run, name=name))
+        )
 
     async def ResolveConflict(
         self, request: pb.ResolveConflictRequest, context: Context
@@ -162,22 +177,27 @@ class SchedulerServicer(SchedulerServiceServicer):
         name = EpicName.parse(request.name)
         if request.agent:
             await self._check_agent(request.agent, name)
-        work = partial(resolve, name=name, agent=request.agent, actor=_actor(request), now=self._now())
-        read = partial(get_epic, name=name)
-        return pb.ResolveConflictResponse(epic=await self._once(request, name, work, read))
+        return pb.ResolveConflictResponse(
+            epic=await self._store.change(
+                request, name, get_epic, resolve, agent=request.agent, actor=_actor(request), now=self._now()
+            )
+        )
 
     async def DropEpic(self, request: pb.DropEpicRequest, context: Context) -> pb.DropEpicResponse:
         name = EpicName.parse(request.name)
-        work = partial(drop, name=name, actor=_actor(request), now=self._now())
-        return pb.DropEpicResponse(epic=await self._once(request, name, work, partial(get_epic, name=name)))
+        return pb.DropEpicResponse(
+            epic=await self._store.change(
+                request, name, get_epic, drop, actor=_actor(request), now=self._now()
+            )
+        )
 
     async def GetConflicts(
         self, request: pb.GetConflictsRequest, context: Context
     ) -> pb.GetConflictsResponse:
-        return await self._database.read(partial(get_conflicts, name=RunName.parse(request.name)))
+        return await self._store.read(get_conflicts, name=RunName.parse(request.name))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
-        return await self._database.read(partial(lists.list_tasks, request=request))
+        return await self._store.read(lists.list_tasks, request=request)
 
     async def AddTask(self, request: pb.AddTaskRequest, context: Context) -> pb.AddTaskResponse:
         task = await add_task(
@@ -192,7 +212,6 @@ class SchedulerServicer(SchedulerServiceServicer):
 
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Context) -> pb.RetryTaskResponse:
         name = TaskName.parse(request.name)
-        read = partial(get_task, name=name)
         if request.agent:
             await self._check_agent(request.agent, name)
         if request.resume and (request.agent or request.from_here):
@@ -200,37 +219,46 @@ class SchedulerServicer(SchedulerServiceServicer):
             raise invalid_field(
                 "resume", f"cannot be combined with {other}: a session is resumed by the agent that it is of"
             )
-        resumed = partial(runs_and_tasks.retry_task, resume=request.resume)
-        retry = retry_from_here if request.from_here else resumed
-        work = partial(retry, name=name, actor=_actor(request), agent=request.agent, now=self._now())
-        return pb.RetryTaskResponse(task=await self._once(request, name, work, read))
+        actor, agent, now = _actor(request), request.agent, self._now()
+        if request.from_here:
+            task = await self._store.change(request, name, get_task, retry_from_here, actor, agent, now)
+        else:
+            retry = runs_and_tasks.retry_task
+            task = await self._store.change(
+                request, name, get_task, retry, actor, agent, now, resume=request.resume
+            )
+        return pb.RetryTaskResponse(task=task)
 
     async def SkipTask(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
         name = TaskName.parse(request.name)
-        work = partial(runs_and_tasks.skip_task, name=name, actor=_actor(request), now=self._now())
-        return pb.SkipTaskResponse(task=await self._once(request, name, work, partial(get_task, name=name)))
+        return pb.SkipTaskResponse(
+            task=await self._store.change(
+                request, name, get_task, runs_and_tasks.skip_task, actor=_actor(request), now=self._now()
+            )
+        )
 
     async def GetAttempt(self, request: pb.GetAttemptRequest, context: Context) -> pb.GetAttemptResponse:
         name = AttemptName.parse(request.name)
-        return pb.GetAttemptResponse(attempt=await self._database.read(partial(get_attempt, name=name)))
+        return pb.GetAttemptResponse(attempt=await self._store.read(get_attempt, name=name))
 
     async def ListAttempts(
         self, request: pb.ListAttemptsRequest, context: Context
     ) -> pb.ListAttemptsResponse:
-        return await self._database.read(partial(lists.list_attempts, request=request))
+        return await self._store.read(lists.list_attempts, request=request)
 
     async def StopAttempt(self, request: pb.StopAttemptRequest, context: Context) -> pb.StopAttemptResponse:
         name = AttemptName.parse(request.name)
         read = partial(get_attempt, name=name)
-        work = partial(runs_and_tasks.stop, name=name, actor=_actor(request), now=self._now())
-        await self._once(request, name, work, read)
-        ended = await self._wait(name, read, lambda attempt: attempt.HasField("end_time"))
+        await self._store.change(
+            request, name, get_attempt, runs_and_tasks.stop, actor=_actor(request), now=self._now()
+        )
+        ended = await self._store.wait(name, read, lambda attempt: attempt.HasField("end_time"))
         return pb.StopAttemptResponse(attempt=ended)
 
     async def ListApprovals(
         self, request: pb.ListApprovalsRequest, context: Context
     ) -> pb.ListApprovalsResponse:
-        return await self._database.read(partial(lists.list_approvals, request=request))
+        return await self._store.read(lists.list_approvals, request=request)
 
     async def ResolveApproval(
         self, request: pb.ResolveApprovalRequest, context: Context
@@ -273,7 +301,7 @@ class SchedulerServicer(SchedulerServiceServicer):
     async def ListSessionEvents(
         self, request: pb.ListSessionEventsRequest, context: Context
     ) -> pb.ListSessionEventsResponse:
-        return await self._database.read(partial(list_session_events, request=request))
+        return await self._store.read(list_session_events, request=request)
 
     async def WatchSession(
         self, request: pb.WatchSessionRequest, context: Context
@@ -306,22 +334,20 @@ class SchedulerServicer(SchedulerServiceServicer):
         self, request: pb.RestoreEpicWorktreeRequest, context: Context
     ) -> pb.RestoreEpicWorktreeResponse:
         WorktreeName.parse(request.name)
-        return pb.RestoreEpicWorktreeResponse.FromString(await self._by_the_leader(request))
+        return pb.RestoreEpicWorktreeResponse.FromString(await self._store.ask_leader(request))
 
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Context
     ) -> pb.CollectGarbageResponse:
         if request.validate_only:
             return await find_garbage(self._database.read, self._workers, self._retention, self._now())
-        return pb.CollectGarbageResponse.FromString(await self._by_the_leader(request))
+        return pb.CollectGarbageResponse.FromString(await self._store.ask_leader(request))
 
     async def ListCosts(self, request: pb.ListCostsRequest, context: Context) -> pb.ListCostsResponse:
-        return await self._database.read(
-            partial(list_costs, request=request, project_budget=self._project_budget)
-        )
+        return await self._store.read(list_costs, request=request, project_budget=self._project_budget)
 
     async def ListHolds(self, request: pb.ListHoldsRequest, context: Context) -> pb.ListHoldsResponse:
-        return await self._database.read(partial(list_holds, now=self._now()))
+        return await self._store.read(list_holds, now=self._now())
 
     async def LiftHold(self, request: pb.LiftHoldRequest, context: Context) -> pb.LiftHoldResponse:
         def lift(connection: Any) -> list[RunName]:
@@ -331,7 +357,7 @@ class SchedulerServicer(SchedulerServiceServicer):
             requests.remember(connection, request.request_id, request, request.provider, self._now())
             return resumed
 
-        held = await self._database.read(partial(list_holds, now=self._now()))
+        held = await self._store.read(list_holds, now=self._now())
         waiting = {run for each in held.holds if each.provider == request.provider for run in each.runs}
         resumed = await self._database.submit(lift, LOOP, *waiting)
         return pb.LiftHoldResponse(resumed_runs=map(str, resumed))
@@ -351,44 +377,10 @@ class SchedulerServicer(SchedulerServiceServicer):
     def _now(self) -> int:
         return micros(self._clock())
 
-    async def _once(self, request: Any, name: object, work: Work[Any], read: Work[T]) -> T:
-        """Does a mutation, unless its request_id did it before; returns the resource."""
-
-        def write(connection: Any) -> None:
-            if requests.recall(connection, request.request_id, request) is None:
-                work(connection)
-                requests.remember(connection, request.request_id, request, name, self._now())
-
-        await self._database.submit(write, LOOP, _run_of(name))
-        return await self._database.read(read)
-
-    async def _by_the_leader(self, request: Any) -> bytes:
-        """Has the leader do something; returns the answer's message."""
-        errand = leader_requests.new_id(request)
-        enter = partial(leader_requests.enter, errand=errand, request=request, now=self._now())
-        read = partial(leader_requests.read_answer, errand=errand)
-        with self._doorbell.listen(leader_requests.topic(errand)) as bell:
-            await self._database.submit(enter, LOOP)
-            while (answer := await self._database.read(read)) is None:
-                await bell.wait(_LOOK)
-        return answer
-
     async def _check_agent(self, agent: str, name: TaskName | EpicName) -> None:
         """Raises unless the run's worker can start the agent, and a budget that applies can stop it."""
         await check_agent(self._database, self._workers, name, agent, self._project_budget)
 
-    async def _wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
-        """Returns the resource once it is `done`."""
-        with self._doorbell.listen(_run_of(name)) as bell:
-            while not done(resource := await self._database.read(read)):
-                await bell.wait(_LOOK)
-        return resource
-
 
 def _actor(request: Any) -> str:
     return request.actor or "user"
-
-
-def _run_of(name: object) -> str:
-    """Returns the name of the run that a resource belongs to, as its topic."""
-    return "/".join(str(name).split("/")[:2])

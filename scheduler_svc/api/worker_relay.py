@@ -5,19 +5,18 @@ from functools import partial
 from typing import Final
 
 import grpc
-import sqlalchemy as sa
 
 from heddle import pb
-from heddle.errors import HeddleError, invalid_field, not_found
+from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.commands.approval_answers import answer_to
-from scheduler_svc.commands.runs_and_tasks import wrong_state
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import Workers, call, from_worker
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.leadership import read_epoch
-from scheduler_svc.store.db.tables import epics, runs
-from scheduler_svc.store.queries.resources import get_attempt, is_epic
+from scheduler_svc.store.queries.records import epic_row, run_row
+from scheduler_svc.store.queries.resources import get_attempt
 from scheduler_svc.store.rows import parked_sessions
 
 # Seconds.
@@ -27,7 +26,7 @@ _ANSWER_TIMEOUT: Final = 30.0
 async def answer_approval(
     database: Database, workers: Workers, request: pb.ResolveApprovalRequest, actor: str, now: int
 ) -> None:
-    """Hands the operator's answer to the worker, or keeps it for the attempt that goes on with a parked one.
+    """Hands the operator's answer to the worker, or keeps it for the attempt that continues a parked one.
 
     Raises INVALID_FIELD, NOT_FOUND or WRONG_STATE. `now` is in microseconds.
     """
@@ -129,7 +128,7 @@ async def get_diff(
         raise from_worker(worker, error) from error
 
 
-def _revisions(connection: sa.Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
+def _revisions(connection: Connection, name: str) -> tuple[str, pb.DiffRevisionsRequest]:
     """Returns the worker and the two revisions whose difference is that of a resource."""
     depth = name.count("/")
     if depth == 1:
@@ -139,22 +138,17 @@ def _revisions(connection: sa.Connection, name: str) -> tuple[str, pb.DiffRevisi
     return _attempt_revisions(connection, AttemptName.parse(name))
 
 
-def _run_revisions(connection: sa.Connection, name: RunName) -> tuple[str, pb.DiffRevisionsRequest]:
-    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
-    if row is None:
-        raise not_found(name)
+def _run_revisions(connection: Connection, name: RunName) -> tuple[str, pb.DiffRevisionsRequest]:
+    row = run_row(connection, name)
     request = pb.DiffRevisionsRequest(
         project=row.project, from_revision=row.base_commit, to_revision=row.head_commit
     )
     return row.worker, request
 
 
-def _epic_revisions(connection: sa.Connection, name: EpicName) -> tuple[str, pb.DiffRevisionsRequest]:
+def _epic_revisions(connection: Connection, name: EpicName) -> tuple[str, pb.DiffRevisionsRequest]:
     worker, request = _run_revisions(connection, name.parent)
-    chosen = sa.select(epics.c.start_commit, epics.c.head_commit).where(*is_epic(name))
-    row = connection.execute(chosen).one_or_none()
-    if row is None:
-        raise not_found(name)
+    row = epic_row(connection, name)
     request.from_revision = row.start_commit or request.from_revision
     # One that went back no longer holds what it had merged in.
     request.from_merge_base = True
@@ -162,7 +156,7 @@ def _epic_revisions(connection: sa.Connection, name: EpicName) -> tuple[str, pb.
     return worker, request
 
 
-def _attempt_revisions(connection: sa.Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
+def _attempt_revisions(connection: Connection, name: AttemptName) -> tuple[str, pb.DiffRevisionsRequest]:
     attempt = get_attempt(connection, name)
     worker, request = _epic_revisions(connection, name.parent.parent)
     if attempt.commit:

@@ -1,4 +1,4 @@
-"""Adds a task to an epic of a run that goes on or has ended."""
+"""Adds a task to an epic of a run, also of one that has ended."""
 
 import re
 from collections.abc import Collection
@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from heddle import pb
 from heddle.errors import invalid_field, invalid_plan, not_found
 from heddle.names import KEY, EpicName, TaskName
 from heddle.plan import budget_rules, rules
 from scheduler_svc.commands.create_run import task_row
-from scheduler_svc.commands.runs_and_tasks import check_reopenable, go_on, is_closed, wrong_state
+from scheduler_svc.commands.reopen import check_reopenable, is_closed, reopen_task
 from scheduler_svc.model.agent_availability import check_available, without_limit
 from scheduler_svc.model.plan_defaults import resolved_tasks
 from scheduler_svc.model.run_ids import slug
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
-from scheduler_svc.store.queries.resources import get_task, is_epic
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.queries.records import epic_row, run_row, task_rows
+from scheduler_svc.store.queries.resources import get_task
+from scheduler_svc.store.rows import requests, tasks
 
 # A title that is made of a prompt is cut here.
 _TITLE: Final = 80
@@ -62,7 +61,7 @@ async def add_task(
     if mistakes := without_limit("task", draft.spec, budget, programs):
         raise invalid_plan(mistakes)
 
-    def write(connection: sa.Connection) -> str:
+    def write(connection: Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
         if made:
             return made
@@ -77,18 +76,12 @@ async def _read(database: Database, name: str) -> pb.Task:
     return await database.read(partial(get_task, name=TaskName.parse(name)))
 
 
-def _draft(connection: sa.Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft:
+def _draft(connection: Connection, epic: EpicName, asked: pb.PlanTask) -> _Draft:
     """Fills in what the request leaves out: from the plan, and agent and model from the epic's last task."""
-    run = connection.execute(
-        sa.select(runs.c.plan, runs.c.worker).where(runs.c.run == epic.run)
-    ).one_or_none()
-    rows = connection.execute(
-        sa.select(tasks.c.spec)
-        .where(tasks.c.run == epic.run, tasks.c.epic == epic.epic)
-        .order_by(tasks.c.position)
-    ).all()
-    if run is None or not rows:
+    rows = task_rows(connection, epic)
+    if not rows:
         raise not_found(epic)
+    run = run_row(connection, epic.parent)
     plan = pb.Plan.FromString(run.plan)
     planned = next(each for each in plan.epics if each.key == epic.epic)
     last = pb.PlanTask.FromString(rows[-1].spec)
@@ -107,27 +100,25 @@ def _draft(connection: sa.Connection, epic: EpicName, asked: pb.PlanTask) -> _Dr
     return _Draft(resolved, run.worker, budget_rules.budget_of(plan, planned, resolved))
 
 
-def _write(connection: sa.Connection, epic: EpicName, spec: pb.PlanTask, actor: str, now: int) -> TaskName:
+def _write(connection: Connection, epic: EpicName, spec: pb.PlanTask, actor: str, now: int) -> TaskName:
     check_reopenable(connection, epic)
-    of_epic = (tasks.c.run == epic.run, tasks.c.epic == epic.epic)
-    rows = connection.execute(sa.select(tasks.c.task, tasks.c.state, tasks.c.position).where(*of_epic)).all()
+    rows = task_rows(connection, epic)
     _check_not_stopped(connection, epic, rows)
     spec.key = _key(spec, {row.task.lower() for row in rows})
     name = epic.task(spec.key)
     position = max(row.position for row in rows) + 1
-    connection.execute(sa.insert(tasks), task_row(epic, position, spec))
+    tasks.insert(connection, [task_row(epic, position, spec)])
     added = pb.TaskAdded(title=spec.title, position=position)
     append(connection, [event(name, actor, task_added=added)], now)
     if is_closed(connection, epic):
-        go_on(connection, name, actor, now)
+        reopen_task(connection, name, actor, now)
     return name
 
 
-def _check_not_stopped(connection: sa.Connection, epic: EpicName, rows: Collection[Any]) -> None:
+def _check_not_stopped(connection: Connection, epic: EpicName, rows: Collection[Any]) -> None:
     """Raises WRONG_STATE where the epic would skip the task at once."""
     failed = next((row.task for row in rows if row.state == pb.TASK_STATE_FAILED), None)
-    chosen = sa.select(epics.c.state, epics.c.on_failure).where(*is_epic(epic))
-    row = connection.execute(chosen).one()
+    row = epic_row(connection, epic)
     if failed and row.on_failure in _STOPPING:
         advice = f"its task {failed} failed, which stops it; retry or skip that task first"
         raise wrong_state(epic, pb.EpicState.Name(row.state), advice)

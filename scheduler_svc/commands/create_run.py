@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
-
 from heddle import pb, urls
 from heddle.errors import HeddleError, invalid_field, invalid_plan
 from heddle.names import EpicName, RunName
@@ -15,12 +13,11 @@ from scheduler_svc.model.agent_availability import check_available, check_form, 
 from scheduler_svc.model.plan_defaults import merge_checks, resolved_epic, resolved_tasks, with_checks
 from scheduler_svc.model.run_ids import run_id
 from scheduler_svc.pools.workers import Worker, Workers, call
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
 from scheduler_svc.store.queries.resources import get_run
-from scheduler_svc.store.rows import requests
+from scheduler_svc.store.rows import epics, requests, runs, tasks
 
 # Seconds that looking at a project may take.
 _INSPECT_TIMEOUT: Final = 30.0
@@ -29,8 +26,8 @@ _CLONE_TIMEOUT: Final = 900.0
 
 
 @dataclass(frozen=True)
-class _Ground:
-    """Where a run will stand."""
+class _Base:
+    """What a run starts from, and where it runs."""
 
     worker: str
     project: str
@@ -60,16 +57,16 @@ async def create_run(
     _check_request(request)
     worker = workers.most_free()
     _check_agents(request, worker.state.agents, "" if project_budget is None else budget_rules.PROJECT_BUDGET)
-    ground = await _inspect(request, worker)
+    base = await _inspect(request, worker)
     if request.validate_only:
-        return _planned(request, ground)
+        return _planned(request, base)
     name = RunName(run_id(request.plan.name, suffix))
 
-    def write(connection: sa.Connection) -> str:
+    def write(connection: Connection) -> str:
         made = requests.recall(connection, request.request_id, request)
         if made:
             return made
-        _write(connection, name, request, ground, now, full=worker.state.full)
+        _write(connection, name, request, base, now, full=worker.state.full)
         requests.remember(connection, request.request_id, request, name, now)
         return str(name)
 
@@ -111,7 +108,7 @@ def _check_agents(
         raise invalid_plan(mistakes)
 
 
-async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
+async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Base:
     inspection = pb.InspectProjectRequest(
         project=request.project, base_ref=request.base_ref, merge_into=_merge_into(request)
     )
@@ -126,7 +123,7 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
             files=", ".join(found.dirty_files),
         )
     slots = max(worker.state.slots, 1)
-    return _Ground(
+    return _Base(
         worker.name,
         found.project,
         found.base_commit,
@@ -137,70 +134,48 @@ async def _inspect(request: pb.CreateRunRequest, worker: Worker) -> _Ground:
     )
 
 
-def _planned(request: pb.CreateRunRequest, ground: _Ground) -> pb.Run:
+def _planned(request: pb.CreateRunRequest, base: _Base) -> pb.Run:
     """Returns the run that would be created; it has no name."""
     count = sum(len(epic.tasks) for epic in request.plan.epics)
     return pb.Run(
         title=request.plan.name,
         state=pb.RUN_STATE_PENDING,
-        project=ground.project,
+        project=base.project,
         base_ref=request.base_ref or "HEAD",
-        base_commit=ground.base_commit,
+        base_commit=base.base_commit,
         merge_into=_merge_into(request),
-        max_parallel=ground.max_parallel,
+        max_parallel=base.max_parallel,
         budget_usd_micros=_budget(request.plan),
         tasks=pb.TaskCounts(total=count, pending=count),
         epic_count=len(request.plan.epics),
-        base_behind=ground.behind,
+        base_behind=base.behind,
     )
 
 
 def _write(
-    connection: sa.Connection,
+    connection: Connection,
     name: RunName,
     request: pb.CreateRunRequest,
-    ground: _Ground,
+    base: _Base,
     now: int,
     *,
     full: str = "",
 ) -> None:
     plan = request.plan
-    defaults = with_checks(plan.defaults, ground.file)
+    defaults = with_checks(plan.defaults, base.file)
     actor = request.actor or "user"
-    connection.execute(
-        sa.insert(runs),
-        {
-            "run": name.run,
-            "title": plan.name,
-            "state": pb.RUN_STATE_PENDING,
-            "project": ground.project,
-            "base_ref": request.base_ref or "HEAD",
-            "base_commit": ground.base_commit,
-            "base_branch": ground.base_branch,
-            "base_behind": ground.behind and ground.behind.SerializeToString(),
-            "merge_into": _merge_into(request),
-            "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
-            "merge_checks": merge_checks(plan, defaults).SerializeToString(),
-            "max_parallel": ground.max_parallel,
-            "worker": ground.worker,
-            "plan": plan.SerializeToString(),
-            "project_file": ground.file and ground.file.SerializeToString(),
-            "budget_micros": _budget(plan),
-            "creator": actor,
-            "created_at": now,
-        },
-    )
+    runs.insert(connection, _run_row(name, request, base, defaults, now))
     events = [
         event(
             name,
             actor,
             run_created=pb.RunCreated(
                 title=plan.name,
-                project=ground.project,
-                base_commit=ground.base_commit,
+                project=base.project,
+                base_commit=base.base_commit,
                 epic_count=len(plan.epics),
                 task_count=sum(len(epic.tasks) for epic in plan.epics),
-                max_parallel=ground.max_parallel,
+                max_parallel=base.max_parallel,
             ),
         )
     ]
@@ -215,11 +190,38 @@ def _write(
             events.append(event(name.epic(epic.key), "scheduler", epic_ready=pb.EpicReady()))
     if full:
         # Runs that are there already heard of it when it began.
-        report = pb.WorkerFull(worker=ground.worker, reason=full)
+        report = pb.WorkerFull(worker=base.worker, reason=full)
         events.append(event(name, "scheduler", worker_full=report))
-    connection.execute(sa.insert(epics), epic_rows)
-    connection.execute(sa.insert(tasks), task_rows)
+    epics.insert(connection, epic_rows)
+    tasks.insert(connection, task_rows)
     append(connection, events, now)
+
+
+def _run_row(
+    name: RunName, request: pb.CreateRunRequest, base: _Base, defaults: pb.TaskDefaults, now: int
+) -> dict[str, object]:
+    """Returns the row of a run that has not started."""
+    plan = request.plan
+    return {
+        "run": name.run,
+        "title": plan.name,
+        "state": pb.RUN_STATE_PENDING,
+        "project": base.project,
+        "base_ref": request.base_ref or "HEAD",
+        "base_commit": base.base_commit,
+        "base_branch": base.base_branch,
+        "base_behind": base.behind and base.behind.SerializeToString(),
+        "merge_into": _merge_into(request),
+        "squash": plan.merge_style == pb.MERGE_STYLE_SQUASH,
+        "merge_checks": merge_checks(plan, defaults).SerializeToString(),
+        "max_parallel": base.max_parallel,
+        "worker": base.worker,
+        "plan": plan.SerializeToString(),
+        "project_file": base.file and base.file.SerializeToString(),
+        "budget_micros": _budget(plan),
+        "creator": request.actor or "user",
+        "created_at": now,
+    }
 
 
 def _epic_row(name: EpicName, place: int, spec: pb.PlanEpic) -> dict[str, object]:

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
-
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.worktree_list import Read
 from scheduler_svc.pools.workers import Workers, call
-from scheduler_svc.store.db.tables import runs
+from scheduler_svc.store.db.database import Connection
+from scheduler_svc.store.queries import worktrees
+from scheduler_svc.store.queries.resources import get_worker
 from scheduler_svc.store.rows.log_retention import expired, sessions_of, weigh
 from scheduler_svc.store.rows.retention import Retention
 
@@ -27,7 +27,7 @@ async def find_garbage(
     read: Read, workers: Workers, retention: Retention, now: int
 ) -> pb.CollectGarbageResponse:
     """Returns what may be removed now."""
-    rows = await read(partial(worktree_list.read_due, retention=retention, now=now))
+    rows = await read(partial(worktrees.read_due, retention=retention, now=now))
     garbage = pb.CollectGarbageResponse(worktrees=await worktree_list.describe(workers, retention, rows))
     for run in await read(partial(expired, before=now - retention.logs)):
         logs = await read(partial(weigh, run=run))
@@ -57,6 +57,5 @@ async def delete_sessions(read: Read, workers: Workers, run: RunName, *, epoch: 
     return size
 
 
-def _sessions(connection: sa.Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
-    worker = connection.execute(sa.select(runs.c.worker).where(runs.c.run == run.run)).scalar_one()
-    return worker, sessions_of(connection, run)
+def _sessions(connection: Connection, run: RunName) -> tuple[str, Sequence[AttemptName]]:
+    return get_worker(connection, run), sessions_of(connection, run)

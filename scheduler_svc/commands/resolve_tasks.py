@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-import sqlalchemy as sa
-
 from heddle import pb
 from heddle.names import EpicName, TaskName
 from scheduler_svc.commands.create_run import task_row
-from scheduler_svc.model.states import MergeState
+from scheduler_svc.model import transitions
+from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_epic
+from scheduler_svc.store.queries.records import epic_row, run_row, task_rows
+from scheduler_svc.store.rows import epics, tasks
 
 _KEY: Final = "resolve"
 
@@ -20,33 +19,21 @@ _MOST_FILES: Final = 100
 _OUTPUT_CHARACTERS: Final = 4 << 10
 
 
-def add(connection: sa.Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
-    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; lets it go on."""
-    of_epic = (tasks.c.run == epic.run, tasks.c.epic == epic.epic)
-    chosen = sa.select(tasks.c.spec, tasks.c.position, tasks.c.resolves).where(*of_epic)
-    rows = connection.execute(chosen.order_by(tasks.c.position)).all()
-    row = connection.execute(
-        sa.select(epics.c.conflict, runs.c.merge_checks).where(*is_epic(epic), runs.c.run == epics.c.run)
-    ).one()
+def add(connection: Connection, epic: EpicName, agent: str, actor: str, now: int) -> TaskName:
+    """Adds the task at the epic's end, for `agent`, or where that is empty for that of its last task; reopens it."""
+    rows = task_rows(connection, epic)
     last = pb.PlanTask.FromString([each for each in rows if not each.resolves][-1].spec)
-    conflict = pb.MergeConflicted.FromString(row.conflict or b"")
-    checks = pb.MergeChecks.FromString(row.merge_checks or b"").checks or last.checks
+    conflict = pb.MergeConflicted.FromString(epic_row(connection, epic).conflict or b"")
+    merge_checks = run_row(connection, epic.parent).merge_checks
+    checks = pb.MergeChecks.FromString(merge_checks or b"").checks or last.checks
     taken = {pb.PlanTask.FromString(each.spec).key.lower() for each in rows}
     numbered = (f"{_KEY}-{number}" for number in range(1, len(rows) + 2))
     spec = resolution(last, conflict, next(key for key in numbered if key not in taken), agent)
     del spec.checks[:]
     spec.checks.extend(checks)
     position = rows[-1].position + 1
-    connection.execute(sa.insert(tasks), {**task_row(epic, position, spec), "resolves": True})
-    values = {
-        "state": pb.EPIC_STATE_RUNNING,
-        "reason": "",
-        "ended_at": None,
-        "conflict": None,
-        "merge_state": MergeState.NONE,
-        "merge_wanted": True,
-    }
-    connection.execute(sa.update(epics).where(*is_epic(epic)).values(**values))
+    tasks.insert(connection, [task_row(epic, position, spec) | {"resolves": True}])
+    epics.move(connection, epic, transitions.EPIC_RESOLVE)
     name = epic.task(spec.key)
     added = pb.TaskAdded(title=spec.title, position=position)
     append(connection, [event(name, actor, task_added=added)], now)

@@ -5,19 +5,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from heddle import pb
-from heddle.errors import HeddleError, not_found
-from heddle.names import ANY, EpicName, RunName, WorktreeName
+from heddle.errors import HeddleError
+from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.pools.workers import Workers, call
-from scheduler_svc.store.db.database import Work
-from scheduler_svc.store.db.tables import epics, runs
+from scheduler_svc.store.db.database import Row, Work
 from scheduler_svc.store.db.times import optional_timestamp
-from scheduler_svc.store.queries import page_tokens
+from scheduler_svc.store.queries import page_tokens, worktrees
 from scheduler_svc.store.rows.retention import Retention
 
-Row = sa.Row[Any]
 Read = Callable[[Work[Any]], Awaitable[Any]]
 
 # Seconds; a worker takes a git for each worktree.
@@ -32,7 +28,7 @@ async def list_worktrees(
 ) -> pb.ListEpicWorktreesResponse:
     """Returns a page, by name; raises NOT_FOUND."""
     size = page_tokens.page_size(request.page_size, 100, 500)
-    rows = await read(partial(_read_page, request=request, size=size))
+    rows = await read(partial(worktrees.read_page, request=request, size=size))
     more = page_tokens.token(rows[size - 1].run, rows[size - 1].epic) if len(rows) > size else ""
     found = await describe(workers, retention, rows[:size], look=not request.sizes_only)
     return pb.ListEpicWorktreesResponse(worktrees=found, next_page_token=more)
@@ -42,17 +38,9 @@ async def get_worktree(
     read: Read, workers: Workers, retention: Retention, name: WorktreeName
 ) -> pb.EpicWorktree:
     """Returns one; raises NOT_FOUND."""
-    rows = await read(lambda connection: connection.execute(_of(name)).all())
-    if not rows:
-        raise not_found(name)
-    [worktree] = await describe(workers, retention, rows)
+    row = await read(partial(worktrees.read_worktree, name=name))
+    [worktree] = await describe(workers, retention, [row])
     return worktree
-
-
-def read_due(connection: sa.Connection, retention: Retention, now: int) -> Sequence[Row]:
-    """Returns the rows of worktrees that may go, of runs that have ended."""
-    due = (runs.c.ended_at.is_not(None), epics.c.worktree_path != "", retention.is_due(now))
-    return connection.execute(_select().where(*due).order_by(epics.c.run, epics.c.epic)).all()
 
 
 async def describe(
@@ -117,43 +105,6 @@ def _add(worktree: pb.EpicWorktree, seen: pb.Worktree) -> None:
         worktree.disk_bytes = seen.disk_bytes
     if seen.HasField("dirty"):
         worktree.dirty = seen.dirty
-
-
-def _select() -> sa.Select[Any]:
-    return sa.select(
-        runs.c.worker,
-        runs.c.ended_at,
-        epics.c.run,
-        epics.c.epic,
-        epics.c.state,
-        epics.c.worktree_path,
-        epics.c.archive_commit,
-        epics.c.archived_at,
-        epics.c.restored_at,
-    ).join(runs, runs.c.run == epics.c.run)
-
-
-def read_archives(connection: sa.Connection, names: Sequence[EpicName]) -> list[tuple[str, str]]:
-    """Returns of each epic the path of its worktree, empty where there is none, and what is archived of it."""
-    rows = [connection.execute(_of(name)).one() for name in names]
-    return [(row.worktree_path, row.archive_commit) for row in rows]
-
-
-def _of(name: EpicName | WorktreeName) -> sa.Select[Any]:
-    return _select().where(epics.c.run == name.run, epics.c.epic == name.epic)
-
-
-def _read_page(connection: sa.Connection, request: pb.ListEpicWorktreesRequest, size: int) -> Sequence[Row]:
-    chosen = _select().where(sa.or_(epics.c.worktree_path != "", epics.c.archive_commit != ""))
-    if request.parent != f"runs/{ANY}":
-        run = RunName.parse(request.parent)
-        if connection.execute(sa.select(runs.c.run).where(runs.c.run == run.run)).one_or_none() is None:
-            raise not_found(run)
-        chosen = chosen.where(epics.c.run == run.run)
-    after = page_tokens.texts(request.page_token, 2)
-    if after:
-        chosen = chosen.where(sa.tuple_(epics.c.run, epics.c.epic) > tuple(after))
-    return connection.execute(chosen.order_by(epics.c.run, epics.c.epic).limit(size + 1)).all()
 
 
 def epics_of(worktrees: Iterable[pb.EpicWorktree]) -> list[EpicName]:

@@ -20,7 +20,8 @@ from heddle.plan.rules import SCRIPTED
 from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
 from scheduler_svc.leader.project_setup import setup_of
 from scheduler_svc.leader.session_release import release_session
-from scheduler_svc.leader.term import Lead, tries
+from scheduler_svc.leader.session_stop import SESSION_TIMEOUT, stop_session
+from scheduler_svc.leader.term import Term, tries
 from scheduler_svc.model.plan_defaults import background_wait
 from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
@@ -32,10 +33,11 @@ from scheduler_svc.store.rows import attempt_outcomes, parked_sessions, provider
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
-# Seconds. Git in a large repository takes its time; a session is on disk at once.
+
+# Seconds. Git in a large repository takes its time.
 _GIT_TIMEOUT: Final = 600.0
-_SESSION_TIMEOUT: Final = 60.0
-# So ended, the next attempt goes on with the session. One that is over its share of a budget may get another.
+
+# With these outcomes the next attempt continues the session. One that is over its share of a budget may get another.
 _GOES_ON_LATER: Final = frozenset({pb.OUTCOME_PARKED, pb.OUTCOME_OVER_BUDGET})
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 
@@ -44,17 +46,17 @@ class _StoppedError(Exception):
     """The attempt was stopped before it had a session, or after its worker, which is away, let go of it."""
 
 
-class Conductor:
+class AttemptDriver:
     """Conducts one attempt."""
 
-    def __init__(self, lead: Lead, attempt: AttemptName) -> None:
-        self._lead = lead
+    def __init__(self, term: Term, attempt: AttemptName) -> None:
+        self._term = term
         self._attempt = attempt
         self._log = log.bind(attempt=str(attempt))
         # True once all events of the session are in the database.
         self._stored = False
 
-    async def conduct(self, started: Assignment | None = None) -> None:
+    async def drive(self, started: Assignment | None = None) -> None:
         """Returns when the attempt has ended. `started`: this leader started it just now.
 
         Whatever goes wrong ends this attempt and no other; only STALE_EPOCH is
@@ -64,11 +66,11 @@ class Conductor:
         if assignment is None:
             return
         self._stored = assignment.result is not None
-        await self._conduct(assignment, fresh=started is not None)
+        await self._drive(assignment, fresh=started is not None)
         if self._stored:
-            await release_session(self._lead, self._attempt, assignment.worker)
+            await release_session(self._term, self._attempt, assignment.worker)
 
-    async def _conduct(self, assignment: Assignment, *, fresh: bool) -> None:
+    async def _drive(self, assignment: Assignment, *, fresh: bool) -> None:
         try:
             result = assignment.result or await self._play(assignment, fresh=fresh)
             if result.outcome == pb.OUTCOME_SUCCEEDED:
@@ -95,7 +97,7 @@ class Conductor:
         await self._fail(result, await self._discard(assignment))
 
     async def _assignment(self) -> Assignment | None:
-        return await self._lead.read(partial(read_assignment, attempt=self._attempt))
+        return await self._term.read(partial(read_assignment, attempt=self._attempt))
 
     async def _play(self, assignment: Assignment, *, fresh: bool) -> pb.SessionFinished:
         """Starts the session unless there is one; returns how it ended."""
@@ -112,8 +114,8 @@ class Conductor:
                 assignment,
                 lambda worker: worker.agent.GetSession,
                 request,
-                _SESSION_TIMEOUT,
-                stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+                SESSION_TIMEOUT,
+                stoppable=partial(self._term.workers.has_let_go, assignment.worker),
             )
         except HeddleError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
@@ -125,7 +127,7 @@ class Conductor:
         request = pb.EnsureWorktreeRequest(
             project=assignment.project,
             attempt=str(self._attempt),
-            epoch=self._lead.epoch,
+            epoch=self._term.epoch,
             base_commit=assignment.base_commit,
             continue_attempt=assignment.continue_attempt,
             project_file=assignment.project_file,
@@ -148,16 +150,16 @@ class Conductor:
                 attempt=self._attempt,
                 ensured=answer,
                 worker=assignment.worker,
-                now=self._lead.now(),
+                now=self._term.now(),
             )
-            await self._lead.write(record, self._run)
+            await self._term.write("record_worktree", record, self._run)
         return answer
 
     async def _start_session(self, assignment: Assignment, ensured: pb.EnsureWorktreeResponse) -> None:
         name, spec = self._attempt, assignment.spec
         request = pb.StartSessionRequest(
             attempt=str(name),
-            epoch=self._lead.epoch,
+            epoch=self._term.epoch,
             worktree_path=ensured.worktree.path,
             agent=spec.agent,
             prompt=await self._prompt(spec),
@@ -191,8 +193,8 @@ class Conductor:
             assignment,
             lambda worker: worker.renewing().agent.StartSession,
             request,
-            _SESSION_TIMEOUT,
-            stoppable=partial(self._lead.workers.has_let_go, assignment.worker),
+            SESSION_TIMEOUT,
+            stoppable=partial(self._term.workers.has_let_go, assignment.worker),
             waits=True,
         )
 
@@ -200,16 +202,16 @@ class Conductor:
         """Returns what the agent is told: after a failure also what failed. A script heeds nothing."""
         if self._attempt.number == 1 or spec.agent == SCRIPTED:
             return spec.prompt
-        failed = await self._lead.read(partial(get_last_failed, name=self._attempt.parent))
+        failed = await self._term.read(partial(get_last_failed, name=self._attempt.parent))
         return prompt_after(spec.prompt, failed) if failed else spec.prompt
 
     async def _follow(self, assignment: Assignment) -> pb.SessionFinished:
-        """Takes the session's events in until its last; goes on after every break."""
+        """Takes the session's events in until its last; resumes after every break."""
         after = assignment.session_sequence
-        has_let_go = partial(self._lead.workers.has_let_go, assignment.worker)
+        has_let_go = partial(self._term.workers.has_let_go, assignment.worker)
         async for _ in tries():
             try:
-                worker = self._lead.workers.get(assignment.worker)
+                worker = self._term.workers.get(assignment.worker)
                 request = pb.AgentServiceWatchSessionRequest(attempt=str(self._attempt), after_sequence=after)
                 failpoint("WatchSession.before_call")
                 stream = worker.agent.WatchSession(request)
@@ -227,7 +229,7 @@ class Conductor:
                 problem = from_worker(assignment.worker, error)
                 if problem.code in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
                     return _lost("its worker no longer has the session's log")
-                # A worker without descriptors cannot open the log now; the session goes on.
+                # A worker without descriptors cannot open the log now; the session continues.
                 short = problem.reason == pb.ERROR_REASON_NO_DESCRIPTORS
                 if problem.code is not _UNAVAILABLE and not short:
                     raise problem from error
@@ -242,45 +244,45 @@ class Conductor:
             topics.append(LOOP)
         if any(event.WhichOneof("payload") in PROMOTED for event in events):
             topics.append(self._run)
-        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._lead.now())
-        return await self._lead.write(take, *topics)
+        take = partial(attempt_outcomes.ingest, attempt=self._attempt, events=events, now=self._term.now())
+        return await self._term.write("ingest", take, *topics)
 
     async def _accept(self, assignment: Assignment) -> None:
         spec = assignment.spec
         request = pb.CommitTaskRequest(
             project=assignment.project,
             attempt=str(self._attempt),
-            epoch=self._lead.epoch,
+            epoch=self._term.epoch,
             subject=spec.title,
             expect=spec.expect,
             allow_files=[*assignment.project_file.allow_files, *spec.allow_files],
-            agent_spans=await self._lead.read(partial(agent_spans, name=self._attempt)),
+            agent_spans=await self._term.read(partial(agent_spans, name=self._attempt)),
         )
         committed = await self._ask(
             assignment, lambda worker: worker.worktree.CommitTask, request, _GIT_TIMEOUT, waits=True
         )
         accept = partial(
-            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._lead.now()
+            attempt_outcomes.accept, attempt=self._attempt, committed=committed, now=self._term.now()
         )
-        await self._lead.write(accept, LOOP, self._run, str(self._attempt))
+        await self._term.write("accept", accept, LOOP, self._run, str(self._attempt))
 
     async def _park(self, result: pb.SessionFinished) -> bool:
         """Writes down that the session is parked; False where it is to stop for good instead."""
         park = partial(
-            parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._lead.now()
+            parked_sessions.park, attempt=self._attempt, reason=result.reason, now=self._term.now()
         )
-        return await self._lead.write(park, LOOP, self._run, str(self._attempt))
+        return await self._term.write("park", park, LOOP, self._run, str(self._attempt))
 
     async def _suspend(self, result: pb.SessionFinished) -> bool:
         """Writes down that the provider takes no work; False where the attempt is to end for good instead."""
         suspend = partial(
-            provider_outages.suspend, attempt=self._attempt, result=result, now=self._lead.now()
+            provider_outages.suspend, attempt=self._attempt, result=result, now=self._term.now()
         )
-        return await self._lead.write(suspend, LOOP, self._run, str(self._attempt))
+        return await self._term.write("suspend", suspend, LOOP, self._run, str(self._attempt))
 
     async def _ended_by_error(self, assignment: Assignment, reason: str) -> pb.SessionFinished:
         """Makes sure that nothing of the attempt still runs; returns the failure to record."""
-        await stop_session(self._lead, self._attempt, assignment.worker, reason)
+        await stop_session(self._term, self._attempt, assignment.worker, reason)
         return pb.SessionFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
 
     async def _fail(self, result: pb.SessionFinished, kept: pb.DiscardAttemptResponse) -> None:
@@ -289,15 +291,15 @@ class Conductor:
             attempt=self._attempt,
             result=result,
             kept=kept,
-            should_retry=self._lead.should_retry,
-            now=self._lead.now(),
+            should_retry=self._term.should_retry,
+            now=self._term.now(),
         )
-        await self._lead.write(end, LOOP, self._run, str(self._attempt))
+        await self._term.write("fail", end, LOOP, self._run, str(self._attempt))
 
     async def _discard(self, assignment: Assignment) -> pb.DiscardAttemptResponse:
         """Keeps what the attempt left behind. Trouble only logs: EnsureWorktree keeps it then."""
         request = pb.DiscardAttemptRequest(
-            project=assignment.project, attempt=str(self._attempt), epoch=self._lead.epoch
+            project=assignment.project, attempt=str(self._attempt), epoch=self._term.epoch
         )
         try:
             kept: pb.DiscardAttemptResponse = await self._ask(
@@ -327,10 +329,10 @@ class Conductor:
         worker's environment lacks; what it refused then has changed nothing.
         """
         pauses = tries()
-        async with self._lead.faults.around(self._attempt) as note:
+        async with self._term.faults.around(self._attempt) as note:
             async for _ in pauses:
                 try:
-                    worker = self._lead.workers.get(assignment.worker)
+                    worker = self._term.workers.get(assignment.worker)
                     return await call(worker.name, method(worker), request, timeout)
                 except HeddleError as error:
                     full = error.reason == pb.ERROR_REASON_NO_SLOT
@@ -352,48 +354,6 @@ class Conductor:
     @property
     def _run(self) -> str:
         return str(self._attempt.parent.parent.parent)
-
-
-async def stop_session(lead: Lead, attempt: AttemptName, worker: str, reason: str) -> bool:
-    """Stops a session, however long its worker is away; returns False if there is none."""
-    request = pb.StopSessionRequest(attempt=str(attempt), epoch=lead.epoch, reason=reason)
-    async for _ in tries():
-        try:
-            await call(worker, lead.workers.get(worker).agent.StopSession, request, _SESSION_TIMEOUT)
-        except HeddleError as error:
-            if error.code is grpc.StatusCode.NOT_FOUND:
-                return False
-            if error.code is not _UNAVAILABLE:
-                raise
-        else:
-            return True
-    raise AssertionError("tries() has no end")
-
-
-async def park_session(lead: Lead, attempt: AttemptName) -> None:
-    """Parks the session of a live attempt if it still waits for the operator; its conductor sees how it ended."""
-    assignment = await lead.read(partial(read_assignment, attempt=attempt))
-    if assignment is None or assignment.result:
-        return
-    request = pb.ParkSessionRequest(attempt=str(attempt), epoch=lead.epoch)
-    worker = lead.workers.get(assignment.worker)
-    try:
-        await call(worker.name, worker.agent.ParkSession, request, _SESSION_TIMEOUT)
-    except HeddleError as error:
-        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
-            raise
-        # It has its answer, or its worker is away: the loop looks again.
-        log.info("session_not_parked", attempt=str(attempt), error=error.message)
-
-
-async def stop(lead: Lead, attempt: AttemptName) -> None:
-    """Stops the session of an attempt that was told to stop; also one that is only about to start."""
-    async for _ in tries():
-        assignment = await lead.read(partial(read_assignment, attempt=attempt))
-        if assignment is None or assignment.result or assignment.stop_reason is None:
-            return
-        if await stop_session(lead, attempt, assignment.worker, assignment.stop_reason):
-            return
 
 
 def _lost(reason: str) -> pb.SessionFinished:

@@ -12,20 +12,22 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, WorktreeName
 from scheduler_svc.commands import garbage, worktree_list
-from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue
-from scheduler_svc.leader.conflict_forecast import Radar
-from scheduler_svc.leader.term import Lead
-from scheduler_svc.policy.snapshot import FinishRun, Snapshot
+from scheduler_svc.leader import attempt_driver, cleanup, housekeeping, merge_queue, session_stop
+from scheduler_svc.leader.conflict_forecast import ConflictForecasts
+from scheduler_svc.leader.term import Term
+from scheduler_svc.policy.actions import FinishRun
+from scheduler_svc.policy.snapshot import Snapshot
+from scheduler_svc.store.queries import worktrees
 from scheduler_svc.store.queries.assignments import Assignment
 from scheduler_svc.store.rows import leader_requests, log_retention
-from scheduler_svc.store.rows.leader_requests import Errand
+from scheduler_svc.store.rows.leader_requests import LeaderRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Seconds before something that failed beyond its own means may be begun again.
 _PAUSE: Final = 1.0
 
-# Microseconds for which an errand that is done can be asked about.
+# Microseconds for which a request that is done can be asked about.
 _REMEMBERED: Final = 86_400_000_000
 
 T = TypeVar("T")
@@ -33,18 +35,18 @@ T = TypeVar("T")
 _Key: TypeAlias = tuple[str, str]
 
 
-class Crew:
-    """Conductors, stops, looks ahead, merges and ends of one leader's term, each at most once at a time."""
+class BackgroundTasks:
+    """Attempt drivers, stops, looks ahead, merges and ends of one leader's term, each at most once at a time."""
 
-    def __init__(self, lead: Lead) -> None:
-        self._lead = lead
+    def __init__(self, term: Term) -> None:
+        self._term = term
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         # Set when a worker or the database knows a newer leader.
         self.deposed = asyncio.Event()
-        self._radar = Radar(lead)
+        self._forecasts = ConflictForecasts(term)
 
-    def man(self, snapshot: Snapshot) -> None:
-        """Begins whatever the snapshot says is under way and nobody here does: also after a restart."""
+    def resume(self, snapshot: Snapshot) -> None:
+        """Begins whatever the snapshot says is in progress and has no task here, also after a restart."""
         for run in snapshot.runs:
             if run.merging_into:
                 self.merge_run(run.name)
@@ -53,84 +55,84 @@ class Crew:
                     self.merge_epics(run.name)
                 for task in epic.tasks:
                     if task.live_attempt:
-                        self.conduct(task.live_attempt)
+                        self.drive(task.live_attempt)
                     if task.live_attempt and task.stopping:
                         self.stop(task.live_attempt)
 
-    def conduct(self, attempt: AttemptName, started: Assignment | None = None) -> None:
+    def drive(self, attempt: AttemptName, started: Assignment | None = None) -> None:
         async def begin() -> None:
             # A worktree must not go while a reopened run comes back to it.
             waited = [await self._settled(kind, attempt.parent.parent.parent) for kind in ("finish", "clean")]
             # The wait was for an end of its worktree, which the assignment still names.
             assignment = None if any(waited) else started
-            await attempt_driver.Conductor(self._lead, attempt).conduct(assignment)
-            self._begin("radar", attempt, lambda: self._radar.look(attempt))
+            await attempt_driver.AttemptDriver(self._term, attempt).drive(assignment)
+            self._begin("forecast", attempt, lambda: self._forecasts.look(attempt))
 
-        self._begin("conduct", attempt, begin)
+        self._begin("drive", attempt, begin)
 
     def stop(self, attempt: AttemptName) -> None:
-        self._begin("stop", attempt, lambda: attempt_driver.stop(self._lead, attempt))
+        self._begin("stop", attempt, lambda: session_stop.stop(self._term, attempt))
 
     def park(self, attempt: AttemptName) -> None:
-        self._begin("park", attempt, lambda: attempt_driver.park_session(self._lead, attempt))
+        self._begin("park", attempt, lambda: session_stop.park_session(self._term, attempt))
 
     def merge_epics(self, run: RunName) -> None:
-        self._begin("merge_epics", run, lambda: merge_queue.merge_epics(self._lead, run))
+        self._begin("merge_epics", run, lambda: merge_queue.merge_epics(self._term, run))
 
     def merge_run(self, run: RunName) -> None:
-        self._begin("merge_run", run, lambda: merge_queue.merge_run(self._lead, run))
+        self._begin("merge_run", run, lambda: merge_queue.merge_run(self._term, run))
 
     def finish_run(self, action: FinishRun) -> None:
-        self._begin("finish", action.run, lambda: cleanup.finish_run(self._lead, action))
+        self._begin("finish", action.run, lambda: cleanup.finish_run(self._term, action))
 
     def clean(self, run: RunName) -> None:
-        self._begin("clean", run, lambda: cleanup.clean(self._lead, run))
+        self._begin("clean", run, lambda: cleanup.clean(self._term, run))
 
     def keep_house(self) -> None:
         """Removes what is no longer kept: worktrees, then logs."""
 
         async def begin() -> None:
-            left = partial(cleanup.left_behind, retention=self._lead.retention, now=self._lead.now())
-            for run in await self._lead.read(left):
+            left = partial(worktrees.left_behind, retention=self._term.retention, now=self._term.now())
+            for run in await self._term.read(left):
                 self.clean(run)
             for problem in (await self._expire())[1]:
                 log.warning("logs_not_removed", problem=problem)
 
         self._begin("keep_house", "", begin)
 
-    def run_errand(self, errand: Errand) -> None:
+    def answer_request(self, asked: LeaderRequest) -> None:
         """Does what a replica asked for; how it ends is written down for whoever waits there."""
 
         async def begin() -> None:
             ended: Message | HeddleError
             try:
-                ended = await self._errand(errand)
+                ended = await self._answer(asked)
             except HeddleError as error:
                 if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                     raise
                 ended = error
-            end = partial(leader_requests.end_errand, errand=errand.id, ended=ended, now=self._lead.now())
-            await self._lead.write(end, leader_requests.topic(errand.id))
+            end = partial(leader_requests.end_request, request_id=asked.id, ended=ended, now=self._term.now())
+            await self._term.write("end_request", end, leader_requests.topic(asked.id))
 
-        self._begin("errand", errand.id, begin)
+        self._begin("request", asked.id, begin)
 
-    async def _errand(self, errand: Errand) -> Message:
-        if errand.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
+    async def _answer(self, asked: LeaderRequest) -> Message:
+        if asked.method == pb.CollectGarbageRequest.DESCRIPTOR.name:
             return await self._collect()
-        request = pb.RestoreEpicWorktreeRequest.FromString(errand.request)
+        request = pb.RestoreEpicWorktreeRequest.FromString(asked.request)
         name = WorktreeName.parse(request.name)
         actor = request.actor or "user"
-        restore = partial(housekeeping.restore, self._lead, name, actor, errand.asked)
+        restore = partial(housekeeping.restore, self._term, name, actor, asked.asked)
         return await self._alone(name.parent.parent, restore)
 
     async def _collect(self) -> pb.CollectGarbageResponse:
-        lead = self._lead
-        found = await garbage.find_garbage(lead.read, lead.workers, lead.retention, lead.now())
+        term = self._term
+        found = await garbage.find_garbage(term.read, term.workers, term.retention, term.now())
         done = pb.CollectGarbageResponse()
         for run in dict.fromkeys(epic.parent for epic in worktree_list.epics_of(found.worktrees)):
-            done.problems.extend(await self._alone(run, partial(cleanup.clean, lead, run)))
-        left = await lead.read(
-            partial(worktree_list.read_archives, names=worktree_list.epics_of(found.worktrees))
+            done.problems.extend(await self._alone(run, partial(cleanup.clean, term, run)))
+        left = await term.read(
+            partial(worktrees.read_archives, names=worktree_list.epics_of(found.worktrees))
         )
         for worktree, (path, archived) in zip(found.worktrees, left, strict=True):
             if not path:
@@ -143,21 +145,23 @@ class Crew:
 
     async def _expire(self) -> tuple[set[str], list[str]]:
         """Removes old logs; returns whose, and what stood in the way of others."""
-        before = self._lead.now() - self._lead.retention.logs
+        before = self._term.now() - self._term.retention.logs
         removed, problems = set(), []
-        for run in await self._lead.read(partial(log_retention.expired, before=before)):
+        for run in await self._term.read(partial(log_retention.expired, before=before)):
             try:
-                await housekeeping.expire_logs(self._lead, run)
+                await housekeeping.expire_logs(self._term, run)
                 removed.add(str(run))
             except HeddleError as error:
                 if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                     raise
                 problems.append(f"{run}: {error.message}")
-        await self._lead.write(partial(leader_requests.forget_errands, before=self._lead.now() - _REMEMBERED))
+        await self._term.write(
+            "forget_requests", partial(leader_requests.forget_requests, before=self._term.now() - _REMEMBERED)
+        )
         return removed, problems
 
     async def _alone(self, run: RunName, work: Callable[[], Awaitable[T]]) -> T:
-        """Does something about the worktrees of an ended run while nobody else does, and no attempt begins there."""
+        """Does something about the worktrees of an ended run while no other task does, and no attempt begins there."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def begin() -> None:
@@ -172,7 +176,7 @@ class Crew:
         return await done
 
     async def dismiss(self) -> None:
-        """Ends all tasks. What they had under way goes on at the workers; the next leader takes it up."""
+        """Ends all tasks. What they had in progress continues at the workers; the next leader takes it up."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
 import structlog
 
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName
 from scheduler_svc.leader.forecast_changes import EpicInPlay, forecast
-from scheduler_svc.leader.term import Lead
-from scheduler_svc.model.states import ENDED_EPIC, MergeState
+from scheduler_svc.leader.term import Term
+from scheduler_svc.model.states import MergeState
 from scheduler_svc.pools.workers import call
+from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append
-from scheduler_svc.store.db.tables import attempts, epics, runs
-from scheduler_svc.store.queries.resources import is_attempt
+from scheduler_svc.store.queries.records import accepted_run, epics_in_play, is_open
 from scheduler_svc.store.rows.forecasts import read_forecast, write_forecast
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -49,58 +48,39 @@ class _Scene:
         )
 
 
-class Radar:
+class ConflictForecasts:
     """Looks for conflicts in one leader's term."""
 
-    def __init__(self, lead: Lead) -> None:
-        self._lead = lead
+    def __init__(self, term: Term) -> None:
+        self._term = term
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def look(self, attempt: AttemptName) -> None:
         """Writes what an attempt's accepted work will conflict with. Trouble only logs: the next task looks again."""
         async with self._looking[attempt.run]:
-            scene = await self._lead.read(partial(_scene, attempt=attempt))
+            scene = await self._term.read(partial(_scene, attempt=attempt))
             if scene is None:
                 return
             try:
-                worker = self._lead.workers.get(scene.worker)
+                worker = self._term.workers.get(scene.worker)
                 found = await call(worker.name, worker.worktree.PredictConflicts, scene.request(), _TIMEOUT)
             except HeddleError as error:
                 log.warning("conflicts_not_predicted", attempt=str(attempt), error=error.message)
                 return
-            now = self._lead.now()
+            now = self._term.now()
             new, events = forecast(scene.in_play, found, scene.before, attempt, now)
             new.upstream = scene.upstream
             write = partial(_record_forecast, run=attempt.run, new=new, events=events, now=now)
-            await self._lead.write(write, *([f"runs/{attempt.run}"] if events else []))
+            await self._term.write("record_forecast", write, *([f"runs/{attempt.run}"] if events else []))
 
 
-def _scene(connection: sa.Connection, attempt: AttemptName) -> _Scene | None:
-    """Returns what to look at; None unless the attempt was accepted and its run goes on."""
-    run = connection.execute(
-        sa.select(runs)
-        .join(attempts, attempts.c.run == runs.c.run)
-        .where(
-            *is_attempt(attempt),
-            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
-            runs.c.ended_at.is_(None),
-        )
-    ).one_or_none()
+def _scene(connection: Connection, attempt: AttemptName) -> _Scene | None:
+    """Returns what to look at; None unless the attempt was accepted and its run has not ended."""
+    run = accepted_run(connection, attempt)
     if run is None:
         return None
-    # One that conflicts already is still to be merged.
-    done_for = [state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]
-    rows = connection.execute(
-        sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
-        .where(
-            epics.c.run == attempt.run,
-            epics.c.head_commit != "",
-            sa.or_(epics.c.state.not_in(done_for), epics.c.merge_state == MergeState.MERGED),
-        )
-        .order_by(epics.c.place)
-    )
     in_play = {}
-    for row in rows:
+    for row in epics_in_play(connection, run.run):
         name = EpicName(attempt.run, row.epic)
         touches = tuple(pb.PlanEpic.FromString(row.spec).touches)
         merged = row.merge_state == MergeState.MERGED
@@ -116,10 +96,9 @@ def _scene(connection: sa.Connection, attempt: AttemptName) -> _Scene | None:
 
 
 def _record_forecast(
-    connection: sa.Connection, run: str, new: pb.ConflictForecast, events: list[pb.Event], now: int
+    connection: Connection, run: str, new: pb.ConflictForecast, events: list[pb.Event], now: int
 ) -> None:
     """Keeps the forecast and adds the events, unless the run has ended meanwhile: its end is its last event."""
-    going_on = sa.select(runs.c.run).where(runs.c.run == run, runs.c.ended_at.is_(None))
-    if connection.execute(going_on).one_or_none():
+    if is_open(connection, run):
         write_forecast(connection, run, new)
         append(connection, events, now)

@@ -14,7 +14,7 @@ from scheduler_svc.store.rows import environment_faults
 from scheduler_svc.store.rows.environment_faults import Waiter
 
 if TYPE_CHECKING:
-    from scheduler_svc.leader.term import Lead
+    from scheduler_svc.leader.term import Term
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -27,8 +27,8 @@ Note: TypeAlias = Callable[[HeddleError], Awaitable[None]]
 class Faults:
     """Who waits, and since when; what they wait for is in the database."""
 
-    def __init__(self, lead: "Lead") -> None:
-        self._lead = lead
+    def __init__(self, term: "Term") -> None:
+        self._term = term
         # When each began to, in microseconds.
         self._waiting: dict[Waiter, int] = {}
         # Runs of which no fault is noted that an earlier leader left.
@@ -41,11 +41,11 @@ class Faults:
         async def note(error: HeddleError) -> None:
             if name not in self._waiting:
                 log.warning("waits_for_environment", name=str(name), error=error.message)
-                self._waiting[name] = self._lead.now()
+                self._waiting[name] = self._term.now()
                 record = partial(
-                    environment_faults.record_fault, name=name, error=error, now=self._lead.now()
+                    environment_faults.record_fault, name=name, error=error, now=self._term.now()
                 )
-                await self._lead.write(record, LOOP, str(_run(name)))
+                await self._term.write("record_fault", record, LOOP, str(_run(name)))
 
         try:
             yield note
@@ -64,11 +64,11 @@ class Faults:
         record = partial(
             environment_faults.record_recovery,
             name=name,
-            now=self._lead.now(),
+            now=self._term.now(),
             began=began,
             others=any(_run(each) == run for each in self._waiting),
         )
-        await self._lead.write(record, LOOP, str(run))
+        await self._term.write("record_recovery", record, LOOP, str(run))
         self._clean.add(run)
 
     async def _forget_old(self, run: RunName) -> None:
@@ -76,8 +76,10 @@ class Faults:
         if run in self._clean or any(_run(each) == run for each in self._waiting):
             return
         self._clean.add(run)
-        if await self._lead.read(partial(environment_faults.read_fault, run=run)):
-            await self._lead.write(partial(environment_faults.clear_fault, name=run), LOOP, str(run))
+        if await self._term.read(partial(environment_faults.read_fault, run=run)):
+            await self._term.write(
+                "clear_fault", partial(environment_faults.clear_fault, name=run), LOOP, str(run)
+            )
 
 
 def _run(name: Waiter) -> RunName:

@@ -1,4 +1,4 @@
-"""What a look of the radar means for a run: the new forecast, and the events that tell what changed. Pure."""
+"""What a look of the forecast means for a run: the new forecast, and the events that tell what changed. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -3,20 +3,20 @@
 from functools import partial
 from typing import Any, Final
 
-import sqlalchemy as sa
 import structlog
 
 from heddle import pb
-from heddle.errors import HeddleError, not_found
+from heddle.errors import HeddleError
 from heddle.names import EpicName, RunName, WorktreeName
 from scheduler_svc.commands import worktree_list
 from scheduler_svc.commands.garbage import delete_sessions
-from scheduler_svc.commands.runs_and_tasks import wrong_state
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
+from scheduler_svc.model.status import wrong_state
 from scheduler_svc.pools.workers import call
+from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs
-from scheduler_svc.store.queries.resources import is_epic
+from scheduler_svc.store.queries import worktrees
+from scheduler_svc.store.rows import epics
 from scheduler_svc.store.rows.log_retention import prune_logs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -25,24 +25,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _RESTORE_TIMEOUT: Final = 600.0
 
 
-def _restorable(connection: sa.Connection, name: EpicName, asked: int) -> Any:
+def _restorable(connection: Connection, name: EpicName, asked: int) -> Any:
     """Returns the row of an epic whose worktree is to be restored; raises NOT_FOUND or WRONG_STATE.
 
     None: that was done since it was `asked`, by a leader that died before it could say so.
     """
-    chosen = sa.select(
-        runs.c.project,
-        runs.c.worker,
-        runs.c.project_file,
-        runs.c.ended_at,
-        runs.c.state,
-        epics.c.worktree_path,
-        epics.c.archive_commit,
-        epics.c.restored_at,
-    )
-    row = connection.execute(chosen.where(*is_epic(name), runs.c.run == epics.c.run)).one_or_none()
-    if row is None:
-        raise not_found(name)
+    row = worktrees.read_restorable(connection, name)
     if row.worktree_path:
         if (row.restored_at or 0) >= asked:
             return None
@@ -63,48 +51,46 @@ def _restorable(connection: sa.Connection, name: EpicName, asked: int) -> Any:
     return row
 
 
-async def restore(lead: Lead, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
+async def restore(term: Term, name: WorktreeName, actor: str, asked: int) -> pb.RestoreEpicWorktreeResponse:
     """Has the worker restore an archived worktree, and notes it; raises as the RPC says.
 
     Idempotent: it is done once for what was `asked` at one time.
     """
-    row = await lead.read(partial(_restorable, name=name.parent, asked=asked))
+    row = await term.read(partial(_restorable, name=name.parent, asked=asked))
     if row is not None:
-        await _restore(lead, name.parent, row, actor)
-    worktree = await worktree_list.get_worktree(lead.read, lead.workers, lead.retention, name)
+        await _restore(term, name.parent, row, actor)
+    worktree = await worktree_list.get_worktree(term.read, term.workers, term.retention, name)
     return pb.RestoreEpicWorktreeResponse(worktree=worktree)
 
 
-async def _restore(lead: Lead, epic: EpicName, row: Any, actor: str) -> None:
+async def _restore(term: Term, epic: EpicName, row: Any, actor: str) -> None:
     request = pb.RestoreWorktreeRequest(
         project=row.project,
         epic=str(epic),
-        epoch=lead.epoch,
+        epoch=term.epoch,
         project_file=pb.ProjectFile.FromString(row.project_file or b""),
     )
-    worker = lead.workers.get(row.worker)
+    worker = term.workers.get(row.worker)
     done = await call(worker.name, worker.worktree.RestoreWorktree, request, _RESTORE_TIMEOUT)
     told = pb.WorktreeRestored(path=done.worktree.path, archive_commit=done.archive_commit)
-    note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=lead.now())
-    await lead.write(note, str(epic.parent))
+    note = partial(_restored, told=event(epic, actor, worktree_restored=told), epic=epic, now=term.now())
+    await term.write("restored", note, str(epic.parent))
 
 
-def _restored(connection: sa.Connection, told: pb.Event, epic: EpicName, now: int) -> None:
+def _restored(connection: Connection, told: pb.Event, epic: EpicName, now: int) -> None:
     path = told.worktree_restored.path
-    change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != path)
-    values = {"worktree_path": path, "lease": None, "set_up": "", "restored_at": now}
-    if connection.execute(change.values(**values)).rowcount:
+    if epics.restore_worktree(connection, epic, path, now):
         append(connection, [told], now)
 
 
-async def expire_logs(lead: Lead, run: RunName) -> int:
+async def expire_logs(term: Term, run: RunName) -> int:
     """Removes a run's logs, the spools of its sessions first; returns the bytes that these took.
 
     Raises HeddleError where their worker is away: then nothing of the run's logs is removed.
     """
-    freed = await delete_sessions(lead.read, lead.workers, run, epoch=lead.epoch)
-    before = lead.now() - lead.retention.logs
-    while await lead.write(partial(prune_logs, run=run, before=before)):
+    freed = await delete_sessions(term.read, term.workers, run, epoch=term.epoch)
+    before = term.now() - term.retention.logs
+    while await term.write("prune_logs", partial(prune_logs, run=run, before=before)):
         pass
     log.info("logs_removed", run=str(run), spool_bytes=freed)
     return freed

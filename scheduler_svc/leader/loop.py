@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-import sqlalchemy as sa
 import structlog
 
 from heddle import pb
@@ -14,32 +13,17 @@ from heddle.clock import Clock
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.commands.apply_action import act
-from scheduler_svc.leader.background_tasks import Crew
-from scheduler_svc.leader.term import Lead
-from scheduler_svc.policy.snapshot import (
-    Action,
-    AwaitMerge,
-    DenyOverdue,
-    FinishEpic,
-    FinishRun,
-    MergeEpic,
-    MergeRun,
-    ParkAttempt,
-    PauseRun,
-    ReadyEpic,
-    ResolveConflict,
-    SkipTask,
-    Snapshot,
-    StartTask,
-    StopAttempt,
-)
+from scheduler_svc.leader.background_tasks import BackgroundTasks
+from scheduler_svc.leader.term import Term
+from scheduler_svc.policy.actions import Action, FinishRun, FollowUp, StartTask, Wakes
+from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.pools.workers import Workers
-from scheduler_svc.store.db.database import Database
+from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.leadership import Leadership, read_epoch
-from scheduler_svc.store.db.tables import runs
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
+from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.leader_requests import read_open
@@ -88,7 +72,7 @@ class Loop:
         """Leads whenever it can, until it is cancelled."""
         while True:
             epoch = await self._leadership.acquire()
-            lead = Lead(
+            term = Term(
                 epoch,
                 self._database,
                 self._workers,
@@ -96,37 +80,37 @@ class Loop:
                 should_retry=self._should_retry,
                 retention=self._retention,
             )
-            crew = Crew(lead)
+            background = BackgroundTasks(term)
             self._workers.lead(epoch)
-            holding = asyncio.create_task(self._hold(crew))
+            holding = asyncio.create_task(self._hold(background))
             try:
-                await self._lead(lead, crew)
+                await self._serve(term, background)
                 log.warning("deposed", epoch=epoch)
             except Exception:
                 log.exception("leading_failed", epoch=epoch)
             finally:
                 holding.cancel()
                 self._workers.lead(0)
-                await crew.dismiss()
+                await background.dismiss()
                 await self._leadership.release()
             await asyncio.sleep(_SAFETY_TICK)
 
-    async def _hold(self, crew: Crew) -> None:
+    async def _hold(self, background: BackgroundTasks) -> None:
         """Ends the term once the lock is lost."""
         await self._leadership.lost()
-        crew.deposed.set()
+        background.deposed.set()
         self._doorbell.ring([LOOP])
 
-    async def _lead(self, lead: Lead, crew: Crew) -> None:
+    async def _serve(self, term: Term, background: BackgroundTasks) -> None:
         """Returns when a newer leader is at work."""
         keep_house_at = 0.0
         with self._doorbell.listen(LOOP) as bell:
-            while not crew.deposed.is_set():
+            while not background.deposed.is_set():
                 if time.monotonic() >= keep_house_at:
                     keep_house_at = time.monotonic() + _KEEP_HOUSE
-                    crew.keep_house()
+                    background.keep_house()
                 try:
-                    await self._tick(lead, crew)
+                    await self._tick(term, background)
                 except HeddleError as error:
                     if error.reason == pb.ERROR_REASON_STALE_EPOCH:
                         return
@@ -137,47 +121,48 @@ class Loop:
                     await asyncio.sleep(_SAFETY_TICK)
                 await bell.wait(_SAFETY_TICK)
 
-    async def _tick(self, lead: Lead, crew: Crew) -> None:
-        await self._report_workers(lead)
+    async def _tick(self, term: Term, background: BackgroundTasks) -> None:
+        await self._report_workers(term)
         workers = self._workers.views()
         epoch, asked, snapshot = await self._database.read(
             lambda connection: (
                 read_epoch(connection),
                 read_open(connection),
-                self._observe(connection, workers, now=lead.now()),
+                self._observe(connection, workers, now=term.now()),
             )
         )
-        if epoch != lead.epoch:
-            crew.deposed.set()
+        if epoch != term.epoch:
+            background.deposed.set()
             return
-        crew.man(snapshot)
-        for errand in asked:
-            crew.run_errand(errand)
+        background.resume(snapshot)
+        for request in asked:
+            background.answer_request(request)
         actions = self._decide(snapshot)
         for end in actions:
             if isinstance(end, FinishRun):
                 # Written once the run's worktrees are gone.
-                crew.finish_run(end)
+                background.finish_run(end)
         rest = [action for action in actions if not isinstance(action, FinishRun)]
         if not rest:
             return
-        for action, assignment in await self._act(lead, rest):
-            _begin(crew, action, assignment)
+        begin = _follow_ups(background)
+        for action, assignment in await self._act(term, rest):
+            begin[action.follow_up](action, assignment)
 
-    async def _act(self, lead: Lead, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
+    async def _act(self, term: Term, actions: Sequence[Action]) -> list[tuple[Action, Assignment | None]]:
         """Writes the actions in one transaction; returns those that held, each start with its assignment."""
 
         def act_on(
-            connection: sa.Connection, chosen: Sequence[Action]
+            connection: Connection, chosen: Sequence[Action]
         ) -> list[tuple[Action, Assignment | None]]:
             return [
                 (action, _assignment(connection, action))
                 for action in chosen
-                if act(connection, action, lead.now())
+                if act(connection, action, term.now())
             ]
 
         try:
-            return await lead.write(partial(act_on, chosen=actions), *_topics(actions))
+            return await term.write("act_on", partial(act_on, chosen=actions), *_topics(actions))
         except HeddleError:
             raise
         except Exception:
@@ -186,7 +171,7 @@ class Loop:
         held: list[tuple[Action, Assignment | None]] = []
         for action in actions:
             try:
-                held += await lead.write(partial(act_on, chosen=[action]), *_topics([action]))
+                held += await term.write("act_on", partial(act_on, chosen=[action]), *_topics([action]))
             except HeddleError:
                 raise
             except Exception:
@@ -197,8 +182,8 @@ class Loop:
         self._changed_workers[worker.name] = worker
         self._doorbell.ring([LOOP])
 
-    async def _report_workers(self, lead: Lead) -> None:
-        """Writes into the log of each run that goes on which workers were lost, are full, or take work again."""
+    async def _report_workers(self, term: Term) -> None:
+        """Writes into the log of each run that has not ended which workers were lost, are full, or take work again."""
         while self._changed_workers:
             name, worker = self._changed_workers.popitem()
             name = name.removeprefix("workers/")
@@ -208,66 +193,29 @@ class Loop:
                 change = pb.Event(worker_joined=pb.WorkerJoined(worker=name, slots=worker.slots))
             else:
                 change = pb.Event(worker_lost=pb.WorkerLost(worker=name, reason=worker.reason))
-            for run in await lead.read(_going_on):
+            for run in await term.read(open_runs):
                 report = event(RunName(run), "scheduler")
                 report.MergeFrom(change)
-                await lead.write(partial(append, events=[report], now=lead.now()), f"runs/{run}")
+                await term.write("append", partial(append, events=[report], now=term.now()), f"runs/{run}")
 
 
-def _going_on(connection: sa.Connection) -> Sequence[str]:
-    return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
-
-
-def _assignment(connection: sa.Connection, action: Action) -> Assignment | None:
+def _assignment(connection: Connection, action: Action) -> Assignment | None:
     return read_assignment(connection, action.attempt) if isinstance(action, StartTask) else None
 
 
-def _begin(crew: Crew, action: Action, assignment: Assignment | None) -> None:
-    """Begins the work that an action stands for, where it stands for any."""
-    match action:
-        case StartTask(attempt):
-            crew.conduct(attempt, assignment)
-        case StopAttempt(attempt):
-            crew.stop(attempt)
-        case ParkAttempt(attempt):
-            crew.park(attempt)
-        case MergeEpic(epic):
-            crew.merge_epics(epic.parent)
-        case MergeRun(run):
-            crew.merge_run(run)
-        case (
-            ReadyEpic()
-            | DenyOverdue()
-            | PauseRun()
-            | SkipTask()
-            | AwaitMerge()
-            | ResolveConflict()
-            | FinishEpic()
-            | FinishRun()
-        ):
-            pass
+def _follow_ups(background: BackgroundTasks) -> Mapping[FollowUp, Callable[[Any, Assignment | None], None]]:
+    """Returns what begins each follow-up of an action; the action is of a kind that declares it."""
+    return {
+        FollowUp.NONE: lambda _action, _assignment: None,
+        FollowUp.DRIVE_ATTEMPT: lambda action, assignment: background.drive(action.attempt, assignment),
+        FollowUp.STOP_ATTEMPT: lambda action, _: background.stop(action.attempt),
+        FollowUp.PARK_ATTEMPT: lambda action, _: background.park(action.attempt),
+        FollowUp.MERGE_EPICS: lambda action, _: background.merge_epics(action.epic.parent),
+        FollowUp.MERGE_RUN: lambda action, _: background.merge_run(action.run),
+    }
 
 
 def _topics(actions: Sequence[Action]) -> set[str]:
     """Returns the names of the runs that actions change, and LOOP where more can be decided at once."""
-    topics = set()
-    for action in actions:
-        match action:
-            case StartTask(name) | StopAttempt(name) | MergeEpic(name) | MergeRun(name):
-                # Whatever these begin rings when it ends.
-                topics.add(f"runs/{name.run}")
-            case (
-                ReadyEpic(name)
-                | PauseRun(name)
-                | SkipTask(name)
-                | AwaitMerge(name)
-                | ResolveConflict(name)
-                | FinishEpic(name)
-                | FinishRun(name)
-            ):
-                topics |= {f"runs/{name.run}", LOOP}
-            case DenyOverdue(name):
-                topics |= {f"runs/{name.run}", LOOP}
-            case ParkAttempt():
-                pass
-    return topics
+    topics = {str(action.run_name) for action in actions if action.wakes is not Wakes.NO_ONE}
+    return topics | {LOOP for action in actions if action.wakes is Wakes.LEADER}

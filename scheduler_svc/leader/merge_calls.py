@@ -14,10 +14,10 @@ from heddle.errors import ENVIRONMENT_FAULTS, HeddleError
 from heddle.failpoints import failpoint
 from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
 from scheduler_svc.leader.project_setup import SETUP_LIMIT, TEARDOWN_LIMIT
-from scheduler_svc.leader.term import Lead, tries
+from scheduler_svc.leader.term import Term, tries
 from scheduler_svc.pools.workers import Worker, call, from_worker
 from scheduler_svc.store.rows.environment_faults import Waiter, is_cancelling
-from scheduler_svc.store.rows.merge_outcomes import Ground, Source
+from scheduler_svc.store.rows.merge_outcomes import MergeContext, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -31,30 +31,30 @@ _PAUSE: Final = 0.5
 class MergeCalls:
     """Calls about the merges into one target."""
 
-    def __init__(self, lead: Lead, ground: Ground) -> None:
-        self._lead = lead
-        self._ground = ground
+    def __init__(self, term: Term, context: MergeContext) -> None:
+        self._term = term
+        self._context = context
 
     async def merge(self, source: Source) -> pb.MergeBranchResponse:
         """Merges one branch at once."""
         request = pb.MergeBranchRequest(
-            project=self._ground.project,
-            epoch=self._lead.epoch,
+            project=self._context.project,
+            epoch=self._term.epoch,
             source_branch=source.branch,
-            target_branch=self._ground.target,
-            create_target_at=self._ground.create_at,
+            target_branch=self._context.target,
+            create_target_at=self._context.create_at,
             subject=source.subject,
             resource=str(source.name),
-            squash=self._ground.squash,
+            squash=self._context.squash,
         )
         return await self._ask(lambda worker: worker.worktree.MergeBranch, request, source.name)
 
     async def open(self, sources: Sequence[Source]) -> pb.OpenMergeResponse:
         """Lays out what merging all of them would give."""
         request = pb.OpenMergeRequest(
-            project=self._ground.project,
-            epoch=self._lead.epoch,
-            run=str(self._ground.run),
+            project=self._context.project,
+            epoch=self._term.epoch,
+            run=str(self._context.run),
             sources=[
                 pb.MergeSource(
                     branch=source.branch,
@@ -64,33 +64,33 @@ class MergeCalls:
                 )
                 for source in sources
             ],
-            target_branch=self._ground.target,
-            create_target_at=self._ground.create_at,
-            squash=self._ground.squash,
-            known_trees=[self._ground.tested_tree] if self._ground.tested_tree else [],
-            project_file=self._ground.project_file,
+            target_branch=self._context.target,
+            create_target_at=self._context.create_at,
+            squash=self._context.squash,
+            known_trees=[self._context.tested_tree] if self._context.tested_tree else [],
+            project_file=self._context.project_file,
         )
-        return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._ground.run)
+        return await self._ask(lambda worker: worker.worktree.OpenMerge, request, self._context.run)
 
     async def close(self, opened: pb.OpenMergeResponse, *, apply: bool) -> pb.CloseMergeResponse:
         """Ends an open merge; the answer says whether the target was moved."""
         request = pb.CloseMergeRequest(
-            project=self._ground.project,
-            epoch=self._lead.epoch,
-            run=str(self._ground.run),
-            target_branch=self._ground.target,
+            project=self._context.project,
+            epoch=self._term.epoch,
+            run=str(self._context.run),
+            target_branch=self._context.target,
             target_commit=opened.target_commit,
             commit=opened.commit,
             apply=apply,
         )
-        return await self._ask(lambda worker: worker.worktree.CloseMerge, request, self._ground.run)
+        return await self._ask(lambda worker: worker.worktree.CloseMerge, request, self._context.run)
 
     async def run_checks(self, opened: pb.OpenMergeResponse) -> list[pb.CheckFinished] | None:
         """Returns the reports of all checks, or of the setup where that fails.
 
         None where the worker went away or lost the folder meanwhile.
         """
-        file, checks = self._ground.project_file, self._ground.checks
+        file, checks = self._context.project_file, self._context.checks
         setup = _commands("setup", file.setup)
         limit = file.setup_timeout if file.HasField("setup_timeout") else SETUP_LIMIT
         reports = await self._run(opened, setup, limit) if setup else []
@@ -106,20 +106,20 @@ class MergeCalls:
         self, opened: pb.OpenMergeResponse, checks: Sequence[pb.Check], limit: Duration | None
     ) -> list[pb.CheckFinished] | None:
         request = pb.RunChecksRequest(
-            resource=str(self._ground.run),
-            epoch=self._lead.epoch,
+            resource=str(self._context.run),
+            epoch=self._term.epoch,
             folder=opened.path,
             checks=checks,
             timeout=limit,
-            environment={**opened.lease.environment, "HEDDLE_RUN": self._ground.run.run},
+            environment={**opened.lease.environment, "HEDDLE_RUN": self._context.run.run},
             shared_folders=opened.lease.shared_folders,
         )
         failpoint("RunChecks.before_call")
         try:
-            stream = self._lead.workers.get(self._ground.worker).agent.RunChecks(request)
+            stream = self._term.workers.get(self._context.worker).agent.RunChecks(request)
             reports = [answer.check async for answer in stream]
         except grpc.aio.AioRpcError as error:
-            problem = from_worker(self._ground.worker, error)
+            problem = from_worker(self._context.worker, error)
         except HeddleError as error:
             problem = error
         else:
@@ -128,7 +128,7 @@ class MergeCalls:
         # Of a folder that is not there any more, the argument is said to be wrong.
         if problem.code not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT}:
             raise problem
-        log.info("merge_checks_broken", run=str(self._ground.run), error=problem.message)
+        log.info("merge_checks_broken", run=str(self._context.run), error=problem.message)
         await asyncio.sleep(_PAUSE)
         return None
 
@@ -136,10 +136,10 @@ class MergeCalls:
         self, method: Callable[[Worker], Callable[..., Awaitable[T]]], request: Any, name: Waiter
     ) -> T:
         pauses = tries()
-        async with self._lead.faults.around(name) as note:
+        async with self._term.faults.around(name) as note:
             async for _ in pauses:
                 try:
-                    worker = self._lead.workers.get(self._ground.worker)
+                    worker = self._term.workers.get(self._context.worker)
                     return await call(worker.name, method(worker), request, _TIMEOUT)
                 except HeddleError as error:
                     lacks = error.reason in ENVIRONMENT_FAULTS
@@ -149,7 +149,7 @@ class MergeCalls:
                     if lacks:
                         pauses.longest = LONGEST_PAUSE
                         await note(error)
-                        if await self._lead.read(partial(is_cancelling, run=self._ground.run)):
+                        if await self._term.read(partial(is_cancelling, run=self._context.run)):
                             raise
         raise AssertionError("tries() has no end")
 

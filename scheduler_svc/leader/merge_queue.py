@@ -16,10 +16,10 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.leader.merge_calls import MergeCalls
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.rows import merge_outcomes
-from scheduler_svc.store.rows.merge_outcomes import Ground, Source
+from scheduler_svc.store.rows.merge_outcomes import MergeContext, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -33,23 +33,23 @@ _HOLD: Final = 1.0
 _OUTPUT_CHARACTERS: Final = 8 << 10
 
 
-async def merge_epics(lead: Lead, run: RunName) -> None:
+async def merge_epics(term: Term, run: RunName) -> None:
     """Does the merges of a run's epics that are noted as under way; each end is noted, whatever it is."""
     while True:
-        ground, sources = await lead.read(partial(merge_outcomes.read_epic_merges, run=run))
+        context, sources = await term.read(partial(merge_outcomes.read_epic_merges, run=run))
         if not sources:
             return
-        target = _Target(lead, ground)
+        target = _Target(term, context)
         await target.land(sources)
         if target.held:
             await asyncio.sleep(_HOLD)
 
 
-async def merge_run(lead: Lead, run: RunName) -> None:
+async def merge_run(term: Term, run: RunName) -> None:
     """Does the merge that is noted as under way; its end is noted, whatever it is."""
-    while found := await lead.read(partial(merge_outcomes.read_run_merge, run=run)):
-        ground, source = found
-        target = _Target(lead, ground)
+    while found := await term.read(partial(merge_outcomes.read_run_merge, run=run)):
+        context, source = found
+        target = _Target(term, context)
         await target.land([source])
         if not target.held:
             return
@@ -59,16 +59,16 @@ async def merge_run(lead: Lead, run: RunName) -> None:
 class _Target:
     """A branch into which others are merged, one batch at a time."""
 
-    def __init__(self, lead: Lead, ground: Ground) -> None:
-        self._lead = lead
-        self._ground = ground
-        self._calls = MergeCalls(lead, ground)
+    def __init__(self, term: Term, context: MergeContext) -> None:
+        self._term = term
+        self._context = context
+        self._calls = MergeCalls(term, context)
         # True: a branch stands in the way, and the merge is to be tried again.
         self.held = False
 
     async def land(self, sources: Sequence[Source]) -> None:
         """Merges all that can be merged; notes of the others why not."""
-        if not self._ground.checks.checks:
+        if not self._context.checks.checks:
             for source in sources:
                 await self._land_untested(source)
             return
@@ -97,7 +97,7 @@ class _Target:
         if answer.HasField("merged"):
             parts = [(source, answer.merged.commit)]
             refused = {
-                self._ground.target: answer.merged.push_error,
+                self._context.target: answer.merged.push_error,
                 source.branch: answer.merged.source_push_error,
             }
             await self._merged(parts, refused)
@@ -132,9 +132,9 @@ class _Target:
                 return [*rest, *left_out]
         closed = await self._calls.close(opened, apply=True)
         if not closed.moved:
-            log.info("target_moved", run=str(self._ground.run), target=self._ground.target)
+            log.info("target_moved", run=str(self._context.run), target=self._context.target)
             return sources
-        refused = {self._ground.target: closed.push_error}
+        refused = {self._context.target: closed.push_error}
         await self._merged([(source, each.commit) for source, each in batch], refused, opened.tree)
         return left_out
 
@@ -147,12 +147,12 @@ class _Target:
         for report in reports or []:
             write = partial(
                 merge_outcomes.record_merge_check,
-                ground=self._ground,
+                context=self._context,
                 names=names,
                 check=report,
-                now=self._lead.now(),
+                now=self._term.now(),
             )
-            await self._lead.write(write, str(self._ground.run))
+            await self._term.write("record_merge_check", write, str(self._context.run))
         return reports
 
     async def _merged(
@@ -161,19 +161,19 @@ class _Target:
         commits = [(source.name, commit) for source, commit in parts]
         write = partial(
             merge_outcomes.record_merged,
-            ground=self._ground,
+            context=self._context,
             commits=commits,
             tree=tree,
             refused={branch: error for branch, error in refused.items() if error},
-            now=self._lead.now(),
+            now=self._term.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._term.write("record_merged", write, LOOP, str(self._context.run))
 
     async def _conflicted(self, source: Source, found: pb.MergeBranchResponse.Conflict) -> None:
         count = len(found.files)
-        reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {self._ground.target}"
+        reason = f"{count} file{'s conflict' if count != 1 else ' conflicts'} with {self._context.target}"
         conflict = pb.MergeConflicted(
-            target_branch=self._ground.target,
+            target_branch=self._context.target,
             files=found.files,
             advice=found.advice,
             hunks=found.hunks,
@@ -190,9 +190,9 @@ class _Target:
         failed: Sequence[pb.CheckFinished],
     ) -> None:
         names = ", ".join(report.name for report in failed)
-        reason = f"checks fail on the merge with {self._ground.target}: {names}"
+        reason = f"checks fail on the merge with {self._context.target}: {names}"
         conflict = pb.MergeConflicted(
-            target_branch=self._ground.target,
+            target_branch=self._context.target,
             advice=merged.advice,
             failed_checks=[
                 pb.FailedCheck(
@@ -211,38 +211,38 @@ class _Target:
             name=source.name,
             conflict=conflict,
             reason=reason,
-            now=self._lead.now(),
+            now=self._term.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._term.write("record_conflict", write, LOOP, str(self._context.run))
 
     async def _stopped(self, source: Source, error: HeddleError) -> None:
         """Notes why a merge was not done: it waits for whoever stands in its way, or has failed."""
         # The user's own branch may come back too.
         gone = error.reason == pb.ERROR_REASON_UNKNOWN_REVISION and isinstance(source.name, RunName)
-        if self._ground.cancelling or not (error.reason in _WAITS or gone):
+        if self._context.cancelling or not (error.reason in _WAITS or gone):
             await self._failed(source, error.message)
             return
         self.held = True
-        log.info("merge_held", source=source.branch, target=self._ground.target, reason=error.message)
+        log.info("merge_held", source=source.branch, target=self._context.target, reason=error.message)
         write = partial(
             merge_outcomes.record_merge_hold,
             name=source.name,
-            target=self._ground.target,
+            target=self._context.target,
             problem=error.message,
-            now=self._lead.now(),
+            now=self._term.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._term.write("record_merge_hold", write, LOOP, str(self._context.run))
 
     async def _failed(self, source: Source, problem: str) -> None:
-        log.warning("merge_failed", source=source.branch, target=self._ground.target, error=problem)
+        log.warning("merge_failed", source=source.branch, target=self._context.target, error=problem)
         write = partial(
             merge_outcomes.record_merge_failure,
             name=source.name,
-            target=self._ground.target,
+            target=self._context.target,
             problem=problem,
-            now=self._lead.now(),
+            now=self._term.now(),
         )
-        await self._lead.write(write, LOOP, str(self._ground.run))
+        await self._term.write("record_merge_failure", write, LOOP, str(self._context.run))
 
 
 def _halves(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:

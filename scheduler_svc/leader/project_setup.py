@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.failpoints import failpoint
 from heddle.names import EpicName
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.pools.workers import from_worker
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.queries.assignments import Assignment
@@ -38,7 +38,7 @@ def setup_of(assignment: Assignment, worktree: pb.Worktree) -> pb.Setup | None:
 
 
 # Any: a row with the columns that `cleaning` reads.
-async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
+async def tear_down(term: Term, epic: EpicName, row: Any) -> None:
     """Runs the project's teardown in a worktree at the end of its run, once. Whatever comes of it only is told."""
     file = pb.ProjectFile.FromString(row.project_file or b"")
     if not file.teardown or not row.worktree_path or row.lease is None:
@@ -46,7 +46,7 @@ async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
     lease = pb.Lease.FromString(row.lease or b"")
     request = pb.RunChecksRequest(
         resource=str(epic),
-        epoch=lead.epoch,
+        epoch=term.epoch,
         folder=row.worktree_path,
         checks=[pb.Check(name=command, run=command) for command in file.teardown],
         timeout=TEARDOWN_LIMIT,
@@ -56,7 +56,7 @@ async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
     failpoint("RunChecks.before_call")
     try:
         limit = TEARDOWN_LIMIT.seconds + _MARGIN
-        stream = lead.workers.get(row.worker).agent.RunChecks(request, timeout=limit)
+        stream = term.workers.get(row.worker).agent.RunChecks(request, timeout=limit)
         reports = [answer.check async for answer in stream]
     except grpc.aio.AioRpcError as error:
         log.warning("teardown_not_run", epic=str(epic), error=from_worker(row.worker, error).message)
@@ -66,7 +66,7 @@ async def tear_down(lead: Lead, epic: EpicName, row: Any) -> None:
         return
     failpoint("RunChecks.after_call")
     told = event(epic, f"worker:{row.worker}", teardown_finished=_told(reports))
-    await lead.write(partial(append, events=[told], now=lead.now()), str(epic.parent))
+    await term.write("append", partial(append, events=[told], now=term.now()), str(epic.parent))
 
 
 def _told(reports: Sequence[pb.CheckFinished]) -> pb.TeardownFinished:

@@ -7,7 +7,7 @@ import structlog
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName
-from scheduler_svc.leader.term import Lead
+from scheduler_svc.leader.term import Term
 from scheduler_svc.pools.workers import call
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -16,11 +16,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _TIMEOUT: Final = 30.0
 
 
-async def release_session(lead: Lead, attempt: AttemptName, worker: str) -> None:
+async def release_session(term: Term, attempt: AttemptName, worker: str) -> None:
     """Releases the session of an attempt that has ended; tried once, as its log goes with the run's logs anyway."""
-    request = pb.ReleaseSessionRequest(attempt=str(attempt), epoch=lead.epoch)
+    request = pb.ReleaseSessionRequest(attempt=str(attempt), epoch=term.epoch)
     try:
-        await call(worker, lead.workers.get(worker).agent.ReleaseSession, request, _TIMEOUT)
+        await call(worker, term.workers.get(worker).agent.ReleaseSession, request, _TIMEOUT)
     except HeddleError as error:
         if error.reason == pb.ERROR_REASON_STALE_EPOCH:
             raise

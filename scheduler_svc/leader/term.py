@@ -42,7 +42,7 @@ class tries:  # noqa: N801 (reads as what it is in `async for _ in tries()`)
         self._pause = min(max(self._pause * 2, _FIRST_PAUSE), self.longest)
 
 
-class Lead:
+class Term:
     """One leader's term."""
 
     def __init__(
@@ -69,12 +69,11 @@ class Lead:
         """Returns the time in microseconds since 1970."""
         return micros(self._clock())
 
-    async def write(self, work: Work[T], *topics: str) -> T:
+    async def write(self, point: str, work: Work[T], *topics: str) -> T:
         """Writes, however long the database is away; raises STALE_EPOCH once a newer leader is at work.
 
-        `work` may run again after a commit in doubt, so it checks what it finds.
+        `point` names the transaction in the list of failpoints. `work` may run again after a commit in doubt, so it checks what it finds.
         """
-        point = getattr(work, "func", work).__name__.removeprefix("_")
         failpoint(f"{point}.before_commit")
         async for _ in tries():
             try:

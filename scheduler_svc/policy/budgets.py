@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.policy.snapshot import PauseRun, RunView, SpentBudget, StopAttempt, TaskView
+from scheduler_svc.policy.actions import PauseRun, SpentBudget, StopAttempt
+from scheduler_svc.policy.snapshot import RunView, TaskView
 
 
 def used_up(run: RunView) -> list[SpentBudget]:

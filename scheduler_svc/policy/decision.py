@@ -25,21 +25,19 @@ from heddle import pb
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
 from scheduler_svc.policy import budgets, epic_end
-from scheduler_svc.policy.epic_end import Cause, plural
-from scheduler_svc.policy.ledger import Ledger
-from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
-from scheduler_svc.policy.snapshot import (
+from scheduler_svc.policy.actions import (
     Action,
     DenyOverdue,
-    EpicView,
     FinishRun,
     MergeRun,
     ReadyEpic,
-    RunView,
     SkipTask,
-    Snapshot,
     StopAttempt,
 )
+from scheduler_svc.policy.epic_end import Cause, plural
+from scheduler_svc.policy.ledger import Ledger
+from scheduler_svc.policy.slots import Gate, Queue, dependencies, is_ready, merged, starts
+from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot
 
 # A task whose session was lost this often probably kills its worker.
 MAX_LOSSES: Final = 5

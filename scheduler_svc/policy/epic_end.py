@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from heddle import pb
-from scheduler_svc.policy.snapshot import Action, AwaitMerge, EpicView, FinishEpic, MergeEpic, ResolveConflict
+from scheduler_svc.policy.actions import Action, AwaitMerge, FinishEpic, MergeEpic, ResolveConflict
+from scheduler_svc.policy.snapshot import EpicView
 
 # After this many resolve tasks without success, the conflict is left to the operator.
 MAX_RESOLUTIONS: Final = 2

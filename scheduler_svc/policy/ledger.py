@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from heddle.names import EpicName, RunName, TaskName
-from scheduler_svc.policy.snapshot import EpicView, RunView, StopAttempt, TaskView
+from scheduler_svc.policy.actions import StopAttempt
+from scheduler_svc.policy.snapshot import EpicView, RunView, TaskView
 
 # Budgets by resource name; that of a project by its path.
 _Key: TypeAlias = str | RunName | EpicName | TaskName

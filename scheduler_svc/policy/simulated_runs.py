@@ -7,11 +7,10 @@ from typing import Any
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
 from scheduler_svc.policy import decision
-from scheduler_svc.policy.snapshot import (
+from scheduler_svc.policy.actions import (
     Action,
     AwaitMerge,
     DenyOverdue,
-    EpicView,
     FinishEpic,
     FinishRun,
     MergeEpic,
@@ -21,11 +20,10 @@ from scheduler_svc.policy.snapshot import (
     ReadyEpic,
     ResolveConflict,
     SkipTask,
-    Snapshot,
     StartTask,
     StopAttempt,
-    TaskView,
 )
+from scheduler_svc.policy.snapshot import EpicView, Snapshot, TaskView
 
 
 class Board:

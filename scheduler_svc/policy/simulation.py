@@ -18,18 +18,9 @@ from heddle.names import EpicName, RunName, TaskName
 from heddle.plan.analysis import planned_order, priority, task_lengths
 from heddle.plan.rules import resolved_merge
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import AwaitMerge, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import (
-    AwaitMerge,
-    EpicView,
-    MergeEpic,
-    MergeRun,
-    RunView,
-    Snapshot,
-    StartTask,
-    TaskView,
-    WorkerView,
-)
+from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 
 _RUN: Final = RunName("simulated")
 _WORKER: Final = "simulated"

@@ -7,17 +7,9 @@ from typing import Final
 from heddle import pb
 from heddle.plan import graph
 from scheduler_svc.model.states import ENDED_EPIC
+from scheduler_svc.policy.actions import Action, ParkAttempt, PauseRun, StartTask
 from scheduler_svc.policy.ledger import Ledger
-from scheduler_svc.policy.snapshot import (
-    Action,
-    EpicView,
-    ParkAttempt,
-    PauseRun,
-    ProviderView,
-    RunView,
-    StartTask,
-    TaskView,
-)
+from scheduler_svc.policy.snapshot import EpicView, ProviderView, RunView, TaskView
 
 _GOES_ON: Final = frozenset({pb.RUN_STATE_PENDING, pb.RUN_STATE_RUNNING})
 

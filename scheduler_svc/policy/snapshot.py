@@ -1,7 +1,6 @@
-"""What `policy.decide` sees and what it says: plain values, no clock, no I/O."""
+"""What `policy.decide` sees: plain values, no clock, no I/O."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName, TaskName
@@ -19,7 +18,7 @@ class TaskView:
     estimate: float | None = None
     # The attempt that holds a slot now. None: none does.
     live_attempt: AttemptName | None = None
-    # True: the live attempt was already told to stop.
+    # True: the live attempt has been asked to stop already.
     stopping: bool = False
     # True: the operator skipped it, so its epic is whole without it.
     waived: bool = False
@@ -29,7 +28,7 @@ class TaskView:
     parkable: bool = False
     # True: it asked longer than it may, with no session left to say so itself.
     overdue: bool = False
-    # True: it has its answer, and goes on where a parked session stopped.
+    # True: it has its answer, and continues where a parked session stopped.
     resumes: bool = False
     # True: an agent resolves a conflict in it. One that failed counts as skipped: the epic is whole without it.
     resolves: bool = False
@@ -164,136 +163,3 @@ class Snapshot:
     # Seconds that accepted tasks took on average. None: nothing was learned yet.
     typical_seconds: float | None = None
     providers: tuple[ProviderView, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReadyEpic:
-    """Its dependencies are merged."""
-
-    epic: EpicName
-
-
-@dataclass(frozen=True)
-class StartTask:
-    """Begin this attempt; the worker is its run's."""
-
-    attempt: AttemptName
-    # Micros that its session may spend. None: no budget limits it.
-    share: int | None = None
-
-
-@dataclass(frozen=True)
-class StopAttempt:
-    """End this session."""
-
-    attempt: AttemptName
-    reason: str
-    # False: its task runs again, and no retry is used up.
-    counts: bool = True
-
-
-@dataclass(frozen=True)
-class ParkAttempt:
-    """End this session, which waits for the operator, for one that can work; its task goes on later."""
-
-    attempt: AttemptName
-
-
-@dataclass(frozen=True)
-class DenyOverdue:
-    """Nobody has answered this parked attempt in time."""
-
-    attempt: AttemptName
-
-
-@dataclass(frozen=True)
-class SpentBudget:
-    """A budget of which nothing is left. Both sums are micros."""
-
-    level: "pb.BudgetLevel.ValueType"
-    # Whose it is; of a project's, the run that it keeps from going on.
-    name: RunName | EpicName | TaskName
-    budget: int
-    spent: int
-
-
-@dataclass(frozen=True)
-class PauseRun:
-    """Start nothing more of it until a person says so."""
-
-    run: RunName
-    reason: str
-    spent: tuple[SpentBudget, ...] = ()
-    # The provider whose refusal is the reason. Empty: none is.
-    held_by: str = ""
-
-
-@dataclass(frozen=True)
-class SkipTask:
-    """It will not run."""
-
-    task: TaskName
-    reason: str
-
-
-@dataclass(frozen=True)
-class MergeEpic:
-    """Merge the epic's branch into its run's."""
-
-    epic: EpicName
-
-
-@dataclass(frozen=True)
-class AwaitMerge:
-    """The operator has to say that the epic is to be merged."""
-
-    epic: EpicName
-
-
-@dataclass(frozen=True)
-class ResolveConflict:
-    """An agent is to resolve what the epic conflicts over."""
-
-    epic: EpicName
-
-
-@dataclass(frozen=True)
-class FinishEpic:
-    """All of its tasks are over, and its merge if it gets one."""
-
-    epic: EpicName
-    state: "pb.EpicState.ValueType"
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class MergeRun:
-    """Merge the run's branch into the branch that its user named."""
-
-    run: RunName
-
-
-@dataclass(frozen=True)
-class FinishRun:
-    """Nothing is left to do."""
-
-    run: RunName
-    state: "pb.RunState.ValueType"
-    reason: str = ""
-
-
-Action: TypeAlias = (
-    ReadyEpic
-    | StartTask
-    | StopAttempt
-    | ParkAttempt
-    | DenyOverdue
-    | PauseRun
-    | SkipTask
-    | MergeEpic
-    | AwaitMerge
-    | ResolveConflict
-    | FinishEpic
-    | MergeRun
-    | FinishRun
-)

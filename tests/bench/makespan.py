@@ -19,8 +19,9 @@ from heddle import pb
 from heddle.names import EpicName, TaskName
 from heddle.plan import graph
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import MergeEpic, StartTask
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import EpicView, MergeEpic, StartTask
+from scheduler_svc.policy.snapshot import EpicView
 from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 SEED = 7

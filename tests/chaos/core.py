@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.names import AttemptName, EpicName, RunName
 from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Ground, _write
+from scheduler_svc.commands.create_run import _Base, _write
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import Action, MergeEpic, MergeRun, StartTask, StopAttempt
 from scheduler_svc.policy.pauses import OUTAGES
-from scheduler_svc.policy.snapshot import Action, MergeEpic, MergeRun, StartTask, StopAttempt, WorkerView
+from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
@@ -112,9 +113,9 @@ class Core:
 
     def create(self, name: RunName, plan: pb.Plan, worker: str, max_parallel: int) -> None:
         request = pb.CreateRunRequest(plan=plan, project="/repository")
-        ground = _Ground(worker, "/repository", "c0ffee", "main", max_parallel)
+        base = _Base(worker, "/repository", "c0ffee", "main", max_parallel)
         self.limits[name.run] = max_parallel
-        self.write(lambda connection: _write(connection, name, request, ground, self.now))
+        self.write(lambda connection: _write(connection, name, request, base, self.now))
 
     def tick(self, workers: Iterable[WorkerView]) -> list[Action]:
         """Observes, decides and acts once; returns the actions that took effect."""
@@ -204,13 +205,13 @@ class Core:
         target = name.parent.branch if isinstance(name, EpicName) else "main"
         if merged:
             run = name.parent if isinstance(name, EpicName) else name
-            ground = merge_outcomes.Ground(
+            context = merge_outcomes.MergeContext(
                 run, "", "/repository", target, "", squash=False, checks=pb.MergeChecks(), tested_tree=""
             )
             commits = [(name, "f00d")]
             return partial(
                 merge_outcomes.record_merged,
-                ground=ground,
+                context=context,
                 commits=commits,
                 tree="",
                 refused={},

@@ -30,7 +30,7 @@ _PICTURE: Final = base64.b64decode(
 
 # What is done about the worktrees of ended runs.
 _AFTER_A_RUN: Final = re.compile(
-    "ListWorktrees|ReleaseLease|RestoreWorktree|released?|restored?|end_errand|archive"
+    "ListWorktrees|ReleaseLease|RestoreWorktree|released?|restored?|end_request|archive"
 )
 
 

@@ -27,7 +27,8 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName, TaskName
 from scheduler_svc.commands import runs_and_tasks
 from scheduler_svc.model.states import ENDED_RUN
-from scheduler_svc.policy.snapshot import StartTask, WorkerView
+from scheduler_svc.policy.actions import StartTask
+from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import run_events, runs, tasks

@@ -9,10 +9,12 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from heddle import pb
-from heddle.names import AttemptName
 from scheduler_svc.commands import apply_action
+from scheduler_svc.model import transitions
+from scheduler_svc.model.status import AttemptStatus, TaskStatus
 from scheduler_svc.policy import decision
-from scheduler_svc.policy.snapshot import Action, Snapshot
+from scheduler_svc.policy.actions import Action, StartTask
+from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.db import statements
 from scheduler_svc.store.rows import attempt_outcomes
 from tests.chaos import core
@@ -39,6 +41,12 @@ def without_epoch(patch: pytest.MonkeyPatch) -> None:
 def accepting_twice(patch: pytest.MonkeyPatch) -> None:
     every = sa.select(*statements.LIVE_ATTEMPT.selected_columns).where(*statements._THIS_ATTEMPT)
     patch.setattr(attempt_outcomes, "LIVE_ATTEMPT", every)
+    # The table of moves would refuse it as well.
+    of_task = frozenset(map(TaskStatus, pb.TaskState.values()))
+    of_attempt = frozenset(map(AttemptStatus, pb.AttemptState.values()))
+    patch.setattr(transitions, "TASK_ACCEPT", replace(transitions.TASK_ACCEPT, sources=of_task))
+    ends = {state: replace(move, sources=of_attempt) for state, move in transitions.ATTEMPT_END.items()}
+    patch.setattr(transitions, "ATTEMPT_END", ends)
 
 
 def ignoring_order(patch: pytest.MonkeyPatch) -> None:
@@ -63,13 +71,13 @@ def ignoring_max_parallel(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
-    started = apply_action._start_task
+    started = apply_action.EFFECTS[StartTask]
 
-    def start(connection: sa.Connection, attempt: AttemptName, share: int | None, now: int) -> bool:
+    def start(connection: sa.Connection, action: StartTask, now: int) -> bool:
         paused = sa.text("UPDATE runs SET state = :running WHERE state = :paused AND run = :run")
-        states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": attempt.run}
+        states = {"running": pb.RUN_STATE_RUNNING, "paused": pb.RUN_STATE_PAUSED, "run": action.attempt.run}
         connection.execute(paused, states)
-        return started(connection, attempt, share, now)
+        return started(connection, action, now)
 
     def decide(snapshot: Snapshot) -> list[Action]:
         going = {pb.RUN_STATE_PAUSED: pb.RUN_STATE_RUNNING}
@@ -78,7 +86,7 @@ def ignoring_pause(patch: pytest.MonkeyPatch) -> None:
 
     decided = decision.decide
     patch.setattr(decision, "decide", decide)
-    patch.setattr(apply_action, "_start_task", start)
+    patch.setitem(apply_action.EFFECTS, StartTask, start)
 
 
 @pytest.mark.parametrize(

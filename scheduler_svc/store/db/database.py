@@ -1,4 +1,4 @@
-"""One writer with group commit, and readers beside it.
+"""One writer with group commit, and readers next to it.
 
 A commit costs an fsync. So functions that wait to write share one transaction.
 If one of them fails, all are undone and run once more, each inside a savepoint:
@@ -26,7 +26,12 @@ from scheduler_svc.store.db.remote_doorbell import RemoteDoorbell
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[sa.Connection], T]
+
+# A transaction, and a row of what it reads, for modules that write no SQL.
+Connection: TypeAlias = sa.Connection
+Row: TypeAlias = sa.Row[Any]
+
+Work: TypeAlias = Callable[[Connection], T]
 
 # Runs first in a transaction and raises if this writer may not write.
 Guard: TypeAlias = Callable[[sa.Connection], None]
@@ -37,7 +42,7 @@ _LARGEST_GROUP: Final = 256
 _READERS: Final = 4
 
 # The connection or the disk failed, not the work: the whole group must go again. The last is what work
-# meets that goes on with a connection which broke under it.
+# meets that continues with a connection which broke under it.
 _LOST: Final = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.PendingRollbackError)
 
 
@@ -159,7 +164,7 @@ class Database:
                         return [error]
                 with connection.begin():
                     return _run_apart(group, connection)
-        except Exception as error:  # noqa: BLE001 (each job gets it; the writer must go on)
+        except Exception as error:  # noqa: BLE001 (each job gets it; the writer must continue)
             log.warning("database_unavailable", error=str(error))
             return [unavailable(error)] * len(group)
 

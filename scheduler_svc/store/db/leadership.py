@@ -37,7 +37,7 @@ class Lock(Protocol):
 
 
 class FileLock:
-    """flock on a file beside the SQLite database."""
+    """flock on a file next to the SQLite database."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,14 +1,13 @@
-"""Statements that every task runs, built once: building one anew costs more than running it.
+"""Statements that every task runs, built once: to build one again costs more than to run it.
 
-Each takes `of(name)`; an update also takes the columns to set, under their names.
+Each takes `of(name)`.
 """
 
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from heddle import pb
-from heddle.names import AttemptName, EpicName, TaskName
+from heddle.names import AttemptName, EpicName, RunName, TaskName
 from scheduler_svc.store.db.tables import attempts, epics, run_events, runs, session_chunks, tasks
 
 _RUN: Final[sa.BindParameter[Any]] = sa.bindparam("of_run")
@@ -24,18 +23,15 @@ _THIS_ATTEMPT: Final = (
 )
 
 
-def of(name: EpicName | TaskName | AttemptName) -> dict[str, object]:
+def of(name: RunName | EpicName | TaskName | AttemptName) -> dict[str, object]:
     """Returns the parameters that pick the row of `name`."""
     return {f"of_{field}": value for field, value in zip(name._fields, name, strict=True)}
 
 
-UPDATE_EPIC: Final = sa.update(epics).where(*_THIS_EPIC)
-UPDATE_TASK: Final = sa.update(tasks).where(*_THIS_TASK)
-UPDATE_ATTEMPT: Final = sa.update(attempts).where(*_THIS_ATTEMPT)
 ANY_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT)
 LIVE_ATTEMPT: Final = sa.select(attempts).where(*_THIS_ATTEMPT, attempts.c.ended_at.is_(None))
 
-# For the conductor of a live attempt.
+# For the driver of a live attempt.
 ASSIGNMENT: Final = sa.select(
     runs.c.project,
     runs.c.base_commit,
@@ -75,20 +71,6 @@ RUN_OF_EPIC: Final = sa.select(
     .exists()
     .label("has_live_attempt"),
 ).where(*_THIS_EPIC, runs.c.run == epics.c.run)
-START_TASK: Final = (
-    sa.update(tasks)
-    .where(
-        *_THIS_TASK,
-        tasks.c.state == pb.TASK_STATE_PENDING,
-        tasks.c.attempt_count == sa.bindparam("of_number") - 1,
-    )
-    .returning(tasks.c.spec)
-)
-START_EPIC: Final = (
-    sa.update(epics).where(*_THIS_EPIC, epics.c.state == pb.EPIC_STATE_READY).returning(epics.c.spec)
-)
-
-INSERT_ATTEMPT: Final = sa.insert(attempts)
 INSERT_CHUNK: Final = sa.insert(session_chunks)
 INSERT_EVENTS: Final = sa.insert(run_events)
 

@@ -2,7 +2,7 @@
 
 Times are microseconds since 1970 (UTC). States are the numbers of their enums.
 Columns hold what is queried; the rest of a resource is one protobuf message in
-a column of bytes, named beside it.
+a column of bytes, named next to it.
 """
 
 from typing import Final
@@ -245,7 +245,7 @@ holds = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-errands = sa.Table(
+leader_requests = sa.Table(
     "errands",
     metadata,
     # The request_id.

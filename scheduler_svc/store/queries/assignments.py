@@ -57,7 +57,7 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
         return None
     spec = pb.PlanTask.FromString(row.spec)
     depends = bool(pb.PlanEpic.FromString(row.epic_spec).depends_on)
-    continued = _goes_on(connection, attempt, spec.agent, row.resume_from)
+    continued = _continued(connection, attempt, spec.agent, row.resume_from)
     if continued:
         spec.permissions.allow.extend(_allowed_before(connection, attempt))
     return Assignment(
@@ -84,10 +84,10 @@ def read_assignment(connection: sa.Connection, attempt: AttemptName) -> Assignme
 _RESUMES: Final = frozenset({pb.ATTEMPT_STATE_LOST, pb.ATTEMPT_STATE_PARKED})
 
 
-def _goes_on(
+def _continued(
     connection: sa.Connection, attempt: AttemptName, agent: str, resume_from: int | None
 ) -> dict[str, Any]:
-    """Returns those fields of the assignment that say with what the attempt goes on.
+    """Returns those fields of the assignment that say what the attempt continues.
 
     `resume_from` is the number of the attempt that the operator wants resumed.
     """

@@ -61,6 +61,12 @@ def get_task(connection: sa.Connection, name: TaskName) -> pb.Task:
     return found[0]
 
 
+def get_spec(connection: sa.Connection, name: TaskName) -> pb.PlanTask:
+    """Returns the plan of a task that is there."""
+    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(name))).scalar_one()
+    return pb.PlanTask.FromString(spec)
+
+
 def get_tasks(
     connection: sa.Connection, run: str, keys: Iterable[tuple[str, str]] | None = None
 ) -> list[pb.Task]:

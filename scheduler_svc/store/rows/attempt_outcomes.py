@@ -10,21 +10,21 @@ from heddle.agents import provider_of
 from heddle.errors import HeddleError
 from heddle.events.kinds import PROMOTED
 from heddle.names import AttemptName, RunName
+from scheduler_svc.model import transitions
 from scheduler_svc.model.session_summary import fold
 from scheduler_svc.policy.pauses import failed_at_once, retry_seconds
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import (
     INSERT_CHUNK,
     LIVE_ATTEMPT,
-    UPDATE_ATTEMPT,
-    UPDATE_EPIC,
-    UPDATE_TASK,
     of,
 )
-from scheduler_svc.store.db.tables import attempts, epics, runs, tasks
+from scheduler_svc.store.db.tables import attempts as attempts_table
+from scheduler_svc.store.db.tables import runs as runs_table
+from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
-from scheduler_svc.store.queries.resources import is_epic, is_task, last_accepted
-from scheduler_svc.store.rows import allowed_rules, holds
+from scheduler_svc.store.queries.resources import is_task, last_accepted
+from scheduler_svc.store.rows import allowed_rules, attempts, epics, holds, tasks
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 # outcome, attempts so far, retries, lost ones
@@ -38,9 +38,6 @@ _ENDED_AS: Final = {
 }
 
 
-# Of a task of which nothing is known that keeps its next attempt from starting at once.
-_UNTROUBLED: Final = {"quick_failures": 0, "outages": 0, "start_after": 0}
-
 # The task is not to blame: it runs again without using up a retry.
 _UNCOUNTED: Final = frozenset({pb.OUTCOME_OVER_BUDGET, pb.OUTCOME_INTERRUPTED})
 
@@ -52,13 +49,8 @@ def record_worktree(
     epic, worktree = attempt.parent.parent, ensured.worktree
     if ensured.HasField("found"):
         _note_found(connection, attempt, ensured.found, now)
-    lease = worktree.lease.SerializeToString(deterministic=True)
-    connection.execute(sa.update(epics).where(*is_epic(epic)).values(lease=lease, restored_at=None))
-    change = sa.update(epics).where(*is_epic(epic), epics.c.worktree_path != worktree.path)
-    if not connection.execute(change.values(worktree_path=worktree.path)).rowcount:
+    if not epics.note_worktree(connection, epic, worktree):
         return
-    new = sa.update(epics).where(*is_epic(epic), epics.c.start_commit == "")
-    connection.execute(new.values(start_commit=worktree.head_commit))
     created = pb.WorktreeCreated(
         path=worktree.path,
         branch=worktree.branch,
@@ -76,7 +68,7 @@ def _note_found(connection: sa.Connection, attempt: AttemptName, found: pb.Chang
     if record is None or record.found_ref == found.kept_ref:
         return
     record.found_ref = found.kept_ref
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | {"record": record.SerializeToString()})
+    attempts.change(connection, attempt, record=record.SerializeToString())
     append(connection, [event(attempt, "scheduler", changes_found=found)], now)
 
 
@@ -133,8 +125,7 @@ def _note_setup(connection: sa.Connection, attempt: AttemptName, fresh: Sequence
     """Remembers in which worktree a setup has run well, so that no other attempt runs it there again."""
     for each in fresh:
         if each.setup_finished.ok:
-            done = {"set_up": each.setup_finished.incarnation}
-            connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | done)
+            epics.change(connection, attempt.parent.parent, set_up=each.setup_finished.incarnation)
 
 
 def _live(connection: sa.Connection, attempt: AttemptName) -> sa.Row[Any] | None:
@@ -158,7 +149,6 @@ def _save(
     turn: int,
 ) -> None:
     values: dict[str, object] = {
-        "state": folded.state,
         "session_sequence": folded.session_sequence,
         "summary": folded.summary.SerializeToString(),
         "usage": folded.usage.SerializeToString(),
@@ -176,7 +166,7 @@ def _save(
     }
     if result is not None:
         values["session_result"] = result.SerializeToString()
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
+    attempts.move(connection, attempt, transitions.ATTEMPT_REPORT[folded.state], now=None, **values)
 
 
 def _promote(connection: sa.Connection, attempt: AttemptName, fresh: Sequence[pb.Event], now: int) -> None:
@@ -205,8 +195,7 @@ def _set_waiting(
     """Keeps the task's state in step with its attempt's."""
     waiting = now_is == pb.ATTEMPT_STATE_WAITING
     if waiting != (was == pb.ATTEMPT_STATE_WAITING):
-        state = pb.TASK_STATE_WAITING if waiting else pb.TASK_STATE_RUNNING
-        connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state})
+        tasks.move(connection, attempt.parent, transitions.TASK_ASK if waiting else transitions.TASK_WORK)
 
 
 def accept(
@@ -224,19 +213,20 @@ def accept(
         record.ignored_files.CopyFrom(committed.ignored_files)
     reason = unchanged_reason(committed) if committed.no_changes else ""
     _end(connection, attempt, pb.ATTEMPT_STATE_ACCEPTED, reason=reason, record=record, now=now)
-    task = {
-        "state": pb.TASK_STATE_ACCEPTED,
-        "reason": reason,
-        "commit_id": committed.commit,
-        "unchanged": committed.no_changes and _says_nothing(connection, attempt),
-    }
-    connection.execute(UPDATE_TASK, of(attempt.parent) | task | _UNTROUBLED)
+    tasks.move(
+        connection,
+        attempt.parent,
+        transitions.TASK_ACCEPT,
+        reason=reason,
+        commit_id=committed.commit,
+        unchanged=committed.no_changes and _says_nothing(connection, attempt),
+    )
     holds.works(connection, provider_of(row.agent), now)
     epic = {"head_commit": committed.commit, "rewind_to": ""}
     if committed.merged_commit:
         # What it merged in is not the epic's own work.
         epic["start_commit"] = committed.merged_commit
-    connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | epic)
+    epics.change(connection, attempt.parent.parent, **epic)
     accepted = pb.TaskAccepted(
         commit=committed.commit, diff_stat=committed.diff_stat, no_changes=committed.no_changes
     )
@@ -263,7 +253,7 @@ def unchanged_reason(committed: pb.CommitTaskResponse) -> str:
 
 def _says_nothing(connection: sa.Connection, attempt: AttemptName) -> bool:
     """Says whether the plan leaves open if the attempt's task is to change anything."""
-    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    spec = connection.execute(sa.select(tasks_table.c.spec).where(*is_task(attempt.parent))).scalar_one()
     return pb.PlanTask.FromString(spec).expect == pb.EXPECT_UNSPECIFIED
 
 
@@ -292,23 +282,23 @@ def fail(
     _end(connection, attempt, ended_as, reason=reason, record=record, counts=counts, now=now)
     again = _again(connection, attempt, outcome, should_retry, counts=counts)
     failed = pb.TaskFailed(reason=reason, will_retry=again, kept_ref=kept.kept_ref)
-    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else _UNTROUBLED
-    if pace["start_after"]:
+    pace = _pace(connection, attempt, now - row.started_at, now) if again and counts else {}
+    if pace:
         failed.retry_time.CopyFrom(timestamp(pace["start_after"]))
     append(connection, [event(attempt, "scheduler", task_failed=failed)], now)
     if outcome == pb.OUTCOME_SETUP_FAILED:
-        connection.execute(UPDATE_EPIC, of(attempt.parent.parent) | {"setup_failure": reason})
-    state = pb.TASK_STATE_PENDING if again else pb.TASK_STATE_FAILED
-    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": reason} | pace)
+        epics.change(connection, attempt.parent.parent, setup_failure=reason)
+    move = transitions.TASK_FAIL_ONCE if again else transitions.TASK_FAIL
+    tasks.move(connection, attempt.parent, move, reason=reason, **pace)
 
 
 def _pace(connection: sa.Connection, attempt: AttemptName, took: int, now: int) -> dict[str, int]:
-    """Returns the columns of a task that say when it may be tried again after a failure that took so long."""
+    """Returns the columns of a task that delay its next attempt after one that took `took` microseconds, if it is delayed."""
     if not failed_at_once(took / 1e6):
-        return _UNTROUBLED
-    before = sa.select(tasks.c.quick_failures).where(*is_task(attempt.parent))
+        return {}
+    before = sa.select(tasks_table.c.quick_failures).where(*is_task(attempt.parent))
     quick = connection.execute(before).scalar_one() + 1
-    return _UNTROUBLED | {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
+    return {"quick_failures": quick, "start_after": now + round(retry_seconds(quick) * 1e6)}
 
 
 def _end(
@@ -321,16 +311,17 @@ def _end(
     counts: bool = True,
     now: int,
 ) -> None:
-    # Nobody waits for an answer any more, also where the session's own end is not known.
+    # No question is open any more, also where the session's own end is not known.
     record.ClearField("approvals")
-    values: dict[str, object] = {
-        "state": state,
-        "reason": reason,
-        "record": record.SerializeToString(),
-        "counts": counts,
-        "ended_at": now,
-    }
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | values)
+    attempts.move(
+        connection,
+        attempt,
+        transitions.ATTEMPT_END[state],
+        now=now,
+        reason=reason,
+        record=record.SerializeToString(),
+        counts=counts,
+    )
 
 
 def _reason(result: pb.SessionFinished) -> str:
@@ -347,22 +338,24 @@ def _again(
     *,
     counts: bool,
 ) -> bool:
-    state = connection.execute(sa.select(runs.c.state).where(runs.c.run == attempt.run)).scalar_one()
+    state = connection.execute(
+        sa.select(runs_table.c.state).where(runs_table.c.run == attempt.run)
+    ).scalar_one()
     if state == pb.RUN_STATE_CANCELLING:
         return False
     if not counts:
         return True
-    spec = connection.execute(sa.select(tasks.c.spec).where(*is_task(attempt.parent))).scalar_one()
+    spec = connection.execute(sa.select(tasks_table.c.spec).where(*is_task(attempt.parent))).scalar_one()
     earlier = (
-        attempts.c.run == attempt.run,
-        attempts.c.epic == attempt.epic,
-        attempts.c.task == attempt.task,
+        attempts_table.c.run == attempt.run,
+        attempts_table.c.epic == attempt.epic,
+        attempts_table.c.task == attempt.task,
     )
     # Those of a task that was reopened do not count any more.
-    fresh = attempts.c.number > last_accepted(connection, attempt.parent)
-    count = sa.select(sa.func.count()).select_from(attempts).where(*earlier, fresh)
-    counted = connection.execute(count.where(attempts.c.counts)).scalar_one()
+    fresh = attempts_table.c.number > last_accepted(connection, attempt.parent)
+    count = sa.select(sa.func.count()).select_from(attempts_table).where(*earlier, fresh)
+    counted = connection.execute(count.where(attempts_table.c.counts)).scalar_one()
     lost = connection.execute(
-        count.where(attempts.c.counts, attempts.c.state == pb.ATTEMPT_STATE_LOST)
+        count.where(attempts_table.c.counts, attempts_table.c.state == pb.ATTEMPT_STATE_LOST)
     ).scalar_one()
     return should_retry(outcome, counted, pb.PlanTask.FromString(spec).retries, lost)

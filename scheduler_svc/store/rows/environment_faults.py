@@ -7,10 +7,9 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, EpicName, RunName
-from scheduler_svc.model.states import MergeState
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_epic, is_task
+from scheduler_svc.store.db.tables import runs as runs_table
+from scheduler_svc.store.rows import epics, runs, tasks
 
 _ACTOR: Final = "scheduler"
 
@@ -20,18 +19,20 @@ Waiter: TypeAlias = AttemptName | EpicName | RunName
 
 def read_fault(connection: sa.Connection, run: RunName) -> str:
     """Returns what is noted; empty if nothing is."""
-    return str(connection.execute(sa.select(runs.c.fault).where(runs.c.run == run.run)).scalar_one())
+    return str(
+        connection.execute(sa.select(runs_table.c.fault).where(runs_table.c.run == run.run)).scalar_one()
+    )
 
 
 def is_cancelling(connection: sa.Connection, run: RunName) -> bool:
     """Says whether the operator has ended the run."""
-    state = sa.select(runs.c.state).where(runs.c.run == run.run)
+    state = sa.select(runs_table.c.state).where(runs_table.c.run == run.run)
     return bool(connection.execute(state).scalar_one() == pb.RUN_STATE_CANCELLING)
 
 
 def record_fault(connection: sa.Connection, name: Waiter, error: HeddleError, now: int) -> None:
     """Notes that `name` waits, in its own row and its run's."""
-    connection.execute(sa.update(runs).where(runs.c.run == name.run).values(fault=error.message))
+    runs.change(connection, RunName(name.run), fault=error.message)
     _give_reason(connection, name, error.message)
     reason = pb.ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
     fault = pb.EnvironmentFault(reason=reason, message=error.message)
@@ -50,13 +51,11 @@ def record_recovery(connection: sa.Connection, name: Waiter, now: int, *, began:
 
 def clear_fault(connection: sa.Connection, name: Waiter) -> None:
     """Notes that nothing of the run waits."""
-    connection.execute(sa.update(runs).where(runs.c.run == name.run).values(fault=""))
+    runs.change(connection, RunName(name.run), fault="")
 
 
 def _give_reason(connection: sa.Connection, name: Waiter, reason: str) -> None:
     if isinstance(name, AttemptName):
-        change = sa.update(tasks).where(*is_task(name.parent), tasks.c.state == pb.TASK_STATE_RUNNING)
-        connection.execute(change.values(reason=reason))
+        tasks.give_reason(connection, name.parent, reason)
     elif isinstance(name, EpicName):
-        change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
-        connection.execute(change.values(reason=reason))
+        epics.give_merge_reason(connection, name, reason)

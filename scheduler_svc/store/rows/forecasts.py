@@ -7,7 +7,7 @@ from scheduler_svc.store.db.tables import forecasts
 
 
 def read_forecast(connection: sa.Connection, run: str) -> pb.ConflictForecast:
-    """Returns what the radar saw last; an empty one where it has not looked yet."""
+    """Returns the last forecast; an empty one where it has not looked yet."""
     chosen = sa.select(forecasts.c.forecast).where(forecasts.c.run == run)
     return pb.ConflictForecast.FromString(connection.execute(chosen).scalar_one_or_none() or b"")
 

@@ -1,4 +1,4 @@
-"""What a replica asks of whoever leads: written down here, done once, its end read from here."""
+"""Requests of a replica to the leader: stored here, done once, with the answer read from here."""
 
 import uuid
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from heddle.errors import HeddleError, from_status, to_status
-from scheduler_svc.store.db.tables import errands
+from scheduler_svc.store.db.tables import leader_requests
 from scheduler_svc.store.rows.requests import reused
 
 
 @dataclass(frozen=True)
-class Errand:
+class LeaderRequest:
     """One request that only the leader can do."""
 
     id: str
@@ -26,54 +26,68 @@ class Errand:
     asked: int
 
 
-def topic(errand: str) -> str:
-    """Returns what is rung at the errand's end."""
-    return f"errands/{errand}"
+def topic(request_id: str) -> str:
+    """Returns what is rung at the request's end."""
+    return f"leader_requests/{request_id}"
 
 
 def new_id(request: Any) -> str:
-    """Returns the request's own id, or one that nobody else has."""
+    """Returns the request's own id, or a new one."""
     return request.request_id or uuid.uuid4().hex
 
 
-def enter(connection: sa.Connection, errand: str, request: Message, now: int) -> None:
+def enter(connection: sa.Connection, request_id: str, request: Message, now: int) -> None:
     """Writes a request down, once, or again where something was away; raises REQUEST_ID_REUSED if its id came with another one."""
     method, content = type(request).__name__, request.SerializeToString(deterministic=True)
-    known = connection.execute(sa.select(errands).where(errands.c.id == errand)).one_or_none()
+    known = connection.execute(
+        sa.select(leader_requests).where(leader_requests.c.id == request_id)
+    ).one_or_none()
     if known is None:
-        row = {"id": errand, "method": method, "request": content, "created_at": now}
-        connection.execute(sa.insert(errands), row)
+        row = {"id": request_id, "method": method, "request": content, "created_at": now}
+        connection.execute(sa.insert(leader_requests), row)
         return
     if (known.method, known.request) != (method, content):
-        raise reused(errand, errand)
+        raise reused(request_id, request_id)
     error = _error(known)
     if error and error.code is grpc.StatusCode.UNAVAILABLE:
         again = {"ended_at": None, "error": None}
-        connection.execute(sa.update(errands).where(errands.c.id == errand).values(**again))
+        connection.execute(
+            sa.update(leader_requests).where(leader_requests.c.id == request_id).values(**again)
+        )
 
 
-def read_open(connection: sa.Connection) -> list[Errand]:
+def read_open(connection: sa.Connection) -> list[LeaderRequest]:
     """Returns what is still to be done, the oldest first."""
-    chosen = sa.select(errands.c.id, errands.c.method, errands.c.request, errands.c.created_at)
-    chosen = chosen.where(errands.c.ended_at.is_(None))
-    return [Errand(*row) for row in connection.execute(chosen.order_by(errands.c.created_at, errands.c.id))]
+    chosen = sa.select(
+        leader_requests.c.id,
+        leader_requests.c.method,
+        leader_requests.c.request,
+        leader_requests.c.created_at,
+    )
+    chosen = chosen.where(leader_requests.c.ended_at.is_(None))
+    return [
+        LeaderRequest(*row)
+        for row in connection.execute(chosen.order_by(leader_requests.c.created_at, leader_requests.c.id))
+    ]
 
 
-def read_answer(connection: sa.Connection, errand: str) -> bytes | None:
-    """Returns what came of it; None while it is not done. Raises what it ended with."""
-    row = connection.execute(sa.select(errands).where(errands.c.id == errand)).one()
+def read_answer(connection: sa.Connection, request_id: str) -> bytes | None:
+    """Returns the answer; None while there is none. Raises what it ended with."""
+    row = connection.execute(sa.select(leader_requests).where(leader_requests.c.id == request_id)).one()
     if error := _error(row):
         raise error
     return row.answer if row.ended_at else None
 
 
-def end_errand(connection: sa.Connection, errand: str, ended: Message | HeddleError, now: int) -> None:
-    """Writes down what came of it: an answer, or the error that its caller gets."""
+def end_request(connection: sa.Connection, request_id: str, ended: Message | HeddleError, now: int) -> None:
+    """Stores how it ended: with an answer, or the error that its caller gets."""
     if isinstance(ended, HeddleError):
         values = {"error": to_status(ended).SerializeToString()}
     else:
         values = {"answer": ended.SerializeToString()}
-    change = sa.update(errands).where(errands.c.id == errand, errands.c.ended_at.is_(None))
+    change = sa.update(leader_requests).where(
+        leader_requests.c.id == request_id, leader_requests.c.ended_at.is_(None)
+    )
     connection.execute(change.values(ended_at=now, **values))
 
 
@@ -81,6 +95,6 @@ def _error(row: sa.Row[Any]) -> HeddleError | None:
     return from_status(status_pb2.Status.FromString(row.error)) if row.error else None
 
 
-def forget_errands(connection: sa.Connection, before: int) -> None:
-    """Removes those that ended before a time: nobody asks again any more."""
-    connection.execute(sa.delete(errands).where(errands.c.ended_at < before))
+def forget_requests(connection: sa.Connection, before: int) -> None:
+    """Removes those that ended before a time: no one asks for them again."""
+    connection.execute(sa.delete(leader_requests).where(leader_requests.c.ended_at < before))

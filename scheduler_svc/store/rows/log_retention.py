@@ -41,7 +41,7 @@ def sessions_of(connection: sa.Connection, run: RunName) -> Sequence[AttemptName
 def prune_logs(connection: sa.Connection, run: RunName, before: int) -> bool:
     """Removes some of a run's events, the oldest of each log first; returns whether there may be more.
 
-    Nothing of a run that goes on again.
+    Nothing of a run that was reopened.
     """
     ended = sa.select(runs.c.run).where(runs.c.run == run.run, runs.c.ended_at <= before)
     if connection.execute(ended).one_or_none() is None:

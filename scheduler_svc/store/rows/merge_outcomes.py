@@ -8,10 +8,13 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName
+from scheduler_svc.model import transitions
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.tables import epics, runs, tasks
-from scheduler_svc.store.queries.resources import is_epic
+from scheduler_svc.store.db.tables import epics as epics_table
+from scheduler_svc.store.db.tables import runs as runs_table
+from scheduler_svc.store.db.tables import tasks as tasks_table
+from scheduler_svc.store.rows import epics, runs
 from scheduler_svc.store.rows.unpushed_branches import note_pushes
 
 _ACTOR: Final = "scheduler"
@@ -35,7 +38,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Ground:
+class MergeContext:
     """Where branches are merged, and how."""
 
     run: RunName
@@ -53,37 +56,39 @@ class Ground:
     project_file: pb.ProjectFile = field(default_factory=pb.ProjectFile)
 
 
-def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[Ground, list[Source]]:
+def read_epic_merges(connection: sa.Connection, run: RunName) -> tuple[MergeContext, list[Source]]:
     """Returns the epics whose merge is noted as under way, in the order of the plan."""
-    row = connection.execute(sa.select(runs).where(runs.c.run == run.run)).one()
-    ground = _ground(row, run, run.branch, row.base_commit)
+    row = connection.execute(sa.select(runs_table).where(runs_table.c.run == run.run)).one()
+    context = _context(row, run, run.branch, row.base_commit)
     chosen = (
-        sa.select(epics.c.epic, epics.c.spec)
-        .where(epics.c.run == run.run, epics.c.merge_state == MergeState.MERGING)
-        .order_by(epics.c.place)
+        sa.select(epics_table.c.epic, epics_table.c.spec)
+        .where(epics_table.c.run == run.run, epics_table.c.merge_state == MergeState.MERGING)
+        .order_by(epics_table.c.place)
     )
     sources = []
     for each in connection.execute(chosen).all():
         name = run.epic(each.epic)
         title = pb.PlanEpic.FromString(each.spec).title
-        tested = _was_tested(connection, name, ground.checks)
+        tested = _was_tested(connection, name, context.checks)
         sources.append(Source(name, f"Merge epic {title}", tested))
-    return ground, sources
+    return context, sources
 
 
-def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[Ground, Source] | None:
+def read_run_merge(connection: sa.Connection, run: RunName) -> tuple[MergeContext, Source] | None:
     """Returns the merge of a run's branch; None unless it is noted as under way."""
     row = connection.execute(
-        sa.select(runs).where(runs.c.run == run.run, runs.c.merge_state == MergeState.MERGING)
+        sa.select(runs_table).where(
+            runs_table.c.run == run.run, runs_table.c.merge_state == MergeState.MERGING
+        )
     ).one_or_none()
     if row is None:
         return None
-    return _ground(row, run, row.merge_into, ""), Source(run, f"Merge {row.title}")
+    return _context(row, run, row.merge_into, ""), Source(run, f"Merge {row.title}")
 
 
-def _ground(row: Any, run: RunName, target: str, create_at: str) -> Ground:
+def _context(row: Any, run: RunName, target: str, create_at: str) -> MergeContext:
     checks = pb.MergeChecks.FromString(row.merge_checks or b"")
-    return Ground(
+    return MergeContext(
         run,
         row.worker,
         row.project,
@@ -102,9 +107,13 @@ def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeCheck
     if not checks.checks:
         return True
     chosen = (
-        sa.select(tasks.c.spec)
-        .where(tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.state == pb.TASK_STATE_ACCEPTED)
-        .order_by(tasks.c.position.desc())
+        sa.select(tasks_table.c.spec)
+        .where(
+            tasks_table.c.run == name.run,
+            tasks_table.c.epic == name.epic,
+            tasks_table.c.state == pb.TASK_STATE_ACCEPTED,
+        )
+        .order_by(tasks_table.c.position.desc())
         .limit(1)
     )
     spec = connection.execute(chosen).scalar_one_or_none()
@@ -114,7 +123,7 @@ def _was_tested(connection: sa.Connection, name: EpicName, checks: pb.MergeCheck
 
 def record_merged(
     connection: sa.Connection,
-    ground: Ground,
+    context: MergeContext,
     commits: Sequence[tuple[Name, str]],
     *,
     tree: str,
@@ -126,23 +135,23 @@ def record_merged(
     `tree`: as tested; empty: untested. `refused`: why the remote did not take a branch, by branch.
     """
     for name, commit in commits:
-        if not _settle(connection, name, merge_state=MergeState.MERGED, commit=commit):
+        if not _note_merged(connection, name, commit):
             continue
-        finished = pb.MergeFinished(target_branch=ground.target, commit=commit)
+        finished = pb.MergeFinished(target_branch=context.target, commit=commit)
         append(connection, [event(name, _ACTOR, merge_finished=finished)], now)
         if isinstance(name, EpicName):
             values = {"head_commit": commit, **({"tested_tree": tree} if tree else {})}
-            connection.execute(sa.update(runs).where(runs.c.run == name.run).values(**values))
-    note_pushes(connection, ground.run, [ground.target, *(name.branch for name, _ in commits)], refused)
+            runs.change(connection, name.parent, **values)
+    note_pushes(connection, context.run, [context.target, *(name.branch for name, _ in commits)], refused)
     failed = [pb.PushFailed(branch=branch, error=error) for branch, error in refused.items()]
-    append(connection, [event(ground.run, _ACTOR, push_failed=each) for each in failed], now)
+    append(connection, [event(context.run, _ACTOR, push_failed=each) for each in failed], now)
 
 
 def record_conflict(
     connection: sa.Connection, name: Name, conflict: pb.MergeConflicted, reason: str, now: int
 ) -> None:
-    """Notes why a branch was not merged; what becomes of it is the policy's to say."""
-    if _settle(connection, name, merge_state=MergeState.CONFLICTED, reason=reason, conflict=conflict):
+    """Notes why a branch was not merged; the policy decides what follows."""
+    if _note_conflict(connection, name, conflict, reason):
         append(connection, [event(name, _ACTOR, merge_conflicted=conflict)], now)
 
 
@@ -153,54 +162,42 @@ def record_merge_failure(connection: sa.Connection, name: Name, target: str, pro
         record_conflict(connection, name, conflict, problem, now)
         return
     reason = f"the merge failed: {problem}"
-    change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
-    values = {
-        "state": pb.EPIC_STATE_FAILED,
-        "merge_state": MergeState.CONFLICTED,
-        "merge_hold": "",
-        "reason": reason,
-        "ended_at": now,
-    }
-    if connection.execute(change.values(**values)).rowcount:
+    if epics.try_to(connection, name, transitions.EPIC_MERGE_FAIL, now=now, reason=reason):
         ended = pb.EpicFinished(outcome=pb.OUTCOME_FAILED, reason=reason)
         append(connection, [event(name, _ACTOR, epic_finished=ended)], now)
 
 
 def record_merge_hold(connection: sa.Connection, name: Name, target: str, problem: str, now: int) -> None:
-    """Notes what a merge that is under way waits for; told once for each reason."""
-    table, of_it = (epics, is_epic(name)) if isinstance(name, EpicName) else (runs, (runs.c.run == name.run,))
-    waiting = (*of_it, table.c.merge_state == MergeState.MERGING, table.c.merge_hold != problem)
-    if connection.execute(sa.update(table).where(*waiting).values(merge_hold=problem)).rowcount:
+    """Notes what a merge in progress waits for; one event for each reason."""
+    if isinstance(name, EpicName):
+        new = epics.hold_merge(connection, name, problem)
+    else:
+        new = runs.hold_merge(connection, name, problem)
+    if new:
         held = pb.MergeHeld(target_branch=target, reason=problem)
         append(connection, [event(name, _ACTOR, merge_held=held)], now)
 
 
 def record_merge_check(
-    connection: sa.Connection, ground: Ground, names: Sequence[Name], check: pb.CheckFinished, now: int
+    connection: sa.Connection, context: MergeContext, names: Sequence[Name], check: pb.CheckFinished, now: int
 ) -> None:
     """Notes how a check ended on a merged tree; of one epic's alone it is told as that epic's."""
     keys = [name.epic for name in names if isinstance(name, EpicName)]
-    about = names[0] if len(names) == 1 else ground.run
-    finished = pb.MergeCheckFinished(target_branch=ground.target, epics=keys, check=check)
+    about = names[0] if len(names) == 1 else context.run
+    finished = pb.MergeCheckFinished(target_branch=context.target, epics=keys, check=check)
     append(connection, [event(about, _ACTOR, merge_check_finished=finished)], now)
 
 
-def _settle(
-    connection: sa.Connection,
-    name: Name,
-    *,
-    merge_state: MergeState,
-    commit: str = "",
-    reason: str = "",
-    conflict: pb.MergeConflicted | None = None,
-) -> bool:
-    """Ends a merge that is noted as under way; returns False if it is not."""
+def _note_merged(connection: sa.Connection, name: Name, commit: str) -> bool:
+    """Ends a merge that is in progress; returns False if none is."""
     if isinstance(name, RunName):
-        change = sa.update(runs).where(runs.c.run == name.run, runs.c.merge_state == MergeState.MERGING)
-        return bool(connection.execute(change.values(merge_state=merge_state, merge_hold="")).rowcount)
-    change = sa.update(epics).where(*is_epic(name), epics.c.merge_state == MergeState.MERGING)
-    values: dict[str, object] = {"merge_state": merge_state, "merge_hold": "", "reason": reason}
-    values["conflict"] = conflict.SerializeToString() if conflict else None
-    if commit:
-        values["merge_commit"] = commit
-    return bool(connection.execute(change.values(**values)).rowcount)
+        return runs.try_to(connection, name, transitions.RUN_MERGED)
+    return epics.try_to(connection, name, transitions.EPIC_MERGED, merge_commit=commit)
+
+
+def _note_conflict(connection: sa.Connection, name: Name, conflict: pb.MergeConflicted, reason: str) -> bool:
+    """Ends a merge that is in progress; returns False if none is."""
+    if isinstance(name, RunName):
+        return runs.try_to(connection, name, transitions.RUN_CONFLICT)
+    found = conflict.SerializeToString()
+    return epics.try_to(connection, name, transitions.EPIC_CONFLICT, reason=reason, conflict=found)

@@ -1,7 +1,7 @@
 """Sessions that have ended while their question to the operator is open: parked ones.
 
 Their tasks stay WAITING, without a slot. Once all questions of one are answered its
-task is pending again; the next attempt goes on with the agent's session and files.
+task is pending again; the next attempt continues the agent's session with its files.
 """
 
 from typing import Any
@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from heddle import pb
 from heddle.errors import HeddleError, not_found
 from heddle.names import AttemptName, TaskName
+from scheduler_svc.model import transitions
 from scheduler_svc.model.session_summary import show_question
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
-from scheduler_svc.store.db.tables import attempts, tasks
+from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, of
+from scheduler_svc.store.db.tables import attempts as attempts_table
+from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.queries.resources import is_task
-from scheduler_svc.store.rows import allowed_rules
+from scheduler_svc.store.rows import allowed_rules, attempts, tasks
 
 
 def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
@@ -26,11 +28,11 @@ def park(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
         return True
     if row.stop_reason is not None:
         return False
-    ended = {"state": pb.ATTEMPT_STATE_PARKED, "reason": "", "counts": False, "ended_at": now}
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | ended)
+    parked = transitions.ATTEMPT_END[pb.ATTEMPT_STATE_PARKED]
+    attempts.move(connection, attempt, parked, now=now, reason="", counts=False)
     open_ones = pb.Attempt.FromString(row.record).approvals
-    state = pb.TASK_STATE_WAITING if open_ones else pb.TASK_STATE_PENDING
-    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": state, "reason": ""})
+    move = transitions.TASK_PARK if open_ones else transitions.TASK_PARK_ANSWERED
+    tasks.move(connection, attempt.parent, move)
     waiting = pb.TaskWaiting(reason=open_ones[0].question if open_ones else reason, parked=True)
     append(connection, [event(attempt, "scheduler", task_waiting=waiting)], now)
     return True
@@ -41,7 +43,7 @@ def answer(
 ) -> None:
     """Keeps the operator's answer to an attempt that is parked, or about to be. Idempotent: the first stays.
 
-    Raises NOT_FOUND, and WRONG_STATE where nobody waits for it any more.
+    Raises NOT_FOUND, and WRONG_STATE where it is not open any more.
     """
     row = connection.execute(ANY_ATTEMPT, of(attempt)).one_or_none()
     if row is None:
@@ -63,15 +65,14 @@ def answer(
     if said.rule:
         record.allowed_rules.append(said.rule)
     allowed_rules.take(connection, attempt, said)
-    _save(connection, attempt, row, record)
+    attempts.change(connection, attempt, **_columns(row, record))
     append(connection, [event(attempt, actor, approval_resolved=said)], now)
     if not record.approvals and row.ended_at is not None:
-        pending = sa.update(tasks).where(*is_task(attempt.parent), tasks.c.state == pb.TASK_STATE_WAITING)
-        connection.execute(pending.values(state=pb.TASK_STATE_PENDING))
+        tasks.try_to(connection, attempt.parent, transitions.TASK_ANSWERED)
 
 
 def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> bool:
-    """Denies those questions of a parked attempt that nobody answered in time; False if there are none."""
+    """Denies those questions of a parked attempt that were not answered in time; False if there are none."""
     row = connection.execute(ANY_ATTEMPT, of(attempt)).one()
     late = [each for each in pb.Attempt.FromString(row.record).approvals if is_overdue(each, now)]
     for each in late if row.state == pb.ATTEMPT_STATE_PARKED else ():
@@ -97,17 +98,16 @@ def end_wait(connection: sa.Connection, task: TaskName, reason: str) -> AttemptN
     attempt = task.attempt(row.number)
     record = pb.Attempt.FromString(row.record)
     record.ClearField("approvals")
-    _save(connection, attempt, row, record, state=pb.ATTEMPT_STATE_STOPPED, reason=reason)
+    move = transitions.ATTEMPT_STOP_PARKED
+    attempts.move(connection, attempt, move, now=None, reason=reason, **_columns(row, record))
     return attempt
 
 
-def _save(
-    connection: sa.Connection, attempt: AttemptName, row: Any, record: pb.Attempt, **more: object
-) -> None:
+def _columns(row: Any, record: pb.Attempt) -> dict[str, bytes]:
+    """Returns the columns in which a changed record is kept."""
     summary = pb.SessionSummary.FromString(row.summary)
     show_question(summary, record.approvals)
-    told = {"record": record.SerializeToString(), "summary": summary.SerializeToString()}
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | told | more)
+    return {"record": record.SerializeToString(), "summary": summary.SerializeToString()}
 
 
 def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int) -> bool:
@@ -115,20 +115,20 @@ def stop(connection: sa.Connection, attempt: AttemptName, reason: str, now: int)
     row: Any = connection.execute(_NEWEST.where(*is_task(attempt.parent))).one_or_none()
     if row is None or row.number != attempt.number or end_wait(connection, attempt.parent, reason) is None:
         return False
-    connection.execute(UPDATE_TASK, of(attempt.parent) | {"state": pb.TASK_STATE_FAILED, "reason": reason})
+    tasks.move(connection, attempt.parent, transitions.TASK_STOP_PARKED, reason=reason)
     append(connection, [event(attempt, "scheduler", task_failed=pb.TaskFailed(reason=reason))], now)
     return True
 
 
-# Answered or not, as long as no other attempt goes on with it.
+# Answered or not, as long as no other attempt continues it.
 _WAITING = frozenset({pb.TASK_STATE_WAITING, pb.TASK_STATE_PENDING})
 
-_NEWEST = sa.select(attempts, tasks.c.state.label("task_state")).join(
-    tasks,
+_NEWEST = sa.select(attempts_table, tasks_table.c.state.label("task_state")).join(
+    tasks_table,
     sa.and_(
-        tasks.c.run == attempts.c.run,
-        tasks.c.epic == attempts.c.epic,
-        tasks.c.task == attempts.c.task,
-        tasks.c.attempt_count == attempts.c.number,
+        tasks_table.c.run == attempts_table.c.run,
+        tasks_table.c.epic == attempts_table.c.epic,
+        tasks_table.c.task == attempts_table.c.task,
+        tasks_table.c.attempt_count == attempts_table.c.number,
     ),
 )

@@ -12,13 +12,17 @@ from heddle import pb
 from heddle.agents import provider_of
 from heddle.errors import HeddleError, invalid_field
 from heddle.names import AttemptName, RunName, TaskName
+from scheduler_svc.model import transitions
 from scheduler_svc.policy.pauses import MAX_OUTAGES
 from scheduler_svc.store.db.events import append, event
-from scheduler_svc.store.db.statements import LIVE_ATTEMPT, UPDATE_ATTEMPT, UPDATE_TASK, of
-from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, runs, tasks
+from scheduler_svc.store.db.statements import LIVE_ATTEMPT, of
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT
+from scheduler_svc.store.db.tables import attempts as attempts_table
+from scheduler_svc.store.db.tables import runs as runs_table
+from scheduler_svc.store.db.tables import tasks as tasks_table
 from scheduler_svc.store.db.times import timestamp
 from scheduler_svc.store.queries.resources import is_task
-from scheduler_svc.store.rows import holds
+from scheduler_svc.store.rows import attempts, holds, runs, tasks
 
 
 def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionFinished, now: int) -> bool:
@@ -31,14 +35,21 @@ def suspend(connection: sa.Connection, attempt: AttemptName, result: pb.SessionF
     if row is None:
         return True
     unavailable = result.outcome == pb.OUTCOME_PROVIDER_UNAVAILABLE
-    outages = connection.execute(sa.select(tasks.c.outages).where(*is_task(attempt.parent))).scalar_one()
+    outages = connection.execute(
+        sa.select(tasks_table.c.outages).where(*is_task(attempt.parent))
+    ).scalar_one()
     if row.stop_reason is not None or (unavailable and outages >= MAX_OUTAGES):
         return False
-    ended = {"state": pb.ATTEMPT_STATE_PARKED, "reason": result.reason, "counts": False, "ended_at": now}
-    connection.execute(UPDATE_ATTEMPT, of(attempt) | ended)
+    parked = transitions.ATTEMPT_END[pb.ATTEMPT_STATE_PARKED]
+    attempts.move(connection, attempt, parked, now=now, reason=result.reason, counts=False)
     met = holds.meet(connection, provider_of(row.agent), result, now)
-    task = {"state": pb.TASK_STATE_PENDING, "reason": met.reason, "outages": outages + unavailable}
-    connection.execute(UPDATE_TASK, of(attempt.parent) | task)
+    tasks.move(
+        connection,
+        attempt.parent,
+        transitions.TASK_SUSPEND,
+        reason=met.reason,
+        outages=outages + unavailable,
+    )
     waiting = pb.TaskWaiting(reason=met.reason, parked=True)
     if met.until is not None:
         waiting.until.CopyFrom(timestamp(met.until))
@@ -59,14 +70,14 @@ def lift_hold(connection: sa.Connection, provider: str, actor: str, now: int) ->
             f"no hold on {provider!r}; `heddle holds` lists those that are held",
             resource=provider,
         )
-    paused = sa.select(runs.c.run, runs.c.started_at).where(
-        runs.c.state == pb.RUN_STATE_PAUSED, runs.c.held_by == provider
+    paused = sa.select(runs_table.c.run, runs_table.c.started_at).where(
+        runs_table.c.state == pb.RUN_STATE_PAUSED, runs_table.c.held_by == provider
     )
     resumed = []
-    for row in connection.execute(paused.order_by(runs.c.run)).all():
-        state = pb.RUN_STATE_PENDING if row.started_at is None else pb.RUN_STATE_RUNNING
-        change = sa.update(runs).where(runs.c.run == row.run)
-        connection.execute(change.values(state=state, reason="", held_by=""))
+    for row in connection.execute(paused.order_by(runs_table.c.run)).all():
+        unstarted = row.started_at is None
+        resume = transitions.RUN_RESUME_PENDING if unstarted else transitions.RUN_RESUME
+        runs.move(connection, RunName(row.run), resume)
         append(connection, [event(RunName(row.run), actor, run_resumed=pb.RunResumed())], now)
         resumed.append(RunName(row.run))
     return resumed
@@ -77,7 +88,7 @@ def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> 
     if not holds.remove(connection, provider):
         return False
     for task in _suspended(connection, provider):
-        connection.execute(UPDATE_TASK, of(task) | {"reason": ""})
+        tasks.change(connection, task, reason="")
         lifted = pb.HoldLifted(provider=provider)
         append(connection, [event(task, actor, hold_lifted=lifted)], now)
     return True
@@ -86,15 +97,15 @@ def end_hold(connection: sa.Connection, provider: str, actor: str, now: int) -> 
 def _suspended(connection: sa.Connection, provider: str) -> Iterator[TaskName]:
     """Yields the tasks of a provider's agents that have begun and wait for it."""
     waiting = (
-        sa.select(tasks.c.run, tasks.c.epic, tasks.c.task, tasks.c.spec)
-        .join(attempts, NEWEST_ATTEMPT)
+        sa.select(tasks_table.c.run, tasks_table.c.epic, tasks_table.c.task, tasks_table.c.spec)
+        .join(attempts_table, NEWEST_ATTEMPT)
         .where(
-            tasks.c.run.in_(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))),
-            tasks.c.state == pb.TASK_STATE_PENDING,
-            attempts.c.state == pb.ATTEMPT_STATE_PARKED,
-            tasks.c.reason != "",
+            tasks_table.c.run.in_(sa.select(runs_table.c.run).where(runs_table.c.ended_at.is_(None))),
+            tasks_table.c.state == pb.TASK_STATE_PENDING,
+            attempts_table.c.state == pb.ATTEMPT_STATE_PARKED,
+            tasks_table.c.reason != "",
         )
-        .order_by(tasks.c.run, tasks.c.epic, tasks.c.position)
+        .order_by(tasks_table.c.run, tasks_table.c.epic, tasks_table.c.position)
     )
     for row in connection.execute(waiting).all():
         if holds.provider_of_spec(row.spec) == provider:

@@ -44,7 +44,7 @@ class Retention:
         )
 
     def remove_at(self, epic: Any) -> int | None:
-        """Returns when the worktree of a row goes by itself; None while its run goes on.
+        """Returns when the worktree of a row goes by itself; None while its run has not ended.
 
         The row has the epic's state and restored_at, and the run's ended_at.
         """

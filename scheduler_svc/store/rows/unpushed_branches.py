@@ -6,21 +6,22 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import RunName
-from scheduler_svc.store.db.tables import runs
+from scheduler_svc.store.db.tables import runs as runs_table
+from scheduler_svc.store.rows import runs
 
 
 def note_pushes(
     connection: sa.Connection, run: RunName, pushed: Iterable[str], refused: Mapping[str, str]
 ) -> None:
     """Notes the branches that were pushed, and why others were refused, by branch."""
-    chosen = sa.select(runs.c.unpushed).where(runs.c.run == run.run)
+    chosen = sa.select(runs_table.c.unpushed).where(runs_table.c.run == run.run)
     stored = connection.execute(chosen).scalar_one_or_none()
     if stored is None and not refused:
         return
     before = unpushed(stored)
     after = {branch: error for branch, error in before.items() if branch not in set(pushed)} | dict(refused)
     if after != before:
-        connection.execute(sa.update(runs).where(runs.c.run == run.run).values(unpushed=_packed(after)))
+        runs.change(connection, run, unpushed=_packed(after))
 
 
 def unpushed(stored: bytes | None) -> dict[str, str]:

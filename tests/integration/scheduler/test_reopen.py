@@ -6,7 +6,8 @@ from heddle import pb
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
 from scheduler_svc.policy import decision
-from scheduler_svc.policy.snapshot import Action, FinishEpic, Snapshot
+from scheduler_svc.policy.actions import Action, FinishEpic
+from scheduler_svc.policy.snapshot import Snapshot
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 
 

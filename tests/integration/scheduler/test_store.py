@@ -15,8 +15,8 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.commands.apply_action import act
-from scheduler_svc.commands.create_run import _Ground, _write
-from scheduler_svc.policy.snapshot import StartTask
+from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
 from scheduler_svc.store.db.engine import open_engine
@@ -50,7 +50,7 @@ async def database(database_url: str, bell: Doorbell) -> AsyncIterator[Database]
 
 def write_run(connection: sa.Connection) -> None:
     request = pb.CreateRunRequest(plan=make_plan({"a": ["one", "two"], "b": ["one"]}, retries=1))
-    _write(connection, RUN, request, _Ground("local", "/repository", "c0ffee", "main", 4), now=1_000_000)
+    _write(connection, RUN, request, _Base("local", "/repository", "c0ffee", "main", 4), now=1_000_000)
 
 
 async def start_attempt(database: Database) -> None:

@@ -39,29 +39,15 @@ def literals() -> set[str]:
 
 
 def written_by_the_leader() -> set[str]:
-    """Returns the functions whose work `Lead.write` is given, directly or by a variable of the same function."""
+    """Returns the names of the leader's transactions: the first arguments of `write` of its term."""
     found = set()
     for tree in trees("scheduler_svc"):
-        for function in ast.walk(tree):
-            if not isinstance(function, ast.AsyncFunctionDef):
-                continue
-            for call in calls(function, "write"):
-                if last_name(getattr(call.func, "value", call)) not in {"lead", "_lead"}:
-                    continue
-                work = call.args[0]
-                given = [work] if isinstance(work, ast.Call) else assigned(function, last_name(work))
-                found |= {last_name(each.args[0]).removeprefix("_") for each in given}
+        for call in calls(tree, "write"):
+            if last_name(getattr(call.func, "value", call)) in {"lead", "_lead", "term", "_term"}:
+                name = call.args[0]
+                assert isinstance(name, ast.Constant), f"line {call.lineno}: write the name out"
+                found.add(str(name.value))
     return found
-
-
-def assigned(function: ast.AsyncFunctionDef, name: str) -> list[ast.Call]:
-    return [
-        node.value
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign)
-        and last_name(node.targets[0]) == name
-        and isinstance(node.value, ast.Call)
-    ]
 
 
 def asked_of_workers() -> set[str]:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
+from scheduler_svc.policy.actions import FinishRun, PauseRun, StartTask, StopAttempt
 from scheduler_svc.policy.budgets import dollars
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import EpicView, FinishRun, PauseRun, StartTask, StopAttempt
+from scheduler_svc.policy.snapshot import EpicView
 from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED

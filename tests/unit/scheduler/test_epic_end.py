@@ -5,21 +5,20 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
-from scheduler_svc.policy.decision import MAX_LOSSES, decide, should_retry
-from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import (
+from scheduler_svc.policy.actions import (
     AwaitMerge,
-    EpicView,
     FinishEpic,
     FinishRun,
     MergeEpic,
     MergeRun,
     ResolveConflict,
     SkipTask,
-    Snapshot,
     StartTask,
     StopAttempt,
 )
+from scheduler_svc.policy.decision import MAX_LOSSES, decide, should_retry
+from scheduler_svc.policy.simulated_runs import Board
+from scheduler_svc.policy.snapshot import EpicView, Snapshot
 from tests.support.scheduling import RUN, a_run, a_snapshot, a_task, an_epic
 
 PENDING = pb.TASK_STATE_PENDING

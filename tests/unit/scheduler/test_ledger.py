@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle import pb
+from scheduler_svc.policy.actions import Action, StartTask, StopAttempt
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import Action, EpicView, RunView, StartTask, StopAttempt
+from scheduler_svc.policy.snapshot import EpicView, RunView
 from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, RUNNING, ACCEPTED = pb.TASK_STATE_PENDING, pb.TASK_STATE_RUNNING, pb.TASK_STATE_ACCEPTED

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from heddle import pb
+from scheduler_svc.policy.actions import Action, PauseRun, StartTask
 from scheduler_svc.policy.decision import decide, should_retry
-from scheduler_svc.policy.snapshot import Action, EpicView, PauseRun, ProviderView, RunView, StartTask
+from scheduler_svc.policy.snapshot import EpicView, ProviderView, RunView
 from tests.support.scheduling import RUN, a_run, a_snapshot, an_epic
 
 PENDING = pb.TASK_STATE_PENDING

@@ -3,17 +3,10 @@
 from dataclasses import replace
 
 from heddle import pb
+from scheduler_svc.policy.actions import DenyOverdue, FinishEpic, MergeEpic, ParkAttempt, SkipTask, StartTask
 from scheduler_svc.policy.decision import decide
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import (
-    DenyOverdue,
-    EpicView,
-    FinishEpic,
-    MergeEpic,
-    ParkAttempt,
-    SkipTask,
-    StartTask,
-)
+from scheduler_svc.policy.snapshot import EpicView
 from tests.support.scheduling import a_run, a_snapshot, an_epic
 
 PENDING, WAITING = pb.TASK_STATE_PENDING, pb.TASK_STATE_WAITING

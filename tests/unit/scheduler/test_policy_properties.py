@@ -10,18 +10,9 @@ from hypothesis import strategies as st
 from heddle import pb
 from heddle.names import RunName
 from scheduler_svc.policy import decision
+from scheduler_svc.policy.actions import FinishEpic, MergeEpic, MergeRun, StartTask
 from scheduler_svc.policy.simulated_runs import Board
-from scheduler_svc.policy.snapshot import (
-    EpicView,
-    FinishEpic,
-    MergeEpic,
-    MergeRun,
-    RunView,
-    Snapshot,
-    StartTask,
-    TaskView,
-    WorkerView,
-)
+from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 
 ENDED = {pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED}
 

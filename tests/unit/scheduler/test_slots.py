@@ -7,8 +7,9 @@ import pytest
 
 from heddle import pb
 from heddle.names import RunName
+from scheduler_svc.policy.actions import Action, ReadyEpic, StartTask
 from scheduler_svc.policy.decision import decide
-from scheduler_svc.policy.snapshot import Action, ReadyEpic, RunView, Snapshot, StartTask, WorkerView
+from scheduler_svc.policy.snapshot import RunView, Snapshot, WorkerView
 from tests.support.scheduling import WORKER, a_run, a_snapshot, a_task, an_epic
 
 PENDING = pb.TASK_STATE_PENDING

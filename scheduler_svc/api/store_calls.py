@@ -1,0 +1,83 @@
+"""What the RPCs ask of the database: queries, commands that are done once, and requests to the leader."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.store.db.database import Connection, Database, Work
+from scheduler_svc.store.db.doorbell import LOOP, Doorbell
+from scheduler_svc.store.rows import leader_requests, requests
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Name = TypeVar("Name", RunName, EpicName, TaskName, AttemptName)
+
+# Seconds between looks at something that is waited for, where no bell is heard.
+_LOOK: Final = 5.0
+
+
+class StoreCalls:
+    """Calls of one replica. `now` returns the time in microseconds."""
+
+    def __init__(self, database: Database, doorbell: Doorbell, now: Callable[[], int]) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._now = now
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Returns what a query finds."""
+        return await self._database.read(lambda connection: query(connection, *args, **kwargs))
+
+    async def change(
+        self,
+        request: Any,
+        name: Name,
+        read: Callable[[Connection, Name], T],
+        command: Callable[Concatenate[Connection, Name, P], object],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Has a command change the resource `name`, unless its request_id did it before; returns the resource."""
+        return await self.once(
+            request,
+            name,
+            lambda connection: command(connection, name, *args, **kwargs),
+            lambda connection: read(connection, name),
+        )
+
+    async def once(self, request: Any, name: object, work: Work[Any], read: Work[T]) -> T:
+        """Does a mutation, unless its request_id did it before; returns what `read` finds."""
+
+        def write(connection: Any) -> None:
+            if requests.recall(connection, request.request_id, request) is None:
+                work(connection)
+                requests.remember(connection, request.request_id, request, name, self._now())
+
+        await self._database.submit(write, LOOP, _run_of(name))
+        return await self._database.read(read)
+
+    async def ask_leader(self, request: Any) -> bytes:
+        """Has the leader do something; returns the response's message, serialized."""
+        request_id = leader_requests.new_id(request)
+        enter = partial(leader_requests.enter, request_id=request_id, request=request, now=self._now())
+        read = partial(leader_requests.read_answer, request_id=request_id)
+        with self._doorbell.listen(leader_requests.topic(request_id)) as bell:
+            await self._database.submit(enter, LOOP)
+            while (answer := await self._database.read(read)) is None:
+                await bell.wait(_LOOK)
+        return answer
+
+    async def wait(self, name: object, read: Work[T], done: Callable[[T], bool]) -> T:
+        """Returns the resource once it is `done`."""
+        with self._doorbell.listen(_run_of(name)) as bell:
+            while not done(resource := await self._database.read(read)):
+                await bell.wait(_LOOK)
+        return resource
+
+
+def _run_of(name: object) -> str:
+    """Returns the name of the run that a resource belongs to, as its topic."""
+    return "/".join(str(name).split("/")[:2])

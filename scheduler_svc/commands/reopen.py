@@ -1,0 +1,56 @@
+"""Has runs and epics continue that had ended: the one place for what an operator reopens."""
+
+from heddle import pb
+from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.model import transitions
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.model.status import wrong_state
+from scheduler_svc.store.db.database import Connection
+from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.queries.records import epic_row, epic_status, run_row
+from scheduler_svc.store.rows import epics, runs, tasks
+
+
+def reopen_run(connection: Connection, name: RunName, actor: str, now: int) -> None:
+    """Has an ended run continue; raises NOT_FOUND, and WRONG_STATE while it is being cancelled."""
+    _check_not_cancelling(connection, name)
+    runs.reopen(connection, name, actor, now)
+
+
+def reopen_task(connection: Connection, name: TaskName, actor: str, now: int) -> None:
+    """Has the task's epic run it, also where epic or run had ended, or the epic is merged."""
+    set_up_again(connection, name.parent)
+    runs.reopen(connection, name.parent.parent, actor, now)
+    epic = name.parent
+    if is_closed(connection, epic):
+        started = epic_row(connection, epic).started_at is not None
+        epics.move(connection, epic, transitions.EPIC_REOPEN if started else transitions.EPIC_REOPEN_BLOCKED)
+    append(connection, [event(name, actor, epic_ready=pb.EpicReady())], now)
+
+
+def is_closed(connection: Connection, name: EpicName) -> bool:
+    """Says whether an epic's tasks were over: it has ended, is merged, conflicts, or awaits its merge."""
+    return transitions.is_closed(epic_status(connection, name))
+
+
+def check_reopenable(connection: Connection, name: EpicName) -> "pb.RunState.ValueType":
+    """Returns the run's state; raises WRONG_STATE while the run is cancelled or the epic merged."""
+    state = _check_not_cancelling(connection, name.parent)
+    if epic_status(connection, name).merge_state == MergeState.MERGING:
+        advice = "wait until the merge is done, then try again"
+        raise wrong_state(name, pb.EpicState.Name(pb.EPIC_STATE_MERGING), advice)
+    return state
+
+
+def set_up_again(connection: Connection, name: EpicName) -> None:
+    """Lets the epic's setup be tried again, and what was skipped because it had failed."""
+    if epics.clear_setup_failure(connection, name):
+        tasks.put_back(connection, name)
+
+
+def _check_not_cancelling(connection: Connection, name: RunName) -> "pb.RunState.ValueType":
+    state = pb.RunState.ValueType(run_row(connection, name).state)
+    if state == pb.RUN_STATE_CANCELLING:
+        advice = "wait until its processes are gone, then try again"
+        raise wrong_state(name, pb.RunState.Name(state), advice)
+    return state

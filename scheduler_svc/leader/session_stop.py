@@ -1,0 +1,61 @@
+"""Stops and parks sessions at their workers."""
+
+from functools import partial
+from typing import Final
+
+import grpc
+import structlog
+
+from heddle import pb
+from heddle.errors import HeddleError
+from heddle.names import AttemptName
+from scheduler_svc.leader.term import Term, tries
+from scheduler_svc.pools.workers import call
+from scheduler_svc.store.queries.assignments import read_assignment
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Seconds that a worker may take to start or end a session: what it has to know is on disk at once.
+SESSION_TIMEOUT: Final = 60.0
+
+
+async def stop_session(term: Term, attempt: AttemptName, worker: str, reason: str) -> bool:
+    """Stops a session, however long its worker is away; returns False if there is none."""
+    request = pb.StopSessionRequest(attempt=str(attempt), epoch=term.epoch, reason=reason)
+    async for _ in tries():
+        try:
+            await call(worker, term.workers.get(worker).agent.StopSession, request, SESSION_TIMEOUT)
+        except HeddleError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return False
+            if error.code is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        else:
+            return True
+    raise AssertionError("tries() has no end")
+
+
+async def park_session(term: Term, attempt: AttemptName) -> None:
+    """Parks the session of a live attempt if it still waits for the operator; its driver sees how it ended."""
+    assignment = await term.read(partial(read_assignment, attempt=attempt))
+    if assignment is None or assignment.result:
+        return
+    request = pb.ParkSessionRequest(attempt=str(attempt), epoch=term.epoch)
+    worker = term.workers.get(assignment.worker)
+    try:
+        await call(worker.name, worker.agent.ParkSession, request, SESSION_TIMEOUT)
+    except HeddleError as error:
+        if error.reason == pb.ERROR_REASON_STALE_EPOCH:
+            raise
+        # It has its answer, or its worker is away: the loop looks again.
+        log.info("session_not_parked", attempt=str(attempt), error=error.message)
+
+
+async def stop(term: Term, attempt: AttemptName) -> None:
+    """Stops the session of an attempt that has been asked to stop; also one that is only about to start."""
+    async for _ in tries():
+        assignment = await term.read(partial(read_assignment, attempt=attempt))
+        if assignment is None or assignment.result or assignment.stop_reason is None:
+            return
+        if await stop_session(term, attempt, assignment.worker, assignment.stop_reason):
+            return

@@ -1,0 +1,150 @@
+"""Reads the rows that commands decide by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import AttemptName, EpicName, RunName
+from scheduler_svc.model.states import ENDED_EPIC, MergeState
+from scheduler_svc.model.status import EpicStatus
+from scheduler_svc.store.db.statements import RUN_OF_EPIC, of
+from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
+from scheduler_svc.store.queries.resources import is_attempt, is_epic
+
+Row = sa.Row[Any]
+
+
+def run_row(connection: sa.Connection, name: RunName) -> Row:
+    """Returns all columns of a run; raises NOT_FOUND."""
+    row = connection.execute(sa.select(runs).where(runs.c.run == name.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return row
+
+
+def epic_row(connection: sa.Connection, name: EpicName) -> Row:
+    """Returns all columns of an epic; raises NOT_FOUND."""
+    row = connection.execute(sa.select(epics).where(*is_epic(name))).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return row
+
+
+def epic_status(connection: sa.Connection, name: EpicName) -> EpicStatus:
+    """Returns the status of an epic; raises NOT_FOUND."""
+    row = epic_row(connection, name)
+    return EpicStatus(row.state, MergeState(row.merge_state))
+
+
+def read_start(connection: sa.Connection, name: EpicName) -> Row:
+    """Returns what decides whether a task of an epic may start.
+
+    `state` and `worker` are the run's; further epic_state, and has_live_attempt of any of its tasks.
+    """
+    return connection.execute(RUN_OF_EPIC, of(name)).one()
+
+
+def task_rows(connection: sa.Connection, name: EpicName) -> Sequence[Row]:
+    """Returns all columns of an epic's tasks, in the order in which they run; none where there is no such epic."""
+    chosen = sa.select(tasks).where(tasks.c.run == name.run, tasks.c.epic == name.epic)
+    return connection.execute(chosen.order_by(tasks.c.position)).all()
+
+
+def tasks_by_end(connection: sa.Connection, name: EpicName) -> Sequence[Any]:
+    """Returns an epic's tasks, each with its newest attempt if it had one, in the order in which these ended.
+
+    Those without an ended attempt are anywhere. `attempt_state` and `ended_at` are the attempt's.
+    """
+    chosen = (
+        sa.select(
+            tasks.c.task,
+            tasks.c.state,
+            tasks.c.commit_id,
+            tasks.c.resolves,
+            tasks.c.skipped_by,
+            attempts.c.number,
+            attempts.c.state.label("attempt_state"),
+            attempts.c.ended_at,
+        )
+        .outerjoin(attempts, NEWEST_ATTEMPT)
+        .where(tasks.c.run == name.run, tasks.c.epic == name.epic)
+        .order_by(attempts.c.ended_at, tasks.c.position)
+    )
+    return connection.execute(chosen).all()
+
+
+def open_runs(connection: sa.Connection) -> Sequence[str]:
+    """Returns the ids of the runs that have not ended."""
+    return connection.execute(sa.select(runs.c.run).where(runs.c.ended_at.is_(None))).scalars().all()
+
+
+def is_open(connection: sa.Connection, run: str) -> bool:
+    """Says whether a run has not ended."""
+    chosen = sa.select(runs.c.run).where(runs.c.run == run, runs.c.ended_at.is_(None))
+    return connection.execute(chosen).one_or_none() is not None
+
+
+def accepted_run(connection: sa.Connection, name: AttemptName) -> Row | None:
+    """Returns all columns of an accepted attempt's run; None where it was not accepted, or the run has ended."""
+    return connection.execute(
+        sa.select(runs)
+        .join(attempts, attempts.c.run == runs.c.run)
+        .where(
+            *is_attempt(name),
+            attempts.c.state == pb.ATTEMPT_STATE_ACCEPTED,
+            runs.c.ended_at.is_(None),
+        )
+    ).one_or_none()
+
+
+def epics_in_play(connection: sa.Connection, run: str) -> Sequence[Any]:
+    """Returns the epics of a run with commits that could conflict, or are merged, in the order of the plan."""
+    # One that conflicts already is still to be merged.
+    done_for = [state for state in ENDED_EPIC if state != pb.EPIC_STATE_CONFLICTED]
+    return connection.execute(
+        sa.select(epics.c.epic, epics.c.start_commit, epics.c.merge_state, epics.c.spec)
+        .where(
+            epics.c.run == run,
+            epics.c.head_commit != "",
+            sa.or_(epics.c.state.not_in(done_for), epics.c.merge_state == MergeState.MERGED),
+        )
+        .order_by(epics.c.place)
+    ).all()
+
+
+def live_attempts(connection: sa.Connection, run: str) -> list[Row]:
+    """Returns all columns of a run's attempts that have not ended."""
+    live = sa.select(attempts).where(attempts.c.run == run, attempts.c.ended_at.is_(None))
+    return list(connection.execute(live))
+
+
+def attempt_rows(connection: sa.Connection, name: AttemptName) -> Sequence[Row]:
+    """Returns all columns of an attempt; no row where it does not exist."""
+    return connection.execute(sa.select(attempts).where(*is_attempt(name))).all()
+
+
+def newest_runs(connection: sa.Connection, count: int) -> Sequence[Row]:
+    """Returns all columns of the runs that have not ended and of the `count` newest ones, the newest first."""
+    newest = sa.select(runs.c.run).order_by(runs.c.created_at.desc(), runs.c.run.desc()).limit(count)
+    return _runs_where(connection, sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(newest)))
+
+
+def run_versions(connection: sa.Connection, known: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Returns what no change of a run leaves as it was, of each run that is `known` or has not ended, by its id."""
+    # Cancelling alone has no event.
+    version = (runs.c.run, runs.c.sequence, runs.c.state)
+    chosen = sa.select(*version).where(sa.or_(runs.c.ended_at.is_(None), runs.c.run.in_(known)))
+    return {row.run: tuple(row) for row in connection.execute(chosen)}
+
+
+def run_rows(connection: sa.Connection, names: Sequence[str]) -> Sequence[Row]:
+    """Returns all columns of these runs, the newest first."""
+    return _runs_where(connection, runs.c.run.in_(names))
+
+
+def _runs_where(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> Sequence[Row]:
+    chosen = sa.select(runs).where(wanted).order_by(runs.c.created_at.desc(), runs.c.run.desc())
+    return connection.execute(chosen).all()

@@ -1,0 +1,65 @@
+"""What tasks are to do, with the worker and the budgets that they have."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.store.db.tables import epics, runs, tasks
+from scheduler_svc.store.queries.resources import is_task
+
+_OVER: Final = frozenset({pb.TASK_STATE_ACCEPTED, pb.TASK_STATE_FAILED, pb.TASK_STATE_SKIPPED})
+
+
+def open_specs(
+    connection: sa.Connection, name: RunName | EpicName | TaskName
+) -> list[tuple[str, TaskName, pb.PlanTask]]:
+    """Returns the tasks of `name` that are not over, each with its worker."""
+    match name:
+        case TaskName():
+            chosen = is_task(name)
+        case EpicName():
+            chosen = (tasks.c.run == name.run, tasks.c.epic == name.epic)
+        case RunName():
+            chosen = (tasks.c.run == name.run,)
+    columns = sa.select(runs.c.worker, tasks.c.epic, tasks.c.task, tasks.c.spec)
+    rows = connection.execute(
+        columns.where(*chosen, runs.c.run == tasks.c.run, tasks.c.state.not_in(_OVER))
+    ).all()
+    return [
+        (row.worker, RunName(name.run).epic(row.epic).task(row.task), pb.PlanTask.FromString(row.spec))
+        for row in rows
+    ]
+
+
+def last_spec(
+    connection: sa.Connection, name: TaskName | EpicName
+) -> tuple[str, pb.PlanTask, tuple[int | None, ...]]:
+    """Returns a task, or the last one of an epic: its worker and the budgets above it; raises NOT_FOUND."""
+    chosen = (
+        is_task(name) if isinstance(name, TaskName) else (tasks.c.run == name.run, tasks.c.epic == name.epic)
+    )
+    row = connection.execute(
+        sa.select(
+            runs.c.worker,
+            tasks.c.spec,
+            tasks.c.budget_micros,
+            epics.c.budget_micros.label("of_epic"),
+            runs.c.budget_micros.label("of_run"),
+        )
+        .where(
+            *chosen,
+            epics.c.run == tasks.c.run,
+            epics.c.epic == tasks.c.epic,
+            runs.c.run == tasks.c.run,
+        )
+        .order_by(tasks.c.position.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        raise not_found(name)
+    # What resolves a conflict has no budget of its own.
+    own = row.budget_micros if isinstance(name, TaskName) else None
+    return row.worker, pb.PlanTask.FromString(row.spec), (own, row.of_epic, row.of_run)

@@ -1,0 +1,144 @@
+"""Reads which epics have worktrees, and which of these are to be removed or torn down."""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.errors import not_found
+from heddle.names import ANY, EpicName, RunName, WorktreeName
+from scheduler_svc.store.db.tables import epics, runs
+from scheduler_svc.store.queries import page_tokens
+from scheduler_svc.store.rows.retention import Retention
+
+# Columns are read by name.
+Row: TypeAlias = sa.Row[Any]
+
+# An epic that began and has no worktree that is known: its worker may have made one and not told. Nothing marks
+# one that is clean: each leader asks its worker again, which is rare and cheap.
+_UNTOLD: Final = sa.and_(
+    epics.c.worktree_path == "", epics.c.started_at.is_not(None), epics.c.start_commit == ""
+)
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(
+        runs.c.worker,
+        runs.c.ended_at,
+        epics.c.run,
+        epics.c.epic,
+        epics.c.state,
+        epics.c.worktree_path,
+        epics.c.archive_commit,
+        epics.c.archived_at,
+        epics.c.restored_at,
+    ).join(runs, runs.c.run == epics.c.run)
+
+
+def _of(name: EpicName | WorktreeName) -> sa.Select[Any]:
+    return _select().where(epics.c.run == name.run, epics.c.epic == name.epic)
+
+
+def read_worktree(connection: sa.Connection, name: WorktreeName) -> Row:
+    """Returns the row of one; raises NOT_FOUND."""
+    row = connection.execute(_of(name)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return row
+
+
+def read_page(connection: sa.Connection, request: pb.ListEpicWorktreesRequest, size: int) -> Sequence[Row]:
+    """Returns the rows of a page and, if there are more, one of the next; raises NOT_FOUND."""
+    chosen = _select().where(sa.or_(epics.c.worktree_path != "", epics.c.archive_commit != ""))
+    if request.parent != f"runs/{ANY}":
+        run = RunName.parse(request.parent)
+        if connection.execute(sa.select(runs.c.run).where(runs.c.run == run.run)).one_or_none() is None:
+            raise not_found(run)
+        chosen = chosen.where(epics.c.run == run.run)
+    after = page_tokens.texts(request.page_token, 2)
+    if after:
+        chosen = chosen.where(sa.tuple_(epics.c.run, epics.c.epic) > tuple(after))
+    return connection.execute(chosen.order_by(epics.c.run, epics.c.epic).limit(size + 1)).all()
+
+
+def read_due(connection: sa.Connection, retention: Retention, now: int) -> Sequence[Row]:
+    """Returns the rows of worktrees that may go, of runs that have ended."""
+    due = (runs.c.ended_at.is_not(None), epics.c.worktree_path != "", retention.is_due(now))
+    return connection.execute(_select().where(*due).order_by(epics.c.run, epics.c.epic)).all()
+
+
+def read_archives(connection: sa.Connection, names: Sequence[EpicName]) -> list[tuple[str, str]]:
+    """Returns of each epic the path of its worktree, empty where there is none, and what is archived of it."""
+    rows = [connection.execute(_of(name)).one() for name in names]
+    return [(row.worktree_path, row.archive_commit) for row in rows]
+
+
+def left_behind(connection: sa.Connection, retention: Retention, now: int) -> list[RunName]:
+    """Returns the ended runs of which a worktree is to be removed or torn down."""
+    chosen = (
+        sa.select(runs.c.run)
+        .join(epics, epics.c.run == runs.c.run)
+        .where(runs.c.ended_at.is_not(None), _has_work(retention, now))
+        .distinct()
+    )
+    return [RunName(run) for run in connection.execute(chosen).scalars()]
+
+
+def to_clean(
+    connection: sa.Connection,
+    run: RunName,
+    retention: Retention,
+    now: int,
+    *,
+    ended_only: bool,
+) -> list[Row]:
+    """Returns the epics of a run whose worktrees are to be removed, where `due`, or else torn down.
+
+    With `ended_only` there are none before the run has ended.
+    """
+    condition = runs.c.ended_at.is_not(None) if ended_only else sa.true()
+    chosen = (
+        sa.select(
+            runs.c.project,
+            runs.c.worker,
+            runs.c.project_file,
+            epics.c.epic,
+            epics.c.worktree_path,
+            epics.c.lease,
+            sa.or_(_UNTOLD, retention.is_due(now)).label("due"),
+        )
+        .join(epics, epics.c.run == runs.c.run)
+        .where(runs.c.run == run.run, condition, _has_work(retention, now))
+        .order_by(epics.c.place)
+    )
+    return list(connection.execute(chosen))
+
+
+def _has_work(retention: Retention, now: int) -> sa.ColumnElement[bool]:
+    """Returns the condition on epics of a run that has ended, or ends now."""
+    # Without a lease it was torn down before.
+    there = sa.or_(epics.c.lease.is_not(None), retention.is_due(now))
+    return sa.or_(_UNTOLD, sa.and_(epics.c.worktree_path != "", there))
+
+
+def read_restorable(connection: sa.Connection, name: EpicName) -> Any:
+    """Returns what a restoration of an epic's worktree is decided by; `state` is the run's. Raises NOT_FOUND."""
+    chosen = sa.select(
+        runs.c.project,
+        runs.c.worker,
+        runs.c.project_file,
+        runs.c.ended_at,
+        runs.c.state,
+        epics.c.worktree_path,
+        epics.c.archive_commit,
+        epics.c.restored_at,
+    )
+    row = connection.execute(chosen.where(*_this(name), runs.c.run == epics.c.run)).one_or_none()
+    if row is None:
+        raise not_found(name)
+    return row
+
+
+def _this(name: EpicName | WorktreeName) -> tuple[sa.ColumnElement[bool], ...]:
+    return (epics.c.run == name.run, epics.c.epic == name.epic)

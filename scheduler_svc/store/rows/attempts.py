@@ -1,0 +1,57 @@
+"""Writes the rows of attempts."""
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName
+from scheduler_svc.model.status import AttemptStatus, Move
+from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.tables import attempts
+from scheduler_svc.store.rows.moves import make_move, this
+
+_CHANGE = sa.update(attempts).where(*this(attempts))
+_STOP = _CHANGE.where(attempts.c.ended_at.is_(None), attempts.c.stop_reason.is_(None))
+_INSERT = sa.insert(attempts)
+
+
+def insert(
+    connection: sa.Connection, name: AttemptName, worker: str, agent: str, *, share: int | None, now: int
+) -> None:
+    """Adds an attempt that starts now; its session may spend `share` micros, None: no budget limits it."""
+    row = {
+        **name._asdict(),
+        "state": pb.ATTEMPT_STATE_STARTING,
+        "worker": worker,
+        "agent": agent,
+        "share_micros": share,
+        "started_at": now,
+        "summary": b"",
+        "usage": b"",
+        "record": b"",
+    }
+    connection.execute(_INSERT, row)
+
+
+def move(
+    connection: sa.Connection,
+    name: AttemptName,
+    made: Move[AttemptStatus],
+    *,
+    now: int | None = None,
+    **values: object,
+) -> None:
+    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    make_move(connection, attempts, name, made, now=now, **values)
+
+
+def change(connection: sa.Connection, name: AttemptName, **values: object) -> None:
+    """Sets columns that are not of its status."""
+    connection.execute(_CHANGE, of(name) | values)
+
+
+def ask_to_stop(connection: sa.Connection, name: AttemptName, reason: str, *, counts: bool = True) -> bool:
+    """Notes that a live attempt is to stop; the leader then stops it. False: that was noted before.
+
+    `counts`: whether the attempt uses up a retry of its task.
+    """
+    return bool(connection.execute(_STOP, of(name) | {"stop_reason": reason, "counts": counts}).rowcount)

@@ -1,0 +1,147 @@
+"""Writes the rows of epics. Each function writes one epic and returns whether anything has changed."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import EpicName
+from scheduler_svc.model import transitions
+from scheduler_svc.model.states import OPEN_TASK, MergeState
+from scheduler_svc.model.status import EpicStatus, Move
+from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.tables import epics, tasks
+from scheduler_svc.store.rows.moves import change_of, make_move, this, try_move
+
+_CHANGE = sa.update(epics).where(*this(epics))
+_MERGES = epics.c.merge_state == MergeState.MERGING
+_START = change_of(epics, transitions.EPIC_START).returning(epics.c.spec)
+
+
+def insert(connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Adds epics that have not started."""
+    connection.execute(sa.insert(epics), [dict(row) for row in rows])
+
+
+def move(
+    connection: sa.Connection,
+    name: EpicName,
+    made: Move[EpicStatus],
+    *,
+    now: int | None = None,
+    **values: object,
+) -> None:
+    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    make_move(connection, epics, name, made, now=now, **values)
+
+
+def try_to(
+    connection: sa.Connection,
+    name: EpicName,
+    made: Move[EpicStatus],
+    *,
+    now: int | None = None,
+    **values: object,
+) -> bool:
+    """Makes a move and sets `values` too; False, and nothing is written, where the epic does not allow it."""
+    return try_move(connection, epics, name, made, now=now, **values)
+
+
+def close(
+    connection: sa.Connection,
+    name: EpicName,
+    made: Move[EpicStatus],
+    *,
+    now: int | None = None,
+    **values: object,
+) -> bool:
+    """Makes a move that needs all of its tasks to be over, as `try_to` does."""
+    return try_move(connection, epics, name, made, ~_has_open_tasks(name), now=now, **values)
+
+
+def await_merge(connection: sa.Connection, name: EpicName) -> bool:
+    """Has it wait for the operator, unless a task is open or the operator wants the merge already."""
+    waits = transitions.EPIC_AWAIT_MERGE
+    return try_move(connection, epics, name, waits, ~epics.c.merge_wanted, ~_has_open_tasks(name))
+
+
+def start(connection: sa.Connection, name: EpicName, now: int) -> pb.PlanEpic | None:
+    """Starts an epic that is ready and returns its plan; None, and nothing is written, if it is not."""
+    columns = transitions.EPIC_START.columns(now)
+    spec = connection.execute(_START, of(name) | columns).scalar_one_or_none()
+    return None if spec is None else pb.PlanEpic.FromString(spec)
+
+
+def change(connection: sa.Connection, name: EpicName, **values: object) -> bool:
+    """Sets columns that are not of its status; False where there is no such epic."""
+    return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def clear_setup_failure(connection: sa.Connection, name: EpicName) -> bool:
+    """Lets its setup be tried again; False where that has not failed."""
+    failed = _CHANGE.where(epics.c.setup_failure != "")
+    return bool(connection.execute(failed, of(name) | {"setup_failure": ""}).rowcount)
+
+
+def note_worktree(connection: sa.Connection, name: EpicName, worktree: pb.Worktree) -> bool:
+    """Notes which worktree it has, with what that has of its worker; False where the path was known before."""
+    lease = worktree.lease.SerializeToString(deterministic=True)
+    change(connection, name, lease=lease, restored_at=None)
+    moved = _CHANGE.where(epics.c.worktree_path != worktree.path)
+    if not connection.execute(moved, of(name) | {"worktree_path": worktree.path}).rowcount:
+        return False
+    new = _CHANGE.where(epics.c.start_commit == "")
+    connection.execute(new, of(name) | {"start_commit": worktree.head_commit})
+    return True
+
+
+def release_worktree(connection: sa.Connection, name: EpicName, path: str) -> None:
+    """Notes that a worktree which stays was torn down: setup must run there before it is worked in again."""
+    at_path = _CHANGE.where(epics.c.worktree_path == path)
+    connection.execute(at_path, of(name) | {"lease": None, "set_up": ""})
+
+
+def remove_worktree(connection: sa.Connection, name: EpicName, path: str, archived: str, now: int) -> bool:
+    """Notes that its worktree is gone, and the commit that archives it; False where it was not at `path`."""
+    new = _CHANGE.where(epics.c.archive_commit != archived)
+    connection.execute(new, of(name) | {"archive_commit": archived, "archived_at": now})
+    at_path = _CHANGE.where(epics.c.worktree_path == path)
+    gone = {"worktree_path": "", "lease": None, "restored_at": None}
+    return bool(path and connection.execute(at_path, of(name) | gone).rowcount)
+
+
+def restore_worktree(connection: sa.Connection, name: EpicName, path: str, now: int) -> bool:
+    """Notes that its worktree was restored; False where that is known."""
+    moved = _CHANGE.where(epics.c.worktree_path != path)
+    values = {"worktree_path": path, "lease": None, "set_up": "", "restored_at": now}
+    return bool(connection.execute(moved, of(name) | values).rowcount)
+
+
+def give_merge_reason(connection: sa.Connection, name: EpicName, reason: str) -> None:
+    """Says why its merge waits; does nothing where none is in progress."""
+    connection.execute(_CHANGE.where(_MERGES), of(name) | {"reason": reason})
+
+
+def hold_merge(connection: sa.Connection, name: EpicName, problem: str) -> bool:
+    """Notes what its merge waits for; False where that is known, or no merge is in progress."""
+    waits = _CHANGE.where(_MERGES, epics.c.merge_hold != problem)
+    return bool(connection.execute(waits, of(name) | {"merge_hold": problem}).rowcount)
+
+
+def conflicts(connection: sa.Connection, name: EpicName) -> bool:
+    """Says whether it is open, conflicts, and all of its tasks are over."""
+    chosen = sa.select(epics.c.epic).where(
+        *this(epics),
+        epics.c.state == pb.EPIC_STATE_MERGING,
+        epics.c.merge_state == MergeState.CONFLICTED,
+        ~_has_open_tasks(name),
+    )
+    return connection.execute(chosen, of(name)).one_or_none() is not None
+
+
+def _has_open_tasks(name: EpicName) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(tasks.c.task)
+        .where(tasks.c.run == name.run, tasks.c.epic == name.epic, tasks.c.state.in_(OPEN_TASK))
+        .exists()
+    )

@@ -1,0 +1,100 @@
+"""Writes a move of the state table to a row: only from a status that the move may leave."""
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from heddle.names import AttemptName, EpicName, RunName, TaskName
+from scheduler_svc.model.states import MergeState
+from scheduler_svc.model.status import (
+    AttemptStatus,
+    EpicStatus,
+    IllegalMoveError,
+    Move,
+    RunStatus,
+    Status,
+    TaskStatus,
+)
+from scheduler_svc.store.db.statements import of
+
+Name = RunName | EpicName | TaskName | AttemptName
+
+
+def try_move(
+    connection: sa.Connection,
+    table: sa.Table,
+    name: Name,
+    move: Move[Status],
+    *conditions: sa.ColumnElement[bool],
+    now: int | None = None,
+    **values: object,
+) -> bool:
+    """Makes the move and sets `values` too; returns False, and writes nothing, where the row does not allow it.
+
+    `now` is in microseconds. `conditions` must hold of the row besides.
+    """
+    change = change_of(table, move)
+    if conditions:
+        change = change.where(*conditions)
+    return bool(connection.execute(change, of(name) | move.columns(now) | values).rowcount)
+
+
+def make_move(
+    connection: sa.Connection,
+    table: sa.Table,
+    name: Name,
+    move: Move[Status],
+    *,
+    now: int | None = None,
+    **values: object,
+) -> None:
+    """Makes the move and sets `values` too; raises IllegalMoveError where the row's status does not allow it."""
+    if try_move(connection, table, name, move, now=now, **values):
+        return
+    row = connection.execute(_status_of(table), of(name)).one()
+    raise IllegalMoveError(name, _STATUS[table.name](*row), move.event)
+
+
+@cache
+def change_of(table: sa.Table, move: Move[Any]) -> sa.Update:
+    """Returns the update of the row that `of(name)` picks, where its status is one that the move may leave.
+
+    It is built once: to build a statement costs more than to run it.
+    """
+    columns = _status_columns(table)
+    if len(columns) == 1:
+        legal = columns[0].in_(sorted(status.state for status in move.sources))
+    else:
+        legal = sa.tuple_(*columns).in_(sorted(tuple(map(int, status)) for status in move.sources))
+    return sa.update(table).where(*this(table), legal)
+
+
+def this(table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """Returns the condition on the row that the parameters `of(name)` pick."""
+    return [column == sa.bindparam(f"of_{column.name}") for column in table.primary_key.columns]
+
+
+@cache
+def _status_of(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(*_status_columns(table)).where(*this(table))
+
+
+def _status_columns(table: sa.Table) -> list[sa.Column[Any]]:
+    return [table.c[name] for name in ("state", "merge_state") if name in table.c]
+
+
+def _run_status(state: Any, merge_state: int) -> RunStatus:
+    return RunStatus(state, MergeState(merge_state))
+
+
+def _epic_status(state: Any, merge_state: int) -> EpicStatus:
+    return EpicStatus(state, MergeState(merge_state))
+
+
+_STATUS: dict[str, Any] = {
+    "runs": _run_status,
+    "epics": _epic_status,
+    "tasks": TaskStatus,
+    "attempts": AttemptStatus,
+}

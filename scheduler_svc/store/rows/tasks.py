@@ -1,0 +1,77 @@
+"""Writes the rows of tasks."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from heddle import pb
+from heddle.names import AttemptName, EpicName, TaskName
+from scheduler_svc.model import transitions
+from scheduler_svc.model.status import IllegalMoveError, Move, TaskStatus
+from scheduler_svc.store.db.statements import of
+from scheduler_svc.store.db.tables import tasks
+from scheduler_svc.store.rows.moves import change_of, make_move, this, try_move
+
+_CHANGE = sa.update(tasks).where(*this(tasks))
+_START = (
+    change_of(tasks, transitions.TASK_START)
+    .where(tasks.c.attempt_count == sa.bindparam("of_number") - 1)
+    .returning(tasks.c.spec)
+)
+_PUT_BACK = sa.update(tasks).where(
+    tasks.c.run == sa.bindparam("of_run"),
+    tasks.c.epic == sa.bindparam("of_epic"),
+    tasks.c.state.in_([status.state for status in transitions.TASK_PUT_BACK.sources]),
+    tasks.c.skipped_by == "",
+)
+
+
+def insert(connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Adds tasks that have not started."""
+    connection.execute(sa.insert(tasks), [dict(row) for row in rows])
+
+
+def move(connection: sa.Connection, name: TaskName, made: Move[TaskStatus], **values: object) -> None:
+    """Makes a move and sets `values` too; raises IllegalMoveError."""
+    make_move(connection, tasks, name, made, now=None, **values)
+
+
+def try_to(connection: sa.Connection, name: TaskName, made: Move[TaskStatus], **values: object) -> bool:
+    """Makes a move and sets `values` too; False, and nothing is written, where the task does not allow it."""
+    return try_move(connection, tasks, name, made, now=None, **values)
+
+
+def move_from(
+    connection: sa.Connection,
+    name: TaskName,
+    seen: "pb.TaskState.ValueType",
+    made: Move[TaskStatus],
+    **values: object,
+) -> None:
+    """Makes a move of a task whose state is still `seen`; raises IllegalMoveError where it has changed since."""
+    if not try_move(connection, tasks, name, made, tasks.c.state == seen, now=None, **values):
+        state = connection.execute(sa.select(tasks.c.state).where(*this(tasks)), of(name)).scalar_one()
+        raise IllegalMoveError(name, TaskStatus(state), made.event)
+
+
+def start(connection: sa.Connection, attempt: AttemptName) -> pb.PlanTask | None:
+    """Starts the next attempt of a pending task and returns its plan; None if `attempt` is not that."""
+    values = transitions.TASK_START.columns() | {"attempt_count": attempt.number}
+    spec = connection.execute(_START, of(attempt) | values).scalar_one_or_none()
+    return None if spec is None else pb.PlanTask.FromString(spec)
+
+
+def put_back(connection: sa.Connection, epic: EpicName) -> None:
+    """Makes those tasks of an epic pending that were skipped because another one had failed."""
+    connection.execute(_PUT_BACK, of(epic) | transitions.TASK_PUT_BACK.columns())
+
+
+def change(connection: sa.Connection, name: TaskName, **values: object) -> bool:
+    """Sets columns that are not of its status; False where there is no such task."""
+    return bool(connection.execute(_CHANGE, of(name) | values).rowcount)
+
+
+def give_reason(connection: sa.Connection, name: TaskName, reason: str) -> None:
+    """Says why a running task waits; does nothing to one that does not run."""
+    running = _CHANGE.where(tasks.c.state == pb.TASK_STATE_RUNNING)
+    connection.execute(running, of(name) | {"reason": reason})
