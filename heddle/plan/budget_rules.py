@@ -20,10 +20,14 @@ def budget_of(plan: pb.Plan, epic: pb.PlanEpic, task: pb.PlanTask) -> str:
 
 def needs_limit(path: str, agent: str, budget: str, *, holds_max_turns: bool = False) -> Violation:
     """Returns the violation of the task at `path`, which needs a limit of its own; it names the possible limits."""
-    live = [kind.name for kind in agents.kinds() if kind.reports_usage_live and kind.provider]
     limit = "`timeout` or `max_turns`" if holds_max_turns else "`timeout`"
     return Violation(
         f"{path}.timeout",
         f"is required: agent {shown(agent)} does not report its usage while it runs, so {budget} cannot stop"
-        f" it. Give the task a {limit}, or use an agent that a budget can stop, such as {one_of(live)}",
+        f" it. Give the task a {limit}, or use an agent that a budget can stop, such as {stoppable_agents()}",
     )
+
+
+def stoppable_agents() -> str:
+    """Returns the agents that a budget can stop, as they report their usage while they run."""
+    return one_of([kind.name for kind in agents.kinds() if kind.reports_usage_live and kind.provider])

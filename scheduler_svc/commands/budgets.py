@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from heddle import pb
 from heddle.errors import invalid_field, not_found
 from heddle.names import EpicName, RunName, TaskName
+from heddle.plan.budget_rules import stoppable_agents
 from scheduler_svc.model.agent_availability import check_available, check_form, without_limit
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Connection, Database
@@ -58,7 +59,7 @@ async def check_budget(database: Database, workers: Workers, budget: NewBudget) 
             raise invalid_field(
                 "budget_usd_micros",
                 f"{_unstoppable(task, spec.agent)}; skip it first, or retry"
-                " it with an agent that a budget can stop, as claude or codex",
+                f" it with an agent that a budget can stop, such as {stoppable_agents()}",
             )
 
 
@@ -77,7 +78,8 @@ async def check_agent(
     is_limited = any(each is not None for each in (*budgets, project_budget))
     if is_limited and without_limit(str(name), spec, "its budget", programs):
         raise invalid_field(
-            "agent", f"{_unstoppable(name, agent)}; use one that a budget can stop, as claude or codex"
+            "agent",
+            f"{_unstoppable(name, agent)}; use one that a budget can stop, such as {stoppable_agents()}",
         )
 
 

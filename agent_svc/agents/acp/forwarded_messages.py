@@ -109,9 +109,9 @@ class ForwardedMessages:
     def _settle(self, totals: Mapping[str, Mapping[str, Any]]) -> list[pb.Event]:
         """Returns for each model what its total has and no report had, with its cost.
 
-        Where no model was called, one report says so: words that came all the same are not a model's.
+        Where no model was called, one report says so: text that came without a call is not a model's answer.
         """
-        if not totals and not self._known:
+        if not totals and not self._unsettled:
             return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
         unsettled, self._unsettled = self._unsettled, {}
         before, self._known = self._known, {_plain(model): _total(told) for model, told in totals.items()}
@@ -123,9 +123,6 @@ class ForwardedMessages:
         else:
             # The cost of this turn cannot be separated: the estimates of its calls stay.
             since = {name: pb.Usage() for name in unsettled}
-        if not self._known and not unsettled:
-            # Told all the same: whatever was said is then no answer of a model.
-            return [pb.Event(usage=pb.Usage(cost_usd_micros=0))]
         names = {_plain(model): model for model in totals} | unsettled
         events = []
         for name, usage in since.items():

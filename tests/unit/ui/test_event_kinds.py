@@ -10,7 +10,7 @@ from ui_svc.pages import frame
 CASE = re.compile(r"^ *case \"(\w+)\":", re.MULTILINE)
 COMPARED = re.compile(r"\b(?:turn|event)\.type === \"(\w+)\"")
 # RUN_STATES and the like: an object with a kind for each key.
-TABLE = re.compile(r"^const \w+_STATES = \{(.+)\};$", re.MULTILINE)
+TABLE = re.compile(r"^const \w+_STATES = \{([^}]+)\};$", re.MULTILINE)
 ASKED = re.compile(r"(?:kinds=|KINDS = \")([a-z_,]+)")
 
 
