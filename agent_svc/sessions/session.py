@@ -143,7 +143,7 @@ class Session:
         if self._conversation is None:
             raise errors.HeddleError(
                 pb.ERROR_REASON_WRONG_STATE,
-                "the agent is about to start; say it again in a moment",
+                "the agent is about to start; send the message again in a moment",
                 state="starting",
             )
         await self._conversation.send(text, message_id, actor)

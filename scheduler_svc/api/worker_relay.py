@@ -50,7 +50,7 @@ async def answer_approval(
 async def _hand_over(
     database: Database, workers: Workers, name: str, said: pb.ApprovalResolved, actor: str
 ) -> None:
-    attempt, epoch = await _live(database, name, "its session has ended, so nobody waits for an answer")
+    attempt, epoch = await _live(database, name, "its session has ended, so no answer is expected")
     answer = pb.AnswerApprovalRequest(
         attempt=attempt.name,
         epoch=epoch,
@@ -69,9 +69,13 @@ async def send_message(
     database: Database, workers: Workers, request: pb.SendMessageRequest, actor: str
 ) -> None:
     """Hands the operator's words to the worker; raises NOT_FOUND, WRONG_STATE or CANNOT_LISTEN."""
-    attempt, epoch = await _live(database, request.attempt, "its session has ended, so nobody listens")
+    attempt, epoch = await _live(
+        database, request.attempt, "its session has ended, so it cannot receive messages"
+    )
     if attempt.state == pb.ATTEMPT_STATE_STARTING:
-        raise wrong_state(attempt.name, pb.AttemptState.Name(attempt.state), "say it again in a moment")
+        raise wrong_state(
+            attempt.name, pb.AttemptState.Name(attempt.state), "send the message again in a moment"
+        )
     message = pb.AgentServiceSendMessageRequest(
         attempt=attempt.name,
         epoch=epoch,

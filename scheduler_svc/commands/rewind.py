@@ -68,7 +68,7 @@ def _check_free(connection: Connection, name: EpicName, rows: Sequence[Row]) -> 
         if row.ended_at is None:
             raise wrong_state(name, state, f"stop {attempt} first, or wait for its end")
         if row.attempt_state == pb.ATTEMPT_STATE_PARKED and row.state not in _OVER:
-            raise wrong_state(name, state, f"{attempt} is parked: stop it first, or let it go on to its end")
+            raise wrong_state(name, state, f"{attempt} is parked: stop it first, or let it finish")
 
 
 def _reopen(connection: Connection, name: TaskName, row: Row, actor: str, now: int, *, wanted: bool) -> None:

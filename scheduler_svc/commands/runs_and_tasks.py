@@ -41,7 +41,7 @@ def pause_run(connection: Connection, name: RunName, actor: str, now: int) -> pb
         runs.move(connection, name, transitions.RUN_PAUSE)
         append(connection, [event(name, actor, run_paused=pb.RunPaused())], now)
     elif state != pb.RUN_STATE_PAUSED:
-        raise wrong_state(name, pb.RunState.Name(state), "only a run that goes on can be paused")
+        raise wrong_state(name, pb.RunState.Name(state), "only a run that has not ended can be paused")
     return get_run(connection, name)
 
 
@@ -72,7 +72,7 @@ def update_run(connection: Connection, name: RunName, actor: str, max_parallel: 
     """Changes the limit on the run's sessions; those that run continue."""
     state = _run_state(connection, name)
     if state in ENDED_RUN:
-        raise wrong_state(name, pb.RunState.Name(state), "only a run that goes on can be changed")
+        raise wrong_state(name, pb.RunState.Name(state), "only a run that has not ended can be changed")
     if get_run(connection, name).max_parallel != max_parallel:
         runs.change(connection, name, max_parallel=max_parallel)
         append(connection, [event(name, actor, run_updated=pb.RunUpdated(max_parallel=max_parallel))], now)

@@ -161,7 +161,7 @@ def _part(part: object) -> str:
             return readable(part)
 
 
-def _image_sources(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def _image_sources(content: str | list[Any] | None) -> list[dict[str, Any]]:
     parts = content if isinstance(content, list) else []
     return [
         source

@@ -48,7 +48,7 @@ class Listener:
             pass
         if self._closed:
             raise errors.HeddleError(
-                pb.ERROR_REASON_DRAINING, "the scheduler is shutting down; call again to go on"
+                pb.ERROR_REASON_DRAINING, "the scheduler is shutting down; call again to continue"
             )
         self._event.clear()
         rung, self._rung = self._rung, set()

@@ -97,7 +97,7 @@ def _waits_for(epic: pb.Epic, stage: "pb.MergeStage.ValueType", merged: set[str]
         return f"{rest} of its {epic.tasks.total} tasks"
     if stage == pb.MERGE_STAGE_CONFLICTED:
         ways = f"`heddle resolve {short}` for an agent, or `heddle drop {short}`"
-        return f"you: mend it, then `heddle merge {short}`; {ways}"
+        return f"you: fix it, then `heddle merge {short}`; {ways}"
     if stage == pb.MERGE_STAGE_AWAITING:
         return f"you: `heddle merge {short}` or `heddle drop {short}`"
     return "its turn" if stage == pb.MERGE_STAGE_QUEUED else epic.merge_hold

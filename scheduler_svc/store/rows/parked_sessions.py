@@ -54,7 +54,7 @@ def answer(
     if row.state not in {pb.ATTEMPT_STATE_WAITING, pb.ATTEMPT_STATE_PARKED}:
         raise HeddleError(
             pb.ERROR_REASON_WRONG_STATE,
-            f"{attempt} has ended, so nobody waits for an answer",
+            f"{attempt} has ended, so no answer is expected",
             state=pb.AttemptState.Name(row.state),
         )
     asked = next((each for each in record.approvals if each.approval_id == said.approval_id), None)

@@ -117,7 +117,7 @@ async def test_agent_is_told_what_the_operator_says(server: Server) -> None:
     await server.heddle("cancel", name)
     code, _, err = await server.heddle("say", f"{name}/api/one", "Too late")
     assert code == 1
-    assert "nobody listens" in err
+    assert "it cannot receive messages" in err
 
 
 async def test_task_is_added_to_an_ended_run(server: Server) -> None:

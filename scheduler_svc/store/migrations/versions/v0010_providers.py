@@ -9,7 +9,7 @@ down_revision = "0009"
 
 def upgrade() -> None:
     """Holds are of providers, and grow while a provider stays busy."""
-    # What is held now by an agent's name is over in minutes, and would hold nobody.
+    # What is held now by an agent's name is over in minutes, and would hold no session.
     op.drop_table("holds")
     op.create_table(
         "holds",
