@@ -22,7 +22,7 @@ from scheduler_svc.policy import decision
 from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
-from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -29,6 +29,7 @@ from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import oldest_event, read_events
 from scheduler_svc.store.db.times import micros
+from scheduler_svc.store.outcomes.provider_outages import lift_hold
 from scheduler_svc.store.queries import lists
 from scheduler_svc.store.queries.costs import list_costs
 from scheduler_svc.store.queries.merge_view import get_conflicts
@@ -38,7 +39,6 @@ from scheduler_svc.store.queries.session_log import check_kept, check_sequence, 
 from scheduler_svc.store.queries.task_progress import read_stand
 from scheduler_svc.store.rows import requests
 from scheduler_svc.store.rows.holds import list_holds
-from scheduler_svc.store.rows.provider_outages import lift_hold
 from scheduler_svc.store.rows.retention import Retention
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -15,9 +15,9 @@ from scheduler_svc.pools.workers import Workers, call, from_worker
 from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP
 from scheduler_svc.store.db.leadership import read_epoch
+from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.queries.records import epic_row, run_row
 from scheduler_svc.store.queries.resources import get_attempt
-from scheduler_svc.store.rows import parked_sessions
 
 # Seconds.
 _ANSWER_TIMEOUT: Final = 30.0

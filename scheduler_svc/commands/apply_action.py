@@ -29,9 +29,10 @@ from scheduler_svc.policy.actions import (
 )
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.outcomes import parked_sessions
 from scheduler_svc.store.queries.records import read_start
 from scheduler_svc.store.queries.resources import get_run
-from scheduler_svc.store.rows import attempts, epics, parked_sessions, runs, tasks
+from scheduler_svc.store.rows import attempts, epics, runs, tasks
 
 _ACTOR = "scheduler"
 

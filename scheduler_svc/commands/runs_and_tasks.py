@@ -13,10 +13,11 @@ from scheduler_svc.model.states import ENDED_RUN
 from scheduler_svc.model.status import wrong_state
 from scheduler_svc.store.db.database import Connection
 from scheduler_svc.store.db.events import append, event
+from scheduler_svc.store.outcomes import parked_sessions
+from scheduler_svc.store.outcomes.provider_outages import end_hold
 from scheduler_svc.store.queries.records import run_row
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_spec, get_task
-from scheduler_svc.store.rows import attempts, parked_sessions, runs, tasks
-from scheduler_svc.store.rows.provider_outages import end_hold
+from scheduler_svc.store.rows import attempts, runs, tasks
 
 _NO_RETRY: Final = {
     pb.TASK_STATE_PENDING: "it will run anyway",

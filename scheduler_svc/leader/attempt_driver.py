@@ -27,9 +27,9 @@ from scheduler_svc.model.retry_prompt import prompt_after
 from scheduler_svc.policy.pauses import OUTAGES
 from scheduler_svc.pools.workers import Worker, call, from_worker
 from scheduler_svc.store.db.doorbell import LOOP, summaries
+from scheduler_svc.store.outcomes import attempt_outcomes, parked_sessions, provider_outages
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.resources import agent_spans, get_last_failed
-from scheduler_svc.store.rows import attempt_outcomes, parked_sessions, provider_outages
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import structlog
 from heddle.errors import HeddleError
 from heddle.names import RunName
 from scheduler_svc.store.db.doorbell import LOOP
-from scheduler_svc.store.rows import environment_faults
-from scheduler_svc.store.rows.environment_faults import Waiter
+from scheduler_svc.store.outcomes import environment_faults
+from scheduler_svc.store.outcomes.environment_faults import Waiter
 
 if TYPE_CHECKING:
     from scheduler_svc.leader.term import Term

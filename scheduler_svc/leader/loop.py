@@ -22,10 +22,10 @@ from scheduler_svc.store.db.database import Connection, Database
 from scheduler_svc.store.db.doorbell import LOOP, Doorbell
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.leadership import Leadership, read_epoch
+from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.queries.assignments import Assignment, read_assignment
 from scheduler_svc.store.queries.records import open_runs
 from scheduler_svc.store.queries.snapshot_query import observe
-from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.leader_requests import read_open
 from scheduler_svc.store.rows.retention import Retention
 

@@ -16,8 +16,8 @@ from scheduler_svc.leader.environment_waits import LONGEST_PAUSE
 from scheduler_svc.leader.project_setup import SETUP_LIMIT, TEARDOWN_LIMIT
 from scheduler_svc.leader.term import Term, tries
 from scheduler_svc.pools.workers import Worker, call, from_worker
-from scheduler_svc.store.rows.environment_faults import Waiter, is_cancelling
-from scheduler_svc.store.rows.merge_outcomes import MergeContext, Source
+from scheduler_svc.store.outcomes.environment_faults import Waiter, is_cancelling
+from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

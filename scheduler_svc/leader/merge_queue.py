@@ -18,8 +18,8 @@ from heddle.names import RunName
 from scheduler_svc.leader.merge_calls import MergeCalls
 from scheduler_svc.leader.term import Term
 from scheduler_svc.store.db.doorbell import LOOP
-from scheduler_svc.store.rows import merge_outcomes
-from scheduler_svc.store.rows.merge_outcomes import MergeContext, Source
+from scheduler_svc.store.outcomes import merge_outcomes
+from scheduler_svc.store.outcomes.merge_outcomes import MergeContext, Source
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from scheduler_svc.pools.workers import Workers
 from scheduler_svc.store.db.database import Database, Work
 from scheduler_svc.store.db.leadership import check_epoch
 from scheduler_svc.store.db.times import micros
-from scheduler_svc.store.rows.attempt_outcomes import ShouldRetry
+from scheduler_svc.store.outcomes.attempt_outcomes import ShouldRetry
 from scheduler_svc.store.rows.retention import Retention
 
 T = TypeVar("T")

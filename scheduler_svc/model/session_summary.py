@@ -132,6 +132,11 @@ def _take_approval(attempt: pb.Attempt, event: pb.Event) -> None:
         attempt.state = pb.ATTEMPT_STATE_RUNNING
 
 
+def is_overdue(approval: pb.Approval, now: int) -> bool:
+    """Says whether a question counts as denied at `now`, in microseconds."""
+    return approval.HasField("deny_time") and approval.deny_time.ToMicroseconds() <= now
+
+
 def show_question(summary: pb.SessionSummary, asked: Sequence[pb.Approval]) -> None:
     """Shows the oldest open question on the card, if there is one."""
     summary.ClearField("waiting_for")

@@ -20,9 +20,9 @@ from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.events import collecting
 from scheduler_svc.store.db.leadership import _next_epoch, check_epoch
 from scheduler_svc.store.db.tables import attempts, epics, runs
+from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes, provider_outages
 from scheduler_svc.store.queries.assignments import read_assignment
 from scheduler_svc.store.queries.snapshot_query import observe
-from scheduler_svc.store.rows import attempt_outcomes, merge_outcomes, provider_outages
 from tests.chaos.store_watch import StoreWatch
 
 Write = Callable[[sa.Connection], object]

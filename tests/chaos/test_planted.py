@@ -16,7 +16,7 @@ from scheduler_svc.policy import decision
 from scheduler_svc.policy.actions import Action, StartTask
 from scheduler_svc.policy.snapshot import Snapshot
 from scheduler_svc.store.db import statements
-from scheduler_svc.store.rows import attempt_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes
 from tests.chaos import core
 from tests.chaos.test_stateful import SchedulerCore
 

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from heddle import pb
 from heddle.names import EpicName, RunName, TaskName
+from scheduler_svc.model.session_summary import is_overdue
 from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.snapshot import EpicView, RunView, Snapshot, TaskView, WorkerView
 from scheduler_svc.store.db.tables import NEWEST_ATTEMPT, attempts, epics, runs, tasks
 from scheduler_svc.store.queries.spending import spent_by_project, spent_by_task, typical_cost
 from scheduler_svc.store.rows.holds import provider_of_spec, read_providers
-from scheduler_svc.store.rows.parked_sessions import is_overdue
 from scheduler_svc.store.rows.unpushed_branches import unpushed_error
 
 # Columns are read by name.

@@ -10,7 +10,7 @@ from heddle import pb
 from heddle.errors import HeddleError
 from heddle.testing.fake_session import FakeSession
 from heddle.testing.fake_worker import FakeWorker
-from scheduler_svc.store.rows import attempt_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes
 from tests.support.scheduler import Scheduler, eventually, make_plan, scheduling, serving_fake
 
 

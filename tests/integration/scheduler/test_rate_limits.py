@@ -324,7 +324,7 @@ async def test_a_provider_that_breaks_every_session_is_not_tried_for_ever(
     worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where each session gets somewhere and is then cut off, the task fails after so many in a row."""
-    monkeypatch.setattr("scheduler_svc.store.rows.provider_outages.MAX_OUTAGES", 2)
+    monkeypatch.setattr("scheduler_svc.store.outcomes.provider_outages.MAX_OUTAGES", 2)
     clock = Clock()
 
     async def play(session: FakeSession) -> pb.SessionFinished:

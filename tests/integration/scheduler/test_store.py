@@ -25,9 +25,10 @@ from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
 from scheduler_svc.store.db.tables import metadata, runs
 from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
+from scheduler_svc.store.outcomes import attempt_outcomes
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
-from scheduler_svc.store.rows import attempt_outcomes, requests
+from scheduler_svc.store.rows import requests
 from tests.support.postgres import Postgres
 from tests.support.scheduler import make_plan
 

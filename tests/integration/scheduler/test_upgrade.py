@@ -14,7 +14,7 @@ from scheduler_svc.policy.snapshot import WorkerView
 from scheduler_svc.store.db.engine import WRITES, open_engine
 from scheduler_svc.store.db.migrate import _SCRIPTS, migrate
 from scheduler_svc.store.db.tables import metadata
-from scheduler_svc.store.rows import attempt_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes
 from tests.chaos.core import Core
 from tests.support.scheduler import make_plan, scheduling, serving_fake
 

@@ -12,7 +12,7 @@ from heddle import pb
 from heddle.errors import HeddleError, not_found
 from heddle.names import AttemptName, TaskName
 from scheduler_svc.model import transitions
-from scheduler_svc.model.session_summary import show_question
+from scheduler_svc.model.session_summary import is_overdue, show_question
 from scheduler_svc.store.db.events import append, event
 from scheduler_svc.store.db.statements import ANY_ATTEMPT, LIVE_ATTEMPT, of
 from scheduler_svc.store.db.tables import attempts as attempts_table
@@ -80,11 +80,6 @@ def deny_overdue(connection: sa.Connection, attempt: AttemptName, now: int) -> b
         said = pb.ApprovalResolved(approval_id=each.approval_id, message=f"no answer within {seconds:g} s")
         answer(connection, attempt, said, "scheduler", now)
     return bool(late)
-
-
-def is_overdue(approval: pb.Approval, now: int) -> bool:
-    """Says whether a question counts as denied at `now`, in microseconds."""
-    return approval.HasField("deny_time") and approval.deny_time.ToMicroseconds() <= now
 
 
 def end_wait(connection: sa.Connection, task: TaskName, reason: str) -> AttemptName | None:
