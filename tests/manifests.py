@@ -181,7 +181,7 @@ def main() -> int:
             manifests = render(folder)
             check(manifests)
             if compare and ordered(manifests) != ordered(rendered_by_kubectl(folder)):
-                raise ManifestError(f"{folder}: kubectl kustomize renders it differently")  # noqa: TRY301
+                raise ManifestError(f"{folder}: kubectl kustomize renders it differently")  # noqa: TRY301 (reported as the others)
             if arguments.show:
                 print(yaml.safe_dump_all(manifests, sort_keys=False), end="")
             else:

@@ -36,11 +36,11 @@ def main() -> int:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    # Imported late, as it takes a second: a wrong setting or a taken port is reported before.
-    import structlog  # noqa: PLC0415
-    import uvicorn  # noqa: PLC0415
+    # A wrong setting or a taken port is reported before these imports, which take a second.
+    import structlog  # noqa: PLC0415 (see above)
+    import uvicorn  # noqa: PLC0415 (see above)
 
-    from ui_svc.app import build  # noqa: PLC0415
+    from ui_svc.app import build  # noqa: PLC0415 (see above)
 
     config = uvicorn.Config(
         build(settings),

@@ -81,7 +81,7 @@ async def test_writes_without_a_look_at_the_epoch_are_found(
         replicas.thaw(leader)
         await eventually(lambda: "deposed" in replicas.fleets[leader].log("scheduler_svc"))
         for way in (way for each in ways.values() for way in each):
-            way.mend()
+            way.restore()
         await client.cancel_run(run)
         most = max(replicas.writers().values())
     assert most == (2 if defect else 1)

@@ -28,7 +28,9 @@ def test_a_state_is_an_icon_and_a_word_and_not_a_colour_alone(page: Page, busy: 
         ):
             assert icon, f"{word} has no icon"
             assert re.search("[A-Za-z]", word), f"{icon} has no word"
-            icons.setdefault(icon, set()).add(re.search(r"tone-(\w+)", tone)[1])  # type: ignore[index]
+            found = re.search(r"tone-(\w+)", tone)
+            assert found, f"{word} has no color"
+            icons.setdefault(icon, set()).add(found[1])
     assert len(icons) >= 4, icons
     assert {icon: tones for icon, tones in icons.items() if len(tones) > 1} == {}
     page.goto(f"/{busy}/timeline")

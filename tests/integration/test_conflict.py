@@ -1,4 +1,4 @@
-"""Two epics that change the same line, on real git, and an operator who mends it."""
+"""Two epics that change the same line, on real git, and an operator who fixes it."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ async def finished(client: HeddleClient, run: str, after: int = 0) -> list[pb.Ev
 
 
 async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
-    """The second epic conflicts and loses nothing; its advice mends it, and a retried merge ends the run well."""
+    """The second epic conflicts and loses nothing; its advice fixes it, and a retried merge ends the run well."""
     repository = make_repository(tmp_path / "repository", {"app.conf": f"{BEFORE}\n"})
     async with running_fleet(tmp_path / "home") as fleet, HeddleClient(fleet.scheduler) as client:
         run = await client.create_run(pb.CreateRunRequest(plan=a_plan(), project=str(repository)))
@@ -73,7 +73,7 @@ async def test_conflict_is_told_mended_and_merged(tmp_path: Path) -> None:
 
 
 def follow(advice: str, mended: str, command: str = "") -> None:
-    """Runs the commands as they stand; at the one comment the operator mends app.conf, or does `command`."""
+    """Runs the commands as they stand; at the one comment the operator fixes app.conf, or does `command`."""
     lines = []
     for line in advice.splitlines():
         # A merge that conflicts ends with 1.

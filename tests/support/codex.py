@@ -106,7 +106,7 @@ class CodexSubject:
 
     unsupported: Mapping[Scenario, str] = dict.fromkeys(
         (Scenario.APPROVAL_GRANTED, Scenario.APPROVAL_DENIED, Scenario.APPROVAL_UNANSWERED),
-        "codex exec asks nobody; its sandbox holds it",
+        "codex exec asks no one; its sandbox limits it",
     )
 
     @asynccontextmanager

@@ -40,7 +40,7 @@ class Proxy:
         self._whole = False
         self.drop()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Undoes `cut`."""
         self._whole = True
 

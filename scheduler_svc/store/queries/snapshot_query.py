@@ -1,7 +1,7 @@
 """Reads the snapshot that decisions are made from: the runs that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -115,40 +115,22 @@ def observe(
     if not going_on:
         return Snapshot(runs=(), workers=tuple(workers))
     task_rows, epic_rows = connection.execute(_TASKS).all(), connection.execute(_EPICS).all()
-    spent: dict[tuple[str, ...], int] = {}
     # Not everybody pays for what only budgets need.
-    if any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows)):
-        spent = spent_by_task(connection, _GOING_ON)
-    waits: dict[tuple[str, ...], _Wait] = {}
-    # Columns by number: it is faster, and there are many tasks.
-    if any(row[3] == pb.TASK_STATE_WAITING for row in task_rows):
-        waits = {
-            (row.run, row.epic, row.task): _wait(row.record, now, park_after)
-            for row in connection.execute(_WAITING)
-        }
+    limited = any(row.budget_micros is not None for row in chain(going_on, epic_rows, task_rows))
+    spent = spent_by_task(connection, _GOING_ON) if limited else {}
+    projects = {row.project for row in going_on}
+    by_project = {} if project_budget is None else spent_by_project(connection, projects)
+    typical = typical_cost(connection, projects) if spent or by_project else {}
     providers = () if now is None else read_providers(connection, now)
-    provider_of_task = _provided(connection, {each.name for each in providers}) if providers else {}
-    of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
-    seconds: list[float] = []
-    for row in task_rows:
-        key = row[:3]
-        # Not the time itself, which no other task has.
-        paced = now is not None and row[-1] > now
-        provider = provider_of_task.get(key, "")
-        told = (*row[:-1], spent.get(key, 0), paced, provider, waits.get(key, _NO_WAIT))
-        of_epic[key[:2]].append(_task(told))
-        if row[3] == pb.TASK_STATE_ACCEPTED:
-            seconds.append((row.ended_at - row.started_at) / 1_000_000)
+    of_task = _OfTask(
+        spent=spent,
+        providers=_provided(connection, {each.name for each in providers}) if providers else {},
+        waits=_waits(connection, task_rows, now, park_after),
+    )
+    of_epic = _tasks_by_epic(task_rows, of_task, now)
     of_run: defaultdict[str, list[EpicView]] = defaultdict(list)
     for each in epic_rows:
         of_run[each.run].append(_epic(each, of_epic[each.run, each.epic]))
-    projects = {row.project for row in going_on}
-    by_project: dict[str, int] = {}
-    if project_budget is not None:
-        by_project = spent_by_project(connection, projects)
-    typical: dict[str, int] = {}
-    if spent or by_project:
-        typical = typical_cost(connection, projects)
     return Snapshot(
         runs=tuple(
             _run(
@@ -161,9 +143,40 @@ def observe(
             for row in going_on
         ),
         workers=tuple(workers),
-        typical_seconds=sum(seconds) / len(seconds) if seconds else None,
+        typical_seconds=_typical_seconds(task_rows),
         providers=providers,
     )
+
+
+def _tasks_by_epic(
+    rows: Iterable[Row], of_task: "_OfTask", now: int | None
+) -> defaultdict[tuple[str, str], list[TaskView]]:
+    """Returns the tasks of each epic, by run and epic. Columns by number: it is faster, and there are many tasks."""
+    of_epic: defaultdict[tuple[str, str], list[TaskView]] = defaultdict(list)
+    for row in rows:
+        key = row[:3]
+        # Not the time itself, which no other task has.
+        paced = now is not None and row[-1] > now
+        spent, provider = of_task.spent.get(key, 0), of_task.providers.get(key, "")
+        of_epic[key[:2]].append(_task((*row[:-1], spent, paced, provider, of_task.waits.get(key, _NO_WAIT))))
+    return of_epic
+
+
+def _typical_seconds(rows: Iterable[Row]) -> float | None:
+    """Returns how long the accepted tasks took on average; None if there is none yet."""
+    seconds = [
+        (row.ended_at - row.started_at) / 1_000_000 for row in rows if row[3] == pb.TASK_STATE_ACCEPTED
+    ]
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+class _OfTask(NamedTuple):
+    """What other tables know of tasks, by run, epic and task."""
+
+    # In micros.
+    spent: Mapping[tuple[str, ...], int]
+    providers: Mapping[tuple[str, ...], str]
+    waits: "Mapping[tuple[str, ...], _Wait]"
 
 
 class _Wait(NamedTuple):
@@ -189,6 +202,18 @@ def _wait(record: bytes, now: int | None, park_after: int) -> _Wait:
         ),
         overdue=now is not None and any(is_overdue(each, now) for each in asked),
     )
+
+
+def _waits(
+    connection: sa.Connection, rows: Iterable[Row], now: int | None, park_after: int
+) -> dict[tuple[str, ...], _Wait]:
+    """Returns what each task asks that waits for the operator, by run, epic and task."""
+    if all(row[3] != pb.TASK_STATE_WAITING for row in rows):
+        return {}
+    return {
+        (row.run, row.epic, row.task): _wait(row.record, now, park_after)
+        for row in connection.execute(_WAITING)
+    }
 
 
 def _provided(connection: sa.Connection, providers: Container[str]) -> dict[tuple[str, ...], str]:

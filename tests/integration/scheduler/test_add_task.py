@@ -9,7 +9,7 @@ from tests.integration.scheduler.test_skip import fail_first
 from tests.support.scheduler import Scheduler, make_plan
 
 
-def add(epic: str, prompt: str = "Mend the colours.", request_id: str = "", **task: Any) -> pb.AddTaskRequest:
+def add(epic: str, prompt: str = "Fix the colors.", request_id: str = "", **task: Any) -> pb.AddTaskRequest:
     asked = pb.PlanTask(prompt=prompt, **task)
     return pb.AddTaskRequest(parent=epic, task=asked, actor="user:ada", request_id=request_id)
 
@@ -20,9 +20,9 @@ async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
     """The run goes on; the task runs as the plan says, by the agent of the task before; once for one request."""
     run = await scheduler.create(make_plan({"a": ["one"]}, retries=2, model="small"))
     ended = await scheduler.finished(run)
-    request = add(f"{run}/epics/a", "\n# Mend the colours.\n\nAll of them.", request_id="r1")
+    request = add(f"{run}/epics/a", "\n# Fix the colors.\n\nAll of them.", request_id="r1")
     task = (await scheduler.api.AddTask(request)).task
-    assert (task.key, task.title, task.position) == ("mend-the-colours", "Mend the colours.", 2)
+    assert (task.key, task.title, task.position) == ("fix-the-colors", "Fix the colors.", 2)
     assert (task.agent, task.retries) == ("scripted", 2)
     again = (await scheduler.api.AddTask(request)).task
     assert again.name == task.name
@@ -33,7 +33,7 @@ async def test_added_task_of_a_merged_epic_runs_and_is_merged_again(
     assert kinds[0] == "task_added"
     assert events[0].actor == "user:ada"
     assert kinds.count("merge_finished") == 1
-    assert (await scheduler.tasks(run))["a/mend-the-colours"].state == pb.TASK_STATE_ACCEPTED
+    assert (await scheduler.tasks(run))["a/fix-the-colors"].state == pb.TASK_STATE_ACCEPTED
     assert (await scheduler.run(run)).state == pb.RUN_STATE_SUCCEEDED
     assert worker.called("StartSession")[-1].model == "small"
 

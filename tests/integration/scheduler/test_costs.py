@@ -13,7 +13,7 @@ from tests.support.scheduler import Scheduler, make_plan, scheduling, serving_fa
 
 
 async def spend(session: FakeSession) -> pb.SessionFinished:
-    """Uses a model of known price and, in epic b, one that nobody has a price for; b/one fails once."""
+    """Uses a model of known price and, in epic b, one that has no known price; b/one fails once."""
     session.emit(usage=pb.Usage(model="large", input_tokens=100, output_tokens=7, cost_usd_micros=20_000))
     if session.name.epic == "b":
         session.emit(usage=pb.Usage(model="odd", output_tokens=5))

@@ -112,7 +112,7 @@ async def test_lost_session_gets_a_new_attempt(worker: FakeWorker, scheduler: Sc
 async def test_lost_session_goes_on_only_with_its_own_agent(
     worker: FakeWorker, scheduler: Scheduler, agent: str, goes_on: bool
 ) -> None:
-    """A task whose session was lost, and that another agent gets meanwhile, begins anew: a session is its agent's own."""
+    """A task whose session was lost, and that another agent gets meanwhile, starts again: a session is its agent's own."""
     lose = asyncio.Event()
 
     async def play(session: FakeSession) -> pb.SessionFinished:

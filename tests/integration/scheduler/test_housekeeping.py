@@ -126,7 +126,7 @@ async def test_what_somebody_may_look_at_is_kept(
 async def test_an_archived_worktree_is_restored_and_kept_anew(
     worker: FakeWorker, scheduler: Scheduler, clock: Clock
 ) -> None:
-    """It comes back once for each request_id, is told, counts its days anew, and a retry sets it up again."""
+    """It comes back once for each request_id, is told, counts its days from the start, and a retry sets it up again."""
     worker.project_file = FILE
     run, _ = await ended_run(scheduler)
     epic = f"{run}/epics/b"

@@ -213,7 +213,7 @@ async def test_the_culprits_of_a_red_batch_are_named_and_the_others_merged(
 
 
 async def test_a_target_that_moved_is_tested_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """Nothing is moved onto what was not tested: the merge begins anew."""
+    """Nothing is moved onto what was not tested: the merge starts again."""
     moves: list[int] = []
 
     def before(method: str, request: Any) -> None:

@@ -101,7 +101,7 @@ async def test_a_wait_holds_no_slot_and_goes_on_with_the_answer(
     assert ensured.continue_attempt == approval.attempt
     resolved = [event for event in events if event.HasField("approval_resolved")]
     assert [(event.actor, event.approval_resolved.approved) for event in resolved] == [("user:ada", True)]
-    # Neither a failure nor a retry, and what comes after begins anew.
+    # Neither a failure nor a retry, and what comes after starts again.
     assert not [event for event in events if event.HasField("task_failed")]
     assert not any(r.resume_attempt for r in worker.called("StartSession") if "/tasks/two/" in r.attempt)
     assert worker.peak == 1
@@ -129,7 +129,7 @@ async def test_an_answer_holds_for_the_rest_of_a_parked_session(
 
 
 async def test_a_parked_task_can_be_stopped_and_tried_again(worker: FakeWorker, scheduler: Scheduler) -> None:
-    """A stop ends the wait and fails the task; a retry begins anew, and the old question is gone."""
+    """A stop ends the wait and fails the task; a retry starts again, and the old question is gone."""
     run, approval = await parked(scheduler)
 
     stopped = await scheduler.api.StopAttempt(pb.StopAttemptRequest(name=approval.attempt, actor="user:ada"))
@@ -193,7 +193,7 @@ async def test_a_paused_run_keeps_the_answer(worker: FakeWorker, scheduler: Sche
 
 
 async def test_the_wait_goes_on_counting(worker: FakeWorker, database_url: str, tmp_path: Path) -> None:
-    """A question that nobody answers in its time is denied, across a restart of the scheduler."""
+    """A question that is not answered in time is denied, across a restart of the scheduler."""
     worker.play = ask
     later = timedelta()
 

@@ -54,8 +54,8 @@ async def test_worker_that_is_cut_off_lets_go_of_its_sessions(tmp_path: Path) ->
                 assert "lease_ended" in fleet.log("agent_svc")
                 assert (await client.get_run(runs[1])).state == pb.RUN_STATE_RUNNING
 
-                worktree.mend()
-                agent.mend()
+                worktree.restore()
+                agent.restore()
                 async with asyncio.timeout(60):
                     events = [event async for answer in client.watch_run(runs[1]) for event in answer.events]
                 first, second = await client.list_attempts(f"{runs[1]}/epics/a/tasks/one")

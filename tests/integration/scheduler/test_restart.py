@@ -239,7 +239,7 @@ async def test_deposed_leader_can_neither_write_nor_command(
         assert caught.value.reason == pb.ERROR_REASON_STALE_EPOCH
         assert not written
         gate.open.set()
-        events = await scheduler.finished(run)  # it had to lead anew for this
+        events = await scheduler.finished(run)  # it had to lead again for this
 
     assert worker.epoch == 3
     assert sum(event.HasField("task_accepted") for event in events) == 2

@@ -1,4 +1,4 @@
-"""An operator has accepted tasks of an epic done anew."""
+"""An operator has accepted tasks of an epic done again."""
 
 import asyncio
 from typing import Any
@@ -106,7 +106,7 @@ async def test_what_failed_or_did_not_run_since_is_done_anew_too(
 
 
 async def test_nothing_is_merged_while_the_branch_holds_what_was_set_aside(scheduler: Scheduler) -> None:
-    """Skipped before they ran again, the tasks leave their epic unmerged; it says why, and a retry of one mends it."""
+    """Skipped before they ran again, the tasks leave their epic unmerged; it says why, and a retry of one fixes it."""
     plan = manual({"a": ["one", "two"], "b": ["one"]})
     run = await scheduler.create(plan)
     await scheduler.until(run, lambda event: event.epic == "a" and waits(event))
@@ -129,7 +129,7 @@ async def test_nothing_is_merged_while_the_branch_holds_what_was_set_aside(sched
 async def test_a_session_that_was_lost_does_not_go_on_upon_other_files(
     worker: FakeWorker, scheduler: Scheduler
 ) -> None:
-    """Once the task before it was done anew, a task whose session was lost begins one that knows nothing."""
+    """Once the task before it was done again, a task whose session was lost begins one that knows nothing."""
     lose = asyncio.Event()
 
     async def play(session: FakeSession) -> pb.SessionFinished:

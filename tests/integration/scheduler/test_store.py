@@ -224,9 +224,7 @@ async def test_attempt_starts_only_where_none_lives(database: Database) -> None:
     """A start that no longer holds writes nothing: the attempt is there, or another one lives in its epic."""
     await start_attempt(database)
     for attempt in (ATTEMPT, AttemptName("sample", "a", "two", 1), AttemptName("sample", "b", "one", 2)):
-        held = await database.submit(
-            lambda connection, attempt=attempt: act(connection, StartTask(attempt), 3)  # type: ignore[misc]
-        )
+        held = await database.submit(partial(act, action=StartTask(attempt), now=3))
         assert not held
     snapshot = await database.read(lambda connection: observe(connection, ()))
     live = [task.live_attempt for epic in snapshot.runs[0].epics for task in epic.tasks]

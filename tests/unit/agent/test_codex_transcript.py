@@ -142,10 +142,10 @@ def test_usage_is_a_difference(transcript: Transcript) -> None:
     second = {"input_tokens": 400, "cached_input_tokens": 160, "output_tokens": 40}
     (one,) = transcript.line(line(type="turn.completed", usage=first))
     (two,) = transcript.line(line(type="turn.completed", usage=second))
-    (anew,) = transcript.line(line(type="turn.completed", usage={"input_tokens": 9, "output_tokens": 2}))
+    (again,) = transcript.line(line(type="turn.completed", usage={"input_tokens": 9, "output_tokens": 2}))
     assert one.usage == pb.Usage(input_tokens=180, cache_read_tokens=120, output_tokens=30, model="gpt-5.5")
     assert two.usage == pb.Usage(input_tokens=60, cache_read_tokens=40, output_tokens=10, model="gpt-5.5")
-    assert anew.usage == pb.Usage(input_tokens=9, output_tokens=2, model="gpt-5.5")
+    assert again.usage == pb.Usage(input_tokens=9, output_tokens=2, model="gpt-5.5")
 
 
 def test_life_of_a_thread(transcript: Transcript) -> None:
