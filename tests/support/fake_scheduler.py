@@ -20,6 +20,8 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     """Its run and its one session have `length` events each."""
 
     length: int = 20
+    # A stream ends after so many events. None: after the last one.
+    cut: int | None = None
     run_state: "pb.RunState.ValueType" = pb.RUN_STATE_SUCCEEDED
     title: str = "Sample"
     # Awaited before each answer of a stream, with the number of the stream and its next sequence.
@@ -218,7 +220,7 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def _stream(self, after: int) -> AsyncIterator[tuple[list[pb.Event], int]]:
         self.streams += 1
         stream = self.streams
-        for sequence in range(after + 1, self.length + 1):
+        for sequence in range(after + 1, self.length + 1)[: self.cut]:
             if self.before_answer is not None:
                 await self.before_answer(stream, sequence)
             yield [pb.Event(run=RUN, sequence=sequence)], sequence

@@ -90,6 +90,18 @@ async def test_watch_session_goes_on_behind_what_was_seen(fake: FakeScheduler, c
     assert [each.after_sequence for each in watches] == [4, 10]
 
 
+async def test_watch_session_continues_until_all_events_came(
+    fake: FakeScheduler, client: HeddleClient
+) -> None:
+    """A stream that ends in order before the session's last event is continued, though the session has ended."""
+    fake.cut = 6
+    seen = []
+    async for response in client.watch_session(ATTEMPT):
+        seen += [event.sequence for event in response.events]
+    assert seen == list(range(1, 21))
+    assert fake.streams == 4
+
+
 async def test_watch_survives_a_restart_of_the_server(fake: FakeScheduler) -> None:
     """A watch continues when its server stops and another one starts at the same address."""
     reached = asyncio.Event()

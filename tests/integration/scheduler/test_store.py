@@ -16,6 +16,7 @@ from heddle.errors import HeddleError
 from heddle.names import AttemptName, RunName
 from scheduler_svc.commands.apply_action import act
 from scheduler_svc.commands.create_run import _Base, _write
+from scheduler_svc.model.states import MergeState
 from scheduler_svc.policy.actions import StartTask
 from scheduler_svc.store.db.database import Database
 from scheduler_svc.store.db.doorbell import Doorbell
@@ -23,9 +24,9 @@ from scheduler_svc.store.db.engine import open_engine
 from scheduler_svc.store.db.events import append, event, read_events
 from scheduler_svc.store.db.leadership import Leadership, check_epoch
 from scheduler_svc.store.db.migrate import migrate
-from scheduler_svc.store.db.tables import metadata, runs
+from scheduler_svc.store.db.tables import attempts, epics, metadata, runs, tasks
 from scheduler_svc.store.migrations.versions.v0003_budgets import fill_costs
-from scheduler_svc.store.outcomes import attempt_outcomes
+from scheduler_svc.store.outcomes import attempt_outcomes, merge_outcomes
 from scheduler_svc.store.queries.resources import get_attempt, get_run, get_task
 from scheduler_svc.store.queries.snapshot_query import observe
 from scheduler_svc.store.rows import requests
@@ -195,6 +196,42 @@ async def test_session_events_are_taken_in_once(database: Database) -> None:
 
     attempt = await database.read(lambda connection: get_attempt(connection, ATTEMPT))
     assert attempt.session_sequence == 4
+
+
+async def test_the_dearest_turn_of_a_session_is_remembered(database: Database) -> None:
+    """The most expensive usage report counts, in whichever batch it came: budgets reserve that much."""
+    await start_attempt(database)
+    for sequence, cost in enumerate((30, 70, 20), start=1):
+        said = pb.Event(sequence=sequence, usage=pb.Usage(cost_usd_micros=cost))
+        await database.submit(partial(attempt_outcomes.ingest, attempt=ATTEMPT, events=[said], now=3))
+
+    turn = sa.select(attempts.c.turn_micros)
+    assert await database.read(lambda connection: connection.execute(turn).scalar_one()) == 70
+
+
+@pytest.mark.parametrize(("checked", "tested"), [("one", False), ("two", True)])
+async def test_an_epic_is_tested_as_its_last_accepted_task_was(
+    database: Database, checked: str, *, tested: bool
+) -> None:
+    """Only the checks of the last accepted task say whether the merge's checks have passed on the epic."""
+    check = pb.Check(run="make test")
+    plan = make_plan({"a": ["one", "two", "three"]})
+    next(task for task in plan.epics[0].tasks if task.key == checked).checks.append(check)
+    base = _Base("local", "/repository", "c0ffee", "main", 4)
+    request = pb.CreateRunRequest(plan=plan)
+    await database.submit(lambda connection: _write(connection, RUN, request, base, now=1))
+
+    def change(connection: sa.Connection) -> None:
+        encoded = pb.MergeChecks(checks=[check]).SerializeToString()
+        connection.execute(sa.update(runs).values(merge_checks=encoded))
+        connection.execute(sa.update(epics).values(merge_state=MergeState.MERGING))
+        accepted = sa.update(tasks).values(state=pb.TASK_STATE_ACCEPTED)
+        connection.execute(accepted.where(tasks.c.task != "three"))
+
+    await database.submit(change)
+    found = await database.read(partial(merge_outcomes.read_epic_merges, run=RUN))
+    assert found is not None
+    assert [source.tested for source in found[1]] == [tested]
 
 
 async def test_attempt_is_accepted_at_most_once(database: Database) -> None:

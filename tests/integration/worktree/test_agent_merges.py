@@ -145,6 +145,7 @@ async def test_a_half_done_merge_is_not_accepted(worker: Worker, how: str) -> No
     again = await worker.ready(attempt(number=2))
     assert (again / "README.md").read_text() == "# Sample\n"
     assert git(again, "status", "--short") == ""
+    assert "currently" not in git(again, "status")
 
 
 async def test_markers_that_an_agent_commits_are_not_accepted(worker: Worker) -> None:
