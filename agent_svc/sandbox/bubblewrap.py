@@ -180,7 +180,9 @@ def _kernel_settings() -> list[str]:
 
 def _programs(environment: Mapping[str, str]) -> Iterable[Path]:
     """Yields where the programs of a session, and the files that they read, may be."""
-    yield from (Path(sys.prefix), Path(sys.base_prefix), HERE)
+    for path in (Path(sys.prefix), Path(sys.base_prefix), HERE):
+        # A virtual environment may be a link to a folder that the sandbox hides.
+        yield from (path, path.resolve())
     for name in environment.get("PATH", "").split(os.pathsep):
         # With the folders next to bin: files in bin are often links into those.
         if name.startswith("/") and Path(name).is_dir():

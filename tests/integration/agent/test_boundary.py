@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -227,3 +228,19 @@ async def test_secrets_are_out_of_reach(folder: Path) -> None:
     done = await asyncio.to_thread(subprocess.run, cat, capture_output=True, check=False)
     assert done.returncode
     assert b"canary" not in done.stdout
+
+
+def test_a_linked_virtual_environment_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python's environment is a link to a folder that the sandbox hides, the supervisor can still start."""
+    need_sandbox()
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "link"))
+    sandbox = bubblewrap.Bubblewrap.find(tmp_path / "home")
+    resident = bubblewrap.Resident(None, scratch, scratch, os.environ)
+    for name in ("real", "link"):
+        subprocess.run(
+            [*sandbox.wrapper(resident), "/bin/sh", "-c", f"test -d {tmp_path / name}"], check=True
+        )
